@@ -1,0 +1,53 @@
+# make setup | demo | test | test-all | lint | bench. Everything installs into .venv; nothing else is touched.
+# Another Python: make setup PYTHON=python3.12
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+TORCH := $(shell grep '^torch==' constraints-cpu.txt)
+PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
+
+# The tests run in two processes of one thread each.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+.PHONY: help setup demo test test-all lint bench
+
+help:
+	@echo "make setup     install Echo and its development tools into .venv"
+	@echo "make demo      corpus, training, evaluation and pictures from nothing, into runs/demo"
+	@echo "make test      the tests that are quick"
+	@echo "make test-all  all tests"
+	@echo "make lint      ruff and mypy"
+	@echo "make bench     speed, one JSON line a benchmark"
+
+setup: $(READY)
+
+# Torch comes first and alone: the small build for CPUs where its index answers, else whatever pip is configured
+# with. What is not compiled now is compiled when first imported, which is far less.
+$(READY): pyproject.toml constraints-cpu.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Echo needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) -V 2>&1 | head -n 1);" \
+	    "try: make setup PYTHON=python3.11" >&2; exit 1; }
+	@echo "Installing Echo into .venv (a minute or more; a warning about an index that does not answer is harmless)"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) --no-deps --retries 1 --timeout 15 --extra-index-url $(TORCH_INDEX) $(TORCH) -c constraints-cpu.txt
+	@$(PIP) -e '.[synth,test]' -c constraints-cpu.txt
+	@touch $@
+	@echo "Installed: .venv/bin/echo-asr"
+
+demo: $(READY)
+	$(BIN)/echo-asr demo --out runs/demo
+
+test: $(READY)
+	$(PYTEST) -m "not slow"
+
+test-all: $(READY)
+	$(PYTEST)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.features

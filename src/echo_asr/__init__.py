@@ -1,0 +1,32 @@
+"""Echo: a pitch-aware speech recogniser that you train on your own small corpus and then use.
+
+import echo_asr
+print(echo_asr.load("runs/demo").transcribe("hello.wav").text)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["EchoError", "Recognizer", "Transcription", "__version__", "load"]
+
+if TYPE_CHECKING:
+    from echo_asr.decode.transcribe import Recognizer, Transcription, load
+    from echo_asr.errors import EchoError
+
+_WHERE = {
+    "load": "echo_asr.decode.transcribe",
+    "Recognizer": "echo_asr.decode.transcribe",
+    "Transcription": "echo_asr.decode.transcribe",
+    "EchoError": "echo_asr.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that `echo-asr --help` and `echo_asr.vrope` start without the rest."""
+    if name in _WHERE:
+        import importlib
+
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'echo_asr' has no attribute {name!r}")

@@ -1,0 +1,242 @@
+"""Sound from a file or an array: mono float32 at 16 kHz, or one line that says why not.
+
+Shapes follow the legend of the design notes: `S` samples.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+
+from echo_asr.errors import EchoError
+
+SAMPLE_RATE = 16_000  # Hz, of all sound inside Echo
+AV_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".webm", ".mkv", ".mov", ".wma", ".amr", ".3gp"})
+AV_HINT = "install the extra for it (pip install 'echo-asr[av]') or convert it to wav or flac"
+BLOCK = 1 << 20  # frames read at a time, so that a long stereo file is never whole in memory
+UNKNOWN_SIZE = 0x7FFF_0000  # bytes; programs that write wav into a pipe put a size from here up (or 0)
+AV_SLACK = 0.25  # seconds; codecs' delays and round header values
+MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which tags of sound files often overstate the length
+
+
+def load_audio(
+    source: str | os.PathLike[str] | np.ndarray | torch.Tensor, sampling_rate: int | None = None
+) -> np.ndarray:
+    """Sound as mono float32 `(S,)` at 16 kHz, `S >= 1`, full scale at +-1; always a new array.
+
+    A path is read with soundfile (wav, flac, ogg, opus, mp3 and more) or, where soundfile cannot (m4a, webm,
+    mp4, aac), with the optional `av`. An array or tensor is `(S,)`, `(channels, S)` or `(S, channels)`: the
+    smaller axis holds the channels, the first in a tie. Integers are scaled to +-1 as in a wav file. Channels
+    are averaged; other rates are resampled with soxr.
+
+    Args:
+        source: a path, array or tensor.
+        sampling_rate: Hz, of an array; 16 000 unless given. A file states its own; one that contradicts it is
+            an error.
+
+    Raises:
+        EchoError: in one line that names the source: missing, a folder, empty, not sound, truncated, no
+            samples, NaN or infinite samples, a format that needs the extra, a shape or type that is no sound.
+    """
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        name = str(path)
+        samples, rate = _read(path)
+        if sampling_rate is not None and sampling_rate != rate:
+            raise EchoError(f"{name}: sampling_rate is {sampling_rate}, the file says {rate}; leave it out")
+    else:
+        name = f"audio {type(source).__name__}"
+        rate = _checked_rate(SAMPLE_RATE if sampling_rate is None else sampling_rate)
+        samples = _array_to_mono(source, name)
+    if samples.size == 0:
+        raise EchoError(f"{name}: holds no samples; give a recording of at least one sample")
+    finite = np.isfinite(samples)
+    if not finite.all():
+        first = int(np.argmin(finite)) / rate  # seconds
+        raise EchoError(f"{name}: holds NaN or infinite samples (first at {first:.3f} s); repair or drop it")
+    if rate != SAMPLE_RATE:
+        samples = resample(samples, rate, SAMPLE_RATE)
+    return np.array(samples, dtype=np.float32, order="C")
+
+
+def resample(samples: np.ndarray, rate_from: float, rate_to: float) -> np.ndarray:
+    """Samples `(S,)` at `rate_from` Hz as samples at `rate_to` Hz, at least one, by soxr's high quality."""
+    resampled = soxr.resample(samples, rate_from, rate_to)
+    # A clip shorter than half an output sample resamples to nothing; it stays one sample.
+    return resampled if resampled.size else samples[:1]
+
+
+def audio_duration(path: str | os.PathLike[str]) -> float:
+    """Seconds of sound in a file, from its header, without decoding it.
+
+    Raises:
+        EchoError: in one line, for a file that is missing, a folder, empty, not sound or without samples.
+    """
+    file = Path(path)
+    if _needs_av(file, _checked_head(file)):
+        return _av_duration(file)
+    with _open(file) as sound:
+        if sound.frames <= 0:
+            raise EchoError(f"{file}: holds no samples; give a recording of at least one sample")
+        return sound.frames / sound.samplerate
+
+
+def _read(path: Path) -> tuple[np.ndarray, int]:
+    """Mono samples `(S,)` float32 and their rate in Hz, from any file."""
+    head = _checked_head(path)
+    if _needs_av(path, head):
+        return _av_read(path)
+    _refuse_truncated(path, head)
+    with _open(path) as sound:
+        blocks = []
+        try:
+            while len(block := sound.read(BLOCK, dtype="float32", always_2d=True)):
+                blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32))
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise _truncated(path, f"it cannot be decoded to its end: {error}") from None
+        samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+        missing = sound.frames - samples.size
+        if missing > (MP3_SLACK if sound.format == "MP3" else 0):
+            raise _truncated(path, f"its header says {sound.frames} samples, it holds {samples.size}")
+        return samples, sound.samplerate
+
+
+def _checked_head(path: Path) -> bytes:
+    """The first 4 KiB of a file that exists and is not text."""
+    try:
+        if path.is_dir():
+            raise EchoError(f"{path}: is a folder; name one sound file in it")
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except FileNotFoundError:
+        raise EchoError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise EchoError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+    if not head:
+        raise EchoError(f"{path}: is an empty file (0 bytes); record or copy it again")
+    # Every sound format has a zero byte early on; text has none. libsndfile would search text for MP3 frames
+    # and print to stderr while it does.
+    if 0 not in head:
+        raise _not_sound(path)
+    return head
+
+
+def _needs_av(path: Path, head: bytes) -> bool:
+    if head[:4] in (b"RIFF", b"OggS", b"fLaC", b"FORM") or head[:3] == b"ID3":
+        return False
+    return head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3" or path.suffix.lower() in AV_SUFFIXES
+
+
+def _open(path: Path) -> soundfile.SoundFile:
+    try:
+        return soundfile.SoundFile(path)
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless (.raw), its rate unknown
+        if "malformed" in str(error):
+            raise _truncated(path, "its container is malformed") from None
+        raise _not_sound(path) from None
+
+
+def _refuse_truncated(path: Path, head: bytes) -> None:
+    """libsndfile reads a cut-off wav, aiff or Ogg file as a shorter one; the container still knows better."""
+    size = path.stat().st_size
+    if head[:4] in (b"RIFF", b"FORM") and len(head) >= 8:
+        stated = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
+        # The size leaves out the 8 bytes before it, so that many bytes of sloppiness are let pass.
+        if size < stated < UNKNOWN_SIZE:
+            raise _truncated(path, f"its header says {stated + 8} bytes, it has {size}")
+    elif head[:4] == b"OggS":
+        with path.open("rb") as file:
+            file.seek(max(0, size - 65_307 - 27))  # bytes of the largest Ogg page, RFC 3533
+            tail = file.read()
+        page = tail[tail.rfind(b"OggS") :]
+        segments = page[26] if len(page) > 26 else 255
+        if len(page) < 27 + segments + sum(page[27 : 27 + segments]):
+            raise _truncated(path, "it ends in the middle of an Ogg page")
+
+
+def _truncated(path: Path, why: str) -> EchoError:
+    return EchoError(f"{path}: is truncated or damaged ({why}); copy or record it again")
+
+
+def _not_sound(path: Path) -> EchoError:
+    return EchoError(f"{path}: is not a sound file Echo can read; expected wav, flac, ogg, opus, mp3 or m4a")
+
+
+def _checked_rate(rate: Any) -> int:
+    if isinstance(rate, bool) or not isinstance(rate, int | np.integer) or rate <= 0:
+        raise EchoError(f"sampling_rate: expected a positive whole number of Hz, got {rate!r}")
+    return int(rate)
+
+
+def _array_to_mono(source: Any, name: str) -> np.ndarray:
+    """Mono float32 `(S,)` from an array or tensor of one or two dimensions."""
+    if isinstance(source, torch.Tensor):
+        source = source.detach().cpu()
+        source = (source.float() if source.is_floating_point() else source).numpy()
+    if not isinstance(source, np.ndarray):
+        raise EchoError(f"{name}: expected a path, a numpy array or a torch tensor")
+    if source.ndim not in (1, 2):
+        raise EchoError(f"{name}: expected shape (S,), (channels, S) or (S, channels); got {source.shape}")
+    if source.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, and is refused as such
+            samples = source.astype(np.float32)
+    elif source.dtype in (np.int8, np.int16, np.int32, np.uint8):
+        full_scale = 2.0 ** (8 * source.dtype.itemsize - 1)
+        offset = full_scale if source.dtype == np.uint8 else 0.0  # 8-bit wav is unsigned, silence at 128
+        samples = ((source - offset) / full_scale).astype(np.float32)
+    else:
+        raise EchoError(f"{name}: expected float, int8, int16, int32 or uint8; convert the {source.dtype}")
+    if samples.ndim == 2:
+        samples = samples.mean(axis=0 if samples.shape[0] <= samples.shape[1] else 1, dtype=np.float32)
+    return samples
+
+
+def _import_av(path: Path) -> Any:
+    try:
+        import av
+    except ImportError:
+        kind = path.suffix or "this format"
+        raise EchoError(f"{path}: {kind} needs the optional PyAV; {AV_HINT}") from None
+    return av
+
+
+def _av_read(path: Path) -> tuple[np.ndarray, int]:
+    av = _import_av(path)
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise EchoError(f"{path}: has no sound track; give a file that has one")
+            # Seconds; a film's sound may be shorter than the film: only a lone track is held to the header.
+            stated = (container.duration or 0) / av.time_base if len(container.streams) == 1 else 0.0
+            blocks: list[np.ndarray] = []
+            resampler, rate = None, 0
+            for frame in container.decode(audio=0):
+                if resampler is None:  # converts the sample type alone; the rate stays for soxr
+                    rate = frame.sample_rate
+                    resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=rate)
+                blocks += [part.to_ndarray().mean(axis=0) for part in resampler.resample(frame)]
+            if resampler is not None:
+                blocks += [part.to_ndarray().mean(axis=0) for part in resampler.resample(None)]
+    except av.FFmpegError as error:
+        raise _truncated(path, f"it cannot be decoded to its end: {error.strerror}") from None
+    samples, rate = (np.concatenate(blocks) if blocks else np.zeros(0, np.float32)), rate or SAMPLE_RATE
+    if samples.size / rate < stated - AV_SLACK:
+        raise _truncated(path, f"its header says {stated:.2f} s, it holds {samples.size / rate:.2f} s")
+    return samples, rate
+
+
+def _av_duration(path: Path) -> float:
+    av = _import_av(path)
+    try:
+        with av.open(str(path)) as container:
+            if not container.duration:
+                raise EchoError(f"{path}: its header states no duration; convert it to wav or flac")
+            return container.duration / av.time_base
+    except av.FFmpegError:
+        raise _not_sound(path) from None

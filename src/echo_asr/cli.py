@@ -1,0 +1,167 @@
+"""The command `echo-asr`: one thin function a command. Nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from echo_asr import __version__
+from echo_asr.errors import EchoError
+
+INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="echo-asr",
+        description="Echo, a pitch-aware speech recogniser: train it on your own recordings, measure it, use it.",
+        epilog="echo-asr COMMAND --help tells more of a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"echo-asr {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        return added
+
+    add = command("demo", "render a small tone vocabulary, train on it, measure and transcribe: the whole of Echo")
+    add.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the run (default runs/demo)")
+    add.add_argument("--steps", type=int, help="train for so many updates instead of the demo's own")
+
+    add = command("prepare", "check a corpus, and extract the features that training will read")
+    add.add_argument("corpus", metavar="CORPUS", help="folder with metadata.csv, or synth:NAME")
+    add.add_argument("--config", type=Path, metavar="CONFIG", help="the configuration that will be trained with")
+
+    add = command("train", "train a recogniser")
+    add.add_argument("config", type=Path, metavar="CONFIG", help="YAML file; examples are in configs/")
+    add.add_argument("--corpus", required=True, help="folder with metadata.csv, or synth:NAME")
+    add.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run, which is a model")
+    add.add_argument("--resume", action="store_true", help="go on from the checkpoint in RUN")
+    add.add_argument("--init", type=Path, metavar="MODEL", help="start from this model; new symbols are added")
+    add.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    add.epilog = "Any option of the configuration can follow as --section.key value, e.g. --train.max_steps 500."
+
+    add = command("evaluate", "measure the free-running error of a model on a corpus")
+    add.add_argument("model", type=Path, metavar="MODEL", help="folder of a model")
+    add.add_argument("corpus", metavar="CORPUS", help="folder with metadata.csv, or synth:NAME")
+    add.add_argument("--split", default="test", help="split to measure on (default test)")
+    add.add_argument("--json", action="store_true", help="print one JSON object")
+    add.add_argument("--texts", type=Path, metavar="FILE", help="also write reference and hypothesis of each utterance")
+    add.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    add.epilog = "Decoding options can follow, e.g. --decode.beam 8."
+
+    add = command("transcribe", "write down what is said in audio files")
+    add.add_argument("audio", nargs="+", type=Path, metavar="AUDIO", help="wav, flac, ogg, opus, mp3, ...")
+    add.add_argument("--model", type=Path, required=True, metavar="MODEL", help="folder of a model")
+    add.add_argument("--format", choices=("txt", "json"), default="txt", help="json: one object a line")
+    add.add_argument("--output-dir", type=Path, metavar="D", help="write a file for each recording there")
+    add.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    add.epilog = "Decoding options can follow, e.g. --decode.beam 8."
+
+    command("doctor", "say what is installed and what works on this machine")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status. What the user can mend ends in one line on standard error."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    options = [word for word in rest if word.startswith("-")]
+    if rest and (arguments.command not in ("train", "evaluate", "transcribe") or not rest[0].startswith("--")):
+        parser.error(f"unknown argument {(options or rest)[0]!r} of {arguments.command}")
+    arguments.overrides = rest
+    try:
+        return int(globals()[arguments.command](arguments))
+    except EchoError as error:
+        message = " ".join(str(error).split())
+        print(f"echo-asr {arguments.command}: {message}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"echo-asr {arguments.command}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    from echo_asr.demo import run_demo
+
+    run_demo(arguments.out, arguments.steps)
+    return 0
+
+
+def prepare(arguments: argparse.Namespace) -> int:
+    from echo_asr.train.prepare import prepare_corpus
+
+    for line in prepare_corpus(arguments.corpus, arguments.config):
+        print(line)
+    return 0
+
+
+def train(arguments: argparse.Namespace) -> int:
+    from echo_asr.train.loop import Interrupted
+    from echo_asr.train.run import train
+
+    try:
+        progress = train(
+            arguments.config, arguments.corpus, arguments.out, arguments.overrides,
+            arguments.resume, arguments.init, arguments.device,
+        )  # fmt: skip
+    except Interrupted:
+        print(
+            f"echo-asr train: stopped; a checkpoint is saved, go on with --resume --out {arguments.out}",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    print(f"{arguments.out}: trained for {progress.step} updates, best at {progress.best_step}")
+    return 0
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    from echo_asr.console import progress_bar
+    from echo_asr.data.corpus import load_corpus
+    from echo_asr.evaluate.evaluate import evaluate, summary, write_texts
+
+    utterances = load_corpus(arguments.corpus).split(arguments.split)
+    recognizer = _load(arguments)
+    with progress_bar("evaluating", len(utterances)) as advance:
+        found = evaluate(recognizer, arguments.corpus, arguments.split, utterances, progress=lambda n: advance(n, ""))
+    if arguments.texts:
+        write_texts(arguments.texts, utterances, found)
+    print(json.dumps(found.to_dict(), ensure_ascii=False) if arguments.json else summary(found))
+    return 0
+
+
+def transcribe(arguments: argparse.Namespace) -> int:
+    from echo_asr.decode.files import transcribe_files
+
+    return transcribe_files(_load(arguments), arguments.audio, arguments.format, arguments.output_dir)
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    from echo_asr.doctor import examine
+
+    sound = True
+    for name, well, text in examine():
+        print(f"{'ok  ' if well else 'FAIL'}  {name}: {text}")
+        sound = sound and well
+    return 0 if sound else 1
+
+
+def _load(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
+    from echo_asr.decode.transcribe import Recognizer, choose_device, decode_config
+    from echo_asr.model.checkpoint import load_bundle
+
+    bundle = load_bundle(arguments.model, choose_device(arguments.device))
+    return Recognizer(bundle, decode_config(bundle, arguments.model, arguments.overrides))

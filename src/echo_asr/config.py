@@ -1,0 +1,144 @@
+"""Configuration files to frozen dataclasses: YAML, typed, overridable, with one-line errors.
+
+A configuration is a mapping of sections (`model`, `train`, ...), each a frozen dataclass. jsonargparse does the
+typing; this is the one module that imports it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from echo_asr.errors import EchoError
+
+
+def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        EchoError: the file is missing, cannot be read, is not YAML, or holds no mapping.
+    """
+    path = Path(path)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EchoError(f"{path}: no such configuration file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise EchoError(f"{path}: cannot be read as a configuration ({_one_line(error)})") from None
+    except yaml.YAMLError as error:
+        raise EchoError(f"{path}: not valid YAML ({_one_line(error)})") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise EchoError(f"{path}: a configuration is a mapping of sections, got {type(data).__name__}")
+    return data
+
+
+def write_yaml(path: str | os.PathLike[str], sections: Mapping[str, Any]) -> None:
+    """Write sections (dataclasses or plain mappings) as YAML that `build_sections` reads back to equal values."""
+    plain = {name: _plain(asdict(value) if is_dataclass(value) else value) for name, value in sections.items()}  # type: ignore[arg-type]
+    Path(path).write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def build_sections(
+    data: Mapping[str, Any],
+    sections: Mapping[str, type],
+    overrides: Sequence[str] = (),
+    where: str = "configuration",
+    ignore: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Typed sections from a mapping and `--section.key value` overrides.
+
+    Args:
+        data: what the file says.
+        sections: the dataclass of each section; a section that is not given takes its defaults.
+        overrides: command-line words, `--a.b value` or `--a.b=value`.
+        where: named in errors.
+        ignore: sections that may stand in `data` and are not read.
+
+    Raises:
+        EchoError: an unknown section or key (the nearest known one is named), or a value of the wrong type or range.
+    """
+    from jsonargparse import ArgumentParser
+
+    data = {name: value for name, value in data.items() if name not in ignore}
+    known = {name: _keys(kind) for name, kind in sections.items()}
+    for name, value in data.items():
+        if name not in sections:
+            raise EchoError(f"{where}: unknown section {name!r}{_nearest(name, sections)}")
+        if not isinstance(value, Mapping):
+            raise EchoError(f"{where}: section {name!r} must be a mapping of keys, got {value!r}")
+        _check_keys(value, known[name], where, name)
+    for word in overrides:
+        if word.startswith("--"):
+            path = word[2:].split("=", 1)[0]
+            flat = [f"{name}.{key}" for name in known for key in _flat(known[name])]
+            if path not in flat:
+                raise EchoError(f"unknown option --{path}{_nearest(path, flat, '--')}")
+    parser = ArgumentParser(exit_on_error=False, default_env=False)
+    for name, kind in sections.items():
+        parser.add_argument(f"--{name}", type=kind, default=kind())
+    try:
+        parsed = parser.parse_object(data)
+        if overrides:
+            parsed = parser.parse_args(list(overrides), namespace=parsed)
+        built = parser.instantiate(parsed) if hasattr(parser, "instantiate") else parser.instantiate_classes(parsed)
+    except EchoError:
+        raise
+    except Exception as error:  # jsonargparse raises several kinds; all are the user's values
+        raise EchoError(f"{where}: {_readable(error)}") from None
+    return {name: getattr(built, name) for name in sections}
+
+
+def _keys(kind: type) -> dict[str, Any]:
+    """Field names of a dataclass; nested dataclasses map to theirs, others to None."""
+    hints = get_type_hints(kind)
+    return {f.name: _keys(hints[f.name]) if is_dataclass(hints[f.name]) else None for f in fields(kind)}  # type: ignore[arg-type]
+
+
+def _flat(keys: Mapping[str, Any], prefix: str = "") -> list[str]:
+    flat = []
+    for name, nested in keys.items():
+        flat.append(prefix + name)
+        if nested:
+            flat += _flat(nested, f"{prefix}{name}.")
+    return flat
+
+
+def _check_keys(value: Mapping[str, Any], known: Mapping[str, Any], where: str, path: str) -> None:
+    for key, inner in value.items():
+        if key not in known:
+            raise EchoError(f"{where}: unknown key {path}.{key}{_nearest(str(key), known)}")
+        if known[key] and isinstance(inner, Mapping):
+            _check_keys(inner, known[key], where, f"{path}.{key}")
+
+
+def _nearest(word: str, known: Any, prefix: str = "") -> str:
+    close = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {prefix}{close[0]}?"
+    return "; known: " + ", ".join(sorted(str(k) for k in known)[:20])
+
+
+def _one_line(error: object) -> str:
+    return re.sub(r"\s+", " ", str(error)).strip()
+
+
+def _readable(error: Exception) -> str:
+    text = _one_line(error).replace("Parser key ", "").replace("typing.", "")
+    return re.sub(r"<class '(\w+)'>", r"\1", text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,142 @@
+"""Features on disk, found again by what they were made from and by what made them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from echo_asr.audio import load_audio
+from echo_asr.features import FeatureExtractor, Features
+
+CHECKSUM = "crc32"  # name of the tensor that holds the checksum of the others
+FIELDS = ("spectrogram", "pitch", "track", "voicing", "null")
+
+
+def default_cache_root() -> Path:
+    """The folder for what Echo can make again: $ECHO_ASR_CACHE, or ~/.cache/echo-asr."""
+    return Path(os.environ.get("ECHO_ASR_CACHE") or "~/.cache/echo-asr").expanduser()
+
+
+class FeatureCache:
+    """Gives the features of a recording, from disk where they were made before.
+
+    An entry is one safetensors file, named by a hash of the file's bytes (or the array's), of the extractor's
+    key and of the transform's name; so a changed recording, setting or tracker never meets an old entry, and
+    a renamed recording keeps its own. It is written whole or not at all and may be shared by processes. A
+    damaged entry is made anew; a full or read-only disk costs one warning and the speed, nothing else.
+
+    Args:
+        root: folder of the cache; None for the default, $ECHO_ASR_CACHE or ~/.cache/echo-asr.
+        extractor: what makes the features.
+    """
+
+    def __init__(self, root: Path | None, extractor: FeatureExtractor) -> None:
+        self.root = default_cache_root() if root is None else Path(root)
+        self.extractor = extractor
+        # Content hashes of files, so that a file is read once: path, bytes, modification time in ns -> hash.
+        self._hashes: dict[tuple[str, int, int], str] = {}
+        self._warned = False
+
+    def features(
+        self,
+        source: str | os.PathLike[str] | np.ndarray,
+        transform_name: str = "",
+        transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> Features:
+        """The features of a sound file or of samples `(S,)` at 16 kHz.
+
+        Args:
+            source: a path, or samples.
+            transform_name: names the transform and its settings; two that differ need two names.
+            transform: what is done to the samples `(S,)` before extraction, the same at every call.
+
+        Raises:
+            EchoError: the file cannot be read; see `load_audio`.
+            ValueError: a transform without a name, or a name without a transform.
+        """
+        if bool(transform_name) != (transform is not None):
+            raise ValueError("transform: expected a transform and its transform_name, or neither; got one")
+        entry = self._entry(source, transform_name)
+        features = None if entry is None else _read(entry)
+        if features is None:
+            audio = load_audio(source)
+            features = self.extractor(audio if transform is None else transform(audio))
+            if entry is not None:
+                self._write(entry, features)
+        return features
+
+    def holds(self, source: str | os.PathLike[str] | np.ndarray, transform_name: str = "") -> bool:
+        """Whether the features of a sound are on disk (nothing is said of their being undamaged)."""
+        entry = self._entry(source, transform_name)
+        return entry is not None and entry.is_file()
+
+    def _entry(self, source: str | os.PathLike[str] | np.ndarray, transform_name: str) -> Path | None:
+        """Where the features lie or would lie; None for a file that cannot be read."""
+        try:
+            content = _hash_array(source) if isinstance(source, np.ndarray) else self._hash_file(Path(source))
+        except OSError:
+            return None
+        made_of = "\n".join((content, self.extractor.key, transform_name))
+        key = hashlib.sha256(made_of.encode()).hexdigest()
+        return self.root / "features" / key[:2] / f"{key}.safetensors"
+
+    def _hash_file(self, path: Path) -> str:
+        state = path.stat()
+        known = (os.path.abspath(path), state.st_size, state.st_mtime_ns)
+        if known not in self._hashes:
+            with path.open("rb") as file:
+                self._hashes[known] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._hashes[known]
+
+    def _write(self, entry: Path, features: Features) -> None:
+        tensors = {name: getattr(features, name).contiguous() for name in FIELDS}
+        data = save({**tensors, CHECKSUM: torch.tensor(_checksum(tensors))})
+        temporary = entry.with_name(f".{entry.stem}.{secrets.token_hex(4)}")
+        try:
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
+            os.replace(temporary, entry)
+        except OSError as error:
+            try:
+                temporary.unlink(missing_ok=True)
+            except OSError:
+                pass
+            if not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"features cannot be kept in {self.root} ({error.strerror}); going on without: set "
+                    "ECHO_ASR_CACHE to a folder that can be written to",
+                    stacklevel=3,
+                )
+
+
+def _hash_array(samples: np.ndarray) -> str:
+    kind = f"{samples.dtype.str}{samples.shape}".encode()
+    return hashlib.sha256(kind + np.ascontiguousarray(samples).tobytes()).hexdigest()
+
+
+def _checksum(tensors: dict[str, torch.Tensor]) -> int:
+    checksum = 0
+    for name in FIELDS:
+        checksum = zlib.crc32(tensors[name].numpy().tobytes(), checksum)
+    return checksum
+
+
+def _read(entry: Path) -> Features | None:
+    """The features of an entry; None if it is missing or damaged."""
+    try:
+        tensors = load(entry.read_bytes())
+        features = Features(*(tensors[name] for name in FIELDS))
+        return features if _checksum(tensors) == int(tensors[CHECKSUM]) else None
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError):
+        return None

@@ -1,0 +1,134 @@
+"""Speech from espeak-ng, the formant synthesiser, through ctypes; the library comes with the extra `echo-asr[synth]`.
+
+A voice here is the *timbre* of one of espeak-ng's voice variants (formants, source, consonants) under a pitch range
+that the caller chooses. The variants' own pitch ranges, roughness, flutter and echo are left out: their ranges span few
+semitones, roughness doubles the period now and then, and an echo runs on into the next word. What espeak-ng
+does with a line of a voice file: https://github.com/espeak-ng/espeak-ng/blob/master/docs/voices.md
+
+espeak-ng is one engine a process, and what it spoke before leaves traces in what it speaks next (the state of its
+source and noise). Only a fresh process that speaks the same things in the same order repeats itself to the bit.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from echo_asr.errors import EchoError
+
+# Lines of a voice file that make the timbre.
+TIMBRE_KEYS = frozenset({"breath", "breathw", "consonants", "formant", "klatt", "tone", "voicing"})
+
+# Of espeak-ng's speak_lib.h:
+_OUTPUT_SYNCHRONOUS = 2
+_DO_NOT_EXIT = 0x8000
+_TEXT_IS_UTF8 = 1
+_RATE, _VOLUME, _RANGE = 1, 2, 4  # parameters
+_NORMAL_RANGE = 50  # the pitch range that the voice file states
+_VOLUME_PERCENT = 40  # of what espeak-ng takes for normal, at which many voices clip
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+class Espeak:
+    """The engine of this process. A context manager: it ends with the `with` block.
+
+    Attributes:
+        SLOWEST, FASTEST: words a minute, the rates that espeak-ng can speak at.
+        sample_rate: Hz, of what `speak` returns.
+
+    Raises:
+        EchoError: the extra is not installed, or espeak-ng does not start.
+    """
+
+    SLOWEST, FASTEST = 80, 450
+
+    def __init__(self) -> None:
+        try:
+            import espeakng_loader
+        except ImportError:
+            raise EchoError(
+                "synthetic speech needs espeak-ng, which is not installed; pip install 'echo-asr[synth]'"
+            ) from None
+        data = Path(espeakng_loader.get_data_path())
+        self._variants = data / "voices" / "!v"
+        self._library: Any = ctypes.CDLL(str(espeakng_loader.get_library_path()))
+        rate = self._library.espeak_Initialize(_OUTPUT_SYNCHRONOUS, 0, str(data).encode(), _DO_NOT_EXIT)
+        if rate <= 0:
+            raise EchoError(f"espeak-ng does not start with its data in {data}; install echo-asr[synth] again")
+        self.sample_rate: int = rate
+        self._heard: list[np.ndarray] = []
+        self._callback = _Callback(self._hear)  # kept: espeak-ng calls it as long as the engine lives
+        self._library.espeak_SetSynthCallback(self._callback)
+        self._folder = tempfile.TemporaryDirectory(prefix="echo-asr-voice-")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the engine."""
+        self._library.espeak_Terminate()
+        self._folder.cleanup()
+
+    def variants(self) -> tuple[str, ...]:
+        """The names of the voice variants, sorted."""
+        return tuple(sorted(path.name for path in self._variants.iterdir()))
+
+    def set_voice(self, language: str, variant: str, low: int, high: int) -> None:
+        """Speak with a language's rules, a variant's timbre, and a pitch range of `low` to `high` Hz.
+
+        The range is espeak-ng's `pitch` line. Mandarin tones then lie between about `low` and 0.8 `high`.
+
+        Raises:
+            EchoError: no such variant or language, or a range that is not 0 < low < high.
+        """
+        if not 0 < low < high:
+            raise EchoError(f"pitch range is {low} to {high} Hz; expected 0 < low < high")
+        if variant not in self.variants():
+            raise EchoError(f"espeak-ng has no voice variant {variant!r}; it has: {', '.join(self.variants())}")
+        text = (self._variants / variant).read_text(encoding="utf-8", errors="replace")
+        timbre = [line.strip() for line in text.splitlines() if line.split()[:1] and line.split()[0] in TIMBRE_KEYS]
+        voice = [f"name {variant}", f"language {language}", f"pitch {low} {high}", "roughness 0", "flutter 1"]
+        file = Path(self._folder.name) / "voice"
+        file.write_text("\n".join([*voice, *timbre, ""]), encoding="utf-8")
+        # The voice file does not fail on a language without rules, so the language is tried by itself first.
+        known = self._library.espeak_SetVoiceByName(language.encode()) == 0
+        if not known or self._library.espeak_ng_SetVoiceByFile(str(file).encode()) != 0:
+            raise EchoError(f"espeak-ng cannot speak {language!r}; see the files below lang/ in its data folder")
+
+    def speak(self, text: str, rate: int = 175, flat: bool = False) -> np.ndarray:
+        """Samples `(S,)` int16 of a text, without a pause at its end.
+
+        Args:
+            text: in the spelling of the language (`cmn-latn-pinyin`: "ma1").
+            rate: words a minute, nominally; 80 to 450.
+            flat: hold F0 at the middle of the range; durations stay, to about one period of the voice.
+
+        Raises:
+            EchoError: the rate is out of range, or espeak-ng makes no sound of the text.
+        """
+        if not self.SLOWEST <= rate <= self.FASTEST:
+            raise EchoError(f"rate is {rate} words a minute; expected {self.SLOWEST} to {self.FASTEST}")
+        if not text.strip():
+            raise EchoError("text is empty; give words for espeak-ng to speak")
+        self._heard.clear()
+        settings = {_RATE: rate, _RANGE: 0 if flat else _NORMAL_RANGE, _VOLUME: _VOLUME_PERCENT}
+        for parameter, value in settings.items():
+            self._library.espeak_SetParameter(parameter, value, 0)
+        line = text.encode() + b"\0"
+        failed = self._library.espeak_Synth(line, len(line), 0, 0, 0, _TEXT_IS_UTF8, None, None)
+        if failed or not self._heard:
+            raise EchoError(f"espeak-ng makes no sound of {text!r}; give words of the voice's language")
+        return np.concatenate(self._heard)
+
+    def _hear(self, samples: Any, count: int, events: Any) -> int:
+        if samples and count > 0:
+            self._heard.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        return 0  # go on

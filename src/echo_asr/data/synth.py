@@ -1,0 +1,146 @@
+"""Synthetic corpora: `synth:tones` and `synth:tones-flat`, which differ in F0 alone.
+
+`tones` has a vocabulary in which pitch tells the words apart; `tones-flat` is the same speech with every word's F0
+held constant, and its clips pair with those of `tones` by file name. Who recognises the one but not the other uses
+pitch. What is spoken, and how, is in `echo_asr.data.tones`.
+
+Both are rendered together, once, by a fresh process (`python -m echo_asr.data.synth`), which makes them repeatable
+to the byte, and into a temporary folder that takes its name when it is whole. Beside `metadata.csv` each has
+`boundaries.jsonl`: the words of every clip with their true start and end in seconds.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from echo_asr.audio import SAMPLE_RATE
+from echo_asr.console import console
+from echo_asr.data.cache import default_cache_root
+from echo_asr.data.espeak import Espeak
+from echo_asr.data.tones import LANGUAGE, VOCABULARY, VOICES, Recipe, speak_clips
+from echo_asr.errors import EchoError
+
+NAMES = ("tones", "tones-flat")
+COLUMNS = ("file_name", "transcription", "speaker", "split", "duration")
+VERSION = 1  # of what is rendered: raise it with any change to this module or to `tones` that can be heard
+
+
+def synthetic_corpus(name: str, root: Path | None = None, recipe: Recipe | None = None) -> Path:
+    """The folder of a synthetic corpus, rendered first where it is not there yet.
+
+    Args:
+        name: one of NAMES.
+        root: folder of the cache; None for the default, $ECHO_ASR_CACHE or ~/.cache/echo-asr.
+        recipe: what to speak; None for the default, which takes about half a minute and 120 MB.
+
+    Raises:
+        EchoError: no corpus has that name, the extra is missing, or the cache cannot be written.
+    """
+    if name not in NAMES:
+        raise EchoError(f"no synthetic corpus is called {name!r}; there are: {', '.join(NAMES)}")
+    recipe = recipe or Recipe()
+    content = repr((VERSION, LANGUAGE, VOCABULARY, VOICES, recipe))
+    key = hashlib.sha256(content.encode()).hexdigest()[:12]
+    folder = (root or default_cache_root()) / "synth" / f"tones-{key}"
+    if not folder.is_dir():
+        console().print(f"rendering {' and '.join('synth:' + each for each in NAMES)}, once, into {folder}")
+        try:
+            _render_whole(recipe, folder)
+        except OSError as error:
+            raise EchoError(
+                f"cannot write {folder}: {error.strerror}; make room there, or set ECHO_ASR_CACHE to another folder"
+            ) from None
+    return folder / name
+
+
+def _render_whole(recipe: Recipe, folder: Path) -> None:
+    """Render in a fresh process into a folder beside `folder`, which takes its name when all is written."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".rendering-", dir=folder.parent))
+    try:
+        package_root = str(Path(__file__).parents[2])  # the package need not be installed
+        path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
+        command = [sys.executable, "-m", __spec__.name, str(temporary), json.dumps(dataclasses.asdict(recipe))]
+        process = subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+        )
+        if process.returncode:
+            told = process.stderr.strip().splitlines() or [f"its process ended with {process.returncode}"]
+            raise EchoError(told[-1])
+        temporary.chmod(0o755)  # mkdtemp's folder is the user's alone
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was first, with the same clips
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def render(recipe: Recipe, folder: Path) -> None:
+    """Speak a recipe into `folder/tones` and `folder/tones-flat`. Repeatable in a fresh process only."""
+    rows: list[tuple[str, ...]] = []
+    boundaries: list[str] = []
+    with Espeak() as espeak:
+        for number, clip in enumerate(speak_clips(recipe, espeak)):
+            file_name = f"{clip.split}/{number:05d}.wav"
+            text = " ".join(word.word for word in clip.words)
+            seconds = clip.toned.size / SAMPLE_RATE
+            rows.append((file_name, text, clip.voice, clip.split, f"{seconds:.4f}"))
+            times = [dataclasses.asdict(word) for word in clip.words]
+            boundaries.append(json.dumps({"file_name": file_name, "words": times}))
+            for name, samples in zip(NAMES, (clip.toned, clip.flat), strict=True):
+                _write_wav(folder / name / file_name, samples)
+    for name in NAMES:
+        _write_metadata(folder / name / "metadata.csv", rows)
+        (folder / name / "boundaries.jsonl").write_text("\n".join([*boundaries, ""]), encoding="utf-8")
+
+
+def _write_wav(path: Path, samples: np.ndarray) -> None:
+    """Samples `(S,)`, full scale at +-1, as 16-bit mono at 16 kHz."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)  # bytes
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2").tobytes())
+
+
+def _write_metadata(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The fresh process: render the recipe given as JSON into the folder given before it."""
+    folder, recipe = arguments
+    try:
+        render(Recipe(**{name: _tuple(value) for name, value in json.loads(recipe).items()}), Path(folder))
+    except EchoError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"cannot write {folder}: {error.strerror}; make room there, or set ECHO_ASR_CACHE", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

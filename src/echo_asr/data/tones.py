@@ -1,0 +1,173 @@
+"""The speech of `synth:tones` and `synth:tones-flat`: words that differ in pitch, with their pitch and without.
+
+The vocabulary is six Mandarin syllables in the four tones. Utterances of one to four words are spoken by many voices
+of espeak-ng; no voice of the validation or test split occurs in training. Every clip is made twice, with the tones
+and with the F0 of every word held constant: the same text, voice, rates, levels and word times.
+
+What else could tell the tones apart is evened out. Every word is spoken at the rate that brings it to a duration
+drawn without regard to its tone (by itself espeak-ng makes tones 2 and 3 a quarter longer). Words are spoken one by
+one and joined with pauses, which keeps tone sandhi away and makes their times known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from echo_asr.audio import SAMPLE_RATE, resample
+from echo_asr.data.espeak import Espeak
+
+LANGUAGE = "cmn-latn-pinyin"
+SYLLABLES = ("ma", "li", "shu", "ge", "tao", "wei")
+TONES = ("1", "2", "3", "4")  # high, rising, dipping, falling
+VOCABULARY = tuple(syllable + tone for syllable in SYLLABLES for tone in TONES)
+
+# Timbres of espeak-ng's variants, for voices of low and of high pitch. By SwiftF0, on every word over three pitch
+# ranges, these have a clear F0 and separable tones (the whispers and `caleb` have no F0; `max` and its copies lose
+# it). Of variants that sound alike one is taken: the spectrum of every voice of validation and test lies 5.7 dB
+# (root mean square over mel bands and time) or more from that of any in training; half of all pairs, over 10 dB.
+VOICES = {
+    "train": (
+        (
+            "Alex", "Andy", "Demonic", "Denis", "Gene", "Hugo", "Mario", "Michael", "Mr serious", "UniRobot", "adam",
+            "boris", "david", "ed", "ian", "iven2", "iven4", "kaukovalta", "klatt", "klatt4", "m1", "m4", "m5", "m8",
+            "marcelo", "michel", "norbert", "paul", "pedro", "quincy", "victor",
+        ),
+        ("Alicia", "AnxiousAndy", "Nguyen", "anika", "belinda", "f4", "grandma", "steph"),
+    ),
+    "validation": (("Jacky", "Tweaky", "rob", "sandro"), ("Andrea", "zac")),
+    "test": (("Lee", "Marco", "Storm", "antonio", "m2", "pablo", "travis"), ("Annie", "f2", "shelby")),
+}  # fmt: skip
+SPLITS = tuple(VOICES)
+
+USUAL_RATE = 190  # words a minute, where the search for a rate starts
+RATE_TRIALS = 5  # at most, of a word
+
+Card = TypeVar("Card")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to speak. Everything random follows the seed. Pairs are a lowest and a highest value."""
+
+    train: int = 1300  # clips
+    validation: int = 100  # clips
+    test: int = 240  # clips
+    words: tuple[int, int] = (1, 4)  # in a clip
+    low_voices: tuple[float, float] = (80.0, 120.0)  # Hz, the bottoms of their pitch ranges
+    high_voices: tuple[float, float] = (120.0, 180.0)  # Hz
+    pitch_change: float = 1.5  # semitones up or down, by which a clip differs from its voice
+    pitch_span: tuple[float, float] = (2.0, 2.5)  # top of the pitch range over its bottom
+    word_seconds: tuple[float, float] = (0.26, 0.40)  # of a typical word of a clip
+    word_change: float = 0.15  # share by which a word is longer or shorter than typical
+    pause_seconds: tuple[float, float] = (0.06, 0.20)  # between words
+    edge_seconds: tuple[float, float] = (0.10, 0.30)  # silence before the first word and after the last
+    level: tuple[float, float] = (-32.0, -16.0)  # dBFS, root mean square of the words of a clip
+    word_level: float = 2.0  # dB up or down, by which a word differs from its clip
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class WordTime:
+    """Where in a clip a word is."""
+
+    word: str
+    start: float  # seconds
+    end: float  # seconds
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One utterance, spoken twice."""
+
+    split: str
+    voice: str
+    words: tuple[WordTime, ...]
+    toned: np.ndarray  # (S,) float32, 16 kHz
+    flat: np.ndarray  # (S,) float32, the same with the F0 of every word constant
+
+
+def speak_clips(recipe: Recipe, espeak: Espeak) -> Iterator[Clip]:
+    """The clips of all splits, in order. In a fresh process the same recipe gives the same samples."""
+    for number, split in enumerate(SPLITS):
+        random = np.random.default_rng([recipe.seed, number])
+        words = _deck(VOCABULARY, random)
+        voices = _deck(tuple(_voice_bottoms(recipe, split).items()), random)
+        lengths = _deck(range(recipe.words[0], recipe.words[1] + 1), random)
+        for _ in range(getattr(recipe, split)):
+            voice, bottom = next(voices)
+            semitones = random.uniform(-recipe.pitch_change, recipe.pitch_change)
+            low = bottom * 2 ** (semitones / 12)
+            espeak.set_voice(LANGUAGE, voice, round(low), round(low * random.uniform(*recipe.pitch_span)))
+            texts = [next(words) for _ in range(next(lengths))]
+            pairs = _speak_words(recipe, espeak, texts, random)
+            spans, toned, flat = _join(recipe, texts, pairs, espeak.sample_rate, random)
+            yield Clip(split, voice, spans, toned, flat)
+
+
+def _deck(cards: Sequence[Card], random: np.random.Generator) -> Iterator[Card]:
+    """All cards in a random order, then again in another, without end; so all are equally frequent."""
+    while True:
+        yield from (cards[index] for index in random.permutation(len(cards)))
+
+
+def _voice_bottoms(recipe: Recipe, split: str) -> dict[str, float]:
+    """The voices of a split and the usual bottoms of their pitch ranges in Hz, evenly spread on a log scale."""
+    bottoms: dict[str, float] = {}
+    for voices, (lowest, highest) in zip(VOICES[split], (recipe.low_voices, recipe.high_voices), strict=True):
+        bottoms |= zip(voices, np.geomspace(lowest, highest, len(voices)).tolist(), strict=True)
+    return bottoms
+
+
+def _speak_words(
+    recipe: Recipe, espeak: Espeak, texts: Sequence[str], random: np.random.Generator
+) -> list[np.ndarray]:
+    """Each word as `(2, S)`: toned and flat, spoken at one rate, full scale at +-1, levels as yet espeak-ng's."""
+    typical = np.exp(random.uniform(*np.log(recipe.word_seconds)))
+    pairs = []
+    for text in texts:
+        seconds = typical * random.uniform(1 - recipe.word_change, 1 + recipe.word_change)
+        rate, toned = _speak_for(espeak, text, seconds)
+        flat = espeak.speak(text, rate, flat=True)
+        pair = np.zeros((2, max(toned.size, flat.size)), np.float32)  # they differ by a period of the voice
+        pair[0, : toned.size] = toned
+        pair[1, : flat.size] = flat
+        pairs.append(pair / 32768)
+    return pairs
+
+
+def _speak_for(espeak: Espeak, text: str, seconds: float) -> tuple[int, np.ndarray]:
+    """The rate, of those tried, at which a word lasts most nearly so long; and its samples `(S,)`."""
+    tried: dict[int, np.ndarray] = {}
+    rate = USUAL_RATE
+    while rate not in tried and len(tried) < RATE_TRIALS:
+        tried[rate] = espeak.speak(text, rate)
+        lasted = tried[rate].size / espeak.sample_rate
+        rate = int(np.clip(round(rate * lasted / seconds), espeak.SLOWEST, espeak.FASTEST))
+    return min(tried.items(), key=lambda item: abs(item[1].size / espeak.sample_rate - seconds))
+
+
+def _join(
+    recipe: Recipe, texts: Sequence[str], pairs: Sequence[np.ndarray], rate: int, random: np.random.Generator
+) -> tuple[tuple[WordTime, ...], np.ndarray, np.ndarray]:
+    """The words with pauses between, at a random level, as 16 kHz samples `(S,)`, toned and flat."""
+    parts, times = [], []
+    done = 0  # samples at `rate`
+    for number, (text, pair) in enumerate(zip(texts, pairs, strict=True)):
+        before = recipe.pause_seconds if number else recipe.edge_seconds
+        silence = np.zeros((2, round(random.uniform(*before) * rate)), np.float32)
+        gain = 10 ** (random.uniform(-recipe.word_level, recipe.word_level) / 20)
+        start = done + silence.shape[1]
+        done = start + pair.shape[1]
+        parts += [silence, gain * pair]
+        times.append(WordTime(text, round(start / rate, 4), round(done / rate, 4)))
+    parts.append(np.zeros((2, round(random.uniform(*recipe.edge_seconds) * rate)), np.float32))
+    both = np.concatenate(parts, axis=1)
+    voiced = np.concatenate(parts[1::2], axis=1)[0]
+    gain = 10 ** (random.uniform(*recipe.level) / 20) / np.sqrt(np.mean(voiced**2))
+    both *= min(gain, 0.9 / np.abs(both).max())  # room for what resampling adds to peaks
+    toned, flat = (resample(channel, rate, SAMPLE_RATE) for channel in both)
+    return tuple(times), toned, flat

@@ -1,0 +1,76 @@
+"""What is installed and works here: the `doctor` command."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import tempfile
+from collections.abc import Iterator
+
+Finding = tuple[str, bool, str]  # name, whether it is well, what was found
+
+
+def examine() -> Iterator[Finding]:
+    """Findings, one by one; a missing extra is well, a missing requirement is not."""
+    from echo_asr import __version__
+
+    yield "echo-asr", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}"
+    for package in ("torch", "numpy", "soundfile", "soxr", "swift-f0", "tokenizers", "safetensors", "jsonargparse"):
+        yield _package(package)
+    yield _devices()
+    for package, extra, purpose in (
+        ("espeakng-loader", "synth", "synthetic corpora, the demo"),
+        ("av", "av", "m4a and webm"),
+    ):
+        name, there, text = _package(package)
+        yield name, True, text if there else f"not installed; needed for {purpose}: pip install 'echo-asr[{extra}]'"
+    yield _cache()
+    yield _features()
+
+
+def _package(name: str) -> Finding:
+    try:
+        return name, True, importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return name, False, "not installed; pip install echo-asr brings it"
+
+
+def _devices() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        bfloat16 = "with" if torch.cuda.is_bf16_supported() else "without"
+        return "devices", True, f"{names} ({bfloat16} bfloat16)"
+    return "devices", True, f"no GPU; {os.cpu_count()} CPU cores, {torch.get_num_threads()} threads"
+
+
+def _cache() -> Finding:
+    from echo_asr.data.cache import default_cache_root
+
+    root = default_cache_root()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=root):
+            pass
+    except OSError as error:
+        return "cache", False, f"{root} cannot be written ({error.strerror}); set ECHO_ASR_CACHE to a folder that can"
+    free = os.statvfs(root)
+    return "cache", True, f"{root}, {free.f_bavail * free.f_frsize / 1e9:.0f} GB free"
+
+
+def _features() -> Finding:
+    import numpy as np
+
+    from echo_asr.audio import SAMPLE_RATE
+    from echo_asr.features import FeatureExtractor
+
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    voice = sum(np.sin(2 * np.pi * 200 * k * time) / k for k in range(1, 20)) * 0.1
+    try:
+        found = FeatureExtractor()(voice.astype(np.float32))
+    except Exception as error:  # whatever a broken installation raises
+        return "features", False, f"could not be extracted: {error}"
+    f0 = float(found.track.median())
+    return "features", abs(f0 - 200) < 5, f"a synthetic voice of 200 Hz measures {f0:.1f} Hz"

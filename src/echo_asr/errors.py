@@ -1,0 +1,11 @@
+"""The one exception for mistakes that a user can mend."""
+
+from __future__ import annotations
+
+
+class EchoError(Exception):
+    """A mistake that the user can mend, told in one line: what, where, and what to do.
+
+    Commands print the message on stderr and end with status 1; Python callers catch it. Anything else that
+    escapes is a defect of Echo and keeps its traceback.
+    """

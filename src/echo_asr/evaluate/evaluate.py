@@ -1,0 +1,128 @@
+"""Free-running evaluation of a model on a corpus: no reference ever reaches the decoder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from echo_asr.audio import load_audio
+from echo_asr.data.corpus import Utterance
+from echo_asr.decode.transcribe import Recognizer
+from echo_asr.evaluate.metrics import ErrorRate, error_rate
+from echo_asr.features import Features
+from echo_asr.model.checkpoint import replace_file
+from echo_asr.text import make_normalizer
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Error rates of a corpus split.
+
+    Attributes:
+        wer, cer: on texts that the model's normaliser has passed through, with 95 % bootstrap intervals.
+        raw_wer, raw_cer: on the texts as they stand in the corpus.
+        audio_seconds: of speech; wall_seconds: spent reading, extracting features and decoding.
+        references, hypotheses: as they stand, in corpus order.
+    """
+
+    corpus: str
+    split: str
+    utterances: int
+    wer: ErrorRate
+    cer: ErrorRate
+    raw_wer: ErrorRate
+    raw_cer: ErrorRate
+    audio_seconds: float
+    wall_seconds: float
+    references: list[str]
+    hypotheses: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that `evaluate --json` prints."""
+        return {
+            "corpus": self.corpus,
+            "split": self.split,
+            "utterances": self.utterances,
+            "wer": self.wer.to_dict(),
+            "cer": self.cer.to_dict(),
+            "raw": {"wer": self.raw_wer.to_dict(), "cer": self.raw_cer.to_dict()},
+            "audio_seconds": round(self.audio_seconds, 3),
+            "wall_seconds": round(self.wall_seconds, 3),
+            "real_time_factor": round(self.wall_seconds / self.audio_seconds, 5) if self.audio_seconds else 0.0,
+        }
+
+
+def evaluate(
+    recognizer: Recognizer,
+    corpus: str,
+    split: str,
+    utterances: Sequence[Utterance],
+    features: Callable[[Utterance], Features] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Transcribe utterances and count the errors.
+
+    Args:
+        corpus, split: names for the report.
+        features: where features come from; by default they are extracted here, which is what `wall_seconds` then
+            includes.
+        progress: called with the number of utterances done.
+    """
+    start = time.perf_counter()
+    extract = features or (lambda utterance: recognizer.extractor(load_audio(utterance.audio)))
+    hypotheses: list[str] = []
+    group = 256
+    for first in range(0, len(utterances), group):
+        part = [extract(u) for u in utterances[first : first + group]]
+        hypotheses += recognizer.recognize(part)
+        if progress:
+            progress(len(hypotheses))
+    wall = time.perf_counter() - start
+    references = [u.text for u in utterances]
+    normal = make_normalizer(recognizer.bundle.text.normalizer)
+    pairs = [normal(r) for r in references], [normal(h) for h in hypotheses]
+    return Evaluation(
+        corpus=corpus,
+        split=split,
+        utterances=len(utterances),
+        wer=error_rate(*pairs, unit="word"),
+        cer=error_rate(*pairs, unit="character"),
+        raw_wer=error_rate(references, hypotheses, unit="word"),
+        raw_cer=error_rate(references, hypotheses, unit="character"),
+        audio_seconds=sum(u.duration for u in utterances),
+        wall_seconds=wall,
+        references=references,
+        hypotheses=hypotheses,
+    )
+
+
+def summary(found: Evaluation) -> str:
+    """What `evaluate` prints for people."""
+    speed = found.audio_seconds / found.wall_seconds if found.wall_seconds else float("inf")
+    return "\n".join(
+        (
+            f"{found.corpus}, {found.split}: {found.utterances} utterances, {found.audio_seconds / 60:.1f} min",
+            f"word error       {found.wer}",
+            f"character error  {found.cer}",
+            f"as they stand    {found.raw_wer.percent:.2f} % of words, {found.raw_cer.percent:.2f} % of characters",
+            f"speed            {speed:.0f} times real time",
+        )
+    )
+
+
+def write_texts(path: Path, utterances: Sequence[Utterance], found: Evaluation) -> None:
+    """Write `file, reference, hypothesis` of each utterance as JSON lines.
+
+    Raises:
+        EchoError: the file cannot be written.
+    """
+    rows = zip(utterances, found.references, found.hypotheses, strict=True)
+    lines = (
+        json.dumps({"file": str(u.audio), "reference": r, "hypothesis": h}, ensure_ascii=False) + "\n"
+        for u, r, h in rows
+    )
+    replace_file(path, lambda part: part.write_text("".join(lines), encoding="utf-8"))

@@ -1,0 +1,206 @@
+"""From sound to what the model hears: zero-floored log-mel, pitch, voicing and nulls on one 10 ms clock.
+
+Shapes: `B` batch, `S` samples at 16 kHz, `T` frames of 10 ms, `M` mel bins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import get_args
+
+import numpy as np
+import torch
+
+from echo_asr.audio import SAMPLE_RATE
+from echo_asr.pitch import HOP, REFERENCE_F0, TrackerName, fill_track, make_tracker
+
+CODE_VERSION = 1  # raise it when the same settings come to give other values: cached features then lapse
+WINDOW = 400  # samples, 25 ms, Hann
+FFT = 512  # samples, the window centred in zeros
+RANGE = 8.0  # decades of power, 80 dB, between the recording's peak (1) and silence (0)
+ENERGY_FROM = 125.0  # Hz; frame power leaves out what lies below, so that DC or hum does not hide silence
+TINY = 1e-30  # power, stands for zero under a logarithm
+CHUNK = 16_384  # frames transformed at a time, 164 s: 70 MB
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """What shapes the features. 0 dBFS is an RMS of 1."""
+
+    mels: int = 80  # mel bins, 0 to 8000 Hz
+    peak_floor_db: float = -40.0  # dBFS of a sine; the recording's peak is never taken to lie below it
+    null_relative_db: float = 50.0  # dB under the recording's loudest frame, below which a frame is null
+    null_absolute_db: float = -80.0  # dBFS, below which a frame is null
+    tracker: TrackerName = "swiftf0"  # what measures F0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.mels, bool) or not isinstance(self.mels, int) or not 8 <= self.mels <= 128:
+            raise ValueError(f"mels: expected a whole number from 8 to 128, got {self.mels!r}")
+        lowest = {"peak_floor_db": -120.0, "null_relative_db": 10.0, "null_absolute_db": -160.0}  # dB
+        highest = {"peak_floor_db": 0.0, "null_relative_db": 120.0, "null_absolute_db": 0.0}  # dB
+        for field, low in lowest.items():
+            high = highest[field]
+            value = getattr(self, field)
+            if not low <= value <= high:
+                raise ValueError(f"{field}: expected a level from {low:g} to {high:g} dB, got {value!r}")
+        if self.tracker not in get_args(TrackerName):
+            names = ", ".join(get_args(TrackerName))
+            raise ValueError(f"tracker: expected one of {names}; got {self.tracker!r}")
+
+
+@dataclass(frozen=True)
+class Features:
+    """One recording's features, all on the 10 ms clock, frame `t` centred at sample `160 t`."""
+
+    spectrogram: torch.Tensor  # (M, T) float32, zero-floored log-mel: 1 at the peak, 0 from 80 dB below
+    pitch: torch.Tensor  # (3, T) float32: F0 in Hz (0 where unvoiced), energy 0..1, periodicity 0..1
+    track: torch.Tensor  # (T,) float32, F0 in Hz with its gaps filled
+    voicing: torch.Tensor  # (T,) float32, 1 where F0 was measured, 0 where the track was filled in
+    null: torch.Tensor  # (T,) bool, true where there is nothing to hear
+
+    @property
+    def frames(self) -> int:
+        """`T`, in frames of 10 ms."""
+        return self.spectrogram.shape[-1]
+
+
+@dataclass(frozen=True)
+class FeatureBatch:
+    """Features of several recordings, padded at the end with exact zeros (the track with 220 Hz)."""
+
+    spectrogram: torch.Tensor  # (B, M, T) float32
+    pitch: torch.Tensor  # (B, 3, T) float32
+    track: torch.Tensor  # (B, T) float32, Hz
+    voicing: torch.Tensor  # (B, T) float32
+    null: torch.Tensor  # (B, T) bool, true in padding too
+    lengths: torch.Tensor  # (B,) int64, frames
+
+    @property
+    def padding(self) -> torch.Tensor:
+        """`(B, T)` bool, true beyond each recording's length."""
+        return torch.arange(self.null.shape[1], device=self.lengths.device) >= self.lengths[:, None]
+
+    def to(self, device: torch.device | str) -> FeatureBatch:
+        """The same batch on another device."""
+        return replace(self, **{name: tensor.to(device) for name, tensor in vars(self).items()})
+
+
+def collate_features(features: list[Features]) -> FeatureBatch:
+    """Pad recordings to one length; what each holds does not depend on its neighbours.
+
+    Raises:
+        ValueError: for an empty list, or for differing numbers of mel bins.
+    """
+    if not features:
+        raise ValueError("features: expected at least one recording, got an empty list")
+    mels = sorted({one.spectrogram.shape[0] for one in features})
+    if len(mels) > 1:
+        raise ValueError(f"features: expected one number of mel bins, got {mels}; use one extractor")
+    size, frames = len(features), max(one.frames for one in features)
+    batch = FeatureBatch(
+        spectrogram=torch.zeros(size, mels[0], frames),
+        pitch=torch.zeros(size, 3, frames),
+        track=torch.full((size, frames), REFERENCE_F0),
+        voicing=torch.zeros(size, frames),
+        null=torch.ones(size, frames, dtype=torch.bool),
+        lengths=torch.tensor([one.frames for one in features]),
+    )
+    for row, one in enumerate(features):
+        for name in ("spectrogram", "pitch", "track", "voicing", "null"):
+            getattr(batch, name)[row, ..., : one.frames] = getattr(one, name)
+    return batch
+
+
+class FeatureExtractor:
+    """Sound to `Features`, one recording at a time: deterministic, picklable, blind to any batch.
+
+    With mel power `p` (window of 25 ms, hop of 10 ms), each spectrogram value is
+    `clip(log10(p) - (peak - 8), 0) / 8`, `peak` being the recording's largest `log10(p)`, but at least that
+    of a sine of `peak_floor_db`. Energy is the same of the frame's mean square from 125 Hz up. A frame is null
+    if its level lies more than `null_relative_db` under that of the loudest frame, or below
+    `null_absolute_db`; a null frame is unvoiced.
+    """
+
+    def __init__(self, config: FeatureConfig | None = None) -> None:
+        self.config = config or FeatureConfig()
+        self.tracker = make_tracker(self.config.tracker)
+        self.window = torch.hann_window(WINDOW)
+        self.filters = torch.from_numpy(mel_filters(self.config.mels))
+
+    @property
+    def key(self) -> str:
+        """A hash of all that shapes the values: settings, tracker, its version, and that of this code."""
+        shaping = {**asdict(self.config), "tracker_version": self.tracker.version, "code": CODE_VERSION}
+        return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+
+    def __call__(self, audio: np.ndarray) -> Features:
+        """Features of `audio` `(S,)` float32 at 16 kHz: `T = ceil(S / 160)` frames.
+
+        Raises:
+            ValueError: if `audio` is not one-dimensional, is empty or holds NaN or infinite samples.
+        """
+        audio = np.ascontiguousarray(audio, dtype=np.float32)
+        if audio.ndim != 1 or audio.size == 0 or not np.isfinite(audio).all():
+            raise ValueError(f"audio: expected finite samples (S,), S >= 1; got {audio.shape}; load_audio")
+        frames = max(1, -(-len(audio) // HOP))
+        mel, power = self._powers(audio, frames)
+        amplitude = 10 ** (self.config.peak_floor_db / 20) * 2**0.5  # of a sine of that RMS
+        # The sine's power in the bin that its frequency meets fully, in the lower half of the scale, where
+        # all mel filters are equally high.
+        sine_peak = (amplitude * float(self.window.sum()) / 2) ** 2 * float(self.filters.max())
+        spectrogram = _zero_floored(mel, sine_peak)
+        energy = _zero_floored(power, 10 ** (self.config.peak_floor_db / 10))
+        level = 10 * power.clamp(min=TINY).log10()  # dBFS
+        null = (level < level.max() - self.config.null_relative_db) | (level < self.config.null_absolute_db)
+
+        f0, periodicity = (torch.from_numpy(values) for values in self.tracker(audio, frames))
+        f0, periodicity = f0.masked_fill(null, 0.0), periodicity.masked_fill(null, 0.0)
+        track = torch.from_numpy(fill_track(f0.numpy()))
+        pitch = torch.stack([f0, energy, periodicity])
+        return Features(spectrogram, pitch, track, (f0 > 0).float(), null)
+
+    def _powers(self, audio: np.ndarray, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mel power `(M, T)` and mean square `(T,)` from 125 Hz up, both float32."""
+        before = FFT // 2
+        padded = torch.zeros(max((frames - 1) * HOP + FFT, before + len(audio)))
+        padded[before : before + len(audio)] = torch.from_numpy(audio)
+        first = int(np.ceil(ENERGY_FROM * FFT / SAMPLE_RATE))
+        mel, power = [], []
+        for start in range(0, frames, CHUNK):
+            stop = min(start + CHUNK, frames)
+            part = padded[start * HOP : (stop - 1) * HOP + FFT]
+            spectrum = torch.stft(part, FFT, HOP, WINDOW, self.window, center=False, return_complex=True)
+            squared = torch.view_as_real(spectrum).square().sum(dim=-1)
+            mel.append(self.filters @ squared)
+            power.append(squared[first:].sum(dim=0) * (2 / FFT) / self.window.square().sum())  # Parseval
+        return torch.cat(mel, dim=1), torch.cat(power)
+
+
+def _zero_floored(power: torch.Tensor, lowest_peak: float) -> torch.Tensor:
+    """`clip(log10(power) - (peak - 8), 0) / 8`, the peak at least `lowest_peak`: 0 for silence, at most 1."""
+    decades = power.clamp(min=TINY).log10()
+    peak = max(float(decades.max()), float(np.log10(lowest_peak)))
+    return (decades - (peak - RANGE)).clamp(min=0.0, max=RANGE) / RANGE
+
+
+def mel_edges(mels: int) -> np.ndarray:
+    """Edges `(M + 2,)` in Hz, from 0 to 8000, of filters equally spaced in mel; filter `m` peaks at `m + 1`.
+
+    Slaney's scale (Auditory Toolbox, 1998), linear to 1000 Hz and logarithmic above; librosa's default.
+    """
+    step, corner, log_step = 200.0 / 3, 1000.0, np.log(6.4) / 27  # Hz a mel, Hz, log Hz a mel
+    top = corner / step + np.log(SAMPLE_RATE / 2 / corner) / log_step  # mel
+    mel = np.linspace(0.0, top, mels + 2)
+    logarithmic = corner * np.exp(log_step * (mel - corner / step))
+    return np.where(mel < corner / step, mel * step, logarithmic)
+
+
+def mel_filters(mels: int) -> np.ndarray:
+    """Triangular filters `(M, FFT/2 + 1)` float32 of equal area between `mel_edges`."""
+    edges = mel_edges(mels)
+    bins = np.linspace(0.0, SAMPLE_RATE / 2, FFT // 2 + 1)  # Hz
+    lower, centre, upper = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    rising, falling = (bins - lower) / (centre - lower), (upper - bins) / (upper - centre)
+    return (np.maximum(0.0, np.minimum(rising, falling)) * 2 / (upper - lower)).astype(np.float32)

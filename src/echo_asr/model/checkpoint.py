@@ -1,0 +1,115 @@
+"""A model is a folder: config.yaml, model.safetensors, tokenizer.json. Saving is whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from echo_asr.config import build_sections, read_yaml, write_yaml
+from echo_asr.errors import EchoError
+from echo_asr.features import FeatureConfig
+from echo_asr.model.config import ModelConfig, TextConfig, expand_preset
+from echo_asr.model.echo import Echo
+from echo_asr.text import Tokenizer
+
+CONFIG, WEIGHTS, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
+SECTIONS: dict[str, type] = {"features": FeatureConfig, "text": TextConfig, "model": ModelConfig}
+
+
+@dataclass
+class Bundle:
+    """A model with all that is needed to use it.
+
+    Attributes:
+        model: the network.
+        tokenizer: text to ids and back.
+        features, text: how sound and text are prepared.
+        extra: further sections of config.yaml (`train`, ...), kept as they are.
+    """
+
+    model: Echo
+    tokenizer: Tokenizer
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the folder; each file appears whole or not at all, the weights last."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        sections = {"features": self.features, "text": self.text, "model": self.model.config, **self.extra}
+        replace_file(folder / CONFIG, lambda path: write_yaml(path, sections))
+        replace_file(folder / TOKENIZER, self.tokenizer.save)
+        self.save_weights(folder, self.model.state_dict())
+
+    @staticmethod
+    def save_weights(folder: Path, state: dict[str, torch.Tensor]) -> None:
+        """Write the weights alone."""
+        tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+        replace_file(folder / WEIGHTS, lambda path: save_file(tensors, str(path), metadata={"format": "pt"}))
+
+
+def replace_file(path: Path, write: Any) -> None:
+    """Call `write(temporary path)`, then move the result into place, so that `path` is never half-written.
+
+    Raises:
+        EchoError: the folder cannot be written, or the disk is full; what was there before is still there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise EchoError(f"{path}: could not be written ({reason}); what was there before is untouched") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cpu") -> Bundle:
+    """Read a model folder; the network is in evaluation mode.
+
+    Raises:
+        EchoError: the folder or one of its files is missing, damaged, or does not fit the others.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise EchoError(f"{folder}: no such model folder; a model is what `echo-asr train` leaves in its --out folder")
+    missing = [name for name in (CONFIG, WEIGHTS, TOKENIZER) if not (folder / name).is_file()]
+    if missing:
+        raise EchoError(f"{folder}: not a complete model, {', '.join(missing)} missing; copy the whole folder")
+    data = read_yaml(folder / CONFIG)
+    extra = {name: value for name, value in data.items() if name not in SECTIONS}
+    built = build_sections(expand_preset(data), SECTIONS, where=str(folder / CONFIG), ignore=tuple(extra))
+    tokenizer = Tokenizer.load(folder / TOKENIZER)
+    model = Echo(built["model"], tokenizer.vocabulary_size, built["features"].mels)
+    load_weights(model, folder / WEIGHTS)
+    return Bundle(model.to(device).eval(), tokenizer, built["features"], built["text"], extra)
+
+
+def load_weights(model: Echo, path: Path) -> None:
+    """Load a safetensors file into a model, every tensor of it.
+
+    Raises:
+        EchoError: the file is damaged, or its tensors are not the model's.
+    """
+    try:
+        state = load_file(str(path))
+    except (SafetensorError, OSError) as error:
+        raise EchoError(f"{path}: damaged weights ({str(error).splitlines()[0]}); copy the file again") from None
+    own = model.state_dict()
+    wrong = sorted(set(own) ^ set(state)) or sorted(n for n in own if own[n].shape != state[n].shape)
+    if wrong:
+        raise EchoError(
+            f"{path}: the weights do not fit config.yaml and tokenizer.json beside them "
+            f"({len(wrong)} tensors differ, first {wrong[0]}); keep the three files of one model together"
+        )
+    model.load_state_dict(state)

@@ -1,0 +1,98 @@
+"""The one description from which a model is rebuilt, and its presets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from echo_asr.errors import EchoError
+from echo_asr.vrope import VRoPEModes
+
+Feature = Literal["spectrogram", "pitch"]
+FEATURES: tuple[str, ...] = ("spectrogram", "pitch")
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """How text becomes tokens."""
+
+    normalizer: Literal["basic", "none", "whisper"] = "basic"  # applied to the texts, and part of the model
+    tokenizer: Literal["character", "bpe"] = "character"  # learnt from the training texts
+    vocabulary: int = 500  # symbols of a BPE tokenizer at most, zero included; characters ignore it
+
+    def __post_init__(self) -> None:
+        if self.vocabulary < 2:
+            raise ValueError(f"text.vocabulary must be at least 2, got {self.vocabulary}")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Every dimension and option of an Echo model.
+
+    Raises:
+        ValueError: options that cannot work together; the message names them.
+    """
+
+    features: tuple[Feature, ...] = ("spectrogram", "pitch")  # in the order the decoder learns from them
+    ctc_feature: Feature = "spectrogram"  # whose encoder carries the CTC head
+    width: int = 144  # D
+    heads: int = 3  # H
+    feedforward: int = 384  # hidden width of the gated feed-forward
+    spectrogram_layers: int = 4  # blocks of the spectrogram encoder
+    pitch_layers: int = 2  # blocks of the pitch encoder
+    decoder_layers: int = 1  # blocks of causal self-attention alone, before the first feature
+    cross_layers: int = 1  # blocks with cross-attention, for each feature
+    subsampling: Literal[2, 4] = 4  # 10 ms feature frames in an encoder frame
+    dropout: float = 0.1  # on residual branches, while training
+    ctc_weight: float = 0.3  # share of the CTC loss in the training loss, 0 to 1
+    positions: Literal["rotary", "sinusoidal"] = "rotary"  # sinusoidal: Whisper's, added before the first block
+    vrope: VRoPEModes = field(default_factory=VRoPEModes)  # of the encoders' self-attention
+    text_nulls: Literal["none", "hard", "weight", "score"] = "none"  # of the start token, and of silence heard
+
+    def __post_init__(self) -> None:
+        if not self.features or len(set(self.features)) != len(self.features):
+            raise ValueError(f"model.features must name each feature once, at least one of {FEATURES}")
+        if self.ctc_feature not in self.features:
+            raise ValueError(f"model.ctc_feature {self.ctc_feature} is not among model.features {self.features}")
+        for name in ("width", "heads", "feedforward", "spectrogram_layers", "pitch_layers", "cross_layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"model.{name} must be at least 1, got {getattr(self, name)}")
+        if self.decoder_layers < 0:
+            raise ValueError(f"model.decoder_layers must not be negative, got {self.decoder_layers}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"model.dropout must lie in [0, 1), got {self.dropout}")
+        if not 0.0 <= self.ctc_weight < 1.0:
+            raise ValueError(f"model.ctc_weight must lie in [0, 1), got {self.ctc_weight}")
+        if self.positions == "sinusoidal" and self.vrope.theta != "none":
+            raise ValueError("model.positions sinusoidal takes model.vrope.theta none; choose one way to say where")
+        self.vrope.attention(self.width, self.heads)  # the heads must hold what is folded into them
+
+    def layers(self, feature: str) -> int:
+        """Blocks in the encoder of a feature."""
+        return {"spectrogram": self.spectrogram_layers, "pitch": self.pitch_layers}[feature]
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": dict(width=144, heads=3, feedforward=384, spectrogram_layers=4, pitch_layers=2, decoder_layers=1, cross_layers=1),
+    "small": dict(width=256, heads=4, feedforward=704, spectrogram_layers=8, pitch_layers=3, decoder_layers=2, cross_layers=2),
+    "base": dict(width=384, heads=6, feedforward=1024, spectrogram_layers=12, pitch_layers=4, decoder_layers=2, cross_layers=3),
+}  # fmt: skip
+"""Dimensions by name: about 1.9, 14 and 45 million parameters with both features."""
+
+
+def expand_preset(data: Mapping[str, Any], where: str = "configuration") -> dict[str, Any]:
+    """Replace `model.preset` in a configuration by its dimensions; what the configuration itself says prevails.
+
+    Raises:
+        EchoError: an unknown preset.
+    """
+    data = dict(data)
+    model = data.get("model")
+    if isinstance(model, Mapping) and "preset" in model:
+        model = dict(model)
+        name = model.pop("preset")
+        if name not in PRESETS:
+            raise EchoError(f"{where}: model.preset must be one of {', '.join(PRESETS)}, got {name!r}")
+        data["model"] = {**PRESETS[name], **model}
+    return data

@@ -1,0 +1,214 @@
+"""F0 and periodicity on the 10 ms clock, from either of two trackers, and the gap-free track made of them.
+
+Shapes: `S` samples at 16 kHz, `T` frames; frame `t` is centred at sample `160 t`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import os
+from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
+import torch
+
+from echo_asr.audio import SAMPLE_RATE
+from echo_asr.errors import EchoError
+
+REFERENCE_F0 = 220.0  # Hz, the track of an utterance without a voiced frame, and vRoPE's default reference
+HOP = 160  # samples, 10 ms
+LOWEST_F0 = 46.875  # Hz, the lowest that SwiftF0 knows
+HIGHEST_F0 = 600.0  # Hz, above a child's speaking voice
+TrackerName = Literal["swiftf0", "autocorrelation"]
+
+
+class PitchTracker(Protocol):
+    """What measures pitch. `name` and `version` tell results apart in a cache."""
+
+    name: str
+    version: str
+
+    def __call__(self, audio: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """F0 `(T,)` float32 in Hz, 0 where unvoiced, and periodicity `(T,)` float32 in 0..1.
+
+        Args:
+            audio: `(S,)` float32 at 16 kHz.
+            frames: `T`; frame `t` is centred at sample `160 t`.
+        """
+        ...
+
+
+def make_tracker(name: TrackerName) -> PitchTracker:
+    """The tracker of that name: `swiftf0` (a small network) or `autocorrelation` (no weights, torch alone).
+
+    Raises:
+        EchoError: for an unknown name, or if the package behind `swiftf0` is not installed.
+    """
+    if name == "swiftf0":
+        return SwiftTracker()
+    if name == "autocorrelation":
+        return AutocorrelationTracker()
+    raise EchoError(f"tracker: expected one of {', '.join(get_args(TrackerName))}; got {name!r}")
+
+
+def fill_track(f0: np.ndarray) -> np.ndarray:
+    """A track `(T,)` float32 in Hz without gaps, from F0 `(T,)` in Hz that is 0 where unvoiced.
+
+    Log-linear between voiced frames (a straight line in octaves), the first and the last voiced value held to
+    the ends, 220 Hz throughout if nothing is voiced. Voiced frames keep their value.
+    """
+    voiced = np.flatnonzero(f0 > 0)
+    if voiced.size == 0:
+        return np.full(len(f0), REFERENCE_F0, dtype=np.float32)
+    filled = np.exp2(np.interp(np.arange(len(f0)), voiced, np.log2(f0[voiced].astype(np.float64))))
+    return np.where(f0 > 0, f0, filled).astype(np.float32)
+
+
+class SwiftTracker:
+    """SwiftF0 (Nieradzik, 2025), resampled from its 16 ms hop to 10 ms.
+
+    Periodicity is its confidence, interpolated linearly; a frame is voiced from 0.5 up. F0 is interpolated in
+    octaves between two voiced neighbours; beside an unvoiced one the voiced one's value holds, and across a
+    leap of more than half an octave the nearer one's, since no voice passes through the middle.
+    The ONNX session takes one thread, is made at the first call in each process and is left out of pickles.
+    """
+
+    name = "swiftf0"
+    THRESHOLD = 0.5  # confidence, as calibrated by its author
+    SWIFT_HOP = 256  # samples, 16 ms
+    LEAP = 0.5  # octaves between neighbours, above which nothing is interpolated
+
+    def __init__(self) -> None:
+        try:
+            self.version = f"{importlib.metadata.version('swift-f0')}-1"
+        except importlib.metadata.PackageNotFoundError:
+            raise EchoError(
+                "tracker: swiftf0 needs swift-f0 (pip install swift-f0), or choose autocorrelation"
+            ) from None
+        self._session: tuple[int, Any] | None = None  # process id, detector: none survives a fork
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_session": None}
+
+    def _detector(self) -> Any:
+        if self._session is None or self._session[0] != os.getpid():
+            from swift_f0 import SwiftF0
+
+            self._session = (os.getpid(), SwiftF0(threads=1, spin=False))
+        return self._session[1]
+
+    def __call__(self, audio: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        # Two hops of silence behind the end, so that the last 10 ms frames lie between two measurements.
+        padded = np.concatenate([audio, np.zeros(2 * self.SWIFT_HOP, np.float32)])
+        found = self._detector().detect(padded, SAMPLE_RATE, fmin=LOWEST_F0, fmax=HIGHEST_F0)
+        position = np.arange(frames) * (HOP / self.SWIFT_HOP)  # in hops of 16 ms
+        before = np.minimum(position.astype(int), len(found.pitch_hz) - 1)
+        after = np.minimum(before + 1, len(found.pitch_hz) - 1)
+        weight = position - before
+        confidence = np.clip(found.confidence, 0.0, 1.0)
+        periodicity = (1 - weight) * confidence[before] + weight * confidence[after]
+
+        octaves = np.log2(found.pitch_hz)
+        nearer = np.where(weight < 0.5, before, after)
+        blended = (1 - weight) * octaves[before] + weight * octaves[after]
+        leap = np.abs(octaves[before] - octaves[after]) > self.LEAP
+        voiced = confidence >= self.THRESHOLD
+        only_before, only_after = voiced[before] & ~voiced[after], voiced[after] & ~voiced[before]
+        cases = [octaves[before], octaves[after], octaves[nearer]]
+        value = np.select([only_before, only_after, leap], cases, blended)
+        f0 = np.where(periodicity >= self.THRESHOLD, np.exp2(value), 0.0)
+        return f0.astype(np.float32), periodicity.astype(np.float32)
+
+
+class AutocorrelationTracker:
+    """Boersma's method: the autocorrelation of a windowed frame over that of the window, and a cheapest path.
+
+    P. Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of
+    a sampled sound", IFA Proceedings 17, 1993. Frames are batched in torch. Where we deviate: a parabola
+    refines the peaks, not sinc interpolation, and the path sees a fixed number of candidates.
+    """
+
+    name = "autocorrelation"
+    version = "1"
+    LOWEST = 60.0  # Hz, sets the window: three periods
+    HIGHEST = 500.0  # Hz; from about there a lone first formant passes for a voice
+    WINDOW = int(3 * SAMPLE_RATE / LOWEST)  # samples, 50 ms
+    FFT = 2048  # samples, at least 1.5 windows
+    CANDIDATES = 6
+    VOICING_THRESHOLD = 0.45  # normalised autocorrelation
+    SILENCE_THRESHOLD = 0.03  # of the recording's peak
+    SILENCE_PEAK = 1e-3  # full scale, -60 dBFS: below it nothing is voiced
+    OCTAVE_COST = 0.01  # strength an octave, favours the higher of two equals
+    JUMP_COST = 0.35  # strength an octave between frames
+    VOICING_COST = 0.14  # strength at a change of voicing
+    CHUNK = 4096  # frames at a time: 32 MB
+
+    def __call__(self, audio: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        half = self.WINDOW // 2
+        needed = (frames - 1) * HOP + self.WINDOW
+        padded = np.zeros(max(needed, half + len(audio)), dtype=np.float32)
+        padded[half : half + len(audio)] = audio
+        windows = torch.from_numpy(padded).unfold(0, self.WINDOW, HOP)[:frames]
+        recording_peak = float(np.abs(audio).max())
+        parts = [self._candidates(part, recording_peak) for part in windows.split(self.CHUNK)]
+        lag, strength, unvoiced = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+        chosen = self._path(lag, strength, unvoiced)
+        rows = np.arange(frames)
+        voiced = chosen < self.CANDIDATES
+        picked = np.minimum(chosen, self.CANDIDATES - 1)
+        f0 = np.where(voiced, SAMPLE_RATE / lag[rows, picked], 0.0)
+        periodicity = np.where(voiced, strength[rows, picked], strength.max(axis=1))
+        return f0.astype(np.float32), np.clip(periodicity, 0.0, 1.0).astype(np.float32)
+
+    def _candidates(
+        self, windows: torch.Tensor, recording_peak: float
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Lags in samples and strengths `(T, CANDIDATES)`, and the strength of being unvoiced `(T,)`."""
+        windows = windows - windows.mean(dim=1, keepdim=True)
+        hann = torch.hann_window(self.WINDOW, periodic=False)
+        window_correlation = self._correlate(hann[None])
+        shortest, longest = int(SAMPLE_RATE / self.HIGHEST), math.ceil(SAMPLE_RATE / self.LOWEST)
+        correlation = self._correlate(windows * hann)[:, : longest + 2] / window_correlation[:, : longest + 2]
+        left, middle, right = (correlation[:, shortest + i : longest + i + 1] for i in (-1, 0, 1))
+        curvature = (2 * middle - left - right).clamp(min=1e-12)
+        offset = ((right - left) / (2 * curvature)).clamp(-0.5, 0.5)  # samples, of the parabola's top
+        height = middle + 0.25 * (right - left) * offset
+        is_peak = (middle > left) & (middle >= right) & (middle > 0)
+        lag = torch.arange(shortest, longest + 1) + offset
+        strength = torch.where(is_peak, height.clamp(max=1.0), 0.0)
+        favour = self.OCTAVE_COST * torch.log2(SAMPLE_RATE / (self.LOWEST * lag))
+        ranked = torch.where(is_peak, strength + favour, -1.0)
+        best = ranked.topk(self.CANDIDATES, dim=1).indices
+        peak = windows.abs().amax(dim=1)
+        quiet = peak < self.SILENCE_PEAK
+        loudness = peak / max(recording_peak, self.SILENCE_PEAK)
+        silence = (2 - loudness * (1 + self.VOICING_THRESHOLD) / self.SILENCE_THRESHOLD).clamp(min=0)
+        strength = torch.where(quiet[:, None], 0.0, strength.gather(1, best))
+        return lag.gather(1, best), strength, self.VOICING_THRESHOLD + silence
+
+    def _correlate(self, frames: torch.Tensor) -> torch.Tensor:
+        """Autocorrelation `(T, lags)`, 1 at lag 0."""
+        power = torch.fft.rfft(frames, self.FFT).abs().square()
+        correlation = torch.fft.irfft(power, self.FFT)
+        return correlation / correlation[:, :1].clamp(min=1e-12)
+
+    def _path(self, lag: np.ndarray, strength: np.ndarray, unvoiced: np.ndarray) -> np.ndarray:
+        """The candidate `(T,)` of each frame on the strongest path (Viterbi); `CANDIDATES` means unvoiced."""
+        octaves = np.log2(SAMPLE_RATE / lag)
+        # What is no peak (strength 0) may not be chosen.
+        gain = np.where(strength > 0, strength + self.OCTAVE_COST * octaves, -1e6)
+        gain = np.concatenate([gain, (unvoiced + self.OCTAVE_COST * math.log2(self.LOWEST))[:, None]], axis=1)
+        step = np.full((self.CANDIDATES + 1, self.CANDIDATES + 1), self.VOICING_COST)
+        step[-1, -1] = 0.0
+        score, origin = gain[0], np.zeros(gain.shape, dtype=np.int64)
+        for frame in range(1, len(gain)):
+            step[:-1, :-1] = self.JUMP_COST * np.abs(octaves[frame - 1][:, None] - octaves[frame])
+            total = score[:, None] - step
+            origin[frame] = total.argmax(axis=0)
+            score = total.max(axis=0) + gain[frame]
+        path = np.empty(len(gain), dtype=np.int64)
+        path[-1] = score.argmax()
+        for frame in range(len(gain) - 1, 0, -1):
+            path[frame - 1] = origin[frame, path[frame]]
+        return path

@@ -1,0 +1,298 @@
+"""Text: normalisers that texts pass through before training and scoring, and the tokenizer.
+
+Token 0 is the pad, the start and the end token at once; the symbols of the text have the ids 1 to V - 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal, Self
+
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+from echo_asr.errors import EchoError
+
+Normalizer = Callable[[str], str]
+
+# The symbol in place 0 of every vocabulary. It is longer than one character and no merge makes it, so that no
+# text, not even one that spells it out, is ever encoded with it.
+ZERO_SYMBOL = "<|zero|>"
+
+# Zero-width (non-)joiners spell words in Persian and in the scripts of India; other format characters do not.
+_JOINERS = "\u200c\u200d"
+_CURLY_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\uff07", "'"))
+
+_FILLERS = re.compile(r"\b(hmm|mm|mhm|mmm|uh|um)\b")
+# Standard and informal English contractions with what they stand for, tried in this order.
+_CONTRACTIONS = tuple(
+    (re.compile(pattern), full)
+    for pattern, full in (
+        (r"\bwon't\b", "will not"),
+        (r"\bcan't\b", "can not"),
+        (r"\bshan't\b", "shall not"),
+        (r"\blet's\b", "let us"),
+        (r"\by'all\b", "you all"),
+        (r"\bma'am\b", "madam"),
+        (r"\bgonna\b", "going to"),
+        (r"\bgotta\b", "got to"),
+        (r"\bwanna\b", "want to"),
+        (r"\b(would|could|should)a\b", r"\1 have"),
+        (r"\bmr\b", "mister"),
+        (r"\bmrs\b", "missus"),
+        (r"\bdr\b", "doctor"),
+        (r"\bprof\b", "professor"),
+        (r"'s (been|got)\b", r" has \1"),
+        (r"'d (been|better)\b", r" had \1"),
+        (r"n't\b", " not"),
+        (r"'re\b", " are"),
+        (r"'s\b", " is"),
+        (r"'d\b", " would"),
+        (r"'ll\b", " will"),
+        (r"'ve\b", " have"),
+        (r"'m\b", " am"),
+    )
+)
+
+
+def _is_word_character(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LMN"  # letters, combining marks, numbers
+
+
+def normalize_basic(text: str) -> str:
+    """Lower case without punctuation, for any language: NFC, lower case, no punctuation, single spaces.
+
+    Punctuation is what Unicode puts in the categories P*. It gives way to a space, so that ``one,two`` stays
+    two words; an apostrophe, straight or curly, stays (straight) between two word characters and vanishes
+    elsewhere. Digits, combining marks and symbols stay, so that tone digits (``ni3``), accents and tone
+    letters survive. Applying it twice is the same as applying it once.
+    """
+    text = "".join(c for c in text if unicodedata.category(c) != "Cf" or c in _JOINERS)
+    # Lower-casing can take a letter apart ("\u0130") and composing can make one that still has a lower case.
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.lower()).lower())
+    text = text.translate(_CURLY_APOSTROPHES)
+    kept = []
+    for before, character, after in zip(" " + text, text, text[1:] + " ", strict=False):
+        if character == "'":
+            dropped = not (_is_word_character(before) and _is_word_character(after))
+        else:
+            category = unicodedata.category(character)
+            dropped = category[0] == "P" or category == "Cc"
+        kept.append(" " if dropped else character)
+    return " ".join("".join(kept).split())
+
+
+def normalize_none(text: str) -> str:
+    """The text as it is."""
+    return text
+
+
+def normalize_whisper(text: str) -> str:
+    """English, after the normaliser that the Whisper paper describes (Radford et al. 2022, appendix C).
+
+    Takes out what stands in brackets and parentheses, filler words, diacritics, commas within numbers and
+    all symbols but those of numbers and money, and writes contractions in full (``won't``: ``will not``).
+    Two steps of the paper are left out: spelt numbers are not turned into digits, and British spellings
+    stay. Error rates scored this way are therefore near to, but not the same as, those published with
+    Whisper's own code.
+    """
+    text = text.lower().translate(_CURLY_APOSTROPHES)
+    text = re.sub(r"\[[^\]]*\]|\([^)]*\)", " ", text)
+    text = _FILLERS.sub(" ", text)
+    text = re.sub(r"\s+'", "'", text)
+    for pattern, full in _CONTRACTIONS:
+        text = pattern.sub(full, text)
+    text = re.sub(r"(?<=\d),(?=\d)", "", text)
+    text = re.sub(r"\.(?!\d)", " ", text)
+    kept = []
+    for character in unicodedata.normalize("NFKD", text):
+        category = unicodedata.category(character)
+        if category[0] == "M":
+            continue  # the diacritic of the letter before it
+        symbol = category[0] in "SPC" and character not in ".%" and category != "Sc"
+        kept.append(" " if symbol else character)
+    text = unicodedata.normalize("NFC", "".join(kept))
+    # What may still be a symbol stays only where it is part of a number: $3.50, 20%.
+    text = re.sub(r"(?<!\d)\.|\.(?!\d)|(?<!\d)%|[^\w\s.%](?!\d)", " ", text)
+    return " ".join(text.split())
+
+
+NORMALIZERS: dict[str, Normalizer] = {
+    "basic": normalize_basic,
+    "none": normalize_none,
+    "whisper": normalize_whisper,
+}
+
+
+def make_normalizer(name: str) -> Normalizer:
+    """The normaliser of that name: ``basic`` (the default of models), ``none`` or ``whisper``.
+
+    Raises:
+        ValueError: no normaliser has that name.
+    """
+    if name not in NORMALIZERS:
+        raise ValueError(f"normalizer: expected one of {', '.join(NORMALIZERS)}, got {name!r}")
+    return NORMALIZERS[name]
+
+
+class Tokenizer:
+    """Turns text into ids from 1 to V - 1 and back; id 0 stands for nothing in the text.
+
+    Two kinds: ``character`` (one id a Unicode code point) and ``bpe`` (byte-pair encoding over characters,
+    Sennrich et al. 2016; pieces do not reach across words, and a space belongs to the word after it). A
+    space is a symbol like any other, so ``decode(encode(text)) == text`` for every text whose characters are
+    known.
+
+    Made by :meth:`train`, :meth:`load` or :meth:`extend`.
+
+    Attributes:
+        kind: ``character`` or ``bpe``.
+        symbols: the V symbols in the order of their ids; place 0 holds :data:`ZERO_SYMBOL`.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer) -> None:
+        vocabulary = backend.get_vocab()
+        self.kind: Literal["character", "bpe"] = "character"
+        if isinstance(backend.model, models.BPE):
+            self.kind = "bpe"
+        self.symbols: list[str] = sorted(vocabulary, key=lambda symbol: vocabulary[symbol])
+        self._backend = backend
+        self._alphabet = frozenset(symbol for symbol in self.symbols if len(symbol) == 1)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V, the number of ids, 0 included."""
+        return len(self.symbols)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], kind: str = "character", size: int | None = None) -> Self:
+        """A tokenizer for the given texts; the same texts give the same tokenizer.
+
+        Args:
+            texts: normalised texts; every character in them becomes a symbol.
+            kind: ``character`` or ``bpe``.
+            size: the vocabulary size wanted of ``bpe``, 0 included; a corpus with fewer pieces than that
+                gives a smaller vocabulary. ``character`` passes it over.
+
+        Raises:
+            ValueError: an unknown kind.
+            EchoError: the texts hold no character, or the size does not even hold their characters.
+        """
+        if kind not in ("character", "bpe"):
+            raise ValueError(f"kind: expected character or bpe, got {kind!r}")
+        texts = list(texts)
+        characters = sorted(set().union(*texts))
+        if not characters:
+            raise EchoError("tokenizer: the training texts hold no character; expected texts to learn from")
+        if kind == "character":
+            return cls(_character_backend([ZERO_SYMBOL, *characters]))
+        if size is None or size < len(characters) + 1:
+            raise EchoError(
+                f"tokenizer size: expected at least {len(characters) + 1} for bpe, one for each character of "
+                f"the texts and one for 0, got {size}; raise it or take the character tokenizer"
+            )
+        trainer = trainers.BpeTrainer(
+            vocab_size=size, special_tokens=[ZERO_SYMBOL], initial_alphabet=characters, show_progress=False
+        )
+        learner = _bpe_backend({}, [])
+        learner.train_from_iterator(texts, trainer)
+        return cls(_bpe_backend(learner.get_vocab(), _merges(learner)))
+
+    def encode(self, text: str, unknown: Literal["error", "skip"] = "error") -> list[int]:
+        """The ids of a text, each from 1 to V - 1; an empty text gives an empty list.
+
+        Raises:
+            EchoError: a character that no symbol stands for, unless ``unknown`` is ``skip``, which drops it.
+        """
+        strange = sorted(set(text) - self._alphabet)
+        if strange and unknown == "error":
+            named = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in strange[:5])
+            raise EchoError(
+                f"text {_shorten(text)!r}: the tokenizer has no symbol for {named}; correct the text, "
+                "normalise it, or train with a tokenizer that knows it"
+            )
+        if strange:
+            text = "".join(character for character in text if character in self._alphabet)
+        return list(self._backend.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of some ids; zeros are skipped.
+
+        Raises:
+            ValueError: an id that is not in 0 to V - 1.
+        """
+        pieces = []
+        for number in map(int, ids):
+            if not 0 <= number < len(self.symbols):
+                raise ValueError(f"ids: expected 0 to {len(self.symbols) - 1}, got {number}")
+            if number:
+                pieces.append(self.symbols[number])
+        return "".join(pieces)
+
+    def extend(self, texts: Iterable[str]) -> tuple[Self, dict[int, int]]:
+        """A tokenizer that also knows the new characters of ``texts``, and the new id of every old id.
+
+        Old symbols keep their ids and new ones follow in the order of their code points, so the mapping is
+        the identity. BPE gets the characters alone, no new pieces of several.
+        """
+        new = sorted(set().union(*texts) - self._alphabet)
+        symbols = [*self.symbols, *new]
+        if self.kind == "character":
+            backend = _character_backend(symbols)
+        else:
+            vocabulary = {symbol: index for index, symbol in enumerate(symbols)}
+            backend = _bpe_backend(vocabulary, _merges(self._backend))
+        return type(self)(backend), {index: index for index in range(self.vocabulary_size)}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write ``tokenizer.json``, in the form of the tokenizers library, whole or not at all."""
+        path = Path(path)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        partial.write_text(self._backend.to_str(pretty=True), encoding="utf-8")
+        os.replace(partial, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            EchoError: there is no such file, or it holds something else.
+        """
+        try:
+            backend = tokenizers.Tokenizer.from_str(Path(path).read_text(encoding="utf-8"))
+        except Exception as error:  # the library raises bare Exception for a malformed file
+            reason = _shorten(str(error))
+            raise EchoError(f"{path}: cannot read it ({reason}); expected a tokenizer.json") from error
+        ids = sorted(backend.get_vocab().values())
+        if backend.token_to_id(ZERO_SYMBOL) != 0 or ids != list(range(len(ids))):
+            raise EchoError(f"{path}: expected a tokenizer of Echo, whose symbol 0 is {ZERO_SYMBOL!r}; train one anew")
+        return cls(backend)
+
+
+def _character_backend(symbols: list[str]) -> tokenizers.Tokenizer:
+    vocabulary = {symbol: index for index, symbol in enumerate(symbols)}
+    backend = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token=ZERO_SYMBOL))
+    backend.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(r"[\s\S]"), "isolated")
+    backend.decoder = decoders.Fuse()
+    return backend
+
+
+def _bpe_backend(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> tokenizers.Tokenizer:
+    backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    backend.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_next")
+    backend.decoder = decoders.Fuse()
+    return backend
+
+
+def _merges(backend: tokenizers.Tokenizer) -> list[tuple[str, str]]:
+    return [(left, right) for left, right in json.loads(backend.to_str())["model"]["merges"]]
+
+
+def _shorten(text: str, length: int = 60) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1] + "\u2026"

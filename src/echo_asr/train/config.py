@@ -1,0 +1,51 @@
+"""How a model is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from echo_asr.data.batch import SpecAugment
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything about training that is not the model.
+
+    Raises:
+        ValueError: a value out of its range; the message names the field.
+    """
+
+    seed: int = 0  # of the weights, the order and the augmentation
+    max_steps: int = 2000  # updates of the weights
+    batch_seconds: float = 120.0  # seconds of audio in a batch, padding included
+    accumulate: int = 1  # batches whose gradients make one update
+    learning_rate: float = 2e-3  # at its peak, after the warm-up
+    warmup_steps: int = 200  # updates over which the rate rises from 0
+    final_rate: float = 0.02  # share of the peak rate at the last update, reached along a cosine
+    weight_decay: float = 0.02  # of matrices; norms, biases and vRoPE's scalars have none
+    gradient_clip: float = 1.0  # largest norm of the gradient
+    label_smoothing: float = 0.1  # of the cross-entropy
+    ema_decay: float = 0.995  # of the averaged weights that are validated and saved
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on a GPU that has it
+    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # factors at which recordings are played, drawn at random
+    augment: SpecAugment = field(default_factory=SpecAugment)  # masks on the features
+    noise_share: float = 0.02  # clips of noise and silence with empty text, as a share of the training clips
+    validate_every: int = 250  # updates between free-running validations
+    validation_utterances: int = 300  # at most, the same each time
+    checkpoint_every: int = 250  # updates between checkpoints to resume from
+    log_every: int = 20  # updates between lines of metrics
+
+    def __post_init__(self) -> None:
+        positive = ("max_steps", "batch_seconds", "accumulate", "learning_rate", "gradient_clip", "validate_every",
+                    "validation_utterances", "checkpoint_every", "log_every")  # fmt: skip
+        for name in positive:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"train.{name} must be positive, got {getattr(self, name)}")
+        for name in ("ema_decay", "label_smoothing", "noise_share"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"train.{name} must lie in [0, 1), got {getattr(self, name)}")
+        if not 0.0 <= self.final_rate <= 1.0 or self.weight_decay < 0 or self.warmup_steps < 0:
+            raise ValueError("train.final_rate must lie in [0, 1]; weight_decay and warmup_steps must not be negative")
+        if not self.speeds or min(self.speeds) < 0.5 or max(self.speeds) > 2.0:
+            raise ValueError(f"train.speeds must be factors from 0.5 to 2, at least one, got {self.speeds}")

@@ -1,0 +1,130 @@
+"""What a run trains and validates on: examples, clips of noise, features from the cache, batches in order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from echo_asr.data.batch import Batch, check_lengths, collate, make_examples, plan_epoch
+from echo_asr.data.cache import FeatureCache
+from echo_asr.data.corpus import Corpus, Utterance
+from echo_asr.data.fill import fill_cache
+from echo_asr.data.noise import KINDS, noise_clip
+from echo_asr.data.speed import speed_transform
+from echo_asr.features import Features
+from echo_asr.text import Tokenizer
+from echo_asr.train.config import TrainConfig
+
+AHEAD = 3  # batches made ready while the model works
+NOISE_LEVELS = (-60.0, -10.0)  # dBFS, RMS of noise clips
+
+
+@dataclass
+class TrainingData:
+    """The training split of a corpus, as batches.
+
+    Args:
+        corpus: must have a training split.
+        tokenizer, normalize: of the model.
+        config: of the training.
+        subsampling: of the model, to check that texts fit.
+        cache: of features.
+
+    Raises:
+        EchoError: no training split, a text that does not fit its frames or the tokenizer.
+    """
+
+    corpus: Corpus
+    tokenizer: Tokenizer
+    normalize: Callable[[str], str]
+    config: TrainConfig
+    subsampling: int
+    cache: FeatureCache
+
+    def __post_init__(self) -> None:
+        self.examples = make_examples(self.corpus.split("train"), self.tokenizer, self.normalize)
+        check_lengths(self.examples, self.subsampling, max(self.config.speeds))
+        self.noise = self._noise()
+        self.durations = [e.utterance.duration for e in self.examples] + [f.frames / 100 for f in self.noise]
+
+    def _noise(self) -> list[Features]:
+        """Clips of silence and noise, whose text is empty, of the lengths that the corpus has."""
+        rng = np.random.default_rng([self.config.seed, 0x2E80])
+        count = round(self.config.noise_share * len(self.examples))
+        clips = []
+        for index in range(count):
+            kind = KINDS[index % len(KINDS)]
+            seconds = self.examples[int(rng.integers(len(self.examples)))].utterance.duration
+            clip = noise_clip(kind, seconds, int(rng.integers(2**31)), float(rng.uniform(*NOISE_LEVELS)))
+            clips.append(self.cache.extractor(clip))
+        return clips
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the texts, ids and lengths trained on; two corpora that differ have two."""
+        rows = [(e.utterance.id, e.text, e.tokens, e.utterance.duration) for e in self.examples]
+        return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()[:16]
+
+    def features(self, utterance: Utterance, speed: float = 1.0) -> Features:
+        """Features of an utterance played at a speed, from the cache."""
+        return self.cache.features(utterance.audio, *speed_transform(speed))
+
+    def prepare(
+        self,
+        validation: Sequence[Utterance] = (),
+        progress: Callable[[int, int], None] | None = None,
+        workers: int = 1,
+    ) -> None:
+        """Fill the cache with all that training and validation will ask for."""
+        jobs = [(e.utterance, s) for e in self.examples for s in sorted(set(self.config.speeds))]
+        jobs += [(u, 1.0) for u in validation]
+        fill_cache(self.cache, jobs, progress, workers)
+
+    def plan(self, epoch: int) -> list[list[int]]:
+        """Batches of an epoch as indices; beyond the examples lie the clips of noise."""
+        return plan_epoch(self.durations, self.config.batch_seconds, self.config.seed, epoch)
+
+    def batch(self, epoch: int, indices: list[int]) -> Batch:
+        """One batch, augmented as (seed, epoch, example) decide."""
+        features, tokens = [], []
+        for index in indices:
+            rng = np.random.default_rng([self.config.seed, epoch, index])
+            if index < len(self.examples):
+                example = self.examples[index]
+                clip = self.features(example.utterance, float(rng.choice(self.config.speeds)))
+                tokens.append(example.tokens)
+            else:
+                clip = self.noise[index - len(self.examples)]
+                tokens.append(())
+            features.append(self.config.augment(clip, rng))
+        return collate(features, tokens)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[int, int, Batch]]:
+        """`(epoch, number, batch)` without end, from batch `start` of `epoch`; made ready in the background."""
+
+        def order() -> Iterator[tuple[int, int, list[int]]]:
+            at, skip = epoch, start
+            while True:
+                for number, indices in enumerate(self.plan(at)):
+                    if number >= skip:
+                        yield at, number, indices
+                at, skip = at + 1, 0
+
+        with ThreadPoolExecutor(1) as pool:
+            coming = order()
+            waiting = []
+            try:
+                while True:
+                    while len(waiting) < AHEAD:
+                        at, number, indices = next(coming)
+                        waiting.append((at, number, pool.submit(self.batch, at, indices)))
+                    at, number, made = waiting.pop(0)
+                    yield at, number, made.result()
+            finally:
+                for _, _, made in waiting:
+                    made.cancel()

@@ -1,0 +1,170 @@
+"""From a configuration and a corpus to a trained model: what the `train` command does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from echo_asr.config import build_sections, read_yaml
+from echo_asr.console import progress_bar
+from echo_asr.data.batch import make_examples
+from echo_asr.data.cache import FeatureCache
+from echo_asr.data.corpus import Corpus, Utterance, load_corpus
+from echo_asr.decode.transcribe import choose_device
+from echo_asr.errors import EchoError
+from echo_asr.features import FeatureExtractor
+from echo_asr.model.checkpoint import CONFIG, TOKENIZER, Bundle, load_bundle
+from echo_asr.model.config import expand_preset
+from echo_asr.model.echo import Echo
+from echo_asr.text import Tokenizer, make_normalizer
+from echo_asr.train.data import TrainingData
+from echo_asr.train.loop import SECTIONS, Trainer, grow_vocabulary
+from echo_asr.train.report import Reporter
+from echo_asr.train.state import Progress
+
+HELD_OUT = 20  # one training utterance in so many is validated on where a corpus has no validation split
+
+
+def read_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The sections of a configuration file (or the defaults), with `--section.key value` overrides.
+
+    Raises:
+        EchoError: whatever is wrong with either, in one line.
+    """
+    data = read_yaml(path) if path is not None else {}
+    words = list(overrides)
+    for index, word in enumerate(words):
+        if word == "--model.preset" or word.startswith("--model.preset="):
+            size = 1 if "=" in word else 2
+            if size == 2 and index + 1 == len(words):
+                raise EchoError("--model.preset: expected the name of a preset after it")
+            name = word.split("=", 1)[1] if "=" in word else words[index + 1]
+            data["model"] = {**(data.get("model") or {}), "preset": name}
+            del words[index : index + size]
+            break
+    where = str(path) if path is not None else "options"
+    return build_sections(expand_preset(data, where), SECTIONS, words, where)
+
+
+def hold_out(corpus: Corpus) -> Corpus:
+    """The corpus, with a validation split: every 20th training utterance, if it has none of its own."""
+    if "validation" in corpus.splits:
+        return corpus
+    rows = [u for u in corpus.utterances if u.split == "train"]
+    if len(rows) < 2:
+        raise EchoError(f"{corpus.name}: too few training utterances ({len(rows)}) to hold any out for validation")
+    held = {u.id for u in rows[:: min(HELD_OUT, len(rows))]}
+    moved = (replace(u, split="validation") if u.split == "train" and u.id in held else u for u in corpus.utterances)
+    return replace(corpus, utterances=tuple(moved))
+
+
+def train(
+    config: str | os.PathLike[str] | None,
+    corpus: str,
+    out: str | os.PathLike[str],
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    init: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+) -> Progress:
+    """Train a model and leave it in `out`.
+
+    Args:
+        config: YAML file, or None for the defaults.
+        corpus: a folder with metadata.csv, or `synth:NAME`.
+        overrides: words `--section.key value`.
+        resume: go on from the checkpoint in `out`.
+        init: a model folder to start from; its symbols are kept and new ones added.
+        device: as in `choose_device`.
+
+    Raises:
+        EchoError: anything the user can mend.
+        Interrupted: stopped by a signal, with a checkpoint saved.
+    """
+    run = Path(out)
+    sections = read_config(config, overrides)
+    settings = sections["train"]
+    where = choose_device(device)
+    _check_folder(run, resume)
+    recordings = load_corpus(corpus)
+    own_validation = "validation" in recordings.splits
+    recordings = hold_out(recordings)
+    normalize = make_normalizer(sections["text"].normalizer)
+    texts = [normalize(u.text) for u in recordings.split("train")]
+    start = load_bundle(init) if init is not None else None
+    mapping: dict[int, int] = {}
+    if resume:
+        tokenizer = Tokenizer.load(run / TOKENIZER)
+    elif start is not None:
+        tokenizer, mapping = start.tokenizer.extend(texts)
+    else:
+        tokenizer = Tokenizer.train(texts, sections["text"].tokenizer, sections["text"].vocabulary)
+    cache = FeatureCache(None, FeatureExtractor(sections["features"]))
+    data = TrainingData(recordings, tokenizer, normalize, settings, sections["model"].subsampling, cache)
+    validation = make_examples(recordings.split("validation"), tokenizer, normalize, unknown="skip")
+
+    torch.manual_seed(settings.seed)
+    model = Echo(sections["model"], tokenizer.vocabulary_size, sections["features"].mels)
+    if start is not None and not resume:
+        _start_from(model, start, mapping, str(init))
+    extra = {"decode": asdict(sections["decode"]), "train": asdict(settings)}
+    bundle = Bundle(model.to(where), tokenizer, sections["features"], sections["text"], extra)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            bundle.save(run)
+        reporter = Reporter(run)
+    except OSError as error:
+        raise EchoError(f"{run}: cannot be written ({error.strerror}); choose another --out") from None
+    hours = sum(e.utterance.duration for e in data.examples) / 3600
+    batches = len(data.plan(0))
+    reporter.say(
+        f"{corpus}: {len(data.examples)} training utterances ({hours:.2f} h), {len(validation)} for validation"
+        f"{'' if own_validation else ' (held out, the corpus has no validation split)'}, "
+        f"{tokenizer.vocabulary_size - 1} symbols"
+    )
+    reporter.say(
+        f"model: {model.parameter_count / 1e6:.2f} million parameters on {where}; {settings.max_steps} updates, "
+        f"about {settings.max_steps * settings.accumulate / batches:.0f} epochs of {batches} batches"
+    )
+    prepare(data, [e.utterance for e in validation])
+    trainer = Trainer(bundle, data, validation, settings, run, reporter)
+    try:
+        if resume:
+            trainer.resume()
+            reporter.say(f"resumed after update {trainer.progress.step} of {settings.max_steps}")
+        return trainer.train()
+    finally:
+        reporter.close()
+
+
+def prepare(data: TrainingData, validation: Sequence[Utterance] = ()) -> None:
+    """Extract all the features that training and validation will read, with a bar."""
+    workers = os.cpu_count() or 1
+    count = len(data.examples) * len(set(data.config.speeds)) + len(validation)
+    with progress_bar("features", count) as advance:
+        data.prepare(validation, lambda done, total: advance(done, ""), workers)
+
+
+def _check_folder(run: Path, resume: bool) -> None:
+    if resume:
+        if not (run / CONFIG).is_file() or not (run / TOKENIZER).is_file():
+            raise EchoError(f"{run}: no run to resume there; leave out --resume to start one")
+    elif run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise EchoError(f"{run}: exists and is not empty; go on with --resume, or choose another --out")
+
+
+def _start_from(model: Echo, start: Bundle, mapping: dict[int, int], name: str) -> None:
+    if start.model.config != model.config or start.model.mels != model.mels:
+        ours, theirs = asdict(model.config), asdict(start.model.config)
+        differ = [k for k in ours if ours[k] != theirs[k]] or ["features.mels"]
+        raise EchoError(
+            f"--init {name}: its model differs from the configuration in {', '.join(differ)}; "
+            "take the configuration it was trained with, or train without --init"
+        )
+    model.load_state_dict(grow_vocabulary(start.model.state_dict(), mapping, model))

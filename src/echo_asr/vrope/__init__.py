@@ -1,0 +1,24 @@
+"""Voice-modulated rotary position encoding (vRoPE). Needs torch alone."""
+
+from .attention import KeyValueCache, VRoPEAttention
+from .bias import PitchBias
+from .config import VRoPEConfig, VRoPEModes
+from .functional import attend
+from .nulls import NullKeys
+from .rotation import Rotation, inverse_power_frequencies, mel_frequencies, rotate
+from .track import PitchTrack
+
+__all__ = [
+    "KeyValueCache",
+    "NullKeys",
+    "PitchBias",
+    "PitchTrack",
+    "Rotation",
+    "VRoPEAttention",
+    "VRoPEConfig",
+    "VRoPEModes",
+    "attend",
+    "inverse_power_frequencies",
+    "mel_frequencies",
+    "rotate",
+]

@@ -1,0 +1,83 @@
+"""Pitch-similarity bias: frames of similar pitch attend to each other more.
+
+Source: the Echo founders' description (`laplace`); `quadratic` and `harmonic` are Echo's, of low rank, so that they
+fold into query and key as extra dimensions and no `F x F` matrix is ever made.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from .config import VRoPEModes
+from .track import PitchTrack
+
+START_STRENGTH = 0.1  # s_h, in units of the score
+START_SPREAD = 0.5  # c_h or tau_h, octaves
+
+
+class PitchBias(nn.Module):
+    """`s_h v_i v_j g(z_i - z_j)` for a head `h`, frames `i` and `j`; `z` in octaves, `v` the voicing.
+
+    `laplace`: `g = exp(-|d| / tau_h)`; `quadratic`: `g = c_h^2 - d^2`; `harmonic`: `g = cos(2 pi d)`. The strength
+    `s_h`, and the spreads `tau_h` and `c_h`, are softplus of a parameter.
+
+    Args:
+        modes: `bias` is one of the three, and `reference` that of `z`.
+        heads: H.
+    """
+
+    def __init__(self, modes: VRoPEModes, heads: int) -> None:
+        super().__init__()
+        self.modes = modes
+        self.raw_strength = nn.Parameter(torch.full((heads,), math.log(math.expm1(START_STRENGTH))))
+        if modes.bias != "harmonic":
+            self.raw_spread = nn.Parameter(torch.full((heads,), math.log(math.expm1(START_SPREAD))))
+
+    @property
+    def strength(self) -> Tensor:
+        """`s_h`, `(H,)`, positive."""
+        return softplus(self.raw_strength)
+
+    def centred(self, track: PitchTrack) -> tuple[Tensor, Tensor]:
+        """`z` about its voiced mean, and voicing: `(B, 1, F)` each. The biases see differences of `z` alone; a
+        centred `z` keeps the folded terms small, hence exact in narrow dtypes."""
+        voicing = track.voicing * ~track.padding
+        z = track.z("fixed")
+        mean = (z * voicing).sum(1, keepdim=True) / voicing.sum(1, keepdim=True).clamp(min=1e-6)
+        return ((z - mean) * (voicing > 0))[:, None], voicing[:, None]
+
+    def factors(self, track: PitchTrack) -> tuple[Tensor, Tensor]:
+        """Query and key factors whose product over the last axis is the bias: `(B, H, F, R)` each.
+
+        Raises:
+            ValueError: the bias has no exact factors (`laplace`).
+        """
+        z, voicing = self.centred(track)
+        strength = self.strength[None, :, None]
+        if self.modes.bias == "quadratic":
+            spread = softplus(self.raw_spread)[None, :, None]
+            query = torch.stack(torch.broadcast_tensors(spread**2 - z**2, torch.ones_like(z), 2.0 * z), dim=-1)
+            key = torch.stack((torch.ones_like(z), -(z**2), z), dim=-1)
+        elif self.modes.bias == "harmonic":
+            turn = 2.0 * math.pi * z
+            query = key = torch.stack((turn.cos(), turn.sin()), dim=-1)
+        else:
+            raise ValueError(f"bias {self.modes.bias} has no exact factors; it needs a matrix")
+        return query * (strength * voicing)[..., None], (key * voicing[..., None]).expand(-1, strength.shape[1], -1, -1)
+
+    def matrix(self, track: PitchTrack) -> Tensor:
+        """The whole bias, `(B, H, F, F)`: the oracle of the folded forms, and the only form of `laplace`."""
+        z, voicing = self.centred(track)
+        strength = self.strength[None, :, None, None]
+        distance = z[..., :, None] - z[..., None, :]
+        if self.modes.bias == "laplace":
+            shape = torch.exp(-distance.abs() / softplus(self.raw_spread)[None, :, None, None])
+        elif self.modes.bias == "quadratic":
+            shape = softplus(self.raw_spread)[None, :, None, None] ** 2 - distance**2
+        else:
+            shape = torch.cos(2.0 * math.pi * distance)
+        return strength * voicing[..., :, None] * voicing[..., None, :] * shape

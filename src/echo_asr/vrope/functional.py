@@ -1,0 +1,137 @@
+"""Softmax attention with folded bias terms: one function, several backends that agree.
+
+`scores = scale * q k^T + query_factors key_factors^T + matrix + key_bias`, then the mask, softmax and the mean of the
+values. A query all of whose keys are masked gets zero, with zero gradient.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad, scaled_dot_product_attention
+
+MASKED = -1e4
+"""Score of a masked key in the folded form: its weight underflows to exactly zero beside any visible key."""
+
+
+def choose_backend(requested: str, needs_matrix: bool) -> tuple[str, str]:
+    """The backend to use and the reason, for a requested one (`auto` chooses)."""
+    if requested != "auto":
+        return requested, "asked for by the configuration"
+    if needs_matrix:
+        return "reference", "bias laplace has no exact factors, so the scores are a matrix"
+    return "sdpa", "every term folds into scaled_dot_product_attention"
+
+
+def visible_rows(masked: Tensor | None, causal: bool, queries: int) -> Tensor | None:
+    """Which queries see any key, `(B, 1, Fq or 1, 1)`, for masked keys `(B, Fk)`; None if all do."""
+    if masked is None:
+        return None
+    if not causal:
+        return ~masked.all(1)[:, None, None, None]
+    seen = (~masked).cumsum(1)[:, -queries:] > 0
+    return seen[:, None, :, None]
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    scale: float,
+    factors: tuple[Tensor, Tensor] | None = None,
+    matrix: Tensor | None = None,
+    key_bias: Tensor | None = None,
+    masked: Tensor | None = None,
+    causal: bool = False,
+    backend: str = "sdpa",
+) -> Tensor:
+    """Attention of `(B, H, Fq, C)` queries over `(B, H, Fk, C)` keys and `(B, H, Fk, K)` values: `(B, H, Fq, K)`.
+
+    Args:
+        scale: of the content scores.
+        factors: query and key factors `(B, H, Fq, R)`, `(B, H, Fk, R)`, whose product is added to the scores.
+        matrix: `(B, H, Fq, Fk)`, added to the scores.
+        key_bias: `(B, H, Fk)`, added to every score of a key.
+        masked: `(B, Fk)`, true where no query sees the key.
+        causal: query `i` sees no key after `i`; queries are the last `Fq` of `Fk` positions.
+        backend: `reference` or `sdpa`.
+
+    Raises:
+        ValueError: an unknown backend.
+    """
+    rows = visible_rows(masked, causal, query.shape[2])
+    if backend == "reference":
+        out = _reference(query, key, value, scale, factors, matrix, key_bias, masked, causal)
+    elif backend == "sdpa":
+        out = _sdpa(query, key, value, scale, factors, matrix, key_bias, masked, causal)
+    else:
+        raise ValueError(f"backend must be reference or sdpa, got {backend!r}")
+    return out if rows is None else out.masked_fill(~rows, 0.0)
+
+
+def causal_mask(queries: int, keys: int, device: torch.device) -> Tensor:
+    """True where a key is hidden from a query because it comes later: `(Fq, Fk)`."""
+    return torch.ones(queries, keys, dtype=torch.bool, device=device).triu(keys - queries + 1)
+
+
+def _reference(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, factors: tuple[Tensor, Tensor] | None,
+    matrix: Tensor | None, key_bias: Tensor | None, masked: Tensor | None, causal: bool,
+) -> Tensor:  # fmt: skip
+    scores = query @ key.transpose(-1, -2) * scale
+    if factors is not None:
+        scores = scores + (factors[0] @ factors[1].transpose(-1, -2)).to(scores.dtype)
+    if matrix is not None:
+        scores = scores + matrix.to(scores.dtype)
+    if key_bias is not None:
+        scores = scores + key_bias[:, :, None].to(scores.dtype)
+    hidden = torch.zeros((), dtype=torch.bool, device=query.device)
+    if masked is not None:
+        hidden = hidden | masked[:, None, None]
+    if causal:
+        hidden = hidden | causal_mask(query.shape[2], key.shape[2], query.device)
+    lowest = torch.finfo(scores.dtype).min
+    weights = scores.masked_fill(hidden, lowest).softmax(-1).masked_fill(hidden, 0.0)
+    return weights @ value
+
+
+def _sdpa(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, factors: tuple[Tensor, Tensor] | None,
+    matrix: Tensor | None, key_bias: Tensor | None, masked: Tensor | None, causal: bool,
+) -> Tensor:  # fmt: skip
+    dtype, width = query.dtype, value.shape[-1]
+    queries, keys = [query], [key]
+    if factors is not None:
+        queries.append((factors[0] / scale).to(dtype))
+        keys.append(factors[1].to(dtype))
+    if key_bias is not None or (masked is not None and (factors is not None or query.shape[-1] < width)):
+        column = torch.zeros(key.shape[:3], device=key.device) if key_bias is None else key_bias.float()
+        if masked is not None:
+            column = column.masked_fill(masked[:, None], MASKED)
+        queries.append(torch.ones_like(query[..., :1]))
+        keys.append((column / scale)[..., None].expand(*key.shape[:3], 1).to(dtype))
+        masked = None
+    used = sum(x.shape[-1] for x in queries)
+    full = max(used + -used % 8, width)  # fused kernels want one head width, a multiple of 8
+    if len(queries) > 1 or full != query.shape[-1]:
+        if full > used:
+            queries.append(query.new_zeros(()).expand(*query.shape[:3], full - used))
+            keys.append(key.new_zeros(()).expand(*key.shape[:3], full - used))
+        query, key = torch.cat(queries, -1), torch.cat(keys, -1)
+    if full > width:
+        value = pad(value, (0, full - width))
+    mask: Tensor | None = None
+    if masked is not None:
+        mask = torch.zeros(masked.shape, dtype=dtype, device=key.device).masked_fill(masked, MASKED)[:, None, None]
+    if matrix is not None:
+        mask = matrix.to(dtype) if mask is None else mask + matrix.to(dtype)
+    square = query.shape[2] == key.shape[2]
+    if causal and query.shape[2] > 1 and (mask is not None or not square):
+        later = causal_mask(query.shape[2], key.shape[2], key.device)
+        mask = (query.new_zeros(()) if mask is None else mask).masked_fill(later, MASKED)
+        causal = False
+    out = scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=causal and query.shape[2] > 1, scale=scale
+    )
+    return out[..., :width]

@@ -1,0 +1,187 @@
+"""Rotary position encoding whose angle, speed and magnitude the voice sets.
+
+A pair of dimensions `(x_j, x_{j + P})` of a head is one complex number; the encoding multiplies it by
+`polar(radius, phase)`, written in real arithmetic throughout. Phases are accumulated and reduced to one turn in
+float64, whatever the autocast type, and cast afterwards.
+
+Sources: RoPE, Su et al. 2021 (arXiv:2104.09864); the mel set and the substitution of F0 for theta, the Echo founders'
+descriptions. `integrated`, `axis` and the acoustic radius are Echo's.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .config import VRoPEModes
+from .track import REFERENCE_F0, PitchTrack
+
+AXIS_SHARE = 4  # one pair in four turns with pitch under theta `axis`
+AXIS_RANGE = (0.5, 8.0)  # rad per octave, slowest and fastest pitch pair
+MAPPED_F0 = (50.0, 500.0)  # Hz, the range of mean F0 that `mapped` knows
+MAPPED_BASE = (800.0, 10_000.0)  # the bases it is mapped to
+
+
+def inverse_power_frequencies(pairs: int, base: float = 10_000.0) -> Tensor:
+    """RoPE's set `base^(-j / P)`, `j = 0 .. P - 1`, in radians per tick: `(P,)` float64."""
+    return base ** (-torch.arange(pairs, dtype=torch.float64) / pairs)
+
+
+def mel_frequencies(pairs: int) -> Tensor:
+    """Echo's set, mel-spaced from 0 to 8 radians per 10 ms tick at 220 Hz: `(P,)` float64.
+
+    `m_j = 0.7 (10^(u_j / 2595) - 1)` with `u` evenly spaced from 0 to `2595 log10(1 + 8000 / 700)`.
+    """
+    top = 2595.0 * math.log10(1.0 + 8000.0 / 700.0)
+    return 0.7 * (10.0 ** (torch.linspace(0.0, top, pairs, dtype=torch.float64) / 2595.0) - 1.0)
+
+
+def mel(hertz: Tensor) -> Tensor:
+    """Mel scale of a frequency in Hz (O'Shaughnessy): `2595 log10(1 + f / 700)`."""
+    return 2595.0 * torch.log10(1.0 + hertz / 700.0)
+
+
+def mean_f0(track: PitchTrack) -> Tensor:
+    """Mean F0 in Hz over the voiced frames of each utterance, 220 where none is voiced: `(B, 1)` float64."""
+    weight = (track.voicing * ~track.padding).double()
+    total = weight.sum(1, keepdim=True)
+    mean = (weight * track.f0.double()).sum(1, keepdim=True) / total.clamp(min=1e-9)
+    return torch.where(total > 0, mean, REFERENCE_F0)
+
+
+def positions(track: PitchTrack, clock: str = "frame", offset: int = 0) -> Tensor:
+    """Ticks at the centre of each frame: `(F,)` float64.
+
+    With clock `frame` a tick is 10 ms and frame `i` of `r` ticks is centred at `i r + (r - 1) / 2`; with clock
+    `encoder` a tick is a frame, RoPE's own unit. `offset` is the index of the first frame.
+    """
+    step = track.step if clock == "frame" else 1.0
+    index = torch.arange(track.f0.shape[1], dtype=torch.float64, device=track.f0.device) + offset
+    return index * step + (step - 1.0) / 2.0
+
+
+def integrated_positions(track: PitchTrack, exponent: Tensor, clock: str = "frame") -> Tensor:
+    """Accumulated pitch, `sum_{s < t} (f_s / 220)^a` sampled at frame centres: `(B, F)` float64.
+
+    F0 is taken as constant within a frame. With `a = 0` it equals `positions`; a constant F0 of `c` Hz gives
+    `(c / 220)^a` times them.
+    """
+    speed = (track.f0.double() / REFERENCE_F0) ** exponent.double()
+    step = track.step if clock == "frame" else 1.0
+    return step * (speed.cumsum(1) - speed / 2.0) - speed[:, :1] / 2.0
+
+
+def reduce_phase(phase: Tensor) -> Tensor:
+    """A float64 phase in radians, reduced to one turn and cast to float32 (float64 inputs stay exact to rounding)."""
+    return torch.remainder(phase, 2.0 * math.pi).float()
+
+
+def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Multiply the complex pairs of `x` by `cosine + i sine`.
+
+    Args:
+        x: `(B, H, F, 2P)`; pair `j` is the dimensions `j` and `j + P`.
+        cosine, sine: broadcast to `(B, 1, F, P)`, radius included.
+
+    Returns:
+        `(B, H, F, 2P)` in the dtype of `x`; the product is taken in the wider of the two dtypes.
+    """
+    real, imaginary = x.chunk(2, dim=-1)
+    return torch.cat((real * cosine - imaginary * sine, real * sine + imaginary * cosine), dim=-1).to(x.dtype)
+
+
+class Rotation(nn.Module):
+    """Phase and radius of every frame and pair, from a pitch track.
+
+    Args:
+        modes: theta, frequencies, clock, reference and radius.
+        pairs: P, complex pairs in a head's content.
+    """
+
+    def __init__(self, modes: VRoPEModes, pairs: int) -> None:
+        super().__init__()
+        self.modes, self.pairs = modes, pairs
+        self.pitch_pairs = pairs // AXIS_SHARE if modes.theta == "axis" else 0
+        if modes.theta not in ("none", "mapped"):
+            timed = pairs - self.pitch_pairs
+            make = mel_frequencies if modes.frequencies == "mel" else inverse_power_frequencies
+            self._own("frequencies", make(timed).float())
+        if modes.theta == "axis":
+            low, high = (math.log(x) for x in AXIS_RANGE)
+            self._own("pitch_frequencies", torch.linspace(low, high, self.pitch_pairs).exp())
+        if modes.theta == "integrated":
+            self.raw_exponent = nn.Parameter(torch.zeros(()))
+        if modes.radius == "learned":
+            self.raw_radius = nn.Parameter(torch.zeros(pairs))
+        if modes.radius == "acoustic":
+            self.radius_weight = nn.Parameter(torch.zeros(pairs, 3))
+            self.radius_bias = nn.Parameter(torch.zeros(pairs))
+
+    def _own(self, name: str, value: Tensor) -> None:
+        if self.modes.learn_frequencies:
+            self.register_parameter(name, nn.Parameter(value))
+        else:
+            self.register_buffer(name, value)
+
+    @property
+    def exponent(self) -> Tensor:
+        """`a` of theta `integrated`, in [-1, 2], starting at 0.5."""
+        return 3.0 * torch.sigmoid(self.raw_exponent) - 1.0
+
+    def phase(self, track: PitchTrack, offset: int = 0) -> Tensor | None:
+        """Phases in radians, reduced to one turn: `(B or 1, F, P)` float32, or None where nothing turns.
+
+        Raises:
+            ValueError: a cache offset with a theta that needs the whole utterance.
+        """
+        theta, clock = self.modes.theta, self.modes.clock
+        if theta == "none":
+            return None
+        if offset and theta != "static":
+            raise ValueError(f"theta {theta} needs the whole utterance and cannot continue at offset {offset}")
+        ticks = positions(track, clock, offset)[None]
+        if theta == "mapped":
+            low, high = mel(torch.tensor(MAPPED_F0, dtype=torch.float64, device=ticks.device))
+            place = (mel(mean_f0(track)) - low) / (high - low)
+            base = (MAPPED_BASE[0] + place * (MAPPED_BASE[1] - MAPPED_BASE[0])).clamp(min=1.0)
+            power = -torch.arange(self.pairs, dtype=torch.float64, device=ticks.device) / self.pairs
+            return reduce_phase(ticks[..., None] * (base**power)[:, None])
+        if theta == "mean":
+            ticks = ticks * (mean_f0(track) / REFERENCE_F0)
+        elif theta == "frame":
+            ticks = ticks * (track.f0.double() / REFERENCE_F0)
+        elif theta == "integrated":
+            ticks = integrated_positions(track, self.exponent, clock)
+        phase = reduce_phase(ticks[..., None] * self.frequencies.double())
+        if theta == "axis":
+            pitch = track.z(self.modes.reference).double()[..., None] * self.pitch_frequencies.double()
+            phase = torch.cat((reduce_phase(pitch), phase.expand(pitch.shape[0], -1, -1)), dim=-1)
+        return phase
+
+    def radius(self, track: PitchTrack) -> Tensor | None:
+        """Radii: `(B or 1, F or 1, P)` float32 in `(1 - rho, 1 + rho)`, or None for the unit circle.
+
+        `learned` is `1 + rho tanh(w)`; `acoustic` is `1 + rho tanh(W [z, v, e] + b)`. Both start at 1.
+        """
+        if self.modes.radius == "unit":
+            return None
+        if self.modes.radius == "learned":
+            return 1.0 + self.modes.radius_range * torch.tanh(self.raw_radius)[None, None]
+        acoustics = torch.stack((track.z(self.modes.reference) * track.voicing, track.voicing, track.energy), dim=-1)
+        weighted = (acoustics[..., None, :] * self.radius_weight).sum(-1) + self.radius_bias
+        return 1.0 + self.modes.radius_range * torch.tanh(weighted)
+
+    def forward(self, track: PitchTrack, offset: int = 0) -> tuple[Tensor, Tensor] | None:
+        """`(cosine, sine)`, each `(B or 1, 1, F, P)` float32 with the radius inside; None if all is off."""
+        phase, radius = self.phase(track, offset), self.radius(track)
+        if phase is None and radius is None:
+            return None
+        if phase is None:
+            assert radius is not None
+            return radius[:, None], torch.zeros_like(radius)[:, None]
+        cosine, sine = phase.cos(), phase.sin()
+        if radius is not None:
+            cosine, sine = cosine * radius, sine * radius
+        return cosine[:, None], sine[:, None]

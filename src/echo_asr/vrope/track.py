@@ -1,0 +1,79 @@
+"""The pitch track that attention reads: F0, voicing, energy and nulls, a value a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+REFERENCE_F0 = 220.0  # Hz
+
+
+@dataclass(frozen=True)
+class PitchTrack:
+    """What vRoPE knows of each frame. Every tensor is `(B, F)`.
+
+    Attributes:
+        f0: fundamental frequency in Hz, gaps filled; any positive constant where nothing is known.
+        voicing: how much of the frame is voiced, 0 to 1.
+        energy: level above the floor, 0 (silence) to 1 (the recording's peak).
+        null: true where the frame is silence, padding or a zero token.
+        padding: true where the frame is beyond the recording; no query ever sees it.
+        step: clock ticks of 10 ms that one frame lasts.
+    """
+
+    f0: Tensor
+    voicing: Tensor
+    energy: Tensor
+    null: Tensor
+    padding: Tensor
+    step: float = 1.0
+
+    @staticmethod
+    def tokens(null: Tensor) -> PitchTrack:
+        """A track for text positions, of which only the nulls are known: `null` is `(B, L)`."""
+        ones = torch.ones(null.shape, device=null.device)
+        zeros = torch.zeros_like(ones)
+        return PitchTrack(ones * REFERENCE_F0, zeros, zeros, null, torch.zeros_like(null))
+
+    def z(self, reference: str = "fixed") -> Tensor:
+        """Pitch in octaves, `log2(f0 / reference)`, `(B, F)`.
+
+        The reference is 220 Hz (`fixed`), or the median F0 of the utterance's voiced frames (`utterance`; 220 Hz
+        where none is voiced).
+        """
+        z = torch.log2(self.f0 / REFERENCE_F0)
+        if reference == "fixed":
+            return z
+        voiced = (self.voicing > 0) & ~self.padding
+        middle = torch.where(voiced, z, torch.full_like(z, float("nan"))).nanmedian(dim=1, keepdim=True).values
+        return z - torch.nan_to_num(middle, nan=0.0)
+
+    def pool(self, factor: int) -> PitchTrack:
+        """The track of frames `factor` times as long: `(B, T)` to `(B, F)`, `F = ceil(T / factor)`.
+
+        A pooled frame's F0 is the mean log F0 of its voiced frames (of all, where none is voiced); voicing and
+        energy are means over the frames inside the recording; it is null, or padding, only if all it covers are.
+        """
+        if factor == 1:
+            return self
+        short = -self.f0.shape[1] % factor
+
+        def windows(x: Tensor, fill: float) -> Tensor:
+            return torch.nn.functional.pad(x.float(), (0, short), value=fill).unflatten(1, (-1, factor))
+
+        inside = 1.0 - windows(self.padding, 1.0)
+        voiced = windows(self.voicing, 0.0) * inside
+        any_voiced = voiced.sum(2, keepdim=True) > 0
+        weight = torch.where(any_voiced, voiced, torch.where(inside.sum(2, keepdim=True) > 0, inside, 1.0))
+        log_f0 = windows(self.f0, REFERENCE_F0).log()
+        count = inside.sum(2).clamp(min=1.0)
+        return PitchTrack(
+            f0=((log_f0 * weight).sum(2) / weight.sum(2)).exp(),
+            voicing=voiced.sum(2) / count,
+            energy=(windows(self.energy, 0.0) * inside).sum(2) / count,
+            null=windows(self.null, 1.0).amin(2) > 0,
+            padding=inside.sum(2) == 0,
+            step=self.step * factor,
+        )

@@ -1,0 +1,208 @@
+"""The cache of features: what it is keyed on, and that nothing which befalls the disk stops the work."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from echo_asr.data.cache import FIELDS, FeatureCache, default_cache_root
+from echo_asr.errors import EchoError
+from echo_asr.features import FeatureConfig, FeatureExtractor, Features
+
+
+class CountingExtractor(FeatureExtractor):
+    """Counts extractions."""
+
+    calls = 0
+
+    def __call__(self, audio: np.ndarray) -> Features:
+        self.calls += 1
+        return super().__call__(audio)
+
+
+def counting(**settings: object) -> CountingExtractor:
+    return CountingExtractor(FeatureConfig(**{"tracker": "autocorrelation", **settings}))  # type: ignore[arg-type]
+
+
+def tone(hz: float = 200.0) -> np.ndarray:
+    return (0.3 * np.sin(2 * np.pi * hz * np.arange(4_000) / 16_000)).astype(np.float32)
+
+
+def halved(audio: np.ndarray) -> np.ndarray:
+    return audio[: len(audio) // 2]
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, tone(), 16_000, subtype="FLOAT")
+    return path
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> FeatureCache:
+    return FeatureCache(tmp_path / "cache", counting())
+
+
+def entries(cache: FeatureCache) -> list[Path]:
+    return [path for path in cache.root.rglob("*") if path.is_file()]
+
+
+def assert_same(one: Features, other: Features) -> None:
+    for name in FIELDS:
+        assert torch.equal(getattr(one, name), getattr(other, name)), name
+        assert getattr(one, name).dtype == getattr(other, name).dtype
+
+
+def calls(cache: FeatureCache) -> int:
+    assert isinstance(cache.extractor, CountingExtractor)
+    return cache.extractor.calls
+
+
+def test_the_second_time_comes_from_disk_to_the_bit(cache: FeatureCache, clip: Path) -> None:
+    assert not cache.holds(clip)
+    first = cache.features(clip)
+    assert cache.holds(clip) and calls(cache) == 1
+    fresh = FeatureCache(cache.root, counting())
+    assert_same(first, fresh.features(clip))
+    assert_same(first, counting()(tone()))
+    assert calls(fresh) == 0 and len(entries(cache)) == 1
+
+
+def test_arrays_are_cached_by_content(cache: FeatureCache) -> None:
+    cache.features(tone())
+    cache.features(tone().copy())
+    assert calls(cache) == 1 and cache.holds(tone())
+    cache.features(tone(201.0))
+    cache.features(tone()[:-1])
+    assert calls(cache) == 3
+
+
+def test_a_renamed_file_keeps_its_entry_and_a_changed_one_does_not(cache: FeatureCache, clip: Path) -> None:
+    before = cache.features(clip)
+    renamed = clip.rename(clip.with_name("other.wav"))
+    assert_same(before, cache.features(renamed))
+    assert calls(cache) == 1
+    soundfile.write(renamed, tone(300.0), 16_000, subtype="FLOAT")  # as many bytes as before
+    os.utime(renamed, ns=(1, 1))
+    after = cache.features(renamed)
+    assert calls(cache) == 2 and not torch.equal(before.spectrogram, after.spectrogram)
+
+
+@pytest.mark.parametrize("settings", [{"mels": 40}, {"null_relative_db": 40.0}, {"tracker": "swiftf0"}])
+def test_other_settings_have_other_entries(cache: FeatureCache, clip: Path, settings: dict) -> None:
+    cache.features(clip)
+    other = FeatureCache(cache.root, counting(**settings))
+    assert not other.holds(clip)
+    other.features(clip)
+    assert calls(other) == 1 and len(entries(cache)) == 2
+
+
+def test_transforms_have_entries_of_their_own(cache: FeatureCache, clip: Path) -> None:
+    whole = cache.features(clip)
+    half = cache.features(clip, "half", halved)
+    assert (whole.frames, half.frames) == (25, 13)
+    assert cache.holds(clip, "half") and not cache.holds(clip, "third")
+    cache.features(clip, "half", halved)
+    assert calls(cache) == 2
+
+
+def test_a_transform_and_its_name_go_together(cache: FeatureCache, clip: Path) -> None:
+    for arguments in (("", halved), ("half", None)):
+        with pytest.raises(ValueError, match="transform: expected a transform and its transform_name, or neither"):
+            cache.features(clip, *arguments)
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "text", "flipped", "foreign"])
+def test_a_damaged_entry_is_made_anew(cache: FeatureCache, clip: Path, damage: str) -> None:
+    first = cache.features(clip)
+    (entry,) = entries(cache)
+    content = bytearray(entry.read_bytes())
+    if damage == "flipped":
+        content[len(content) // 2] ^= 0x40
+    if damage == "foreign":
+        from safetensors.torch import save
+
+        content = bytearray(save({"weight": torch.ones(3)}))
+    short = {"empty": b"", "cut": bytes(content[: len(content) // 2]), "text": b"hello"}
+    entry.write_bytes(short.get(damage, bytes(content)))
+    assert_same(first, cache.features(clip))
+    assert calls(cache) == 2
+    cache.features(clip)
+    assert calls(cache) == 2  # the entry is whole again
+
+
+def test_an_interrupted_write_leaves_nothing(
+    cache: FeatureCache, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, data: bytes) -> int:
+        with open(self, "wb") as file:
+            file.write(data[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.warns(UserWarning, match=r"cannot be kept in .* \(No space left on device\).*ECHO_ASR_CACHE"):
+        first = cache.features(clip)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # one warning is enough
+        assert_same(first, cache.features(clip))
+    assert calls(cache) == 2 and entries(cache) == []
+    monkeypatch.undo()
+    cache.features(clip)
+    assert cache.holds(clip)
+
+
+def test_a_root_that_cannot_be_made_costs_only_speed(clip: Path) -> None:
+    cache = FeatureCache(clip / "cache", counting())  # below a file
+    with pytest.warns(UserWarning, match="features cannot be kept"):
+        assert_same(cache.features(clip), counting()(tone()))
+
+
+def test_a_file_that_cannot_be_read_is_told_as_ever(cache: FeatureCache, tmp_path: Path) -> None:
+    assert not cache.holds(tmp_path / "nowhere.wav")
+    with pytest.raises(EchoError, match="nowhere.wav: no such file"):
+        cache.features(tmp_path / "nowhere.wav")
+    with pytest.raises(EchoError, match="is a folder"):
+        cache.features(tmp_path)
+
+
+def test_a_file_is_hashed_once(cache: FeatureCache, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.features(clip)
+    monkeypatch.setattr("hashlib.file_digest", lambda *_: pytest.fail("hashed again"))
+    cache.features(clip)
+
+
+def test_it_pickles_for_workers(cache: FeatureCache, clip: Path) -> None:
+    first = cache.features(clip)
+    again = pickle.loads(pickle.dumps(cache))
+    assert again.holds(clip)
+    assert_same(first, again.features(clip))
+
+
+def _extract(cache: FeatureCache, clip: Path) -> float:
+    torch.set_num_threads(1)
+    return float(cache.features(clip).spectrogram.sum())
+
+
+def test_processes_may_share_it(tmp_path: Path, clip: Path) -> None:
+    cache = FeatureCache(tmp_path / "shared", FeatureExtractor(FeatureConfig(tracker="autocorrelation")))
+    with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
+        sums = list(pool.map(_extract, [cache] * 4, [clip] * 4))
+    assert len(set(sums)) == 1 and len(entries(cache)) == 1
+
+
+def test_the_default_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ECHO_ASR_CACHE", str(tmp_path / "there"))
+    assert FeatureCache(None, counting()).root == tmp_path / "there"
+    monkeypatch.delenv("ECHO_ASR_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_cache_root() == tmp_path / ".cache" / "echo-asr"

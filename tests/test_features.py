@@ -1,0 +1,265 @@
+"""Features against librosa and a plain float64 transform; silence, levels, nulls and batches."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import librosa
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from echo_asr.features import (
+    FeatureBatch,
+    FeatureConfig,
+    FeatureExtractor,
+    Features,
+    collate_features,
+    mel_edges,
+    mel_filters,
+)
+
+FIELDS = ("spectrogram", "pitch", "track", "voicing", "null")
+
+
+@pytest.fixture(scope="module")
+def extractor() -> FeatureExtractor:
+    return FeatureExtractor(FeatureConfig(tracker="autocorrelation"))
+
+
+def hum(samples: int, f0: float = 150.0, rms_db: float = -20.0) -> np.ndarray:
+    """Ten harmonics, falling by 6 dB an octave, at a level in dBFS; `(S,)`."""
+    time = np.arange(samples) / 16_000
+    wave = sum(np.sin(2 * np.pi * k * f0 * time + k) / k for k in range(1, 11))
+    return (wave / np.sqrt(np.mean(wave**2)) * 10 ** (rms_db / 20)).astype(np.float32)
+
+
+def noise(samples: int, rms_db: float, seed: int = 0) -> np.ndarray:
+    return (np.random.default_rng(seed).standard_normal(samples) * 10 ** (rms_db / 20)).astype(np.float32)
+
+
+def sine(rms_db: float, hz: float = 500.0) -> np.ndarray:
+    wave = np.sin(2 * np.pi * hz * np.arange(16_000) / 16_000)
+    return (np.sqrt(2) * 10 ** (rms_db / 20) * wave).astype(np.float32)
+
+
+@pytest.mark.parametrize("mels", [8, 40, 80, 128])
+def test_mel_filters_are_librosas(mels: int) -> None:
+    expected = librosa.filters.mel(sr=16_000, n_fft=512, n_mels=mels)
+    np.testing.assert_allclose(mel_filters(mels), expected, atol=1e-7)
+    np.testing.assert_allclose(mel_edges(mels), librosa.mel_frequencies(mels + 2, fmax=8000.0), rtol=1e-12)
+
+
+def test_spectrogram_and_energy_equal_a_plain_float64_transform(extractor: FeatureExtractor) -> None:
+    audio = hum(8_100) + noise(8_100, -50.0)
+    padded = np.concatenate([np.zeros(256), audio.astype(np.float64), np.zeros(512)])
+    window = np.pad(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400), 56)
+    frames = [padded[160 * t : 160 * t + 512] * window for t in range(51)]
+    power = np.abs(np.fft.rfft(frames, axis=1).T) ** 2
+    mel = np.log10(librosa.filters.mel(sr=16_000, n_fft=512, n_mels=80).astype(np.float64) @ power)
+    features = extractor(audio)
+    assert features.frames == 51
+    expected = np.clip(mel - (mel.max() - 8), 0, None) / 8
+    np.testing.assert_allclose(features.spectrogram.numpy(), expected, atol=2e-5)
+    level = np.log10(power[4:].sum(axis=0))  # from 125 Hz, bin 4
+    np.testing.assert_allclose(features.pitch[1].numpy(), (level - level.max() + 8) / 8, atol=2e-5)
+    # This sound lies above 125 Hz, but for what its edges splatter: the energy is that of the samples.
+    level = np.log10([np.sum(frame**2) / np.sum(window**2) for frame in frames])
+    expected = (level - level.max() + 8) / 8
+    np.testing.assert_allclose(features.pitch[1, 1:-1].numpy(), expected[1:-1], atol=1e-3)
+
+
+def test_shapes_types_and_ranges(extractor: FeatureExtractor) -> None:
+    features = extractor(np.concatenate([hum(8_000), np.zeros(4_000, np.float32)]))
+    assert features.spectrogram.shape == (80, 75) and features.pitch.shape == (3, 75)
+    assert features.track.shape == features.voicing.shape == features.null.shape == (75,)
+    assert features.null.dtype == torch.bool
+    for name in ("spectrogram", "pitch", "track", "voicing"):
+        assert getattr(features, name).dtype == torch.float32
+    for values in (features.spectrogram, features.pitch[1], features.pitch[2]):
+        assert values.min() >= 0 and values.max() <= 1
+    assert features.spectrogram.max() == features.pitch[1].max() == 1
+    assert torch.equal(features.voicing, (features.pitch[0] > 0).float())
+    assert torch.equal(features.track[features.voicing > 0], features.pitch[0][features.voicing > 0])
+    assert features.pitch[0, 5:45].mean() == pytest.approx(150.0, rel=0.01)
+
+
+@settings(max_examples=40, deadline=None)
+@given(samples=st.integers(1, 2_000))
+def test_frames_are_a_sixteenth_of_a_kilosample_rounded_up(extractor: FeatureExtractor, samples: int) -> None:
+    features = extractor(hum(samples))
+    assert features.frames == max(1, -(-samples // 160))
+    for name in FIELDS:
+        values = getattr(features, name)
+        assert values.shape[-1] == features.frames and torch.isfinite(values.float()).all()
+
+
+@pytest.mark.parametrize("tracker", ["swiftf0", "autocorrelation"])
+@pytest.mark.parametrize("samples", [1, 100, 2_400, 16_000])
+def test_digital_silence_is_exactly_zero(tracker: str, samples: int) -> None:
+    extractor = FeatureExtractor(FeatureConfig(tracker=tracker))  # type: ignore[arg-type]
+    features = extractor(np.zeros(samples, np.float32))
+    assert not features.spectrogram.any() and not features.pitch.any() and not features.voicing.any()
+    assert features.null.all() and (features.track == 220.0).all()
+
+
+def test_silence_within_a_recording_is_exactly_zero(extractor: FeatureExtractor) -> None:
+    gap = np.zeros(8_000, np.float32)
+    features = extractor(np.concatenate([hum(8_000), gap, hum(8_000)]))
+    inside = slice(52, 98)  # frames whose windows lie in the gap
+    assert not features.spectrogram[:, inside].any() and not features.pitch[:, inside].any()
+    assert features.null[inside].all() and not features.null[:50].any() and not features.null[101:].any()
+
+
+@pytest.mark.parametrize("frame", [0, 7, 99])
+def test_frame_t_is_centred_at_sample_160_t(extractor: FeatureExtractor, frame: int) -> None:
+    click = np.zeros(16_000, np.float32)
+    click[160 * frame] = 0.9
+    features = extractor(click)
+    assert features.pitch[1].argmax() == frame and features.spectrogram.sum(dim=0).argmax() == frame
+    heard = torch.nonzero(~features.null).flatten()
+    assert (heard - frame).abs().max() <= 1  # a window of 25 ms reaches the neighbours alone
+
+
+def test_zeros_behind_a_recording_change_nothing_before(extractor: FeatureExtractor) -> None:
+    audio = hum(4_321) + noise(4_321, -45.0)
+    alone, longer = extractor(audio), extractor(np.concatenate([audio, np.zeros(9_000, np.float32)]))
+    for name in FIELDS:  # equal but for the rounding of transforms of more frames at once
+        torch.testing.assert_close(getattr(longer, name)[..., : alone.frames], getattr(alone, name), msg=name)
+
+
+def test_level_does_not_matter_above_the_floor(extractor: FeatureExtractor) -> None:
+    loud, soft = extractor(hum(8_000, rms_db=-10.0)), extractor(hum(8_000, rms_db=-30.0))
+    torch.testing.assert_close(loud.spectrogram, soft.spectrogram, atol=1e-4, rtol=0)
+    torch.testing.assert_close(loud.pitch[1:], soft.pitch[1:], atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("rms_db", "expected"), [(-20.0, 1.0), (-40.0, 1.0), (-60.0, 0.75), (-80.0, 0.5)])
+def test_the_peak_is_never_below_that_of_a_sine_of_the_floor(
+    extractor: FeatureExtractor, rms_db: float, expected: float
+) -> None:
+    features = extractor(sine(rms_db))
+    # A sine between two filters' tops falls short of the top by up to 1.3 dB a filter half-width: 0.04.
+    assert features.spectrogram[:, 10:90].max() == pytest.approx(expected, abs=0.04)
+    assert features.pitch[1, 10:90].max() == pytest.approx(expected, abs=0.005)
+
+
+def test_faint_noise_is_not_blown_up(extractor: FeatureExtractor) -> None:
+    assert extractor(noise(16_000, -75.0)).spectrogram.max() < 0.5
+    assert extractor(noise(16_000, -20.0)).spectrogram.max() == 1.0
+
+
+def test_steady_noise_is_not_null_but_quiet_is(extractor: FeatureExtractor) -> None:
+    assert not extractor(noise(16_000, -60.0)).null.any()
+    assert extractor(noise(16_000, -90.0)).null.all()
+    spoken = np.concatenate([hum(8_000, rms_db=-15.0), noise(8_000, -75.0)])  # 60 dB apart
+    null = extractor(spoken).null
+    assert not null[:49].any() and null[53:].all()
+    assert not extractor(np.concatenate([hum(8_000, rms_db=-15.0), noise(8_000, -55.0)])).null.any()
+
+
+def test_an_offset_does_not_hide_silence(extractor: FeatureExtractor) -> None:
+    spoken = np.concatenate([hum(8_000), np.zeros(8_000, np.float32)]) + np.float32(0.02)
+    assert extractor(spoken).null[53:97].all()
+
+
+def test_a_null_frame_is_unvoiced() -> None:
+    audio = np.concatenate([hum(8_000, rms_db=-10.0), hum(8_000, rms_db=-50.0)])
+    strict = FeatureExtractor(FeatureConfig(null_relative_db=30.0))(audio)
+    assert strict.null[54:].all() and not strict.voicing[54:].any() and not strict.pitch[0, 54:].any()
+    lenient = FeatureExtractor(FeatureConfig(null_relative_db=60.0))(audio)
+    assert lenient.voicing[60:90].all()
+
+
+def test_long_recordings_are_cut_without_a_seam(
+    extractor: FeatureExtractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audio = hum(40_000) + noise(40_000, -40.0)
+    whole = extractor(audio)
+    monkeypatch.setattr("echo_asr.features.CHUNK", 37)
+    torch.testing.assert_close(extractor(audio).spectrogram, whole.spectrogram, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("tracker", ["swiftf0", "autocorrelation"])
+def test_repeats_to_the_bit_and_survives_pickling(tracker: str) -> None:
+    extractor = FeatureExtractor(FeatureConfig(tracker=tracker))  # type: ignore[arg-type]
+    audio = hum(9_000)
+    first, again = extractor(audio), pickle.loads(pickle.dumps(extractor))
+    for name in FIELDS:
+        assert torch.equal(getattr(first, name), getattr(again(audio), name)), name
+    assert again.key == extractor.key
+
+
+def test_the_key_tells_every_setting_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = FeatureConfig()
+    others = [
+        replace(base, mels=64),
+        replace(base, peak_floor_db=-41.0),
+        replace(base, null_relative_db=55.0),
+        replace(base, null_absolute_db=-75.0),
+        replace(base, tracker="autocorrelation"),
+    ]
+    keys = [FeatureExtractor(config).key for config in (base, *others)]
+    assert len(set(keys)) == len(keys) and FeatureExtractor().key == keys[0]
+    extractor = FeatureExtractor()
+    extractor.tracker.version = "another"
+    assert extractor.key not in keys
+    monkeypatch.setattr("echo_asr.features.CODE_VERSION", -1)
+    assert FeatureExtractor().key not in keys
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"mels": 4}, "mels: expected a whole number from 8 to 128, got 4"),
+        ({"mels": 80.0}, "mels: expected a whole number"),
+        ({"peak_floor_db": 3.0}, "peak_floor_db: expected a level from -120 to 0 dB, got 3.0"),
+        ({"peak_floor_db": float("nan")}, "peak_floor_db: expected"),
+        ({"null_relative_db": -60.0}, "null_relative_db: expected a level from 10 to 120 dB"),
+        ({"null_absolute_db": 70.0}, "null_absolute_db: expected a level from -160 to 0 dB"),
+        ({"tracker": "dio"}, "tracker: expected one of swiftf0, autocorrelation; got 'dio'"),
+    ],
+)
+def test_settings_are_checked(setting: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FeatureConfig(**setting)
+
+
+@pytest.mark.parametrize(
+    "audio", [np.zeros(0, np.float32), np.zeros((2, 100), np.float32), np.array([0.0, np.nan], np.float32)]
+)
+def test_what_is_no_sound_is_refused(extractor: FeatureExtractor, audio: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"audio: expected finite samples \(S,\), S >= 1; got"):
+        extractor(audio)
+
+
+def test_a_batch_holds_each_recording_as_it_is_alone(extractor: FeatureExtractor) -> None:
+    alone = [extractor(hum(samples)) for samples in (3_000, 160, 8_000)]
+    batch = collate_features(alone)
+    assert batch.lengths.tolist() == [19, 1, 50] and batch.lengths.dtype == torch.int64
+    assert batch.spectrogram.shape == (3, 80, 50) and batch.pitch.shape == (3, 3, 50)
+    for row, one in enumerate(alone):
+        for name in FIELDS:
+            assert torch.equal(getattr(batch, name)[row, ..., : one.frames], getattr(one, name)), name
+        behind = slice(one.frames, None)
+        assert not batch.spectrogram[row, :, behind].any() and not batch.pitch[row, :, behind].any()
+        assert not batch.voicing[row, behind].any() and batch.null[row, behind].all()
+        assert (batch.track[row, behind] == 220.0).all()
+        assert batch.padding[row].sum() == 50 - one.frames and not batch.padding[row, : one.frames].any()
+
+
+def test_a_batch_moves_whole(extractor: FeatureExtractor) -> None:
+    batch = collate_features([extractor(hum(1_000))]).to("meta")
+    assert isinstance(batch, FeatureBatch)
+    assert {tensor.device.type for tensor in (*vars(batch).values(), batch.padding)} == {"meta"}
+
+
+def test_a_batch_that_cannot_be(extractor: FeatureExtractor) -> None:
+    with pytest.raises(ValueError, match="features: expected at least one recording"):
+        collate_features([])
+    other: Features = FeatureExtractor(FeatureConfig(mels=40, tracker="autocorrelation"))(hum(500))
+    with pytest.raises(ValueError, match=r"expected one number of mel bins, got \[40, 80\]"):
+        collate_features([extractor(hum(500)), other])

@@ -1,0 +1,320 @@
+import json
+import pickle
+import unicodedata
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from echo_asr.errors import EchoError
+from echo_asr.text import NORMALIZERS, ZERO_SYMBOL, Tokenizer, make_normalizer
+
+# Every code point that UTF-8 can carry: lone surrogates are no text.
+any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+words = st.text("abcde 1'", max_size=30)
+
+SYLLABLES = ["ma1 ma4", "ni3 hao3", "shi4 bu2 shi4", "lv4 se4", ""]
+SENTENCES = ["the cat sat on the mat", "the dog ate the hat", "a cat and a dog", "that is that"] * 3
+
+
+# --- normalisers
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hello, World!", "hello world"),
+        ("one,two;three—four", "one two three four"),
+        ("  tabs\tand\nlines\r\n  ", "tabs and lines"),
+        ("Don't can’t DON‘T", "don't can't don't"),
+        ("'tis the dogs' 'quoted' rock'n'roll", "tis the dogs quoted rock'n'roll"),
+        ("a ' b '' c a''b", "a b c a b"),
+        ("Ni3 hao3! lv4", "ni3 hao3 lv4"),
+        ("ma˥ ma˧˥ xin cha\u0300o", "ma˥ ma˧˥ xin chào"),
+        ("Straße ÉTÉ Ελλάς", "straße été ελλάς"),
+        ("zero\u200bwidth soft\u00adhyphen \ufeffbom", "zerowidth softhyphen bom"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("今天，天气。好！", "今天 天气 好"),
+        ("null\x00byte", "null byte"),
+        ("¿?!", ""),
+        ("", ""),
+    ],
+)
+def test_basic_normalizer(text: str, expected: str) -> None:
+    assert make_normalizer("basic")(text) == expected
+
+
+@given(any_text)
+@example("\u0130")  # its lower case is two characters
+@example("ΑΣ.Σ'")  # the lower case of a sigma depends on what follows
+@example("a\u00ad\u0301")  # what is removed stood between a letter and its accent
+def test_basic_normalizer_is_idempotent_and_leaves_no_punctuation(text: str) -> None:
+    normalize = make_normalizer("basic")
+    once = normalize(text)
+    assert normalize(once) == once
+    assert unicodedata.is_normalized("NFC", once)
+    assert once == once.strip() and "  " not in once
+    assert not any(unicodedata.category(character)[0] == "P" for character in once if character != "'")
+
+
+@given(any_text)
+def test_basic_normalizer_does_not_tell_composed_from_decomposed(text: str) -> None:
+    normalize = make_normalizer("basic")
+    assert normalize(unicodedata.normalize("NFC", text)) == normalize(unicodedata.normalize("NFD", text))
+
+
+@given(any_text)
+def test_none_normalizer_changes_nothing(text: str) -> None:
+    assert make_normalizer("none")(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("He said [laughs] hello (um) there.", "he said hello there"),
+        ("Uh, I won't, um, say hmm!", "i will not say"),
+        ("I can't, we're, they'll, you've, I'm, he'd", "i can not we are they will you have i am he would"),
+        ("It's been long; it 's fine", "it has been long it is fine"),
+        ("Mr. Smith and Dr. Jones", "mister smith and doctor jones"),
+        ("She's gonna and shoulda", "she is going to and should have"),
+        ("1,000,000 people and a, b", "1000000 people and a b"),
+        ("$3.50 is 20% of it. 3.14", "$3.50 is 20% of it 3.14"),
+        ("$ 5 % . * # 100%!", "5 100%"),
+        ("café naïve", "cafe naive"),
+        ("Don’t", "do not"),
+        ("ni3 hao3", "ni3 hao3"),
+        ("", ""),
+    ],
+)
+def test_whisper_normalizer(text: str, expected: str) -> None:
+    assert make_normalizer("whisper")(text) == expected
+
+
+@pytest.mark.parametrize("name", NORMALIZERS)
+@given(text=any_text)
+@settings(max_examples=30)
+def test_normalizers_take_any_text_and_pickle(name: str, text: str) -> None:
+    normalize = make_normalizer(name)
+    assert pickle.loads(pickle.dumps(normalize))(text) == normalize(text)
+
+
+def test_unknown_normalizer() -> None:
+    with pytest.raises(ValueError, match="normalizer: expected one of basic, none, whisper, got 'english'"):
+        make_normalizer("english")
+
+
+# --- tokenizer
+
+
+def trained(kind: str, texts: list[str] = SENTENCES) -> Tokenizer:
+    return Tokenizer.train(texts, kind, size=40)
+
+
+def test_characters_have_the_ids_after_zero_in_the_order_of_code_points() -> None:
+    tokenizer = Tokenizer.train(["ba c", "ab"])
+    assert tokenizer.kind == "character"
+    assert tokenizer.symbols == [ZERO_SYMBOL, " ", "a", "b", "c"]
+    assert tokenizer.vocabulary_size == 5
+    assert tokenizer.encode("cab a") == [4, 2, 3, 1, 2]
+
+
+@given(st.lists(any_text, min_size=1, max_size=5).filter(any))
+@settings(max_examples=50)
+def test_character_round_trip_of_any_text(texts: list[str]) -> None:
+    tokenizer = Tokenizer.train(texts)
+    for text in texts:
+        ids = tokenizer.encode(text)
+        assert ids == [tokenizer.symbols.index(character) for character in text]
+        assert tokenizer.decode(ids) == text
+
+
+@given(st.lists(any_text, min_size=1, max_size=5).filter(any), st.data())
+@settings(max_examples=50, deadline=None)
+def test_bpe_round_trip_of_any_text_of_known_characters(texts: list[str], data: st.DataObject) -> None:
+    characters = sorted(set().union(*texts))
+    tokenizer = Tokenizer.train(texts, "bpe", size=len(characters) + 20)
+    for text in [*texts, data.draw(st.text(st.sampled_from(characters), max_size=30))]:
+        ids = tokenizer.encode(text)
+        assert all(0 < number < tokenizer.vocabulary_size for number in ids)
+        assert tokenizer.decode(ids) == text
+
+
+def test_bpe_joins_what_is_frequent_and_never_reaches_across_words() -> None:
+    tokenizer = trained("bpe")
+    assert tokenizer.vocabulary_size <= 40
+    assert " the" in tokenizer.symbols
+    assert len(tokenizer.encode("sat on the mat")) < len("sat on the mat")
+    assert all(" " not in symbol[1:] for symbol in tokenizer.symbols)
+
+
+def test_bpe_reaches_the_size_that_the_texts_allow_and_no_more() -> None:
+    characters = len(set("".join(SENTENCES)))
+    assert Tokenizer.train(SENTENCES, "bpe", size=characters + 4).vocabulary_size == characters + 4
+    assert Tokenizer.train(["ab"], "bpe", size=100).symbols == [ZERO_SYMBOL, "a", "b", "ab"]
+
+
+@pytest.mark.parametrize("kind", ["character", "bpe"])
+def test_the_same_texts_give_the_same_tokenizer(kind: str) -> None:
+    assert trained(kind).symbols == trained(kind).symbols == trained(kind, list(SENTENCES[::-1])).symbols
+
+
+@pytest.mark.parametrize("kind", ["character", "bpe"])
+def test_zero_never_comes_out_of_a_text(kind: str) -> None:
+    tokenizer = trained(kind, [*SENTENCES, ZERO_SYMBOL])
+    ids = tokenizer.encode(ZERO_SYMBOL)
+    assert 0 not in ids
+    assert tokenizer.decode(ids) == ZERO_SYMBOL
+
+
+@pytest.mark.parametrize("kind", ["character", "bpe"])
+def test_decoding_skips_zeros(kind: str) -> None:
+    tokenizer = trained(kind)
+    ids = tokenizer.encode("the cat")
+    assert tokenizer.decode([0, *ids[:2], 0, *ids[2:], 0, 0]) == "the cat"
+    assert tokenizer.decode([0, 0]) == tokenizer.decode([]) == ""
+    assert tokenizer.encode("") == []
+
+
+@pytest.mark.parametrize("number", [-1, 5])
+def test_decoding_an_id_out_of_range(number: int) -> None:
+    with pytest.raises(ValueError, match=f"ids: expected 0 to 4, got {number}"):
+        Tokenizer.train(["abcd"]).decode([1, number])
+
+
+@pytest.mark.parametrize("kind", ["character", "bpe"])
+def test_unknown_characters(kind: str) -> None:
+    tokenizer = trained(kind)
+    named = r"text 'the züri': .*no symbol for 'r' \(U\+0072\).*'z'.*'ü' \(U\+00FC\)"
+    with pytest.raises(EchoError, match=named):
+        tokenizer.encode("the züri")
+    assert tokenizer.decode(tokenizer.encode("the züri", unknown="skip")) == "the i"
+
+
+def test_the_message_on_unknown_characters_is_one_short_line() -> None:
+    with pytest.raises(EchoError) as caught:
+        Tokenizer.train(["ab"]).encode("\n".join(chr(code) for code in range(200, 1200)))
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("kind", ["character", "bpe"])
+def test_save_and_load(kind: str, tmp_path) -> None:
+    tokenizer, path = trained(kind), tmp_path / "tokenizer.json"
+    tokenizer.save(path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["tokenizer.json"]
+    loaded = Tokenizer.load(path)
+    assert (loaded.kind, loaded.symbols) == (kind, tokenizer.symbols)
+    for text in SENTENCES:
+        assert loaded.encode(text) == tokenizer.encode(text)
+    loaded.save(path)
+    assert Tokenizer.load(path).symbols == tokenizer.symbols
+
+
+@pytest.mark.parametrize("kind", ["character", "bpe"])
+def test_other_programs_read_the_file_with_the_tokenizers_library(kind: str, tmp_path) -> None:
+    import tokenizers
+
+    tokenizer, path = trained(kind), tmp_path / "tokenizer.json"
+    tokenizer.save(path)
+    other = tokenizers.Tokenizer.from_file(str(path))
+    ids = other.encode("the cat and that hat").ids
+    assert ids == tokenizer.encode("the cat and that hat")
+    assert other.decode(ids) == "the cat and that hat"
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "tokenizer.json"
+    trained("character").save(path)
+    before = path.read_bytes()
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        trained("bpe").save(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot read it .*expected a tokenizer.json"),
+        (b"", "cannot read it .*expected a tokenizer.json"),
+        (b"{}", "cannot read it .*expected a tokenizer.json"),
+        (b"\xff\xfe\x00", "cannot read it .*expected a tokenizer.json"),
+    ],
+)
+def test_loading_what_is_no_tokenizer(content: bytes | None, message: str, tmp_path) -> None:
+    path = tmp_path / "tokenizer.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(EchoError, match=message) as caught:
+        Tokenizer.load(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["gap", "other zero"])
+def test_loading_a_tokenizer_of_another_program(damage: str, tmp_path) -> None:
+    path = tmp_path / "tokenizer.json"
+    Tokenizer.train(["abc"]).save(path)
+    content = json.loads(path.read_text())
+    vocabulary = content["model"]["vocab"]
+    if damage == "gap":
+        vocabulary["c"] = 17
+    else:
+        vocabulary[ZERO_SYMBOL], vocabulary["a"] = vocabulary["a"], vocabulary[ZERO_SYMBOL]
+    path.write_text(json.dumps(content))
+    with pytest.raises(EchoError, match=r"expected a tokenizer of Echo, whose symbol 0 is '<\|zero\|>'"):
+        Tokenizer.load(path)
+
+
+@pytest.mark.parametrize("kind", ["character", "bpe"])
+def test_extending_keeps_the_old_ids_and_appends(kind: str) -> None:
+    old = trained(kind)
+    new, mapping = old.extend(["zebra crossing", "the cat"])
+    assert mapping == {index: index for index in range(old.vocabulary_size)}
+    assert [new.symbols[mapping[index]] for index in mapping] == old.symbols
+    assert new.symbols[old.vocabulary_size :] == sorted(set("zebra crossing") - set("".join(SENTENCES)))
+    assert new.encode("the cat") == old.encode("the cat")
+    assert new.decode(new.encode("zebra crossing the cat")) == "zebra crossing the cat"
+    with pytest.raises(EchoError, match="no symbol"):
+        old.encode("zebra")
+
+
+@pytest.mark.parametrize("kind", ["character", "bpe"])
+def test_extending_by_nothing_new_and_saving_after_extending(kind: str, tmp_path) -> None:
+    old = trained(kind)
+    assert old.extend(["the hat", ""])[0].symbols == old.symbols
+    new, _ = old.extend(["zoo"])
+    new.save(tmp_path / "tokenizer.json")
+    assert Tokenizer.load(tmp_path / "tokenizer.json").encode("the zoo") == new.encode("the zoo")
+
+
+@pytest.mark.parametrize("kind", ["character", "bpe"])
+def test_a_tokenizer_pickles(kind: str) -> None:
+    tokenizer = trained(kind)
+    assert pickle.loads(pickle.dumps(tokenizer)).encode("that mat") == tokenizer.encode("that mat")
+
+
+def test_normalised_pinyin_survives_both_ways() -> None:
+    tokenizer = Tokenizer.train(SYLLABLES)
+    for text in SYLLABLES:
+        assert tokenizer.decode(tokenizer.encode(make_normalizer("basic")(text))) == text
+
+
+def test_training_without_characters() -> None:
+    for texts in ([], ["", ""]):
+        with pytest.raises(EchoError, match="the training texts hold no character"):
+            Tokenizer.train(texts)
+
+
+@pytest.mark.parametrize("size", [None, 0, 4])
+def test_a_size_that_does_not_hold_the_characters(size: int | None) -> None:
+    with pytest.raises(EchoError, match=f"tokenizer size: expected at least 5 for bpe.* got {size}"):
+        Tokenizer.train(["ab cc"], "bpe", size=size)
+    assert Tokenizer.train(["ab cc"], "bpe", size=5).vocabulary_size == 5
+
+
+def test_unknown_kind() -> None:
+    with pytest.raises(ValueError, match="kind: expected character or bpe, got 'word'"):
+        Tokenizer.train(["a"], "word")
