@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "echo_asr"
 
 FEATURES = {"audio", "pitch", "features", "text"}
-BASE = {"errors", "config", "console"}
+BASE = {"errors", "config", "console", "storage"}
 MODEL = {*BASE, "vrope", *FEATURES, "model"}
 WHOLE = {*MODEL, "data", "decode", "evaluate", "diagnose", "train"}
 
@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
     "console": {"errors"},
+    "storage": {"errors"},
     "vrope": set(),
     "audio": {"errors"},
     "pitch": {"audio", "errors"},

@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add = command("demo", "render a small tone vocabulary, train on it, measure and transcribe: the whole of Echo")
     add.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the run (default runs/demo)")
-    add.add_argument("--steps", type=int, help="train for so many updates instead of the demo's own")
+    add.epilog = "Options of the configuration can follow, e.g. --train.max_steps 100."
 
     add = command("prepare", "check a corpus, and extract the features that training will read")
     add.add_argument("corpus", metavar="CORPUS", help="folder with metadata.csv, or synth:NAME")
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     options = [word for word in rest if word.startswith("-")]
-    if rest and (arguments.command not in ("train", "evaluate", "transcribe") or not rest[0].startswith("--")):
+    if rest and (arguments.command not in ("demo", "train", "evaluate", "transcribe") or not rest[0].startswith("--")):
         parser.error(f"unknown argument {(options or rest)[0]!r} of {arguments.command}")
     arguments.overrides = rest
     try:
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def demo(arguments: argparse.Namespace) -> int:
     from echo_asr.demo import run_demo
 
-    run_demo(arguments.out, arguments.steps)
+    run_demo(arguments.out, arguments.overrides)
     return 0
 
 

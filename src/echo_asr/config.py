@@ -100,7 +100,7 @@ def build_sections(
 def _keys(kind: type) -> dict[str, Any]:
     """Field names of a dataclass; nested dataclasses map to theirs, others to None."""
     hints = get_type_hints(kind)
-    return {f.name: _keys(hints[f.name]) if is_dataclass(hints[f.name]) else None for f in fields(kind)}  # type: ignore[arg-type]
+    return {f.name: _keys(hints[f.name]) if is_dataclass(hints[f.name]) else None for f in fields(kind)}
 
 
 def _flat(keys: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import warnings
 import zlib
 from collections.abc import Callable
@@ -12,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 
 from echo_asr.audio import load_audio
+from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features
+from echo_asr.storage import pack, replace_file, unpack
 
 CHECKSUM = "crc32"  # name of the tensor that holds the checksum of the others
 FIELDS = ("spectrogram", "pitch", "track", "voicing", "null")
@@ -99,22 +98,17 @@ class FeatureCache:
         return self._hashes[known]
 
     def _write(self, entry: Path, features: Features) -> None:
-        tensors = {name: getattr(features, name).contiguous() for name in FIELDS}
-        data = save({**tensors, CHECKSUM: torch.tensor(_checksum(tensors))})
-        temporary = entry.with_name(f".{entry.stem}.{secrets.token_hex(4)}")
+        tensors = {name: getattr(features, name) for name in FIELDS}
+        data = pack({**tensors, CHECKSUM: torch.tensor(_checksum(tensors))})
         try:
             entry.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
-            os.replace(temporary, entry)
-        except OSError as error:
-            try:
-                temporary.unlink(missing_ok=True)
-            except OSError:
-                pass
+            replace_file(entry, lambda part: part.write_bytes(data), durable=False)
+        except (OSError, EchoError) as error:
             if not self._warned:
                 self._warned = True
+                reason = getattr(error, "strerror", None) or error
                 warnings.warn(
-                    f"features cannot be kept in {self.root} ({error.strerror}); going on without: set "
+                    f"features cannot be kept in {self.root} ({reason}); going on without: set "
                     "ECHO_ASR_CACHE to a folder that can be written to",
                     stacklevel=3,
                 )
@@ -135,8 +129,8 @@ def _checksum(tensors: dict[str, torch.Tensor]) -> int:
 def _read(entry: Path) -> Features | None:
     """The features of an entry; None if it is missing or damaged."""
     try:
-        tensors = load(entry.read_bytes())
+        tensors = unpack(entry.read_bytes())
         features = Features(*(tensors[name] for name in FIELDS))
         return features if _checksum(tensors) == int(tensors[CHECKSUM]) else None
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError):
+    except (OSError, KeyError, ValueError, RuntimeError):
         return None

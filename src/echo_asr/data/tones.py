@@ -60,7 +60,7 @@ class Recipe:
     low_voices: tuple[float, float] = (80.0, 120.0)  # Hz, the bottoms of their pitch ranges
     high_voices: tuple[float, float] = (120.0, 180.0)  # Hz
     pitch_change: float = 1.5  # semitones up or down, by which a clip differs from its voice
-    pitch_span: tuple[float, float] = (2.0, 2.5)  # top of the pitch range over its bottom
+    pitch_span: tuple[float, float] = (1.9, 2.3)  # top of the pitch range over its bottom
     word_seconds: tuple[float, float] = (0.26, 0.40)  # of a typical word of a clip
     word_change: float = 0.15  # share by which a word is longer or shorter than typical
     pause_seconds: tuple[float, float] = (0.06, 0.20)  # between words

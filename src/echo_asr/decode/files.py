@@ -11,7 +11,7 @@ from pathlib import Path
 from echo_asr.console import progress_bar
 from echo_asr.decode.transcribe import Recognizer, Transcription
 from echo_asr.errors import EchoError
-from echo_asr.model.checkpoint import replace_file
+from echo_asr.storage import replace_text
 
 
 def render(path: Path, found: Transcription, form: str) -> str:
@@ -48,7 +48,7 @@ def transcribe_files(recognizer: Recognizer, paths: Sequence[Path], form: str, f
                 print(f"echo-asr transcribe: {error}", file=sys.stderr)
                 continue
             if folder:
-                replace_file(targets[path], lambda part, line=line: part.write_text(line + "\n", encoding="utf-8"))  # type: ignore[misc]
+                replace_text(targets[path], line + "\n")
             else:
                 print(line if form == "json" or len(paths) == 1 else f"{path}: {line}", flush=True)
             advance(done, "")

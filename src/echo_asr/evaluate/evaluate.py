@@ -13,8 +13,7 @@ from echo_asr.audio import load_audio
 from echo_asr.data.corpus import Utterance
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.evaluate.metrics import ErrorRate, error_rate
-from echo_asr.features import Features
-from echo_asr.model.checkpoint import replace_file
+from echo_asr.storage import replace_text
 from echo_asr.text import make_normalizer
 
 
@@ -61,23 +60,19 @@ def evaluate(
     corpus: str,
     split: str,
     utterances: Sequence[Utterance],
-    features: Callable[[Utterance], Features] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Transcribe utterances and count the errors.
 
     Args:
         corpus, split: names for the report.
-        features: where features come from; by default they are extracted here, which is what `wall_seconds` then
-            includes.
         progress: called with the number of utterances done.
     """
     start = time.perf_counter()
-    extract = features or (lambda utterance: recognizer.extractor(load_audio(utterance.audio)))
     hypotheses: list[str] = []
     group = 256
     for first in range(0, len(utterances), group):
-        part = [extract(u) for u in utterances[first : first + group]]
+        part = [recognizer.extractor(load_audio(u.audio)) for u in utterances[first : first + group]]
         hypotheses += recognizer.recognize(part)
         if progress:
             progress(len(hypotheses))
@@ -125,4 +120,4 @@ def write_texts(path: Path, utterances: Sequence[Utterance], found: Evaluation) 
         json.dumps({"file": str(u.audio), "reference": r, "hypothesis": h}, ensure_ascii=False) + "\n"
         for u, r, h in rows
     )
-    replace_file(path, lambda part: part.write_text("".join(lines), encoding="utf-8"))
+    replace_text(path, "".join(lines))

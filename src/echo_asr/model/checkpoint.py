@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from echo_asr.config import build_sections, read_yaml, write_yaml
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.model.config import ModelConfig, TextConfig, expand_preset
 from echo_asr.model.echo import Echo
+from echo_asr.storage import pack, replace_file, unpack
 from echo_asr.text import Tokenizer
 
 CONFIG, WEIGHTS, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
@@ -51,27 +50,7 @@ class Bundle:
     @staticmethod
     def save_weights(folder: Path, state: dict[str, torch.Tensor]) -> None:
         """Write the weights alone."""
-        tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-        replace_file(folder / WEIGHTS, lambda path: save_file(tensors, str(path), metadata={"format": "pt"}))
-
-
-def replace_file(path: Path, write: Any) -> None:
-    """Call `write(temporary path)`, then move the result into place, so that `path` is never half-written.
-
-    Raises:
-        EchoError: the folder cannot be written, or the disk is full; what was there before is still there.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise EchoError(f"{path}: could not be written ({reason}); what was there before is untouched") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        replace_file(folder / WEIGHTS, lambda path: path.write_bytes(pack(state)))
 
 
 def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cpu") -> Bundle:
@@ -102,8 +81,8 @@ def load_weights(model: Echo, path: Path) -> None:
         EchoError: the file is damaged, or its tensors are not the model's.
     """
     try:
-        state = load_file(str(path))
-    except (SafetensorError, OSError) as error:
+        state = unpack(path.read_bytes())
+    except (ValueError, OSError) as error:
         raise EchoError(f"{path}: damaged weights ({str(error).splitlines()[0]}); copy the file again") from None
     own = model.state_dict()
     wrong = sorted(set(own) ^ set(state)) or sorted(n for n in own if own[n].shape != state[n].shape)

@@ -73,11 +73,23 @@ class ModelConfig:
         return {"spectrogram": self.spectrogram_layers, "pitch": self.pitch_layers}[feature]
 
 
+_DIMENSIONS = (
+    "width",
+    "heads",
+    "feedforward",
+    "spectrogram_layers",
+    "pitch_layers",
+    "decoder_layers",
+    "cross_layers",
+)
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": dict(width=144, heads=3, feedforward=384, spectrogram_layers=4, pitch_layers=2, decoder_layers=1, cross_layers=1),
-    "small": dict(width=256, heads=4, feedforward=704, spectrogram_layers=8, pitch_layers=3, decoder_layers=2, cross_layers=2),
-    "base": dict(width=384, heads=6, feedforward=1024, spectrogram_layers=12, pitch_layers=4, decoder_layers=2, cross_layers=3),
-}  # fmt: skip
+    name: dict(zip(_DIMENSIONS, values, strict=True))
+    for name, values in (
+        ("tiny", (144, 3, 384, 4, 2, 1, 1)),
+        ("small", (256, 4, 704, 8, 3, 2, 2)),
+        ("base", (384, 6, 1024, 12, 4, 2, 3)),
+    )
+}
 """Dimensions by name: about 1.9, 14 and 45 million parameters with both features."""
 
 

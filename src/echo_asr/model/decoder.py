@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +12,7 @@ from torch.nn.functional import embedding, linear
 
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.encoder import Encoded
-from echo_asr.model.layers import Block, Memory
+from echo_asr.model.layers import Block, Memory, sinusoids
 from echo_asr.vrope import KeyValueCache, PitchTrack, VRoPEModes
 
 
@@ -78,13 +80,12 @@ class Decoder(nn.Module):
 
     def state(self, encoded: Encoded, cached: bool = True) -> DecoderState:
         """A fresh state for a batch of encoded recordings; with `cached` false nothing is kept between calls."""
-        memories = {
-            name: [
-                block.cross.memory(encoded.states[name], encoded.track.null, encoded.track.padding) for block in stack
-            ]
-            for name, stack in self.stacks.items()
+        null, padding = encoded.track.null, encoded.track.padding
+        memories: dict[str, list[Memory]] = {
+            name: [block.memory(encoded.states[name], null, padding) for block in self._stack(name)]
+            for name in self.config.features
         }
-        count = len(self.blocks) + sum(len(stack) for stack in self.stacks.values())
+        count = len(self.blocks) + len(self.config.features) * self.config.cross_layers
         return DecoderState(memories, [KeyValueCache() for _ in range(count)] if cached else [])
 
     def embed(self, tokens: Tensor) -> Tensor:
@@ -101,15 +102,16 @@ class Decoder(nn.Module):
         caches = iter(state.caches) if state.caches else None
         for block in self.blocks:
             x = block(x, track, cache=next(caches) if caches else None)
-        for name, stack in self.stacks.items():
-            for block, memory in zip(stack, state.memories[name], strict=True):
+        for name in self.config.features:
+            for block, memory in zip(self._stack(name), state.memories[name], strict=True):
                 x = block(x, track, memory, next(caches) if caches else None)
         x = self.norm(x)
         scores = linear(x, torch.cat((self.end_vector, self.embedding)))
         return torch.cat((scores[..., :1] + self.end_bias, scores[..., 1:]), dim=-1)
 
-    def _sinusoids(self, x: Tensor, state: DecoderState) -> Tensor:
-        from echo_asr.model.layers import sinusoids
+    def _stack(self, name: str) -> list[Block]:
+        return list(cast(Iterable[Block], self.stacks[name]))
 
+    def _sinusoids(self, x: Tensor, state: DecoderState) -> Tensor:
         start = state.caches[0].length if state.caches else 0
         return sinusoids(start + x.shape[1], x.shape[2], x.device)[start:]

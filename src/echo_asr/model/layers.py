@@ -103,6 +103,12 @@ class Block(nn.Module):
         self.feedforward = GatedFeedForward(config.width, hidden)
         self.dropout = nn.Dropout(dropout)
 
+    def memory(self, states: Tensor, null: Tensor, padding: Tensor) -> Memory:
+        """What the block's cross-attention reads of encoder states; see `CrossAttention.memory`."""
+        assert self.cross is not None
+        memory: Memory = self.cross.memory(states, null, padding)
+        return memory
+
     def forward(
         self, x: Tensor, track: PitchTrack, memory: Memory | None = None, cache: KeyValueCache | None = None
     ) -> Tensor:
@@ -133,6 +139,7 @@ class FrontEnd(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """`lengths` `(B,)` counts the feature frames of each recording."""
         for convolution in self.convolutions:
+            assert isinstance(convolution, nn.Conv1d)
             stride = convolution.stride[0]
             x = gelu(convolution(pad(x, (1, 1 if stride == 1 else 2))))
             lengths = torch.div(lengths + stride - 1, stride, rounding_mode="floor")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +104,7 @@ class TrainingData:
             features.append(self.config.augment(clip, rng))
         return collate(features, tokens)
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[int, int, Batch]]:
+    def batches(self, epoch: int, start: int = 0) -> Generator[tuple[int, int, Batch]]:
         """`(epoch, number, batch)` without end, from batch `start` of `epoch`; made ready in the background."""
 
         def order() -> Iterator[tuple[int, int, list[int]]]:
@@ -117,7 +117,7 @@ class TrainingData:
 
         with ThreadPoolExecutor(1) as pool:
             coming = order()
-            waiting = []
+            waiting: list[tuple[int, int, Future[Batch]]] = []
             try:
                 while True:
                     while len(waiting) < AHEAD:

@@ -8,8 +8,8 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -139,8 +139,11 @@ class Trainer:
         config, progress = self.config, self.progress
         self.model.train()
         began = time.perf_counter() - progress.seconds
-        batches = self.data.batches(progress.epoch, progress.batch)
-        with self._graceful(), self.reporter.progress(progress.step, config.max_steps):
+        with (
+            closing(self.data.batches(progress.epoch, progress.batch)) as batches,
+            self._graceful(),
+            self.reporter.progress(progress.step, config.max_steps),
+        ):
             while progress.step < config.max_steps:
                 measured = self._update(batches)
                 progress.seconds = time.perf_counter() - began
@@ -155,7 +158,6 @@ class Trainer:
                     self._checkpoint()
                 if self.stopping and not last:
                     raise Interrupted
-        batches.close()  # type: ignore[attr-defined]
         return progress
 
     def _update(self, batches: Iterator[tuple[int, int, Any]]) -> dict[str, float]:
@@ -289,16 +291,3 @@ def grow_vocabulary(state: dict[str, Tensor], mapping: dict[int, int], model: to
         else:
             grown[name] = value
     return grown
-
-
-def short_run(config: TrainConfig, steps: int) -> TrainConfig:
-    """The same training cut to a number of updates, everything in proportion; for demonstrations and tests."""
-    share = steps / config.max_steps
-    every = max(1, round(config.validate_every * share))
-    return replace(
-        config,
-        max_steps=steps,
-        warmup_steps=round(config.warmup_steps * share),
-        validate_every=every,
-        checkpoint_every=every,
-    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from echo_asr.console import console, progress_bar
+from echo_asr.storage import replace_text
 
 if TYPE_CHECKING:
     from echo_asr.train.loop import Validation
@@ -39,7 +40,7 @@ class Reporter:
         if self.path.is_file():
             lines = [x for x in self.path.read_text(encoding="utf-8").splitlines() if x.strip()]
             kept = [x for x in lines if json.loads(x)["update"] <= step]
-            self.path.write_text("".join(x + "\n" for x in kept), encoding="utf-8")
+            replace_text(self.path, "".join(x + "\n" for x in kept))
 
     @contextmanager
     def progress(self, step: int, total: int) -> Iterator[None]:

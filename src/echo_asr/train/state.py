@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from echo_asr.errors import EchoError
-from echo_asr.model.checkpoint import replace_file
+from echo_asr.storage import replace_file
 
 CHECKPOINT = "checkpoints/last.pt"
 

@@ -103,6 +103,8 @@ class Rotation(nn.Module):
     def __init__(self, modes: VRoPEModes, pairs: int) -> None:
         super().__init__()
         self.modes, self.pairs = modes, pairs
+        self.frequencies: Tensor
+        self.pitch_frequencies: Tensor
         self.pitch_pairs = pairs // AXIS_SHARE if modes.theta == "axis" else 0
         if modes.theta not in ("none", "mapped"):
             timed = pairs - self.pitch_pairs

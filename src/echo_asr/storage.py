@@ -1,0 +1,66 @@
+"""Files that appear whole or not at all, and tensors as bytes. The one module that imports safetensors."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from echo_asr.errors import EchoError
+
+
+def replace_file(path: Path, write: Callable[[Path], object], durable: bool = True) -> None:
+    """Call `write(temporary path)`, then move the result into place, so that `path` is never half-written.
+
+    Args:
+        durable: see that the file is on the disk before it takes its place; slower, and proof against a power cut.
+
+    Raises:
+        EchoError: the folder cannot be written, or the disk is full; what was there before is still there.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        write(temporary)
+        if durable:
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch.save tells a full disk as a RuntimeError
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise EchoError(f"{path}: could not be written ({reason}); what was there before is untouched") from None
+    finally:
+        try:
+            temporary.unlink(missing_ok=True)
+        except OSError:
+            pass
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write UTF-8 text to a file, whole or not at all.
+
+    Raises:
+        EchoError: as `replace_file`.
+    """
+    replace_file(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def pack(tensors: dict[str, torch.Tensor]) -> bytes:
+    """Tensors as a safetensors file's bytes."""
+    return save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, {"format": "pt"})
+
+
+def unpack(data: bytes) -> dict[str, torch.Tensor]:
+    """Tensors from a safetensors file's bytes.
+
+    Raises:
+        ValueError: the bytes are damaged.
+    """
+    try:
+        return load(data)
+    except SafetensorError as error:
+        raise ValueError(str(error).splitlines()[0]) from None

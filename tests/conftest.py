@@ -1,0 +1,156 @@
+"""Recordings made of random features, and small models with random weights, for the tests of several stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from echo_asr.features import FeatureBatch, Features, collate_features
+from echo_asr.model.config import ModelConfig
+from echo_asr.model.echo import Echo
+from echo_asr.vrope import VRoPEModes
+
+MELS = 8
+VOCABULARY = 7  # ids 0 to 6
+LENGTHS = (29, 40, 9, 22)  # frames of 10 ms; none a multiple of 4 but one
+TEXTS = ((1, 2, 2, 3), (4, 5), (), (6, 1))  # an empty text, a repeated token, and every token
+SMALL = dict(width=32, heads=2, feedforward=24, spectrogram_layers=2, pitch_layers=1, decoder_layers=1, dropout=0.0)
+
+# What a test of the whole model runs with: fields of ModelConfig, those of its vrope under `vrope`.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "static, inverse power": {"vrope": {"frequencies": "inverse_power", "clock": "encoder"}},
+    "theta none": {"vrope": {"theta": "none"}},
+    "theta mean": {"vrope": {"theta": "mean"}},
+    "theta frame": {"vrope": {"theta": "frame", "clock": "encoder"}},
+    "theta integrated": {"vrope": {"theta": "integrated", "radius": "acoustic", "nulls": "weight"}},
+    "theta mapped": {"vrope": {"theta": "mapped"}},
+    "theta axis": {"vrope": {"theta": "axis", "learn_frequencies": True}},
+    "theta axis, utterance": {"vrope": {"theta": "axis", "reference": "utterance", "radius": "acoustic"}},
+    "learnt frequencies": {"vrope": {"learn_frequencies": True, "radius": "learned"}, "subsampling": 2},
+    "radius alone": {"vrope": {"theta": "none", "radius": "acoustic", "radius_range": 0.9}},
+    "bias laplace": {"vrope": {"bias": "laplace"}},
+    "bias quadratic": {"vrope": {"bias": "quadratic", "nulls": "hard"}},
+    "bias harmonic": {"vrope": {"bias": "harmonic", "nulls": "score"}},
+    "all of vrope": {
+        "vrope": {"theta": "integrated", "radius": "acoustic", "bias": "quadratic", "nulls": "weight"},
+        "text_nulls": "weight",
+    },
+    "all of vrope, reference": {
+        "vrope": {"radius": "acoustic", "bias": "harmonic", "nulls": "weight", "backend": "reference"},
+        "text_nulls": "hard",
+    },
+    "nulls hard": {"vrope": {"nulls": "hard"}, "text_nulls": "hard"},
+    "nulls weight": {"vrope": {"nulls": "weight"}, "text_nulls": "weight"},
+    "nulls score": {"vrope": {"nulls": "score"}, "text_nulls": "score"},
+    "sinusoidal": {"positions": "sinusoidal", "vrope": {"theta": "none"}, "cross_layers": 2},
+    "pitch first": {"features": ("pitch", "spectrogram"), "decoder_layers": 0, "cross_layers": 2},
+    "pitch alone": {"features": ("pitch",), "ctc_feature": "pitch", "pitch_layers": 2},
+    "spectrogram alone": {"features": ("spectrogram",), "decoder_layers": 2},
+    "ctc on pitch, subsampling 2": {"ctc_feature": "pitch", "subsampling": 2, "text_nulls": "weight"},
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def features(frames: int, seed: int = 0, mels: int = MELS) -> Features:
+    """A recording that begins with silence and then alternates voiced and unvoiced stretches, all of random values;
+    from nine frames up it ends in silence, too."""
+    draw = torch.Generator().manual_seed(1000 * seed + frames)
+    index = torch.arange(frames)
+    null = (index < 2) | (index >= max(frames - frames // 4, 5)) if frames > 2 else torch.zeros(frames, dtype=torch.bool)
+    voiced = ((index // 3) % 2 == 0) & ~null
+    track = 220.0 * 2.0 ** (torch.rand(frames, generator=draw) * 2.0 - 1.0)  # Hz, 110 to 440
+    energy, periodicity = torch.rand(2, frames, generator=draw).masked_fill(null, 0.0)
+    spectrogram = torch.rand(mels, frames, generator=draw).masked_fill(null, 0.0)
+    pitch = torch.stack((track * voiced, energy, periodicity))
+    return Features(spectrogram, pitch, track, voiced.float(), null)
+
+
+def model_config(**options: Any) -> ModelConfig:
+    """A narrow model of few layers; `vrope` is a mapping of fields."""
+    vrope = VRoPEModes(**options.pop("vrope", {}))
+    return ModelConfig(**{**SMALL, **options, "vrope": vrope})
+
+
+def randomise(model: torch.nn.Module, seed: int = 0) -> None:
+    """Move every parameter off its start, so that nothing is zero, one, or equal to its neighbour."""
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            noise = torch.randn(parameter.shape, generator=draw, dtype=torch.float64).to(parameter.dtype)
+            parameter += noise * (0.3 if parameter.dim() < 2 or parameter.shape[-1] == 3 else 0.1)
+
+
+@pytest.fixture(scope="session")
+def make_features() -> Callable[..., Features]:
+    """`(frames, seed=0, mels=8)`: random features with silence, voiced and unvoiced frames."""
+    return features
+
+
+@pytest.fixture(scope="session")
+def make_batch() -> Callable[..., FeatureBatch]:
+    """`(lengths, seed=0, mels=8)`: a batch of random features, each the same whatever the others are."""
+
+    def make(lengths: Sequence[int] = LENGTHS, seed: int = 0, mels: int = MELS) -> FeatureBatch:
+        return collate_features([features(frames, seed, mels) for frames in lengths])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_config() -> Callable[..., ModelConfig]:
+    """`(**options)`: the configuration of a narrow model of few layers."""
+    return model_config
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., Echo]:
+    """`(seed=0, vocabulary=7, mels=8, **options)`: a narrow model with random weights, in evaluation mode."""
+
+    def make(seed: int = 0, vocabulary: int = VOCABULARY, mels: int = MELS, **options: Any) -> Echo:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = Echo(model_config(**options), vocabulary, mels)
+        randomise(model, seed)
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def cut() -> Callable[[FeatureBatch, int], FeatureBatch]:
+    """`(batch, row)`: one recording of a batch by itself, without padding."""
+
+    def alone(batch: FeatureBatch, row: int) -> FeatureBatch:
+        length = int(batch.lengths[row])
+        tensors = {n: t[row : row + 1, ..., :length] for n, t in vars(batch).items() if n != "lengths"}
+        return replace(batch, **tensors, lengths=batch.lengths[row : row + 1])
+
+    return alone
+
+
+@pytest.fixture(scope="session")
+def texts() -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids `(4, L)` and their lengths `(4,)`, for a batch of the default lengths: all tokens, one empty text."""
+    lengths = torch.tensor([len(text) for text in TEXTS])
+    tokens = torch.zeros(len(TEXTS), int(lengths.max()), dtype=torch.long)
+    for row, text in enumerate(TEXTS):
+        tokens[row, : len(text)] = torch.tensor(text, dtype=torch.long)
+    return tokens, lengths
+
+
+@pytest.fixture(params=list(OPTIONS), scope="session")
+def options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Each in turn of a spread of options of the model."""
+    return dict(OPTIONS[request.param])

@@ -1,0 +1,81 @@
+from typing import Any
+
+import pytest
+import torch
+
+from echo_asr.errors import EchoError
+from echo_asr.model.config import FEATURES, PRESETS, ModelConfig, TextConfig, expand_preset
+from echo_asr.model.echo import Echo
+from echo_asr.vrope import VRoPEModes
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"features": ()}, "model.features must name each feature once, at least one of .*spectrogram.*pitch"),
+        ({"features": ("pitch", "pitch")}, "model.features must name each feature once"),
+        ({"features": ("pitch",)}, "model.ctc_feature spectrogram is not among model.features"),
+        ({"width": 0}, "model.width must be at least 1, got 0"),
+        ({"heads": 0}, "model.heads must be at least 1, got 0"),
+        ({"feedforward": 0}, "model.feedforward must be at least 1, got 0"),
+        ({"spectrogram_layers": 0}, "model.spectrogram_layers must be at least 1, got 0"),
+        ({"pitch_layers": -1}, "model.pitch_layers must be at least 1, got -1"),
+        ({"cross_layers": 0}, "model.cross_layers must be at least 1, got 0"),
+        ({"decoder_layers": -1}, "model.decoder_layers must not be negative, got -1"),
+        ({"dropout": 1.0}, r"model.dropout must lie in \[0, 1\), got 1.0"),
+        ({"dropout": -0.1}, r"model.dropout must lie in \[0, 1\), got -0.1"),
+        ({"ctc_weight": 1.0}, r"model.ctc_weight must lie in \[0, 1\), got 1.0"),
+        ({"ctc_weight": -0.5}, r"model.ctc_weight must lie in \[0, 1\), got -0.5"),
+        ({"positions": "sinusoidal"}, "model.positions sinusoidal takes model.vrope.theta none"),
+        ({"width": 100}, "width 100 must be a multiple of heads 3"),
+        ({"width": 36}, "width / heads must be a multiple of 8, got 36 / 3"),
+        (
+            {"width": 24, "vrope": VRoPEModes(bias="quadratic")},
+            "heads of width 8 leave fewer than 8 content dimensions; widen them",
+        ),
+    ],
+)
+def test_options_that_cannot_work_are_named(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(**wrong)
+
+
+def test_a_vocabulary_needs_a_symbol_beside_zero() -> None:
+    assert TextConfig(vocabulary=2).vocabulary == 2
+    with pytest.raises(ValueError, match="text.vocabulary must be at least 2, got 1"):
+        TextConfig(vocabulary=1)
+
+
+@pytest.mark.parametrize(("name", "millions"), [("tiny", 2.6), ("small", 15.3), ("base", 47.4)])
+def test_presets_have_the_size_they_say(name: str, millions: float) -> None:
+    with torch.device("meta"):  # shapes without values
+        model = Echo(ModelConfig(**PRESETS[name]), vocabulary_size=40)
+    assert model.parameter_count / 1e6 == pytest.approx(millions, abs=0.1)
+
+
+def test_layers_of_each_feature() -> None:
+    config = ModelConfig(spectrogram_layers=5, pitch_layers=3)
+    assert [config.layers(name) for name in FEATURES] == [5, 3]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_expands_and_what_stands_beside_it_prevails(name: str) -> None:
+    data = {"model": {"dropout": 0.2, "preset": name, "pitch_layers": 9}, "text": {"tokenizer": "bpe"}}
+    expanded = expand_preset(data)
+    assert expanded == {
+        "model": {**PRESETS[name], "pitch_layers": 9, "dropout": 0.2},
+        "text": {"tokenizer": "bpe"},
+    }
+    assert data["model"] == {"dropout": 0.2, "preset": name, "pitch_layers": 9}, "the caller's own is not touched"
+    assert ModelConfig(**expanded["model"]).width == PRESETS[name]["width"]
+
+
+@pytest.mark.parametrize("data", [{}, {"model": {"width": 64}}, {"model": None}, {"model": 3}, {"train": {"seed": 1}}])
+def test_without_a_preset_nothing_changes(data: dict[str, Any]) -> None:
+    assert expand_preset(data) == data
+
+
+@pytest.mark.parametrize("wrong", ["large", None, 3])
+def test_an_unknown_preset_is_told(wrong: object) -> None:
+    with pytest.raises(EchoError, match=f"^my.yaml: model.preset must be one of tiny, small, base, got {wrong!r}$"):
+        expand_preset({"model": {"preset": wrong}}, "my.yaml")

@@ -1,0 +1,119 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from echo_asr.features import FeatureBatch
+from echo_asr.model.echo import Echo
+from echo_asr.model.encoder import feature_track, pitch_channels
+
+Make = Callable[..., Any]
+
+
+def test_the_track_is_that_of_the_batch(make_batch: Make) -> None:
+    batch = make_batch()
+    track = feature_track(batch)
+    assert torch.equal(track.f0, batch.track) and torch.equal(track.voicing, batch.voicing)
+    assert torch.equal(track.energy, batch.pitch[:, 1]) and torch.equal(track.null, batch.null)
+    assert torch.equal(track.padding.sum(1), batch.null.shape[1] - batch.lengths)
+
+
+@pytest.mark.parametrize("reference", ["fixed", "utterance"])
+def test_pitch_channels_are_octaves_where_voiced_and_zero_elsewhere(make_batch: Make, reference: str) -> None:
+    batch = make_batch()
+    z, voicing, energy, periodicity = pitch_channels(batch, reference).unbind(1)
+    for row in range(len(batch.lengths)):
+        f0 = batch.pitch[row, 0][batch.pitch[row, 0] > 0]
+        middle = 220.0 if reference == "fixed" else f0.sort().values[(len(f0) - 1) // 2]
+        torch.testing.assert_close(z[row][batch.voicing[row] > 0], torch.log2(f0 / middle), atol=1e-5, rtol=1e-5)
+        assert 0 < len(f0) < batch.lengths[row]
+    silent = batch.voicing == 0
+    assert not z[silent].any() and not voicing[silent].any()
+    assert torch.equal(energy, batch.pitch[:, 1]) and torch.equal(periodicity, batch.pitch[:, 2])
+    assert not pitch_channels(batch, reference).transpose(1, 2)[batch.padding].any()
+
+
+def test_padding_and_batch_size_change_no_state(
+    options: dict[str, Any], make_model: Make, make_batch: Make, cut: Make
+) -> None:
+    model: Echo = make_model(**options)
+    batch: FeatureBatch = make_batch()
+    with torch.inference_mode():
+        together = model.encode(batch)
+        for row in range(len(batch.lengths)):
+            alone = model.encode(cut(batch, row))
+            frames = int(alone.lengths[0])
+            assert frames == -(-int(batch.lengths[row]) // model.config.subsampling) == together.lengths[row]
+            assert not alone.track.padding.any() and together.track.padding[row, frames:].all()
+            for name, states in alone.states.items():
+                torch.testing.assert_close(together.states[name][row, :frames], states[0], rtol=1e-4, atol=1e-5)
+            for name in ("f0", "voicing", "energy", "null"):
+                torch.testing.assert_close(getattr(together.track, name)[row, :frames], getattr(alone.track, name)[0])
+
+
+def test_a_state_depends_on_every_frame_of_its_recording(
+    options: dict[str, Any], make_model: Make, make_batch: Make
+) -> None:
+    """The opposite of the last test: encoders look both ways, and through the whole recording."""
+    model: Echo = make_model(**{**options, "vrope": {**options.get("vrope", {}), "nulls": "none"}})
+    batch: FeatureBatch = make_batch([24])
+    for name in model.config.features:
+        sound = batch.spectrogram if name == "spectrogram" else batch.pitch
+        seen = torch.zeros_like(sound).requires_grad_()
+        changed = replace(batch, **{name: sound + seen})
+        state = model.encode(changed).states[name]
+        for index in (0, state.shape[1] - 1):
+            (gradient,) = torch.autograd.grad(state[0, index, 0], seen, retain_graph=True)
+            assert gradient[0].abs().sum(0).min() > 0
+
+
+@pytest.mark.parametrize(
+    "vrope",
+    [
+        {"theta": "static", "radius": "acoustic"},
+        {"theta": "axis", "radius": "acoustic", "bias": "quadratic"},
+        {"theta": "axis", "bias": "laplace"},
+    ],
+    ids=str,
+)
+def test_about_the_utterances_own_median_a_transposed_voice_is_the_same(
+    vrope: dict[str, Any], make_model: Make, make_batch: Make
+) -> None:
+    batch: FeatureBatch = make_batch()
+    higher = replace(batch, track=batch.track * 1.4)
+    with torch.inference_mode():
+        for reference in ("utterance", "fixed"):
+            model: Echo = make_model(vrope={**vrope, "reference": reference})
+            before, after = model.encode(batch), model.encode(higher)
+            same = [
+                torch.allclose(before.states[n][~before.track.padding], after.states[n][~before.track.padding], atol=1e-4)
+                for n in ("spectrogram", "pitch")
+            ]
+            assert all(same) if reference == "utterance" else not same[1]
+
+
+@pytest.mark.parametrize("theta", ["static", "mean", "frame", "integrated", "mapped", "axis"])
+def test_the_voice_turns_the_wheel_of_every_theta_but_static(theta: str, make_model: Make, make_batch: Make) -> None:
+    """The spectrogram's encoder hears of F0 through positions alone."""
+    model: Echo = make_model(vrope={"theta": theta})
+    batch: FeatureBatch = make_batch([24])
+    other = replace(batch, track=batch.track.flip(1) * 1.3)
+    with torch.inference_mode():
+        before, after = (model.encode(b).states["spectrogram"] for b in (batch, other))
+    assert torch.equal(before, after) == (theta == "static")
+
+
+def test_whispers_sinusoids_are_added_before_the_first_block(make_model: Make, make_batch: Make) -> None:
+    model: Echo = make_model(positions="sinusoidal", vrope={"theta": "none"})
+    batch: FeatureBatch = make_batch([20])
+    encoder = model.encoders["spectrogram"]
+    heard: list[torch.Tensor] = []
+    hook = encoder.blocks[0].register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+    model.encode(batch)
+    hook.remove()
+    index = torch.arange(5.0)[:, None]
+    rate = 10_000.0 ** (-torch.arange(16) / 15)
+    added = heard[0][0] - encoder.front(batch.spectrogram, batch.lengths)[0]
+    torch.testing.assert_close(added, torch.cat(((index * rate).sin(), (index * rate).cos()), 1), atol=1e-5, rtol=0)

@@ -1,0 +1,186 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from echo_asr.model.layers import Block, CrossAttention, FrontEnd, GatedFeedForward, Memory, sinusoids
+from echo_asr.vrope import PitchTrack, VRoPEConfig
+from echo_asr.vrope.rotation import positions
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    weights = np.exp(x - x.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True)
+
+
+def front_end(subsampling: int, channels: int = 3, width: int = 8) -> FrontEnd:
+    torch.manual_seed(subsampling)
+    front = FrontEnd(channels, width, subsampling)
+    with torch.no_grad():
+        front.norm.weight.normal_()
+        front.norm.bias.normal_()
+    return front
+
+
+# --- front end
+
+
+@pytest.mark.parametrize("frames", range(1, 21))
+@pytest.mark.parametrize("subsampling", [2, 4])
+def test_front_end_makes_a_frame_of_every_begun_group(subsampling: int, frames: int) -> None:
+    out = front_end(subsampling)(torch.randn(1, 3, frames), torch.tensor([frames]))
+    assert out.shape == (1, math.ceil(frames / subsampling), 8)
+    assert PitchTrack.tokens(torch.zeros(1, frames, dtype=torch.bool)).pool(subsampling).f0.shape[1] == out.shape[1]
+
+
+@pytest.mark.parametrize("subsampling", [2, 4])
+def test_front_end_frames_are_centred_where_the_clock_of_the_rotation_says(subsampling: int) -> None:
+    """The frames that an output depends on lie symmetrically about its position."""
+    x = torch.randn(1, 3, 10 * subsampling, requires_grad=True)
+    out = front_end(subsampling)(x, torch.tensor([x.shape[2]]))
+    track = PitchTrack.tokens(torch.zeros(1, x.shape[2], dtype=torch.bool)).pool(subsampling)
+    for index in range(3, 7):
+        (gradient,) = torch.autograd.grad(out[0, index].square().sum(), x, retain_graph=True)
+        seen = gradient[0].abs().sum(0).nonzero()[:, 0]
+        assert len(seen) == int(seen[-1] - seen[0]) + 1 >= subsampling
+        assert (seen[0] + seen[-1]) / 2 == positions(track)[index]
+
+
+@pytest.mark.parametrize("subsampling", [2, 4])
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 7, 10])
+def test_front_end_gives_a_clip_the_same_values_alone_and_padded(subsampling: int, frames: int) -> None:
+    front = front_end(subsampling)
+    x = torch.randn(1, 3, frames)
+    alone = front(x, torch.tensor([frames]))
+    for longer in range(frames + 1, frames + 9):
+        padded = torch.cat((torch.nn.functional.pad(x, (0, longer - frames)), torch.randn(1, 3, longer)))
+        together = front(padded, torch.tensor([frames, longer]))
+        torch.testing.assert_close(together[:1, : alone.shape[1]], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_front_end_listens_to_every_channel_and_frame() -> None:
+    x = torch.randn(1, 3, 13, requires_grad=True)
+    front_end(4)(x, torch.tensor([13])).square().sum().backward()
+    assert (x.grad != 0).all()
+
+
+# --- feed-forward, positions
+
+
+def test_feed_forward_is_the_equation_of_its_docstring() -> None:
+    torch.manual_seed(0)
+    layer = GatedFeedForward(6, 10).double()
+    x = torch.randn(2, 3, 6, dtype=torch.float64)
+    gate, up = layer.gate.weight.detach().numpy(), layer.up.weight.detach().numpy()
+    turned = x.numpy() @ gate.T
+    expected = (turned / (1 + np.exp(-turned)) * (x.numpy() @ up.T)) @ layer.output.weight.detach().numpy().T
+    np.testing.assert_allclose(layer(x).detach(), expected + layer.output.bias.detach().numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("width", [8, 24])
+def test_sinusoids_are_whispers(width: int) -> None:
+    table = sinusoids(7, width, torch.device("cpu"))
+    half = width // 2
+    for t in range(7):
+        for i in range(half):
+            rate = 10_000 ** (-i / (half - 1))
+            assert table[t, i] == pytest.approx(math.sin(t * rate), abs=1e-6)
+            assert table[t, half + i] == pytest.approx(math.cos(t * rate), abs=1e-6)
+
+
+# --- cross-attention
+
+NULL = torch.tensor([[True, False, False, True, False], [False, True, False, True, True]])
+PADDING = torch.tensor([[False] * 5, [False, False, False, True, True]])
+
+
+def cross_attention(nulls: str, backend: str = "auto") -> CrossAttention:
+    torch.manual_seed(3)
+    config = VRoPEConfig(theta="none", nulls=nulls, backend=backend, width=32, heads=2)  # type: ignore[arg-type]
+    layer = CrossAttention(config)
+    with torch.no_grad():
+        layer.output.bias.normal_()
+        if nulls in ("weight", "score"):
+            layer.nulls.raw_gamma.copy_(torch.tensor([-1.0, 6.0]))
+    return layer
+
+
+def naive_cross_attention(layer: CrossAttention, x: Tensor, states: Tensor, null: Tensor, padding: Tensor) -> Tensor:
+    """Query by query and head by head, in float64, as DESIGN describes null keys."""
+    weights = {n: p.detach().double().numpy() for n, p in layer.named_parameters()}
+    mode, heads, width = layer.config.nulls, layer.config.heads, layer.config.content_width
+    gamma = np.ones(heads)
+    if mode in ("weight", "score"):
+        gamma = np.exp(np.log(1e-6) + np.log(1e3) / (1 + np.exp(-weights["nulls.raw_gamma"])))
+    out = np.zeros(tuple(x.shape))
+    for b in range(x.shape[0]):
+        query, key, value = (
+            np.reshape(z[b].double().numpy() @ weights[f"{n}.weight"].T, (z.shape[1], heads, -1))
+            for n, z in (("query", x), ("key", states), ("value", states))
+        )
+        for head in range(heads):
+            score = query[:, head] @ key[:, head].T / math.sqrt(width)
+            if mode == "score":
+                score = np.where(null[b], gamma[head] * score, score)
+            share = softmax(score) * ~padding[b].numpy()
+            share = share * np.where(null[b], {"weight": gamma[head], "hard": 0.0}.get(mode, 1.0), 1.0)
+            out[b, :, head * 16 : head * 16 + 16] = share / share.sum(-1, keepdims=True) @ value[:, head]
+    return torch.from_numpy(out @ weights["output.weight"].T + weights["output.bias"])
+
+
+@pytest.mark.parametrize("nulls", ["none", "hard", "weight", "score"])
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_cross_attention_is_a_softmax_over_what_is_heard(nulls: str, backend: str) -> None:
+    layer = cross_attention(nulls, backend)
+    x, states = torch.randn(2, 4, 32), torch.randn(2, 5, 32)
+    out = layer(x, layer.memory(states, NULL, PADDING))
+    torch.testing.assert_close(out.double(), naive_cross_attention(layer, x, states, NULL, PADDING), rtol=1e-4, atol=1e-5)
+
+
+def test_cross_attention_hears_nothing_where_all_is_null_and_hard() -> None:
+    layer = cross_attention("hard")
+    states = torch.randn(1, 3, 32, requires_grad=True)
+    nothing = torch.ones(1, 3, dtype=torch.bool)
+    out = layer(torch.randn(1, 2, 32), layer.memory(states, nothing, ~nothing))
+    torch.testing.assert_close(out, layer.output.bias.expand_as(out))
+    out.sum().backward()
+    assert not states.grad.any()
+
+
+def test_memory_keeps_the_chosen_rows_in_the_chosen_order() -> None:
+    memory = Memory(torch.randn(3, 2, 4, 5), torch.randn(3, 2, 4, 6), torch.rand(3, 4) > 0.5, torch.rand(3, 4) > 0.5)
+    rows = torch.tensor([2, 0, 2])
+    for name, kept in vars(memory.select(rows)).items():
+        assert torch.equal(kept, torch.stack([getattr(memory, name)[i] for i in (2, 0, 2)]))
+
+
+# --- block
+
+
+@pytest.mark.parametrize("cross", [False, True])
+def test_block_adds_its_branches_to_what_comes_in(cross: bool) -> None:
+    torch.manual_seed(1)
+    config = VRoPEConfig(width=32, heads=2, theta="none")
+    block = Block(config, 12, dropout=0.0, cross=config if cross else None)
+    x, states = torch.randn(1, 4, 32), torch.randn(1, 5, 32)
+    nothing = torch.zeros(1, 5, dtype=torch.bool)
+    track = PitchTrack.tokens(torch.zeros(1, 4, dtype=torch.bool))
+    memory = block.cross.memory(states, nothing, nothing) if block.cross else None
+    whole = block(x, track, memory)
+    with torch.no_grad():
+        for branch in (block.attention, block.feedforward, *([block.cross] if block.cross else [])):
+            branch.output.weight.zero_()  # biases start at random here, nn.Linear's own
+            branch.output.bias.fill_(0.5)
+    assert not torch.allclose(whole, x, atol=0.1)
+    torch.testing.assert_close(block(x, track, memory), x + (1.5 if cross else 1.0))
+
+
+def test_block_drops_branches_in_training_alone() -> None:
+    torch.manual_seed(1)
+    block = Block(VRoPEConfig(width=32, heads=2), 12, dropout=0.5)
+    x, track = torch.randn(1, 4, 32), PitchTrack.tokens(torch.zeros(1, 4, dtype=torch.bool))
+    assert not torch.equal(block(x, track), block(x, track))
+    block.eval()
+    assert torch.equal(block(x, track), block(x, track))
