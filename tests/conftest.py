@@ -68,7 +68,7 @@ def features(frames: int, seed: int = 0, mels: int = MELS) -> Features:
     from nine frames up it ends in silence, too."""
     draw = torch.Generator().manual_seed(1000 * seed + frames)
     index = torch.arange(frames)
-    null = (index < 2) | (index >= max(frames - frames // 4, 5)) if frames > 2 else torch.zeros(frames, dtype=torch.bool)
+    null = ((index < 2) | (index >= max(frames - frames // 4, 5))) & (frames > 2)
     voiced = ((index // 3) % 2 == 0) & ~null
     track = 220.0 * 2.0 ** (torch.rand(frames, generator=draw) * 2.0 - 1.0)  # Hz, 110 to 440
     energy, periodicity = torch.rand(2, frames, generator=draw).masked_fill(null, 0.0)

@@ -251,7 +251,7 @@ def test_importing_everything_prints_nothing_and_touches_neither_warnings_nor_th
     code = f"""
 import importlib, os, random, warnings
 import torch
-import jiwer, matplotlib, safetensors, soundfile, soxr, tokenizers, yaml  # whose own doings are not ours
+import jiwer, matplotlib, rich.console, safetensors, soundfile, soxr, tokenizers, yaml  # whose own doings are not ours
 
 def state():
     torch_state = torch.get_num_threads(), torch.get_default_dtype(), torch.get_rng_state().tolist()

@@ -135,7 +135,8 @@ def _needs_av(path: Path, head: bytes) -> bool:
 
 def _open(path: Path) -> soundfile.SoundFile:
     try:
-        return soundfile.SoundFile(path)
+        # As bytes, names that are no UTF-8 open too; Windows has none, and takes no bytes.
+        return soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless (.raw), its rate unknown
         if "malformed" in str(error):
             raise _truncated(path, "its container is malformed") from None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        added.set_defaults(parser=added)
         return added
 
     add = command("demo", "render a small tone vocabulary, train on it, measure and transcribe: the whole of Echo")
@@ -72,26 +75,70 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _split_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A command line without its `--section.key value` words, which may stand anywhere in it, and those."""
+    own, overrides = [], []
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        if re.match(r"--\w+\.", word):
+            overrides.append(word)
+            if "=" not in word and waiting and not waiting[0].startswith("--"):
+                overrides.append(waiting.pop(0))
+        else:
+            own.append(word)
+    return own, overrides
+
+
+def _refuse(parser: argparse.ArgumentParser, words: Sequence[str]) -> NoReturn:
+    """Say which of the words a command does not know, and the option of it that comes nearest."""
+    word = next((w for w in words if w.startswith("-")), words[0])
+    known = re.findall(r"--[\w-]+", parser.format_usage())
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5) if word.startswith("-") else []
+    parser.error(f"unknown argument {word!r}" + (f"; did you mean {close[0]}?" if close else ""))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. What the user can mend ends in one line on standard error."""
-    parser = _parser()
-    arguments, rest = parser.parse_known_args(argv)
-    options = [word for word in rest if word.startswith("-")]
-    if rest and (arguments.command not in ("demo", "train", "evaluate", "transcribe") or not rest[0].startswith("--")):
-        parser.error(f"unknown argument {(options or rest)[0]!r} of {arguments.command}")
-    arguments.overrides = rest
+    own, overrides = _split_overrides(sys.argv[1:] if argv is None else argv)
+    arguments, rest = _parser().parse_known_args(own)
+    if arguments.command in ("prepare", "doctor"):
+        rest += overrides
+    if rest:
+        _refuse(arguments.parser, rest)
+    arguments.overrides = overrides
     try:
-        return int(globals()[arguments.command](arguments))
+        status = int(globals()[arguments.command](arguments))
+        sys.stdout.flush()
+        return status
     except EchoError as error:
-        message = " ".join(str(error).split())
-        print(f"echo-asr {arguments.command}: {message}", file=sys.stderr)
-        return 1
+        return _tell(arguments.command, str(error))
     except KeyboardInterrupt:
-        print(f"echo-asr {arguments.command}: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _tell(arguments.command, "interrupted", INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
+    except OSError as error:  # of the machine, not of Echo: a full disk, a folder that went away
+        _drop_output()
+        where = f"{error.filename}: " if error.filename else ""
+        return _tell(arguments.command, f"{where}{error.strerror or error}")
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not re.search("out of memory|can't allocate memory", str(error)):
+            raise
+        return _tell(arguments.command, "out of memory; take a smaller train.batch_seconds or a smaller model")
+
+
+def _tell(command: str, message: str, status: int = 1) -> int:
+    print(f"echo-asr {command}: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _drop_output() -> None:
+    """If standard output takes no more, let nobody try again, as Python does when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -137,9 +184,9 @@ def evaluate(arguments: argparse.Namespace) -> int:
     recognizer = _load(arguments)
     with progress_bar("evaluating", len(utterances)) as advance:
         found = evaluate(recognizer, arguments.corpus, arguments.split, utterances, progress=lambda n: advance(n, ""))
+    print(json.dumps(found.to_dict(), ensure_ascii=False) if arguments.json else summary(found))
     if arguments.texts:
         write_texts(arguments.texts, utterances, found)
-    print(json.dumps(found.to_dict(), ensure_ascii=False) if arguments.json else summary(found))
     return 0
 
 

@@ -32,7 +32,7 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise EchoError(f"{path}: no such configuration file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise EchoError(f"{path}: cannot be read as a configuration ({_one_line(error)})") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: 2024-13-45 is no date
         raise EchoError(f"{path}: not valid YAML ({_one_line(error)})") from None
     if data is None:
         return {}
@@ -72,7 +72,7 @@ def build_sections(
     known = {name: _keys(kind) for name, kind in sections.items()}
     for name, value in data.items():
         if name not in sections:
-            raise EchoError(f"{where}: unknown section {name!r}{_nearest(name, sections)}")
+            raise EchoError(f"{where}: unknown section {name!r}{_nearest(str(name), sections)}")
         if not isinstance(value, Mapping):
             raise EchoError(f"{where}: section {name!r} must be a mapping of keys, got {value!r}")
         _check_keys(value, known[name], where, name)
@@ -82,19 +82,30 @@ def build_sections(
             flat = [f"{name}.{key}" for name in known for key in _flat(known[name])]
             if path not in flat:
                 raise EchoError(f"unknown option --{path}{_nearest(path, flat, '--')}")
-    parser = ArgumentParser(exit_on_error=False, default_env=False)
+    parser = ArgumentParser(exit_on_error=False, default_env=False, add_help=False)
     for name, kind in sections.items():
         parser.add_argument(f"--{name}", type=kind, default=kind())
     try:
         parsed = parser.parse_object(data)
         if overrides:
-            parsed = parser.parse_args(list(overrides), namespace=parsed)
+            parsed = parser.parse_args(_joined(overrides), namespace=parsed)
         built = parser.instantiate(parsed) if hasattr(parser, "instantiate") else parser.instantiate_classes(parsed)
     except EchoError:
         raise
     except Exception as error:  # jsonargparse raises several kinds; all are the user's values
         raise EchoError(f"{where}: {_readable(error)}") from None
     return {name: getattr(built, name) for name in sections}
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """`--a.b value` as `--a.b=value`: argparse would take the value -3e-4 for an option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1].startswith("--") and "=" not in joined[-1] and not word.startswith("--"):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _keys(kind: type) -> dict[str, Any]:
@@ -116,7 +127,11 @@ def _check_keys(value: Mapping[str, Any], known: Mapping[str, Any], where: str, 
     for key, inner in value.items():
         if key not in known:
             raise EchoError(f"{where}: unknown key {path}.{key}{_nearest(str(key), known)}")
-        if known[key] and isinstance(inner, Mapping):
+        if inner is None:
+            raise EchoError(f"{where}: {path}.{key} has no value; give it one, or leave the key out")
+        if known[key]:
+            if not isinstance(inner, Mapping):
+                raise EchoError(f"{where}: {path}.{key} must be a mapping of keys, got {inner!r}")
             _check_keys(inner, known[key], where, f"{path}.{key}")
 
 
@@ -124,7 +139,8 @@ def _nearest(word: str, known: Any, prefix: str = "") -> str:
     close = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.5)
     if close:
         return f"; did you mean {prefix}{close[0]}?"
-    return "; known: " + ", ".join(sorted(str(k) for k in known)[:20])
+    names = sorted(str(k) for k in known)
+    return "; known: " + ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
 
 
 def _one_line(error: object) -> str:

@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import platform
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 Finding = tuple[str, bool, str]  # name, whether it is well, what was found
 
@@ -18,15 +18,22 @@ def examine() -> Iterator[Finding]:
     yield "echo-asr", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}"
     for package in ("torch", "numpy", "soundfile", "soxr", "swift-f0", "tokenizers", "safetensors", "jsonargparse"):
         yield _package(package)
-    yield _devices()
+    yield _tried("devices", _devices)
     for package, extra, purpose in (
         ("espeakng-loader", "synth", "synthetic corpora, the demo"),
         ("av", "av", "m4a and webm"),
     ):
         name, there, text = _package(package)
         yield name, True, text if there else f"not installed; needed for {purpose}: pip install 'echo-asr[{extra}]'"
-    yield _cache()
-    yield _features()
+    yield _tried("cache", _cache)
+    yield _tried("features", _features)
+
+
+def _tried(name: str, check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except Exception as error:  # whatever a broken installation raises
+        return name, False, " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _package(name: str) -> Finding:
@@ -69,9 +76,5 @@ def _features() -> Finding:
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     harmonics = np.arange(1, 20)[:, None]
     voice = 0.1 * (np.sin(2 * np.pi * 200 * harmonics * time) / harmonics).sum(0)
-    try:
-        found = FeatureExtractor()(voice.astype(np.float32))
-    except Exception as error:  # whatever a broken installation raises
-        return "features", False, f"could not be extracted: {error}"
-    f0 = float(found.track.median())
+    f0 = float(FeatureExtractor()(voice.astype(np.float32)).track.median())
     return "features", abs(f0 - 200) < 5, f"a synthetic voice of 200 Hz measures {f0:.1f} Hz"

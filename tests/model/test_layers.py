@@ -136,7 +136,8 @@ def test_cross_attention_is_a_softmax_over_what_is_heard(nulls: str, backend: st
     layer = cross_attention(nulls, backend)
     x, states = torch.randn(2, 4, 32), torch.randn(2, 5, 32)
     out = layer(x, layer.memory(states, NULL, PADDING))
-    torch.testing.assert_close(out.double(), naive_cross_attention(layer, x, states, NULL, PADDING), rtol=1e-4, atol=1e-5)
+    expected = naive_cross_attention(layer, x, states, NULL, PADDING)
+    torch.testing.assert_close(out.double(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_cross_attention_hears_nothing_where_all_is_null_and_hard() -> None:

@@ -6,11 +6,13 @@ semitones, roughness doubles the period now and then, and an echo runs on into t
 does with a line of a voice file: https://github.com/espeak-ng/espeak-ng/blob/master/docs/voices.md
 
 espeak-ng is one engine a process, and what it spoke before leaves traces in what it speaks next (the state of its
-source and noise). Only a fresh process that speaks the same things in the same order repeats itself to the bit.
+source and of its random numbers, which it seeds by the clock unless told a seed). Only a fresh process that speaks
+the same things in the same order, from the same seed, repeats itself to the bit.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import tempfile
 from pathlib import Path
@@ -22,6 +24,8 @@ from echo_asr.errors import EchoError
 
 # Lines of a voice file that make the timbre.
 TIMBRE_KEYS = frozenset({"breath", "breathw", "consonants", "formant", "klatt", "tone", "voicing"})
+
+VOICE_FILE = "echo-asr-voice"
 
 # Of espeak-ng's speak_lib.h:
 _OUTPUT_SYNCHRONOUS = 2
@@ -37,6 +41,9 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 class Espeak:
     """The engine of this process. A context manager: it ends with the `with` block.
 
+    Args:
+        seed: of its random numbers (breath and flutter).
+
     Attributes:
         SLOWEST, FASTEST: words a minute, the rates that espeak-ng can speak at.
         sample_rate: Hz, of what `speak` returns.
@@ -47,7 +54,7 @@ class Espeak:
 
     SLOWEST, FASTEST = 80, 450
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 0) -> None:
         try:
             import espeakng_loader
         except ImportError:
@@ -61,6 +68,7 @@ class Espeak:
         if rate <= 0:
             raise EchoError(f"espeak-ng does not start with its data in {data}; install echo-asr[synth] again")
         self.sample_rate: int = rate
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         self._heard: list[np.ndarray] = []
         self._callback = _Callback(self._hear)  # kept: espeak-ng calls it as long as the engine lives
         self._library.espeak_SetSynthCallback(self._callback)
@@ -84,7 +92,7 @@ class Espeak:
     def set_voice(self, language: str, variant: str, low: int, high: int) -> None:
         """Speak with a language's rules, a variant's timbre, and a pitch range of `low` to `high` Hz.
 
-        The range is espeak-ng's `pitch` line. Mandarin tones then lie between about `low` and 0.8 `high`.
+        The range is espeak-ng's `pitch` line. Mandarin tones then lie between about 1.1 `low` and 0.8 `high`.
 
         Raises:
             EchoError: no such variant or language, or a range that is not 0 < low < high.
@@ -96,12 +104,14 @@ class Espeak:
         text = (self._variants / variant).read_text(encoding="utf-8", errors="replace")
         timbre = [line.strip() for line in text.splitlines() if line.split()[:1] and line.split()[0] in TIMBRE_KEYS]
         voice = [f"name {variant}", f"language {language}", f"pitch {low} {high}", "roughness 0", "flutter 1"]
-        file = Path(self._folder.name) / "voice"
-        file.write_text("\n".join([*voice, *timbre, ""]), encoding="utf-8")
         # The voice file does not fail on a language without rules, so the language is tried by itself first.
-        known = self._library.espeak_SetVoiceByName(language.encode()) == 0
-        if not known or self._library.espeak_ng_SetVoiceByFile(str(file).encode()) != 0:
+        if self._library.espeak_SetVoiceByName(language.encode()) != 0:
             raise EchoError(f"espeak-ng cannot speak {language!r}; see the files below lang/ in its data folder")
+        with contextlib.chdir(self._folder.name):  # espeak-ng finds no file by a path of over 50 characters or so
+            Path(VOICE_FILE).write_text("\n".join([*voice, *timbre, ""]), encoding="utf-8")
+            failed = self._library.espeak_ng_SetVoiceByFile(VOICE_FILE.encode())
+        if failed:
+            raise EchoError(f"espeak-ng refuses the voice variant {variant!r} ({failed:#x}); choose another")
 
     def speak(self, text: str, rate: int = 175, flat: bool = False) -> np.ndarray:
         """Samples `(S,)` int16 of a text, without a pause at its end.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -12,6 +15,10 @@ import torch
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.speed import speed_transform
+from echo_asr.errors import EchoError
+
+CHUNK = 16  # recordings given to a process at a time; it takes a few seconds to start, the time of a chunk or two
+Job = tuple[Path, float]  # a recording, and the speed factor it is played at
 
 _worker_cache: FeatureCache | None = None  # of a worker process, which lives for one call of `fill_cache`
 
@@ -26,24 +33,48 @@ def fill_cache(
 
     Args:
         progress: called with how many are done, of how many.
-        workers: processes, of one thread each.
+        workers: processes of one thread each, at most; a few recordings are done in this one.
 
     Raises:
-        EchoError: a recording that cannot be read.
+        EchoError: a recording that cannot be read, or a process that was ended from outside.
     """
     todo = [(u.audio, speed) for u, speed in jobs if not cache.holds(u.audio, speed_transform(speed)[0])]
     done = len(jobs) - len(todo)
     if progress:
         progress(done, len(jobs))
-    if not todo:
-        return
-    with ProcessPoolExecutor(
-        min(workers, len(todo)), mp_context=get_context("spawn"), initializer=_start_worker, initargs=(cache,)
-    ) as pool:
-        for _ in pool.map(_extract, todo, chunksize=16):
+    with closing(_extract_all(cache, todo, min(workers, len(todo) // CHUNK))) as extracted:
+        for _ in extracted:
             done += 1
             if progress:
                 progress(done, len(jobs))
+
+
+def _extract_all(cache: FeatureCache, todo: Sequence[Job], workers: int) -> Generator[None]:
+    if workers < 2:
+        for job in todo:
+            _extract(cache, job)
+            yield
+        return
+    context = get_context("spawn")
+    try:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(cache,)) as pool:
+            yield from _submit(pool, todo)
+    except BrokenProcessPool:
+        raise EchoError(
+            "a process that extracts features was ended from outside, perhaps for want of memory; run this again, "
+            "what is done is kept"
+        ) from None
+
+
+def _submit(pool: ProcessPoolExecutor, todo: Sequence[Job]) -> Iterator[None]:
+    """Start the processes. Ctrl-C is for this one to answer: those inherit that they do not hear of it."""
+    mask = getattr(signal, "pthread_sigmask", None)  # not on Windows
+    before = mask(signal.SIG_BLOCK, {signal.SIGINT}) if mask else ()
+    try:
+        return pool.map(_work, todo, chunksize=CHUNK)
+    finally:
+        if mask:
+            mask(signal.SIG_SETMASK, before)
 
 
 def _start_worker(cache: FeatureCache) -> None:
@@ -52,7 +83,11 @@ def _start_worker(cache: FeatureCache) -> None:
     _worker_cache = cache
 
 
-def _extract(job: tuple[Path, float]) -> None:
-    path, speed = job
+def _work(job: Job) -> None:
     assert _worker_cache is not None
-    _worker_cache.features(path, *speed_transform(speed))
+    _extract(_worker_cache, job)
+
+
+def _extract(cache: FeatureCache, job: Job) -> None:
+    path, speed = job
+    cache.features(path, *speed_transform(speed))

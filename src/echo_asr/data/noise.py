@@ -3,9 +3,9 @@
 Recognising them as no speech is learnt: they go into training with an empty text. They are made from a seed, so that
 a training set or a test names them by kind and seed alone.
 
-A noise of colour `a` has a power density proportional to `f^-a` between 20 Hz and half the sampling rate, and none
-outside: white 0, pink 1 (-3.01 dB an octave), brown 2 (-6.02 dB an octave). It is drawn in the frequency domain,
-after Timmer and Koenig (1995): independent Gaussian real and imaginary parts, scaled by `f^(-a/2)`.
+The power density of a noise of exponent `a` is proportional to `f^-a` from 20 Hz to half the sampling rate, and zero
+below: white 0, pink 1 (-3.01 dB an octave), brown 2 (-6.02 dB an octave). Noises are drawn in the frequency domain as
+Gaussian real and imaginary parts (Timmer and Koenig 1995, "On generating power law noise").
 """
 
 from __future__ import annotations
@@ -22,49 +22,94 @@ from echo_asr.errors import EchoError
 Kind = Literal["silence", "white", "pink", "brown", "room", "hum", "clicks", "tone"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-LOWEST = 20.0  # Hz, under which noises have no power, as brown noise would otherwise drift away
-COLOURS = {"white": 0.0, "pink": 1.0, "brown": 2.0}  # exponent of 1/f of the power density
-ROOM_SHELF = 400.0  # Hz, above which the noise of a room falls off by 6 dB an octave (fans, traffic through walls)
-HUM_HARMONICS = 8  # of 50 or 60 Hz mains
-CLICKS_A_SECOND = 3.0  # on average
-CLICK_DECAY = 0.002  # seconds, time constant
+EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
+LOWEST = 20.0  # Hz; noises have no power below, where brown noise would wander off
+ROOM_CORNER = 400.0  # Hz; the noise of a room is flat below and falls by 6.02 dB an octave far above
+HUM_HARMONICS = 8  # of mains at 50 or 60 Hz, each of half the amplitude of the one before, or less
+CLICKS_PER_SECOND = 3.0  # on average
+CLICK_DECAY = 0.002  # seconds, time constant of a burst of white noise
 TONE_RANGE = (100.0, 4000.0)  # Hz
+LOUDEST, SOFTEST = 0.0, -120.0  # dBFS
 
 
 def noise_clip(kind: Kind, seconds: float, seed: int, level_db: float = -40.0) -> np.ndarray:
-    """Samples `(S,)` float32 at 16 kHz, full scale at +-1, of a sound that is not speech.
+    """Sound without speech, as samples `(S,)` float32 at 16 kHz, `S >= 1`.
 
     Args:
-        kind: `silence` (digital zero), `white`, `pink` or `brown` noise, `room` (the flat rumble of a quiet room
-            that falls off above 400 Hz), mains `hum` (50 or 60 Hz and overtones), `clicks`, or a steady `tone`.
-        seconds: duration; at least one sample.
-        seed: of all that is random; the same arguments give the same samples.
-        level_db: dBFS, the root mean square of the clip (ignored for silence). Where peaks would clip, as those of
-            clicks can, the level is lowered until they do not.
+        kind: `silence` (digital zero), noise that is `white`, `pink`, `brown` or of a `room`, `hum` of the mains,
+            `clicks` at random times, or one steady `tone`.
+        seconds: duration of the clip.
+        seed: of all that is random. The same arguments give the same samples.
+        level_db: dBFS, the root mean square of the clip; silence has none. A clip whose peaks would pass full
+            scale, as those of clicks may, is made softer until they do not.
 
     Raises:
-        EchoError: an unknown kind, a duration that is not above 0, or a level that is not from -120 to 0 dBFS.
+        EchoError: an unknown kind, a duration not above 0, a negative seed, a level not from -120 to 0 dBFS.
     """
     if kind not in KINDS:
         raise EchoError(f"kind is {kind!r}; expected one of: {', '.join(KINDS)}")
     if not (math.isfinite(seconds) and seconds > 0):
-        raise EchoError(f"seconds is {seconds}; expected a duration above 0")
-    if not -120.0 <= level_db <= 0.0:
-        raise EchoError(f"level_db is {level_db}; expected -120 to 0 dBFS")
+        raise EchoError(f"seconds is {seconds!r}; expected a duration above 0")
+    if seed < 0:
+        raise EchoError(f"seed is {seed!r}; expected 0 or more")
+    if not SOFTEST <= level_db <= LOUDEST:
+        raise EchoError(f"level_db is {level_db!r}; expected {SOFTEST:g} to {LOUDEST:g} dBFS")
     size = max(1, round(seconds * SAMPLE_RATE))
-    if kind == "silence":
-        return np.zeros(size, np.float32)
     random = np.random.default_rng([seed, KINDS.index(kind)])
-    if kind in COLOURS:
-        exponent = COLOURS[kind]
-        samples = _shaped_noise(size, lambda f: f ** (-exponent / 2), random)
-    elif kind == "room":
-        samples = _shaped_noise(size, lambda f: 1 / np.sqrt(1 + (f / ROOM_SHELF) ** 2), random)
-    elif kind == "hum":
-        samples = _hum(size, random)
-    elif kind == "clicks":
-        samples = _clicks(size, random)
-    else:
-        samples = _sine(size, math.exp(random.uniform(*np.log(TONE_RANGE))), random)
-    gain = 10 ** (level_db / 20) / max(float(np.sqrt(np.mean(samples**2))), 1e-12)
-    return (samples * min(gain, 1 / float(np.abs(samples).max()))).astype(np.float32)
+    samples = _samples(kind, size, random)
+    if kind == "silence":
+        return samples.astype(np.float32)
+    wanted = 10 ** (level_db / 20) / np.sqrt(np.mean(samples**2))
+    return (samples * min(wanted, 1 / np.abs(samples).max())).astype(np.float32)
+
+
+def _samples(kind: Kind, size: int, random: np.random.Generator) -> np.ndarray:
+    """Samples `(size,)` float64 at any level."""
+    if kind == "silence":
+        return np.zeros(size)
+    if kind == "room":
+        return _noise(size, lambda f: 1 / (1 + (f / ROOM_CORNER) ** 2), random)
+    if kind == "hum":
+        return _hum(size, random)
+    if kind == "clicks":
+        return _clicks(size, random)
+    if kind == "tone":
+        return _sine(size, math.exp(random.uniform(*np.log(TONE_RANGE))), random)
+    return _noise(size, lambda f: f ** -EXPONENTS[kind], random)
+
+
+def _noise(size: int, density: Callable[[np.ndarray], np.ndarray], random: np.random.Generator) -> np.ndarray:
+    """Gaussian noise whose power density is `density`, a function of frequencies in Hz."""
+    # A second at least, and cut: a shorter period would hold few frequencies, or none, above the lowest.
+    period = max(size, SAMPLE_RATE)
+    frequencies = np.fft.rfftfreq(period, 1 / SAMPLE_RATE)
+    kept = frequencies >= LOWEST
+    spectrum = np.zeros(frequencies.size, complex)
+    parts = random.standard_normal((2, int(kept.sum())))
+    spectrum[kept] = np.sqrt(density(frequencies[kept])) * (parts[0] + 1j * parts[1])
+    return np.fft.irfft(spectrum, period)[:size]
+
+
+def _sine(size: int, frequency: float, random: np.random.Generator) -> np.ndarray:
+    phase = random.uniform(0.1, 0.9) * math.pi  # so that even a single sample is not 0
+    return np.sin(2 * math.pi * frequency * np.arange(size) / SAMPLE_RATE + phase)
+
+
+def _hum(size: int, random: np.random.Generator) -> np.ndarray:
+    mains = random.choice([50.0, 60.0])  # Hz
+    amplitudes = np.cumprod(np.concatenate([[1.0], random.uniform(0.1, 0.5, HUM_HARMONICS - 1)]))
+    harmonics = (a * _sine(size, mains * (n + 1), random) for n, a in enumerate(amplitudes))
+    return np.sum(list(harmonics), axis=0)
+
+
+def _clicks(size: int, random: np.random.Generator) -> np.ndarray:
+    """Bursts of noise that die away, at times of a Poisson process; at least one."""
+    samples = np.zeros(size)
+    decay = CLICK_DECAY * SAMPLE_RATE  # samples
+    burst = np.exp(-np.arange(round(8 * decay)) / decay)
+    for _ in range(max(1, random.poisson(CLICKS_PER_SECOND * size / SAMPLE_RATE))):
+        start = int(random.integers(size))
+        strength = 10 ** (random.uniform(-12, 0) / 20)
+        click = strength * burst * random.standard_normal(burst.size)
+        samples[start : start + click.size] += click[: size - start]
+    return samples

@@ -69,6 +69,13 @@ class Recipe:
     word_level: float = 2.0  # dB up or down, by which a word differs from its clip
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, tuple) and not value[0] <= value[1]:
+                raise ValueError(f"{name}: expected a lowest and a highest value, got {value}")
+            if name in (*SPLITS, "seed") and not value >= 0:
+                raise ValueError(f"{name}: expected 0 or more, got {value}")
+
 
 @dataclass(frozen=True)
 class WordTime:
@@ -154,7 +161,8 @@ def _join(
     recipe: Recipe, texts: Sequence[str], pairs: Sequence[np.ndarray], rate: int, random: np.random.Generator
 ) -> tuple[tuple[WordTime, ...], np.ndarray, np.ndarray]:
     """The words with pauses between, at a random level, as 16 kHz samples `(S,)`, toned and flat."""
-    parts, times = [], []
+    parts: list[np.ndarray] = []
+    times: list[WordTime] = []
     done = 0  # samples at `rate`
     for number, (text, pair) in enumerate(zip(texts, pairs, strict=True)):
         before = recipe.pause_seconds if number else recipe.edge_seconds
@@ -162,12 +170,12 @@ def _join(
         gain = 10 ** (random.uniform(-recipe.word_level, recipe.word_level) / 20)
         start = done + silence.shape[1]
         done = start + pair.shape[1]
-        parts += [silence, gain * pair]
+        parts.extend((silence, gain * pair))
         times.append(WordTime(text, round(start / rate, 4), round(done / rate, 4)))
     parts.append(np.zeros((2, round(random.uniform(*recipe.edge_seconds) * rate)), np.float32))
     both = np.concatenate(parts, axis=1)
-    voiced = np.concatenate(parts[1::2], axis=1)[0]
-    gain = 10 ** (random.uniform(*recipe.level) / 20) / np.sqrt(np.mean(voiced**2))
+    spoken = np.concatenate(parts[1::2], axis=1)[0]
+    gain = 10 ** (random.uniform(*recipe.level) / 20) / np.sqrt(np.mean(spoken**2))
     both *= min(gain, 0.9 / np.abs(both).max())  # room for what resampling adds to peaks
     toned, flat = (resample(channel, rate, SAMPLE_RATE) for channel in both)
     return tuple(times), toned, flat

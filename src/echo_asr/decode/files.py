@@ -18,7 +18,13 @@ def render(path: Path, found: Transcription, form: str) -> str:
     """One transcription as a line of text: the text itself (`txt`), or `file, duration, text` (`json`)."""
     if form == "txt":
         return found.text
-    return json.dumps({"file": str(path), "duration": round(found.duration, 3), "text": found.text}, ensure_ascii=False)
+    fields = {"file": printable(path), "duration": round(found.duration, 3), "text": found.text}
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def printable(path: Path) -> str:
+    """The name of a file; what is no UTF-8 in it, as in names from old systems, becomes a question mark."""
+    return str(path).encode("utf-8", "replace").decode("utf-8")
 
 
 def transcribe_files(recognizer: Recognizer, paths: Sequence[Path], form: str, folder: Path | None = None) -> int:
@@ -50,7 +56,7 @@ def transcribe_files(recognizer: Recognizer, paths: Sequence[Path], form: str, f
             if folder:
                 replace_text(targets[path], line + "\n")
             else:
-                print(line if form == "json" or len(paths) == 1 else f"{path}: {line}", flush=True)
+                print(line if form == "json" or len(paths) == 1 else f"{printable(path)}: {line}", flush=True)
             advance(done, "")
     if failed and len(paths) > 1:
         print(f"echo-asr transcribe: {failed} of {len(paths)} files could not be transcribed", file=sys.stderr)

@@ -39,9 +39,16 @@ class Bundle:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the folder; each file appears whole or not at all, the weights last."""
+        """Write the folder; each file appears whole or not at all, the weights last.
+
+        Raises:
+            EchoError: the folder cannot be made or written.
+        """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
         sections = {"features": self.features, "text": self.text, "model": self.model.config, **self.extra}
         replace_file(folder / CONFIG, lambda path: write_yaml(path, sections))
         replace_file(folder / TOKENIZER, self.tokenizer.save)
@@ -67,7 +74,8 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
         raise EchoError(f"{folder}: not a complete model, {', '.join(missing)} missing; copy the whole folder")
     data = read_yaml(folder / CONFIG)
     extra = {name: value for name, value in data.items() if name not in SECTIONS}
-    built = build_sections(expand_preset(data), SECTIONS, where=str(folder / CONFIG), ignore=tuple(extra))
+    where = str(folder / CONFIG)
+    built = build_sections(expand_preset(data, where), SECTIONS, where=where, ignore=tuple(extra))
     tokenizer = Tokenizer.load(folder / TOKENIZER)
     model = Echo(built["model"], tokenizer.vocabulary_size, built["features"].mels)
     load_weights(model, folder / WEIGHTS)

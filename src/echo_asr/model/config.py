@@ -90,7 +90,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         ("base", (384, 6, 1024, 12, 4, 2, 3)),
     )
 }
-"""Dimensions by name: about 1.9, 14 and 45 million parameters with both features."""
+"""Dimensions by name: about 2.6, 15 and 47 million parameters with both features."""
 
 
 def expand_preset(data: Mapping[str, Any], where: str = "configuration") -> dict[str, Any]:
@@ -104,7 +104,7 @@ def expand_preset(data: Mapping[str, Any], where: str = "configuration") -> dict
     if isinstance(model, Mapping) and "preset" in model:
         model = dict(model)
         name = model.pop("preset")
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise EchoError(f"{where}: model.preset must be one of {', '.join(PRESETS)}, got {name!r}")
         data["model"] = {**PRESETS[name], **model}
     return data

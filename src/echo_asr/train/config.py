@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,12 +41,17 @@ class TrainConfig:
         positive = ("max_steps", "batch_seconds", "accumulate", "learning_rate", "gradient_clip", "validate_every",
                     "validation_utterances", "checkpoint_every", "log_every")  # fmt: skip
         for name in positive:
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"train.{name} must be positive, got {getattr(self, name)}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"train.seed must lie in [0, 2^63), got {self.seed}")
         for name in ("ema_decay", "label_smoothing", "noise_share"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"train.{name} must lie in [0, 1), got {getattr(self, name)}")
-        if not 0.0 <= self.final_rate <= 1.0 or self.weight_decay < 0 or self.warmup_steps < 0:
-            raise ValueError("train.final_rate must lie in [0, 1]; weight_decay and warmup_steps must not be negative")
-        if not self.speeds or min(self.speeds) < 0.5 or max(self.speeds) > 2.0:
+        if not 0.0 <= self.final_rate <= 1.0:
+            raise ValueError(f"train.final_rate must lie in [0, 1], got {self.final_rate}")
+        for name in ("weight_decay", "warmup_steps"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"train.{name} must not be negative, got {getattr(self, name)}")
+        if not self.speeds or not all(0.5 <= speed <= 2.0 for speed in self.speeds):
             raise ValueError(f"train.speeds must be factors from 0.5 to 2, at least one, got {self.speeds}")

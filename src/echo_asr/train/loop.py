@@ -8,7 +8,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -86,6 +86,7 @@ class Trainer:
         config: how to train.
         run: the folder; `model.safetensors` in it is the best validated average of the weights.
         reporter: tells the person, and writes metrics.
+        decode: how validation searches for text; greedy by default.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Trainer:
         config: TrainConfig,
         run: Path,
         reporter: Reporter,
+        decode: DecodeConfig | None = None,
     ) -> None:
         self.bundle, self.data, self.config, self.run, self.reporter = bundle, data, config, run, reporter
         self.model = bundle.model
@@ -104,7 +106,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.model, config)
         self.averaged = AveragedWeights(self.model, config.ema_decay)
         self.progress = Progress()
-        self.recognizer = Recognizer(bundle, DecodeConfig())
+        self.recognizer = Recognizer(bundle, decode)
         self.autocast: Callable[[], Any] = nullcontext
         device = self.model.device
         bfloat16 = config.precision == "bfloat16" or (
@@ -129,6 +131,14 @@ class Trainer:
         """
         self.progress = load_checkpoint(self.run, self.model, self.optimizer, self.averaged, self.fingerprint)
         self.reporter.rewind(self.progress.step)
+
+    def checkpoint(self) -> None:
+        """Save all that `resume` needs.
+
+        Raises:
+            EchoError: the disk is full, or the folder cannot be written; the checkpoint before is still there.
+        """
+        save_checkpoint(self.run, self.model, self.optimizer, self.averaged, self.progress, self.fingerprint)
 
     def train(self) -> Progress:
         """Train until `max_steps`; returns where the run ended.
@@ -155,7 +165,7 @@ class Trainer:
                     self._validated()
                     progress.seconds = time.perf_counter() - began
                 if progress.step % config.checkpoint_every == 0 or last or self.stopping:
-                    self._checkpoint()
+                    self.checkpoint()
                 if self.stopping and not last:
                     raise Interrupted
         return progress
@@ -243,12 +253,9 @@ class Trainer:
             )
         elif progress.stale >= PLATEAU_VALIDATIONS and found.wer > 5.0:
             self.reporter.warn(
-                f"plateau: no better validation error since update {progress.best_step}; more training may not help "
+                f"plateau: no better error in the last {progress.stale} validations; more training may not help "
                 "(try more data, augmentation or dropout, or a lower train.learning_rate)"
             )
-
-    def _checkpoint(self) -> None:
-        save_checkpoint(self.run, self.model, self.optimizer, self.averaged, self.progress, self.fingerprint)
 
     @contextmanager
     def _graceful(self) -> Iterator[None]:
@@ -258,7 +265,8 @@ class Trainer:
             if self.stopping:
                 raise KeyboardInterrupt
             self.stopping = True
-            self.reporter.warn("stopping after this update; once more to stop at once")
+            with suppress(RuntimeError):  # the signal may have come in the middle of another line
+                self.reporter.warn("stopping after this update; once more to stop at once")
 
         try:
             before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}

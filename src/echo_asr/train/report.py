@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from echo_asr.console import console, progress_bar
+from echo_asr.errors import EchoError
 from echo_asr.storage import replace_text
 
 if TYPE_CHECKING:
@@ -21,25 +22,22 @@ class Reporter:
     """Reports a run.
 
     Args:
-        run: its folder.
+        run: its folder; nothing is written there before there is something to say.
         tensorboard: also write TensorBoard events under `run/tensorboard`.
     """
 
     def __init__(self, run: Path, tensorboard: bool = True) -> None:
         self.path = run / METRICS
+        self.tensorboard = tensorboard
         self.writer: Any = None
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.writer = SummaryWriter(str(run / "tensorboard"))
         self.console = console()
         self._advance: Any = lambda step, text: None
 
     def rewind(self, step: int) -> None:
-        """Drop metrics after an update, so that a resumed run has each line once."""
+        """Drop metrics after an update, and a line that was cut off, so that a resumed run has each line once."""
         if self.path.is_file():
-            lines = [x for x in self.path.read_text(encoding="utf-8").splitlines() if x.strip()]
-            kept = [x for x in lines if json.loads(x)["update"] <= step]
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+            kept = [x for x in lines if (update := _update_of(x)) is not None and update <= step]
             replace_text(self.path, "".join(x + "\n" for x in kept))
 
     @contextmanager
@@ -51,8 +49,7 @@ class Reporter:
                 yield
             finally:
                 self._advance = lambda step, text: None
-                if self.writer:
-                    self.writer.flush()
+                self._events(lambda writer: writer.flush())
 
     def advance(self, step: int, measured: dict[str, float]) -> None:
         """Move the bar."""
@@ -94,16 +91,44 @@ class Reporter:
 
     def close(self) -> None:
         """Close the TensorBoard writer."""
-        if self.writer:
-            self.writer.close()
+        self._events(lambda writer: writer.close())
 
     def _write(self, record: dict[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-        if self.writer:
-            for name, value in record.items():
-                if name not in ("update", "split") and isinstance(value, (int, float)):
-                    self.writer.add_scalar(f"{record['split']}/{name}", value, record["update"])
-            for index, sample in enumerate(record.get("samples", [])):
-                text = f"said: {sample['reference']}\n\nheard: {sample['hypothesis']}"
-                self.writer.add_text(f"{record['split']}/sample {index}", text, record["update"])
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise EchoError(
+                f"{self.path}: could not be written ({error.strerror}); make room, and go on with --resume"
+            ) from None
+        self._events(lambda writer: _add(writer, record), make=True)
+
+    def _events(self, write: Callable[[Any], None], make: bool = False) -> None:
+        """Have something done by the TensorBoard writer, and do without one from the first failure."""
+        try:
+            if make and self.tensorboard and self.writer is None:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self.writer = SummaryWriter(str(self.path.parent / "tensorboard"))
+            if self.writer is not None:
+                write(self.writer)
+        except OSError as error:
+            self.tensorboard, self.writer = False, None
+            self.warn(f"no more TensorBoard events ({error.strerror or error})")
+
+
+def _update_of(line: str) -> int | None:
+    """The update that a line of metrics tells of; None for a line that was not written to its end."""
+    try:
+        return int(json.loads(line)["update"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _add(writer: Any, record: dict[str, Any]) -> None:
+    for name, value in record.items():
+        if name not in ("update", "split") and isinstance(value, (int, float)):
+            writer.add_scalar(f"{record['split']}/{name}", value, record["update"])
+    for index, sample in enumerate(record.get("samples", [])):
+        text = f"said: {sample['reference']}\n\nheard: {sample['hypothesis']}"
+        writer.add_text(f"{record['split']}/sample {index}", text, record["update"])

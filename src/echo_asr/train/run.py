@@ -18,14 +18,14 @@ from echo_asr.data.corpus import Corpus, Utterance, load_corpus
 from echo_asr.decode.transcribe import choose_device
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
-from echo_asr.model.checkpoint import CONFIG, TOKENIZER, Bundle, load_bundle
+from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_bundle
 from echo_asr.model.config import expand_preset
 from echo_asr.model.echo import Echo
 from echo_asr.text import Tokenizer, make_normalizer
 from echo_asr.train.data import TrainingData
 from echo_asr.train.loop import SECTIONS, Trainer, grow_vocabulary
 from echo_asr.train.report import Reporter
-from echo_asr.train.state import Progress
+from echo_asr.train.state import CHECKPOINT, Progress
 
 HELD_OUT = 20  # one training utterance in so many is validated on where a corpus has no validation split
 
@@ -78,7 +78,7 @@ def train(
         config: YAML file, or None for the defaults.
         corpus: a folder with metadata.csv, or `synth:NAME`.
         overrides: words `--section.key value`.
-        resume: go on from the checkpoint in `out`.
+        resume: go on from the checkpoint in `out`; there is one from the beginning.
         init: a model folder to start from; its symbols are kept and new ones added.
         device: as in `choose_device`.
 
@@ -96,9 +96,9 @@ def train(
     recordings = hold_out(recordings)
     normalize = make_normalizer(sections["text"].normalizer)
     texts = [normalize(u.text) for u in recordings.split("train")]
-    start = load_bundle(init) if init is not None else None
+    start = load_bundle(init) if init is not None and not resume else None
     mapping: dict[int, int] = {}
-    if resume:
+    if resume and (run / TOKENIZER).is_file():
         tokenizer = Tokenizer.load(run / TOKENIZER)
     elif start is not None:
         tokenizer, mapping = start.tokenizer.extend(texts)
@@ -110,17 +110,22 @@ def train(
 
     torch.manual_seed(settings.seed)
     model = Echo(sections["model"], tokenizer.vocabulary_size, sections["features"].mels)
-    if start is not None and not resume:
+    if start is not None:
         _start_from(model, start, mapping, str(init))
     extra = {"decode": asdict(sections["decode"]), "train": asdict(settings)}
     bundle = Bundle(model.to(where), tokenizer, sections["features"], sections["text"], extra)
     try:
         run.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            bundle.save(run)
-        reporter = Reporter(run)
     except OSError as error:
         raise EchoError(f"{run}: cannot be written ({error.strerror}); choose another --out") from None
+    reporter = Reporter(run)
+    trainer = Trainer(bundle, data, validation, settings, run, reporter, sections["decode"])
+    if resume:
+        trainer.resume()
+    else:
+        trainer.checkpoint()  # before all else: what has one can be resumed, what has none can be started
+    if not all((run / name).is_file() for name in (CONFIG, TOKENIZER, WEIGHTS)):
+        bundle.save(run)
     hours = sum(e.utterance.duration for e in data.examples) / 3600
     batches = len(data.plan(0))
     reporter.say(
@@ -132,12 +137,10 @@ def train(
         f"model: {model.parameter_count / 1e6:.2f} million parameters on {where}; {settings.max_steps} updates, "
         f"about {settings.max_steps * settings.accumulate / batches:.0f} epochs of {batches} batches"
     )
+    if resume:
+        reporter.say(f"resumed after update {trainer.progress.step} of {settings.max_steps}")
     prepare(data, [e.utterance for e in validation])
-    trainer = Trainer(bundle, data, validation, settings, run, reporter)
     try:
-        if resume:
-            trainer.resume()
-            reporter.say(f"resumed after update {trainer.progress.step} of {settings.max_steps}")
         return trainer.train()
     finally:
         reporter.close()
@@ -153,10 +156,11 @@ def prepare(data: TrainingData, validation: Sequence[Utterance] = ()) -> None:
 
 def _check_folder(run: Path, resume: bool) -> None:
     if resume:
-        if not (run / CONFIG).is_file() or not (run / TOKENIZER).is_file():
-            raise EchoError(f"{run}: no run to resume there; leave out --resume to start one")
-    elif run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise EchoError(f"{run}: exists and is not empty; go on with --resume, or choose another --out")
+        if not (run / CHECKPOINT).is_file():
+            raise EchoError(f"{run}: no run to resume there, no {CHECKPOINT}; leave out --resume to start one")
+    elif run.exists() and (not run.is_dir() or any(p.is_file() and p.suffix != ".part" for p in run.rglob("*"))):
+        remedy = "go on with --resume, or " if (run / CHECKPOINT).is_file() else ""
+        raise EchoError(f"{run}: exists and is not empty; {remedy}choose another --out")
 
 
 def _start_from(model: Echo, start: Bundle, mapping: dict[int, int], name: str) -> None:

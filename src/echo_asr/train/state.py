@@ -67,7 +67,6 @@ def save_checkpoint(
 ) -> None:
     """Write the checkpoint of a run, whole or not at all."""
     path = run / CHECKPOINT
-    path.parent.mkdir(parents=True, exist_ok=True)
     state: dict[str, Any] = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -78,7 +77,12 @@ def save_checkpoint(
         "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "fingerprint": fingerprint,
     }
-    replace_file(path, lambda temporary: torch.save(state, temporary))
+
+    def write(temporary: Path) -> None:
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, temporary)
+
+    replace_file(path, write)
 
 
 def load_checkpoint(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, get_args, get_type_hints
 
 Theta = Literal["none", "static", "mean", "frame", "integrated", "mapped", "axis"]
 Radius = Literal["unit", "learned", "acoustic"]
@@ -35,6 +35,10 @@ class VRoPEModes:
     backend: Backend = "auto"  # how attention is computed
 
     def __post_init__(self) -> None:
+        for name, kind in get_type_hints(VRoPEModes).items():
+            choices, value = get_args(kind), getattr(self, name)
+            if choices and value not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
         if not 0.0 < self.radius_range < 1.0:
             raise ValueError(f"radius_range must lie between 0 and 1 (exclusive), got {self.radius_range}")
         if self.backend == "sdpa" and self.bias == "laplace":

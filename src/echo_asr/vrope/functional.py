@@ -106,7 +106,7 @@ def _sdpa(
         queries.append((factors[0] / scale).to(dtype))
         keys.append(factors[1].to(dtype))
     if key_bias is not None or (masked is not None and (factors is not None or query.shape[-1] < width)):
-        column = torch.zeros(key.shape[:3], device=key.device) if key_bias is None else key_bias.float()
+        column = torch.zeros(key.shape[:3], device=key.device) if key_bias is None else key_bias
         if masked is not None:
             column = column.masked_fill(masked[:, None], MASKED)
         queries.append(torch.ones_like(query[..., :1]))

@@ -24,18 +24,24 @@ MAPPED_F0 = (50.0, 500.0)  # Hz, the range of mean F0 that `mapped` knows
 MAPPED_BASE = (800.0, 10_000.0)  # the bases it is mapped to
 
 
-def inverse_power_frequencies(pairs: int, base: float = 10_000.0) -> Tensor:
+def inverse_power_frequencies(pairs: int, base: float = 10_000.0, device: torch.device | None = None) -> Tensor:
     """RoPE's set `base^(-j / P)`, `j = 0 .. P - 1`, in radians per tick: `(P,)` float64."""
-    return base ** (-torch.arange(pairs, dtype=torch.float64) / pairs)
+    return base ** (-torch.arange(pairs, dtype=torch.float64, device=device) / pairs)
 
 
-def mel_frequencies(pairs: int) -> Tensor:
+def mel_frequencies(pairs: int, device: torch.device | None = None) -> Tensor:
     """Echo's set, mel-spaced from 0 to 8 radians per 10 ms tick at 220 Hz: `(P,)` float64.
 
     `m_j = 0.7 (10^(u_j / 2595) - 1)` with `u` evenly spaced from 0 to `2595 log10(1 + 8000 / 700)`.
     """
     top = 2595.0 * math.log10(1.0 + 8000.0 / 700.0)
-    return 0.7 * (10.0 ** (torch.linspace(0.0, top, pairs, dtype=torch.float64) / 2595.0) - 1.0)
+    return 0.7 * (10.0 ** (torch.linspace(0.0, top, pairs, dtype=torch.float64, device=device) / 2595.0) - 1.0)
+
+
+def octave_frequencies(pairs: int, device: torch.device | None = None) -> Tensor:
+    """The pitch pairs of theta `axis`: 0.5 to 8 radians per octave, evenly spaced in logarithm, `(P,)` float64."""
+    low, high = (math.log(x) for x in AXIS_RANGE)
+    return torch.linspace(low, high, pairs, dtype=torch.float64, device=device).exp()
 
 
 def mel(hertz: Tensor) -> Tensor:
@@ -65,12 +71,12 @@ def positions(track: PitchTrack, clock: str = "frame", offset: int = 0) -> Tenso
 def integrated_positions(track: PitchTrack, exponent: Tensor, clock: str = "frame") -> Tensor:
     """Accumulated pitch, `sum_{s < t} (f_s / 220)^a` sampled at frame centres: `(B, F)` float64.
 
-    F0 is taken as constant within a frame. With `a = 0` it equals `positions`; a constant F0 of `c` Hz gives
-    `(c / 220)^a` times them.
+    F0 is taken as constant within a frame, and a centre between two ticks counts half of the tick before it. With
+    `a = 0` it equals `positions`; a constant F0 of `c` Hz gives `(c / 220)^a` times them.
     """
     speed = (track.f0.double() / REFERENCE_F0) ** exponent.double()
     step = track.step if clock == "frame" else 1.0
-    return step * (speed.cumsum(1) - speed / 2.0) - speed[:, :1] / 2.0
+    return step * (speed.cumsum(1) - speed) + (step - 1.0) / 2.0 * speed
 
 
 def reduce_phase(phase: Tensor) -> Tensor:
@@ -103,16 +109,11 @@ class Rotation(nn.Module):
     def __init__(self, modes: VRoPEModes, pairs: int) -> None:
         super().__init__()
         self.modes, self.pairs = modes, pairs
-        self.frequencies: Tensor
-        self.pitch_frequencies: Tensor
         self.pitch_pairs = pairs // AXIS_SHARE if modes.theta == "axis" else 0
-        if modes.theta not in ("none", "mapped"):
-            timed = pairs - self.pitch_pairs
-            make = mel_frequencies if modes.frequencies == "mel" else inverse_power_frequencies
-            self._own("frequencies", make(timed).float())
-        if modes.theta == "axis":
-            low, high = (math.log(x) for x in AXIS_RANGE)
-            self._own("pitch_frequencies", torch.linspace(low, high, self.pitch_pairs).exp())
+        if modes.learn_frequencies and modes.theta not in ("none", "mapped"):
+            self.learned_frequencies = nn.Parameter(self._fixed_frequencies().float())
+            if modes.theta == "axis":
+                self.learned_octave_frequencies = nn.Parameter(octave_frequencies(self.pitch_pairs).float())
         if modes.theta == "integrated":
             self.raw_exponent = nn.Parameter(torch.zeros(()))
         if modes.radius == "learned":
@@ -121,11 +122,11 @@ class Rotation(nn.Module):
             self.radius_weight = nn.Parameter(torch.zeros(pairs, 3))
             self.radius_bias = nn.Parameter(torch.zeros(pairs))
 
-    def _own(self, name: str, value: Tensor) -> None:
-        if self.modes.learn_frequencies:
-            self.register_parameter(name, nn.Parameter(value))
-        else:
-            self.register_buffer(name, value)
+    def _fixed_frequencies(self, device: torch.device | None = None) -> Tensor:
+        """The set that turns with time, `(P,)` float64, less the pitch pairs. Made anew at each use: a buffer would be
+        narrowed with the module, and float32 already puts the phases after an hour a twentieth of a radian out."""
+        make = mel_frequencies if self.modes.frequencies == "mel" else inverse_power_frequencies
+        return make(self.pairs - self.pitch_pairs, device=device)
 
     @property
     def exponent(self) -> Tensor:
@@ -156,9 +157,12 @@ class Rotation(nn.Module):
             ticks = ticks * (track.f0.double() / REFERENCE_F0)
         elif theta == "integrated":
             ticks = integrated_positions(track, self.exponent, clock)
-        phase = reduce_phase(ticks[..., None] * self.frequencies.double())
+        learned, device = self.modes.learn_frequencies, ticks.device
+        timed = self.learned_frequencies.double() if learned else self._fixed_frequencies(device)
+        phase = reduce_phase(ticks[..., None] * timed)
         if theta == "axis":
-            pitch = track.z(self.modes.reference).double()[..., None] * self.pitch_frequencies.double()
+            own = self.learned_octave_frequencies.double() if learned else octave_frequencies(self.pitch_pairs, device)
+            pitch = track.z(self.modes.reference).double()[..., None] * own
             phase = torch.cat((reduce_phase(pitch), phase.expand(pitch.shape[0], -1, -1)), dim=-1)
         return phase
 
@@ -171,7 +175,7 @@ class Rotation(nn.Module):
             return None
         if self.modes.radius == "learned":
             return 1.0 + self.modes.radius_range * torch.tanh(self.raw_radius)[None, None]
-        acoustics = torch.stack((track.z(self.modes.reference) * track.voicing, track.voicing, track.energy), dim=-1)
+        acoustics = torch.stack((track.z(self.modes.reference), track.voicing, track.energy), dim=-1)
         weighted = (acoustics[..., None, :] * self.radius_weight).sum(-1) + self.radius_bias
         return 1.0 + self.modes.radius_range * torch.tanh(weighted)
 

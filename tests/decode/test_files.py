@@ -1,0 +1,146 @@
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from echo_asr.audio import load_audio
+from echo_asr.decode.files import render, transcribe_files
+from echo_asr.decode.transcribe import Transcription
+from echo_asr.errors import EchoError
+
+
+class Listener:
+    """Reads files as a recogniser does, and hears the first letter of the file's name."""
+
+    def __init__(self) -> None:
+        self.heard: list[Path] = []
+
+    def transcribe(self, path: Path) -> Transcription:
+        samples = load_audio(path)
+        self.heard.append(path)
+        return Transcription(f"mā {path.stem[0]}", len(samples) / 16_000)
+
+
+@pytest.fixture
+def listener() -> Any:
+    return Listener()
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> list[Path]:
+    """a.wav and c.flac are sound, b.wav is not, d.wav is not there."""
+    for name, seconds in (("a.wav", 0.5), ("c.flac", 0.25)):
+        soundfile.write(tmp_path / name, np.full(round(16_000 * seconds), 0.1), 16_000)
+    (tmp_path / "b.wav").write_text("this is text")
+    return [tmp_path / name for name in ("a.wav", "b.wav", "c.flac", "d.wav")]
+
+
+def test_render() -> None:
+    found = Transcription('mǎ "x"', 1.23456)
+    assert render(Path("x/y.wav"), found, "txt") == 'mǎ "x"'
+    line = render(Path("x/y.wav"), found, "json")
+    assert json.loads(line) == {"file": str(Path("x/y.wav")), "duration": 1.235, "text": 'mǎ "x"'}
+    assert "\n" not in line and "mǎ" in line
+
+
+def test_one_bad_file_does_not_stop_the_others(listener: Any, recordings: list[Path], capsys: Any) -> None:
+    assert transcribe_files(listener, recordings, "txt") == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [f"{recordings[0]}: mā a", f"{recordings[2]}: mā c"]
+    lines = err.splitlines()
+    assert len(lines) == 3, "one line for each bad file, and one for all"
+    assert all(line.startswith("echo-asr transcribe: ") for line in lines)
+    assert str(recordings[1]) in lines[0] and str(recordings[3]) in lines[1]
+    assert lines[2] == "echo-asr transcribe: 2 of 4 files could not be transcribed"
+
+
+def test_json_is_one_object_a_line(listener: Any, recordings: list[Path], capsys: Any) -> None:
+    assert transcribe_files(listener, recordings, "json") == 1
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert found == [
+        {"file": str(recordings[0]), "duration": 0.5, "text": "mā a"},
+        {"file": str(recordings[2]), "duration": 0.25, "text": "mā c"},
+    ]
+
+
+@pytest.mark.parametrize(("form", "start"), [("txt", "mā a"), ("json", "{")])
+def test_a_single_file_gives_its_text_alone(
+    form: str, start: str, listener: Any, recordings: list[Path], capsys: Any
+) -> None:
+    assert transcribe_files(listener, recordings[:1], form) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(start) and out.count("\n") == 1 and not err
+
+
+def test_a_single_bad_file_gives_one_line(listener: Any, recordings: list[Path], capsys: Any) -> None:
+    assert transcribe_files(listener, recordings[1:2], "txt") == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("form", ["txt", "json"])
+def test_each_recording_gets_a_file(
+    form: str, listener: Any, recordings: list[Path], tmp_path: Path, capsys: Any
+) -> None:
+    folder = tmp_path / "new" / "texts"
+    assert transcribe_files(listener, recordings, form, folder) == 1
+    assert capsys.readouterr().out == ""
+    assert sorted(os.listdir(folder)) == [f"a.{form}", f"c.{form}"]
+    text = (folder / f"a.{form}").read_text(encoding="utf-8")
+    assert text == render(recordings[0], Transcription("mā a", 0.5), form) + "\n"
+
+
+def test_what_was_there_before_is_replaced(listener: Any, recordings: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("something old and longer")
+    assert transcribe_files(listener, recordings[:1], "txt", tmp_path) == 0
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "mā a\n"
+
+
+def test_two_recordings_that_would_share_a_file_are_refused_before_any_work(
+    listener: Any, recordings: list[Path], tmp_path: Path, capsys: Any
+) -> None:
+    paths = [recordings[0], tmp_path / "elsewhere" / "a.flac"]
+    folder = tmp_path / "texts"
+    with pytest.raises(EchoError, match=r"texts/a.txt: several recordings would be written there; rename them, or run"):
+        transcribe_files(listener, paths, "txt", folder)
+    assert listener.heard == [] and not folder.exists()
+    soundfile.write(tmp_path / "a.flac", np.zeros(160), 16_000)
+    assert transcribe_files(listener, [recordings[0], tmp_path / "a.flac"], "txt") == 0, "on standard output it is well"
+
+
+def test_a_folder_that_cannot_be_made_is_told(listener: Any, recordings: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(EchoError, match=r"taken: cannot be made \(File exists\); choose another --output-dir"):
+        transcribe_files(listener, recordings, "txt", tmp_path / "taken")
+    assert listener.heard == []
+
+
+def test_a_full_disk_is_told(
+    listener: Any, recordings: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(EchoError, match="a.txt: could not be written .No space left on device"):
+        transcribe_files(listener, recordings, "txt", tmp_path / "texts")
+    assert os.listdir(tmp_path / "texts") == []
+
+
+@pytest.mark.parametrize("form", ["txt", "json"])
+def test_a_name_that_is_no_utf8_is_printed_all_the_same(
+    form: str, listener: Any, recordings: list[Path], tmp_path: Path, capsys: Any
+) -> None:
+    """As names from old systems are: Latin-1."""
+    name = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
+    try:
+        recordings[0].rename(name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    assert transcribe_files(listener, [name, name], form) == 0
+    lines = capsys.readouterr().out.encode("utf-8").decode().splitlines()
+    assert len(lines) == 2 and all("caf?.wav" in line and "mā c" in line for line in lines)

@@ -1,0 +1,118 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+import torch
+
+from echo_asr.errors import EchoError
+from echo_asr.storage import pack, replace_file, replace_text, unpack
+
+
+class Stop(BaseException):
+    """What ends a program from outside, as KeyboardInterrupt does."""
+
+
+@pytest.mark.parametrize("durable", [True, False])
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_file_is_replaced_whole(existing: bool, durable: bool, tmp_path: Path) -> None:
+    path = tmp_path / "name.txt"
+    if existing:
+        path.write_text("old and rather longer")
+    seen: list[str] = []
+
+    def write(part: Path) -> None:
+        part.write_text("new")
+        seen.append(path.read_text() if path.exists() else "nothing")
+        assert part.parent == path.parent, "a rename within one file system"
+
+    replace_file(path, write, durable)
+    assert seen == ["old and rather longer" if existing else "nothing"]
+    assert path.read_text() == "new" and os.listdir(tmp_path) == ["name.txt"]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+@pytest.mark.parametrize(
+    ("error", "expected", "message"),
+    [
+        (OSError(28, "No space left on device"), EchoError, "could not be written .No space left on device."),
+        (RuntimeError("PytorchStreamWriter failed\nat some line"), EchoError, "PytorchStreamWriter failed.; what"),
+        (TypeError("a defect, not a mistake"), TypeError, "a defect"),
+        (Stop("interrupted"), Stop, "interrupted"),
+    ],
+    ids=["full", "torch", "defect", "interrupt"],
+)
+def test_a_failure_while_writing_leaves_what_was_there(
+    error: BaseException, expected: type[BaseException], message: str, durable: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "name.txt"
+    path.write_text("old")
+
+    def write(part: Path) -> None:
+        part.write_text("half of the n")
+        raise error
+
+    with pytest.raises(expected, match=message) as caught:
+        replace_file(path, write, durable)
+    assert "\n" not in str(caught.value)
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["name.txt"]
+
+
+@pytest.mark.parametrize("stage", ["fsync", "replace"])
+def test_a_failure_after_writing_leaves_what_was_there(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "name.txt").write_text("old")
+    monkeypatch.setattr(os, stage, full)
+    with pytest.raises(EchoError, match="name.txt: could not be written .No space left.*before is untouched"):
+        replace_text(tmp_path / "name.txt", "new")
+    assert (tmp_path / "name.txt").read_text() == "old" and os.listdir(tmp_path) == ["name.txt"]
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(EchoError, match="nowhere/name.txt: could not be written .No such file or directory"):
+        replace_text(tmp_path / "nowhere" / "name.txt", "new")
+
+
+def test_a_folder_in_the_place_of_the_file_is_told_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "name.txt" / "inside").mkdir(parents=True)
+    with pytest.raises(EchoError, match="name.txt: could not be written"):
+        replace_text(tmp_path / "name.txt", "new")
+    assert os.listdir(tmp_path) == ["name.txt"] and (tmp_path / "name.txt" / "inside").is_dir()
+
+
+def test_a_replaced_file_has_the_usual_permissions(tmp_path: Path) -> None:
+    (tmp_path / "usual").write_text("x")
+    replace_text(tmp_path / "ours", "x")
+    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "usual").stat().st_mode)
+
+
+def test_text_is_written_as_utf8(tmp_path: Path) -> None:
+    replace_text(tmp_path / "name.txt", "mā má\n你好\n")
+    assert (tmp_path / "name.txt").read_bytes() == "mā má\n你好\n".encode()
+
+
+def test_tensors_come_back_to_the_bit() -> None:
+    tensors = {
+        "floats": torch.randn(3, 4).T,  # not contiguous
+        "infinite": torch.tensor([float("inf"), float("-inf"), 0.0, -0.0]),
+        "half": torch.randn(5).bfloat16(),
+        "flags": torch.tensor([True, False]),
+        "scalar": torch.tensor(7),
+        "empty": torch.empty(0, 3),
+        "parameter": torch.nn.Parameter(torch.ones(2)),
+    }
+    found = unpack(pack(tensors))
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert found[name].dtype == tensor.dtype and torch.equal(found[name], tensor.detach())
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00" * 64, b"\xff" * 64, b"not tensors at all"])
+def test_damaged_tensors_are_told_in_one_line(data: bytes) -> None:
+    with pytest.raises(ValueError, match=".") as caught:
+        unpack(data)
+    assert "\n" not in str(caught.value)

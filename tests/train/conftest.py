@@ -1,0 +1,169 @@
+"""A corpus that a narrow model learns in seconds: tones whose pitch and formant say the text."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+
+from echo_asr.audio import SAMPLE_RATE
+from echo_asr.data.cache import FeatureCache
+from echo_asr.data.corpus import load_corpus
+from echo_asr.data.fill import fill_cache
+from echo_asr.features import FeatureConfig, FeatureExtractor
+from echo_asr.train.run import train
+from echo_asr.train.state import CHECKPOINT
+
+WORDS = {"a": (130.0, 500.0), "b": (200.0, 1100.0), "c": (310.0, 2300.0)}  # F0 and formant, both in Hz
+TEXTS = {
+    "train": ("a", "b", "c", "a b", "b a", "b c", "c a", "a a", "c b", "a c", "b b", "c c"),
+    "validation": ("a", "c", "b a", "c b"),
+    "test": ("b", "a c", "c", "b c", "a b", "c a"),
+}
+SHIFTS = {"train": 1.0, "validation": 1.03, "test": 0.97}  # factors on F0
+CONFIG: dict[str, dict[str, Any]] = {
+    "features": {"mels": 24, "tracker": "autocorrelation"},
+    "model": {
+        "width": 32,
+        "heads": 2,
+        "feedforward": 48,
+        "spectrogram_layers": 1,
+        "pitch_layers": 1,
+        "decoder_layers": 0,
+        "cross_layers": 1,
+        "subsampling": 4,
+        "dropout": 0.1,
+        "vrope": {"theta": "axis", "radius": "acoustic", "bias": "quadratic", "nulls": "weight"},
+        "text_nulls": "weight",
+    },
+    "train": {
+        "max_steps": 6,
+        "batch_seconds": 3.0,
+        "learning_rate": 0.01,
+        "warmup_steps": 2,
+        "noise_share": 0.1,
+        "validate_every": 3,
+        "validation_utterances": 4,
+        "checkpoint_every": 2,
+        "log_every": 1,
+    },
+}
+
+
+def tone(text: str, shift: float = 1.0, seconds: float = 0.16) -> np.ndarray:
+    """`(S,)`: a harmonic tone for every word, silence before, between and after; `shift` is a factor on F0."""
+    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    gap = np.zeros(int(0.04 * SAMPLE_RATE))
+    parts = [gap]
+    for word in text.split():
+        f0, formant = WORDS[word]
+        harmonics = f0 * shift * np.arange(1, int(7000 / (f0 * shift)) + 1)
+        strength = 1.0 / (1.0 + ((harmonics - formant) / 200.0) ** 2) + 0.02
+        voice = (strength[:, None] * np.sin(2 * np.pi * harmonics[:, None] * time)).sum(0)
+        parts += [0.3 * np.hanning(time.size) ** 0.5 * voice / np.abs(voice).max(), gap]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def write_corpus(folder: Path, rows: Sequence[tuple[str, str, float]]) -> Path:
+    """A folder corpus of `(split, text, shift)`; a text of words that no tone is known for is spoken as `a`."""
+    folder.mkdir(parents=True)
+    with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("file_name", "transcription", "speaker", "split"))
+        for number, (split, text, shift) in enumerate(rows):
+            name = f"{number:02d}.wav"
+            spoken = " ".join(word if word in WORDS else "a" for word in text.split())
+            soundfile.write(folder / name, tone(spoken, shift), SAMPLE_RATE)
+            writer.writerow((name, text, f"voice {shift:g}", split))
+    return folder
+
+
+def write_config(path: Path, **sections: dict[str, Any]) -> Path:
+    """CONFIG as YAML, with some keys of some sections changed."""
+    path.write_text(yaml.safe_dump({name: {**CONFIG[name], **sections.get(name, {})} for name in CONFIG}))
+    return path
+
+
+def checkpoint(run: Path) -> dict[str, Any]:
+    """What a run's checkpoint holds, but for the seconds that it took."""
+    state: dict[str, Any] = torch.load(run / CHECKPOINT, weights_only=True)
+    del state["progress"]["seconds"]
+    return state
+
+
+def metrics(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics, but for the seconds that they took."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two trees of containers, tensors and values are equal to the bit."""
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, (list, tuple)):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, torch.Tensor):
+        return left.dtype == right.dtype and torch.equal(left, right)
+    return bool(left == right)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The cache of these tests, and of the processes that they start: never the one of the person who runs them."""
+    before = os.environ.get("ECHO_ASR_CACHE")
+    folder = tmp_path_factory.getbasetemp() / "echo-cache"
+    os.environ["ECHO_ASR_CACHE"] = str(folder)
+    yield folder
+    os.environ.pop("ECHO_ASR_CACHE")
+    if before is not None:
+        os.environ["ECHO_ASR_CACHE"] = before
+
+
+# What follows is made once for all tests, whichever folder asks first.
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Path:
+    """12 training, 4 validation and 6 test clips, each of one or two words, and their features in the cache."""
+    folder = tmp_path_factory.getbasetemp() / "echo-tones"
+    if not folder.exists():
+        rows = [(split, text, SHIFTS[split]) for split, texts in TEXTS.items() for text in texts]
+        write_corpus(folder, rows)
+        cache = FeatureCache(None, FeatureExtractor(FeatureConfig(**CONFIG["features"])))
+        fill_cache(cache, [(u, s) for u in load_corpus(folder).utterances for s in (0.9, 1.0, 1.1)])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration that trains a narrow model for 6 updates."""
+    return write_config(tmp_path_factory.getbasetemp() / "echo-config.yaml")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, config: Path, corpus: Path) -> Path:
+    """A run of 6 updates that nothing disturbed. Read it only."""
+    folder = tmp_path_factory.getbasetemp() / "echo-undisturbed"
+    if not folder.exists():
+        train(config, str(corpus), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def learnt(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
+    """A run that was long enough to learn the corpus. Read it only."""
+    folder = tmp_path_factory.getbasetemp() / "echo-learnt"
+    if not folder.exists():
+        longer = {"max_steps": 80, "batch_seconds": 12, "speeds": [1.0], "validate_every": 40, "log_every": 20}
+        train(write_config(folder.with_suffix(".yaml"), train=longer), str(corpus), folder)
+    return folder

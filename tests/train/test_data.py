@@ -1,0 +1,175 @@
+import shutil
+from contextlib import closing
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from echo_asr.data.batch import Batch, SpecAugment
+from echo_asr.data.cache import FeatureCache
+from echo_asr.data.corpus import Corpus, load_corpus
+from echo_asr.errors import EchoError
+from echo_asr.features import FeatureConfig, FeatureExtractor
+from echo_asr.text import Tokenizer, normalize_basic
+from echo_asr.train.config import TrainConfig
+from echo_asr.train.data import NOISE_LEVELS, TrainingData
+
+from .conftest import CONFIG, TEXTS, write_corpus
+
+
+def make_data(corpus: Corpus | Path, tokenizer: Tokenizer | None = None, **options: Any) -> TrainingData:
+    corpus = corpus if isinstance(corpus, Corpus) else load_corpus(corpus)
+    settings = TrainConfig(**{"batch_seconds": 2.0, "noise_share": 0.25, **options})
+    tokenizer = tokenizer or Tokenizer.train([normalize_basic(u.text) for u in corpus.utterances])
+    cache = FeatureCache(None, FeatureExtractor(FeatureConfig(**CONFIG["features"])))
+    return TrainingData(corpus, tokenizer, normalize_basic, settings, 4, cache)
+
+
+def equal(left: Batch, right: Batch) -> bool:
+    pairs = [(left.tokens, right.tokens), (left.lengths, right.lengths)]
+    pairs += [(getattr(left.features, name), getattr(right.features, name)) for name in vars(left.features)]
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_noise_with_empty_texts_is_trained_on(corpus: Path) -> None:
+    data = make_data(corpus, augment=SpecAugment(0, 0, 0, 0.0), speeds=(1.0,))
+    assert len(data.noise) == 3, "a quarter of 12"
+    plan = data.plan(0)
+    assert sorted(index for batch in plan for index in batch) == list(range(15))
+    found, texts = [], []
+    for indices in plan:
+        batch = data.batch(0, indices)
+        for row, (index, length) in enumerate(zip(indices, batch.lengths.tolist(), strict=True)):
+            if index >= 12:
+                assert length == 0 and not batch.tokens[row].any()
+                frames = int(batch.features.lengths[row])
+                found.append(batch.features.spectrogram[row, :, :frames])
+            else:
+                texts.append(data.tokenizer.decode(batch.tokens[row, :length].tolist()))
+    assert sorted(texts) == sorted(TEXTS["train"])
+    assert sum(bool((one == 0).all()) for one in found) == 1, "one clip is digital silence"
+    durations = {u.duration for u in load_corpus(corpus).split("train")}
+    assert all(min(abs(one.shape[1] / 100 - d) for d in durations) < 0.011 for one in found)
+
+
+def test_noise_is_as_loud_as_it_should_be_and_follows_the_seed(corpus: Path) -> None:
+    class Keep(FeatureExtractor):
+        heard: list[np.ndarray] = []
+
+        def __call__(self, audio: np.ndarray) -> Any:
+            self.heard.append(audio)
+            return super().__call__(audio)
+
+    data = make_data(corpus, noise_share=0.9)
+    data.cache = FeatureCache(None, Keep(FeatureConfig(**CONFIG["features"])))
+    data._noise()
+    first = list(Keep.heard)
+    levels = [20 * np.log10(np.sqrt(np.mean(clip**2))) for clip in first if clip.any()]  # dBFS
+    assert len(first) == 11 and len(levels) >= 9
+    assert all(NOISE_LEVELS[0] - 15 < level < NOISE_LEVELS[1] + 0.1 for level in levels)
+    Keep.heard.clear()
+    data._noise()
+    assert all(np.array_equal(a, b) for a, b in zip(first, Keep.heard, strict=True))
+    Keep.heard.clear()
+    data.config = replace(data.config, seed=1)
+    data._noise()
+    assert not all(np.array_equal(a, b) for a, b in zip(first, Keep.heard, strict=True))
+
+
+def test_no_noise_is_asked_for_none_is_made(corpus: Path) -> None:
+    assert make_data(corpus, noise_share=0.0).noise == []
+
+
+def test_a_batch_depends_on_seed_epoch_and_examples_alone(corpus: Path) -> None:
+    one, other = make_data(corpus), make_data(corpus)
+    other.batch(3, [1, 2])  # what was made before does not matter
+    assert equal(one.batch(0, [0, 4, 13]), other.batch(0, [0, 4, 13]))
+    assert not equal(one.batch(0, [0, 4]), one.batch(1, [0, 4])), "epochs augment anew"
+    assert not equal(one.batch(0, [0, 4]), make_data(corpus, seed=1).batch(0, [0, 4]))
+    alone, together = one.batch(0, [4]), one.batch(0, [0, 4])
+    frames = int(alone.features.lengths[0])
+    assert torch.equal(alone.features.spectrogram[0], together.features.spectrogram[1, :, :frames])
+
+
+def test_recordings_are_heard_at_each_speed(corpus: Path) -> None:
+    data = make_data(corpus, speeds=(0.8, 1.0, 1.25))
+    index = 0
+    duration = data.examples[index].utterance.duration
+    frames = {int(data.batch(epoch, [index]).features.lengths[0]) for epoch in range(30)}
+    expected = [np.ceil(round(duration * 16_000 / speed) / 160) for speed in (0.8, 1.0, 1.25)]
+    assert len(frames) == 3
+    assert all(abs(got - want) <= 1 for got, want in zip(sorted(frames, reverse=True), expected, strict=True))
+
+
+def test_batches_go_on_without_end_from_any_place(corpus: Path) -> None:
+    data = make_data(corpus)
+    size = len(data.plan(0))
+    assert size >= 3
+    with closing(data.batches(0)) as endless:
+        whole = list(islice(endless, 2 * size + 1))
+    places = [(epoch, number) for epoch, number, _ in whole]
+    assert places == [(e, n) for e in (0, 1) for n in range(size)] + [(2, 0)]
+    for start in (1, size - 1, size):  # `size` is how the end of an epoch is kept
+        with closing(data.batches(0, start)) as rest:
+            for (epoch, number, batch), wanted in zip(islice(rest, 3), whole[start:], strict=False):
+                assert (epoch, number) == wanted[:2] and equal(batch, wanted[2])
+    with closing(data.batches(1, 2)) as rest:
+        epoch, number, batch = next(rest)
+        assert (epoch, number) == (1, 2) and equal(batch, whole[size + 2][2])
+
+
+def test_a_recording_that_went_away_is_told(corpus: Path, tmp_path: Path) -> None:
+    shutil.copytree(corpus, tmp_path / "copy")
+    data = make_data(tmp_path / "copy")
+    for path in (tmp_path / "copy").glob("*.wav"):
+        path.unlink()
+    with closing(data.batches(0)) as batches, pytest.raises(EchoError, match=r"copy.*\.wav: no such file"):
+        next(batches)
+
+
+def test_the_fingerprint_tells_corpora_apart(corpus: Path) -> None:
+    rows = load_corpus(corpus)
+    data = make_data(rows)
+    assert data.fingerprint == make_data(load_corpus(corpus)).fingerprint
+    first = rows.utterances[0]
+    assert first.split == "train"
+    changes = [{"text": "b"}, {"id": "other"}, {"duration": first.duration + 0.1}, {"split": "validation"}]
+    seen = {data.fingerprint}
+    for change in changes:
+        changed = replace(rows, utterances=(replace(first, **change), *rows.utterances[1:]))
+        seen.add(make_data(changed, data.tokenizer).fingerprint)
+    seen.add(make_data(rows, Tokenizer.train(["abcd "])).fingerprint)
+    assert len(seen) == 2 + len(changes) - (make_data(rows, Tokenizer.train(["abcd "])).fingerprint in {data.fingerprint})
+
+
+def test_what_is_prepared_is_what_training_reads(corpus: Path, tmp_path: Path) -> None:
+    data = make_data(corpus, speeds=(0.9, 1.0, 1.0))
+    data.cache = FeatureCache(tmp_path, data.cache.extractor)
+    told: list[tuple[int, int]] = []
+    validation = load_corpus(corpus).split("validation")
+    data.prepare(validation, lambda done, total: told.append((done, total)), workers=1)
+    assert told[-1] == (12 * 2 + 4, 12 * 2 + 4)
+    entries = set(tmp_path.rglob("*.safetensors"))
+    for number, indices in enumerate(data.plan(0)):
+        data.batch(number, indices)
+    for utterance in validation:
+        data.features(utterance)
+    assert set(tmp_path.rglob("*.safetensors")) == entries
+
+
+def test_texts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    folder = write_corpus(tmp_path / "long", [("train", "a", 1.0), ("train", "a remarkably long text", 1.0)])
+    with pytest.raises(EchoError, match="1 of 2 texts are too long for the frames.*01.wav"):
+        make_data(replace(load_corpus(folder), utterances=tuple(
+            replace(u, duration=0.2) for u in load_corpus(folder).utterances
+        )))  # fmt: skip
+
+
+def test_a_corpus_without_training_split_is_refused(tmp_path: Path) -> None:
+    folder = write_corpus(tmp_path / "test", [("test", "a", 1.0)])
+    with pytest.raises(EchoError, match="has no split 'train'.*test"):
+        make_data(folder)

@@ -1,0 +1,341 @@
+"""The attention layer: plain RoPE when all is off, agreement of the backends, batches, silence, and the cache."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from echo_asr.vrope import KeyValueCache, PitchTrack, VRoPEAttention, VRoPEConfig
+
+MakeTrack = Callable[..., PitchTrack]
+THETAS = ("none", "static", "mean", "frame", "integrated", "mapped", "axis")
+RADII = ("unit", "learned", "acoustic")
+BIASES = ("none", "laplace", "quadratic", "harmonic")
+NULLS = ("none", "hard", "weight", "score")
+NAMES = ("f0", "voicing", "energy", "null", "padding")
+RICH = {"radius": "acoustic", "bias": "quadratic", "nulls": "weight"}
+WIDTH, HEADS = 48, 2
+
+
+def layer(**modes) -> VRoPEAttention:
+    """A layer whose parameters are all away from their start."""
+    torch.manual_seed(1)
+    module = VRoPEAttention(VRoPEConfig(width=WIDTH, heads=HEADS, **modes))
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if "frequencies" not in name and parameter.ndim < 2 or "radius" in name:
+                parameter.add_(0.5 * torch.randn_like(parameter))
+    return module
+
+
+def cut(track: PitchTrack, rows: slice | list[int], frames: slice) -> PitchTrack:
+    return replace(track, **{name: getattr(track, name)[rows][:, frames] for name in NAMES})
+
+
+def joined(*tracks: PitchTrack) -> PitchTrack:
+    """Tracks one after another in time."""
+    return replace(tracks[0], **{name: torch.cat([getattr(t, name) for t in tracks], 1) for name in NAMES})
+
+
+@pytest.fixture
+def track(make_track: MakeTrack) -> PitchTrack:
+    """Three utterances; the second is padded, the third has no voice."""
+    track = make_track(batch=3, frames=10, step=4.0)
+    track.padding[1, 6:] = True
+    track.null[1, 6:] = True
+    track.voicing[2] = 0.0
+    track.null[:, 0] = False
+    return track
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return torch.randn(3, 10, WIDTH)
+
+
+def naive(module: VRoPEAttention, x: Tensor, track: PitchTrack) -> Tensor:
+    """The layer in float64, head by head, with complex numbers and every score by itself."""
+    config, rotation, rows = module.config, module.rotation, []
+    phase, radius = rotation.phase(track), rotation.radius(track)
+    bias = module.bias.matrix(track).double() if module.bias is not None else None
+    batch, frames, width = x.shape[0], x.shape[1], config.content_width
+    for b in range(batch):
+        heads = []
+        for h in range(config.heads):
+
+            def head(project: torch.nn.Linear, size: int, b: int = b, h: int = h) -> Tensor:
+                return x[b].double() @ project.weight.double()[h * size : (h + 1) * size].T
+
+            query, key = head(module.query, width), head(module.key, width)
+            value = head(module.value, config.head_width)
+            turn = torch.ones(frames, width // 2, dtype=torch.complex128)
+            if phase is not None:
+                turn = turn * torch.exp(1j * phase.double())[b % phase.shape[0]]
+            if radius is not None:
+                turn = turn * radius.double()[b % radius.shape[0]]
+            query, key = (torch.complex(*y.chunk(2, dim=-1)) * turn for y in (query, key))
+            scores = torch.full((frames, frames), float("-inf"), dtype=torch.float64)
+            for i, j in itertools.product(range(frames), repeat=2):
+                null = bool(track.null[b, j])
+                if track.padding[b, j] or (config.nulls == "hard" and null):
+                    continue
+                score = (query[i] * key[j].conj()).sum().real / width**0.5
+                if config.nulls == "score" and null:
+                    score = score * module.nulls.log_gamma[h].double().exp()
+                if bias is not None:
+                    score = score + bias[b, h, i, j]
+                if config.nulls == "weight" and null:
+                    score = score + module.nulls.log_gamma[h].double()
+                scores[i, j] = score
+            heads.append(scores.softmax(-1) @ value)
+        rows.append(torch.cat(heads, -1) @ module.output.weight.double().T + module.output.bias.double())
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("nulls", NULLS)
+@pytest.mark.parametrize(("theta", "radius", "bias"), list(zip(THETAS, RADII * 3, BIASES * 2, strict=False)))
+def test_the_layer_is_its_definition(
+    track: PitchTrack, x: Tensor, theta: str, radius: str, bias: str, nulls: str
+) -> None:
+    module = layer(theta=theta, radius=radius, bias=bias, nulls=nulls)
+    torch.testing.assert_close(module(x, track).double(), naive(module, x, track), atol=2e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_all_switched_off_is_a_plain_rope_transformers_attention(
+    x: Tensor, causal: bool, make_track: MakeTrack
+) -> None:
+    module = layer(theta="static", frequencies="inverse_power", causal=causal)
+    assert {name for name, _ in module.named_parameters()} == {
+        "query.weight", "key.weight", "value.weight", "output.weight", "output.bias"
+    }  # fmt: skip
+    width = WIDTH // HEADS
+
+    def heads(project: torch.nn.Linear) -> Tensor:
+        return (x @ project.weight.T).reshape(3, 10, HEADS, width).transpose(1, 2)
+
+    def rope(y: Tensor) -> Tensor:  # "rotate half", as in the common implementations
+        angle = torch.outer(torch.arange(10.0), 10_000.0 ** (-torch.arange(0, width, 2) / width)).repeat(1, 2)
+        half = torch.cat((-y[..., width // 2 :], y[..., : width // 2]), -1)
+        return y * angle.cos() + half * angle.sin()
+
+    scores = rope(heads(module.query)) @ rope(heads(module.key)).transpose(-1, -2) / width**0.5
+    if causal:
+        scores = scores.masked_fill(torch.ones(10, 10).triu(1).bool(), float("-inf"))
+    mixed = (scores.softmax(-1) @ heads(module.value)).transpose(1, 2).flatten(2)
+    expected = torch.nn.functional.linear(mixed, module.output.weight, module.output.bias)
+    torch.testing.assert_close(module(x, make_track(batch=3, frames=10)), expected, atol=2e-6, rtol=1e-5)
+
+
+def outputs_and_gradients(module: VRoPEAttention, x: Tensor, track: PitchTrack, probe: Tensor) -> dict[str, Tensor]:
+    x = x.clone().requires_grad_()
+    out = module(x, track)
+    (out * probe).sum().backward()
+    gradients = {name: p.grad for name, p in module.named_parameters()}
+    assert all(gradient is not None for gradient in gradients.values())
+    return {"out": out, "x": x.grad, **gradients}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("theta", THETAS)
+@pytest.mark.parametrize("radius", RADII)
+@pytest.mark.parametrize("bias", ["none", "quadratic", "harmonic"])
+@pytest.mark.parametrize("nulls", NULLS)
+def test_sdpa_is_the_reference_forward_and_backward(
+    track: PitchTrack, x: Tensor, theta: str, radius: str, bias: str, nulls: str
+) -> None:
+    modes = {"theta": theta, "radius": radius, "bias": bias, "nulls": nulls, "learn_frequencies": True}
+    probe = torch.randn(x.shape) * ~track.padding[..., None]
+    reference = outputs_and_gradients(layer(**modes, backend="reference"), x, track, probe)
+    folded = outputs_and_gradients(layer(**modes, backend="sdpa"), x, track, probe)
+    for name, expected in reference.items():
+        scale = max(1.0, expected.abs().max().item())
+        torch.testing.assert_close(folded[name], expected, atol=2e-5 * scale, rtol=1e-3)
+
+
+@pytest.mark.parametrize("theta", ["none", "static"])
+@pytest.mark.parametrize("radius", RADII)
+@pytest.mark.parametrize("nulls", NULLS)
+def test_causal_sdpa_is_the_causal_reference(track: PitchTrack, x: Tensor, theta: str, radius: str, nulls: str) -> None:
+    modes = {"theta": theta, "radius": radius, "nulls": nulls, "causal": True}
+    probe = torch.randn(x.shape)
+    reference = outputs_and_gradients(layer(**modes, backend="reference"), x, track, probe)
+    folded = outputs_and_gradients(layer(**modes, backend="sdpa"), x, track, probe)
+    for name, expected in reference.items():
+        torch.testing.assert_close(folded[name], expected, atol=5e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("bias", BIASES)
+def test_auto_takes_the_reference_only_where_a_matrix_is_needed(bias: str) -> None:
+    module = layer(bias=bias)
+    assert module.backend == ("reference" if bias == "laplace" else "sdpa")
+    assert ("laplace" in module.backend_reason) == (bias == "laplace")
+
+
+@pytest.mark.parametrize("theta", THETAS)
+@pytest.mark.parametrize("bias", ["laplace", "quadratic"])
+@pytest.mark.parametrize("nulls", ["hard", "weight"])
+def test_every_parameter_gets_a_gradient(track: PitchTrack, x: Tensor, theta: str, bias: str, nulls: str) -> None:
+    for radius in ("learned", "acoustic"):
+        module = layer(theta=theta, radius=radius, bias=bias, nulls=nulls, learn_frequencies=True)
+        found = outputs_and_gradients(module, x, track, torch.randn(x.shape))
+        assert all(gradient.isfinite().all() for gradient in found.values())
+        assert [name for name, gradient in found.items() if gradient.abs().max() == 0] == []
+
+
+@pytest.mark.parametrize("theta", THETAS)
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("reference", ["fixed", "utterance"])
+def test_the_rest_of_the_batch_and_padding_change_nothing(
+    track: PitchTrack, x: Tensor, theta: str, bias: str, reference: str
+) -> None:
+    for nulls in ("none", "weight"):
+        module = layer(theta=theta, radius="acoustic", bias=bias, nulls=nulls, reference=reference)
+        together = module(x, track)
+        for b, frames in enumerate((10, 6, 10)):
+            alone = module(x[b : b + 1, :frames], cut(track, [b], slice(frames)))
+            torch.testing.assert_close(together[b : b + 1, :frames], alone, atol=5e-6, rtol=1e-4)
+        order = [2, 0, 1]
+        permuted = module(x[order], cut(track, order, slice(None)))
+        torch.testing.assert_close(permuted, together[order], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["reference", "sdpa"])
+@pytest.mark.parametrize("theta", ["static", "integrated"])
+@pytest.mark.parametrize("bias", ["none", "quadratic"])
+def test_an_utterance_of_silence_under_hard_nulls_is_exactly_nothing(
+    track: PitchTrack, x: Tensor, theta: str, bias: str, backend: str
+) -> None:
+    track.null[2] = True
+    module = layer(theta=theta, radius="acoustic", bias=bias, nulls="hard", backend=backend)
+    x.requires_grad_()
+    out = module(x, track)
+    assert torch.equal(out[2], module.output.bias.expand(10, -1))
+    out[2].square().sum().backward()
+    assert x.grad is not None and (x.grad == 0).all()
+    for name, parameter in module.named_parameters():
+        if name != "output.bias":
+            assert parameter.grad is None or (parameter.grad == 0).all(), name
+
+
+@pytest.mark.parametrize("theta", THETAS)
+@pytest.mark.parametrize("nulls", NULLS)
+@pytest.mark.parametrize("frames", [1, 7])
+def test_no_voice_one_frame_and_nothing_but_null_all_work(
+    make_track: MakeTrack, theta: str, nulls: str, frames: int
+) -> None:
+    shape = (2, frames)
+    track = make_track(*shape, f0=torch.full(shape, 220.0), voicing=torch.zeros(shape), null=torch.ones(shape).bool())
+    for bias in BIASES:
+        module = layer(theta=theta, radius="acoustic", bias=bias, nulls=nulls)
+        found = outputs_and_gradients(module, torch.randn(*shape, WIDTH), track, torch.randn(*shape, WIDTH))
+        assert all(value.isfinite().all() for value in found.values())
+
+
+@pytest.mark.parametrize("theta", ["static", "integrated", "axis", "mean", "mapped"])
+@pytest.mark.parametrize("bias", BIASES)
+def test_masked_frames_before_an_utterance_change_nothing(
+    make_track: MakeTrack, x: Tensor, theta: str, bias: str
+) -> None:
+    track = make_track(batch=3, frames=10, step=4.0, null=torch.zeros(3, 10).bool())
+    shape = (3, 17)
+    before = make_track(*shape, seed=1, step=4.0, voicing=torch.zeros(shape), null=torch.ones(shape).bool())
+    module = layer(theta=theta, radius="acoustic", bias=bias, nulls="hard")
+    later = module(torch.cat((torch.randn(*shape, WIDTH), x), 1), joined(before, track))
+    torch.testing.assert_close(later[:, 17:], module(x, track), atol=5e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("interval", [0.5, 1.26, 3.0])
+@pytest.mark.parametrize("bias", BIASES)
+def test_axis_and_bias_hear_the_melody_and_not_the_key(
+    track: PitchTrack, x: Tensor, bias: str, interval: float
+) -> None:
+    module = layer(theta="axis", bias=bias, nulls="weight")
+    transposed, inverted = replace(track, f0=track.f0 * interval), replace(track, f0=220.0**2 / track.f0)
+    out = module(x, track)
+    torch.testing.assert_close(module(x, transposed), out, atol=1e-5, rtol=1e-4)
+    assert (module(x, inverted) - out).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("theta", THETAS)
+def test_the_voice_is_heard_where_it_should_be(track: PitchTrack, x: Tensor, theta: str) -> None:
+    module = layer(theta=theta)
+    glide = replace(track, f0=track.f0 * torch.linspace(1.0, 2.0, 10))
+    changed = (module(x, glide)[:2] - module(x, track)[:2]).abs().max() > 1e-3
+    assert changed == (theta not in ("none", "static"))
+
+
+@pytest.mark.parametrize("backend", ["reference", "sdpa"])
+@pytest.mark.parametrize("radius", RADII)
+@pytest.mark.parametrize("nulls", NULLS)
+@pytest.mark.parametrize("pieces", [[1] * 10, [4, 1, 3, 2], [10]], ids=str)
+def test_piece_by_piece_with_a_cache_equals_the_whole(
+    track: PitchTrack, x: Tensor, radius: str, nulls: str, backend: str, pieces: list[int]
+) -> None:
+    module = layer(theta="static", radius=radius, nulls=nulls, causal=True, backend=backend)
+    cache, found, start = KeyValueCache(), [], 0
+    for length in pieces:
+        piece = slice(start, start + length)
+        found.append(module(x[:, piece], cut(track, slice(None), piece), cache))
+        start += length
+        assert cache.length == start
+    torch.testing.assert_close(torch.cat(found, 1), module(x, track), atol=2e-6, rtol=1e-5)
+
+
+def test_a_cache_follows_the_rows_that_a_search_keeps(track: PitchTrack, x: Tensor) -> None:
+    module, rows = layer(theta="static", nulls="weight", causal=True), torch.tensor([2, 0, 0, 1])
+    cache = KeyValueCache()
+    cache.select(rows)  # empty: nothing to do
+    module(x[:, :6], cut(track, slice(None), slice(6)), cache)
+    cache.select(rows)
+    kept = cut(track, rows.tolist(), slice(None))
+    found = module(x[rows, 6:], cut(kept, slice(None), slice(6, None)), cache)
+    torch.testing.assert_close(found, module(x[rows], kept)[:, 6:], atol=2e-6, rtol=1e-5)
+
+
+def test_a_cache_needs_a_causal_layer(track: PitchTrack, x: Tensor) -> None:
+    with pytest.raises(ValueError, match="a cache needs a causal layer"):
+        layer()(x, track, KeyValueCache())
+
+
+def test_a_cache_cannot_continue_a_theta_of_the_whole_utterance(track: PitchTrack, x: Tensor) -> None:
+    module, cache = layer(theta="integrated", causal=True), KeyValueCache()
+    module(x[:, :4], cut(track, slice(None), slice(4)), cache)
+    with pytest.raises(ValueError, match="theta integrated needs the whole utterance"):
+        module(x[:, 4:], cut(track, slice(None), slice(4, None)), cache)
+
+
+@pytest.mark.parametrize("nulls", NULLS)
+def test_a_future_position_changes_nothing_earlier(track: PitchTrack, x: Tensor, nulls: str) -> None:
+    module, other = layer(theta="static", radius="acoustic", nulls=nulls, causal=True), x.clone()
+    other[:, 5:] += 10.0
+    changed = replace(track, null=track.null.clone(), energy=track.energy.clone())
+    changed.null[:, 5:] ^= True
+    changed.energy[:, 5:] *= 0.5
+    out = module(x, track)
+    torch.testing.assert_close(module(other, changed)[:, :5], out[:, :5], atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("theta", THETAS)
+def test_autocast_stays_close_even_late(make_track: MakeTrack, theta: str) -> None:
+    frames = 300
+    track, x = make_track(frames=frames, step=4.0), 3.0 * torch.randn(1, frames, WIDTH)
+    module = layer(theta=theta, **RICH)
+    plain = module(x, track)
+    with torch.autocast("cpu", torch.bfloat16):
+        narrow = module(x, track)
+    assert narrow.dtype == torch.bfloat16
+    error = (narrow.float() - plain).square().mean().sqrt() / (plain - plain.mean(1, keepdim=True)).std()
+    assert error < 0.03  # phases rounded to bfloat16 make it about one
+
+
+def test_the_state_rebuilds_the_layer(track: PitchTrack, x: Tensor) -> None:
+    modes = {"theta": "integrated", "learn_frequencies": True, **RICH}
+    first, second = layer(**modes), VRoPEAttention(VRoPEConfig(width=WIDTH, heads=HEADS, **modes))
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    assert torch.equal(second(x, track), first(x, track))

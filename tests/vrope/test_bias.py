@@ -1,0 +1,163 @@
+"""The pitch bias against its definition, and its folded form against the whole matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck
+from torch.func import functional_call
+
+from echo_asr.vrope import PitchBias, PitchTrack, VRoPEModes
+
+MakeTrack = Callable[..., PitchTrack]
+HEADS = 3
+EVERY = ("laplace", "quadratic", "harmonic")
+FOLDED = ("quadratic", "harmonic")
+
+
+def pitch_bias(kind: str) -> PitchBias:
+    bias = PitchBias(VRoPEModes(bias=kind), HEADS)  # type: ignore[arg-type]
+    for parameter in bias.parameters():
+        torch.nn.init.normal_(parameter)
+    return bias
+
+
+def by_hand(bias: PitchBias, track: PitchTrack) -> Tensor:
+    """`s_h v_i v_j g(z_i - z_j)` of DESIGN section 4 in float64 loops, `(B, H, F, F)`."""
+
+    def softplus(x: float) -> float:
+        return math.log1p(math.exp(x))
+
+    batch, frames = track.f0.shape
+    out = torch.zeros(batch, HEADS, frames, frames, dtype=torch.float64)
+    for b in range(batch):
+        z = [math.log2(f / 220.0) for f in track.f0[b].tolist()]
+        v = [0.0 if p else v for v, p in zip(track.voicing[b].tolist(), track.padding[b].tolist(), strict=True)]
+        for h in range(HEADS):
+            strength = softplus(bias.raw_strength[h].item())
+            spread = softplus(bias.raw_spread[h].item()) if bias.modes.bias != "harmonic" else 0.0
+            for i in range(frames):
+                for j in range(frames):
+                    distance = z[i] - z[j]
+                    shape = {
+                        "laplace": lambda d=distance, s=spread: math.exp(-abs(d) / s),
+                        "quadratic": lambda d=distance, s=spread: s**2 - d**2,
+                        "harmonic": lambda d=distance: math.cos(2 * math.pi * d),
+                    }[bias.modes.bias]()
+                    out[b, h, i, j] = strength * v[i] * v[j] * shape
+    return out
+
+
+@pytest.fixture
+def track(make_track: MakeTrack) -> PitchTrack:
+    track = make_track(batch=3, frames=9)
+    track.padding[1, 6:] = True
+    track.voicing[2] = 0.0
+    return track
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_the_matrix_is_the_definition(track: PitchTrack, kind: str) -> None:
+    bias = pitch_bias(kind)
+    torch.testing.assert_close(bias.matrix(track).double(), by_hand(bias, track), atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "rank"), [("quadratic", 3), ("harmonic", 2)])
+def test_folded_factors_make_the_same_matrix(track: PitchTrack, kind: str, rank: int) -> None:
+    bias = pitch_bias(kind).double()
+    exact = replace(track, f0=track.f0.double(), voicing=track.voicing.double())
+    query, key = bias.factors(exact)
+    assert query.shape == key.shape == (3, HEADS, 9, rank)
+    torch.testing.assert_close(query @ key.transpose(-1, -2), bias.matrix(exact), atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", FOLDED)
+def test_folded_factors_have_the_gradients_of_the_matrix(track: PitchTrack, kind: str) -> None:
+    bias, probe = pitch_bias(kind), torch.randn(3, HEADS, 9, 9)
+    query, key = bias.factors(track)
+    folded = torch.autograd.grad(((query @ key.transpose(-1, -2)) * probe).sum(), list(bias.parameters()))
+    whole = torch.autograd.grad((bias.matrix(track) * probe).sum(), list(bias.parameters()))
+    for one, other in zip(folded, whole, strict=True):
+        assert (other != 0).all()
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_gradients_are_those_of_finite_differences(track: PitchTrack, kind: str) -> None:
+    bias = pitch_bias(kind).double()
+    exact = replace(track, f0=track.f0.double(), voicing=track.voicing.double())
+    probe = torch.randn(3, HEADS, 9, 9, dtype=torch.float64)
+    names = [name for name, _ in bias.named_parameters()]
+
+    class Whole(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = bias
+
+        def forward(self) -> Tensor:
+            return (self.bias.matrix(exact) * probe).sum((0, 2, 3))
+
+    def matrix(*values: Tensor) -> Tensor:
+        return functional_call(Whole(), {f"bias.{n}": v for n, v in zip(names, values, strict=True)}, ())
+
+    assert gradcheck(matrix, tuple(p.detach().clone().requires_grad_() for p in bias.parameters()))
+
+
+def test_laplace_says_that_it_needs_a_matrix(track: PitchTrack) -> None:
+    with pytest.raises(ValueError, match="bias laplace has no exact factors; it needs a matrix"):
+        pitch_bias("laplace").factors(track)
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_unvoiced_and_padded_frames_neither_give_nor_receive(track: PitchTrack, kind: str) -> None:
+    silent = (track.voicing == 0) | track.padding
+    matrix = pitch_bias(kind).matrix(track).abs().sum(1)
+    assert matrix.masked_select(silent[:, :, None]).sum() == 0
+    assert matrix.masked_select(silent[:, None, :]).sum() == 0
+    assert (matrix.masked_select(~silent[:, :, None] & ~silent[:, None, :]) > 0).all()
+
+
+@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("interval", [2.0, 0.5, 1.26])
+def test_transposing_the_voice_changes_nothing(track: PitchTrack, kind: str, interval: float) -> None:
+    bias, other = pitch_bias(kind), replace(track, f0=track.f0 * interval)
+    torch.testing.assert_close(bias.matrix(other), bias.matrix(track), atol=1e-5, rtol=1e-4)
+    if kind in FOLDED:  # the centred terms stay as small as they were, so that narrow dtypes lose nothing
+        for one, same in zip(bias.factors(other), bias.factors(track), strict=True):
+            torch.testing.assert_close(one, same, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_equal_pitch_attracts_most_and_each_head_has_a_strength(make_track: MakeTrack, kind: str) -> None:
+    f0 = torch.tensor([[200.0, 200.0, 220.0, 280.0, 400.0]])  # equal, then 1.7, 5.8 and 12 semitones away
+    bias = pitch_bias(kind)
+    row = bias.matrix(make_track(frames=5, f0=f0, voicing=torch.ones(1, 5)))[0, :, 0]
+    torch.testing.assert_close(row[:, 0], row[:, 1])
+    assert (row[:, 1] > row[:, 2]).all() and (row[:, 2] > row[:, 3]).all()
+    if kind == "harmonic":  # an octave is as good as the same pitch
+        torch.testing.assert_close(row[:, 4], row[:, 0])
+        torch.testing.assert_close(row[:, 0], bias.strength)
+    else:
+        assert (row[:, 3] > row[:, 4]).all()
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_strength_starts_at_a_tenth_and_spread_at_half_an_octave(kind: str) -> None:
+    bias = PitchBias(VRoPEModes(bias=kind), HEADS)  # type: ignore[arg-type]
+    torch.testing.assert_close(bias.strength, torch.full((HEADS,), 0.1))
+    if kind != "harmonic":
+        torch.testing.assert_close(torch.nn.functional.softplus(bias.raw_spread), torch.full((HEADS,), 0.5))
+    bias.raw_strength.data.fill_(-20.0)
+    assert (bias.strength > 0).all()
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_the_rest_of_the_batch_and_padding_change_nothing(track: PitchTrack, kind: str) -> None:
+    bias = pitch_bias(kind)
+    alone = PitchTrack(*(getattr(track, name)[1:2, :6] for name in ("f0", "voicing", "energy", "null", "padding")))
+    torch.testing.assert_close(bias.matrix(track)[1:2, :, :6, :6], bias.matrix(alone), atol=1e-6, rtol=1e-5)

@@ -1,0 +1,468 @@
+"""Phases and radii against complex numbers and exact decimals; what each theta does and does not see."""
+
+from __future__ import annotations
+
+import cmath
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from echo_asr.vrope import (
+    PitchTrack,
+    Rotation,
+    VRoPEModes,
+    inverse_power_frequencies,
+    mel_frequencies,
+    rotate,
+)
+
+MakeTrack = Callable[..., PitchTrack]
+THETAS = ("none", "static", "mean", "frame", "integrated", "mapped", "axis")
+TURNING = THETAS[1:]
+RADII = ("unit", "learned", "acoustic")
+PAIRS = 8
+NAMES = ("f0", "voicing", "energy", "null", "padding")
+PI = Decimal("3.14159265358979323846264338327950288419716939937510")
+HOUR = 360_000  # ticks of 10 ms
+
+
+def rotation(pairs: int = PAIRS, **modes) -> Rotation:
+    return Rotation(VRoPEModes(**modes), pairs)
+
+
+def set_exponent(module: Rotation, a: float) -> None:
+    share = (a + 1.0) / 3.0
+    module.raw_exponent.data.fill_(math.log(share / (1.0 - share)))
+
+
+def frequencies_by_hand(name: str, pairs: int) -> list[float]:
+    if name == "inverse_power":
+        return [10_000.0 ** (-2 * j / (2 * pairs)) for j in range(pairs)]
+    top = 2595 * math.log10(1 + 8000 / 700)
+    return [0.7 * (10 ** (top * j / (pairs - 1) / 2595) - 1) for j in range(pairs)]
+
+
+def phases_by_hand(track: PitchTrack, theta: str, frequencies: str, clock: str, a: float = 0.5) -> np.ndarray:
+    """The table of DESIGN section 4 in float64 loops, `(B, F, P)` radians, not reduced."""
+    batch, frames = track.f0.shape
+    ticks = int(track.step) if clock == "frame" else 1  # that one frame lasts
+    timed = frequencies_by_hand(frequencies, PAIRS)
+    out = np.zeros((batch, frames, PAIRS))
+    for b in range(batch):
+        f0, voicing = track.f0[b].tolist(), track.voicing[b].tolist()
+        voiced = [(f, v) for f, v, p in zip(f0, voicing, track.padding[b].tolist(), strict=True) if v > 0 and not p]
+        mean = sum(f * v for f, v in voiced) / sum(v for _, v in voiced) if voiced else 220.0
+        every_tick = [f for f in f0 for _ in range(ticks)]
+        for i in range(frames):
+            t = i * ticks + (ticks - 1) / 2  # the centre of the frame
+            if theta == "static":
+                row = [t * m for m in timed]
+            elif theta == "mean":
+                row = [t * (mean / 220) * m for m in timed]
+            elif theta == "frame":
+                row = [t * (f0[i] / 220) * m for m in timed]
+            elif theta == "integrated":
+                whole = int(t)
+                total = sum((f / 220) ** a for f in every_tick[:whole])
+                total += (t - whole) * (every_tick[whole] / 220) ** a
+                row = [total * m for m in timed]
+            elif theta == "mapped":
+                mel = [2595 * math.log10(1 + f / 700) for f in (50.0, mean, 500.0)]
+                base = 800 + (mel[1] - mel[0]) / (mel[2] - mel[0]) * (10_000 - 800)
+                row = [t * base ** (-j / PAIRS) for j in range(PAIRS)]
+            else:
+                pitched = PAIRS // 4
+                speeds = [0.5 * 16.0 ** (j / (pitched - 1)) for j in range(pitched)]  # 0.5 to 8 rad an octave
+                row = [math.log2(f0[i] / 220) * speed for speed in speeds]
+                row += [t * m for m in frequencies_by_hand(frequencies, PAIRS - pitched)]
+            out[b, i] = row
+    return out
+
+
+def turned(module: Rotation, track: PitchTrack) -> np.ndarray:
+    """The complex numbers that a frame's pairs are multiplied by, `(B, F, P)`."""
+    found = module(track)
+    assert found is not None
+    cosine, sine = (np.broadcast_to(x[:, 0].detach().numpy(), (*track.f0.shape, PAIRS)) for x in found)
+    return cosine + 1j * sine
+
+
+def circular(found: Tensor | np.ndarray, expected: Tensor | np.ndarray) -> float:
+    """The largest distance of two sets of angles, in radians."""
+    return float(np.abs(np.angle(np.exp(1j * (np.asarray(found) - np.asarray(expected))))).max())
+
+
+def scores(module: Rotation, track: PitchTrack, query: Tensor, key: Tensor) -> Tensor:
+    """Scores `(B, 1, F, F)` of rotated contents."""
+    turn = module(track)
+    assert turn is not None
+    return rotate(query, *turn) @ rotate(key, *turn).transpose(-1, -2)
+
+
+@pytest.mark.parametrize("pairs", [2, 5, 32])
+def test_the_frequency_sets_are_their_formulas(pairs: int) -> None:
+    np.testing.assert_allclose(mel_frequencies(pairs), frequencies_by_hand("mel", pairs), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(
+        inverse_power_frequencies(pairs), frequencies_by_hand("inverse_power", pairs), rtol=1e-12
+    )
+
+
+def test_mel_runs_from_rest_to_eight_radians_and_a_third_of_it_aliases() -> None:
+    frequencies = mel_frequencies(300)
+    assert frequencies[0] == 0 and frequencies[-1].item() == pytest.approx(8.0, rel=1e-12)
+    assert 0.28 < (frequencies > math.pi).double().mean() < 0.38
+
+
+@pytest.mark.parametrize("theta", TURNING)
+@pytest.mark.parametrize("frequencies", ["mel", "inverse_power"])
+@pytest.mark.parametrize(("clock", "step"), [("frame", 1), ("frame", 2), ("frame", 4), ("encoder", 4)])
+def test_phases_are_the_table_of_the_design(
+    make_track: MakeTrack, theta: str, frequencies: str, clock: str, step: int
+) -> None:
+    track = make_track(batch=3, frames=11, step=float(step))
+    track.padding[1, 7:] = True
+    track.voicing[2] = 0.0
+    module = rotation(theta=theta, frequencies=frequencies, clock=clock)
+    expected = np.exp(1j * phases_by_hand(track, theta, frequencies, clock))
+    np.testing.assert_allclose(turned(module, track), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("a", [-0.9, 0.0, 1.0, 1.9])
+def test_integrated_follows_its_exponent(make_track: MakeTrack, a: float) -> None:
+    track, module = make_track(batch=2, frames=9, step=4.0), rotation(theta="integrated")
+    set_exponent(module, a)
+    assert module.exponent.item() == pytest.approx(a, abs=1e-6)
+    expected = np.exp(1j * phases_by_hand(track, "integrated", "mel", "frame", a=module.exponent.item()))
+    np.testing.assert_allclose(turned(module, track), expected, atol=2e-5)
+
+
+def test_the_exponent_starts_at_a_half_and_stays_between_minus_one_and_two() -> None:
+    module = rotation(theta="integrated")
+    assert module.exponent == 0.5
+    for raw, bound in ((-1e4, -1.0), (1e4, 2.0)):
+        module.raw_exponent.data.fill_(raw)
+        assert module.exponent == bound
+
+
+def test_the_reference_of_axis_may_be_the_utterance(make_track: MakeTrack) -> None:
+    track = make_track(frames=11)
+    module = rotation(theta="axis", reference="utterance")
+    speeds = np.array([0.5, 8.0])
+    expected = np.exp(1j * track.z("utterance").numpy()[..., None] * speeds)
+    np.testing.assert_allclose(turned(module, track)[..., :2], expected, atol=1e-5)
+
+
+def test_static_with_the_inverse_power_set_is_rope(make_track: MakeTrack) -> None:
+    query, key = torch.randn(2, 3, 13, 2 * PAIRS), torch.randn(2, 3, 13, 2 * PAIRS)
+    turn = rotation(theta="static", frequencies="inverse_power")(make_track(frames=13))
+    assert turn is not None
+    found = rotate(query, *turn) @ rotate(key, *turn).transpose(-1, -2)
+    expected = torch.zeros_like(found, dtype=torch.float64)
+    for i in range(13):  # Su et al. 2021, equation 16: the key turned by the distance in 2 x 2 blocks
+        for j in range(13):
+            turned_key = torch.empty_like(key[:, :, j], dtype=torch.float64)
+            for p in range(PAIRS):
+                angle = (j - i) * 10_000.0 ** (-2 * p / (2 * PAIRS))
+                block = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+                turned_key[..., [p, p + PAIRS]] = key[:, :, j, [p, p + PAIRS]].double() @ block.double().T
+            expected[:, :, i, j] = (query[:, :, i].double() * turned_key).sum(-1)
+    torch.testing.assert_close(found.double(), expected, atol=2e-5, rtol=1e-5)
+
+
+def test_rotate_is_complex_multiplication(make_track: MakeTrack) -> None:
+    x, factor = torch.randn(2, 3, 5, 2 * PAIRS, dtype=torch.float64), torch.randn(2, 1, 5, PAIRS, 2).double()
+    out = rotate(x, factor[..., 0], factor[..., 1])
+    expected = torch.complex(*x.chunk(2, dim=-1)) * torch.view_as_complex(factor)
+    torch.testing.assert_close(torch.complex(*out.chunk(2, dim=-1)), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_rotate_keeps_the_dtype_and_the_length_of_every_pair(make_track: MakeTrack, dtype: torch.dtype) -> None:
+    x, turn = torch.randn(1, 2, 12, 2 * PAIRS, dtype=dtype), rotation(theta="integrated")(make_track())
+    assert turn is not None
+    out = rotate(x, *turn)
+    assert out.dtype == dtype
+    before, after = (torch.hypot(*y.double().chunk(2, dim=-1)) for y in (x, out))
+    torch.testing.assert_close(after, before, rtol=4 * max(1e-7, torch.finfo(dtype).eps), atol=1e-6)
+
+
+@pytest.mark.parametrize("theta", ["static", "integrated", "axis", "mean", "mapped"])
+@pytest.mark.parametrize("frequencies", ["mel", "inverse_power"])
+@pytest.mark.parametrize("shift", [1, 50])
+def test_relative_thetas_do_not_see_when_an_utterance_begins(
+    make_track: MakeTrack, theta: str, frequencies: str, shift: int
+) -> None:
+    track, before = make_track(frames=10, step=4.0), make_track(frames=shift, seed=1, voicing=torch.zeros(1, shift))
+    later = PitchTrack(*(torch.cat((getattr(before, n), getattr(track, n)), 1) for n in NAMES), step=4.0)
+    query, key = torch.randn(2, 1, 1, 10 + shift, 2 * PAIRS)
+    module = rotation(theta=theta, frequencies=frequencies)
+    found = scores(module, later, query, key)[..., shift:, shift:]
+    expected = scores(module, track, query[..., shift:, :], key[..., shift:, :])
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-5)
+
+
+def test_frame_drifts_with_the_absolute_index(make_track: MakeTrack) -> None:
+    content, track = torch.ones(1, 1, 24, 2 * PAIRS), make_track(frames=12)
+    twice = replace(track, **{name: getattr(track, name).repeat(1, 2) for name in NAMES})
+    found = scores(rotation(theta="frame"), twice, content, content)
+    assert (found[..., 12:, 12:] - found[..., :12, :12]).abs().max() > 1.0
+
+
+@settings(max_examples=20, deadline=None)
+@given(octaves=st.floats(-2.0, 2.0), seed=st.integers(0, 99))
+def test_at_fixed_content_axis_sees_only_differences_of_pitch(make_track: MakeTrack, octaves: float, seed: int) -> None:
+    track, module = make_track(frames=8, seed=seed), rotation(theta="axis")
+    query, key = torch.randn(2, 1, 1, 8, 2 * PAIRS)
+    transposed = replace(track, f0=track.f0 * 2.0**octaves)
+    expected = scores(module, track, query, key)
+    torch.testing.assert_close(scores(module, transposed, query, key), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_axis_sees_a_difference_of_pitch(make_track: MakeTrack) -> None:
+    track, module, content = make_track(frames=8), rotation(theta="axis"), torch.ones(1, 1, 8, 2 * PAIRS)
+    other = replace(track, f0=torch.cat((track.f0[:, :4], track.f0[:, 4:] * 1.2), dim=1))
+    change = (scores(module, other, content, content) - scores(module, track, content, content)).abs()[0, 0]
+    assert change[:4, :4].max() < 1e-4 and change[4:, 4:].max() < 1e-4 and change[:4, 4:].max() > 0.1
+
+
+@pytest.mark.parametrize("f0", [110.0, 150.0, 220.0])
+@pytest.mark.parametrize("step", [1.0, 4.0])
+def test_at_constant_f0_all_direct_thetas_are_one_rotation(make_track: MakeTrack, f0: float, step: float) -> None:
+    constant = make_track(frames=40, f0=torch.full((1, 40), f0), step=step)
+    direct = rotation(theta="integrated")
+    set_exponent(direct, 1.0)
+    mean = turned(rotation(theta="mean"), constant)
+    np.testing.assert_allclose(turned(rotation(theta="frame"), constant), mean, atol=1e-5)
+    np.testing.assert_allclose(turned(direct, constant), mean, atol=3e-4)  # a is 1 to rounding only
+    same = np.allclose(turned(rotation(theta="static"), constant), mean, atol=1e-5)
+    assert same == (f0 == 220.0)
+
+
+@pytest.mark.parametrize("clock", ["frame", "encoder"])
+def test_integrated_with_exponent_zero_is_static(make_track: MakeTrack, clock: str) -> None:
+    track, module = make_track(batch=2, frames=30, step=4.0), rotation(theta="integrated", clock=clock)
+    set_exponent(module, 0.0)
+    static = turned(rotation(theta="static", clock=clock), track)
+    np.testing.assert_allclose(turned(module, track), np.broadcast_to(static, (2, 30, PAIRS)), atol=3e-4)
+
+
+@pytest.mark.parametrize("theta", THETAS)
+@pytest.mark.parametrize("radius", ["learned", "acoustic"])
+def test_a_radius_starts_on_the_unit_circle(make_track: MakeTrack, theta: str, radius: str) -> None:
+    track = make_track(batch=2)
+    module = rotation(theta=theta, radius=radius)
+    np.testing.assert_allclose(np.abs(turned(module, track)), 1.0, atol=1e-6)
+    if theta != "none":
+        np.testing.assert_allclose(turned(module, track), turned(rotation(theta=theta), track), atol=1e-7)
+
+
+def test_the_acoustic_radius_is_its_formula(make_track: MakeTrack) -> None:
+    track, module = make_track(batch=2), rotation(theta="static", radius="acoustic", radius_range=0.3)
+    torch.nn.init.normal_(module.radius_weight)
+    torch.nn.init.normal_(module.radius_bias)
+    found = np.abs(turned(module, track))
+    weight, shift = module.radius_weight.tolist(), module.radius_bias.tolist()
+    for b in range(2):
+        for i in range(12):
+            heard = [math.log2(track.f0[b, i] / 220), track.voicing[b, i].item(), track.energy[b, i].item()]
+            for j in range(PAIRS):
+                inner = sum(w * x for w, x in zip(weight[j], heard, strict=True)) + shift[j]
+                assert found[b, i, j] == pytest.approx(1 + 0.3 * math.tanh(inner), rel=1e-5)
+
+
+def test_the_learned_radius_is_one_number_a_frequency(make_track: MakeTrack) -> None:
+    module = rotation(theta="integrated", radius="learned", radius_range=0.3)
+    torch.nn.init.normal_(module.raw_radius)
+    expected = 1 + 0.3 * np.tanh(module.raw_radius.detach().numpy())
+    found = np.abs(turned(module, make_track(batch=2)))
+    np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), atol=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(rho=st.floats(0.01, 0.99), size=st.floats(0.1, 1e6), seed=st.integers(0, 99))
+@pytest.mark.parametrize("radius", ["learned", "acoustic"])
+def test_a_radius_never_leaves_its_range(
+    make_track: MakeTrack, radius: str, rho: float, size: float, seed: int
+) -> None:
+    module = rotation(theta="none", radius=radius, radius_range=rho)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(size * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed)))
+    found = module.radius(make_track(seed=seed))
+    assert found is not None
+    assert found.min() >= 1 - rho - 1e-6 and found.max() <= 1 + rho + 1e-6
+
+
+@pytest.mark.parametrize("voice", [80.0, 120.0, 200.0, 400.0])
+def test_no_voice_saturates_the_acoustic_radius(make_track: MakeTrack, voice: float) -> None:
+    module = rotation(theta="none", radius="acoustic")
+    torch.nn.init.normal_(module.radius_weight, std=0.5)
+    ones = torch.ones(1, 1)
+    found = module.radius(make_track(frames=1, f0=voice * ones, voicing=ones, energy=ones))
+    assert found is not None
+    found.sum().backward()
+    assert (module.radius_weight.grad[:, 1].abs() > 0.02).all()  # dead under a sigmoid of hertz
+
+
+def test_all_off_turns_nothing(make_track: MakeTrack) -> None:
+    assert rotation(theta="none")(make_track()) is None
+
+
+def reduced_by_decimals(total: Decimal, frequency: Decimal) -> float:
+    return float((total * frequency) % (2 * PI))
+
+
+@pytest.mark.parametrize("frequencies", ["mel", "inverse_power"])
+@pytest.mark.parametrize("theta", ["static", "mean", "frame", "integrated"])
+def test_after_an_hour_phases_are_exact(make_track: MakeTrack, theta: str, frequencies: str) -> None:
+    pairs, f0 = 4, torch.full((1, HOUR + 1), 220.0)
+    f0[0, ::2] = 55.0  # of which the square root is exact
+    f0[0, -1] = 220.0
+    known = torch.zeros_like(f0)
+    track = make_track(frames=1, f0=f0, voicing=known + 1, energy=known, null=known > 0, padding=known > 0)
+    module = rotation(pairs, theta=theta, frequencies=frequencies)
+    with torch.no_grad():
+        phase = module.phase(track)
+    assert phase is not None and phase.dtype == torch.float32
+    with localcontext() as context:
+        context.prec = 60
+        if frequencies == "mel":
+            exact = [Decimal("0.7") * ((Decimal(87) / 7) ** (Decimal(j) / (pairs - 1)) - 1) for j in range(pairs)]
+        else:
+            exact = [Decimal(10_000) ** (Decimal(-j) / pairs) for j in range(pairs)]
+        voiced_mean = sum(map(Decimal, f0[0].tolist())) / (HOUR + 1) / 220
+        for tick in (1, HOUR - 1, HOUR):
+            total = {
+                "static": Decimal(tick),
+                "mean": tick * voiced_mean,
+                "frame": tick * Decimal(f0[0, tick].item()) / 220,
+                "integrated": Decimal((tick + 1) // 2) / 2 + tick // 2,
+            }[theta]
+            expected = [reduced_by_decimals(total, frequency) for frequency in exact]
+            assert circular(phase[0, tick].double(), torch.tensor(expected).double()) < 1e-5, tick
+
+
+def test_after_an_hour_frames_still_tell_each_other_apart(make_track: MakeTrack) -> None:
+    module, late = rotation(theta="static", frequencies="inverse_power"), HOUR // 4
+    near = module.phase(make_track(frames=20, step=4.0))
+    far = module.phase(make_track(frames=20, step=4.0), offset=late)
+    assert near is not None and far is not None
+    assert circular(far - far[:, :1], near - near[:, :1]) < 1e-5
+
+
+@pytest.mark.parametrize("theta", TURNING)
+def test_autocast_does_not_touch_the_phases(make_track: MakeTrack, theta: str) -> None:
+    track, module = make_track(frames=500, step=4.0), rotation(theta=theta, radius="acoustic", learn_frequencies=True)
+    torch.nn.init.normal_(module.radius_weight)
+    plain = module(track)
+    with torch.autocast("cpu", torch.bfloat16):
+        narrow = module(track)
+    assert plain is not None and narrow is not None
+    for one, other in zip(plain, narrow, strict=True):
+        assert other.dtype == torch.float32 and torch.equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("theta", ["static", "mean", "frame", "mapped", "axis"])
+def test_a_model_in_another_dtype_turns_as_before(make_track: MakeTrack, theta: str, dtype: torch.dtype) -> None:
+    track, module = make_track(frames=500, step=4.0), rotation(theta=theta)
+    before = module.phase(track)
+    after = module.to(dtype).phase(track)
+    assert before is not None and after is not None
+    assert torch.equal(after, before)
+
+
+@pytest.mark.parametrize("theta", TURNING)
+def test_an_offset_continues_static_and_nothing_else(make_track: MakeTrack, theta: str) -> None:
+    track, module = make_track(frames=9, step=2.0), rotation(theta=theta)
+    short = PitchTrack(*(getattr(track, n)[:, 4:] for n in NAMES), step=2.0)
+    if theta != "static":
+        with pytest.raises(ValueError, match=f"theta {theta} needs the whole utterance and cannot continue"):
+            module.phase(short, offset=4)
+        return
+    whole, rest = module.phase(track), module.phase(short, offset=4)
+    assert whole is not None and rest is not None
+    torch.testing.assert_close(rest, whole[:, 4:])
+
+
+def test_the_exponent_has_the_gradient_of_the_formula(make_track: MakeTrack) -> None:
+    track, module = make_track(frames=20), rotation(theta="integrated")
+    probe = torch.randn(1, 20, PAIRS)
+    phase = module.phase(track)
+    assert phase is not None
+    (phase * probe).sum().backward()
+    speed, slope, expected = (track.f0[0].double() / 220).tolist(), 0.0, 0.0
+    for t in range(20):
+        expected += slope * float(mel_frequencies(PAIRS) @ probe[0, t].double())
+        slope += math.sqrt(speed[t]) * math.log(speed[t])
+    assert module.raw_exponent.grad.item() == pytest.approx(expected * 3 * 0.25, rel=1e-4)  # da/dw = 3 s (1 - s)
+
+
+@pytest.mark.parametrize("frequencies", ["mel", "inverse_power"])
+@pytest.mark.parametrize("theta", ["static", "mean", "frame", "integrated", "axis"])
+def test_learned_frequencies_start_at_the_set_and_learn(make_track: MakeTrack, theta: str, frequencies: str) -> None:
+    track = make_track(batch=2, frames=9)
+    module = rotation(theta=theta, frequencies=frequencies, learn_frequencies=True)
+    fixed = rotation(theta=theta, frequencies=frequencies)
+    np.testing.assert_allclose(turned(module, track), turned(fixed, track), atol=1e-5)
+    assert not [name for name, _ in fixed.named_parameters() if "frequencies" in name]
+    phase = module.phase(track)
+    assert phase is not None
+    phase.sum().backward()
+    learned = {name: p for name, p in module.named_parameters() if "frequencies" in name}
+    assert len(learned) == (2 if theta == "axis" else 1)
+    assert sum(p.numel() for p in learned.values()) == PAIRS
+    assert all(p.grad is not None and (p.grad != 0).all() for p in learned.values())
+
+
+def test_a_learned_frequency_has_the_time_as_gradient(make_track: MakeTrack) -> None:
+    module = rotation(theta="static", learn_frequencies=True)
+    phase = module.phase(make_track(frames=10, step=4.0))
+    assert phase is not None
+    phase[0, 7].sum().backward()
+    (parameter,) = module.parameters()
+    assert (parameter.grad == 7 * 4 + 1.5).all()
+
+
+@pytest.mark.parametrize("theta", THETAS)
+@pytest.mark.parametrize("frames", [1, 6])
+@pytest.mark.parametrize("reference", ["fixed", "utterance"])
+def test_one_frame_or_no_voice_at_all_is_a_track_too(
+    make_track: MakeTrack, theta: str, frames: int, reference: str
+) -> None:
+    shape = (2, frames)
+    track = make_track(*shape, f0=torch.full(shape, 220.0), voicing=torch.zeros(shape))
+    module = rotation(theta=theta, radius="acoustic", reference=reference)
+    assert np.isfinite(turned(module, track)).all()
+    if theta in ("mean", "frame", "integrated"):  # 220 Hz is the clock's own speed
+        np.testing.assert_allclose(turned(module, track), turned(rotation(theta="static"), track), atol=1e-6)
+
+
+@pytest.mark.parametrize("theta", TURNING)
+@pytest.mark.parametrize("radius", RADII)
+def test_the_rest_of_the_batch_and_padding_change_no_rotation(make_track: MakeTrack, theta: str, radius: str) -> None:
+    track = make_track(batch=3, frames=10)
+    track.padding[1, 6:] = True
+    alone = PitchTrack(*(getattr(track, name)[1:2, :6] for name in NAMES))
+    module = rotation(theta=theta, radius=radius, reference="utterance")
+    np.testing.assert_allclose(turned(module, track)[1:2, :6], turned(module, alone), atol=1e-5)
+
+
+def test_a_pair_is_turned_as_polar_coordinates_say(make_track: MakeTrack) -> None:
+    track, module = make_track(frames=5), rotation(theta="static", radius="learned")
+    torch.nn.init.normal_(module.raw_radius)
+    turn, radius = module(track), module.radius(track)
+    assert turn is not None and radius is not None
+    out = rotate(torch.ones(1, 1, 5, 2 * PAIRS), *turn).detach()
+    for i in range(5):
+        for j, frequency in enumerate(frequencies_by_hand("mel", PAIRS)):
+            expected = (1 + 1j) * cmath.rect(radius[0, 0, j].item(), i * frequency)
+            assert complex(out[0, 0, i, j], out[0, 0, i, j + PAIRS]) == pytest.approx(expected, abs=1e-5)
