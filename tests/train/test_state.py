@@ -1,4 +1,5 @@
 import copy
+import os
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_a_checkpoint_of_something_else_is_refused(kind: str, tmp_path: Path) ->
     elif kind == "text":
         path.write_text("hello")
     elif kind == "code":  # what a pickle could run is not run
-        torch.save({"fingerprint": "ours", "model": pytest}, path)
+        torch.save({"fingerprint": "ours", "model": os.getcwd}, path)
     elif kind == "other weights":
         model = nn.Linear(5, 5)  # type: ignore[assignment]
     expected = "belongs to another configuration or corpus" if kind == "other fingerprint" else "damaged checkpoint"

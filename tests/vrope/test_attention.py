@@ -29,7 +29,7 @@ def layer(**modes) -> VRoPEAttention:
     module = VRoPEAttention(VRoPEConfig(width=WIDTH, heads=HEADS, **modes))
     with torch.no_grad():
         for name, parameter in module.named_parameters():
-            if "frequencies" not in name and parameter.ndim < 2 or "radius" in name:
+            if "radius" in name or (parameter.ndim < 2 and "frequencies" not in name):
                 parameter.add_(0.5 * torch.randn_like(parameter))
     return module
 

@@ -44,7 +44,9 @@ def read_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
             if size == 2 and index + 1 == len(words):
                 raise EchoError("--model.preset: expected the name of a preset after it")
             name = word.split("=", 1)[1] if "=" in word else words[index + 1]
-            data["model"] = {**(data.get("model") or {}), "preset": name}
+            model = data.get("model") or {}
+            if isinstance(model, dict):  # else it is refused below
+                data["model"] = {**model, "preset": name}
             del words[index : index + size]
             break
     where = str(path) if path is not None else "options"

@@ -112,9 +112,8 @@ def load_checkpoint(
     except EchoError:
         raise
     except Exception as error:
-        raise EchoError(
-            f"{path}: damaged checkpoint ({str(error).splitlines()[0]}); start again with a new --out"
-        ) from None
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise EchoError(f"{path}: damaged checkpoint ({reason}); start again with a new --out") from None
     saved: dict[str, Tensor] = state["averaged"]
     for name, value in averaged.state.items():
         value.copy_(saved[name])
