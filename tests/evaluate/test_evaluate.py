@@ -1,0 +1,142 @@
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import pytest
+
+import echo_asr
+from echo_asr.data.corpus import Utterance, load_corpus
+from echo_asr.decode.transcribe import Recognizer
+from echo_asr.errors import EchoError
+from echo_asr.evaluate.evaluate import Evaluation, evaluate, summary, write_texts
+
+from ..train.conftest import TEXTS, cache_folder, corpus, learnt  # noqa: F401, fixtures
+
+RATE = {"percent", "insertions", "deletions", "substitutions", "reference", "ci95"}
+HEARD = ["B", "a, c!", "", "b c d", "A-B", "it's"]
+
+
+@pytest.fixture
+def recognizer(learnt: Path) -> Recognizer:  # noqa: F811
+    return echo_asr.load(learnt, device="cpu")
+
+
+@pytest.fixture
+def test_split(corpus: Path) -> tuple[Utterance, ...]:  # noqa: F811
+    return load_corpus(corpus).split("test")
+
+
+@pytest.fixture
+def canned(
+    recognizer: Recognizer, test_split: Sequence[Utterance], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Evaluation]:
+    """`(references, hypotheses)`: the evaluation of a recogniser that hears just those."""
+
+    def run(references: Sequence[str], hypotheses: Sequence[str]) -> Evaluation:
+        monkeypatch.setattr(recognizer, "recognize", lambda features: list(hypotheses))
+        return evaluate(
+            recognizer, "tones", "test", [replace(u, text=t) for u, t in zip(test_split, references, strict=False)]
+        )
+
+    return run
+
+
+def test_the_object_has_just_the_keys_that_are_promised(
+    recognizer: Recognizer, test_split: Sequence[Utterance]
+) -> None:
+    found = json.loads(json.dumps(evaluate(recognizer, "tones", "test", test_split).to_dict()))
+    assert list(found) == [
+        "corpus", "split", "utterances", "wer", "cer", "raw", "audio_seconds", "wall_seconds", "real_time_factor",
+    ]  # fmt: skip
+    assert set(found["raw"]) == {"wer", "cer"}
+    for rate in (found["wer"], found["cer"], found["raw"]["wer"], found["raw"]["cer"]):
+        assert set(rate) == RATE
+        assert all(isinstance(rate[key], int) for key in RATE - {"percent", "ci95"})
+        assert len(rate["ci95"]) == 2 and all(isinstance(end, float) for end in rate["ci95"])
+    assert (found["corpus"], found["split"], found["utterances"]) == ("tones", "test", 6)
+    assert found["audio_seconds"] == pytest.approx(sum(u.duration for u in test_split), abs=1e-3)
+    assert found["wall_seconds"] > 0
+    assert found["real_time_factor"] == pytest.approx(found["wall_seconds"] / found["audio_seconds"], rel=0.05)
+
+
+def test_rates_are_those_of_jiwer(canned: Callable[..., Evaluation]) -> None:
+    found = canned(TEXTS["test"], HEARD)
+    normal = ["b", "a c", "", "b c d", "a b", "it's"]  # what the basic normaliser makes of them
+    references = list(TEXTS["test"])
+    assert found.wer.percent == pytest.approx(100 * jiwer.wer(references, normal))
+    assert found.cer.percent == pytest.approx(100 * jiwer.cer(references, normal))
+    assert found.raw_wer.percent == pytest.approx(100 * jiwer.wer(references, HEARD))
+    assert found.raw_cer.percent == pytest.approx(100 * jiwer.cer(references, HEARD))
+    words = jiwer.process_words(references, normal)
+    assert (found.wer.insertions, found.wer.deletions, found.wer.substitutions) == (
+        words.insertions, words.deletions, words.substitutions,
+    )  # fmt: skip
+    assert found.hypotheses == HEARD, "as they stand"
+
+
+def test_references_are_normalised_too(canned: Callable[..., Evaluation]) -> None:
+    found = canned(["B!", "A C", "«c»", "b c", "a b", "c a"], TEXTS["test"])
+    assert found.wer.percent == found.cer.percent == 0.0
+    assert found.raw_wer.percent > 0 and found.references[2] == "«c»"
+
+
+def test_empty_texts_are_legal(canned: Callable[..., Evaluation]) -> None:
+    found = canned(["", "", "a", "", "", ""], ["", "x y", "a", "", "", ""])
+    assert (found.wer.reference, found.wer.insertions, found.wer.percent) == (1, 2, 200.0)
+
+
+def test_references_never_reach_the_decoder(recognizer: Recognizer, test_split: Sequence[Utterance]) -> None:
+    honest = evaluate(recognizer, "tones", "test", test_split)
+    assert honest.wer.errors == 0 and honest.hypotheses == list(TEXTS["test"])
+    misled = evaluate(recognizer, "tones", "test", [replace(u, text="c c c c") for u in test_split])
+    assert misled.hypotheses == honest.hypotheses
+    assert misled.wer.percent > 50
+
+
+def test_hypotheses_stand_in_the_order_of_the_corpus(recognizer: Recognizer, test_split: Sequence[Utterance]) -> None:
+    backwards = evaluate(recognizer, "tones", "test", test_split[::-1])
+    assert backwards.hypotheses == list(TEXTS["test"][::-1])
+
+
+def test_long_corpora_go_in_parts_and_tell_how_far(
+    recognizer: Recognizer, test_split: Sequence[Utterance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many, told, sizes = [*test_split] * 50, [], []
+    monkeypatch.setattr(recognizer, "extractor", lambda audio: None)
+    monkeypatch.setattr(recognizer, "recognize", lambda part: sizes.append(len(part)) or ["a"] * len(part))
+    found = evaluate(recognizer, "tones", "test", many, told.append)
+    assert sum(sizes) == 300 == len(found.hypotheses) and max(sizes) <= 256
+    assert told[-1] == 300 and told == sorted(told) and len(told) == len(sizes)
+
+
+def test_a_recording_that_cannot_be_read_is_told(
+    recognizer: Recognizer, test_split: Sequence[Utterance], tmp_path: Path
+) -> None:
+    with pytest.raises(EchoError, match="gone.wav: no such file"):
+        evaluate(recognizer, "tones", "test", [*test_split, replace(test_split[0], audio=tmp_path / "gone.wav")])
+
+
+def test_the_summary_says_it_for_people(canned: Callable[..., Evaluation]) -> None:
+    found = canned(TEXTS["test"], HEARD)
+    lines = summary(found).splitlines()
+    assert lines[0].startswith("tones, test: 6 utterances, ")
+    assert f"{found.wer.percent:.2f} %" in lines[1] and f"of {found.wer.reference})" in lines[1]
+    assert f"{found.cer.percent:.2f} %" in lines[2]
+    assert f"{found.raw_wer.percent:.2f} % of words" in lines[3]
+    assert "times real time" in lines[4]
+
+
+def test_texts_are_written_side_by_side(
+    canned: Callable[..., Evaluation], test_split: Sequence[Utterance], tmp_path: Path
+) -> None:
+    found = canned(["你好", *TEXTS["test"][1:]], HEARD)
+    write_texts(tmp_path / "texts.jsonl", test_split, found)
+    rows: list[dict[str, Any]] = [json.loads(x) for x in (tmp_path / "texts.jsonl").read_text().splitlines()]
+    assert [row["hypothesis"] for row in rows] == HEARD
+    assert rows[0]["reference"] == "你好" and rows[0]["file"] == str(test_split[0].audio)
+    assert "你好" in (tmp_path / "texts.jsonl").read_text()
+    with pytest.raises(EchoError, match="could not be written"):
+        write_texts(tmp_path / "nowhere" / "texts.jsonl", test_split, found)

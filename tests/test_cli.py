@@ -1,0 +1,475 @@
+import errno
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import echo_asr
+from echo_asr import cli
+from echo_asr.cli import INTERRUPTED, main
+from echo_asr.evaluate import evaluate as evaluation
+from echo_asr.train.report import Reporter
+
+from .train.conftest import (  # noqa: F401, fixtures
+    TEXTS,
+    cache_folder,
+    config,
+    corpus,
+    learnt,
+    undisturbed,
+    write_corpus,
+)
+
+PACKAGE_ROOT = Path(echo_asr.__file__).parents[1]
+COMMANDS = ("demo", "prepare", "train", "evaluate", "transcribe", "doctor")
+
+
+class Place:
+    """The words `{model}`, `{corpus}`, ... of a command line, and a folder in which nothing may be left behind."""
+
+    def __init__(self, folder: Path, **named: Path) -> None:
+        self.folder, self.named = folder, {**named, "here": folder}
+
+    def fill(self, words: str) -> list[str]:
+        return [word.format(**self.named) for word in words.split()]
+
+    def contents(self) -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def place(tmp_path: Path, corpus: Path, config: Path, learnt: Path) -> Place:  # noqa: F811
+    return Place(tmp_path, corpus=corpus, config=config, model=learnt)
+
+
+def run(words: Sequence[str], capsys: Any) -> tuple[int, str, str]:
+    """Status, standard output and standard error of a command."""
+    capsys.readouterr()
+    try:
+        status = main(words)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
+    output, errors = capsys.readouterr()
+    return status, output, errors
+
+
+def echo(*words: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """The command in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE_ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "echo_asr", *words],
+        env=environment, stderr=subprocess.PIPE, text=True, timeout=120, **options,
+    )  # fmt: skip
+
+
+# --- help ---
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_there(command: str, capsys: Any) -> None:
+    status, output, errors = run([*command.split(), "--help"], capsys)
+    assert status == 0 and errors == ""
+    assert output.startswith("usage: echo-asr")
+    if not command:
+        assert all(re.search(rf"^ +{name} +\S", output, re.MULTILINE) for name in COMMANDS)
+
+
+def test_help_is_there_at_once() -> None:
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        assert echo("--help", stdout=subprocess.PIPE).returncode == 0
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 0.5
+
+
+def test_help_needs_neither_torch_nor_numpy() -> None:
+    code = (
+        "import sys; sys.modules.update(torch=None, numpy=None, rich=None, yaml=None)\n"
+        "from echo_asr.cli import main; main(['train', '--help'])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=PACKAGE_ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 0 and "--init MODEL" in ran.stdout, ran.stderr
+
+
+# --- the way through ---
+
+
+def test_a_run_is_trained_resumed_measured_and_used(place: Place, capsys: Any) -> None:
+    words = place.fill("train {config} --corpus {corpus} --out {here}/run --train.max_steps 2 --device cpu")
+    status, output, errors = run(words, capsys)
+    assert status == 0, errors
+    assert output == f"{place.folder}/run: trained for 2 updates, best at 2\n"
+    assert "12 training utterances" in errors and "update 2: word error" in errors
+    status, output, errors = run([*words, "--resume"], capsys)
+    assert status == 0 and "resumed after update 2 of 2" in errors
+    status, output, _ = run(place.fill("evaluate {here}/run {corpus} --json"), capsys)
+    assert status == 0 and json.loads(output)["utterances"] == 6
+    status, output, _ = run(place.fill("transcribe {corpus}/00.wav --model {here}/run"), capsys)
+    assert status == 0 and output.count("\n") == 1
+
+
+def test_options_stand_anywhere(place: Place, capsys: Any) -> None:
+    for words in (
+        "train --train.max_steps 1 {config} --train.seed=3 --corpus {corpus} --out {here}/1 --model.dropout 0.2",
+        "evaluate --decode.beam 2 {model} --decode.length_bonus -0.5 {corpus}",
+        "transcribe --model {model} --decode.beam 2 {corpus}/00.wav {corpus}/01.wav",
+    ):
+        status, _, errors = run(place.fill(words), capsys)
+        assert status == 0, errors
+    text = (place.folder / "1/config.yaml").read_text()
+    assert "max_steps: 1" in text and "seed: 3" in text and "dropout: 0.2" in text
+
+
+def test_evaluate_prints_one_object(place: Place, capsys: Any) -> None:
+    status, output, errors = run(place.fill("evaluate {model} {corpus} --split train --json"), capsys)
+    assert status == 0 and errors == "" and output.count("\n") == 1
+    found = json.loads(output)
+    assert found["corpus"] == str(place.named["corpus"]) and found["split"] == "train"
+    assert found["wer"]["percent"] == 0.0 and found["wer"]["reference"] == sum(len(t.split()) for t in TEXTS["train"])
+
+
+def test_evaluate_prints_lines_for_people_and_texts(place: Place, capsys: Any) -> None:
+    status, output, _ = run(place.fill("evaluate {model} {corpus} --texts {here}/texts.jsonl"), capsys)
+    assert status == 0
+    assert output.splitlines()[1].startswith("word error       0.00 % (0.00 to 0.00; 0 ins, 0 del, 0 sub of ")
+    rows = [json.loads(line) for line in (place.folder / "texts.jsonl").read_text().splitlines()]
+    assert [row["hypothesis"] for row in rows] == list(TEXTS["test"])
+
+
+def test_texts_that_cannot_be_written_cost_no_result(place: Place, capsys: Any) -> None:
+    status, output, errors = run(place.fill("evaluate {model} {corpus} --json --texts {here}/no/texts"), capsys)
+    assert status == 1 and json.loads(output)["utterances"] == 6
+    assert "no/texts: could not be written" in errors and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "form", "expected"),
+    [
+        (["00"], "txt", ["a"]),
+        (["00", "03"], "txt", ["{0}: a", "{1}: a b"]),
+        (["03"], "json", ['{{"file": "{0}", "duration": 0.44, "text": "a b"}}']),
+        (["00", "03"], "json", ['{{"file": "{0}", "duration": 0.24, "text": "a"}}',
+                                '{{"file": "{1}", "duration": 0.44, "text": "a b"}}']),
+    ],
+)  # fmt: skip
+def test_transcribe_prints_a_line_a_file(
+    files: list[str], form: str, expected: list[str], place: Place, capsys: Any
+) -> None:
+    paths = [str(place.named["corpus"] / f"{name}.wav") for name in files]
+    status, output, errors = run(["transcribe", *paths, *place.fill("--model {model} --format"), form], capsys)
+    assert (status, errors) == (0, "")
+    assert output.splitlines() == [line.format(*paths) for line in expected]
+
+
+@pytest.mark.parametrize("form", ["txt", "json"])
+def test_transcribe_writes_a_file_a_file(form: str, place: Place, capsys: Any) -> None:
+    words = "transcribe {corpus}/00.wav {corpus}/03.wav --model {model} --output-dir {here}/new/folder --format"
+    status, output, errors = run([*place.fill(words), form], capsys)
+    assert (status, output, errors) == (0, "", "")
+    written = {path.name: text.decode() for path, text in place.contents().items()}
+    if form == "txt":
+        assert written == {"00.txt": "a\n", "03.txt": "a b\n"}
+    else:
+        assert set(written) == {"00.json", "03.json"} and json.loads(written["03.json"])["text"] == "a b"
+
+
+def test_one_bad_file_does_not_stop_the_others(place: Place, capsys: Any) -> None:
+    (place.folder / "bad.wav").write_text("no sound")
+    words = "transcribe {corpus}/00.wav {here}/bad.wav {here}/gone.wav {corpus}/03.wav --model {model} --format json"
+    status, output, errors = run(place.fill(words), capsys)
+    assert status == 1
+    assert [json.loads(line)["text"] for line in output.splitlines()] == ["a", "a b"]
+    lines = errors.splitlines()
+    assert len(lines) == 3 and "bad.wav: is not a sound file" in lines[0] and "gone.wav: no such file" in lines[1]
+    assert lines[2] == "echo-asr transcribe: 2 of 4 files could not be transcribed"
+
+
+def test_prepare_says_what_is_there_and_fills_the_cache(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("ECHO_ASR_CACHE", str(place.folder / "cache"))
+    small = write_corpus(place.folder / "small", [("train", "a", 1.0), ("train", "b", 1.0), ("test", "c", 1.1)])
+    status, output, errors = run(["prepare", str(small), *place.fill("--config {config}")], capsys)
+    assert status == 0 and errors == ""
+    assert output.splitlines() == [
+        f"{small}, train: 2 utterances, 0.00 h, 1 speakers",
+        f"{small}, test: 1 utterances, 0.00 h, 1 speakers",
+        f"features are in {place.folder / 'cache'}",
+    ]
+    assert len(list((place.folder / "cache").rglob("*.safetensors"))) == 2 * 3 + 1
+
+
+def test_prepare_does_not_say_done_when_nothing_was_kept(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    (place.folder / "file").write_text("")
+    monkeypatch.setenv("ECHO_ASR_CACHE", str(place.folder / "file"))
+    small = write_corpus(place.folder / "small", [("train", "a", 1.0)])
+    with pytest.warns(UserWarning, match="features cannot be kept"):
+        status, output, errors = run(["prepare", str(small), *place.fill("--config {config}")], capsys)
+    assert status == 1 and output == "" and "features could not be kept there" in errors
+
+
+# --- wrong input: one line, a status, nothing left behind ---
+
+WRONG = [
+    ("", 2, "the following arguments are required: COMMAND"),
+    ("trian", 2, "invalid choice: 'trian' (choose from 'demo', 'prepare', 'train',"),
+    ("train", 2, "the following arguments are required: CONFIG, --corpus, --out"),
+    ("train {config} --corpus {corpus} --out {here}/run --reusme", 2, "'--reusme'; did you mean --resume?"),
+    ("train {config} --corpus {corpus} --out {here}/run more", 2, "unknown argument 'more'"),
+    ("train {config} --corpus {corpus} --out {here}/run --train.max_step 3", 1, "did you mean --train.max_steps?"),
+    ("train {config} --corpus {corpus} --out {here}/run --train.max_steps 0", 1, "train.max_steps must be positive"),
+    ("train {config} --corpus {corpus} --out {here}/run --train.max_steps many", 1, "train.max_steps"),
+    ("train {config} --corpus {corpus} --out {here}/run --train.max_steps", 1, "expected one argument"),
+    ("train {config} --corpus {corpus} --out {here}/run --train.max_steps --resume", 1, "expected one argument"),
+    ("train {config} --corpus {corpus} --out {here}/run --model.heads 3", 1, "width 32 must be a multiple of heads 3"),
+    ("train {here}/no.yaml --corpus {corpus} --out {here}/run", 1, "no.yaml: no such configuration file"),
+    ("train {here} --corpus {corpus} --out {here}/run", 1, "cannot be read as a configuration"),
+    ("train {here}/text.txt --corpus {corpus} --out {here}/run", 1, "a configuration is a mapping of sections"),
+    ("train {here}/bad.yaml --corpus {corpus} --out {here}/run", 1, "bad.yaml: not valid YAML"),
+    ("train {here}/bytes --corpus {corpus} --out {here}/run", 1, "cannot be read as a configuration"),
+    ("train {here}/typo.yaml --corpus {corpus} --out {here}/run", 1, "train.max_step; did you mean max_steps?"),
+    ("train {here}/value.yaml --corpus {corpus} --out {here}/run", 1, "train.ema_decay must lie in [0, 1), got 1.5"),
+    ("train {config} --corpus {here}/no --out {here}/run", 1, "no does not exist; give a folder with metadata.csv"),
+    ("train {config} --corpus {here} --out {here}/run", 1, "has no metadata.csv"),
+    ("train {config} --corpus synth:no --out {here}/run", 1, "no synthetic corpus is called 'no'"),
+    ("train {config} --corpus {here}/gone --out {here}/run", 1, "names 1 audio file(s) that are not in"),
+    ("train {config} --corpus {here}/empty --out {here}/run", 1, "the training texts hold no character"),
+    ("train {config} --corpus {corpus} --out {here}/text.txt", 1, "text.txt: exists and is not empty"),
+    ("train {config} --corpus {corpus} --out {here}/text.txt/run", 1, "cannot be written (Not a directory)"),
+    ("train {config} --corpus {corpus} --out {model}", 1, "exists and is not empty; go on with --resume"),
+    ("train {config} --corpus {corpus} --out {here}/run --resume", 1, "no run to resume there"),
+    ("train {config} --corpus {corpus} --out {model} --resume", 1, "belongs to another configuration or corpus"),
+    ("train {config} --corpus {corpus} --out {here}/run --init {here}/no", 1, "no: no such model folder"),
+    ("train {config} --corpus {corpus} --out {here}/run --init {here}/half", 1, "damaged weights"),
+    ("train {config} --corpus {corpus} --out {here}/run --device gpu", 1, "device 'gpu' is not available here"),
+    ("train {config} --corpus {corpus} --out {here}/run --device meta", 1, "device 'meta' is not available here"),
+    ("evaluate {here}/no {corpus}", 1, "no: no such model folder"),
+    ("evaluate {here} {corpus}", 1, "config.yaml, model.safetensors, tokenizer.json missing; copy the whole folder"),
+    ("evaluate {here}/part {corpus}", 1, "not a complete model, model.safetensors missing"),
+    ("evaluate {here}/half {corpus}", 1, "model.safetensors: damaged weights"),
+    ("evaluate {here}/mixed {corpus}", 1, "the weights do not fit config.yaml and tokenizer.json"),
+    ("evaluate {model} {here}/no", 1, "no does not exist; give a folder with metadata.csv"),
+    ("evaluate {model} {corpus} --split tset", 1, "no split 'tset'"),
+    ("evaluate {model} {corpus} --spilt test", 2, "unknown argument '--spilt'; did you mean --split?"),
+    ("evaluate {model} {corpus} --decode.baem 2", 1, "--decode.baem; did you mean --decode.beam?"),
+    ("evaluate {model} {corpus} --decode.beam 0", 1, "decode.beam must be at least 1, got 0"),
+    ("evaluate {model} {corpus} --train.seed 1", 1, "unknown option --train.seed"),
+    ("evaluate {model} {corpus} --device gpu", 1, "device 'gpu' is not available here"),
+    ("transcribe --model {model}", 2, "the following arguments are required: AUDIO"),
+    ("transcribe {corpus}/00.wav", 2, "the following arguments are required: --model"),
+    ("transcribe {corpus}/00.wav --model {model} --format srt", 2, "invalid choice: 'srt'"),
+    ("transcribe {corpus}/00.wav --model {model} --outptu-dir {here}", 2, "did you mean --output-dir?"),
+    ("transcribe {corpus}/00.wav --model {here}/no", 1, "no: no such model folder"),
+    ("transcribe {corpus}/00.wav --model {here}/half", 1, "damaged weights"),
+    ("transcribe {here}/no.wav --model {model}", 1, "no.wav: no such file"),
+    ("transcribe {here} --model {model}", 1, "is a folder"),
+    ("transcribe {here}/text.txt --model {model}", 1, "is not a sound file"),
+    ("transcribe {corpus}/00.wav --model {model} --output-dir {here}/text.txt", 1, "cannot be made (File exists)"),
+    ("transcribe {corpus}/00.wav --model {model} --output-dir {here}/text.txt/x", 1, "cannot be made (Not a direct"),
+    ("transcribe {corpus}/00.wav {corpus}/00.wav --model {model} --output-dir {here}/x", 1, ""),
+    ("prepare {here}/no", 1, "no does not exist; give a folder with metadata.csv"),
+    ("prepare {corpus} --confg {config}", 2, "unknown argument '--confg'; did you mean --config?"),
+    ("prepare {corpus} --train.seed 1", 2, "unknown argument '--train.seed'"),
+    ("prepare {corpus} --config {here}/no.yaml", 1, "no.yaml: no such configuration file"),
+    ("prepare {here}/unreadable --config {config}", 1, "00.wav: is not a sound file"),
+    ("doctor now", 2, "unknown argument 'now'"),
+    ("demo --outt {here}/run", 2, "unknown argument '--outt'; did you mean --out?"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def wrong(place: Place, undisturbed: Path) -> Place:  # noqa: F811
+    """A place with all sorts of wrong files."""
+    here, model = place.folder, place.named["model"]
+    (here / "text.txt").write_text("hello")
+    (here / "bytes").write_bytes(b"\xff\xfe\x00")
+    (here / "bad.yaml").write_text("a: b: c")
+    (here / "typo.yaml").write_text("train: {max_step: 3}")
+    (here / "value.yaml").write_text("train: {ema_decay: 1.5}")
+    write_corpus(here / "gone", [("train", "a", 1.0), ("train", "b", 1.0)])
+    (here / "gone/01.wav").unlink()
+    write_corpus(here / "empty", [("train", "", 1.0), ("train", "", 1.1), ("validation", "", 1.0)])
+    unreadable = write_corpus(here / "unreadable", [("train", "a", 1.0)])
+    (unreadable / "00.wav").write_text("no sound")
+    with (unreadable / "metadata.csv").open("w") as file:
+        file.write("file_name,transcription,duration\n00.wav,a,1.0\n")
+    for name in ("part", "half", "mixed"):
+        shutil.copytree(model, here / name, ignore=shutil.ignore_patterns("tensorboard", "checkpoints"))
+    (here / "part/model.safetensors").unlink()
+    whole = (here / "half/model.safetensors").read_bytes()
+    (here / "half/model.safetensors").write_bytes(whole[: len(whole) // 2])
+    text = (here / "mixed/config.yaml").read_text()
+    (here / "mixed/config.yaml").write_text(text.replace("width: 32", "width: 48"))
+    return place
+
+
+def test_wrong_input_ends_in_one_line_and_leaves_nothing(wrong: Place, capsys: Any) -> None:
+    """All at once, as the place is dear; the assertion names the one that fails."""
+    before = wrong.contents()
+    for words, expected, message in WRONG:
+        status, output, errors = run(wrong.fill(words), capsys)
+        told = f"echo-asr {words}\n{status} {output}{errors}"
+        assert status == expected, told
+        assert output == "" and errors.count("\n") == 1 and errors.startswith("echo-asr"), told
+        assert message in errors, told
+        assert wrong.contents() == before, told
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("words", ["train {config} --corpus {corpus} --out {here}/run", "evaluate {model} {corpus}"])
+def test_a_gpu_that_is_not_there_is_told(words: str, place: Place, capsys: Any) -> None:
+    status, _, errors = run([*place.fill(words), "--device", "cuda"], capsys)
+    assert status == 1 and "device 'cuda' is not available here" in errors and errors.count("\n") == 1
+    assert place.contents() == {}
+
+
+def test_a_process_says_it_in_one_line_too(place: Place) -> None:
+    """Warnings of libraries and the end of the interpreter add nothing."""
+    ran = echo(*place.fill("evaluate {here}/no {corpus}"), stdout=subprocess.PIPE)
+    assert ran.returncode == 1 and ran.stdout == "" and ran.stderr.count("\n") == 1
+
+
+# --- a full disk, Ctrl-C, and what else comes from outside ---
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("train {config} --corpus {corpus} --out {here}/run", "last.pt: could not be written (No space left on device)"),
+        ("transcribe {corpus}/00.wav --model {model} --output-dir {here}/d", "00.txt: could not be written (No space"),
+        ("evaluate {model} {corpus} --texts {here}/texts", "texts: could not be written (No space left on device)"),
+    ],
+)
+@pytest.mark.parametrize("stage", ["replace", "fsync"])
+def test_a_full_disk_leaves_nothing_half_written(
+    stage: str, words: str, message: str, place: Place, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(os, stage, full)
+    status, _, errors = run(place.fill(words), capsys)
+    assert status == 1 and message in errors.splitlines()[-1] and "Traceback" not in errors
+    assert place.contents() == {}
+
+
+@pytest.mark.parametrize("update", [1, 2, 3])
+def test_a_disk_that_fills_up_leaves_what_can_be_resumed(
+    update: int, place: Place, undisturbed: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any  # noqa: F811
+) -> None:
+    """Room for so many updates; then it is made, and the run ends as if there had always been some."""
+    words = place.fill("train {config} --corpus {corpus} --out {here}/run")
+    advance, replace = Reporter.advance, os.replace
+
+    def fill_disk(self: Reporter, step: int, measured: Any) -> None:
+        advance(self, step, measured)
+        if step == update:
+            monkeypatch.setattr(os, "replace", full)
+
+    monkeypatch.setattr(Reporter, "advance", fill_disk)
+    status, _, errors = run(words, capsys)
+    assert status == 1
+    assert re.search(r"(last.pt|model.safetensors): could not be written \(No space", errors.splitlines()[-1])
+    monkeypatch.setattr(Reporter, "advance", advance)
+    monkeypatch.setattr(os, "replace", replace)
+    assert run([*words, "--resume"], capsys)[0] == 0
+    assert (place.folder / "run/model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
+    assert not [path for path in place.contents() if path.suffix == ".part"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit on file sizes here")
+@pytest.mark.parametrize("limit", [100, 5_000, 150_000, 400_000])
+def test_files_that_can_grow_no_further_are_told(limit: int, place: Place, undisturbed: Path) -> None:  # noqa: F811
+    """A real failure of write(2), in the middle of whatever file is the first to be larger than `limit` bytes."""
+    import resource
+
+    ran = echo(
+        *place.fill("train {config} --corpus {corpus} --out {here}/run"),
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    sizes = {path.relative_to(undisturbed): path.stat().st_size for path in undisturbed.rglob("*") if path.is_file()}
+    assert limit < max(sizes.values())
+    assert ran.returncode == 1 and "Traceback" not in ran.stderr
+    assert "could not be written" in ran.stderr.splitlines()[-1]
+    assert not [path for path in place.contents() if path.name.startswith(".")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_an_output_that_takes_nothing_is_told_in_one_line(place: Place) -> None:
+    with open("/dev/full", "w") as device:
+        ran = echo(*place.fill("transcribe {corpus}/00.wav --model {model}"), stdout=device)
+    assert ran.returncode == 1
+    assert ran.stderr == "echo-asr transcribe: No space left on device\n"
+
+
+def test_an_output_that_nobody_reads_is_no_error_to_tell(place: Place) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = echo(*place.fill("doctor"), stdout=writer)
+    os.close(writer)
+    assert ran.returncode == 1 and ran.stderr == ""
+
+
+def test_ctrl_c_in_training_keeps_a_checkpoint(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(Reporter, "advance", lambda self, step, _: os.kill(os.getpid(), signal.SIGINT))
+    status, output, errors = run(place.fill("train {config} --corpus {corpus} --out {here}/run"), capsys)
+    assert status == INTERRUPTED == 130 and output == ""
+    assert errors.splitlines()[-1] == (
+        f"echo-asr train: stopped; a checkpoint is saved, go on with --resume --out {place.folder}/run"
+    )
+    assert torch.load(place.folder / "run/checkpoints/last.pt", weights_only=True)["progress"]["step"] == 1
+
+
+def test_ctrl_c_elsewhere_ends_in_one_line(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+    status, output, errors = run(place.fill("evaluate {model} {corpus}"), capsys)
+    assert (status, output, errors) == (130, "", "echo-asr evaluate: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.EIO, "Input/output error", "some/file"), "some/file: Input/output error"),
+        (MemoryError(), "out of memory; take a smaller train.batch_seconds or a smaller model"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), "out of memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), "out of memory"),
+    ],
+)
+def test_what_the_machine_refuses_is_told_in_one_line(
+    error: Exception, message: str, place: Place, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(cli, "doctor", raiser(error))
+    status, output, errors = run(["doctor"], capsys)
+    assert status == 1 and output == "" and errors.startswith(f"echo-asr doctor: {message}") and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("a defect"), KeyError("x")])
+def test_a_defect_keeps_its_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "doctor", raiser(error))
+    with pytest.raises(type(error)):
+        main(["doctor"])
+
+
+def raiser(error: Exception) -> Callable[[object], int]:
+    def command(_: object) -> int:
+        raise error
+
+    return command

@@ -1,0 +1,81 @@
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from echo_asr import console as module
+from echo_asr.console import PLAIN_SECONDS, console, progress_bar
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], io.StringIO]:
+    """`(terminal)`: what the console writes, as to a terminal or to a file."""
+
+    def make(terminal: bool) -> io.StringIO:
+        shown = io.StringIO()
+        made = Console(file=shown, force_terminal=terminal, width=120, soft_wrap=True)
+        monkeypatch.setattr(module, "console", lambda: made)
+        return shown
+
+    return make
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0  # seconds
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_console_is_one_and_on_standard_error(capsys: Any) -> None:
+    assert console() is console()
+    console().print("hello")
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_long_lines_stay_lines(capsys: Any) -> None:
+    console().print("word " * 100)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_log_file_gets_a_line_now_and_then(
+    screen: Callable[[bool], io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, clock = screen(False), Clock()
+    monkeypatch.setattr(module.time, "monotonic", clock)
+    with progress_bar("training", 100, 20) as advance:
+        for done in range(21, 101):
+            clock.now += PLAIN_SECONDS / 8  # 20 updates a minute and a quarter
+            advance(done, "loss 1.5")
+    lines = shown.getvalue().splitlines()
+    assert len(lines) == 10
+    assert lines[0] == "training 28/100 loss 1.5, 4.5 min left"
+    assert lines[-1] == "training 100/100 loss 1.5, 0.0 min left"
+
+
+def test_a_log_file_gets_nothing_of_what_is_over_soon(screen: Callable[[bool], io.StringIO]) -> None:
+    shown = screen(False)
+    with progress_bar("features", 3) as advance:
+        for done in range(4):
+            advance(done, "")
+    assert shown.getvalue() == ""
+
+
+@pytest.mark.parametrize("done", [0, 4])
+def test_a_terminal_gets_a_bar(done: int, screen: Callable[[bool], io.StringIO]) -> None:
+    shown = screen(True)
+    with progress_bar("training", 10, done) as advance:
+        advance(7, "loss 0.125")
+    text = shown.getvalue()
+    assert "training" in text and "7/10" in text and "loss 0.125" in text and "left" in text
+
+
+def test_an_error_ends_the_bar(screen: Callable[[bool], io.StringIO]) -> None:
+    for terminal in (True, False):
+        screen(terminal)
+        with pytest.raises(KeyError), progress_bar("training", 10) as advance:
+            advance(1, "")
+            raise KeyError
