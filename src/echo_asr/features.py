@@ -34,6 +34,7 @@ class FeatureConfig:
     null_relative_db: float = 50.0  # dB under the recording's loudest frame, below which a frame is null
     null_absolute_db: float = -80.0  # dBFS, below which a frame is null
     tracker: TrackerName = "swiftf0"  # what measures F0
+    waveform: bool = False  # keep the samples too, for a model that listens to them
 
     def __post_init__(self) -> None:
         if isinstance(self.mels, bool) or not isinstance(self.mels, int) or not 8 <= self.mels <= 128:
@@ -59,6 +60,7 @@ class Features:
     track: torch.Tensor  # (T,) float32, F0 in Hz with its gaps filled
     voicing: torch.Tensor  # (T,) float32, 1 where F0 was measured, 0 where the track was filled in
     null: torch.Tensor  # (T,) bool, true where there is nothing to hear
+    waveform: torch.Tensor | None = None  # (160 T,) float32, 1 at the recording's peak; None unless asked for
 
     @property
     def frames(self) -> int:
@@ -76,6 +78,7 @@ class FeatureBatch:
     voicing: torch.Tensor  # (B, T) float32
     null: torch.Tensor  # (B, T) bool, true in padding too
     lengths: torch.Tensor  # (B,) int64, frames
+    waveform: torch.Tensor | None = None  # (B, 1, 160 T) float32
 
     @property
     def padding(self) -> torch.Tensor:
@@ -84,7 +87,8 @@ class FeatureBatch:
 
     def to(self, device: torch.device | str) -> FeatureBatch:
         """The same batch on another device."""
-        return replace(self, **{name: tensor.to(device) for name, tensor in vars(self).items()})
+        tensors: dict[str, torch.Tensor] = {name: value for name, value in vars(self).items() if value is not None}
+        return FeatureBatch(**{name: tensor.to(device) for name, tensor in tensors.items()})
 
 
 def collate_features(features: list[Features]) -> FeatureBatch:
@@ -110,7 +114,12 @@ def collate_features(features: list[Features]) -> FeatureBatch:
     for row, one in enumerate(features):
         for name in ("spectrogram", "pitch", "track", "voicing", "null"):
             getattr(batch, name)[row, ..., : one.frames] = getattr(one, name)
-    return batch
+    if any(one.waveform is None for one in features):
+        return batch
+    waveform = torch.zeros(size, 1, frames * HOP)
+    for row, one in enumerate(features):
+        waveform[row, 0, : one.frames * HOP] = one.waveform
+    return replace(batch, waveform=waveform)
 
 
 class FeatureExtractor:
@@ -159,7 +168,15 @@ class FeatureExtractor:
         f0, periodicity = f0.masked_fill(null, 0.0), periodicity.masked_fill(null, 0.0)
         track = torch.from_numpy(fill_track(f0.numpy()))
         pitch = torch.stack([f0, energy, periodicity])
-        return Features(spectrogram, pitch, track, (f0 > 0).float(), null)
+        return Features(spectrogram, pitch, track, (f0 > 0).float(), null, self._waveform(audio, frames))
+
+    def _waveform(self, audio: np.ndarray, frames: int) -> torch.Tensor | None:
+        """Samples `(160 T,)` relative to the peak, which is never taken below the floor; None unless asked for."""
+        if not self.config.waveform:
+            return None
+        waveform = torch.zeros(frames * HOP)
+        waveform[: len(audio)] = torch.from_numpy(audio)
+        return waveform / max(float(waveform.abs().max()), 10 ** (self.config.peak_floor_db / 20) * 2**0.5)
 
     def _powers(self, audio: np.ndarray, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Mel power `(M, T)` and mean square `(T,)` from 125 Hz up, both float32."""

@@ -18,7 +18,7 @@ from echo_asr.features import FeatureExtractor, Features
 from echo_asr.storage import pack, replace_file, unpack
 
 CHECKSUM = "crc32"  # name of the tensor that holds the checksum of the others
-FIELDS = ("spectrogram", "pitch", "track", "voicing", "null")
+FIELDS = ("spectrogram", "pitch", "track", "voicing", "null", "waveform")
 
 
 def default_cache_root() -> Path:
@@ -98,7 +98,7 @@ class FeatureCache:
         return self._hashes[known]
 
     def _write(self, entry: Path, features: Features) -> None:
-        tensors = {name: getattr(features, name) for name in FIELDS}
+        tensors = {name: value for name in FIELDS if (value := getattr(features, name)) is not None}
         data = pack({**tensors, CHECKSUM: torch.tensor(_checksum(tensors))})
         try:
             entry.parent.mkdir(parents=True, exist_ok=True)
@@ -122,6 +122,8 @@ def _hash_array(samples: np.ndarray) -> str:
 def _checksum(tensors: dict[str, torch.Tensor]) -> int:
     checksum = 0
     for name in FIELDS:
+        if name not in tensors:
+            continue
         checksum = zlib.crc32(tensors[name].numpy().tobytes(), checksum)
     return checksum
 
@@ -130,7 +132,7 @@ def _read(entry: Path) -> Features | None:
     """The features of an entry; None if it is missing or damaged."""
     try:
         tensors = unpack(entry.read_bytes())
-        features = Features(*(tensors[name] for name in FIELDS))
+        features = Features(**{name: tensors[name] for name in FIELDS if name in tensors})
         return features if _checksum(tensors) == int(tensors[CHECKSUM]) else None
-    except (OSError, KeyError, ValueError, RuntimeError):
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class Recognizer:
         self.bundle, self.decode = bundle, decode or DecodeConfig()
         self.extractor = FeatureExtractor(bundle.features)
         self.normalize = make_normalizer(bundle.text.normalizer)
+        self.features: Collection[str] | None = None  # those listened to, as in `Echo.encode`; None for all
 
     def transcribe(
         self, audio: str | os.PathLike[str] | np.ndarray | torch.Tensor, sampling_rate: int | None = None
@@ -82,7 +83,9 @@ class Recognizer:
         model = self.bundle.model
         for group in batches_by_length([f.frames / 100 for f in features], BATCH_SECONDS):
             batch = collate_features([features[i] for i in group]).to(model.device)
-            for index, hypothesis in zip(group, search(model, model.encode(batch), self.decode), strict=True):
+            for index, hypothesis in zip(
+                group, search(model, model.encode(batch, self.features), self.decode), strict=True
+            ):
                 texts[index] = self.bundle.tokenizer.decode(hypothesis.tokens)
         return texts
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from echo_asr.errors import EchoError
 from echo_asr.vrope import VRoPEModes
 
-Feature = Literal["spectrogram", "pitch"]
-FEATURES: tuple[str, ...] = ("spectrogram", "pitch")
+Feature = Literal["spectrogram", "waveform", "pitch"]
+FEATURES: tuple[str, ...] = get_args(Feature)
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,13 @@ class ModelConfig:
     heads: int = 3  # H
     feedforward: int = 384  # hidden width of the gated feed-forward
     spectrogram_layers: int = 4  # blocks of the spectrogram encoder
+    waveform_layers: int = 4  # blocks of the waveform encoder
     pitch_layers: int = 2  # blocks of the pitch encoder
     decoder_layers: int = 1  # blocks of causal self-attention alone, before the first feature
     cross_layers: int = 1  # blocks with cross-attention, for each feature
+    combine: Literal["sequential", "blend", "joint"] = "sequential"  # how the decoder brings features together
+    gate: Literal["none", "scalar", "token", "pitch"] = "none"  # of the feed-forwards
+    text_pitch: Literal["none", "aligned"] = "none"  # pitch of text positions: read by cross-attention, or none
     subsampling: Literal[2, 4] = 4  # 10 ms feature frames in an encoder frame
     dropout: float = 0.1  # on residual branches, while training
     ctc_weight: float = 0.3  # share of the CTC loss in the training loss, 0 to 1
@@ -55,7 +59,8 @@ class ModelConfig:
             raise ValueError(f"model.features must name each feature once, at least one of {FEATURES}")
         if self.ctc_feature not in self.features:
             raise ValueError(f"model.ctc_feature {self.ctc_feature} is not among model.features {self.features}")
-        for name in ("width", "heads", "feedforward", "spectrogram_layers", "pitch_layers", "cross_layers"):
+        layers = (f"{feature}_layers" for feature in FEATURES)
+        for name in ("width", "heads", "feedforward", *layers, "cross_layers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"model.{name} must be at least 1, got {getattr(self, name)}")
         if self.decoder_layers < 0:
@@ -66,11 +71,23 @@ class ModelConfig:
             raise ValueError(f"model.ctc_weight must lie in [0, 1), got {self.ctc_weight}")
         if self.positions == "sinusoidal" and self.vrope.theta != "none":
             raise ValueError("model.positions sinusoidal takes model.vrope.theta none; choose one way to say where")
+        if self.text_pitch == "aligned":
+            stacks = 1 if self.combine == "joint" else len(self.features)
+            if stacks * self.cross_layers < 2:
+                raise ValueError(
+                    "model.text_pitch aligned needs two blocks with cross-attention: the second uses what the first "
+                    "read; raise model.cross_layers"
+                )
+            if self.vrope.radius != "acoustic" and self.gate != "pitch":
+                raise ValueError(
+                    "model.text_pitch aligned is read by model.vrope.radius acoustic or model.gate pitch; set either"
+                )
         self.vrope.attention(self.width, self.heads)  # the heads must hold what is folded into them
 
     def layers(self, feature: str) -> int:
         """Blocks in the encoder of a feature."""
-        return {"spectrogram": self.spectrogram_layers, "pitch": self.pitch_layers}[feature]
+        layers: int = getattr(self, f"{feature}_layers")
+        return layers
 
 
 _DIMENSIONS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
@@ -15,13 +15,15 @@ from echo_asr.model.encoder import Encoded
 from echo_asr.model.layers import Block, Memory, sinusoids
 from echo_asr.vrope import KeyValueCache, PitchTrack, VRoPEModes
 
+JOINT = "joint"  # name of the one stack that attends to all features
+
 
 @dataclass
 class DecoderState:
     """Everything that decoding carries from token to token.
 
     Attributes:
-        memories: for each feature and block, the encoder's keys and values.
+        memories: for each feature (or all, as `joint`) and block, the encoder's keys and values.
         caches: a key-value cache a block, in the order in which the blocks run.
     """
 
@@ -38,8 +40,15 @@ class DecoderState:
 
 
 class Decoder(nn.Module):
-    """Token embedding, causal self-attention, then a stack of cross-attention blocks for each feature in turn, each
-    stack building on the last (`sequential`).
+    """Token embedding, causal self-attention, then blocks with cross-attention to the features.
+
+    `sequential`: a stack of blocks for each feature in turn, each building on the last. `blend`: the same, each stack's
+    output mixed with its input by a learned weight, `x + sigmoid(w) (stack(x) - x)`. `joint`: one stack, which attends
+    to all features at once; a learned vector tells frames of one feature from those of another.
+
+    With `text_pitch` aligned, cross-attention reads the pitch track beside its values, with the same weights, and what
+    a position read sets its radius (and opens its gate) in all that follows. Before the first cross-attention a
+    position knows of no pitch.
 
     Token 0 is embedded as exactly zero. The output is tied to the embedding, but for index 0, which has a learned
     vector and bias of its own: a tied zero row could never be scored.
@@ -59,34 +68,57 @@ class Decoder(nn.Module):
             nulls=config.text_nulls,
             backend=config.vrope.backend,
         )
-        text = modes.attention(config.width, config.heads, causal=True)
+        aligned = config.text_pitch == "aligned"
+        plain = modes.attention(config.width, config.heads, causal=True)
+        text = replace(plain, radius=config.vrope.radius, radius_range=config.vrope.radius_range) if aligned else plain
+        # A pitch gate needs pitch: where a position has none, its own features open the gate.
+        deaf_gate = "token" if config.gate == "pitch" else config.gate
+        text_gate = config.gate if aligned else deaf_gate
         cross = VRoPEModes(theta="none", nulls=config.text_nulls, backend=config.vrope.backend)
         heard = cross.attention(config.width, config.heads)
         self.embedding = nn.Parameter(torch.randn(vocabulary_size - 1, config.width) * config.width**-0.5)
         self.end_vector = nn.Parameter(torch.randn(1, config.width) * config.width**-0.5)
         self.end_bias = nn.Parameter(torch.zeros(1))
         self.blocks = nn.ModuleList(
-            Block(text, config.feedforward, config.dropout) for _ in range(config.decoder_layers)
+            Block(plain, config.feedforward, config.dropout, gate=deaf_gate) for _ in range(config.decoder_layers)
         )
+        names = (JOINT,) if config.combine == "joint" else config.features
         self.stacks = nn.ModuleDict(
             {
                 name: nn.ModuleList(
-                    Block(text, config.feedforward, config.dropout, heard) for _ in range(config.cross_layers)
+                    # The first block's self-attention comes before anything was read.
+                    Block(plain if at == layer == 0 else text, config.feedforward, config.dropout, heard, text_gate)
+                    for layer in range(config.cross_layers)
                 )
-                for name in config.features
+                for at, name in enumerate(names)
             }
         )
+        if config.combine == "blend":
+            self.blends = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in names})
+        if config.combine == "joint" and len(config.features) > 1:
+            scale = config.width**-0.5
+            self.kinds = nn.ParameterDict(
+                {name: nn.Parameter(torch.randn(config.width) * scale) for name in config.features}
+            )
         self.norm = nn.LayerNorm(config.width)
 
     def state(self, encoded: Encoded, cached: bool = True) -> DecoderState:
         """A fresh state for a batch of encoded recordings; with `cached` false nothing is kept between calls."""
-        null, padding = encoded.track.null, encoded.track.padding
+        track = encoded.track
+        heard: list[str] = [name for name in self.config.features if name in encoded.states]
+        pitch = track.channels(self.config.vrope.reference) if self.config.text_pitch == "aligned" else None
+        states, null, padding = encoded.states, track.null, track.padding
+        if self.config.combine == "joint":
+            count, several = len(heard), len(self.config.features) > 1
+            parts = [states[name] + self.kinds[name] if several else states[name] for name in heard]
+            states, heard = {JOINT: torch.cat(parts, 1)}, [JOINT]
+            null, padding = null.repeat(1, count), padding.repeat(1, count)
+            pitch = None if pitch is None else pitch.repeat(1, count, 1)
         memories: dict[str, list[Memory]] = {
-            name: [block.memory(encoded.states[name], null, padding) for block in self._stack(name)]
-            for name in self.config.features
+            name: [block.memory(states[name], null, padding, pitch) for block in self._stack(name)] for name in heard
         }
-        count = len(self.blocks) + len(self.config.features) * self.config.cross_layers
-        return DecoderState(memories, [KeyValueCache() for _ in range(count)] if cached else [])
+        blocks = len(self.blocks) + len(memories) * self.config.cross_layers
+        return DecoderState(memories, [KeyValueCache() for _ in range(blocks)] if cached else [])
 
     def embed(self, tokens: Tensor) -> Tensor:
         """`(B, L)` to `(B, L, D)`; token 0 is exactly zero."""
@@ -101,10 +133,13 @@ class Decoder(nn.Module):
             x = x + self._sinusoids(x, state)
         caches = iter(state.caches) if state.caches else None
         for block in self.blocks:
-            x = block(x, track, cache=next(caches) if caches else None)
-        for name in self.config.features:
-            for block, memory in zip(self._stack(name), state.memories[name], strict=True):
-                x = block(x, track, memory, next(caches) if caches else None)
+            x, _ = block(x, track, cache=next(caches) if caches else None)
+        for name, memories in state.memories.items():
+            before = x
+            for block, memory in zip(self._stack(name), memories, strict=True):
+                x, track = block(x, track, memory, next(caches) if caches else None)
+            if self.config.combine == "blend":
+                x = before + torch.sigmoid(self.blends[name]) * (x - before)
         x = self.norm(x)
         scores = linear(x, torch.cat((self.end_vector, self.embedding)))
         return torch.cat((scores[..., :1] + self.end_bias, scores[..., 1:]), dim=-1)

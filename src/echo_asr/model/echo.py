@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn.functional import cross_entropy, ctc_loss, pad
 from echo_asr.features import FeatureBatch
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.decoder import Decoder, DecoderState
-from echo_asr.model.encoder import PITCH_CHANNELS, Encoded, Encoder, feature_track, pitch_channels
+from echo_asr.model.encoder import Encoded, Encoder, feature_track, sound
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ class Echo(nn.Module):
     def __init__(self, config: ModelConfig, vocabulary_size: int, mels: int = 80) -> None:
         super().__init__()
         self.config, self.vocabulary_size, self.mels = config, vocabulary_size, mels
-        channels = {"spectrogram": mels, "pitch": PITCH_CHANNELS}
-        self.encoders = nn.ModuleDict({name: Encoder(config, name, channels[name]) for name in config.features})
+        self.encoders = nn.ModuleDict({name: Encoder(config, name, mels) for name in config.features})
         self.decoder = Decoder(config, vocabulary_size)
         self.ctc_head = nn.Linear(config.width, vocabulary_size)
         self.apply(_initialise)
@@ -58,11 +58,14 @@ class Echo(nn.Module):
         """Trainable parameters."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
-    def encode(self, batch: FeatureBatch) -> Encoded:
-        """Every feature, encoded."""
+    def encode(self, batch: FeatureBatch, features: Collection[str] | None = None) -> Encoded:
+        """The features, encoded; with `features` given those alone, as when a curriculum has not come to the rest."""
         track = feature_track(batch).pool(self.config.subsampling)
-        sounds = {"spectrogram": batch.spectrogram, "pitch": pitch_channels(batch, self.config.vrope.reference)}
-        states = {name: encoder(sounds[name], batch.lengths, track) for name, encoder in self.encoders.items()}
+        states = {
+            name: encoder(sound(batch, name, self.config.vrope.reference), batch.lengths, track)
+            for name, encoder in self.encoders.items()
+            if features is None or name in features
+        }
         return Encoded(states, track, (~track.padding).sum(1))
 
     def ctc_log_probabilities(self, encoded: Encoded) -> Tensor:
@@ -77,7 +80,14 @@ class Echo(nn.Module):
         """Teacher-forced logits `(B, L, V)`, for the loss and for inspection; never for error rates."""
         return self.decode(tokens, self.decoder.state(self.encode(batch), cached=False))
 
-    def loss(self, batch: FeatureBatch, tokens: Tensor, lengths: Tensor, label_smoothing: float = 0.0) -> Loss:
+    def loss(
+        self,
+        batch: FeatureBatch,
+        tokens: Tensor,
+        lengths: Tensor,
+        label_smoothing: float = 0.0,
+        features: Collection[str] | None = None,
+    ) -> Loss:
         """Joint loss (Watanabe et al. 2017): `(1 - w) cross-entropy + w CTC`, each a mean over the batch's tokens.
 
         Args:
@@ -85,8 +95,9 @@ class Echo(nn.Module):
             tokens: `(B, L)` text ids, zero beyond each text.
             lengths: text tokens of each, `(B,)`; 0 for an empty text, whose one target is the end token.
             label_smoothing: of the cross-entropy.
+            features: those that take part, as in `encode`.
         """
-        encoded = self.encode(batch)
+        encoded = self.encode(batch, features)
         targets = pad(tokens, (0, 1))
         beyond = torch.arange(targets.shape[1], device=tokens.device)[None] > lengths[:, None]
         logits = self.decode(pad(tokens, (1, 0)), self.decoder.state(encoded, cached=False))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from echo_asr.features import FeatureBatch
 from echo_asr.model.config import ModelConfig
-from echo_asr.model.layers import Block, FrontEnd, sinusoids
+from echo_asr.model.layers import Block, FrontEnd, WaveFrontEnd, sinusoids
 from echo_asr.vrope import PitchTrack
 
 PITCH_CHANNELS = 4  # z where voiced, voicing, energy, periodicity
@@ -28,6 +28,21 @@ def pitch_channels(batch: FeatureBatch, reference: str) -> Tensor:
     track = feature_track(batch)
     z = track.z(reference) * track.voicing
     return torch.stack((z, track.voicing, batch.pitch[:, 1], batch.pitch[:, 2]), dim=1)
+
+
+def sound(batch: FeatureBatch, feature: str, reference: str) -> Tensor:
+    """What the encoder of a feature hears: `(B, C, T)`, of the waveform `(B, 1, S)`.
+
+    Raises:
+        ValueError: the features were extracted without the waveform.
+    """
+    if feature == "spectrogram":
+        return batch.spectrogram
+    if feature == "pitch":
+        return pitch_channels(batch, reference)
+    if batch.waveform is None:
+        raise ValueError("the batch holds no waveform; extract features with FeatureConfig(waveform=True)")
+    return batch.waveform
 
 
 @dataclass(frozen=True)
@@ -50,17 +65,20 @@ class Encoder(nn.Module):
 
     Args:
         config: the model's.
-        feature: `spectrogram` or `pitch`.
-        channels: C, of the feature.
+        feature: one of `FEATURES`.
+        mels: M, channels of the spectrogram.
     """
 
-    def __init__(self, config: ModelConfig, feature: str, channels: int) -> None:
+    def __init__(self, config: ModelConfig, feature: str, mels: int) -> None:
         super().__init__()
         self.config = config
+        channels = {"spectrogram": mels, "pitch": PITCH_CHANNELS, "waveform": config.width}[feature]
+        self.wave = WaveFrontEnd(config.width) if feature == "waveform" else None
         self.front = FrontEnd(channels, config.width, config.subsampling)
         attention = config.vrope.attention(config.width, config.heads)
         self.blocks = nn.ModuleList(
-            Block(attention, config.feedforward, config.dropout) for _ in range(config.layers(feature))
+            Block(attention, config.feedforward, config.dropout, gate=config.gate)
+            for _ in range(config.layers(feature))
         )
         self.norm = nn.LayerNorm(config.width)
 
@@ -68,13 +86,13 @@ class Encoder(nn.Module):
         """Encode.
 
         Args:
-            x: the feature, `(B, C, T)`.
+            x: the feature, as `sound` gives it.
             lengths: feature frames of each recording, `(B,)`.
             track: pitch at encoder frames.
         """
-        x = self.front(x, lengths)
+        x = self.front(x if self.wave is None else self.wave(x, lengths), lengths)
         if self.config.positions == "sinusoidal":
             x = x + sinusoids(x.shape[1], x.shape[2], x.device)
         for block in self.blocks:
-            x = block(x, track)
+            x, _ = block(x, track)
         return self.norm(x)

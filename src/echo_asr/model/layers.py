@@ -9,20 +9,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad, silu
 
+from echo_asr.model.gates import Gate
 from echo_asr.vrope import KeyValueCache, NullKeys, PitchTrack, VRoPEAttention, VRoPEConfig, attend
 
 
 class GatedFeedForward(nn.Module):
-    """`W_o (silu(W_g x) * W_u x)` (SwiGLU, Shazeer 2020, arXiv:2002.05202): `(B, F, D)` to `(B, F, D)`."""
+    """`g(x) W_o (silu(W_g x) * W_u x)` (SwiGLU, Shazeer 2020, arXiv:2002.05202): `(B, F, D)` to `(B, F, D)`.
 
-    def __init__(self, width: int, hidden: int) -> None:
+    Args:
+        width, hidden: D, and the dimensions inside.
+        pass_gate: `g`, or None for 1.
+    """
+
+    def __init__(self, width: int, hidden: int, pass_gate: Gate | None = None) -> None:
         super().__init__()
+        self.pass_gate = pass_gate
         self.gate = nn.Linear(width, hidden, bias=False)
         self.up = nn.Linear(width, hidden, bias=False)
         self.output = nn.Linear(hidden, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.output(silu(self.gate(x)) * self.up(x))
+    def forward(self, x: Tensor, track: PitchTrack) -> Tensor:
+        out = self.output(silu(self.gate(x)) * self.up(x))
+        return out if self.pass_gate is None else self.pass_gate(x, track) * out
 
 
 @dataclass
@@ -31,16 +39,18 @@ class Memory:
 
     Attributes:
         null: `(B, F)`, silence; padding: `(B, F)`, never seen.
+        channels: how many of the values, the last ones, are pitch to be read and not content.
     """
 
     key: Tensor
     value: Tensor
     null: Tensor
     padding: Tensor
+    channels: int = 0
 
     def select(self, rows: Tensor) -> Memory:
         """The batch rows `rows`, in that order, repeats allowed."""
-        return Memory(self.key[rows], self.value[rows], self.null[rows], self.padding[rows])
+        return Memory(self.key[rows], self.value[rows], self.null[rows], self.padding[rows], self.channels)
 
 
 class CrossAttention(nn.Module):
@@ -60,15 +70,22 @@ class CrossAttention(nn.Module):
         self.output = nn.Linear(config.width, config.width)
         self.nulls = NullKeys(config.nulls, config.heads)
 
-    def memory(self, states: Tensor, null: Tensor, padding: Tensor) -> Memory:
-        """Keys and values of encoder states `(B, F, D)`, computed once an utterance."""
+    def memory(self, states: Tensor, null: Tensor, padding: Tensor, pitch: Tensor | None = None) -> Memory:
+        """Keys and values of encoder states `(B, F, D)`, computed once an utterance.
+
+        Args:
+            pitch: `(B, F, C)`, channels that each text position reads with the weights it attends with.
+        """
         key, value = (
             project(states).unflatten(2, (self.config.heads, -1)).transpose(1, 2) for project in (self.key, self.value)
         )
-        return Memory(self.nulls.scale_keys(key, null), value, null, padding)
+        if pitch is not None:
+            value = torch.cat((value, pitch[:, None].expand(-1, value.shape[1], -1, -1).to(value.dtype)), dim=-1)
+        channels = 0 if pitch is None else pitch.shape[-1]
+        return Memory(self.nulls.scale_keys(key, null), value, null, padding, channels)
 
-    def forward(self, x: Tensor, memory: Memory) -> Tensor:
-        """`(B, L, D)` to `(B, L, D)`."""
+    def forward(self, x: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
+        """`(B, L, D)` to `(B, L, D)`, and the pitch channels read, `(B, L, C)`, a mean over the heads."""
         query = self.query(x).unflatten(2, (self.config.heads, -1)).transpose(1, 2)
         hard = self.nulls.masked(memory.null)
         out = attend(
@@ -80,7 +97,11 @@ class CrossAttention(nn.Module):
             masked=memory.padding if hard is None else memory.padding | hard,
             backend="reference" if self.config.backend == "reference" else "sdpa",
         )
-        return self.output(out.transpose(1, 2).flatten(2))
+        read = None
+        if memory.channels:
+            out, pitch = out.split((out.shape[-1] - memory.channels, memory.channels), dim=-1)
+            read = pitch.mean(1)
+        return self.output(out.transpose(1, 2).flatten(2)), read
 
 
 class Block(nn.Module):
@@ -91,32 +112,45 @@ class Block(nn.Module):
         hidden: width of the feed-forward.
         dropout: on each residual branch.
         cross: of the cross-attention, or None.
+        gate: kind of the gate on the feed-forward, or `none`.
     """
 
-    def __init__(self, config: VRoPEConfig, hidden: int, dropout: float, cross: VRoPEConfig | None = None) -> None:
+    def __init__(
+        self,
+        config: VRoPEConfig,
+        hidden: int,
+        dropout: float,
+        cross: VRoPEConfig | None = None,
+        gate: str = "none",
+    ) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(config.width)
         self.attention = VRoPEAttention(config)
         self.cross_norm = nn.LayerNorm(config.width) if cross else None
         self.cross = CrossAttention(cross) if cross else None
         self.feedforward_norm = nn.LayerNorm(config.width)
-        self.feedforward = GatedFeedForward(config.width, hidden)
+        opened = None if gate == "none" else Gate(gate, config.width, config.reference)
+        self.feedforward = GatedFeedForward(config.width, hidden, opened)
         self.dropout = nn.Dropout(dropout)
 
-    def memory(self, states: Tensor, null: Tensor, padding: Tensor) -> Memory:
+    def memory(self, states: Tensor, null: Tensor, padding: Tensor, pitch: Tensor | None = None) -> Memory:
         """What the block's cross-attention reads of encoder states; see `CrossAttention.memory`."""
         assert self.cross is not None
-        memory: Memory = self.cross.memory(states, null, padding)
+        memory: Memory = self.cross.memory(states, null, padding, pitch)
         return memory
 
     def forward(
         self, x: Tensor, track: PitchTrack, memory: Memory | None = None, cache: KeyValueCache | None = None
-    ) -> Tensor:
+    ) -> tuple[Tensor, PitchTrack]:
+        """The block's output, and the track of its positions: the one given, or what cross-attention read of pitch."""
         x = x + self.dropout(self.attention(self.attention_norm(x), track, cache))
         if self.cross is not None:
             assert self.cross_norm is not None and memory is not None
-            x = x + self.dropout(self.cross(self.cross_norm(x), memory))
-        return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
+            heard, read = self.cross(self.cross_norm(x), memory)
+            x = x + self.dropout(heard)
+            if read is not None:
+                track = track.read(*read.float().unbind(-1))
+        return x + self.dropout(self.feedforward(self.feedforward_norm(x), track)), track
 
 
 class FrontEnd(nn.Module):
@@ -146,6 +180,37 @@ class FrontEnd(nn.Module):
             beyond = torch.arange(x.shape[2], device=x.device)[None] >= lengths[:, None]
             x = x.masked_fill(beyond[:, None], 0.0)
         return self.norm(x.transpose(1, 2))
+
+
+class WaveFrontEnd(nn.Module):
+    """Convolutions from samples `(B, 1, S)` to 10 ms frames `(B, D, T)`, `S = 160 T`.
+
+    A kernel is twice as long as its stride, so that frame `t` is centred on the samples `160 t` to `160 t + 159`; what
+    is beyond a recording's end is zero before each convolution.
+
+    Args:
+        width: D; the first layers are narrower.
+    """
+
+    STRIDES = (5, 4, 4, 2)  # samples of the layer before in one of this; 160 together, 10 ms at 16 kHz
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        sizes = (1, width // 4, width // 2, width // 2, width)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(sizes[i], sizes[i + 1], kernel_size=2 * stride, stride=stride)
+            for i, stride in enumerate(self.STRIDES)
+        )
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """`lengths` `(B,)` counts the 10 ms frames of each recording."""
+        share = math.prod(self.STRIDES)  # layer samples in a frame
+        for convolution, stride in zip(self.convolutions, self.STRIDES, strict=True):
+            share //= stride
+            x = gelu(convolution(pad(x, (stride // 2, stride - stride // 2))))
+            beyond = torch.arange(x.shape[2], device=x.device)[None] >= lengths[:, None] * share
+            x = x.masked_fill(beyond[:, None], 0.0)
+        return x
 
 
 def sinusoids(length: int, width: int, device: torch.device) -> Tensor:

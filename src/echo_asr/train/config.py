@@ -29,6 +29,7 @@ class TrainConfig:
     label_smoothing: float = 0.1  # of the cross-entropy
     ema_decay: float = 0.995  # of the averaged weights that are validated and saved
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on a GPU that has it
+    curriculum: dict[str, int] = field(default_factory=dict)  # update from which a feature takes part; 0 unless named
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # factors at which recordings are played, drawn at random
     augment: SpecAugment = field(default_factory=SpecAugment)  # masks on the features
     noise_share: float = 0.02  # clips of noise and silence with empty text, as a share of the training clips
@@ -53,5 +54,7 @@ class TrainConfig:
         for name in ("weight_decay", "warmup_steps"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"train.{name} must not be negative, got {getattr(self, name)}")
+        if any(step < 0 for step in self.curriculum.values()):
+            raise ValueError(f"train.curriculum: updates must not be negative, got {self.curriculum}")
         if not self.speeds or not all(0.5 <= speed <= 2.0 for speed in self.speeds):
             raise ValueError(f"train.speeds must be factors from 0.5 to 2, at least one, got {self.speeds}")

@@ -116,6 +116,10 @@ class Trainer:
             self.autocast = lambda: torch.autocast(device.type, torch.bfloat16)
         self.stopping = False
 
+    def features_at(self, step: int) -> tuple[str, ...]:
+        """The features that take part in update `step` (from 0), as the curriculum has it."""
+        return tuple(n for n in self.model.config.features if self.config.curriculum.get(n, 0) <= step)
+
     @property
     def fingerprint(self) -> str:
         """What a checkpoint must agree with to be resumed: the model, the data, and all that orders or shapes them."""
@@ -173,6 +177,7 @@ class Trainer:
     def _update(self, batches: Iterator[tuple[int, int, Any]]) -> dict[str, float]:
         config, progress, device = self.config, self.progress, self.model.device
         rate = learning_rate(config, progress.step)
+        heard = self.features_at(progress.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         taken = [next(batches) for _ in range(config.accumulate)]
@@ -182,7 +187,7 @@ class Trainer:
             share = weight / sum(weights)
             batch = batch.to(device)
             with self.autocast():
-                loss = self.model.loss(batch.features, batch.tokens, batch.lengths, config.label_smoothing)
+                loss = self.model.loss(batch.features, batch.tokens, batch.lengths, config.label_smoothing, heard)
             (loss.total * share).backward()
             parts = (loss.total.detach(), loss.attention, loss.ctc, loss.blank_ratio)
             for name, part in zip(totals, parts, strict=True):
@@ -220,7 +225,7 @@ class Trainer:
             for first in range(0, len(features), 64):
                 part = collate(features[first : first + 64], [e.tokens for e in self.validation[first : first + 64]])
                 part = part.to(self.model.device)
-                found = self.model.loss(part.features, part.tokens, part.lengths)
+                found = self.model.loss(part.features, part.tokens, part.lengths, features=self.recognizer.features)
                 rows = len(part.lengths)
                 loss, blank, count = (
                     loss + float(found.total) * rows,
@@ -238,7 +243,10 @@ class Trainer:
 
     def _validated(self) -> None:
         progress = self.progress
+        self.recognizer.features = self.features_at(progress.step - 1)
         found = self.validate()
+        if progress.best_step <= max(self.config.curriculum.values(), default=0) < progress.step:
+            progress.best = float("inf")  # what came before all features took part is no rival
         error = found.wer + found.cer / 1000  # characters decide between equal word errors
         better = error <= progress.best
         progress.stale = 0 if error < progress.best else progress.stale + 1

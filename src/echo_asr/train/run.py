@@ -50,7 +50,25 @@ def read_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
             del words[index : index + size]
             break
     where = str(path) if path is not None else "options"
-    return build_sections(expand_preset(data, where), SECTIONS, words, where)
+    return _agreed(build_sections(expand_preset(data, where), SECTIONS, words, where), where)
+
+
+def _agreed(sections: dict[str, Any], where: str) -> dict[str, Any]:
+    """Sections that fit each other: features are extracted as the model listens, the curriculum knows them.
+
+    Raises:
+        EchoError: a curriculum with a feature that the model does not have, or that keeps CTC's feature away.
+    """
+    model, curriculum = sections["model"], sections["train"].curriculum
+    unknown = [name for name in curriculum if name not in model.features]
+    if unknown:
+        raise EchoError(
+            f"{where}: train.curriculum names {unknown[0]!r}; model.features are {', '.join(model.features)}"
+        )
+    if curriculum.get(model.ctc_feature, 0) > 0:
+        raise EchoError(f"{where}: train.curriculum must leave {model.ctc_feature}, model.ctc_feature, at update 0")
+    wave = "waveform" in model.features
+    return {**sections, "features": replace(sections["features"], waveform=wave)}
 
 
 def hold_out(corpus: Corpus) -> Corpus:

@@ -113,7 +113,8 @@ def _sdpa(
         keys.append((column / scale)[..., None].expand(*key.shape[:3], 1).to(dtype))
         masked = None
     used = sum(x.shape[-1] for x in queries)
-    full = max(used + -used % 8, width)  # fused kernels want one head width, a multiple of 8
+    full = max(used, width)
+    full += -full % 8  # fused kernels want one head width, a multiple of 8
     if len(queries) > 1 or full != query.shape[-1]:
         if full > used:
             queries.append(query.new_zeros(()).expand(*query.shape[:3], full - used))

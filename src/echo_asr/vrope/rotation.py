@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import VRoPEModes
-from .track import REFERENCE_F0, PitchTrack
+from .track import CHANNELS, REFERENCE_F0, PitchTrack
 
 AXIS_SHARE = 4  # one pair in four turns with pitch under theta `axis`
 AXIS_RANGE = (0.5, 8.0)  # rad per octave, slowest and fastest pitch pair
@@ -119,7 +119,7 @@ class Rotation(nn.Module):
         if modes.radius == "learned":
             self.raw_radius = nn.Parameter(torch.zeros(pairs))
         if modes.radius == "acoustic":
-            self.radius_weight = nn.Parameter(torch.zeros(pairs, 3))
+            self.radius_weight = nn.Parameter(torch.zeros(pairs, CHANNELS))
             self.radius_bias = nn.Parameter(torch.zeros(pairs))
 
     def _fixed_frequencies(self, device: torch.device | None = None) -> Tensor:
@@ -175,8 +175,7 @@ class Rotation(nn.Module):
             return None
         if self.modes.radius == "learned":
             return 1.0 + self.modes.radius_range * torch.tanh(self.raw_radius)[None, None]
-        acoustics = torch.stack((track.z(self.modes.reference), track.voicing, track.energy), dim=-1)
-        weighted = (acoustics[..., None, :] * self.radius_weight).sum(-1) + self.radius_bias
+        weighted = (track.channels(self.modes.reference)[..., None, :] * self.radius_weight).sum(-1) + self.radius_bias
         return 1.0 + self.modes.radius_range * torch.tanh(weighted)
 
     def forward(self, track: PitchTrack, offset: int = 0) -> tuple[Tensor, Tensor] | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 REFERENCE_F0 = 220.0  # Hz
+CHANNELS = 3  # of a track: z, voicing, energy
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class PitchTrack:
         zeros = torch.zeros_like(ones)
         return PitchTrack(ones * REFERENCE_F0, zeros, zeros, null, torch.zeros_like(null))
 
+    def read(self, z: Tensor, voicing: Tensor, energy: Tensor) -> PitchTrack:
+        """The same positions with acoustics that attention read for them: the means of `channels`, `(B, F)` each."""
+        return replace(self, f0=REFERENCE_F0 * torch.exp2(z), voicing=voicing, energy=energy)
+
     def z(self, reference: str = "fixed") -> Tensor:
         """Pitch in octaves, `log2(f0 / reference)`, `(B, F)`.
 
@@ -49,6 +54,10 @@ class PitchTrack:
         voiced = (self.voicing > 0) & ~self.padding
         middle = torch.where(voiced, z, torch.full_like(z, float("nan"))).nanmedian(dim=1, keepdim=True).values
         return z - torch.nan_to_num(middle, nan=0.0)
+
+    def channels(self, reference: str = "fixed") -> Tensor:
+        """`z` in octaves, voicing and energy of each frame, `(B, F, 3)`: what radii, gates and text positions read."""
+        return torch.stack((self.z(reference), self.voicing, self.energy), dim=-1)
 
     def pool(self, factor: int) -> PitchTrack:
         """The track of frames `factor` times as long: `(B, T)` to `(B, F)`, `F = ceil(T / factor)`.
