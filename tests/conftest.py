@@ -39,19 +39,42 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "all of vrope": {
         "vrope": {"theta": "integrated", "radius": "acoustic", "bias": "quadratic", "nulls": "weight"},
         "text_nulls": "weight",
+        "heard_nulls": "weight",
     },
     "all of vrope, reference": {
         "vrope": {"radius": "acoustic", "bias": "harmonic", "nulls": "weight", "backend": "reference"},
         "text_nulls": "hard",
+        "heard_nulls": "hard",
     },
-    "nulls hard": {"vrope": {"nulls": "hard"}, "text_nulls": "hard"},
-    "nulls weight": {"vrope": {"nulls": "weight"}, "text_nulls": "weight"},
-    "nulls score": {"vrope": {"nulls": "score"}, "text_nulls": "score"},
+    "nulls hard": {"vrope": {"nulls": "hard"}, "text_nulls": "hard", "heard_nulls": "hard"},
+    "nulls weight": {"vrope": {"nulls": "weight"}, "text_nulls": "weight", "heard_nulls": "weight"},
+    "nulls score": {"vrope": {"nulls": "score"}, "text_nulls": "score", "heard_nulls": "score"},
     "sinusoidal": {"positions": "sinusoidal", "vrope": {"theta": "none"}, "cross_layers": 2},
     "pitch first": {"features": ("pitch", "spectrogram"), "decoder_layers": 0, "cross_layers": 2},
     "pitch alone": {"features": ("pitch",), "ctc_feature": "pitch", "pitch_layers": 2},
     "spectrogram alone": {"features": ("spectrogram",), "decoder_layers": 2},
-    "ctc on pitch, subsampling 2": {"ctc_feature": "pitch", "subsampling": 2, "text_nulls": "weight"},
+    "waveform alone": {"features": ("waveform",), "ctc_feature": "waveform", "waveform_layers": 2},
+    "waveform, pitch, spectrogram": {"features": ("waveform", "pitch", "spectrogram"), "waveform_layers": 1},
+    "blend": {"features": ("pitch", "spectrogram", "waveform"), "combine": "blend", "waveform_layers": 1},
+    "joint": {"combine": "joint", "cross_layers": 2, "heard_nulls": "hard"},
+    "joint of one": {"features": ("spectrogram",), "combine": "joint"},
+    "gate scalar": {"gate": "scalar", "heard_nulls": "none"},
+    "gate token": {"gate": "token"},
+    "gate pitch": {"gate": "pitch", "vrope": {"reference": "utterance"}},
+    "aligned pitch": {"text_pitch": "aligned", "vrope": {"radius": "acoustic"}},
+    "aligned pitch, joint": {
+        "text_pitch": "aligned",
+        "combine": "joint",
+        "cross_layers": 2,
+        "gate": "pitch",
+        "vrope": {"radius": "acoustic", "reference": "utterance"},
+    },
+    "ctc on pitch, subsampling 2": {
+        "ctc_feature": "pitch",
+        "subsampling": 2,
+        "text_nulls": "weight",
+        "heard_nulls": "weight",
+    },
 }
 
 
@@ -74,7 +97,8 @@ def features(frames: int, seed: int = 0, mels: int = MELS) -> Features:
     energy, periodicity = torch.rand(2, frames, generator=draw).masked_fill(null, 0.0)
     spectrogram = torch.rand(mels, frames, generator=draw).masked_fill(null, 0.0)
     pitch = torch.stack((track * voiced, energy, periodicity))
-    return Features(spectrogram, pitch, track, voiced.float(), null)
+    waveform = (torch.rand(frames, 160, generator=draw) - 0.5).masked_fill(null[:, None], 0.0).flatten()
+    return Features(spectrogram, pitch, track, voiced.float(), null, waveform)
 
 
 def model_config(**options: Any) -> ModelConfig:
@@ -134,7 +158,8 @@ def cut() -> Callable[[FeatureBatch, int], FeatureBatch]:
 
     def alone(batch: FeatureBatch, row: int) -> FeatureBatch:
         length = int(batch.lengths[row])
-        tensors = {n: t[row : row + 1, ..., :length] for n, t in vars(batch).items() if n != "lengths"}
+        ends = {n: length * 160 if n == "waveform" else length for n in vars(batch)}
+        tensors = {n: t[row : row + 1, ..., : ends[n]] for n, t in vars(batch).items() if n != "lengths"}
         return replace(batch, **tensors, lengths=batch.lengths[row : row + 1])
 
     return alone

@@ -68,7 +68,7 @@ def build_sections(
     """
     from jsonargparse import ArgumentParser
 
-    data = {name: value for name, value in data.items() if name not in ignore}
+    data = {name: {} if value is None else value for name, value in data.items() if name not in ignore}
     known = {name: _keys(kind) for name, kind in sections.items()}
     for name, value in data.items():
         if name not in sections:

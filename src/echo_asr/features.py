@@ -87,8 +87,7 @@ class FeatureBatch:
 
     def to(self, device: torch.device | str) -> FeatureBatch:
         """The same batch on another device."""
-        tensors: dict[str, torch.Tensor] = {name: value for name, value in vars(self).items() if value is not None}
-        return FeatureBatch(**{name: tensor.to(device) for name, tensor in tensors.items()})
+        return FeatureBatch(**{name: t.to(device) for name, t in vars(self).items() if t is not None})
 
 
 def collate_features(features: list[Features]) -> FeatureBatch:
@@ -118,7 +117,8 @@ def collate_features(features: list[Features]) -> FeatureBatch:
         return batch
     waveform = torch.zeros(size, 1, frames * HOP)
     for row, one in enumerate(features):
-        waveform[row, 0, : one.frames * HOP] = one.waveform
+        if one.waveform is not None:
+            waveform[row, 0, : one.frames * HOP] = one.waveform
     return replace(batch, waveform=waveform)
 
 

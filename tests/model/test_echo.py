@@ -253,7 +253,7 @@ def test_a_batch_of_silence_with_empty_texts_has_a_finite_loss(
     nulls: str, width: int, make_model: Make, make_batch: Make
 ) -> None:
     """`width` is that of the padded texts; a batch may be nothing but silence."""
-    model: Echo = make_model(text_nulls=nulls, vrope={"nulls": nulls, "bias": "quadratic"}).train()
+    model: Echo = make_model(text_nulls=nulls, heard_nulls=nulls, vrope={"nulls": nulls, "bias": "quadratic"}).train()
     heard: FeatureBatch = make_batch([12, 5])
     zeros = {n: torch.zeros_like(getattr(heard, n)) for n in ("spectrogram", "pitch", "voicing")}
     silence = replace(heard, **zeros, null=torch.ones_like(heard.null), track=torch.full_like(heard.track, 220.0))

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from echo_asr.errors import EchoError
 from echo_asr.vrope import VRoPEModes
+from echo_asr.vrope.config import Nulls
 
 Feature = Literal["spectrogram", "waveform", "pitch"]
 FEATURES: tuple[str, ...] = get_args(Feature)
@@ -30,6 +31,10 @@ class TextConfig:
 class ModelConfig:
     """Every dimension and option of an Echo model.
 
+    With rotary positions, a `text_nulls` of hard or weight leaves text self-attention nothing but the text itself to
+    attend to, and a text that begins with the same token twice then looks like one that begins with it once: relative
+    positions cannot count without a start. The default keeps the start token an ordinary key.
+
     Raises:
         ValueError: options that cannot work together; the message names them.
     """
@@ -49,10 +54,11 @@ class ModelConfig:
     text_pitch: Literal["none", "aligned"] = "none"  # pitch of text positions: read by cross-attention, or none
     subsampling: Literal[2, 4] = 4  # 10 ms feature frames in an encoder frame
     dropout: float = 0.1  # on residual branches, while training
-    ctc_weight: float = 0.3  # share of the CTC loss in the training loss, 0 to 1
+    ctc_weight: float = 0.3  # share of the CTC loss in the training loss, between 0 and 1
     positions: Literal["rotary", "sinusoidal"] = "rotary"  # sinusoidal: Whisper's, added before the first block
     vrope: VRoPEModes = field(default_factory=VRoPEModes)  # of the encoders' self-attention
-    text_nulls: Literal["none", "hard", "weight", "score"] = "none"  # of the start token, and of silence heard
+    heard_nulls: Nulls = "weight"  # what silence weighs in cross-attention
+    text_nulls: Nulls = "none"  # what the start token weighs in text self-attention; see the note below
 
     def __post_init__(self) -> None:
         if not self.features or len(set(self.features)) != len(self.features):
@@ -67,8 +73,8 @@ class ModelConfig:
             raise ValueError(f"model.decoder_layers must not be negative, got {self.decoder_layers}")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"model.dropout must lie in [0, 1), got {self.dropout}")
-        if not 0.0 <= self.ctc_weight < 1.0:
-            raise ValueError(f"model.ctc_weight must lie in [0, 1), got {self.ctc_weight}")
+        if not 0.0 < self.ctc_weight < 1.0:
+            raise ValueError(f"model.ctc_weight must lie between 0 and 1 (exclusive), got {self.ctc_weight}")
         if self.positions == "sinusoidal" and self.vrope.theta != "none":
             raise ValueError("model.positions sinusoidal takes model.vrope.theta none; choose one way to say where")
         if self.text_pitch == "aligned":

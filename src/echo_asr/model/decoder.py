@@ -74,7 +74,7 @@ class Decoder(nn.Module):
         # A pitch gate needs pitch: where a position has none, its own features open the gate.
         deaf_gate = "token" if config.gate == "pitch" else config.gate
         text_gate = config.gate if aligned else deaf_gate
-        cross = VRoPEModes(theta="none", nulls=config.text_nulls, backend=config.vrope.backend)
+        cross = VRoPEModes(theta="none", nulls=config.heard_nulls, backend=config.vrope.backend)
         heard = cross.attention(config.width, config.heads)
         self.embedding = nn.Parameter(torch.randn(vocabulary_size - 1, config.width) * config.width**-0.5)
         self.end_vector = nn.Parameter(torch.randn(1, config.width) * config.width**-0.5)
