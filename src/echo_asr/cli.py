@@ -113,8 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except EchoError as error:
         return _tell(arguments.command, str(error))
-    except KeyboardInterrupt:
-        return _tell(arguments.command, "interrupted", INTERRUPTED)
+    except KeyboardInterrupt as error:  # with a message where something was saved
+        return _tell(arguments.command, str(error) or "interrupted", INTERRUPTED)
     except BrokenPipeError:
         _drop_output()
         return 1
@@ -157,20 +157,12 @@ def prepare(arguments: argparse.Namespace) -> int:
 
 
 def train(arguments: argparse.Namespace) -> int:
-    from echo_asr.train.loop import Interrupted
     from echo_asr.train.run import train
 
-    try:
-        progress = train(
-            arguments.config, arguments.corpus, arguments.out, arguments.overrides,
-            arguments.resume, arguments.init, arguments.device,
-        )  # fmt: skip
-    except Interrupted:
-        print(
-            f"echo-asr train: stopped; a checkpoint is saved, go on with --resume --out {arguments.out}",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
+    progress = train(
+        arguments.config, arguments.corpus, arguments.out, arguments.overrides,
+        arguments.resume, arguments.init, arguments.device,
+    )  # fmt: skip
     print(f"{arguments.out}: trained for {progress.step} updates, best at {progress.best_step}")
     return 0
 

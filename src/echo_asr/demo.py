@@ -14,6 +14,7 @@ from echo_asr.decode.transcribe import load
 from echo_asr.diagnose.plots import plot_audio, plot_curves
 from echo_asr.evaluate.evaluate import Evaluation, evaluate
 from echo_asr.storage import replace_text
+from echo_asr.train.loop import Interrupted
 from echo_asr.train.run import train
 from echo_asr.train.state import CHECKPOINT
 
@@ -36,7 +37,10 @@ def run_demo(out: Path, overrides: Sequence[str] = ()) -> Evaluation:
     say(f"1. corpus {CORPUS}, spoken by espeak-ng; the voices of the test split are never trained on", highlight=False)
     corpus, flat = load_corpus(CORPUS), load_corpus(FLAT)
     say(f"2. training into {out}", highlight=False)
-    train(CONFIG, CORPUS, out, overrides, resume=(out / CHECKPOINT).is_file())
+    try:
+        train(CONFIG, CORPUS, out, overrides, resume=(out / CHECKPOINT).is_file())
+    except Interrupted:
+        raise Interrupted("stopped; a checkpoint is saved, the same command goes on") from None
     say("3. measuring, free-running, on unseen voices", highlight=False)
     recognizer = load(out)
     found = evaluate(recognizer, CORPUS, "test", corpus.split("test"))

@@ -152,16 +152,15 @@ MASKS = st.builds(
 
 @settings(max_examples=60)
 @given(augment=MASKS, frames=st.integers(1, 60), mels=st.sampled_from([8, 24]), seed=st.integers(0, 1000))
-def test_masks_are_zero_and_of_bounded_size(
-    augment: SpecAugment, frames: int, mels: int, seed: int
-) -> None:
+def test_masks_are_zero_and_of_bounded_size(augment: SpecAugment, frames: int, mels: int, seed: int) -> None:
     # Nothing of this recording is zero, so that whatever is was masked.
     whole = Features(
         torch.ones(mels, frames), torch.full((3, frames), 2.0), torch.full((frames,), 200.0),
-        torch.ones(frames), torch.zeros(frames, dtype=torch.bool),
+        torch.ones(frames), torch.zeros(frames, dtype=torch.bool), torch.full((160 * frames,), -0.5),
     )  # fmt: skip
     masked = augment(whole, np.random.default_rng(seed))
-    assert all(bool((getattr(whole, name) != 0).all()) for name in ("spectrogram", "pitch", "track", "voicing"))
+    heard = ("spectrogram", "pitch", "track", "voicing", "waveform")
+    assert all(bool((getattr(whole, name) != 0).all()) for name in heard), "it is left as it was"
     for name in ("track", "voicing", "null"):
         assert getattr(masked, name).equal(getattr(whole, name)), f"{name} is what vRoPE reads"
     spectrogram, pitch = masked.spectrogram == 0, masked.pitch == 0
@@ -171,6 +170,8 @@ def test_masks_are_zero_and_of_bounded_size(
     if not bool(bands.all()):
         assert bool((pitch.all(0) == times).all()), "a span hides both features"
         assert bool((spectrogram == (times[None] | bands[:, None])).all())
+    assert masked.waveform is not None
+    assert bool(((masked.waveform.view(frames, 160) == 0) == pitch.all(0)[:, None]).all()), "to the sample"
     assert int(pitch.all(0).sum()) <= augment.time_masks * int(frames * augment.time_share)
     if not bool(times.all()):
         assert int(bands.sum()) <= augment.frequency_masks * augment.frequency_width
@@ -195,7 +196,8 @@ def test_without_masks_nothing_changes(make_features: Callable[..., Features]) -
     whole = make_features(30)
     masked = SpecAugment(0, 0, 0, 0.0)(whole, np.random.default_rng(0))
     for field in dataclasses.fields(whole):
-        assert getattr(masked, field.name).equal(getattr(whole, field.name))
+        before, after = getattr(whole, field.name), getattr(masked, field.name)
+        assert after is before is None or after.equal(before)
 
 
 @pytest.mark.parametrize(

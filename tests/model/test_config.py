@@ -18,14 +18,30 @@ from echo_asr.vrope import VRoPEModes
         ({"heads": 0}, "model.heads must be at least 1, got 0"),
         ({"feedforward": 0}, "model.feedforward must be at least 1, got 0"),
         ({"spectrogram_layers": 0}, "model.spectrogram_layers must be at least 1, got 0"),
+        ({"waveform_layers": 0}, "model.waveform_layers must be at least 1, got 0"),
         ({"pitch_layers": -1}, "model.pitch_layers must be at least 1, got -1"),
         ({"cross_layers": 0}, "model.cross_layers must be at least 1, got 0"),
         ({"decoder_layers": -1}, "model.decoder_layers must not be negative, got -1"),
         ({"dropout": 1.0}, r"model.dropout must lie in \[0, 1\), got 1.0"),
         ({"dropout": -0.1}, r"model.dropout must lie in \[0, 1\), got -0.1"),
-        ({"ctc_weight": 1.0}, r"model.ctc_weight must lie in \[0, 1\), got 1.0"),
-        ({"ctc_weight": -0.5}, r"model.ctc_weight must lie in \[0, 1\), got -0.5"),
+        *(
+            ({"ctc_weight": weight}, rf"model.ctc_weight must lie between 0 and 1 \(exclusive\), got {weight}$")
+            for weight in (0.0, 1.0, -0.5, float("nan"))
+        ),
         ({"positions": "sinusoidal"}, "model.positions sinusoidal takes model.vrope.theta none"),
+        (
+            {"text_pitch": "aligned", "gate": "pitch", "features": ("spectrogram",)},
+            "model.text_pitch aligned needs two blocks with cross-attention: .*; raise model.cross_layers$",
+        ),
+        (
+            {"text_pitch": "aligned", "gate": "pitch", "combine": "joint"},
+            "model.text_pitch aligned needs two blocks with cross-attention: .*; raise model.cross_layers$",
+        ),
+        ({"text_pitch": "aligned"}, "model.text_pitch aligned is read by model.vrope.radius acoustic or model.gate pitch"),
+        (
+            {"text_pitch": "aligned", "gate": "token", "vrope": VRoPEModes(radius="learned")},
+            "model.text_pitch aligned is read by model.vrope.radius acoustic or model.gate pitch; set either$",
+        ),
         ({"width": 100}, "width 100 must be a multiple of heads 3"),
         ({"width": 36}, "width / heads must be a multiple of 8, got 36 / 3"),
         (
@@ -37,6 +53,21 @@ from echo_asr.vrope import VRoPEModes
 def test_options_that_cannot_work_are_named(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ModelConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        {"gate": "pitch"},
+        {"vrope": VRoPEModes(radius="acoustic")},
+        {"gate": "pitch", "features": ("spectrogram",), "cross_layers": 2},
+        {"gate": "pitch", "combine": "joint", "cross_layers": 2},
+        {"vrope": VRoPEModes(radius="acoustic"), "combine": "blend"},
+    ],
+    ids=str,
+)
+def test_pitch_of_text_positions_takes_two_blocks_and_a_reader(right: dict[str, Any]) -> None:
+    assert ModelConfig(text_pitch="aligned", **right).text_pitch == "aligned"
 
 
 def test_a_vocabulary_needs_a_symbol_beside_zero() -> None:
@@ -53,8 +84,9 @@ def test_presets_have_the_size_they_say(name: str, millions: float, monkeypatch:
 
 
 def test_layers_of_each_feature() -> None:
-    config = ModelConfig(spectrogram_layers=5, pitch_layers=3)
-    assert [config.layers(name) for name in FEATURES] == [5, 3]
+    config = ModelConfig(spectrogram_layers=5, waveform_layers=2, pitch_layers=3)
+    assert FEATURES == ("spectrogram", "waveform", "pitch")
+    assert [config.layers(name) for name in FEATURES] == [5, 2, 3]
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -60,7 +60,7 @@ def test_a_state_depends_on_every_frame_of_its_recording(
     model: Echo = make_model(**{**options, "vrope": {**options.get("vrope", {}), "nulls": "none"}})
     batch: FeatureBatch = make_batch([24])
     for name in model.config.features:
-        sound = batch.spectrogram if name == "spectrogram" else batch.pitch
+        sound = getattr(batch, name)
         seen = torch.zeros_like(sound).requires_grad_()
         changed = replace(batch, **{name: sound + seen})
         state = model.encode(changed).states[name]

@@ -2,10 +2,19 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from torch import Tensor
 
-from echo_asr.model.layers import Block, CrossAttention, FrontEnd, GatedFeedForward, Memory, sinusoids
+from echo_asr.model.layers import (
+    Block,
+    CrossAttention,
+    FrontEnd,
+    GatedFeedForward,
+    Memory,
+    WaveFrontEnd,
+    sinusoids,
+)
 from echo_asr.vrope import PitchTrack, VRoPEConfig
 from echo_asr.vrope.rotation import positions
 
@@ -27,12 +36,13 @@ def front_end(subsampling: int, channels: int = 3, width: int = 8) -> FrontEnd:
 # --- front end
 
 
-@pytest.mark.parametrize("frames", range(1, 21))
 @pytest.mark.parametrize("subsampling", [2, 4])
-def test_front_end_makes_a_frame_of_every_begun_group(subsampling: int, frames: int) -> None:
-    out = front_end(subsampling)(torch.randn(1, 3, frames), torch.tensor([frames]))
-    assert out.shape == (1, math.ceil(frames / subsampling), 8)
-    assert PitchTrack.tokens(torch.zeros(1, frames, dtype=torch.bool)).pool(subsampling).f0.shape[1] == out.shape[1]
+def test_front_end_makes_a_frame_of_every_begun_group(subsampling: int) -> None:
+    for frames in range(1, 21):
+        out = front_end(subsampling)(torch.randn(1, 3, frames), torch.tensor([frames]))
+        assert out.shape == (1, math.ceil(frames / subsampling), 8)
+        track = PitchTrack.tokens(torch.zeros(1, frames, dtype=torch.bool)).pool(subsampling)
+        assert track.f0.shape[1] == out.shape[1]
 
 
 @pytest.mark.parametrize("subsampling", [2, 4])
@@ -49,20 +59,92 @@ def test_front_end_frames_are_centred_where_the_clock_of_the_rotation_says(subsa
 
 
 @pytest.mark.parametrize("subsampling", [2, 4])
-@pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 7, 10])
-def test_front_end_gives_a_clip_the_same_values_alone_and_padded(subsampling: int, frames: int) -> None:
+def test_front_end_gives_a_clip_the_same_values_alone_and_padded(subsampling: int) -> None:
     front = front_end(subsampling)
-    x = torch.randn(1, 3, frames)
-    alone = front(x, torch.tensor([frames]))
-    for longer in range(frames + 1, frames + 9):
-        padded = torch.cat((torch.nn.functional.pad(x, (0, longer - frames)), torch.randn(1, 3, longer)))
-        together = front(padded, torch.tensor([frames, longer]))
-        torch.testing.assert_close(together[:1, : alone.shape[1]], alone, rtol=1e-5, atol=1e-6)
+    for frames in (1, 2, 3, 4, 5, 7, 10):
+        x = torch.randn(1, 3, frames)
+        alone = front(x, torch.tensor([frames]))
+        for longer in range(frames + 1, frames + 9):
+            padded = torch.cat((torch.nn.functional.pad(x, (0, longer - frames)), torch.randn(1, 3, longer)))
+            together = front(padded, torch.tensor([frames, longer]))
+            torch.testing.assert_close(together[:1, : alone.shape[1]], alone, rtol=1e-5, atol=1e-6)
 
 
 def test_front_end_listens_to_every_channel_and_frame() -> None:
     x = torch.randn(1, 3, 13, requires_grad=True)
     front_end(4)(x, torch.tensor([13])).square().sum().backward()
+    assert (x.grad != 0).all()
+
+
+# --- front end of the waveform
+
+
+def wave_front_end(width: int = 16) -> WaveFrontEnd:
+    torch.manual_seed(width)
+    return WaveFrontEnd(width)
+
+
+def test_wave_front_end_makes_a_frame_of_160_samples() -> None:
+    front = wave_front_end()
+    for frames in (1, 2, 3, 4, 5, 8, 11):
+        assert front(torch.randn(1, 1, 160 * frames), torch.tensor([frames])).shape == (1, 16, frames)
+    assert math.prod(WaveFrontEnd.STRIDES) == 160
+
+
+def test_wave_front_end_is_its_convolutions() -> None:
+    """Layer by layer, output by output, in float64: two zeros in front, kernels of two strides, gelu by `erf`."""
+    front = wave_front_end().double()
+    x = torch.randn(1, 1, 480, dtype=torch.float64)
+    expected = x[0].numpy()
+    for convolution, stride in zip(front.convolutions, WaveFrontEnd.STRIDES, strict=True):
+        weight, bias = convolution.weight.detach().numpy(), convolution.bias.detach().numpy()
+        assert weight.shape[2] == 2 * stride
+        padded = np.pad(expected, ((0, 0), (2, stride)))
+        places = range(0, expected.shape[1], stride)
+        linear = np.stack([(weight * padded[:, t : t + 2 * stride]).sum((1, 2)) + bias for t in places], 1)
+        expected = linear * scipy.stats.norm.cdf(linear)
+    np.testing.assert_allclose(front(x, torch.tensor([3]))[0].detach(), expected, atol=1e-12)
+
+
+def test_wave_front_end_frame_t_is_centred_at_sample_160_t() -> None:
+    """As the frames of the spectrogram and of the pitch track are; otherwise features heard at once are not."""
+    front = wave_front_end().double()
+    x = torch.zeros(1, 1, 160 * 9, dtype=torch.float64, requires_grad=True)
+    with torch.no_grad():
+        for convolution in front.convolutions:  # a kernel with its own mirror image
+            convolution.weight.copy_(convolution.weight[:, :, :1].abs() * torch.hann_window(
+                convolution.kernel_size[0] + 2, periodic=False, dtype=torch.float64)[1:-1])  # fmt: skip
+            convolution.bias.zero_()
+    for frame in (2, 4, 6):
+        (response,) = torch.autograd.grad(front(x, torch.tensor([9]))[0, :, frame].sum(), x)
+        reach = response[0, 0, 160 * frame - 212 : 160 * frame + 213]
+        assert (reach > 0).all() and torch.count_nonzero(response) == len(reach) == 425
+        torch.testing.assert_close(reach, reach.flip(0))
+        assert response[0, 0].argmax() == 160 * frame
+    with torch.no_grad():
+        impulse = torch.zeros_like(x)
+        impulse[0, 0, 160 * 4] = 1.0
+        heard = front(impulse, torch.tensor([9]))[0].sum(0)
+    assert heard.argmax() == 4 and heard[3] > 0 and heard[[0, 1, 2, 6, 7, 8]].count_nonzero() == 0
+    torch.testing.assert_close(heard[3], heard[5])
+
+
+def test_wave_front_end_gives_a_clip_the_same_values_alone_and_padded() -> None:
+    front = wave_front_end()
+    for frames in (1, 2, 3, 7):
+        x = torch.randn(1, 1, 160 * frames)
+        alone = front(x, torch.tensor([frames]))
+        for longer in (frames + 1, frames + 2, frames + 5):
+            padded = torch.nn.functional.pad(x, (0, 160 * (longer - frames)))
+            lengths = torch.tensor([frames, longer])
+            together = front(torch.cat((padded, torch.randn(1, 1, 160 * longer))), lengths)
+            torch.testing.assert_close(together[:1, :, :frames], alone, rtol=1e-5, atol=1e-6)
+            assert not together[0, :, frames:].any() and together[1].abs().amin(0).max() > 0
+
+
+def test_wave_front_end_listens_to_every_sample() -> None:
+    x = torch.randn(1, 1, 160 * 3, requires_grad=True)
+    wave_front_end()(x, torch.tensor([3])).square().sum().backward()
     assert (x.grad != 0).all()
 
 
@@ -73,10 +155,11 @@ def test_feed_forward_is_the_equation_of_its_docstring() -> None:
     torch.manual_seed(0)
     layer = GatedFeedForward(6, 10).double()
     x = torch.randn(2, 3, 6, dtype=torch.float64)
+    track = PitchTrack.tokens(torch.zeros(2, 3, dtype=torch.bool))
     gate, up = layer.gate.weight.detach().numpy(), layer.up.weight.detach().numpy()
     turned = x.numpy() @ gate.T
     expected = (turned / (1 + np.exp(-turned)) * (x.numpy() @ up.T)) @ layer.output.weight.detach().numpy().T
-    np.testing.assert_allclose(layer(x).detach(), expected + layer.output.bias.detach().numpy(), atol=1e-12)
+    np.testing.assert_allclose(layer(x, track).detach(), expected + layer.output.bias.detach().numpy(), atol=1e-12)
 
 
 @pytest.mark.parametrize("width", [8, 24])
@@ -107,14 +190,16 @@ def cross_attention(nulls: str, backend: str = "auto") -> CrossAttention:
     return layer
 
 
-def naive_cross_attention(layer: CrossAttention, x: Tensor, states: Tensor, null: Tensor, padding: Tensor) -> Tensor:
-    """Query by query and head by head, in float64, as DESIGN describes null keys."""
+def naive_cross_attention(
+    layer: CrossAttention, x: Tensor, states: Tensor, null: Tensor, padding: Tensor, pitch: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Query by query and head by head, in float64, as DESIGN describes null keys and what is read of pitch."""
     weights = {n: p.detach().double().numpy() for n, p in layer.named_parameters()}
     mode, heads, width = layer.config.nulls, layer.config.heads, layer.config.content_width
     gamma = np.ones(heads)
     if mode in ("weight", "score"):
         gamma = np.exp(np.log(1e-6) + np.log(1e3) / (1 + np.exp(-weights["nulls.raw_gamma"])))
-    out = np.zeros(tuple(x.shape))
+    out, read = np.zeros(tuple(x.shape)), np.zeros((*x.shape[:2], pitch.shape[2]))
     for b in range(x.shape[0]):
         query, key, value = (
             np.reshape(z[b].double().numpy() @ weights[f"{n}.weight"].T, (z.shape[1], heads, -1))
@@ -126,35 +211,44 @@ def naive_cross_attention(layer: CrossAttention, x: Tensor, states: Tensor, null
                 score = np.where(null[b], gamma[head] * score, score)
             share = softmax(score) * ~padding[b].numpy()
             share = share * np.where(null[b], {"weight": gamma[head], "hard": 0.0}.get(mode, 1.0), 1.0)
-            out[b, :, head * 16 : head * 16 + 16] = share / share.sum(-1, keepdims=True) @ value[:, head]
-    return torch.from_numpy(out @ weights["output.weight"].T + weights["output.bias"])
+            share = share / share.sum(-1, keepdims=True)
+            out[b, :, head * 16 : head * 16 + 16] = share @ value[:, head]
+            read[b] += share @ pitch[b].double().numpy() / heads
+    return torch.from_numpy(out @ weights["output.weight"].T + weights["output.bias"]), torch.from_numpy(read)
 
 
 @pytest.mark.parametrize("nulls", ["none", "hard", "weight", "score"])
 @pytest.mark.parametrize("backend", ["auto", "reference"])
 def test_cross_attention_is_a_softmax_over_what_is_heard(nulls: str, backend: str) -> None:
     layer = cross_attention(nulls, backend)
-    x, states = torch.randn(2, 4, 32), torch.randn(2, 5, 32)
-    out = layer(x, layer.memory(states, NULL, PADDING))
-    expected = naive_cross_attention(layer, x, states, NULL, PADDING)
+    x, states, pitch = torch.randn(2, 4, 32), torch.randn(2, 5, 32), torch.randn(2, 5, 3)
+    expected, expected_pitch = naive_cross_attention(layer, x, states, NULL, PADDING, pitch)
+    out, read = layer(x, layer.memory(states, NULL, PADDING, pitch))
     torch.testing.assert_close(out.double(), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(read.double(), expected_pitch, rtol=1e-4, atol=1e-5)
+    out, read = layer(x, layer.memory(states, NULL, PADDING))
+    torch.testing.assert_close(out.double(), expected, rtol=1e-4, atol=1e-5)
+    assert read is None
 
 
 def test_cross_attention_hears_nothing_where_all_is_null_and_hard() -> None:
     layer = cross_attention("hard")
     states = torch.randn(1, 3, 32, requires_grad=True)
     nothing = torch.ones(1, 3, dtype=torch.bool)
-    out = layer(torch.randn(1, 2, 32), layer.memory(states, nothing, ~nothing))
+    out, read = layer(torch.randn(1, 2, 32), layer.memory(states, nothing, ~nothing, torch.ones(1, 3, 3)))
     torch.testing.assert_close(out, layer.output.bias.expand_as(out))
+    assert torch.equal(read, torch.zeros(1, 2, 3))
     out.sum().backward()
     assert not states.grad.any()
 
 
 def test_memory_keeps_the_chosen_rows_in_the_chosen_order() -> None:
-    memory = Memory(torch.randn(3, 2, 4, 5), torch.randn(3, 2, 4, 6), torch.rand(3, 4) > 0.5, torch.rand(3, 4) > 0.5)
-    rows = torch.tensor([2, 0, 2])
-    for name, kept in vars(memory.select(rows)).items():
-        assert torch.equal(kept, torch.stack([getattr(memory, name)[i] for i in (2, 0, 2)]))
+    flags = torch.rand(2, 3, 4) > 0.5
+    memory = Memory(torch.randn(3, 2, 4, 5), torch.randn(3, 2, 4, 6), *flags, channels=3)
+    kept = vars(memory.select(torch.tensor([2, 0, 2])))
+    assert kept.pop("channels") == 3 and set(kept) == {"key", "value", "null", "padding"}
+    for name, rows in kept.items():
+        assert torch.equal(rows, torch.stack([getattr(memory, name)[i] for i in (2, 0, 2)]))
 
 
 # --- block
@@ -169,19 +263,44 @@ def test_block_adds_its_branches_to_what_comes_in(cross: bool) -> None:
     nothing = torch.zeros(1, 5, dtype=torch.bool)
     track = PitchTrack.tokens(torch.zeros(1, 4, dtype=torch.bool))
     memory = block.cross.memory(states, nothing, nothing) if block.cross else None
-    whole = block(x, track, memory)
+    whole, after = block(x, track, memory)
+    assert after is track
     with torch.no_grad():
         for branch in (block.attention, block.feedforward, *([block.cross] if block.cross else [])):
             branch.output.weight.zero_()  # biases start at random here, nn.Linear's own
             branch.output.bias.fill_(0.5)
     assert not torch.allclose(whole, x, atol=0.1)
-    torch.testing.assert_close(block(x, track, memory), x + (1.5 if cross else 1.0))
+    torch.testing.assert_close(block(x, track, memory)[0], x + (1.5 if cross else 1.0))
+
+
+def test_block_hands_on_the_pitch_that_cross_attention_read() -> None:
+    """Its own gate uses what was read; its self-attention, which comes before, what it was given."""
+    torch.manual_seed(1)
+    block = Block(VRoPEConfig(width=32, heads=2, radius="acoustic"), 12, 0.0, VRoPEConfig(width=32, heads=2), "pitch")
+    with torch.no_grad():
+        for parameter in block.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.2)
+    x, states, pitch = torch.randn(1, 4, 32), torch.randn(1, 5, 32), torch.rand(1, 5, 3)
+    nothing = torch.zeros(1, 5, dtype=torch.bool)
+    track = PitchTrack.tokens(torch.tensor([[True, False, False, False]]))
+    heard, tracks = [], []
+    hooks = [
+        block.cross.register_forward_hook(lambda *arguments: heard.append(arguments[2][1])),
+        block.attention.register_forward_pre_hook(lambda _, inputs: tracks.append(inputs[1])),
+        block.feedforward.register_forward_pre_hook(lambda _, inputs: tracks.append(inputs[1])),
+    ]
+    _, after = block(x, track, block.memory(states, nothing, nothing, pitch))
+    for hook in hooks:
+        hook.remove()
+    torch.testing.assert_close(after.channels(), heard[0], rtol=1e-5, atol=1e-6)
+    assert torch.equal(after.null, track.null) and not torch.equal(after.voicing, track.voicing)
+    assert tracks == [track, after]
 
 
 def test_block_drops_branches_in_training_alone() -> None:
     torch.manual_seed(1)
     block = Block(VRoPEConfig(width=32, heads=2), 12, dropout=0.5)
     x, track = torch.randn(1, 4, 32), PitchTrack.tokens(torch.zeros(1, 4, dtype=torch.bool))
-    assert not torch.equal(block(x, track), block(x, track))
+    assert not torch.equal(block(x, track)[0], block(x, track)[0])
     block.eval()
-    assert torch.equal(block(x, track), block(x, track))
+    assert torch.equal(block(x, track)[0], block(x, track)[0])

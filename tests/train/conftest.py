@@ -43,7 +43,8 @@ CONFIG: dict[str, dict[str, Any]] = {
         "subsampling": 4,
         "dropout": 0.1,
         "vrope": {"theta": "axis", "radius": "acoustic", "bias": "quadratic", "nulls": "weight"},
-        "text_nulls": "weight", "heard_nulls": "weight",
+        "text_nulls": "weight",
+        "heard_nulls": "weight",
     },
     "train": {
         "max_steps": 6,

@@ -113,7 +113,7 @@ def test_two_batches_make_the_update_of_one(make_trainer: Callable[..., Trainer]
         for module in trainer.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
-        trainer.model.config = replace(trainer.model.config, ctc_weight=0.0)
+        trainer.model.config = replace(trainer.model.config, ctc_weight=1e-9)
         whole = list(range(12))
         parts = [whole] if accumulate == 1 else [whole[:3], whole[3:]]
         batches = iter([(0, number, trainer.data.batch(0, part)) for number, part in enumerate(parts)])
@@ -277,6 +277,19 @@ def validated(trainer: Trainer, results: list[Validation], monkeypatch: pytest.M
         trainer._validated()
 
 
+def saved_at(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The updates after which the model of the run is replaced, as they come."""
+    kept: list[int] = []
+    save = Bundle.save_weights
+
+    def noted(run: Path, state: dict[str, torch.Tensor]) -> None:
+        kept.append(trainer.progress.step)
+        save(run, state)
+
+    monkeypatch.setattr(Bundle, "save_weights", noted)
+    return kept
+
+
 @pytest.mark.parametrize(
     ("results", "message"),
     [
@@ -299,16 +312,16 @@ def test_plateaus_are_told(
     assert message is None or message in errors
 
 
-def test_the_best_average_is_what_is_kept(make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_best_average_is_what_is_kept(
+    make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer = make_trainer()
-    kept = []
+    kept = saved_at(trainer, monkeypatch)
 
     def at(wer: float, cer: float) -> Validation:
         return replace(found(wer), cer=cer)
 
     results = [at(50, 50), at(60, 10), at(50, 40), at(50, 40), at(49, 99), at(50, 0)]
-    save = Bundle.save_weights
-    monkeypatch.setattr(Bundle, "save_weights", lambda run, state: (kept.append(trainer.progress.step), save(run, state)))
     validated(trainer, results, monkeypatch)
     every = trainer.config.validate_every
     # Fewer wrong words count first, then characters; of equals the later one.
@@ -400,3 +413,33 @@ def test_validation_searches_as_it_is_told(make_trainer: Callable[..., Trainer])
                    DecodeConfig(beam=3))  # fmt: skip
     assert wide.recognizer.decode.beam == 3
     assert math.isfinite(wide.validate().wer)
+
+
+def test_a_feature_takes_part_from_its_update_on(make_trainer: Callable[..., Trainer]) -> None:
+    trainer = make_trainer(curriculum={"pitch": 3}, max_steps=3, validate_every=1)
+    assert [trainer.features_at(step) for step in (0, 2, 3, 9)] == [
+        ("spectrogram",), ("spectrogram",), ("spectrogram", "pitch"), ("spectrogram", "pitch"),
+    ]  # fmt: skip
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+
+    def moved() -> set[str]:
+        """Which of the encoders have learnt."""
+        state = trainer.model.state_dict()
+        return {
+            name.split(".")[1] for name in state if name.startswith("encoders.") and not same(state[name], before[name])
+        }
+
+    trainer.train()
+    assert moved() == {"spectrogram"} and trainer.recognizer.features == ("spectrogram",)
+    trainer.config = replace(trainer.config, max_steps=4)
+    trainer.train()
+    assert moved() == {"spectrogram", "pitch"} and trainer.recognizer.features == ("spectrogram", "pitch")
+
+
+def test_what_came_before_all_features_took_part_is_no_rival(
+    make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(curriculum={"pitch": 7}, validate_every=3)
+    kept = saved_at(trainer, monkeypatch)
+    validated(trainer, [found(10.0), found(20.0), found(50.0), found(60.0), found(40.0)], monkeypatch)
+    assert kept == [3, 9, 15]

@@ -103,6 +103,7 @@ def test_training_goes_on_without_tensorboard(moment: str, tmp_path: Path, capsy
     if moment == "make":
         (tmp_path / "tensorboard").write_text("a file in the place of the folder")
     else:
+
         class Full:
             def add_scalar(self, *_: object) -> None:
                 raise OSError(28, "No space left on device")

@@ -96,7 +96,6 @@ def test_a_preset_can_be_given_on_the_command_line(words: list[str], tmp_path: P
         ("model: {preset: huge}", [], "model.preset must be one of tiny, small, base, got 'huge'"),
         ("model: {preset: [a]}", [], "model.preset must be one of"),
         ("model: [1]", [], "section 'model' must be a mapping of keys, got [1]"),
-        ("model:", [], "section 'model' must be a mapping of keys, got None"),
         ("1: {}", [], "unknown section 1"),
         ("train: {1: 2}", [], "unknown key train.1"),
         ("hello", [], "a configuration is a mapping of sections, got str"),
@@ -110,6 +109,14 @@ def test_a_preset_can_be_given_on_the_command_line(words: list[str], tmp_path: P
         ("train: {augment: {time_share: 7}}", [], "train.augment.time_share must lie in [0, 1], got 7"),
         ("model: {vrope: {theta: axs}}", [], "model.vrope.theta"),
         ("model: {width: 34}", [], "width 34 must be a multiple of heads"),
+        ("train: {curriculum: {pitch: -1}}", [], "train.curriculum: updates must not be negative"),
+        (
+            "train: {curriculum: {ptich: 9}}",
+            [],
+            "train.curriculum names 'ptich'; model.features are spectrogram, pitch",
+        ),
+        ("train: {max_steps: 5, curriculum: {pitch: 5}}", [], "brings pitch in at update 5, and train.max_steps is 5"),
+        ("train: {curriculum: {spectrogram: 9}}", [], "train.curriculum must leave spectrogram, model.ctc_feature"),
         ("", ["--train.max_step", "3"], "unknown option --train.max_step; did you mean --train.max_steps?"),
         ("", ["--train.max_steps", "many"], "train.max_steps"),
         ("", ["--train.max_steps"], "--train.max_steps: expected one argument"),
@@ -117,9 +124,7 @@ def test_a_preset_can_be_given_on_the_command_line(words: list[str], tmp_path: P
         ("", ["--model.preset", "huge"], "model.preset must be one of"),
     ],
 )
-def test_a_wrong_configuration_is_told_in_one_line(
-    text: str, words: list[str], message: str, tmp_path: Path
-) -> None:
+def test_a_wrong_configuration_is_told_in_one_line(text: str, words: list[str], message: str, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(text)
     with pytest.raises(EchoError) as caught:
@@ -127,13 +132,17 @@ def test_a_wrong_configuration_is_told_in_one_line(
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["[1]", "3", "tiny", "null"])
+def test_an_empty_section_has_its_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("model:\ntrain:\n")
+    assert read_config(path) == read_config(None)
+    assert read_config(path, ["--model.preset", "small"])["model"].width == PRESETS["small"]["width"]
+
+
+@pytest.mark.parametrize("value", ["[1]", "3", "tiny"])
 def test_a_preset_for_a_model_section_that_is_none_is_told(value: str, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(f"model: {value}\n")
-    if value == "null":
-        assert read_config(path, ["--model.preset", "tiny"])["model"].width == PRESETS["tiny"]["width"]
-        return
     with pytest.raises(EchoError, match="section 'model' must be a mapping"):
         read_config(path, ["--model.preset", "tiny"])
 
@@ -142,8 +151,8 @@ def test_a_preset_for_a_model_section_that_is_none_is_told(value: str, tmp_path:
 
 
 def rows(**counts: int) -> Corpus:
-    made = [Utterance(f"{split}{n}", Path("x.wav"), "a", "", split, 1.0) for split, c in counts.items() for n in range(c)]
-    return Corpus("rows", tuple(made))
+    names = [(split, f"{split}{number}") for split, count in counts.items() for number in range(count)]
+    return Corpus("rows", tuple(Utterance(name, Path("x.wav"), "a", "", split, 1.0) for split, name in names))
 
 
 @pytest.mark.parametrize(("count", "held"), [(2, 1), (3, 1), (19, 1), (20, 1), (21, 2), (400, 20)])
@@ -244,8 +253,9 @@ def test_a_run_may_crash_again_and_again(
 def test_batches_that_make_one_update_stay_together(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Updates of several batches reach over the ends of epochs."""
-    config = write_config(tmp_path / "c.yaml", train={"accumulate": 2, "checkpoint_every": 1, "batch_seconds": 2.0})
+    """Updates of several batches reach over the ends of epochs. Pitch comes in later, in the middle of it all."""
+    options = {"accumulate": 2, "checkpoint_every": 1, "batch_seconds": 2.0, "curriculum": {"pitch": 4}}
+    config = write_config(tmp_path / "c.yaml", train=options)
     train(config, str(corpus), tmp_path / "whole")
     for update in (2, 3, 5):
         crash_after(update, monkeypatch)
@@ -385,9 +395,10 @@ def test_a_damaged_checkpoint_is_told_and_the_model_stays(
 
 
 def start(config: Path, corpus: Path, run: Path, *words: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "echo_asr", "train", str(config), "--corpus", str(corpus), "--out", str(run), *words]
+    command = [sys.executable, "-m", "echo_asr", "train", str(config), "--corpus", str(corpus), "--out", str(run)]
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE_ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": str(PACKAGE_ROOT), "OMP_NUM_THREADS": "1"}, start_new_session=True,
+        [*command, *words], env=environment, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

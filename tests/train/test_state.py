@@ -1,6 +1,7 @@
 import copy
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_averaging_leaves_the_model_alone() -> None:
     averaged = AveragedWeights(model, 0.9)
     averaged.update(model)
     assert same(dict(model.state_dict()), dict(before))
-    assert all(a.data_ptr() != b.data_ptr() for a, b in zip(averaged.state.values(), model.state_dict().values()))
+    assert all(averaged.state[name].data_ptr() != value.data_ptr() for name, value in model.state_dict().items())
 
 
 def made(seed: int) -> tuple[Small, torch.optim.Optimizer, AveragedWeights]:
@@ -89,6 +90,16 @@ def test_what_is_loaded_goes_on_as_what_was_saved(tmp_path: Path) -> None:
     assert same(go_on(), expected)
 
 
+class Touch:
+    """Pickled, it makes a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
 @pytest.mark.parametrize("kind", ["other fingerprint", "cut", "empty", "text", "other weights", "code"])
 def test_a_checkpoint_of_something_else_is_refused(kind: str, tmp_path: Path) -> None:
     model, optimizer, averaged = made(0)
@@ -102,7 +113,7 @@ def test_a_checkpoint_of_something_else_is_refused(kind: str, tmp_path: Path) ->
     elif kind == "text":
         path.write_text("hello")
     elif kind == "code":  # what a pickle could run is not run
-        torch.save({"fingerprint": "ours", "model": os.getcwd}, path)
+        torch.save({"fingerprint": "ours", "model": Touch(path.with_name("touched"))}, path)
     elif kind == "other weights":
         model = nn.Linear(5, 5)  # type: ignore[assignment]
     expected = "belongs to another configuration or corpus" if kind == "other fingerprint" else "damaged checkpoint"
@@ -110,7 +121,7 @@ def test_a_checkpoint_of_something_else_is_refused(kind: str, tmp_path: Path) ->
     with pytest.raises(EchoError, match=f"last.pt: {expected}.*new --out") as caught:
         load_checkpoint(tmp_path, model, optimizer, averaged, "theirs" if kind.startswith("other f") else "ours")
     assert "\n" not in str(caught.value)
-    assert same(dict(model.state_dict()), dict(before))
+    assert same(dict(model.state_dict()), dict(before)) and not path.with_name("touched").exists()
 
 
 def test_nothing_to_resume_is_told(tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def track(make_track: MakeTrack) -> PitchTrack:
     """Three utterances; the second is padded, the third has no voice."""
     track = make_track(batch=3, frames=10, step=4.0)
     track.padding[1, 6:] = True
-    track.null[1, 6:] = True
+    track.null[1, 6:8] = True  # what is padding need not be null
+    track.null[1, 8:] = False
     track.voicing[2] = 0.0
     track.null[:, 0] = False
     return track

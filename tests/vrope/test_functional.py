@@ -19,7 +19,9 @@ BATCH, HEADS, QUERIES, KEYS, CONTENT, WIDTH, RANK = 2, 2, 6, 6, 12, 16, 3
 TERMS = [subset for n in range(5) for subset in itertools.combinations(("factors", "matrix", "key_bias", "masked"), n)]
 
 
-def inputs(*terms: str, dtype: torch.dtype = torch.float64, queries: int = QUERIES) -> dict[str, Any]:
+def inputs(
+    *terms: str, dtype: torch.dtype = torch.float64, queries: int = QUERIES, content: int = CONTENT
+) -> dict[str, Any]:
     """Arguments of `attend` with the given extra terms; key 0 stays visible."""
 
     def random(*shape: int) -> Tensor:
@@ -33,12 +35,12 @@ def inputs(*terms: str, dtype: torch.dtype = torch.float64, queries: int = QUERI
         "key_bias": -5.0 * random(HEADS, KEYS).abs(),
         "masked": masked,
     }
-    content = {
-        "query": random(HEADS, queries, CONTENT),
-        "key": random(HEADS, KEYS, CONTENT),
+    heads = {
+        "query": random(HEADS, queries, content),
+        "key": random(HEADS, KEYS, content),
         "value": random(HEADS, KEYS, WIDTH),
     }
-    return {**content, "scale": 0.3, **{term: extra[term] for term in terms}}
+    return {**heads, "scale": 0.3, **{term: extra[term] for term in terms}}
 
 
 def by_hand(
@@ -71,9 +73,10 @@ def tensors(arguments: dict[str, Any]) -> list[Tensor]:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("content", [CONTENT, WIDTH])  # room for folded terms, and none
 @pytest.mark.parametrize("terms", TERMS, ids="+".join)
-def test_attention_is_its_definition(terms: tuple[str, ...], causal: bool, backend: str) -> None:
-    arguments = inputs(*terms)
+def test_attention_is_its_definition(terms: tuple[str, ...], content: int, causal: bool, backend: str) -> None:
+    arguments = inputs(*terms, content=content)
     found = attend(**arguments, causal=causal, backend=backend)
     assert found.shape == (BATCH, HEADS, QUERIES, WIDTH)
     torch.testing.assert_close(found, by_hand(**arguments, causal=causal), atol=1e-12, rtol=1e-10)
@@ -104,9 +107,12 @@ def test_gradients_are_those_of_finite_differences(terms: tuple[str, ...], causa
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("content", [CONTENT, WIDTH])
 @pytest.mark.parametrize("terms", TERMS, ids="+".join)
-def test_backends_agree_forward_and_backward(terms: tuple[str, ...], causal: bool, dtype: torch.dtype) -> None:
-    arguments = inputs(*terms, dtype=dtype)
+def test_backends_agree_forward_and_backward(
+    terms: tuple[str, ...], content: int, causal: bool, dtype: torch.dtype
+) -> None:
+    arguments = inputs(*terms, dtype=dtype, content=content)
     leaves, probe = tensors(arguments), torch.randn(BATCH, HEADS, QUERIES, WIDTH, dtype=dtype)
     for leaf in leaves:
         leaf.requires_grad_()
@@ -123,11 +129,12 @@ def test_backends_agree_forward_and_backward(terms: tuple[str, ...], causal: boo
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("content", [CONTENT, WIDTH])
 @pytest.mark.parametrize("terms", [(), ("factors",), ("matrix",), ("key_bias",)], ids="+".join)
 def test_a_query_that_sees_no_key_gets_exactly_nothing(
-    terms: tuple[str, ...], causal: bool, backend: str, dtype: torch.dtype
+    terms: tuple[str, ...], content: int, causal: bool, backend: str, dtype: torch.dtype
 ) -> None:
-    arguments = inputs(*terms, "masked", dtype=dtype)
+    arguments = inputs(*terms, "masked", dtype=dtype, content=content)
     arguments["scale"] = 0.125  # of heads 64 wide: the score of a masked key over it is beyond float16
     arguments["masked"][1] = True
     leaves = tensors(arguments)
@@ -144,13 +151,14 @@ def test_a_query_that_sees_no_key_gets_exactly_nothing(
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("terms", [(), ("factors",), ("key_bias",), ("matrix",)], ids="+".join)
-def test_a_causal_query_whose_past_is_masked_gets_nothing(terms: tuple[str, ...], backend: str) -> None:
-    arguments = inputs(*terms, "masked", dtype=torch.float32)
+@pytest.mark.parametrize("queries", [6, 5, 4])
+def test_a_causal_query_whose_past_is_masked_gets_nothing(terms: tuple[str, ...], backend: str, queries: int) -> None:
+    arguments, blind = inputs(*terms, "masked", dtype=torch.float32, queries=queries), queries - 3
     arguments["masked"][:] = torch.tensor([1, 1, 1, 0, 1, 0]).bool()
     arguments["value"].requires_grad_()
     out = attend(**arguments, causal=True, backend=backend)
-    assert (out[:, :, :3] == 0).all() and (out[:, :, 3:] != 0).all()
-    (gradient,) = torch.autograd.grad(out[:, :, :3].sum(), arguments["value"])
+    assert (out[:, :, :blind] == 0).all() and (out[:, :, blind:] != 0).all()
+    (gradient,) = torch.autograd.grad(out[:, :, :blind].sum(), arguments["value"])
     assert (gradient == 0).all()
 
 

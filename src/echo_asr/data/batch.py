@@ -17,6 +17,7 @@ from torch import Tensor
 from echo_asr.data.corpus import Utterance
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureBatch, Features, collate_features
+from echo_asr.pitch import HOP
 from echo_asr.text import Tokenizer
 
 LENGTH_JITTER = 0.1  # share by which a length is varied before sorting, so that batches differ between epochs
@@ -146,9 +147,10 @@ class SpecAugment:
             raise ValueError(f"train.augment.time_share must lie in [0, 1], got {self.time_share}")
 
     def __call__(self, features: Features, rng: np.random.Generator) -> Features:
-        """A masked copy. Spans of time hide the spectrogram and the pitch feature alike; the track that vRoPE reads
-        is not touched."""
+        """A masked copy. Spans of time hide the spectrogram, the waveform and the pitch feature alike; the track that
+        vRoPE reads is not touched."""
         spectrogram, pitch = features.spectrogram.clone(), features.pitch.clone()
+        waveform = None if features.waveform is None else features.waveform.clone()
         mels, frames = spectrogram.shape
         for _ in range(self.frequency_masks):
             width = int(rng.integers(0, min(self.frequency_width, mels) + 1))
@@ -159,4 +161,6 @@ class SpecAugment:
             start = int(rng.integers(0, frames - width + 1))
             spectrogram[:, start : start + width] = 0.0
             pitch[:, start : start + width] = 0.0
-        return replace(features, spectrogram=spectrogram, pitch=pitch)
+            if waveform is not None:
+                waveform[start * HOP : (start + width) * HOP] = 0.0
+        return replace(features, spectrogram=spectrogram, pitch=pitch, waveform=waveform)

@@ -31,7 +31,7 @@ class Transcription:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of a name: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` (a GPU where there is one).
+    """The device of a name: `cpu`, `cuda`, `cuda:1`, or `auto` (a GPU where there is one).
 
     Raises:
         EchoError: no such device here.
@@ -40,6 +40,8 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError("Echo computes phases in float64, which it can on CPU and CUDA")
         torch.zeros(1, device=device).item()  # there are devices that hold no values
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0].split(". ")[0]

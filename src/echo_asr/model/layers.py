@@ -185,8 +185,9 @@ class FrontEnd(nn.Module):
 class WaveFrontEnd(nn.Module):
     """Convolutions from samples `(B, 1, S)` to 10 ms frames `(B, D, T)`, `S = 160 T`.
 
-    A kernel is twice as long as its stride, so that frame `t` is centred on the samples `160 t` to `160 t + 159`; what
-    is beyond a recording's end is zero before each convolution.
+    A kernel is twice as long as its stride, and two zeros before each layer's input centre frame `t` at sample `160 t`,
+    where the other features have it: it is made of the 212 samples on either side. What is beyond a recording's end is
+    zero before each convolution.
 
     Args:
         width: D; the first layers are narrower.
@@ -207,7 +208,7 @@ class WaveFrontEnd(nn.Module):
         share = math.prod(self.STRIDES)  # layer samples in a frame
         for convolution, stride in zip(self.convolutions, self.STRIDES, strict=True):
             share //= stride
-            x = gelu(convolution(pad(x, (stride // 2, stride - stride // 2))))
+            x = gelu(convolution(pad(x, (2, stride - 2))))
             beyond = torch.arange(x.shape[2], device=x.device)[None] >= lengths[:, None] * share
             x = x.masked_fill(beyond[:, None], 0.0)
         return x

@@ -41,8 +41,8 @@ PLATEAU_VALIDATIONS = 4  # validations without a better error, or with nothing b
 SAMPLES = 3  # hypotheses shown at each validation
 
 
-class Interrupted(Exception):
-    """Training was asked to stop, and has saved a checkpoint."""
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop, and has saved a checkpoint; the message says how to go on."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class Trainer:
                 if progress.step % config.checkpoint_every == 0 or last or self.stopping:
                     self.checkpoint()
                 if self.stopping and not last:
-                    raise Interrupted
+                    raise Interrupted(f"stopped; a checkpoint is saved, go on with --resume --out {self.run}")
         return progress
 
     def _update(self, batches: Iterator[tuple[int, int, Any]]) -> dict[str, float]:

@@ -57,9 +57,10 @@ def _agreed(sections: dict[str, Any], where: str) -> dict[str, Any]:
     """Sections that fit each other: features are extracted as the model listens, the curriculum knows them.
 
     Raises:
-        EchoError: a curriculum with a feature that the model does not have, or that keeps CTC's feature away.
+        EchoError: a curriculum with a feature that the model does not have, that keeps CTC's feature away, or that
+            brings one in when training is over.
     """
-    model, curriculum = sections["model"], sections["train"].curriculum
+    model, curriculum, updates = sections["model"], sections["train"].curriculum, sections["train"].max_steps
     unknown = [name for name in curriculum if name not in model.features]
     if unknown:
         raise EchoError(
@@ -67,6 +68,12 @@ def _agreed(sections: dict[str, Any], where: str) -> dict[str, Any]:
         )
     if curriculum.get(model.ctc_feature, 0) > 0:
         raise EchoError(f"{where}: train.curriculum must leave {model.ctc_feature}, model.ctc_feature, at update 0")
+    late = [name for name, update in curriculum.items() if update >= updates]
+    if late:  # the model would be left with an encoder that never learnt
+        raise EchoError(
+            f"{where}: train.curriculum brings {late[0]} in at update {curriculum[late[0]]}, and train.max_steps is "
+            f"{updates}; bring it in earlier, or leave it out of model.features"
+        )
     wave = "waveform" in model.features
     return {**sections, "features": replace(sections["features"], waveform=wave)}
 
