@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import librosa
 import numpy as np
@@ -201,7 +201,9 @@ def test_the_key_tells_every_setting_apart(monkeypatch: pytest.MonkeyPatch) -> N
         replace(base, null_relative_db=55.0),
         replace(base, null_absolute_db=-75.0),
         replace(base, tracker="autocorrelation"),
+        replace(base, waveform=True),
     ]
+    assert len(others) == len(fields(FeatureConfig))
     keys = [FeatureExtractor(config).key for config in (base, *others)]
     assert len(set(keys)) == len(keys) and FeatureExtractor().key == keys[0]
     extractor = FeatureExtractor()
@@ -252,9 +254,60 @@ def test_a_batch_holds_each_recording_as_it_is_alone(extractor: FeatureExtractor
 
 
 def test_a_batch_moves_whole(extractor: FeatureExtractor) -> None:
-    batch = collate_features([extractor(hum(1_000))]).to("meta")
-    assert isinstance(batch, FeatureBatch)
-    assert {tensor.device.type for tensor in (*vars(batch).values(), batch.padding)} == {"meta"}
+    for one in (extractor(hum(1_000)), listening(hum(1_000))):
+        batch = collate_features([one]).to("meta")
+        assert isinstance(batch, FeatureBatch)
+        assert (batch.waveform is None) == (one.waveform is None)
+        tensors = [tensor for tensor in vars(batch).values() if tensor is not None]
+        assert {tensor.device.type for tensor in (*tensors, batch.padding)} == {"meta"} and len(tensors) >= 6
+
+
+# --- the waveform
+
+
+def listening(audio: np.ndarray, **settings: float) -> Features:
+    """Features with the waveform."""
+    config = FeatureConfig(tracker="autocorrelation", waveform=True, **settings)  # type: ignore[arg-type]
+    return FeatureExtractor(config)(audio)
+
+
+def test_the_waveform_is_absent_unless_asked_for(extractor: FeatureExtractor) -> None:
+    audio = hum(2_000)
+    without, with_it = extractor(audio), listening(audio)
+    assert without.waveform is None and with_it.waveform is not None
+    for name in FIELDS:
+        assert torch.equal(getattr(without, name), getattr(with_it, name)), f"{name} is the same either way"
+
+
+@pytest.mark.parametrize("samples", [1, 159, 160, 161, 2_000])
+def test_the_waveform_is_the_samples_over_their_peak_and_zeros_to_the_end_of_the_last_frame(samples: int) -> None:
+    audio = hum(samples)
+    waveform = listening(audio).waveform
+    frames = -(-samples // 160)
+    assert waveform is not None and waveform.shape == (160 * frames,) and waveform.dtype == torch.float32
+    np.testing.assert_allclose(waveform[:samples], audio.astype(np.float64) / np.abs(audio).max(), atol=1e-7)
+    assert float(waveform.abs().max()) == 1.0 and not waveform[samples:].any()
+
+
+@pytest.mark.parametrize(("rms_db", "peak"), [(-3.1, 1.0), (-40.0, 1.0), (-46.0206, 0.5), (-60.0, 0.1), (-80.0, 0.01)])
+def test_the_waveforms_peak_is_never_taken_below_that_of_a_sine_of_the_floor(rms_db: float, peak: float) -> None:
+    assert float(listening(sine(rms_db)).waveform.abs().max()) == pytest.approx(peak, rel=1e-3)
+    louder = listening(sine(rms_db), peak_floor_db=-60.0).waveform
+    assert float(louder.abs().max()) == pytest.approx(min(1.0, 10 * peak), rel=1e-3)
+
+
+def test_the_waveform_of_silence_is_exactly_zero() -> None:
+    assert torch.equal(listening(np.zeros(500, np.float32)).waveform, torch.zeros(640))
+
+
+def test_a_batch_holds_each_waveform_as_it_is_alone(extractor: FeatureExtractor) -> None:
+    alone = [listening(hum(samples)) for samples in (3_000, 160, 8_000)]
+    waveform = collate_features(alone).waveform
+    assert waveform is not None and waveform.shape == (3, 1, 8_000) and waveform.dtype == torch.float32
+    for row, one in enumerate(alone):
+        assert torch.equal(waveform[row, 0, : 160 * one.frames], one.waveform)
+        assert not waveform[row, 0, 160 * one.frames :].any()
+    assert collate_features([alone[0], extractor(hum(500))]).waveform is None, "of all, or of none"
 
 
 def test_a_batch_that_cannot_be(extractor: FeatureExtractor) -> None:

@@ -15,7 +15,7 @@ from echo_asr.diagnose.plots import plot_audio, plot_curves
 from echo_asr.evaluate.evaluate import Evaluation, evaluate
 from echo_asr.storage import replace_text
 from echo_asr.train.loop import Interrupted
-from echo_asr.train.run import train
+from echo_asr.train.run import check_folder, train
 from echo_asr.train.state import CHECKPOINT
 
 CONFIG = Path(__file__).with_name("demo.yaml")
@@ -35,6 +35,7 @@ def run_demo(out: Path, overrides: Sequence[str] = ()) -> Evaluation:
     say = console().print
     say("Echo demo: words of a tone language, which differ by pitch alone (ma1, ma2, ma3, ma4).", highlight=False)
     say(f"1. corpus {CORPUS}, spoken by espeak-ng; the voices of the test split are never trained on", highlight=False)
+    check_folder(out, resume=(out / CHECKPOINT).is_file())
     corpus, flat = load_corpus(CORPUS), load_corpus(FLAT)
     say(f"2. training into {out}", highlight=False)
     try:

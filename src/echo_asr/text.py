@@ -253,8 +253,11 @@ class Tokenizer:
         """Write ``tokenizer.json``, in the form of the tokenizers library, whole or not at all."""
         path = Path(path)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        partial.write_text(self._backend.to_str(pretty=True), encoding="utf-8")
-        os.replace(partial, path)
+        try:
+            partial.write_text(self._backend.to_str(pretty=True), encoding="utf-8")
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

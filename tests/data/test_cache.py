@@ -17,6 +17,7 @@ import torch
 from echo_asr.data.cache import FIELDS, FeatureCache, default_cache_root
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor, Features
+from echo_asr.storage import pack, unpack
 
 
 class CountingExtractor(FeatureExtractor):
@@ -58,9 +59,13 @@ def entries(cache: FeatureCache) -> list[Path]:
 
 
 def assert_same(one: Features, other: Features) -> None:
+    assert set(FIELDS) == set(vars(one))
     for name in FIELDS:
-        assert torch.equal(getattr(one, name), getattr(other, name)), name
-        assert getattr(one, name).dtype == getattr(other, name).dtype
+        left, right = getattr(one, name), getattr(other, name)
+        if left is None or right is None:
+            assert left is right, name
+            continue
+        assert torch.equal(left, right) and left.dtype == right.dtype, name
 
 
 def calls(cache: FeatureCache) -> int:
@@ -76,6 +81,30 @@ def test_the_second_time_comes_from_disk_to_the_bit(cache: FeatureCache, clip: P
     assert_same(first, fresh.features(clip))
     assert_same(first, counting()(tone()))
     assert calls(fresh) == 0 and len(entries(cache)) == 1
+
+
+def test_the_waveform_comes_back_where_it_was_asked_for(tmp_path: Path, clip: Path) -> None:
+    root = tmp_path / "cache"
+    with_it, without = (FeatureCache(root, counting(waveform=waveform)) for waveform in (True, False))
+    first = with_it.features(clip)
+    assert first.waveform is not None and first.waveform.shape == (4_000,) and first.waveform.abs().max() == 1.0
+    assert without.features(clip).waveform is None, "an entry with the samples is not one without"
+    for cache, expected in ((with_it, first), (without, counting()(tone()))):
+        fresh = FeatureCache(root, counting(waveform=cache is with_it))
+        assert_same(fresh.features(clip), expected)
+        assert calls(fresh) == 0
+    assert len(entries(with_it)) == 2
+
+
+def test_an_entry_that_lost_its_waveform_is_made_anew(tmp_path: Path, clip: Path) -> None:
+    cache = FeatureCache(tmp_path / "cache", counting(waveform=True))
+    first = cache.features(clip)
+    (entry,) = entries(cache)
+    tensors = unpack(entry.read_bytes())
+    del tensors["waveform"]
+    entry.write_bytes(pack(tensors))
+    assert_same(cache.features(clip), first)
+    assert calls(cache) == 2
 
 
 def test_arrays_are_cached_by_content(cache: FeatureCache) -> None:
@@ -98,7 +127,7 @@ def test_a_renamed_file_keeps_its_entry_and_a_changed_one_does_not(cache: Featur
     assert calls(cache) == 2 and not torch.equal(before.spectrogram, after.spectrogram)
 
 
-@pytest.mark.parametrize("settings", [{"mels": 40}, {"null_relative_db": 40.0}, {"tracker": "swiftf0"}])
+@pytest.mark.parametrize("settings", [{"mels": 40}, {"null_relative_db": 40.0}, {"tracker": "swiftf0"}, {"waveform": True}])
 def test_other_settings_have_other_entries(cache: FeatureCache, clip: Path, settings: dict) -> None:
     cache.features(clip)
     other = FeatureCache(cache.root, counting(**settings))

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -71,6 +72,23 @@ def test_all_of_this_holds_for_the_presets(name: str, make_batch: Make, cut: Mak
     assert_causal(model, batch, TOKENS[:2, :4], 7)
     assert_cached_equals_uncached(model, batch, TOKENS[:2], [1] * 6)
     assert_batch_blind(model, batch, TOKENS[:2], cut)
+
+
+@pytest.mark.parametrize("options", [{"gate": "pitch"}, {"vrope": {"radius": "acoustic"}}], ids=str)
+def test_text_positions_read_pitch_about_the_reference(
+    options: dict[str, Any], make_model: Make, make_batch: Make
+) -> None:
+    """About the utterance's own median a higher voice gives the same text; about 220 Hz another."""
+    batch = make_batch()
+    higher = replace(batch, track=batch.track * 1.4)
+    for reference in ("utterance", "fixed"):
+        vrope = {**options.get("vrope", {}), "reference": reference}
+        model: Echo = make_model(**{**options, "text_pitch": "aligned", "vrope": vrope})
+        with torch.inference_mode():
+            encoded = model.encode(batch)
+            same_states = replace(encoded, track=model.encode(higher).track)  # what is left is what text reads
+            before, after = (model.decode(TOKENS, model.decoder.state(e)) for e in (encoded, same_states))
+        assert ((before - after).abs().max() < 1e-4) == (reference == "utterance")
 
 
 def test_token_zero_is_embedded_as_exactly_zero_and_no_other_is(make_model: Make) -> None:

@@ -1,4 +1,3 @@
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,106 +10,19 @@ from torch import Tensor
 from echo_asr.features import FeatureBatch
 from echo_asr.model.echo import Echo
 
+from .plain import PlainTransformer
+
 Make = Callable[..., Any]
 Texts = tuple[Tensor, Tensor]
 
-PLAIN = {"vrope": {"theta": "static", "frequencies": "inverse_power", "clock": "encoder"}}
-"""All of vRoPE switched off; radius unit, bias none and nulls none are the defaults."""
+PLAIN = {
+    "heard_nulls": "none",
+    "vrope": {"theta": "static", "frequencies": "inverse_power", "clock": "encoder"},
+}
+"""All of vRoPE switched off; radius unit, bias none and the other nulls none are the defaults."""
 
 
 # --- all switched off equals a plain RoPE transformer
-
-
-class PlainTransformer:
-    """A transformer with RoPE by complex numbers (Su et al. 2021) and explicit softmax, in float64 numpy, one recording
-    and one text at a time, from the weights of an Echo. It shares no code with it."""
-
-    def __init__(self, model: Echo) -> None:
-        self.weights = {name: value.detach().double().numpy() for name, value in model.state_dict().items()}
-        self.config = model.config
-
-    def linear(self, x: np.ndarray, name: str) -> np.ndarray:
-        return x @ self.weights[f"{name}.weight"].T + self.weights.get(f"{name}.bias", 0.0)
-
-    def norm(self, x: np.ndarray, name: str) -> np.ndarray:
-        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
-        return x * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
-
-    def convolution(self, x: np.ndarray, name: str, stride: int) -> np.ndarray:
-        """`(C, T)` to `(D, ceil(T / stride))`, as sums over taps, followed by gelu."""
-        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
-        padded = np.pad(x, ((0, 0), (1, 4)))
-        out = [
-            sum(weight[:, :, k] @ padded[:, t + k] for k in range(weight.shape[2])) + bias
-            for t in range(0, x.shape[1], stride)
-        ]
-        erf = np.vectorize(math.erf)
-        return np.stack([v * 0.5 * (1 + erf(v / math.sqrt(2))) for v in out], 1)
-
-    def attention(self, x: np.ndarray, heard: np.ndarray, name: str, rotary: bool, causal: bool) -> np.ndarray:
-        heads, width = self.config.heads, self.config.width // self.config.heads
-        query, key, value = (
-            self.linear(source, f"{name}.{part}").reshape(len(source), heads, width)
-            for part, source in (("query", x), ("key", heard), ("value", heard))
-        )
-        out = np.zeros_like(query)
-        for head in range(heads):
-            if rotary:
-                turns = 10_000.0 ** (-np.arange(width // 2) / (width // 2))
-                complex_query, complex_key = (
-                    (z[:, head, : width // 2] + 1j * z[:, head, width // 2 :])
-                    * np.exp(1j * np.arange(len(z))[:, None] * turns)
-                    for z in (query, key)
-                )
-                scores = (complex_query @ complex_key.conj().T).real
-            else:
-                scores = query[:, head] @ key[:, head].T
-            for i in range(len(x)):
-                last = i + 1 if causal else len(heard)
-                share = np.exp(scores[i, :last] / math.sqrt(width))
-                out[i, head] = share / share.sum() @ value[:last, head]
-        return self.linear(out.reshape(len(x), -1), f"{name}.output")
-
-    def block(self, x: np.ndarray, name: str, heard: np.ndarray | None = None, causal: bool = False) -> np.ndarray:
-        inner = self.norm(x, f"{name}.attention_norm")
-        x = x + self.attention(inner, inner, f"{name}.attention", rotary=True, causal=causal)
-        if heard is not None:
-            inner = self.norm(x, f"{name}.cross_norm")
-            x = x + self.attention(inner, heard, f"{name}.cross", rotary=False, causal=False)
-        inner = self.norm(x, f"{name}.feedforward_norm")
-        gate = self.linear(inner, f"{name}.feedforward.gate")
-        gated = gate / (1 + np.exp(-gate)) * self.linear(inner, f"{name}.feedforward.up")
-        return x + self.linear(gated, f"{name}.feedforward.output")
-
-    def encode(self, x: np.ndarray, feature: str) -> np.ndarray:
-        strides = {2: (1, 2), 4: (2, 2)}[self.config.subsampling]
-        for index, stride in enumerate(strides):
-            x = self.convolution(x, f"encoders.{feature}.front.convolutions.{index}", stride)
-        states = self.norm(x.T, f"encoders.{feature}.front.norm")
-        for layer in range(self.config.layers(feature)):
-            states = self.block(states, f"encoders.{feature}.blocks.{layer}")
-        return self.norm(states, f"encoders.{feature}.norm")
-
-    def decode(self, tokens: list[int], states: dict[str, np.ndarray]) -> np.ndarray:
-        table = self.weights["decoder.embedding"]
-        x = np.stack([table[t - 1] * math.sqrt(self.config.width) if t else 0.0 * table[0] for t in tokens])
-        for layer in range(self.config.decoder_layers):
-            x = self.block(x, f"decoder.blocks.{layer}", causal=True)
-        for name in self.config.features:
-            for layer in range(self.config.cross_layers):
-                x = self.block(x, f"decoder.stacks.{name}.{layer}", states[name], causal=True)
-        x = self.norm(x, "decoder.norm")
-        end = x @ self.weights["decoder.end_vector"].T + self.weights["decoder.end_bias"]
-        return np.concatenate((end, x @ table.T), 1)
-
-    def features(self, batch: FeatureBatch, row: int) -> dict[str, np.ndarray]:
-        frames = int(batch.lengths[row])
-        f0, energy, periodicity = batch.pitch[row, :, :frames].double().numpy()
-        octaves = np.log2(np.where(f0 > 0, f0, 220.0) / 220.0)
-        return {
-            "spectrogram": batch.spectrogram[row, :, :frames].double().numpy(),
-            "pitch": np.stack((octaves, f0 > 0, energy, periodicity)),
-        }
 
 
 @pytest.mark.parametrize(
@@ -127,40 +39,75 @@ class PlainTransformer:
 def test_all_switched_off_it_is_a_plain_rope_transformer(
     backend: str, options: dict[str, Any], make_model: Make, make_batch: Make, texts: Texts
 ) -> None:
-    model: Echo = make_model(**{**options, "vrope": {**PLAIN["vrope"], "backend": backend}})
-    plain, batch = PlainTransformer(model), make_batch()
+    assert_plain(make_model(**{**PLAIN, **options, "vrope": {**PLAIN["vrope"], "backend": backend}}), make_batch(), texts)
+
+
+def assert_plain(model: Echo, batch: FeatureBatch, texts: Texts) -> None:
+    """States, logits and CTC scores are those of the definition."""
+    plain = PlainTransformer(model)
     tokens = torch.nn.functional.pad(texts[0], (1, 0))
     with torch.inference_mode():
         encoded = model.encode(batch)
         logits = model(batch, tokens).double().numpy()
         symbols = model.ctc_log_probabilities(encoded).double().numpy()
     for row, frames in enumerate(encoded.lengths.tolist()):
-        heard = plain.features(batch, row)
-        states = {name: plain.encode(heard[name], name) for name in encoded.states}
+        heard, pitch = plain.features(batch, row), plain.pitch(batch, row)
+        states = {name: plain.encode(heard[name], name, pitch) for name in encoded.states}
         for name, expected in states.items():
             np.testing.assert_allclose(encoded.states[name][row, :frames], expected, atol=2e-4)
-        np.testing.assert_allclose(logits[row], plain.decode(tokens[row].tolist(), states), atol=5e-4)
+        np.testing.assert_allclose(logits[row], plain.decode(tokens[row].tolist(), states, pitch), atol=5e-4)
         scores = plain.linear(states[model.config.ctc_feature], "ctc_head")
         scores = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
         np.testing.assert_allclose(symbols[row, :frames], scores, atol=5e-4)
 
 
+ALIGNED = {"text_pitch": "aligned", "features": ("pitch", "spectrogram"), "decoder_layers": 1}
+
+
 @pytest.mark.parametrize(
-    "vrope",
+    "options",
     [
-        {"theta": "none"},
-        {"theta": "mean"},
-        {"clock": "frame"},
-        {"frequencies": "mel"},
-        {"radius": "learned"},
-        {"bias": "laplace"},
-        {"nulls": "score"},
+        {"features": ("waveform", "pitch"), "ctc_feature": "waveform", "waveform_layers": 1},
+        {"combine": "blend", "cross_layers": 2},
+        {"combine": "blend", "features": ("pitch", "waveform", "spectrogram"), "waveform_layers": 1, "subsampling": 2},
+        {"combine": "joint"},
+        {"combine": "joint", "features": ("pitch", "waveform", "spectrogram"), "waveform_layers": 1, "cross_layers": 2},
+        {"combine": "joint", "features": ("spectrogram",)},
+        {"gate": "scalar"},
+        {"gate": "token", "combine": "blend"},
+        {"gate": "pitch"},
+        {**ALIGNED, "vrope": {"radius": "acoustic"}},
+        {**ALIGNED, "vrope": {"radius": "acoustic", "radius_range": 0.9}, "gate": "token", "cross_layers": 2},
+        {**ALIGNED, "gate": "pitch"},
+        {**ALIGNED, "gate": "pitch", "vrope": {"radius": "acoustic"}, "combine": "blend", "subsampling": 2},
+        {**ALIGNED, "gate": "pitch", "vrope": {"radius": "acoustic"}, "combine": "joint", "cross_layers": 3},
     ],
     ids=str,
 )
-def test_with_any_part_switched_on_it_is_none(vrope: dict[str, Any], make_model: Make, make_batch: Make) -> None:
-    """What the last test compares with tells the difference."""
-    model: Echo = make_model(vrope={**PLAIN["vrope"], **vrope})
+def test_with_other_options_it_is_what_they_say(
+    options: dict[str, Any], make_model: Make, make_batch: Make, texts: Texts
+) -> None:
+    """The waveform's encoder, the ways to bring features together, gates, and pitch that text positions read."""
+    vrope = {**PLAIN["vrope"], **options.get("vrope", {})}
+    assert_plain(make_model(**{**PLAIN, **options, "vrope": vrope}), make_batch(), texts)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        *({"vrope": {**PLAIN["vrope"], **part}} for part in (
+            {"theta": "none"}, {"theta": "mean"}, {"clock": "frame"}, {"frequencies": "mel"}, {"radius": "learned"},
+            {"bias": "laplace"}, {"nulls": "score"},
+        )),
+        {"gate": "scalar"},
+        {"gate": "token"},
+        {"gate": "pitch"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_with_any_part_switched_on_it_is_none(part: dict[str, Any], make_model: Make, make_batch: Make) -> None:
+    """What the tests above compare with tells the difference."""
+    model: Echo = make_model(**{**PLAIN, **part})
     own = model.state_dict()
     plain: Echo = make_model(**PLAIN)
     plain.load_state_dict({n: x if n.endswith("frequencies") else own[n] for n, x in plain.state_dict().items()})
@@ -188,7 +135,7 @@ def test_every_parameter_gets_a_gradient(
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("weight", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("weight", [0.01, 0.3, 0.9])
 def test_loss_is_the_equation_of_its_docstring(
     weight: float, smoothing: float, make_model: Make, make_batch: Make, texts: Texts, cut: Make
 ) -> None:
@@ -237,7 +184,8 @@ def test_more_padding_changes_no_loss(
 ) -> None:
     model: Echo = make_model(**options)
     batch, (tokens, lengths) = make_batch(), texts
-    wider = {n: torch.nn.functional.pad(t, (0, 11)) for n, t in vars(batch).items() if n not in ("lengths", "null")}
+    more = {n: 160 * 11 if n == "waveform" else 11 for n in vars(batch) if n not in ("lengths", "null")}
+    wider = {n: torch.nn.functional.pad(getattr(batch, n), (0, size)) for n, size in more.items()}
     wider["track"][:, -11:] = 220.0
     padded = replace(batch, **wider, null=torch.nn.functional.pad(batch.null, (0, 11), value=True))
     with torch.inference_mode():

@@ -379,6 +379,23 @@ def test_there_must_be_something_to_resume(
     assert snapshot(tmp_path) == before
 
 
+def test_a_disk_that_is_full_as_a_run_begins_leaves_no_part_of_a_file(
+    config: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    def full(source: Any, target: Any) -> None:
+        if "tokenizer" in str(target):
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(EchoError, match="tokenizer.json: could not be written .No space left on device"):
+        train(config, str(corpus), tmp_path / "run")
+    left = {path.name for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert left == {"last.pt", "config.yaml"}
+
+
 def test_a_damaged_checkpoint_is_told_and_the_model_stays(
     undisturbed: Path, config: Path, corpus: Path, tmp_path: Path
 ) -> None:

@@ -129,9 +129,7 @@ def _voice_bottoms(recipe: Recipe, split: str) -> dict[str, float]:
     return bottoms
 
 
-def _speak_words(
-    recipe: Recipe, espeak: Espeak, texts: Sequence[str], random: np.random.Generator
-) -> list[np.ndarray]:
+def _speak_words(recipe: Recipe, espeak: Espeak, texts: Sequence[str], random: np.random.Generator) -> list[np.ndarray]:
     """Each word as `(2, S)`: toned and flat, spoken at one rate, full scale at +-1, levels as yet espeak-ng's."""
     typical = np.exp(random.uniform(*np.log(recipe.word_seconds)))
     pairs = []

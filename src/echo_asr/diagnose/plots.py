@@ -149,9 +149,7 @@ def _draw_spectrogram(panel: Axes, features: Features, seconds: np.ndarray) -> A
     # A frame is centred at its time, so the picture begins half a frame before 0.
     half = 0.5 * HOP / SAMPLE_RATE  # seconds
     extent = (-half, seconds[-1] + half, 0.5, mels + 0.5)
-    image = panel.imshow(
-        level, origin="lower", aspect="auto", extent=extent, cmap="Blues", vmin=-10 * RANGE, vmax=0
-    )
+    image = panel.imshow(level, origin="lower", aspect="auto", extent=extent, cmap="Blues", vmin=-10 * RANGE, vmax=0)
     f0 = features.pitch[0].numpy()
     voiced = f0 > 0
     height = np.interp(f0[voiced], edges, np.arange(mels + 2))

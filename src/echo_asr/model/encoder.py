@@ -25,9 +25,9 @@ def feature_track(batch: FeatureBatch) -> PitchTrack:
 def pitch_channels(batch: FeatureBatch, reference: str) -> Tensor:
     """What the pitch encoder hears, `(B, 4, T)`: `z` in octaves where voiced, voicing, energy, periodicity; 0 in
     padding. Hertz would saturate; octaves about the reference are of order one."""
-    track = feature_track(batch)
-    z = track.z(reference) * track.voicing
-    return torch.stack((z, track.voicing, batch.pitch[:, 1], batch.pitch[:, 2]), dim=1)
+    voicing = (batch.pitch[:, 0] > 0).float()  # of the feature, which SpecAugment masks, and not of the track
+    z = feature_track(batch).z(reference) * voicing
+    return torch.stack((z, voicing, batch.pitch[:, 1], batch.pitch[:, 2]), dim=1)
 
 
 def sound(batch: FeatureBatch, feature: str, reference: str) -> Tensor:

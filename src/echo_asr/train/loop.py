@@ -124,7 +124,8 @@ class Trainer:
     def fingerprint(self) -> str:
         """What a checkpoint must agree with to be resumed: the model, the data, and all that orders or shapes them."""
         train = {k: v for k, v in asdict(self.config).items() if k not in ("log_every", "checkpoint_every")}
-        parts = [asdict(self.bundle.model.config), asdict(self.bundle.features), train, self.data.fingerprint]
+        settings = (self.bundle.model.config, self.bundle.features, self.bundle.text, self.recognizer.decode)
+        parts = [*(asdict(each) for each in settings), train, self.data.fingerprint]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def resume(self) -> None:

@@ -29,12 +29,14 @@ class Reporter:
     def __init__(self, run: Path, tensorboard: bool = True) -> None:
         self.path = run / METRICS
         self.tensorboard = tensorboard
+        self.purge: int | None = None  # update from which events of an earlier sitting no longer count
         self.writer: Any = None
         self.console = console()
         self._advance: Any = lambda step, text: None
 
     def rewind(self, step: int) -> None:
         """Drop metrics after an update, and a line that was cut off, so that a resumed run has each line once."""
+        self.purge = step + 1
         if self.path.is_file():
             lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
             kept = [x for x in lines if (update := _update_of(x)) is not None and update <= step]
@@ -109,7 +111,8 @@ class Reporter:
             if make and self.tensorboard and self.writer is None:
                 from torch.utils.tensorboard import SummaryWriter
 
-                self.writer = SummaryWriter(str(self.path.parent / "tensorboard"))
+                folder = str(self.path.parent / "tensorboard")
+                self.writer = SummaryWriter(folder, purge_step=self.purge)
             if self.writer is not None:
                 write(self.writer)
         except OSError as error:

@@ -117,7 +117,7 @@ def train(
     sections = read_config(config, overrides)
     settings = sections["train"]
     where = choose_device(device)
-    _check_folder(run, resume)
+    check_folder(run, resume)
     recordings = load_corpus(corpus)
     own_validation = "validation" in recordings.splits
     recordings = hold_out(recordings)
@@ -181,7 +181,15 @@ def prepare(data: TrainingData, validation: Sequence[Utterance] = ()) -> None:
         data.prepare(validation, lambda done, total: advance(done, ""), workers)
 
 
-def _check_folder(run: Path, resume: bool) -> None:
+def check_folder(run: Path, resume: bool) -> None:
+    """Make sure that a run can be started (or resumed) in a folder, without making it.
+
+    Raises:
+        EchoError: there is something else, nothing to resume, or the folder could not be made.
+    """
+    above = next(path for path in (run.absolute(), *run.absolute().parents) if path.exists())
+    if above != run.absolute() and not (above.is_dir() and os.access(above, os.W_OK)):
+        raise EchoError(f"{run}: cannot be written, {above} is no folder that you may write to; choose another --out")
     if resume:
         if not (run / CHECKPOINT).is_file():
             raise EchoError(f"{run}: no run to resume there, no {CHECKPOINT}; leave out --resume to start one")
@@ -191,9 +199,10 @@ def _check_folder(run: Path, resume: bool) -> None:
 
 
 def _start_from(model: Echo, start: Bundle, mapping: dict[int, int], name: str) -> None:
-    if start.model.config != model.config or start.model.mels != model.mels:
-        ours, theirs = asdict(model.config), asdict(start.model.config)
-        differ = [k for k in ours if ours[k] != theirs[k]] or ["features.mels"]
+    ours = {**asdict(model.config), "features.mels": model.mels}
+    theirs = {**asdict(start.model.config), "features.mels": start.model.mels}
+    differ = [k for k in ours if ours[k] != theirs[k] and k not in ("dropout", "ctc_weight")]  # those only train
+    if differ:
         raise EchoError(
             f"--init {name}: its model differs from the configuration in {', '.join(differ)}; "
             "take the configuration it was trained with, or train without --init"
