@@ -175,6 +175,17 @@ def texts() -> tuple[torch.Tensor, torch.Tensor]:
     return tokens, lengths
 
 
+HEARD = ("features", "subsampling", "positions", "gate", "waveform_layers", "pitch_layers", "vrope")
+# One of the options for each way to encode: the decoder's own make no difference there.
+ENCODING = {str([options.get(name) for name in HEARD]): name for name, options in reversed(OPTIONS.items())}
+
+
+@pytest.fixture(params=list(reversed(ENCODING.values())), scope="session")
+def encoding(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Each in turn of the options with which sound is encoded otherwise."""
+    return dict(OPTIONS[request.param])
+
+
 @pytest.fixture(params=list(OPTIONS), scope="session")
 def options(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Each in turn of a spread of options of the model."""

@@ -174,9 +174,7 @@ def test_a_null_frame_is_unvoiced() -> None:
     assert lenient.voicing[60:90].all()
 
 
-def test_long_recordings_are_cut_without_a_seam(
-    extractor: FeatureExtractor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_recordings_are_cut_without_a_seam(extractor: FeatureExtractor, monkeypatch: pytest.MonkeyPatch) -> None:
     audio = hum(40_000) + noise(40_000, -40.0)
     whole = extractor(audio)
     monkeypatch.setattr("echo_asr.features.CHUNK", 37)

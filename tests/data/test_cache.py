@@ -127,7 +127,9 @@ def test_a_renamed_file_keeps_its_entry_and_a_changed_one_does_not(cache: Featur
     assert calls(cache) == 2 and not torch.equal(before.spectrogram, after.spectrogram)
 
 
-@pytest.mark.parametrize("settings", [{"mels": 40}, {"null_relative_db": 40.0}, {"tracker": "swiftf0"}, {"waveform": True}])
+@pytest.mark.parametrize(
+    "settings", [{"mels": 40}, {"null_relative_db": 40.0}, {"tracker": "swiftf0"}, {"waveform": True}]
+)
 def test_other_settings_have_other_entries(cache: FeatureCache, clip: Path, settings: dict) -> None:
     cache.features(clip)
     other = FeatureCache(cache.root, counting(**settings))
@@ -170,9 +172,7 @@ def test_a_damaged_entry_is_made_anew(cache: FeatureCache, clip: Path, damage: s
     assert calls(cache) == 2  # the entry is whole again
 
 
-def test_an_interrupted_write_leaves_nothing(
-    cache: FeatureCache, clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_write_leaves_nothing(cache: FeatureCache, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Path, data: bytes) -> int:
         with open(self, "wb") as file:
             file.write(data[:100])

@@ -37,7 +37,10 @@ from echo_asr.vrope import VRoPEModes
             {"text_pitch": "aligned", "gate": "pitch", "combine": "joint"},
             "model.text_pitch aligned needs two blocks with cross-attention: .*; raise model.cross_layers$",
         ),
-        ({"text_pitch": "aligned"}, "model.text_pitch aligned is read by model.vrope.radius acoustic or model.gate pitch"),
+        (
+            {"text_pitch": "aligned"},
+            "model.text_pitch aligned is read by model.vrope.radius acoustic or model.gate pitch",
+        ),
         (
             {"text_pitch": "aligned", "gate": "token", "vrope": VRoPEModes(radius="learned")},
             "model.text_pitch aligned is read by model.vrope.radius acoustic or model.gate pitch; set either$",

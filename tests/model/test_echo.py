@@ -39,7 +39,9 @@ PLAIN = {
 def test_all_switched_off_it_is_a_plain_rope_transformer(
     backend: str, options: dict[str, Any], make_model: Make, make_batch: Make, texts: Texts
 ) -> None:
-    assert_plain(make_model(**{**PLAIN, **options, "vrope": {**PLAIN["vrope"], "backend": backend}}), make_batch(), texts)
+    assert_plain(
+        make_model(**{**PLAIN, **options, "vrope": {**PLAIN["vrope"], "backend": backend}}), make_batch(), texts
+    )
 
 
 def assert_plain(model: Echo, batch: FeatureBatch, texts: Texts) -> None:

@@ -36,9 +36,9 @@ def test_pitch_channels_are_octaves_where_voiced_and_zero_elsewhere(make_batch: 
 
 
 def test_padding_and_batch_size_change_no_state(
-    options: dict[str, Any], make_model: Make, make_batch: Make, cut: Make
+    encoding: dict[str, Any], make_model: Make, make_batch: Make, cut: Make
 ) -> None:
-    model: Echo = make_model(**options)
+    model: Echo = make_model(**encoding)
     batch: FeatureBatch = make_batch()
     with torch.inference_mode():
         together = model.encode(batch)
@@ -54,10 +54,10 @@ def test_padding_and_batch_size_change_no_state(
 
 
 def test_a_state_depends_on_every_frame_of_its_recording(
-    options: dict[str, Any], make_model: Make, make_batch: Make
+    encoding: dict[str, Any], make_model: Make, make_batch: Make
 ) -> None:
     """The opposite of the last test: encoders look both ways, and through the whole recording."""
-    model: Echo = make_model(**{**options, "vrope": {**options.get("vrope", {}), "nulls": "none"}})
+    model: Echo = make_model(**{**encoding, "vrope": {**encoding.get("vrope", {}), "nulls": "none"}})
     batch: FeatureBatch = make_batch([24])
     for name in model.config.features:
         sound = getattr(batch, name)

@@ -231,6 +231,17 @@ def test_cross_attention_is_a_softmax_over_what_is_heard(nulls: str, backend: st
     assert read is None
 
 
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_what_is_read_of_pitch_teaches_attention_where_to_look(backend: str) -> None:
+    layer = cross_attention("weight", backend)
+    memory = layer.memory(torch.randn(2, 5, 32), NULL, PADDING, torch.randn(2, 5, 3))
+    layer(torch.randn(2, 4, 32), memory)[1].square().sum().backward()
+    for name in ("query", "key"):
+        assert (getattr(layer, name).weight.grad != 0).all(), name
+    assert (layer.nulls.raw_gamma.grad != 0).all()
+    assert all(p.grad is None or not p.grad.any() for p in (layer.value.weight, layer.output.weight))
+
+
 def test_cross_attention_hears_nothing_where_all_is_null_and_hard() -> None:
     layer = cross_attention("hard")
     states = torch.randn(1, 3, 32, requires_grad=True)

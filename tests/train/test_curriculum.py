@@ -199,8 +199,8 @@ def test_a_curriculum_is_read_from_a_file(updates: int, tmp_path: Path) -> None:
         ("{pitch: -1}", r"train.curriculum: updates must not be negative, got \{'pitch': -1\}"),
         (
             "{pitch: 2000}",
-            "c.yaml: train.curriculum brings pitch in at update 2000, and train.max_steps is 2000; bring it in earlier, "
-            "or leave it out of model.features$",
+            "c.yaml: train.curriculum brings pitch in at update 2000, and train.max_steps is 2000; bring it in "
+            "earlier, or leave it out of model.features$",
         ),
         ("{pitch: 1.5}", "c.yaml: .*train.curriculum"),
         ("{pitch: soon}", "c.yaml: .*train.curriculum"),
