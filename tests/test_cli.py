@@ -447,7 +447,11 @@ def test_ctrl_c_in_training_keeps_a_checkpoint(place: Place, monkeypatch: pytest
 
 def test_ctrl_c_elsewhere_ends_in_one_line(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
-    status, output, errors = run(place.fill("evaluate {model} {corpus}"), capsys)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    try:
+        status, output, errors = run(place.fill("evaluate {model} {corpus}"), capsys)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (status, output, errors) == (130, "", "echo-asr evaluate: interrupted\n")
 
 
