@@ -14,15 +14,9 @@ from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.model.config import FEATURES, PRESETS, ModelConfig, TextConfig, expand_preset
 from echo_asr.train.config import TrainConfig
+from echo_asr.train.loop import SECTIONS
 from echo_asr.vrope import VRoPEModes
 
-SECTIONS: dict[str, type] = {
-    "features": FeatureConfig,
-    "text": TextConfig,
-    "model": ModelConfig,
-    "train": TrainConfig,
-    "decode": DecodeConfig,
-}
 ROOT = Path(__file__).parents[1]
 
 

@@ -17,7 +17,7 @@ BIAS_RANK = {"none": 0, "laplace": 0, "quadratic": 3, "harmonic": 2}
 
 @dataclass(frozen=True)
 class VRoPEModes:
-    """The choices that make up voice-modulated rotary position encoding; DESIGN of each in `docs/vrope.md`.
+    """The choices that make up voice-modulated rotary position encoding; when to use which is in `docs/options.md`.
 
     Raises:
         ValueError: a value out of its range; the message names the field.
