@@ -58,7 +58,7 @@ class ModelConfig:
     positions: Literal["rotary", "sinusoidal"] = "rotary"  # sinusoidal: Whisper's, added before the first block
     vrope: VRoPEModes = field(default_factory=VRoPEModes)  # of the encoders' self-attention
     heard_nulls: Nulls = "weight"  # what silence weighs in cross-attention
-    text_nulls: Nulls = "none"  # what the start token weighs in text self-attention; see the note below
+    text_nulls: Nulls = "none"  # what the start token weighs in text self-attention; see above
 
     def __post_init__(self) -> None:
         if not self.features or len(set(self.features)) != len(self.features):
