@@ -69,6 +69,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "gate": "pitch",
         "vrope": {"radius": "acoustic", "reference": "utterance"},
     },
+    "stop silence": {"stop": "silence", "heard_nulls": "none"},
+    "stop silence, no end in loss": {"stop": "silence", "end_in_loss": False, "vrope": {"nulls": "weight"}},
+    "stop silence, joint, hard": {"stop": "silence", "end_in_loss": False, "combine": "joint", "heard_nulls": "hard"},
+    "stop both": {"stop": "both", "heard_nulls": "score", "features": ("waveform", "spectrogram")},
     "ctc on pitch, subsampling 2": {
         "ctc_feature": "pitch",
         "subsampling": 2,

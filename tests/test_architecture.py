@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "audio": {"errors"},
     "pitch": {"audio", "errors"},
     "features": {"audio", "pitch", "errors"},
-    "text": {"errors"},
+    "text": {"errors", "storage"},
     "data": {*FEATURES, *BASE},
     "model": MODEL - {"model"},
     "decode": MODEL,

@@ -1,6 +1,7 @@
 import json
 import pickle
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -230,7 +231,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(EchoError, match="tokenizer.json: could not be written .No space left"):
         trained("bpe").save(path)
     assert path.read_bytes() == before
 
@@ -238,7 +239,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot read it .*expected a tokenizer.json"),
+        (None, "no such file; expected a tokenizer.json"),
         (b"", "cannot read it .*expected a tokenizer.json"),
         (b"{}", "cannot read it .*expected a tokenizer.json"),
         (b"\xff\xfe\x00", "cannot read it .*expected a tokenizer.json"),
@@ -264,8 +265,82 @@ def test_loading_a_tokenizer_of_another_program(damage: str, tmp_path) -> None:
     else:
         vocabulary[ZERO_SYMBOL], vocabulary["a"] = vocabulary["a"], vocabulary[ZERO_SYMBOL]
     path.write_text(json.dumps(content))
-    with pytest.raises(EchoError, match=r"expected a tokenizer of Echo, whose symbol 0 is '<\|zero\|>'"):
+    message = {"gap": "ids go from 0 without a gap", "other zero": r"expected '<\|zero\|>' to be symbol 0 or none"}
+    with pytest.raises(EchoError, match=message[damage]):
         Tokenizer.load(path)
+
+
+# --- ready tokenizers, made with the tokenizers library as other programs make them
+
+
+def ready(kind: str, folder: Path) -> Path:
+    """A tokenizer.json for SENTENCES, with special tokens, padding and truncation as others leave them there."""
+    from tokenizers import Tokenizer as Library
+    from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+
+    specials = ["<unk>", "<s>", "</s>"]
+    if kind == "byte-level":
+        library = Library(models.BPE())
+        library.pre_tokenizer, library.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=300, special_tokens=specials, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+        )
+    elif kind == "unigram":
+        library = Library(models.Unigram())
+        library.pre_tokenizer, library.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+        trainer = trainers.UnigramTrainer(vocab_size=60, special_tokens=specials, unk_token="<unk>")
+    else:
+        library = Library(models.WordPiece(unk_token="<unk>"))
+        library.normalizer, library.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+        library.decoder = decoders.WordPiece()
+        trainer = trainers.WordPieceTrainer(vocab_size=80, special_tokens=specials)
+    library.train_from_iterator(SENTENCES, trainer)
+    library.enable_padding(length=64)
+    library.enable_truncation(4)
+    library.save(str(folder / "ready.json"))
+    return folder / "ready.json"
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "unigram", "wordpiece"])
+def test_a_ready_tokenizer_gives_its_own_ids_moved_up_by_one(kind: str, tmp_path: Path) -> None:
+    from tokenizers import Tokenizer as Library
+
+    path = ready(kind, tmp_path)
+    library, tokenizer = Library.from_file(str(path)), Tokenizer.load(path)
+    library.no_padding()
+    library.no_truncation()
+    assert tokenizer.kind == "ready" and tokenizer.vocabulary_size == library.get_vocab_size() + 1
+    assert tokenizer.symbols[0] == ZERO_SYMBOL and "<s>" in tokenizer.symbols
+    for text in SENTENCES:
+        ids = tokenizer.encode(text)
+        assert [number - 1 for number in ids] == library.encode(text, add_special_tokens=False).ids
+        assert tokenizer.decode([0, *ids, 0]) == text
+    assert tokenizer.encode("") == [] and tokenizer.decode([]) == ""
+    special = tokenizer.symbols.index("</s>")
+    assert tokenizer.decode([special, *tokenizer.encode(SENTENCES[0])]) == SENTENCES[0]
+    with pytest.raises(ValueError, match="ids: expected 0 to"):
+        tokenizer.decode([tokenizer.vocabulary_size])
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "unigram", "wordpiece"])
+def test_a_ready_tokenizer_is_saved_pickled_and_extended_as_it_is(kind: str, tmp_path: Path) -> None:
+    tokenizer = Tokenizer.load(ready(kind, tmp_path))
+    tokenizer.save(tmp_path / "tokenizer.json")
+    same, mapping = tokenizer.extend(["new texts"])
+    assert mapping == {index: index for index in range(tokenizer.vocabulary_size)}
+    for other in (Tokenizer.load(tmp_path / "tokenizer.json"), same, pickle.loads(pickle.dumps(tokenizer))):
+        assert other.symbols == tokenizer.symbols
+        assert other.encode(SENTENCES[0]) == tokenizer.encode(SENTENCES[0])
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "unigram", "wordpiece"])
+def test_a_ready_tokenizer_refuses_what_it_would_not_give_back(kind: str, tmp_path: Path) -> None:
+    tokenizer = Tokenizer.load(ready(kind, tmp_path))
+    assert kind != "byte-level" or tokenizer.decode(tokenizer.encode("Züri \u4e2d")) == "Züri \u4e2d"
+    if kind != "byte-level":
+        with pytest.raises(EchoError, match="text 'The züri': the ready tokenizer gives it back as '.*text.normalizer"):
+            tokenizer.encode("The züri")
+        assert 0 not in tokenizer.encode("The züri", unknown="skip")
 
 
 @pytest.mark.parametrize("kind", ["character", "bpe"])

@@ -12,6 +12,7 @@ from typing import get_args
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.pitch import HOP, REFERENCE_F0, TrackerName, fill_track, make_tracker
@@ -85,6 +86,22 @@ class FeatureBatch:
         """`(B, T)` bool, true beyond each recording's length."""
         return torch.arange(self.null.shape[1], device=self.lengths.device) >= self.lengths[:, None]
 
+    def closed(self, frames: int) -> FeatureBatch:
+        """The same batch, each recording with `frames` more frames of silence: zeros that are no padding. The track
+        holds its last value."""
+        before = self.null.shape[1]
+        last = self.track.gather(1, (self.lengths - 1)[:, None])
+        ended = torch.arange(before + frames, device=self.lengths.device) >= self.lengths[:, None]
+        return FeatureBatch(
+            spectrogram=pad(self.spectrogram, (0, frames)),
+            pitch=pad(self.pitch, (0, frames)),
+            track=torch.where(ended, last, pad(self.track, (0, frames))),
+            voicing=pad(self.voicing, (0, frames)),
+            null=pad(self.null, (0, frames), value=True),
+            lengths=self.lengths + frames,
+            waveform=None if self.waveform is None else pad(self.waveform, (0, frames * HOP)),
+        )
+
     def to(self, device: torch.device | str) -> FeatureBatch:
         """The same batch on another device."""
         return FeatureBatch(**{name: t.to(device) for name, t in vars(self).items() if t is not None})
@@ -94,7 +111,7 @@ def collate_features(features: list[Features]) -> FeatureBatch:
     """Pad recordings to one length; what each holds does not depend on its neighbours.
 
     Raises:
-        ValueError: for an empty list, or for differing numbers of mel bins.
+        ValueError: for an empty list, for differing numbers of mel bins, or for waveforms that some lack.
     """
     if not features:
         raise ValueError("features: expected at least one recording, got an empty list")
@@ -113,12 +130,14 @@ def collate_features(features: list[Features]) -> FeatureBatch:
     for row, one in enumerate(features):
         for name in ("spectrogram", "pitch", "track", "voicing", "null"):
             getattr(batch, name)[row, ..., : one.frames] = getattr(one, name)
-    if any(one.waveform is None for one in features):
+    waves = [one.waveform for one in features if one.waveform is not None]
+    if not waves:
         return batch
+    if len(waves) < size:
+        raise ValueError(f"features: {size - len(waves)} of {size} hold no waveform; use one extractor")
     waveform = torch.zeros(size, 1, frames * HOP)
-    for row, one in enumerate(features):
-        if one.waveform is not None:
-            waveform[row, 0, : one.frames * HOP] = one.waveform
+    for row, wave in enumerate(waves):
+        waveform[row, 0, : len(wave)] = wave
     return replace(batch, waveform=waveform)
 
 

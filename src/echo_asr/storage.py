@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 
 from echo_asr.errors import EchoError
@@ -49,9 +49,23 @@ def replace_text(path: Path, text: str) -> None:
     replace_file(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
-def pack(tensors: dict[str, torch.Tensor]) -> bytes:
-    """Tensors as a safetensors file's bytes."""
-    return save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, {"format": "pt"})
+def pack(tensors: dict[str, torch.Tensor], **notes: str) -> bytes:
+    """Tensors, and notes about them, as a safetensors file's bytes."""
+    own = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    return save(own, {"format": "pt", **notes})
+
+
+def read_notes(path: Path) -> dict[str, str]:
+    """The notes that `pack` wrote with the tensors of a file.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(str(error).splitlines()[0]) from None
 
 
 def unpack(data: bytes) -> dict[str, torch.Tensor]:

@@ -17,6 +17,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from echo_asr.errors import EchoError
+from echo_asr.storage import replace_text
 
 Normalizer = Callable[[str], str]
 
@@ -143,26 +144,28 @@ def make_normalizer(name: str) -> Normalizer:
 class Tokenizer:
     """Turns text into ids from 1 to V - 1 and back; id 0 stands for nothing in the text.
 
-    Two kinds: ``character`` (one id a Unicode code point) and ``bpe`` (byte-pair encoding over characters,
-    Sennrich et al. 2016; pieces do not reach across words, and a space belongs to the word after it). A
-    space is a symbol like any other, so ``decode(encode(text)) == text`` for every text whose characters are
-    known.
+    Three kinds: ``character`` (one id a Unicode code point), ``bpe`` (byte-pair encoding over characters,
+    Sennrich et al. 2016; pieces do not reach across words, and a space belongs to the word after it) and
+    ``ready`` (whatever another program left in a ``tokenizer.json``; its ids are moved up by one, to make
+    room for 0). A space is a symbol like any other, so ``decode(encode(text)) == text`` for every text that
+    ``encode`` takes.
 
     Made by :meth:`train`, :meth:`load` or :meth:`extend`.
 
     Attributes:
-        kind: ``character`` or ``bpe``.
+        kind: ``character``, ``bpe`` or ``ready``.
         symbols: the V symbols in the order of their ids; place 0 holds :data:`ZERO_SYMBOL`.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
         vocabulary = backend.get_vocab()
-        self.kind: Literal["character", "bpe"] = "character"
-        if isinstance(backend.model, models.BPE):
-            self.kind = "bpe"
-        self.symbols: list[str] = sorted(vocabulary, key=lambda symbol: vocabulary[symbol])
+        own = vocabulary.get(ZERO_SYMBOL) == 0
+        kind = "bpe" if isinstance(backend.model, models.BPE) else "character"
+        self.kind: str = kind if own else "ready"
+        pieces = sorted(vocabulary, key=lambda symbol: vocabulary[symbol])
+        self.symbols: list[str] = pieces if own else [ZERO_SYMBOL, *pieces]
         self._backend = backend
-        self._alphabet = frozenset(symbol for symbol in self.symbols if len(symbol) == 1)
+        self._alphabet = frozenset(symbol for symbol in pieces if len(symbol) == 1)
 
     @property
     def vocabulary_size(self) -> int:
@@ -207,8 +210,11 @@ class Tokenizer:
         """The ids of a text, each from 1 to V - 1; an empty text gives an empty list.
 
         Raises:
-            EchoError: a character that no symbol stands for, unless ``unknown`` is ``skip``, which drops it.
+            EchoError: a character that no symbol stands for, unless ``unknown`` is ``skip``, which drops it; a
+                text that a ready tokenizer does not give back as it was.
         """
+        if self.kind == "ready":
+            return self._encode_ready(text, unknown)
         strange = sorted(set(text) - self._alphabet)
         if strange and unknown == "error":
             named = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in strange[:5])
@@ -220,26 +226,43 @@ class Tokenizer:
             text = "".join(character for character in text if character in self._alphabet)
         return list(self._backend.encode(text, add_special_tokens=False).ids)
 
+    def _encode_ready(self, text: str, unknown: str) -> list[int]:
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        dropped = self._backend.token_to_id(getattr(self._backend.model, "unk_token", None) or "")
+        ids = [number + 1 for number in encoding.ids if number != dropped]
+        back = self.decode(ids)
+        if unknown == "error" and back != text:
+            raise EchoError(
+                f"text {_shorten(text)!r}: the ready tokenizer gives it back as {_shorten(back)!r}; take another "
+                "text.normalizer, or a tokenizer that knows these texts"
+            )
+        return ids
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids; zeros are skipped.
 
         Raises:
             ValueError: an id that is not in 0 to V - 1.
         """
-        pieces = []
+        numbers = []
         for number in map(int, ids):
             if not 0 <= number < len(self.symbols):
                 raise ValueError(f"ids: expected 0 to {len(self.symbols) - 1}, got {number}")
             if number:
-                pieces.append(self.symbols[number])
-        return "".join(pieces)
+                numbers.append(number)
+        if self.kind == "ready":
+            return str(self._backend.decode([number - 1 for number in numbers]))
+        return "".join(self.symbols[number] for number in numbers)
 
     def extend(self, texts: Iterable[str]) -> tuple[Self, dict[int, int]]:
         """A tokenizer that also knows the new characters of ``texts``, and the new id of every old id.
 
         Old symbols keep their ids and new ones follow in the order of their code points, so the mapping is
-        the identity. BPE gets the characters alone, no new pieces of several.
+        the identity. BPE gets the characters alone, no new pieces of several; a ready tokenizer is finished and
+        stays as it is.
         """
+        if self.kind == "ready":
+            return self, {index: index for index in range(self.vocabulary_size)}
         new = sorted(set().union(*texts) - self._alphabet)
         symbols = [*self.symbols, *new]
         if self.kind == "character":
@@ -250,30 +273,34 @@ class Tokenizer:
         return type(self)(backend), {index: index for index in range(self.vocabulary_size)}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write ``tokenizer.json``, in the form of the tokenizers library, whole or not at all."""
-        path = Path(path)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
-            partial.write_text(self._backend.to_str(pretty=True), encoding="utf-8")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        """Write ``tokenizer.json``, in the form of the tokenizers library, whole or not at all.
+
+        Raises:
+            EchoError: the folder cannot be written, or the disk is full.
+        """
+        replace_text(Path(path), self._backend.to_str(pretty=True))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote, or a ``tokenizer.json`` of another program.
 
         Raises:
-            EchoError: there is no such file, or it holds something else.
+            EchoError: there is no such file, it holds something else, or its ids have gaps.
         """
         try:
             backend = tokenizers.Tokenizer.from_str(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise EchoError(f"{path}: no such file; expected a tokenizer.json") from None
         except Exception as error:  # the library raises bare Exception for a malformed file
             reason = _shorten(str(error))
             raise EchoError(f"{path}: cannot read it ({reason}); expected a tokenizer.json") from error
         ids = sorted(backend.get_vocab().values())
-        if backend.token_to_id(ZERO_SYMBOL) != 0 or ids != list(range(len(ids))):
-            raise EchoError(f"{path}: expected a tokenizer of Echo, whose symbol 0 is {ZERO_SYMBOL!r}; train one anew")
+        if not ids or ids != list(range(len(ids))):
+            raise EchoError(f"{path}: expected a tokenizer whose ids go from 0 without a gap; train one anew")
+        if backend.token_to_id(ZERO_SYMBOL):
+            raise EchoError(f"{path}: expected {ZERO_SYMBOL!r} to be symbol 0 or none; train one anew")
+        backend.no_padding()
+        backend.no_truncation()
         return cls(backend)
 
 

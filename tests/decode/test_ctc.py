@@ -100,9 +100,7 @@ def test_whole_texts_score_as_in_torchs_ctc_loss(seed: int, scale: float) -> Non
     scorer = CTCPrefixScorer(logp, lengths, 1)
     for count in range(1, 13):
         scorer.advance(torch.arange(3), texts[:, count - 1])
-        expected = -ctc_loss(
-            logp.transpose(0, 1), texts[:, :count], lengths, torch.full((3,), count), reduction="none"
-        )
+        expected = -ctc_loss(logp.transpose(0, 1), texts[:, :count], lengths, torch.full((3,), count), reduction="none")
         torch.testing.assert_close(scorer.score()[:, 0, 0], expected, rtol=1e-7, atol=1e-6)
 
 

@@ -26,14 +26,22 @@ CONFIGS = {
 def talkative(model: Echo, end: float = -1.0) -> Echo:
     """The model with another bias towards the end token; at 0, random models say all or nothing."""
     with torch.no_grad():
-        model.decoder.end_bias.fill_(end)
+        if model.config.end_in_loss:
+            model.decoder.end_bias.fill_(end)
     return model
+
+
+@torch.inference_mode()
+def next_token(model: Echo, batch: Any, text: list[int]) -> torch.Tensor:
+    """Log probabilities `(L + 1, V)` of what follows each token of a text, teacher-forced, without a cache."""
+    state = model.decoder.state(model.encode(batch), cached=False)
+    return model.predict(torch.tensor([[0, *text]]), state)[0]
 
 
 @torch.inference_mode()
 def attention_score(model: Echo, batch: Any, text: list[int], end: bool = True) -> float:
     """`log p(text)` of one recording, teacher-forced, without a cache; with the end token, unless told otherwise."""
-    logp = model(batch, torch.tensor([[0, *text]]))[0].double().log_softmax(-1)
+    logp = next_token(model, batch, text)
     targets = [*text, 0] if end else text
     return float(sum(logp[place, target] for place, target in enumerate(targets)))
 
@@ -78,8 +86,7 @@ def test_greedy_is_the_argmax_loop_without_a_cache(
         frames = int(model.encode(alone).lengths[0])
         text: list[int] = []
         while len(text) < frames:
-            with torch.inference_mode():
-                token = int(model(alone, torch.tensor([[0, *text]]))[0, -1].argmax())
+            token = int(next_token(model, alone, text)[-1].argmax())
             if token == 0:
                 break
             text.append(token)
@@ -145,10 +152,10 @@ class Table:
         state.select = select
         return state
 
-    def decode(self, tokens: torch.Tensor, state: Any) -> torch.Tensor:
+    def predict(self, tokens: torch.Tensor, state: Any) -> torch.Tensor:
         state.prefixes = [(*prefix, *new) for prefix, new in zip(state.prefixes, tokens.tolist(), strict=True)]
         both = zip(state.recordings, state.prefixes, strict=True)
-        return torch.stack([self.draw((row, prefix), 1, 3) for row, prefix in both])
+        return torch.stack([self.draw((row, prefix), 1, 3).double().log_softmax(-1) for row, prefix in both])
 
     def scores(self, row: int, config: DecodeConfig) -> dict[tuple[int, ...], float]:
         """Of every text of a recording, by definition."""
@@ -263,9 +270,7 @@ def reader(request: pytest.FixtureRequest, make_config: Make, make_batch: Make) 
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_text_does_not_depend_on_the_rest_of_the_batch(
-    name: str, reader: Echo, make_batch: Make, cut: Make
-) -> None:
+def test_a_text_does_not_depend_on_the_rest_of_the_batch(name: str, reader: Echo, make_batch: Make, cut: Make) -> None:
     batch = make_batch(RECORDINGS)
     together = search(reader, reader.encode(batch), CONFIGS[name])
     backwards = search(reader, reader.encode(make_batch(RECORDINGS[::-1])), CONFIGS[name])[::-1]

@@ -223,19 +223,41 @@ def test_cross_attention_is_a_softmax_over_what_is_heard(nulls: str, backend: st
     layer = cross_attention(nulls, backend)
     x, states, pitch = torch.randn(2, 4, 32), torch.randn(2, 5, 32), torch.randn(2, 5, 3)
     expected, expected_pitch = naive_cross_attention(layer, x, states, NULL, PADDING, pitch)
-    out, read = layer(x, layer.memory(states, NULL, PADDING, pitch))
-    torch.testing.assert_close(out.double(), expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(read.double(), expected_pitch, rtol=1e-4, atol=1e-5)
-    out, read = layer(x, layer.memory(states, NULL, PADDING))
-    torch.testing.assert_close(out.double(), expected, rtol=1e-4, atol=1e-5)
-    assert read is None
+    heard = layer(x, layer.memory(states, NULL, PADDING, pitch))
+    torch.testing.assert_close(heard.states.double(), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(heard.pitch.double(), expected_pitch, rtol=1e-4, atol=1e-5)
+    heard = layer(x, layer.memory(states, NULL, PADDING))
+    torch.testing.assert_close(heard.states.double(), expected, rtol=1e-4, atol=1e-5)
+    assert heard.pitch is None and heard.silence is None
+
+
+@pytest.mark.parametrize("nulls", ["none", "hard", "weight", "score"])
+def test_attention_to_silence_is_what_content_alone_would_give_it(nulls: str) -> None:
+    """Whatever nulls weigh: the mass on the final silence of a plain attention, which knows of padding only."""
+    layer, plain = cross_attention(nulls), cross_attention("none")
+    x, states = torch.randn(2, 4, 32), torch.randn(2, 5, 32)
+    ending = NULL & ~PADDING
+    plain.query.load_state_dict({"weight": layer.query.weight[: plain.query.out_features]})
+    plain.key.load_state_dict({"weight": layer.key.weight[: plain.key.out_features]})
+    found = layer(x, layer.memory(states, NULL, PADDING, ending=ending)).silence
+    flags = ending[..., None].double()  # read like a pitch channel, with the weights of attention itself
+    if layer.config.content_width == plain.config.content_width:
+        expected = plain(x, plain.memory(states, NULL, PADDING, flags)).pitch[..., 0]
+        torch.testing.assert_close(found.double(), expected.double(), rtol=1e-4, atol=1e-6)
+    scores = torch.einsum(
+        "blhk,bfhk->bhlf",
+        *(project(z).unflatten(2, (2, -1)) for project, z in ((layer.query, x), (layer.key, states))),
+    )
+    shares = (scores / layer.config.content_width**0.5).exp() * ~PADDING[:, None, None]
+    expected = (shares / shares.sum(-1, keepdim=True) * ending[:, None, None]).sum(-1).mean(1)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("backend", ["auto", "reference"])
 def test_what_is_read_of_pitch_teaches_attention_where_to_look(backend: str) -> None:
     layer = cross_attention("weight", backend)
     memory = layer.memory(torch.randn(2, 5, 32), NULL, PADDING, torch.randn(2, 5, 3))
-    layer(torch.randn(2, 4, 32), memory)[1].square().sum().backward()
+    layer(torch.randn(2, 4, 32), memory).pitch.square().sum().backward()
     for name in ("query", "key"):
         assert (getattr(layer, name).weight.grad != 0).all(), name
     assert (layer.nulls.raw_gamma.grad != 0).all()
@@ -246,10 +268,10 @@ def test_cross_attention_hears_nothing_where_all_is_null_and_hard() -> None:
     layer = cross_attention("hard")
     states = torch.randn(1, 3, 32, requires_grad=True)
     nothing = torch.ones(1, 3, dtype=torch.bool)
-    out, read = layer(torch.randn(1, 2, 32), layer.memory(states, nothing, ~nothing, torch.ones(1, 3, 3)))
-    torch.testing.assert_close(out, layer.output.bias.expand_as(out))
-    assert torch.equal(read, torch.zeros(1, 2, 3))
-    out.sum().backward()
+    heard = layer(torch.randn(1, 2, 32), layer.memory(states, nothing, ~nothing, torch.ones(1, 3, 3)))
+    torch.testing.assert_close(heard.states, layer.output.bias.expand_as(heard.states))
+    assert torch.equal(heard.pitch, torch.zeros(1, 2, 3))
+    heard.states.sum().backward()
     assert not states.grad.any()
 
 
@@ -257,7 +279,10 @@ def test_memory_keeps_the_chosen_rows_in_the_chosen_order() -> None:
     flags = torch.rand(2, 3, 4) > 0.5
     memory = Memory(torch.randn(3, 2, 4, 5), torch.randn(3, 2, 4, 6), *flags, channels=3)
     kept = vars(memory.select(torch.tensor([2, 0, 2])))
-    assert kept.pop("channels") == 3 and set(kept) == {"key", "value", "null", "padding"}
+    assert kept.pop("channels") == 3 and kept.pop("content_key") is None and kept.pop("ending") is None
+    assert set(kept) == {"key", "value", "null", "padding"}
+    memory = Memory(memory.key, memory.value, *flags, 0, torch.randn(3, 2, 4, 5), flags[0])
+    kept = {name: rows for name, rows in vars(memory.select(torch.tensor([2, 0, 2]))).items() if name != "channels"}
     for name, rows in kept.items():
         assert torch.equal(rows, torch.stack([getattr(memory, name)[i] for i in (2, 0, 2)]))
 
@@ -274,8 +299,8 @@ def test_block_adds_its_branches_to_what_comes_in(cross: bool) -> None:
     nothing = torch.zeros(1, 5, dtype=torch.bool)
     track = PitchTrack.tokens(torch.zeros(1, 4, dtype=torch.bool))
     memory = block.cross.memory(states, nothing, nothing) if block.cross else None
-    whole, after = block(x, track, memory)
-    assert after is track
+    whole, after, silence = block(x, track, memory)
+    assert after is track and silence is None
     with torch.no_grad():
         for branch in (block.attention, block.feedforward, *([block.cross] if block.cross else [])):
             branch.output.weight.zero_()  # biases start at random here, nn.Linear's own
@@ -296,11 +321,11 @@ def test_block_hands_on_the_pitch_that_cross_attention_read() -> None:
     track = PitchTrack.tokens(torch.tensor([[True, False, False, False]]))
     heard, tracks = [], []
     hooks = [
-        block.cross.register_forward_hook(lambda *arguments: heard.append(arguments[2][1])),
+        block.cross.register_forward_hook(lambda *arguments: heard.append(arguments[2].pitch)),
         block.attention.register_forward_pre_hook(lambda _, inputs: tracks.append(inputs[1])),
         block.feedforward.register_forward_pre_hook(lambda _, inputs: tracks.append(inputs[1])),
     ]
-    _, after = block(x, track, block.memory(states, nothing, nothing, pitch))
+    _, after, _ = block(x, track, block.memory(states, nothing, nothing, pitch))
     for hook in hooks:
         hook.remove()
     torch.testing.assert_close(after.channels(), heard[0], rtol=1e-5, atol=1e-6)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureBatch
 from echo_asr.model.checkpoint import load_bundle
@@ -167,6 +168,29 @@ def test_a_run_resumed_across_the_joining_update_is_the_undisturbed_one(
     assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
     for name in ("config.yaml", "model.safetensors", "tokenizer.json"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_run_stopped_before_a_feature_joins_is_a_model_that_does_not_listen_to_it(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The encoder that never learnt says nothing, also when the model is loaded elsewhere."""
+    config = curriculum(tmp_path / "c.yaml", train={"validate_every": 2, "checkpoint_every": 1})
+    advance = Reporter.advance
+
+    def crashing(self: Reporter, step: int, measured: Any) -> None:
+        advance(self, step, measured)
+        if step == JOINS:
+            raise Crash
+
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(Reporter, "advance", crashing)
+        train(config, str(corpus), tmp_path / "run")
+    bundle = load_bundle(tmp_path / "run")
+    assert bundle.heard == Recognizer(bundle).features == ("spectrogram",)
+    bundle.save(tmp_path / "copy")
+    assert load_bundle(tmp_path / "copy").heard == ("spectrogram",)
+    train(config, str(corpus), tmp_path / "run", resume=True)
+    assert load_bundle(tmp_path / "run").heard is None and Recognizer(bundle).features == ("spectrogram",)
 
 
 def test_another_curriculum_is_not_resumed_with(corpus: Path, tmp_path: Path) -> None:

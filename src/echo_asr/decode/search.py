@@ -58,7 +58,7 @@ def search(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothes
 
 @torch.inference_mode()
 def greedy(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothesis]:
-    """The likeliest next token, again and again, until token 0 or the bound. Finished rows leave the batch."""
+    """The likeliest next token, again and again, until the text ends or the bound. Finished rows leave the batch."""
     bounds = token_bounds(encoded, config)
     count = len(bounds)
     texts: list[list[int]] = [[] for _ in range(count)]
@@ -67,7 +67,7 @@ def greedy(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothes
     state = model.decoder.state(encoded)
     last = torch.zeros(count, 1, dtype=torch.long, device=model.device)
     for step in range(int(bounds.max())):
-        best = model.decode(last, state)[:, -1].float().log_softmax(-1).max(-1)
+        best = model.predict(last, state)[:, -1].max(-1)
         for row, token, score in zip(rows.tolist(), best.indices.tolist(), best.values.tolist(), strict=True):
             scores[row] += score
             if token:
@@ -106,8 +106,7 @@ def beam(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothesis
     first = (torch.arange(count, device=device) * width)[:, None]
     for step in range(int(bounds.max()) + 1):
         last = tokens[:, :, -1].reshape(-1, 1)
-        logits = model.decode(last, state)[:, -1].double().log_softmax(-1).view(count, width, size)
-        grown = attention[:, :, None] + logits
+        grown = attention[:, :, None] + model.predict(last, state)[:, -1].view(count, width, size)
         total = (1.0 - weight) * grown
         if scorer is not None:
             total = total + weight * scorer.score()

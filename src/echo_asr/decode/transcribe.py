@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class Recognizer:
         self.bundle, self.decode = bundle, decode or DecodeConfig()
         self.extractor = FeatureExtractor(bundle.features)
         self.normalize = make_normalizer(bundle.text.normalizer)
-        self.features: Collection[str] | None = None  # those listened to, as in `Echo.encode`; None for all
+        self.features: tuple[str, ...] | None = bundle.heard  # those listened to, as in `Echo.encode`; None for all
 
     def transcribe(
         self, audio: str | os.PathLike[str] | np.ndarray | torch.Tensor, sampling_rate: int | None = None

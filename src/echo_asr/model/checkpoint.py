@@ -14,10 +14,11 @@ from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.model.config import ModelConfig, TextConfig, expand_preset
 from echo_asr.model.echo import Echo
-from echo_asr.storage import pack, replace_file, unpack
+from echo_asr.storage import pack, read_notes, replace_file, unpack
 from echo_asr.text import Tokenizer
 
 CONFIG, WEIGHTS, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
+HEARD = "features"  # the note beside the weights
 SECTIONS: dict[str, type] = {"features": FeatureConfig, "text": TextConfig, "model": ModelConfig}
 
 
@@ -30,6 +31,8 @@ class Bundle:
         tokenizer: text to ids and back.
         features, text: how sound and text are prepared.
         extra: further sections of config.yaml (`train`, ...), kept as they are.
+        heard: the features that the weights were trained with, where a curriculum had not yet brought in all of them
+            when they were saved; the others are not listened to. None for all.
     """
 
     model: Echo
@@ -37,6 +40,7 @@ class Bundle:
     features: FeatureConfig = field(default_factory=FeatureConfig)
     text: TextConfig = field(default_factory=TextConfig)
     extra: dict[str, Any] = field(default_factory=dict)
+    heard: tuple[str, ...] | None = None
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the folder; each file appears whole or not at all, the weights last.
@@ -51,13 +55,14 @@ class Bundle:
             raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
         sections = {"features": self.features, "text": self.text, "model": self.model.config, **self.extra}
         replace_file(folder / CONFIG, lambda path: write_yaml(path, sections))
-        replace_file(folder / TOKENIZER, self.tokenizer.save)
-        self.save_weights(folder, self.model.state_dict())
+        self.tokenizer.save(folder / TOKENIZER)
+        self.save_weights(folder, self.model.state_dict(), self.heard)
 
     @staticmethod
-    def save_weights(folder: Path, state: dict[str, torch.Tensor]) -> None:
-        """Write the weights alone."""
-        replace_file(folder / WEIGHTS, lambda path: path.write_bytes(pack(state)))
+    def save_weights(folder: Path, state: dict[str, torch.Tensor], heard: tuple[str, ...] | None = None) -> None:
+        """Write the weights alone, and which features they have heard."""
+        notes = {} if heard is None else {HEARD: " ".join(heard)}
+        replace_file(folder / WEIGHTS, lambda path: path.write_bytes(pack(state, **notes)))
 
 
 def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cpu") -> Bundle:
@@ -79,7 +84,9 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     tokenizer = Tokenizer.load(folder / TOKENIZER)
     model = Echo(built["model"], tokenizer.vocabulary_size, built["features"].mels)
     load_weights(model, folder / WEIGHTS)
-    return Bundle(model.to(device).eval(), tokenizer, built["features"], built["text"], extra)
+    noted = read_notes(folder / WEIGHTS).get(HEARD)
+    heard = None if noted is None else tuple(name for name in built["model"].features if name in noted.split())
+    return Bundle(model.to(device).eval(), tokenizer, built["features"], built["text"], extra, heard)
 
 
 def load_weights(model: Echo, path: Path) -> None:

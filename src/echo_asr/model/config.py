@@ -19,12 +19,21 @@ class TextConfig:
     """How text becomes tokens."""
 
     normalizer: Literal["basic", "none", "whisper"] = "basic"  # applied to the texts, and part of the model
-    tokenizer: Literal["character", "bpe"] = "character"  # learnt from the training texts
+    tokenizer: str = "character"  # or bpe, both learnt from the training texts; or the path of a ready tokenizer.json
     vocabulary: int = 500  # symbols of a BPE tokenizer at most, zero included; characters ignore it
 
     def __post_init__(self) -> None:
+        if self.tokenizer not in ("character", "bpe") and not self.ready:
+            raise ValueError(
+                f"text.tokenizer must be character, bpe, or the path of a tokenizer.json, got {self.tokenizer!r}"
+            )
         if self.vocabulary < 2:
             raise ValueError(f"text.vocabulary must be at least 2, got {self.vocabulary}")
+
+    @property
+    def ready(self) -> bool:
+        """Whether the tokenizer is a file rather than learnt."""
+        return self.tokenizer.endswith(".json")
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,8 @@ class ModelConfig:
     vrope: VRoPEModes = field(default_factory=VRoPEModes)  # of the encoders' self-attention
     heard_nulls: Nulls = "weight"  # what silence weighs in cross-attention
     text_nulls: Nulls = "none"  # what the start token weighs in text self-attention; see above
+    end_in_loss: bool = True  # token 0 after a text is learnt; false: 0 is never a target, nor a token to choose
+    stop: Literal["token", "silence", "both"] = "token"  # what ends a text: token 0, attention to the last silence
 
     def __post_init__(self) -> None:
         if not self.features or len(set(self.features)) != len(self.features):
@@ -75,6 +86,11 @@ class ModelConfig:
             raise ValueError(f"model.dropout must lie in [0, 1), got {self.dropout}")
         if not 0.0 < self.ctc_weight < 1.0:
             raise ValueError(f"model.ctc_weight must lie between 0 and 1 (exclusive), got {self.ctc_weight}")
+        if not self.end_in_loss and self.stop != "silence":
+            raise ValueError(
+                "model.end_in_loss false leaves the end token unlearnt, and such a model can stop by silence alone: "
+                f"set model.stop silence, got {self.stop}"
+            )
         if self.positions == "sinusoidal" and self.vrope.theta != "none":
             raise ValueError("model.positions sinusoidal takes model.vrope.theta none; choose one way to say where")
         if self.text_pitch == "aligned":

@@ -8,7 +8,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, linear
+from torch.nn.functional import embedding, linear, pad
 
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.encoder import Encoded
@@ -25,10 +25,13 @@ class DecoderState:
     Attributes:
         memories: for each feature (or all, as `joint`) and block, the encoder's keys and values.
         caches: a key-value cache a block, in the order in which the blocks run.
+        silence: `(B, L)` of the last call's positions, the share of attention that the last silence draws in the last
+            block; None for a model that does not stop by silence.
     """
 
     memories: dict[str, list[Memory]]
     caches: list[KeyValueCache] = field(default_factory=list)
+    silence: Tensor | None = None
 
     def select(self, rows: Tensor, memory: bool = True) -> None:
         """Keep the batch rows `rows`, repeats allowed; with `memory` false the recordings stay as they are, as when a
@@ -37,6 +40,12 @@ class DecoderState:
             cache.select(rows)
         if memory:
             self.memories = {name: [m.select(rows) for m in stack] for name, stack in self.memories.items()}
+
+
+def final_silence(track: PitchTrack) -> Tensor:
+    """`(B, F)`, true for the null frames of each recording after which no other frame follows."""
+    heard_from_here = (~track.null).flip(1).cumsum(1).flip(1) > 0
+    return ~heard_from_here & ~track.padding
 
 
 class Decoder(nn.Module):
@@ -51,7 +60,7 @@ class Decoder(nn.Module):
     position knows of no pitch.
 
     Token 0 is embedded as exactly zero. The output is tied to the embedding, but for index 0, which has a learned
-    vector and bias of its own: a tied zero row could never be scored.
+    vector and bias of its own where it is learnt at all: a tied zero row could never be scored.
 
     Args:
         config: the model's.
@@ -77,8 +86,9 @@ class Decoder(nn.Module):
         cross = VRoPEModes(theta="none", nulls=config.heard_nulls, backend=config.vrope.backend)
         heard = cross.attention(config.width, config.heads)
         self.embedding = nn.Parameter(torch.randn(vocabulary_size - 1, config.width) * config.width**-0.5)
-        self.end_vector = nn.Parameter(torch.randn(1, config.width) * config.width**-0.5)
-        self.end_bias = nn.Parameter(torch.zeros(1))
+        if config.end_in_loss:
+            self.end_vector = nn.Parameter(torch.randn(1, config.width) * config.width**-0.5)
+            self.end_bias = nn.Parameter(torch.zeros(1))
         self.blocks = nn.ModuleList(
             Block(plain, config.feedforward, config.dropout, gate=deaf_gate) for _ in range(config.decoder_layers)
         )
@@ -108,41 +118,52 @@ class Decoder(nn.Module):
         heard: list[str] = [name for name in self.config.features if name in encoded.states]
         pitch = track.channels(self.config.vrope.reference) if self.config.text_pitch == "aligned" else None
         states, null, padding = encoded.states, track.null, track.padding
+        ending = None if self.config.stop == "token" else final_silence(track)
         if self.config.combine == "joint":
             count, several = len(heard), len(self.config.features) > 1
             parts = [states[name] + self.kinds[name] if several else states[name] for name in heard]
             states, heard = {JOINT: torch.cat(parts, 1)}, [JOINT]
             null, padding = null.repeat(1, count), padding.repeat(1, count)
             pitch = None if pitch is None else pitch.repeat(1, count, 1)
+            ending = None if ending is None else ending.repeat(1, count)
+        last = self._stack(heard[-1])[-1]
         memories: dict[str, list[Memory]] = {
-            name: [block.memory(states[name], null, padding, pitch) for block in self._stack(name)] for name in heard
+            name: [
+                block.memory(states[name], null, padding, pitch, ending if block is last else None)
+                for block in self._stack(name)
+            ]
+            for name in heard
         }
         blocks = len(self.blocks) + len(memories) * self.config.cross_layers
         return DecoderState(memories, [KeyValueCache() for _ in range(blocks)] if cached else [])
 
     def embed(self, tokens: Tensor) -> Tensor:
         """`(B, L)` to `(B, L, D)`; token 0 is exactly zero."""
-        table = torch.cat((torch.zeros_like(self.end_vector), self.embedding))
+        table = pad(self.embedding, (0, 0, 1, 0))
         return embedding(tokens, table) * self.config.width**0.5
 
     def forward(self, tokens: Tensor, state: DecoderState) -> Tensor:
-        """Logits `(B, L, V)` of the token after each of `tokens` `(B, L)`; the state's caches hold those before."""
+        """Logits `(B, L, V)` of the token after each of `tokens` `(B, L)`; the state's caches hold those before.
+
+        Without `end_in_loss` the logit of token 0 is -inf."""
         x = self.embed(tokens)
         track = PitchTrack.tokens(tokens == 0)
         if self.config.positions == "sinusoidal":
             x = x + self._sinusoids(x, state)
         caches = iter(state.caches) if state.caches else None
         for block in self.blocks:
-            x, _ = block(x, track, cache=next(caches) if caches else None)
+            x, _, _ = block(x, track, cache=next(caches) if caches else None)
         for name, memories in state.memories.items():
             before = x
             for block, memory in zip(self._stack(name), memories, strict=True):
-                x, track = block(x, track, memory, next(caches) if caches else None)
+                x, track, state.silence = block(x, track, memory, next(caches) if caches else None)
             if self.config.combine == "blend":
                 x = before + torch.sigmoid(self.blends[name]) * (x - before)
         x = self.norm(x)
-        scores = linear(x, torch.cat((self.end_vector, self.embedding)))
-        return torch.cat((scores[..., :1] + self.end_bias, scores[..., 1:]), dim=-1)
+        scores = linear(x, self.embedding)
+        if not self.config.end_in_loss:
+            return pad(scores, (1, 0), value=-torch.inf)
+        return torch.cat((linear(x, self.end_vector, self.end_bias), scores), dim=-1)
 
     def _stack(self, name: str) -> list[Block]:
         return list(cast(Iterable[Block], self.stacks[name]))

@@ -14,6 +14,9 @@ from echo_asr.model.config import ModelConfig
 from echo_asr.model.decoder import Decoder, DecoderState
 from echo_asr.model.encoder import Encoded, Encoder, feature_track, sound
 
+CLOSING_FRAMES = 30  # of 10 ms: the silence after which a model that stops by silence has heard everything
+SHARES = (1e-6, 1.0 - 1e-6)  # an attention share is kept within these, where its logarithm is taken
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -21,7 +24,7 @@ class Loss:
 
     Attributes:
         total: what is minimised, a scalar with gradient.
-        attention, ctc: its parts, scalars.
+        attention, ctc: its parts, scalars; attention includes what is learnt of stopping.
         blank_ratio: share of frames whose likeliest CTC symbol is blank.
     """
 
@@ -59,7 +62,11 @@ class Echo(nn.Module):
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
     def encode(self, batch: FeatureBatch, features: Collection[str] | None = None) -> Encoded:
-        """The features, encoded; with `features` given those alone, as when a curriculum has not come to the rest."""
+        """The features, encoded; with `features` given those alone, as when a curriculum has not come to the rest.
+
+        A model that stops by silence hears 0.3 s of it after every recording."""
+        if self.config.stop != "token":
+            batch = batch.closed(CLOSING_FRAMES)
         track = feature_track(batch).pool(self.config.subsampling)
         states = {
             name: encoder(sound(batch, name, self.config.vrope.reference), batch.lengths, track)
@@ -76,6 +83,23 @@ class Echo(nn.Module):
         """Logits `(B, L, V)` after each of `tokens` `(B, L)`; see `Decoder.forward`."""
         return self.decoder(tokens, state)
 
+    def predict(self, tokens: Tensor, state: DecoderState) -> Tensor:
+        """Log probabilities `(B, L, V)`, float64, of what follows each of `tokens` `(B, L)`; index 0: the text ends.
+
+        With `stop` token, the softmax of the logits. With `silence`, the text ends with the probability `m` that is
+        the share of attention to the last silence (`CrossAttention.silence`), and goes on with `(1 - m)` times the
+        softmax over the other tokens. With `both`, it goes on if neither ends it: `(1 - m)(1 - p_0)` times that.
+        """
+        logits = self.decode(tokens, state).double()
+        if self.config.stop == "token":
+            return logits.log_softmax(-1)
+        assert state.silence is not None
+        going_on = torch.log1p(-state.silence.double().clamp(*SHARES))
+        if self.config.stop == "both":
+            going_on = going_on + logits[..., 1:].logsumexp(-1) - logits.logsumexp(-1)
+        ending = torch.log(-torch.expm1(going_on))
+        return torch.cat((ending[..., None], going_on[..., None] + logits[..., 1:].log_softmax(-1)), dim=-1)
+
     def forward(self, batch: FeatureBatch, tokens: Tensor) -> Tensor:
         """Teacher-forced logits `(B, L, V)`, for the loss and for inspection; never for error rates."""
         return self.decode(tokens, self.decoder.state(self.encode(batch), cached=False))
@@ -90,20 +114,21 @@ class Echo(nn.Module):
     ) -> Loss:
         """Joint loss (Watanabe et al. 2017): `(1 - w) cross-entropy + w CTC`, each a mean over the batch's tokens.
 
+        With `end_in_loss` the first 0 after a text is one of the tokens; else 0 is no target and not in the softmax.
+        A model that stops by silence learns when: to the cross-entropy comes the negative log probability, of every
+        position, that attention to the last silence ends the text there if it does end there, and not before.
+
         Args:
             batch: the recordings.
             tokens: `(B, L)` text ids, zero beyond each text.
-            lengths: text tokens of each, `(B,)`; 0 for an empty text, whose one target is the end token.
+            lengths: text tokens of each, `(B,)`; 0 for an empty text, whose one target is its end.
             label_smoothing: of the cross-entropy.
             features: those that take part, as in `encode`.
         """
         encoded = self.encode(batch, features)
-        targets = pad(tokens, (0, 1))
-        beyond = torch.arange(targets.shape[1], device=tokens.device)[None] > lengths[:, None]
-        logits = self.decode(pad(tokens, (1, 0)), self.decoder.state(encoded, cached=False))
-        attention = cross_entropy(
-            logits.float().transpose(1, 2), targets.masked_fill(beyond, -100), label_smoothing=label_smoothing
-        )
+        state = self.decoder.state(encoded, cached=False)
+        logits = self.decode(pad(tokens, (1, 0)), state)
+        attention = self._attention_loss(logits.float(), state.silence, pad(tokens, (0, 1)), lengths, label_smoothing)
         log_probabilities = self.ctc_log_probabilities(encoded)
         summed = ctc_loss(
             log_probabilities.transpose(0, 1), tokens, encoded.lengths, lengths, reduction="none", zero_infinity=True
@@ -113,6 +138,28 @@ class Echo(nn.Module):
         blank = ((log_probabilities.argmax(-1) == 0) & inside).sum() / inside.sum()
         weight = self.config.ctc_weight
         return Loss((1.0 - weight) * attention + weight * ctc, attention.detach(), ctc.detach(), blank)
+
+    def _attention_loss(
+        self, logits: Tensor, silence: Tensor | None, targets: Tensor, lengths: Tensor, label_smoothing: float
+    ) -> Tensor:
+        """The decoder's part of the loss; `targets` `(B, L + 1)` end in 0."""
+        position = torch.arange(targets.shape[1], device=targets.device)[None]
+        ignored = position > lengths[:, None]
+        if not self.config.end_in_loss:
+            ignored, logits, targets = position >= lengths[:, None], logits[..., 1:], targets - 1
+        summed = cross_entropy(
+            logits.transpose(1, 2),
+            targets.masked_fill(ignored, -100),
+            label_smoothing=label_smoothing,
+            reduction="sum",
+        )
+        loss = summed / (~ignored).sum().clamp(min=1)
+        if silence is not None:
+            share = silence.clamp(*SHARES)
+            wrong = -torch.where(position == lengths[:, None], share, 1.0 - share).log()
+            inside = position <= lengths[:, None]
+            loss = loss + (wrong * inside).sum() / inside.sum()
+        return loss
 
 
 def _initialise(module: nn.Module) -> None:

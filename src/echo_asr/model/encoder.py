@@ -94,5 +94,5 @@ class Encoder(nn.Module):
         if self.config.positions == "sinusoidal":
             x = x + sinusoids(x.shape[1], x.shape[2], x.device)
         for block in self.blocks:
-            x, _ = block(x, track)
+            x, _, _ = block(x, track)
         return self.norm(x)

@@ -40,6 +40,8 @@ class Memory:
     Attributes:
         null: `(B, F)`, silence; padding: `(B, F)`, never seen.
         channels: how many of the values, the last ones, are pitch to be read and not content.
+        content_key: keys before any null was scaled, kept where attention to silence is to be told.
+        ending: `(B, F)`, the silence after which nothing more is heard, kept there too.
     """
 
     key: Tensor
@@ -47,10 +49,31 @@ class Memory:
     null: Tensor
     padding: Tensor
     channels: int = 0
+    content_key: Tensor | None = None
+    ending: Tensor | None = None
 
     def select(self, rows: Tensor) -> Memory:
         """The batch rows `rows`, in that order, repeats allowed."""
-        return Memory(self.key[rows], self.value[rows], self.null[rows], self.padding[rows], self.channels)
+        content_key = None if self.content_key is None else self.content_key[rows]
+        ending = None if self.ending is None else self.ending[rows]
+        key, value = self.key[rows], self.value[rows]
+        return Memory(key, value, self.null[rows], self.padding[rows], self.channels, content_key, ending)
+
+
+@dataclass
+class Heard:
+    """What a cross-attention found.
+
+    Attributes:
+        states: `(B, L, D)`.
+        pitch: the pitch channels read, a mean over the heads, `(B, L, C)`, or None.
+        silence: the share of attention that the content of the last silence draws, `(B, L)`, or None; see
+            `CrossAttention.silence`.
+    """
+
+    states: Tensor
+    pitch: Tensor | None
+    silence: Tensor | None
 
 
 class CrossAttention(nn.Module):
@@ -70,11 +93,19 @@ class CrossAttention(nn.Module):
         self.output = nn.Linear(config.width, config.width)
         self.nulls = NullKeys(config.nulls, config.heads)
 
-    def memory(self, states: Tensor, null: Tensor, padding: Tensor, pitch: Tensor | None = None) -> Memory:
+    def memory(
+        self,
+        states: Tensor,
+        null: Tensor,
+        padding: Tensor,
+        pitch: Tensor | None = None,
+        ending: Tensor | None = None,
+    ) -> Memory:
         """Keys and values of encoder states `(B, F, D)`, computed once an utterance.
 
         Args:
             pitch: `(B, F, C)`, channels that each text position reads with the weights it attends with.
+            ending: `(B, F)`, frames that attention is to be told of as the last silence.
         """
         key, value = (
             project(states).unflatten(2, (self.config.heads, -1)).transpose(1, 2) for project in (self.key, self.value)
@@ -82,10 +113,20 @@ class CrossAttention(nn.Module):
         if pitch is not None:
             value = torch.cat((value, pitch[:, None].expand(-1, value.shape[1], -1, -1).to(value.dtype)), dim=-1)
         channels = 0 if pitch is None else pitch.shape[-1]
-        return Memory(self.nulls.scale_keys(key, null), value, null, padding, channels)
+        content_key = None if ending is None else key
+        return Memory(self.nulls.scale_keys(key, null), value, null, padding, channels, content_key, ending)
 
-    def forward(self, x: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
-        """`(B, L, D)` to `(B, L, D)`, and the pitch channels read, `(B, L, C)`, a mean over the heads."""
+    def silence(self, query: Tensor, memory: Memory) -> Tensor | None:
+        """The mass that attention would give the last silence by content alone, before any null weight: `(B, L)` in
+        0 to 1, a mean over the heads; None where the memory does not keep it. `query` is `(B, H, L, K)`."""
+        if memory.content_key is None or memory.ending is None:
+            return None
+        scores = (query @ memory.content_key.transpose(2, 3)).float() * self.config.content_width**-0.5
+        weights = scores.masked_fill(memory.padding[:, None, None], -torch.inf).softmax(-1)
+        return (weights * memory.ending[:, None, None]).sum(-1).mean(1)
+
+    def forward(self, x: Tensor, memory: Memory) -> Heard:
+        """What text positions `(B, L, D)` hear."""
         query = self.query(x).unflatten(2, (self.config.heads, -1)).transpose(1, 2)
         hard = self.nulls.masked(memory.null)
         out = attend(
@@ -101,7 +142,7 @@ class CrossAttention(nn.Module):
         if memory.channels:
             out, pitch = out.split((out.shape[-1] - memory.channels, memory.channels), dim=-1)
             read = pitch.mean(1)
-        return self.output(out.transpose(1, 2).flatten(2)), read
+        return Heard(self.output(out.transpose(1, 2).flatten(2)), read, self.silence(query, memory))
 
 
 class Block(nn.Module):
@@ -133,24 +174,33 @@ class Block(nn.Module):
         self.feedforward = GatedFeedForward(config.width, hidden, opened)
         self.dropout = nn.Dropout(dropout)
 
-    def memory(self, states: Tensor, null: Tensor, padding: Tensor, pitch: Tensor | None = None) -> Memory:
+    def memory(
+        self,
+        states: Tensor,
+        null: Tensor,
+        padding: Tensor,
+        pitch: Tensor | None = None,
+        ending: Tensor | None = None,
+    ) -> Memory:
         """What the block's cross-attention reads of encoder states; see `CrossAttention.memory`."""
         assert self.cross is not None
-        memory: Memory = self.cross.memory(states, null, padding, pitch)
+        memory: Memory = self.cross.memory(states, null, padding, pitch, ending)
         return memory
 
     def forward(
         self, x: Tensor, track: PitchTrack, memory: Memory | None = None, cache: KeyValueCache | None = None
-    ) -> tuple[Tensor, PitchTrack]:
-        """The block's output, and the track of its positions: the one given, or what cross-attention read of pitch."""
+    ) -> tuple[Tensor, PitchTrack, Tensor | None]:
+        """The block's output; the track of its positions, the one given or what cross-attention read of pitch; and the
+        share of attention to the last silence, where its memory keeps that (`Heard.silence`)."""
+        silence = None
         x = x + self.dropout(self.attention(self.attention_norm(x), track, cache))
         if self.cross is not None:
             assert self.cross_norm is not None and memory is not None
-            heard, read = self.cross(self.cross_norm(x), memory)
-            x = x + self.dropout(heard)
-            if read is not None:
-                track = track.read(*read.float().unbind(-1))
-        return x + self.dropout(self.feedforward(self.feedforward_norm(x), track)), track
+            heard = self.cross(self.cross_norm(x), memory)
+            x, silence = x + self.dropout(heard.states), heard.silence
+            if heard.pitch is not None:
+                track = track.read(*heard.pitch.float().unbind(-1))
+        return x + self.dropout(self.feedforward(self.feedforward_norm(x), track)), track, silence
 
 
 class FrontEnd(nn.Module):

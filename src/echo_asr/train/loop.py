@@ -253,7 +253,9 @@ class Trainer:
         progress.stale = 0 if error < progress.best else progress.stale + 1
         if better:
             progress.best, progress.best_step = error, progress.step
-            Bundle.save_weights(self.run, self.averaged.state)
+            heard = self.recognizer.features
+            everything = heard == self.model.config.features
+            Bundle.save_weights(self.run, self.averaged.state, None if everything else heard)
         self.reporter.validation(progress.step, found, better)
         if found.blank_ratio > PLATEAU_BLANK and progress.step >= PLATEAU_VALIDATIONS * self.config.validate_every:
             self.reporter.warn(

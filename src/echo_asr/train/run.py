@@ -129,6 +129,8 @@ def train(
         tokenizer = Tokenizer.load(run / TOKENIZER)
     elif start is not None:
         tokenizer, mapping = start.tokenizer.extend(texts)
+    elif sections["text"].ready:
+        tokenizer = Tokenizer.load(sections["text"].tokenizer)
     else:
         tokenizer = Tokenizer.train(texts, sections["text"].tokenizer, sections["text"].vocabulary)
     cache = FeatureCache(None, FeatureExtractor(sections["features"]))

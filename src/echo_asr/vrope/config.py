@@ -41,6 +41,8 @@ class VRoPEModes:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
         if not 0.0 < self.radius_range < 1.0:
             raise ValueError(f"radius_range must lie between 0 and 1 (exclusive), got {self.radius_range}")
+        if self.learn_frequencies and self.theta in ("none", "mapped"):
+            raise ValueError(f"learn_frequencies has no set to train under theta {self.theta}; take another theta")
         if self.backend == "sdpa" and self.bias == "laplace":
             raise ValueError("backend sdpa cannot fold bias laplace; take backend auto, or bias quadratic")
 

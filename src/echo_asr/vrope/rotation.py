@@ -110,7 +110,7 @@ class Rotation(nn.Module):
         super().__init__()
         self.modes, self.pairs = modes, pairs
         self.pitch_pairs = pairs // AXIS_SHARE if modes.theta == "axis" else 0
-        if modes.learn_frequencies and modes.theta not in ("none", "mapped"):
+        if modes.learn_frequencies:
             self.learned_frequencies = nn.Parameter(self._fixed_frequencies().float())
             if modes.theta == "axis":
                 self.learned_octave_frequencies = nn.Parameter(octave_frequencies(self.pitch_pairs).float())
