@@ -20,6 +20,7 @@ from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.fill import fill_cache
 from echo_asr.features import FeatureConfig, FeatureExtractor
+from echo_asr.train.report import Reporter
 from echo_asr.train.run import train
 from echo_asr.train.state import CHECKPOINT
 
@@ -29,6 +30,7 @@ TEXTS = {
     "validation": ("a", "c", "b a", "c b"),
     "test": ("b", "a c", "c", "b c", "a b", "c a"),
 }
+MODEL_FILES = ("config.yaml", "model.safetensors", "tokenizer.json")
 SHIFTS = {"train": 1.0, "validation": 1.03, "test": 0.97}  # factors on F0
 CONFIG: dict[str, dict[str, Any]] = {
     "features": {"mels": 24, "tracker": "autocorrelation"},
@@ -116,6 +118,35 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, torch.Tensor):
         return left.dtype == right.dtype and torch.equal(left, right)
     return bool(left == right)
+
+
+def assert_same_run(run: Path, expected: Path) -> None:
+    """Weights, averages, optimizer, random numbers, place, metrics and the best model, all equal to the bit."""
+    assert same(checkpoint(run), checkpoint(expected))
+    assert metrics(run) == metrics(expected)
+    for name in MODEL_FILES:
+        assert (run / name).read_bytes() == (expected / name).read_bytes(), name
+
+
+def snapshot(folder: Path) -> dict[Path, bytes]:
+    """What every file under a folder holds."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+class Crash(BaseException):
+    """The end of a process, as far as training is concerned."""
+
+
+def crash_after(update: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """End training right after an update, before it is validated or kept."""
+    advance = Reporter.advance
+
+    def advance_or_crash(self: Reporter, step: int, measured: Any) -> None:
+        advance(self, step, measured)
+        if step == update:
+            raise Crash
+
+    monkeypatch.setattr(Reporter, "advance", advance_or_crash)
 
 
 @pytest.fixture(scope="session", autouse=True)
