@@ -60,6 +60,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "joint of one": {"features": ("spectrogram",), "combine": "joint"},
     "gate scalar": {"gate": "scalar", "heard_nulls": "none"},
     "gate token": {"gate": "token"},
+    "of the speaker": {"vrope": {"theta": "axis", "reference": "speaker", "radius": "acoustic"}, "gate": "pitch"},
+    "slower frequencies": {"vrope": {"fastest": 3.0, "theta": "integrated"}},
     "gate pitch": {"gate": "pitch", "vrope": {"reference": "utterance"}},
     "aligned pitch": {"text_pitch": "aligned", "vrope": {"radius": "acoustic"}},
     "aligned pitch, joint": {
@@ -102,7 +104,8 @@ def features(frames: int, seed: int = 0, mels: int = MELS) -> Features:
     spectrogram = torch.rand(mels, frames, generator=draw).masked_fill(null, 0.0)
     pitch = torch.stack((track * voiced, energy, periodicity))
     waveform = (torch.rand(frames, 160, generator=draw) - 0.5).masked_fill(null[:, None], 0.0).flatten()
-    return Features(spectrogram, pitch, track, voiced.float(), null, waveform)
+    speaker_f0 = 150.0 + frames if frames % 2 else 0.0  # Hz, and sometimes not known
+    return Features(spectrogram, pitch, track, voiced.float(), null, waveform, speaker_f0)
 
 
 def model_config(**options: Any) -> ModelConfig:
@@ -163,8 +166,9 @@ def cut() -> Callable[[FeatureBatch, int], FeatureBatch]:
     def alone(batch: FeatureBatch, row: int) -> FeatureBatch:
         length = int(batch.lengths[row])
         ends = {n: length * 160 if n == "waveform" else length for n in vars(batch)}
-        tensors = {n: t[row : row + 1, ..., : ends[n]] for n, t in vars(batch).items() if n != "lengths"}
-        return replace(batch, **tensors, lengths=batch.lengths[row : row + 1])
+        whole = {n: getattr(batch, n)[row : row + 1] for n in ("lengths", "speaker_f0")}
+        tensors = {n: t[row : row + 1, ..., : ends[n]] for n, t in vars(batch).items() if n not in whole}
+        return replace(batch, **tensors, **whole)
 
     return alone
 

@@ -305,7 +305,8 @@ def test_a_batch_holds_each_waveform_as_it_is_alone(extractor: FeatureExtractor)
     for row, one in enumerate(alone):
         assert torch.equal(waveform[row, 0, : 160 * one.frames], one.waveform)
         assert not waveform[row, 0, 160 * one.frames :].any()
-    assert collate_features([alone[0], extractor(hum(500))]).waveform is None, "of all, or of none"
+    with pytest.raises(ValueError, match="features: 1 of 2 hold no waveform; use one extractor"):
+        collate_features([alone[0], extractor(hum(500))])
 
 
 def test_a_batch_that_cannot_be(extractor: FeatureExtractor) -> None:

@@ -71,6 +71,11 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     add.epilog = "Decoding options can follow, e.g. --decode.beam 8."
 
+    add = command("plot", "draw how positions see each other under vRoPE, and what F0 does to rotation and radius")
+    add.add_argument("what", choices=("rotary",), help="rotary: positions.png and rotation.png")
+    add.add_argument("audio", nargs="?", type=Path, metavar="AUDIO", help="a recording, beside three simple contours")
+    add.add_argument("--out", type=Path, default=Path(), metavar="D", help="folder for the pictures (default: here)")
+
     command("doctor", "say what is installed and what works on this machine")
     return parser
 
@@ -102,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. What the user can mend ends in one line on standard error."""
     own, overrides = _split_overrides(sys.argv[1:] if argv is None else argv)
     arguments, rest = _parser().parse_known_args(own)
-    if arguments.command in ("prepare", "doctor"):
+    if arguments.command in ("prepare", "plot", "doctor"):
         rest += overrides
     if rest:
         _refuse(arguments.parser, rest)
@@ -186,6 +191,14 @@ def transcribe(arguments: argparse.Namespace) -> int:
     from echo_asr.decode.files import transcribe_files
 
     return transcribe_files(_load(arguments), arguments.audio, arguments.format, arguments.output_dir)
+
+
+def plot(arguments: argparse.Namespace) -> int:
+    from echo_asr.diagnose.rotary import draw_rotary
+
+    for path in draw_rotary(arguments.audio, arguments.out):
+        print(path)
+    return 0
 
 
 def doctor(arguments: argparse.Namespace) -> int:

@@ -62,6 +62,7 @@ class Features:
     voicing: torch.Tensor  # (T,) float32, 1 where F0 was measured, 0 where the track was filled in
     null: torch.Tensor  # (T,) bool, true where there is nothing to hear
     waveform: torch.Tensor | None = None  # (160 T,) float32, 1 at the recording's peak; None unless asked for
+    speaker_f0: float = 0.0  # Hz, the median F0 of who speaks, where whoever asks for the features knows it; else 0
 
     @property
     def frames(self) -> int:
@@ -79,6 +80,7 @@ class FeatureBatch:
     voicing: torch.Tensor  # (B, T) float32
     null: torch.Tensor  # (B, T) bool, true in padding too
     lengths: torch.Tensor  # (B,) int64, frames
+    speaker_f0: torch.Tensor  # (B,) float32, Hz, 0 where not known
     waveform: torch.Tensor | None = None  # (B, 1, 160 T) float32
 
     @property
@@ -99,6 +101,7 @@ class FeatureBatch:
             voicing=pad(self.voicing, (0, frames)),
             null=pad(self.null, (0, frames), value=True),
             lengths=self.lengths + frames,
+            speaker_f0=self.speaker_f0,
             waveform=None if self.waveform is None else pad(self.waveform, (0, frames * HOP)),
         )
 
@@ -126,6 +129,7 @@ def collate_features(features: list[Features]) -> FeatureBatch:
         voicing=torch.zeros(size, frames),
         null=torch.ones(size, frames, dtype=torch.bool),
         lengths=torch.tensor([one.frames for one in features]),
+        speaker_f0=torch.tensor([one.speaker_f0 for one in features], dtype=torch.float32),
     )
     for row, one in enumerate(features):
         for name in ("spectrogram", "pitch", "track", "voicing", "null"):

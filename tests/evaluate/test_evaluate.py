@@ -44,6 +44,22 @@ def canned(
     return run
 
 
+def test_a_model_that_asks_for_it_is_told_the_pitch_of_each_speaker(
+    recognizer: Recognizer, test_split: Sequence[Utterance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[float] = []
+    monkeypatch.setattr(recognizer, "recognize", lambda features: [told.append(f.speaker_f0) or "" for f in features])
+    named = [replace(u, speaker=("anna", "", "ben")[i % 3]) for i, u in enumerate(test_split)]
+    evaluate(recognizer, "tones", "test", named)
+    assert told == [0.0] * 6
+    told.clear()
+    model = recognizer.bundle.model
+    model.config = replace(model.config, vrope=replace(model.config.vrope, reference="speaker"))
+    evaluate(recognizer, "tones", "test", named)
+    assert told[0] == told[3] > 80 and told[1] == told[4] == 0.0 and told[2] == told[5] > 80
+    assert told[0] != told[2]
+
+
 def test_the_object_has_just_the_keys_that_are_promised(
     recognizer: Recognizer, test_split: Sequence[Utterance]
 ) -> None:

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from echo_asr.features import FeatureBatch
-from echo_asr.model.config import FEATURES, ModelConfig
+from echo_asr.model.config import FEATURES, PRESETS, ModelConfig
 from echo_asr.model.echo import Echo
 from echo_asr.vrope import VRoPEModes
 
 Make = Callable[..., Any]
 QUICK, ALL = 12, 212
-QUICK_SEED = 1  # one with which the quick combinations have every value of every option, as a test below says
+QUICK_SEED = 2  # one with which the quick combinations have every value of every option, as a test below says
 TOKENS = torch.tensor([[0, 1, 2, 2, 3, 6], [0, 4, 5, 0, 0, 1], [0, 6, 1, 5, 2, 0], [0, 3, 3, 0, 2, 4]])
 COUNTS: dict[str, tuple[Any, ...]] = {
     "decoder_layers": (0, 1),
@@ -133,3 +133,20 @@ def test_whatever_is_combined(
     assert set(texts[0].flatten().tolist()) == set(range(7))
     invariants(model, batch, cut)
     everything_learns(model, batch, texts)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_whatever_the_preset(
+    name: str, make_config: Make, make_batch: Make, texts: tuple[Tensor, Tensor], cut: Make
+) -> None:
+    """The same of every size, with all of vRoPE at work and moved off its start; matrices are as they begin."""
+    vrope = {"theta": "integrated", "radius": "acoustic", "bias": "quadratic", "nulls": "weight"}
+    torch.manual_seed(0)
+    model = Echo(make_config(**PRESETS[name], vrope=vrope), vocabulary_size=7, mels=8)
+    assert {key: getattr(model.config, key) for key in PRESETS[name]} == PRESETS[name]
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() < 2 or parameter.shape[-1] == 3:
+                parameter.add_(torch.randn_like(parameter), alpha=0.3)
+    invariants(model.eval(), make_batch(), cut)
+    everything_learns(model, make_batch(), texts)

@@ -186,7 +186,7 @@ def test_more_padding_changes_no_loss(
 ) -> None:
     model: Echo = make_model(**options)
     batch, (tokens, lengths) = make_batch(), texts
-    more = {n: 160 * 11 if n == "waveform" else 11 for n in vars(batch) if n not in ("lengths", "null")}
+    more = {n: 160 * 11 if n == "waveform" else 11 for n in vars(batch) if n not in ("lengths", "null", "speaker_f0")}
     wider = {n: torch.nn.functional.pad(getattr(batch, n), (0, size)) for n, size in more.items()}
     wider["track"][:, -11:] = 220.0
     padded = replace(batch, **wider, null=torch.nn.functional.pad(batch.null, (0, 11), value=True))

@@ -36,6 +36,25 @@ def equal(left: Batch, right: Batch) -> bool:
     return all(torch.equal(a, b) for a, b in [*pairs, *((ours[name], theirs[name]) for name in ours)])
 
 
+def test_each_speaker_has_a_pitch_of_their_own_where_the_model_asks_for_it(corpus: Path) -> None:
+    """Measured over training and validation, at the speed of the recording; nobody's where no speaker is named."""
+    loaded = load_corpus(corpus)
+    named = [replace(u, speaker=("anna", "ben", "")[i % 3]) for i, u in enumerate(loaded.utterances)]
+    loaded = replace(loaded, utterances=tuple(named))
+    data = make_data(loaded, speeds=(1.0, 1.1))
+    data.prepare(loaded.split("validation"))
+    assert data.speaker_f0 == {} and data.features(named[0]).speaker_f0 == 0.0
+    data = replace(data, by_speaker=True)
+    data.prepare(loaded.split("validation"))
+    assert set(data.speaker_f0) == {"anna", "ben"}
+    heard = [u for u in named if u.split != "test" and u.speaker == "anna"]
+    f0 = torch.cat([data.features(u).pitch[0] for u in heard])
+    assert data.speaker_f0["anna"] == float(f0[f0 > 0].median())
+    assert data.features(heard[0], 1.1).speaker_f0 == pytest.approx(1.1 * data.speaker_f0["anna"])
+    nobody = next(u for u in named if not u.speaker)
+    assert data.features(nobody).speaker_f0 == 0.0
+
+
 def test_noise_with_empty_texts_is_trained_on(corpus: Path) -> None:
     data = make_data(corpus, augment=SpecAugment(0, 0, 0, 0.0), speeds=(1.0,))
     assert len(data.noise) == 3, "a quarter of 12"

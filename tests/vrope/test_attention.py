@@ -150,7 +150,8 @@ def outputs_and_gradients(module: VRoPEAttention, x: Tensor, track: PitchTrack, 
 def test_sdpa_is_the_reference_forward_and_backward(
     track: PitchTrack, x: Tensor, theta: str, radius: str, bias: str, nulls: str
 ) -> None:
-    modes = {"theta": theta, "radius": radius, "bias": bias, "nulls": nulls, "learn_frequencies": True}
+    learn = theta not in ("none", "mapped")  # these have no set to train
+    modes = {"theta": theta, "radius": radius, "bias": bias, "nulls": nulls, "learn_frequencies": learn}
     probe = torch.randn(x.shape) * ~track.padding[..., None]
     reference = outputs_and_gradients(layer(**modes, backend="reference"), x, track, probe)
     folded = outputs_and_gradients(layer(**modes, backend="sdpa"), x, track, probe)
@@ -172,10 +173,39 @@ def test_causal_sdpa_is_the_causal_reference(track: PitchTrack, x: Tensor, theta
 
 
 @pytest.mark.parametrize("bias", BIASES)
-def test_auto_takes_the_reference_only_where_a_matrix_is_needed(bias: str) -> None:
-    module = layer(bias=bias)
-    assert module.backend == ("reference" if bias == "laplace" else "sdpa")
-    assert ("laplace" in module.backend_reason) == (bias == "laplace")
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_auto_folds_what_can_be_folded_and_says_why(bias: str, device: str) -> None:
+    chosen, reason = layer(bias=bias).choose_backend(torch.device(device))
+    assert chosen == ({"cpu": "reference", "cuda": "flex"}[device] if bias == "laplace" else "sdpa")
+    assert ("laplace" in reason) == (bias == "laplace")
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("nulls", NULLS)
+def test_flex_is_the_reference(
+    track: PitchTrack, x: Tensor, bias: str, nulls: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forward and uncompiled, which is all that runs without a GPU: what is checked is the score that it is given."""
+    modes = {"theta": "integrated", "radius": "acoustic", "bias": bias, "nulls": nulls}
+    reference, flexible = layer(**modes, backend="reference"), layer(**modes, backend="flex")
+    monkeypatch.setattr(flexible, "choose_backend", lambda device: ("flex", "for this test"))
+    with torch.no_grad():
+        torch.testing.assert_close(flexible(x, track), reference(x, track), atol=2e-5, rtol=1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="flex attention learns on CUDA alone, and there is none here")
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("nulls", NULLS)
+def test_flex_is_the_reference_forward_and_backward(track: PitchTrack, x: Tensor, bias: str, nulls: str) -> None:
+    modes = {"theta": "integrated", "radius": "acoustic", "bias": bias, "nulls": nulls}
+    there = PitchTrack(**{n: y.cuda() if isinstance(y, Tensor) else y for n, y in vars(track).items()})
+    probe = (torch.randn(x.shape) * ~track.padding[..., None]).cuda()
+    reference = outputs_and_gradients(layer(**modes, backend="reference").cuda(), x.cuda(), there, probe)
+    flexible = outputs_and_gradients(layer(**modes, backend="flex").cuda(), x.cuda(), there, probe)
+    for name, expected in reference.items():
+        scale = max(1.0, expected.abs().max().item())
+        torch.testing.assert_close(flexible[name], expected, atol=1e-3 * scale, rtol=1e-2)
 
 
 @pytest.mark.parametrize("theta", THETAS)
@@ -183,7 +213,8 @@ def test_auto_takes_the_reference_only_where_a_matrix_is_needed(bias: str) -> No
 @pytest.mark.parametrize("nulls", ["hard", "weight"])
 def test_every_parameter_gets_a_gradient(track: PitchTrack, x: Tensor, theta: str, bias: str, nulls: str) -> None:
     for radius in ("learned", "acoustic"):
-        module = layer(theta=theta, radius=radius, bias=bias, nulls=nulls, learn_frequencies=True)
+        learn = theta not in ("none", "mapped")
+        module = layer(theta=theta, radius=radius, bias=bias, nulls=nulls, learn_frequencies=learn)
         found = outputs_and_gradients(module, x, track, torch.randn(x.shape))
         assert all(gradient.isfinite().all() for gradient in found.values())
         assert [name for name, gradient in found.items() if gradient.abs().max() == 0] == []

@@ -27,11 +27,16 @@ from echo_asr.vrope import VRoPEConfig, VRoPEModes
         ({"theta": "integral"}, "theta must be one of none, static, .*axis, got 'integral'"),
         ({"frequencies": "linear"}, "frequencies must be one of mel, inverse_power, got 'linear'"),
         ({"clock": "second"}, "clock must be one of frame, encoder, got 'second'"),
-        ({"reference": "speaker"}, "reference must be one of fixed, utterance, got 'speaker'"),
+        ({"reference": "corpus"}, "reference must be one of fixed, utterance, speaker, got 'corpus'"),
+        ({"fastest": -1.0}, r"fastest must lie in \[0, 100\] rad per tick, got -1.0"),
+        ({"fastest": float("nan")}, r"fastest must lie in \[0, 100\] rad per tick, got nan"),
+        ({"fastest": 2.0, "theta": "none"}, "fastest has no set to scale under theta none"),
+        ({"learn_frequencies": True, "theta": "none"}, "learn_frequencies has no set to train under theta none"),
+        ({"learn_frequencies": True, "theta": "mapped"}, "learn_frequencies has no set to train under theta mapped"),
         ({"radius": "sigmoid"}, "radius must be one of unit, learned, acoustic, got 'sigmoid'"),
         ({"bias": "gauss"}, "bias must be one of none, laplace, quadratic, harmonic, got 'gauss'"),
         ({"nulls": "soft"}, "nulls must be one of none, hard, weight, score, got 'soft'"),
-        ({"backend": "cuda"}, "backend must be one of auto, reference, sdpa, got 'cuda'"),
+        ({"backend": "cuda"}, "backend must be one of auto, reference, sdpa, flex, got 'cuda'"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(arguments: dict, message: str) -> None:
@@ -62,8 +67,8 @@ def test_folded_terms_are_taken_out_of_the_head_in_pairs(bias: str, nulls: str, 
 
 def test_a_layer_carries_every_mode_over() -> None:
     modes = VRoPEModes(
-        theta="axis", frequencies="inverse_power", learn_frequencies=True, clock="encoder", reference="utterance",
-        radius="acoustic", radius_range=0.25, bias="none", nulls="score", backend="reference",
+        theta="axis", frequencies="inverse_power", learn_frequencies=True, clock="encoder", fastest=2.0,
+        reference="utterance", radius="acoustic", radius_range=0.25, bias="none", nulls="score", backend="reference",
     )  # fmt: skip
     config = modes.attention(width=96, heads=3, causal=True)
     assert {field.name: getattr(config, field.name) for field in fields(VRoPEModes)} == vars(modes)

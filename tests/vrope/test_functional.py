@@ -194,21 +194,26 @@ def test_the_causal_mask_hides_what_comes_later(queries: int, keys: int) -> None
 
 
 def test_an_unknown_backend_is_refused() -> None:
-    with pytest.raises(ValueError, match="backend must be reference or sdpa, got 'flash'"):
+    with pytest.raises(ValueError, match="backend must be reference, sdpa or flex, got 'flash'"):
         attend(**inputs(), backend="flash")
 
 
 @pytest.mark.parametrize(
-    ("requested", "needs_matrix", "chosen", "reason"),
+    ("requested", "needs_matrix", "device", "chosen", "reason"),
     [
-        ("auto", False, "sdpa", "every term folds"),
-        ("auto", True, "reference", "laplace has no exact factors"),
-        ("reference", False, "reference", "asked for"),
-        ("sdpa", False, "sdpa", "asked for"),
+        ("auto", False, "cpu", "sdpa", "every term folds"),
+        ("auto", False, "cuda", "sdpa", "every term folds"),
+        ("auto", True, "cpu", "reference", "laplace has no exact factors, so the scores are a matrix"),
+        ("auto", True, "cuda", "flex", "laplace has no exact factors, and flex attention makes no matrix"),
+        ("reference", False, "cuda", "reference", "asked for"),
+        ("sdpa", False, "cpu", "sdpa", "asked for"),
+        ("flex", True, "cuda", "flex", "asked for"),
+        ("flex", True, "cpu", "reference", "flex attention learns on CUDA alone, and this is cpu"),
+        ("flex", False, "cpu", "sdpa", "flex attention learns on CUDA alone"),
     ],
 )
 def test_the_choice_of_a_backend_comes_with_its_reason(
-    requested: str, needs_matrix: bool, chosen: str, reason: str
+    requested: str, needs_matrix: bool, device: str, chosen: str, reason: str
 ) -> None:
-    found, why = choose_backend(requested, needs_matrix)
+    found, why = choose_backend(requested, needs_matrix, torch.device(device))
     assert found == chosen and reason in why

@@ -115,6 +115,23 @@ def test_the_frequency_sets_are_their_formulas(pairs: int) -> None:
     )
 
 
+@pytest.mark.parametrize("fastest", [0.5, 3.0, 20.0])
+def test_a_set_may_be_given_its_fastest_pair(fastest: float, make_track: MakeTrack) -> None:
+    """The mel set keeps its formula and RoPE's its ratios; phases follow."""
+    mel = mel_frequencies(7, fastest=fastest)
+    mels = np.log1p(mel.numpy() / 0.7)
+    assert mel[0] == 0 and mel[-1].item() == pytest.approx(fastest, rel=1e-12)
+    np.testing.assert_allclose(np.diff(mels), mels[-1] / 6, rtol=1e-9)
+    torch.testing.assert_close(inverse_power_frequencies(7, fastest=fastest), fastest * inverse_power_frequencies(7))
+    track = make_track(frames=6)
+    for frequencies, expected in (("mel", mel_frequencies), ("inverse_power", inverse_power_frequencies)):
+        phase = rotation(theta="static", frequencies=frequencies, fastest=fastest).phase(track)
+        by_hand = np.arange(6)[:, None] * expected(PAIRS, fastest=fastest).numpy()
+        assert circular(phase[0].double(), by_hand) < 1e-5
+    slow, fast = (rotation(theta="mapped", fastest=f).phase(track)[0, 1].double() for f in (0.0, 1.5))
+    assert circular(fast, 1.5 * slow) < 1e-5, "after one tick, in which no pair turns past half a circle"
+
+
 def test_mel_runs_from_rest_to_eight_radians_and_a_third_of_it_aliases() -> None:
     frequencies = mel_frequencies(300)
     assert frequencies[0] == 0 and frequencies[-1].item() == pytest.approx(8.0, rel=1e-12)
@@ -360,7 +377,8 @@ def test_after_an_hour_frames_still_tell_each_other_apart(make_track: MakeTrack)
 
 @pytest.mark.parametrize("theta", TURNING)
 def test_autocast_does_not_touch_the_phases(make_track: MakeTrack, theta: str) -> None:
-    track, module = make_track(frames=500, step=4.0), rotation(theta=theta, radius="acoustic", learn_frequencies=True)
+    track = make_track(frames=500, step=4.0)
+    module = rotation(theta=theta, radius="acoustic", learn_frequencies=theta != "mapped")
     torch.nn.init.normal_(module.radius_weight)
     plain = module(track)
     with torch.autocast("cpu", torch.bfloat16):

@@ -83,6 +83,26 @@ def test_transposing_an_utterance_leaves_z_about_its_median(make_track: MakeTrac
     assert (higher.z() - track.z()).abs().min() > 0.7
 
 
+def test_z_about_the_speaker_is_octaves_above_theirs_and_above_the_utterances_where_nobody_knows_who_speaks(
+    make_track: MakeTrack,
+) -> None:
+    track = make_track(batch=3, frames=10, speaker_f0=torch.tensor([110.0, 0.0, 310.0]))
+    found = track.z("speaker")
+    torch.testing.assert_close(found[0], torch.log2(track.f0[0] / 110.0))
+    torch.testing.assert_close(found[1], track.z("utterance")[1])
+    torch.testing.assert_close(found[2], torch.log2(track.f0[2] / 310.0))
+    assert torch.equal(replace(track, speaker_f0=None).z("speaker"), track.z("utterance"))
+    assert torch.equal(track.pool(2).speaker_f0, track.speaker_f0)
+
+
+def test_a_speaker_with_another_voice_is_heard_alike(make_track: MakeTrack) -> None:
+    """All that is transposed together, the speaker's median too, keeps its z; one utterance alone does not."""
+    track = make_track(speaker_f0=torch.tensor([200.0]))
+    other = replace(track, f0=track.f0 * 1.6, speaker_f0=track.speaker_f0 * 1.6)
+    torch.testing.assert_close(other.z("speaker"), track.z("speaker"), atol=1e-5, rtol=0)
+    assert (replace(track, f0=track.f0 * 1.6).z("speaker") - track.z("speaker")).abs().min() > 0.6
+
+
 def test_text_positions_know_only_their_nulls() -> None:
     null = torch.tensor([[True, False, False], [False, True, True]])
     track = PitchTrack.tokens(null)

@@ -8,6 +8,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -132,7 +133,8 @@ def _read(entry: Path) -> Features | None:
     """The features of an entry; None if it is missing or damaged."""
     try:
         tensors = unpack(entry.read_bytes())
-        features = Features(**{name: tensors[name] for name in FIELDS if name in tensors})
+        fields: dict[str, Any] = {name: tensors[name] for name in FIELDS if name in tensors}
+        features = Features(**fields)
         return features if _checksum(tensors) == int(tensors[CHECKSUM]) else None
     except (OSError, KeyError, TypeError, ValueError, RuntimeError):
         return None

@@ -48,7 +48,7 @@ def plot_audio(audio: np.ndarray, features: Features, path: str | os.PathLike[st
     expected = max(1, -(-len(audio) // HOP))
     if features.frames != expected:
         raise ValueError(f"features: expected {expected} frames for this audio, got {features.frames}")
-    figure = Figure(figsize=(12, 9), dpi=110, facecolor="white", layout="constrained")
+    figure = new_figure(12, 9)
     wave, spectrum, pitch, levels = axes = figure.subplots(4, 1, height_ratios=(1.2, 2.6, 1.6, 1.2))
     seconds = np.arange(features.frames) * HOP / SAMPLE_RATE
     end = max(len(audio), HOP) / SAMPLE_RATE  # seconds
@@ -76,14 +76,14 @@ def plot_audio(audio: np.ndarray, features: Features, path: str | os.PathLike[st
         handles.append(levels.fill_between([], [], [], color=NULL, label="null (nothing to hear)"))
     # Beside the panel, since curves may lie anywhere in it.
     for panel, entries in ((pitch, None), (levels, handles)):
-        panel.legend(handles=entries or panel.get_legend_handles_labels()[0], **_beside())
+        panel.legend(handles=entries or panel.get_legend_handles_labels()[0], **beside())
     for panel in axes:
         panel.set_xlim(0, end)
         if panel is not levels:
             panel.tick_params(labelbottom=False)
     if title:
         figure.suptitle(title, fontsize=12, color=INK)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_curves(run_folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
@@ -102,7 +102,7 @@ def plot_curves(run_folder: str | os.PathLike[str], path: str | os.PathLike[str]
             cannot be written.
     """
     records = _read_metrics(Path(run_folder))
-    figure = Figure(figsize=(10, 9), dpi=110, facecolor="white", layout="constrained")
+    figure = new_figure(10, 9)
     loss, errors, rate = axes = figure.subplots(3, 1, sharex=True, height_ratios=(2.2, 2, 1))
     for key, label, colour in LOSSES:
         _draw_curve(loss, records, "train", key, f"training, {label}", colour, linewidth=1.1, alpha=0.85)
@@ -123,11 +123,11 @@ def plot_curves(run_folder: str | os.PathLike[str], path: str | os.PathLike[str]
     for panel in axes:
         panel.grid(color="#eeeeee", linewidth=0.6)
         if panel.lines:
-            panel.legend(**_beside())
+            panel.legend(**beside())
         else:
             panel.text(0.5, 0.5, "not in metrics.jsonl", transform=panel.transAxes, ha="center", color=GREY)
     figure.suptitle(Path(run_folder).resolve().name, fontsize=12, color=INK)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_waveform(panel: Axes, audio: np.ndarray) -> None:
@@ -221,13 +221,23 @@ def _spans(flags: np.ndarray) -> list[tuple[float, float]]:
     return list(zip(change[::2].clip(min=0.0), change[1::2], strict=True))
 
 
-def _beside() -> dict[str, Any]:
+def beside() -> dict[str, Any]:
     """Where a legend overlaps nothing: right of its panel."""
     place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
     return {**place, "fontsize": 8, "frameon": False}
 
 
-def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches."""
+    return Figure(figsize=(width, height), dpi=110, facecolor="white", layout="constrained")
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure as PNG.
+
+    Raises:
+        EchoError: it cannot be written.
+    """
     for panel in figure.axes:
         panel.spines[["top", "right"]].set_visible(False)
     try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from echo_asr.audio import load_audio
 from echo_asr.data.corpus import Utterance
+from echo_asr.data.speakers import speaker_medians
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.evaluate.metrics import ErrorRate, error_rate
 from echo_asr.storage import replace_text
@@ -64,6 +65,8 @@ def evaluate(
 ) -> Evaluation:
     """Transcribe utterances and count the errors.
 
+    For a model whose pitch is relative to the speaker's, that of each speaker is measured on their utterances first.
+
     Args:
         corpus, split: names for the report.
         progress: called with the number of utterances done.
@@ -71,8 +74,14 @@ def evaluate(
     start = time.perf_counter()
     hypotheses: list[str] = []
     group = 256
+    medians: dict[str, float] = {}
+    if recognizer.bundle.model.config.vrope.reference == "speaker":
+        medians = speaker_medians(utterances, lambda u: recognizer.extractor(load_audio(u.audio)))
     for first in range(0, len(utterances), group):
-        part = [recognizer.extractor(load_audio(u.audio)) for u in utterances[first : first + group]]
+        rows = utterances[first : first + group]
+        part = [recognizer.extractor(load_audio(u.audio)) for u in rows]
+        if medians:
+            part = [replace(f, speaker_f0=medians.get(u.speaker, 0.0)) for f, u in zip(part, rows, strict=True)]
         hypotheses += recognizer.recognize(part)
         if progress:
             progress(len(hypotheses))

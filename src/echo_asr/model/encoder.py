@@ -18,7 +18,12 @@ PITCH_CHANNELS = 4  # z where voiced, voicing, energy, periodicity
 def feature_track(batch: FeatureBatch) -> PitchTrack:
     """The 10 ms pitch track of a batch of features."""
     return PitchTrack(
-        f0=batch.track, voicing=batch.voicing, energy=batch.pitch[:, 1], null=batch.null, padding=batch.padding
+        f0=batch.track,
+        voicing=batch.voicing,
+        energy=batch.pitch[:, 1],
+        null=batch.null,
+        padding=batch.padding,
+        speaker_f0=batch.speaker_f0,
     )
 
 

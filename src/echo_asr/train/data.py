@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, Utterance
 from echo_asr.data.fill import fill_cache
 from echo_asr.data.noise import KINDS, noise_clip
+from echo_asr.data.speakers import speaker_medians
 from echo_asr.data.speed import speed_transform
 from echo_asr.features import Features
 from echo_asr.text import Tokenizer
@@ -34,6 +35,7 @@ class TrainingData:
         config: of the training.
         subsampling: of the model, to check that texts fit.
         cache: of features.
+        by_speaker: whether the model's pitch is relative to each speaker's; `prepare` then measures it.
 
     Raises:
         EchoError: no training split, a text that does not fit its frames or the tokenizer.
@@ -45,8 +47,10 @@ class TrainingData:
     config: TrainConfig
     subsampling: int
     cache: FeatureCache
+    by_speaker: bool = False
 
     def __post_init__(self) -> None:
+        self.speaker_f0: dict[str, float] = {}  # Hz
         self.examples = make_examples(self.corpus.split("train"), self.tokenizer, self.normalize)
         check_lengths(self.examples, self.subsampling, max(self.config.speeds))
         self.noise = self._noise()
@@ -71,8 +75,10 @@ class TrainingData:
         return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()[:16]
 
     def features(self, utterance: Utterance, speed: float = 1.0) -> Features:
-        """Features of an utterance played at a speed, from the cache."""
-        return self.cache.features(utterance.audio, *speed_transform(speed))
+        """Features of an utterance played at a speed, from the cache; the pitch of its speaker rises with the speed."""
+        found = self.cache.features(utterance.audio, *speed_transform(speed))
+        known = self.speaker_f0.get(utterance.speaker, 0.0)
+        return replace(found, speaker_f0=known * speed) if known else found
 
     def prepare(
         self,
@@ -80,10 +86,13 @@ class TrainingData:
         progress: Callable[[int, int], None] | None = None,
         workers: int = 1,
     ) -> None:
-        """Fill the cache with all that training and validation will ask for."""
+        """Fill the cache with all that training and validation will ask for, and measure the speakers' pitch."""
         jobs = [(e.utterance, s) for e in self.examples for s in sorted(set(self.config.speeds))]
         jobs += [(u, 1.0) for u in validation]
         fill_cache(self.cache, jobs, progress, workers)
+        if self.by_speaker:
+            utterances = [*(e.utterance for e in self.examples), *validation]
+            self.speaker_f0 = speaker_medians(utterances, lambda u: self.cache.features(u.audio))
 
     def plan(self, epoch: int) -> list[list[int]]:
         """Batches of an epoch as indices; beyond the examples lie the clips of noise."""

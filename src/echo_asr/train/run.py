@@ -134,7 +134,8 @@ def train(
     else:
         tokenizer = Tokenizer.train(texts, sections["text"].tokenizer, sections["text"].vocabulary)
     cache = FeatureCache(None, FeatureExtractor(sections["features"]))
-    data = TrainingData(recordings, tokenizer, normalize, settings, sections["model"].subsampling, cache)
+    by_speaker = sections["model"].vrope.reference == "speaker"
+    data = TrainingData(recordings, tokenizer, normalize, settings, sections["model"].subsampling, cache, by_speaker)
     validation = make_examples(recordings.split("validation"), tokenizer, normalize, unknown="skip")
 
     torch.manual_seed(settings.seed)

@@ -1,6 +1,6 @@
 """Voice-modulated rotary position encoding (vRoPE). Needs torch alone."""
 
-from .attention import KeyValueCache, VRoPEAttention
+from .attention import KeyValueCache, VoiceModulation, VRoPEAttention
 from .bias import PitchBias
 from .config import VRoPEConfig, VRoPEModes
 from .functional import attend
@@ -14,6 +14,7 @@ __all__ = [
     "PitchBias",
     "PitchTrack",
     "Rotation",
+    "VoiceModulation",
     "VRoPEAttention",
     "VRoPEConfig",
     "VRoPEModes",

@@ -48,29 +48,98 @@ class KeyValueCache:
             self.key, self.value, self.null = self.key[rows], self.value[rows], self.null[rows]
 
 
-class VRoPEAttention(nn.Module):
+class VoiceModulation(nn.Module):
+    """All of vRoPE but the projections: rotation, pitch bias and null keys on queries and keys that come from anywhere.
+
+    With theta `static`, the inverse-power set and all else off it is plain RoPE attention.
+
+    Args:
+        config: modes and dimensions; queries and keys have its `content_width`, since what is folded into the heads
+            takes its room there.
+
+    """
+
+    def __init__(self, config: VRoPEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.rotation = Rotation(config, config.content_width // 2)
+        self.bias = PitchBias(config, config.heads) if config.bias != "none" else None
+        self.nulls = NullKeys(config.nulls, config.heads)
+
+    def choose_backend(self, device: torch.device) -> tuple[str, str]:
+        """How attention is computed on a device, and why so."""
+        return choose_backend(self.config.backend, self.config.bias == "laplace", device)
+
+    def modulate(
+        self, query: Tensor, key: Tensor, value: Tensor, track: PitchTrack, cache: KeyValueCache | None = None
+    ) -> Tensor:
+        """Attention of heads that the voice modulates.
+
+        Args:
+            query, key: `(B, H, F, C)`, C the content width.
+            value: `(B, H, F, K)`.
+            track: of the same frames; with a cache, of the new positions only. Its padding is never seen.
+            cache: positions before; it is extended. Causal layers only.
+
+        Returns:
+            `(B, H, F, K)`.
+
+        Raises:
+            ValueError: a cache for a layer that is not causal.
+        """
+        config = self.config
+        if cache is not None and not config.causal:
+            raise ValueError("a cache needs a causal layer")
+        turn = self.rotation(track, 0 if cache is None else cache.length)
+        if turn is not None:
+            query, key = rotate(query, *turn), rotate(key, *turn)
+        null = track.null
+        if cache is not None:
+            key, value, null = cache.append(key, value, null)
+        backend, _ = self.choose_backend(query.device)
+        factors = matrix = term = None
+        if self.bias is not None:
+            if backend == "flex":
+                term = self.bias.term(track)
+            elif backend == "reference":
+                matrix = self.bias.matrix(track)
+            else:
+                factors = self.bias.factors(track)
+        masked = None if config.causal else track.padding
+        hard = self.nulls.masked(null)
+        if hard is not None:
+            masked = hard if masked is None else masked | hard
+        return attend(
+            query,
+            self.nulls.scale_keys(key, null),
+            value,
+            scale=config.content_width**-0.5,
+            factors=factors,
+            matrix=matrix,
+            term=term,
+            key_bias=self.nulls.key_bias(null),
+            masked=masked,
+            causal=config.causal,
+            backend=backend,
+        )
+
+
+class VRoPEAttention(VoiceModulation):
     """Self-attention whose positions carry the voice: `(B, F, D)` to `(B, F, D)`.
 
-    Query and key are projected to the content width of a head, rotated by `Rotation`, and attended with the folded
-    `PitchBias` and `NullKeys`. Padding is never seen. With theta `static`, the inverse-power set and all else off it
-    is a plain RoPE attention.
+    Query and key are projected to the content width of a head; `VoiceModulation` does the rest.
 
     Args:
         config: modes and dimensions.
     """
 
     def __init__(self, config: VRoPEConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         content = config.heads * config.content_width
         self.query = nn.Linear(config.width, content, bias=False)
         self.key = nn.Linear(config.width, content, bias=False)
         self.value = nn.Linear(config.width, config.width, bias=False)
         self.output = nn.Linear(config.width, config.width)
-        self.rotation = Rotation(config, config.content_width // 2)
-        self.bias = PitchBias(config, config.heads) if config.bias != "none" else None
-        self.nulls = NullKeys(config.nulls, config.heads)
-        self.backend, self.backend_reason = choose_backend(config.backend, config.bias == "laplace")
 
     def forward(self, x: Tensor, track: PitchTrack, cache: KeyValueCache | None = None) -> Tensor:
         """Attend.
@@ -83,38 +152,8 @@ class VRoPEAttention(nn.Module):
         Raises:
             ValueError: a cache for a layer that is not causal.
         """
-        config = self.config
-        if cache is not None and not config.causal:
-            raise ValueError("a cache needs a causal layer")
         query, key, value = (
-            project(x).unflatten(2, (config.heads, -1)).transpose(1, 2)
+            project(x).unflatten(2, (self.config.heads, -1)).transpose(1, 2)
             for project in (self.query, self.key, self.value)
         )
-        turn = self.rotation(track, 0 if cache is None else cache.length)
-        if turn is not None:
-            query, key = rotate(query, *turn), rotate(key, *turn)
-        null = track.null
-        if cache is not None:
-            key, value, null = cache.append(key, value, null)
-        factors = matrix = None
-        if self.bias is not None and (self.backend == "reference" or config.bias == "laplace"):
-            matrix = self.bias.matrix(track)
-        elif self.bias is not None:
-            factors = self.bias.factors(track)
-        masked = None if config.causal else track.padding
-        hard = self.nulls.masked(null)
-        if hard is not None:
-            masked = hard if masked is None else masked | hard
-        out = attend(
-            query,
-            self.nulls.scale_keys(key, null),
-            value,
-            scale=config.content_width**-0.5,
-            factors=factors,
-            matrix=matrix,
-            key_bias=self.nulls.key_bias(null),
-            masked=masked,
-            causal=config.causal,
-            backend=self.backend,
-        )
-        return self.output(out.transpose(1, 2).flatten(2))
+        return self.output(self.modulate(query, key, value, track, cache).transpose(1, 2).flatten(2))

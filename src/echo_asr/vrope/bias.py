@@ -7,6 +7,7 @@ fold into query and key as extra dimensions and no `F x F` matrix is ever made.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +69,25 @@ class PitchBias(nn.Module):
         else:
             raise ValueError(f"bias {self.modes.bias} has no exact factors; it needs a matrix")
         return query * (strength * voicing)[..., None], (key * voicing[..., None]).expand(-1, strength.shape[1], -1, -1)
+
+    def term(self, track: PitchTrack) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+        """The bias of single scores, as flex attention asks for it: a function of the indices of batch, head, query
+        and key, each a scalar tensor."""
+        z, voicing = (x[:, 0] for x in self.centred(track))
+        strength, kind = self.strength, self.modes.bias
+        spread = strength if kind == "harmonic" else softplus(self.raw_spread)
+
+        def bias(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            distance = z[batch, query] - z[batch, key]
+            if kind == "laplace":
+                shape = torch.exp(-distance.abs() / spread[head])
+            elif kind == "quadratic":
+                shape = spread[head] ** 2 - distance**2
+            else:
+                shape = torch.cos(2.0 * math.pi * distance)
+            return strength[head] * voicing[batch, query] * voicing[batch, key] * shape
+
+        return bias
 
     def matrix(self, track: PitchTrack) -> Tensor:
         """The whole bias, `(B, H, F, F)`: the oracle of the folded forms, and the only form of `laplace`."""

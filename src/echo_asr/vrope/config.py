@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal, get_args, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 Theta = Literal["none", "static", "mean", "frame", "integrated", "mapped", "axis"]
 Radius = Literal["unit", "learned", "acoustic"]
 Bias = Literal["none", "laplace", "quadratic", "harmonic"]
 Nulls = Literal["none", "hard", "weight", "score"]
-Backend = Literal["auto", "reference", "sdpa"]
+Backend = Literal["auto", "reference", "sdpa", "flex"]
 
 BIAS_RANK = {"none": 0, "laplace": 0, "quadratic": 3, "harmonic": 2}
 """Dimensions that a bias takes out of a head when it is folded into query and key; `laplace` needs a matrix."""
@@ -27,7 +27,8 @@ class VRoPEModes:
     frequencies: Literal["mel", "inverse_power"] = "mel"  # the set of rotary frequencies, rad per clock tick
     learn_frequencies: bool = False  # train the rotary frequencies of each layer
     clock: Literal["frame", "encoder"] = "frame"  # ticks of the clock: 10 ms frames, or encoder frames
-    reference: Literal["fixed", "utterance"] = "fixed"  # what z is relative to: 220 Hz, or the median voiced F0
+    fastest: float = 0.0  # rad per tick of the fastest pair; 0: the set's own, 8 of mel and 1 of inverse_power
+    reference: Literal["fixed", "utterance", "speaker"] = "fixed"  # z is relative to 220 Hz, or to a median voiced F0
     radius: Radius = "unit"  # magnitude of the rotation
     radius_range: float = 0.5  # rho: an acoustic radius stays in (1 - rho, 1 + rho)
     bias: Bias = "none"  # pitch-similarity bias of the scores
@@ -36,11 +37,15 @@ class VRoPEModes:
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(VRoPEModes).items():
-            choices, value = get_args(kind), getattr(self, name)
+            choices, value = get_args(kind) if get_origin(kind) is Literal else (), getattr(self, name)
             if choices and value not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
         if not 0.0 < self.radius_range < 1.0:
             raise ValueError(f"radius_range must lie between 0 and 1 (exclusive), got {self.radius_range}")
+        if not 0.0 <= self.fastest <= 100.0:
+            raise ValueError(f"fastest must lie in [0, 100] rad per tick, got {self.fastest}")
+        if self.fastest and self.theta == "none":
+            raise ValueError("fastest has no set to scale under theta none; take another theta")
         if self.learn_frequencies and self.theta in ("none", "mapped"):
             raise ValueError(f"learn_frequencies has no set to train under theta {self.theta}; take another theta")
         if self.backend == "sdpa" and self.bias == "laplace":

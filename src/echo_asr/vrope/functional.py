@@ -6,18 +6,27 @@ values. A query all of whose keys are masked gets zero, with zero gradient.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
+Term = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 MASKED = -1e4
 """Score of a masked key in the folded form: its weight underflows to exactly zero beside any visible key."""
 
 
-def choose_backend(requested: str, needs_matrix: bool) -> tuple[str, str]:
-    """The backend to use and the reason, for a requested one (`auto` chooses)."""
+def choose_backend(requested: str, needs_matrix: bool, device: torch.device) -> tuple[str, str]:
+    """The backend to use on a device and the reason, for a requested one (`auto` chooses)."""
+    if requested == "flex" and device.type != "cuda":
+        other = "reference" if needs_matrix else "sdpa"
+        return other, f"flex attention learns on CUDA alone, and this is {device.type}"
     if requested != "auto":
         return requested, "asked for by the configuration"
+    if needs_matrix and device.type == "cuda":
+        return "flex", "bias laplace has no exact factors, and flex attention makes no matrix of the scores"
     if needs_matrix:
         return "reference", "bias laplace has no exact factors, so the scores are a matrix"
     return "sdpa", "every term folds into scaled_dot_product_attention"
@@ -41,6 +50,7 @@ def attend(
     scale: float,
     factors: tuple[Tensor, Tensor] | None = None,
     matrix: Tensor | None = None,
+    term: Term | None = None,
     key_bias: Tensor | None = None,
     masked: Tensor | None = None,
     causal: bool = False,
@@ -52,10 +62,11 @@ def attend(
         scale: of the content scores.
         factors: query and key factors `(B, H, Fq, R)`, `(B, H, Fk, R)`, whose product is added to the scores.
         matrix: `(B, H, Fq, Fk)`, added to the scores.
+        term: of batch, head, query and key index, added to a score; backend `flex` alone takes it, and it no other.
         key_bias: `(B, H, Fk)`, added to every score of a key.
         masked: `(B, Fk)`, true where no query sees the key.
         causal: query `i` sees no key after `i`; queries are the last `Fq` of `Fk` positions.
-        backend: `reference` or `sdpa`.
+        backend: `reference`, `sdpa` or `flex`.
 
     Raises:
         ValueError: an unknown backend.
@@ -63,10 +74,12 @@ def attend(
     rows = visible_rows(masked, causal, query.shape[2])
     if backend == "reference":
         out = _reference(query, key, value, scale, factors, matrix, key_bias, masked, causal)
-    elif backend == "sdpa":
+    elif backend == "flex" and not causal:
+        out = _flex(query, key, value, scale, term, key_bias, masked)
+    elif backend in ("sdpa", "flex"):  # nothing causal has a bias that does not fold
         out = _sdpa(query, key, value, scale, factors, matrix, key_bias, masked, causal)
     else:
-        raise ValueError(f"backend must be reference or sdpa, got {backend!r}")
+        raise ValueError(f"backend must be reference, sdpa or flex, got {backend!r}")
     return out if rows is None else out.masked_fill(~rows, 0.0)
 
 
@@ -94,6 +107,38 @@ def _reference(
     lowest = torch.finfo(scores.dtype).min
     weights = scores.masked_fill(hidden, lowest).softmax(-1).masked_fill(hidden, 0.0)
     return weights @ value
+
+
+def _flex(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, term: Term | None, key_bias: Tensor | None,
+    masked: Tensor | None,
+) -> Tensor:  # fmt: skip
+    column = torch.zeros(key.shape[:3], device=key.device) if key_bias is None else key_bias
+    if masked is not None:
+        column = column.masked_fill(masked[:, None], MASKED)
+
+    def modified(score: Tensor, batch: Tensor, head: Tensor, row: Tensor, at: Tensor) -> Tensor:
+        score = score + column[batch, head, at]
+        return score if term is None else score + term(batch, head, row, at)
+
+    from torch.nn.attention.flex_attention import flex_attention  # slow to import, and seldom wanted
+
+    width = value.shape[-1]
+    short = width - query.shape[-1]  # fused kernels want one head width
+    if short:
+        query, key = pad(query, (0, short)), pad(key, (0, short))
+    run: Callable[..., Tensor] = _compiled_flex() if query.is_cuda else flex_attention  # type: ignore[assignment]
+    out: Tensor = run(query, key, value, score_mod=modified, scale=scale)
+    return out
+
+
+@cache
+def _compiled_flex() -> Callable[..., Tensor]:
+    """Flex attention as a fused kernel; uncompiled it would make the matrix that it is there to avoid."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    compiled: Callable[..., Tensor] = torch.compile(flex_attention, dynamic=True)
+    return compiled
 
 
 def _sdpa(

@@ -24,17 +24,22 @@ MAPPED_F0 = (50.0, 500.0)  # Hz, the range of mean F0 that `mapped` knows
 MAPPED_BASE = (800.0, 10_000.0)  # the bases it is mapped to
 
 
-def inverse_power_frequencies(pairs: int, base: float = 10_000.0, device: torch.device | None = None) -> Tensor:
-    """RoPE's set `base^(-j / P)`, `j = 0 .. P - 1`, in radians per tick: `(P,)` float64."""
-    return base ** (-torch.arange(pairs, dtype=torch.float64, device=device) / pairs)
+INVERSE_POWER_FASTEST, MEL_FASTEST = 1.0, 8.0  # rad per tick of the fastest pair
 
 
-def mel_frequencies(pairs: int, device: torch.device | None = None) -> Tensor:
-    """Echo's set, mel-spaced from 0 to 8 radians per 10 ms tick at 220 Hz: `(P,)` float64.
+def inverse_power_frequencies(
+    pairs: int, base: float = 10_000.0, device: torch.device | None = None, fastest: float = INVERSE_POWER_FASTEST
+) -> Tensor:
+    """RoPE's set `base^(-j / P)`, `j = 0 .. P - 1`, in radians per tick, times `fastest`: `(P,)` float64."""
+    return fastest * base ** (-torch.arange(pairs, dtype=torch.float64, device=device) / pairs)
 
-    `m_j = 0.7 (10^(u_j / 2595) - 1)` with `u` evenly spaced from 0 to `2595 log10(1 + 8000 / 700)`.
+
+def mel_frequencies(pairs: int, device: torch.device | None = None, fastest: float = MEL_FASTEST) -> Tensor:
+    """Echo's set, mel-spaced from 0 to `fastest` radians per 10 ms tick at 220 Hz: `(P,)` float64.
+
+    `m_j = 0.7 (10^(u_j / 2595) - 1)` with `u` evenly spaced from 0 to `2595 log10(1 + fastest / 0.7)`.
     """
-    top = 2595.0 * math.log10(1.0 + 8000.0 / 700.0)
+    top = 2595.0 * math.log10(1.0 + fastest / 0.7)
     return 0.7 * (10.0 ** (torch.linspace(0.0, top, pairs, dtype=torch.float64, device=device) / 2595.0) - 1.0)
 
 
@@ -125,8 +130,10 @@ class Rotation(nn.Module):
     def _fixed_frequencies(self, device: torch.device | None = None) -> Tensor:
         """The set that turns with time, `(P,)` float64, less the pitch pairs. Made anew at each use: a buffer would be
         narrowed with the module, and float32 already puts the phases after an hour a twentieth of a radian out."""
-        make = mel_frequencies if self.modes.frequencies == "mel" else inverse_power_frequencies
-        return make(self.pairs - self.pitch_pairs, device=device)
+        mel_spaced, pairs = self.modes.frequencies == "mel", self.pairs - self.pitch_pairs
+        fastest = self.modes.fastest or (MEL_FASTEST if mel_spaced else INVERSE_POWER_FASTEST)
+        make = mel_frequencies if mel_spaced else inverse_power_frequencies
+        return make(pairs, device=device, fastest=fastest)
 
     @property
     def exponent(self) -> Tensor:
@@ -150,7 +157,8 @@ class Rotation(nn.Module):
             place = (mel(mean_f0(track)) - low) / (high - low)
             base = (MAPPED_BASE[0] + place * (MAPPED_BASE[1] - MAPPED_BASE[0])).clamp(min=1.0)
             power = -torch.arange(self.pairs, dtype=torch.float64, device=ticks.device) / self.pairs
-            return reduce_phase(ticks[..., None] * (base**power)[:, None])
+            fastest = self.modes.fastest or INVERSE_POWER_FASTEST
+            return reduce_phase(ticks[..., None] * (fastest * base**power)[:, None])
         if theta == "mean":
             ticks = ticks * (mean_f0(track) / REFERENCE_F0)
         elif theta == "frame":

@@ -22,6 +22,7 @@ class PitchTrack:
         null: true where the frame is silence, padding or a zero token.
         padding: true where the frame is beyond the recording; no query ever sees it.
         step: clock ticks of 10 ms that one frame lasts.
+        speaker_f0: median F0 of each recording's speaker in Hz, `(B,)`, 0 where it is not known; None for nowhere.
     """
 
     f0: Tensor
@@ -30,6 +31,7 @@ class PitchTrack:
     null: Tensor
     padding: Tensor
     step: float = 1.0
+    speaker_f0: Tensor | None = None
 
     @staticmethod
     def tokens(null: Tensor) -> PitchTrack:
@@ -45,15 +47,20 @@ class PitchTrack:
     def z(self, reference: str = "fixed") -> Tensor:
         """Pitch in octaves, `log2(f0 / reference)`, `(B, F)`.
 
-        The reference is 220 Hz (`fixed`), or the median F0 of the utterance's voiced frames (`utterance`; 220 Hz
-        where none is voiced).
+        The reference is 220 Hz (`fixed`), the median F0 of the utterance's voiced frames (`utterance`; 220 Hz
+        where none is voiced), or that of the speaker (`speaker`; as `utterance` where it is not known).
         """
         z = torch.log2(self.f0 / REFERENCE_F0)
         if reference == "fixed":
             return z
         voiced = (self.voicing > 0) & ~self.padding
         middle = torch.where(voiced, z, torch.full_like(z, float("nan"))).nanmedian(dim=1, keepdim=True).values
-        return z - torch.nan_to_num(middle, nan=0.0)
+        middle = torch.nan_to_num(middle, nan=0.0)
+        if reference == "speaker" and self.speaker_f0 is not None:
+            known = self.speaker_f0[:, None]
+            speakers = torch.log2(torch.where(known > 0, known, REFERENCE_F0) / REFERENCE_F0)
+            middle = torch.where(known > 0, speakers, middle)
+        return z - middle
 
     def channels(self, reference: str = "fixed") -> Tensor:
         """`z` in octaves, voicing and energy of each frame, `(B, F, 3)`: what radii, gates and text positions read."""
@@ -85,4 +92,5 @@ class PitchTrack:
             null=windows(self.null, 1.0).amin(2) > 0,
             padding=inside.sum(2) == 0,
             step=self.step * factor,
+            speaker_f0=self.speaker_f0,
         )

@@ -1,0 +1,194 @@
+"""Pictures of vRoPE itself: how positions see each other, and what F0 does to rotation and radius.
+
+Shapes: `F` frames of 10 ms, `P` complex pairs of a head.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from echo_asr.audio import load_audio
+from echo_asr.diagnose.plots import BLUE, GREEN, GREY, INK, RED, beside, new_figure, save_figure
+from echo_asr.errors import EchoError
+from echo_asr.features import FeatureExtractor
+from echo_asr.vrope import PitchTrack, Rotation, VRoPEModes
+
+PAIRS = 24
+LONGEST_NAME = 24  # characters of a file's name that stand over its contour
+FASTEST = 1.0  # rad per 10 ms of the fastest pair: slow enough for bands to be seen
+DIRECT = math.log(2.0)  # the raw exponent at which theta `integrated` follows F0 itself, a = 1
+THETAS: dict[str, dict[str, Any]] = {
+    "static": {"theta": "static", "fastest": FASTEST},
+    "integrated, a = 1": {"theta": "integrated", "fastest": FASTEST},
+    "frame": {"theta": "frame", "fastest": FASTEST},
+    "axis": {"theta": "axis", "fastest": FASTEST},
+}
+RADIUS_WEIGHTS = ((0.0, 0.0, 4.0), (2.0, 0.5, 0.0), (-2.0, 0.5, 1.0))  # of z, voicing, energy: three kinds of pair
+RADIUS_BIASES = (-3.0, 0.0, -0.5)
+RADIUS_LABELS = ("follows energy", "follows pitch", "follows low pitch, and energy")
+
+
+def contour(f0: np.ndarray, voicing: np.ndarray | None = None, energy: np.ndarray | None = None) -> PitchTrack:
+    """A track of 10 ms frames with this F0 `(F,)` in Hz, voiced and loud throughout unless told otherwise."""
+    values = torch.from_numpy(np.asarray(f0, dtype=np.float32))[None]
+    ones, nothing = torch.ones_like(values), torch.zeros(values.shape, dtype=torch.bool)
+
+    def given(x: np.ndarray | None) -> torch.Tensor:
+        return ones if x is None else torch.from_numpy(np.asarray(x, dtype=np.float32))[None]
+
+    return PitchTrack(values, given(voicing), given(energy), nothing, nothing)
+
+
+def simple_contours(frames: int = 100) -> dict[str, PitchTrack]:
+    """One second each: flat at 220 Hz, rising from 110 to 330 Hz, falling back."""
+    rise = 110.0 * 3.0 ** np.linspace(0.0, 1.0, frames)
+    return {
+        "flat": contour(np.full(frames, 220.0)),
+        "rising": contour(rise),
+        "falling": contour(rise[::-1].copy()),
+    }
+
+
+def rotation_of(**modes: Any) -> Rotation:
+    """The rotation of these modes, with theta `integrated` at the exponent 1."""
+    rotation = Rotation(VRoPEModes(**modes), PAIRS)
+    if rotation.modes.theta == "integrated":
+        with torch.no_grad():
+            rotation.raw_exponent.fill_(DIRECT)
+    return rotation
+
+
+@torch.no_grad()
+def similarity(rotation: Rotation, track: PitchTrack) -> np.ndarray:
+    """How positions see each other when content is the same everywhere, `(F, F)`: the mean over the pairs of
+    `r_s r_t cos(phi_s - phi_t)`; 1 on the diagonal of a unit circle."""
+    turn = rotation(track)
+    frames = track.f0.shape[1]
+    if turn is None:
+        return np.ones((frames, frames))
+    cosine, sine = (x[0, 0].expand(frames, -1).double() for x in turn)
+    return ((cosine @ cosine.T + sine @ sine.T) / cosine.shape[1]).numpy()
+
+
+def plot_positions(
+    contours: Mapping[str, PitchTrack], path: str | os.PathLike[str], thetas: Mapping[str, dict[str, Any]] | None = None
+) -> None:
+    """Draw how positions see each other: a row for each contour, its F0 and then a map for each theta.
+
+    Args:
+        contours: tracks of one recording each, by name.
+        path: of the PNG to write.
+        thetas: fields of `VRoPEModes` by name; a spread of thetas unless given.
+
+    Raises:
+        EchoError: the picture cannot be written.
+    """
+    thetas = THETAS if thetas is None else thetas
+    columns = 1 + len(thetas)
+    figure = new_figure(2.6 * columns, 2.5 * len(contours))
+    panels = figure.subplots(len(contours), columns, squeeze=False)
+    for index, (row, (name, track)) in enumerate(zip(panels, contours.items(), strict=True)):
+        end = track.f0.shape[1] * track.step / 100  # seconds
+        _draw_f0(row[0], track, name)
+        for panel, (label, modes) in zip(row[1:], thetas.items(), strict=True):
+            seen = similarity(rotation_of(**modes), track)
+            image = panel.imshow(seen, origin="lower", extent=(0, end, 0, end), cmap="RdBu_r", vmin=-1, vmax=1)
+            panel.set(xlabel="key (s)", ylabel="query (s)")
+            if index == 0:
+                panel.set_title(label, fontsize=11, color=INK)
+    scale = figure.colorbar(image, ax=panels[:, -1], shrink=0.7)
+    scale.set_label("mean over the pairs of cos(phase difference)")
+    figure.suptitle("How positions see each other when content is the same everywhere", fontsize=12, color=INK)
+    save_figure(figure, path)
+
+
+@torch.no_grad()
+def plot_rotation(track: PitchTrack, path: str | os.PathLike[str], title: str = "") -> None:
+    """Draw what one contour does: F0, the rotation without and with it, pitch as an axis, and radii over time.
+
+    The radii are those of three example pairs, one that follows energy and two that follow pitch; a model learns its
+    own.
+
+    Raises:
+        EchoError: the picture cannot be written.
+    """
+    figure = new_figure(10, 11)
+    panels = figure.subplots(5, 1, height_ratios=(1, 1.2, 1.2, 1.2, 1), sharex=True)
+    end = track.f0.shape[1] * track.step / 100  # seconds
+    _draw_f0(panels[0], track, "F0")
+    shown = {
+        "static: time alone": {"theta": "static"},
+        "integrated, a = 1: F0 sets the speed": {"theta": "integrated"},
+        "axis: the upper quarter turns with pitch": {"theta": "axis"},
+    }
+    for panel, (label, modes) in zip(panels[1:4], shown.items(), strict=True):
+        phase = rotation_of(**modes, fastest=FASTEST).phase(track)
+        assert phase is not None
+        waves = phase[0].cos().expand(track.f0.shape[1], -1).T.numpy()
+        if modes["theta"] == "axis":
+            waves = np.concatenate((waves[PAIRS // 4 :], waves[: PAIRS // 4]))
+        extent = (0, end, 0.5, PAIRS + 0.5)
+        image = panel.imshow(waves, origin="lower", aspect="auto", extent=extent, cmap="RdBu_r", vmin=-1, vmax=1)
+        panel.set(ylabel="pair")
+        panel.set_title(label, fontsize=10, color=INK, loc="left")
+        scale = figure.colorbar(image, cax=panel.inset_axes((1.012, 0.0, 0.012, 1.0)))
+        scale.set_label("cos(phase)")
+    rotation = Rotation(VRoPEModes(theta="none", radius="acoustic"), len(RADIUS_WEIGHTS))
+    rotation.radius_weight.copy_(torch.tensor(RADIUS_WEIGHTS))
+    rotation.radius_bias.copy_(torch.tensor(RADIUS_BIASES))
+    radius = rotation.radius(track)
+    assert radius is not None
+    seconds = (np.arange(track.f0.shape[1]) + 0.5) * track.step / 100
+    for column, label, colour in zip(radius[0].T.numpy(), RADIUS_LABELS, (GREEN, BLUE, RED), strict=True):
+        panels[4].plot(seconds, column, color=colour, label=label)
+    panels[4].axhline(1.0, color=GREY, linewidth=0.7, linestyle=":", label="unit circle")
+    panels[4].set(ylabel="radius", xlabel="time (s)", ylim=(0.45, 1.55), xlim=(0, end))
+    panels[4].legend(**beside())
+    if title:
+        figure.suptitle(title, fontsize=12, color=INK)
+    save_figure(figure, path)
+
+
+def draw_rotary(audio: str | os.PathLike[str] | None, folder: str | os.PathLike[str]) -> list[Path]:
+    """Draw both pictures, of the simple contours and of a recording if one is given; returns where they are.
+
+    Raises:
+        EchoError: the recording cannot be read, or the pictures cannot be written.
+    """
+    folder = Path(folder)
+    contours = simple_contours()
+    if audio is not None:
+        found = FeatureExtractor()(load_audio(audio))
+        name = Path(audio).name
+        contours[name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "\u2026"] = contour(
+            found.track.numpy(), found.voicing.numpy(), found.pitch[1].numpy()
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+    paths = [folder / "positions.png", folder / "rotation.png"]
+    plot_positions(contours, paths[0])
+    name, track = list(contours.items())[-1] if audio is not None else ("rising", contours["rising"])
+    plot_rotation(track, paths[1], f"What F0 does to rotation and radius: {name}")
+    return paths
+
+
+def _draw_f0(panel: Any, track: PitchTrack, name: str) -> None:
+    f0 = track.f0[0].numpy()
+    seconds = (np.arange(len(f0)) + 0.5) * track.step / 100
+    panel.plot(seconds, f0, color=GREY, linewidth=1.0)
+    voiced = track.voicing[0].numpy() > 0
+    panel.plot(seconds[voiced], f0[voiced], ".", color=RED, markersize=3)
+    low, high = float(f0.min()), float(f0.max())
+    margin = max(20.0, 0.1 * (high - low))
+    panel.set(ylabel="F0 (Hz)", xlabel="time (s)", ylim=(low - margin, high + margin))
+    panel.set_title(name, fontsize=10, color=INK, loc="left")
+    panel.grid(color="#eeeeee", linewidth=0.6)
