@@ -6,6 +6,9 @@ Shapes follow the legend of the design notes: `S` samples.
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ BLOCK = 1 << 20  # frames read at a time, so that a long stereo file is never wh
 UNKNOWN_SIZE = 0x7FFF_0000  # bytes; programs that write wav into a pipe put a size from here up (or 0)
 AV_SLACK = 0.25  # seconds; codecs' delays and round header values
 MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which tags of sound files often overstate the length
+_HUSH = threading.Lock()
 
 
 def load_audio(
@@ -79,9 +83,11 @@ def audio_duration(path: str | os.PathLike[str]) -> float:
         EchoError: in one line, for a file that is missing, a folder, empty, not sound or without samples.
     """
     file = Path(path)
-    if _needs_av(file, _checked_head(file)):
+    head = _checked_head(file)
+    if _needs_av(file, head):
         return _av_duration(file)
-    with _open(file) as sound:
+    _refuse_truncated(file, head)
+    with _hushed(head), _open(file) as sound:
         if sound.frames <= 0:
             raise EchoError(f"{file}: holds no samples; give a recording of at least one sample")
         return sound.frames / sound.samplerate
@@ -93,7 +99,7 @@ def _read(path: Path) -> tuple[np.ndarray, int]:
     if _needs_av(path, head):
         return _av_read(path)
     _refuse_truncated(path, head)
-    with _open(path) as sound:
+    with _hushed(head), _open(path) as sound:
         blocks = []
         try:
             while len(block := sound.read(BLOCK, dtype="float32", always_2d=True)):
@@ -131,6 +137,29 @@ def _needs_av(path: Path, head: bytes) -> bool:
     if head[:4] in (b"RIFF", b"OggS", b"fLaC", b"FORM") or head[:3] == b"ID3":
         return False
     return head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3" or path.suffix.lower() in AV_SUFFIXES
+
+
+@contextmanager
+def _hushed(head: bytes) -> Iterator[None]:
+    """Keep the MP3 decoder beneath libsndfile from writing warnings to standard error, past Python; a file's first
+    bytes say whether it may be an MP3."""
+    if head[:4] in (b"RIFF", b"FORM", b"fLaC", b"OggS"):
+        yield
+        return
+    with _HUSH:  # one at a time, or the second would put back what the first put there
+        try:
+            kept = os.dup(2)
+        except OSError:  # a process without standard error
+            yield
+            return
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nothing, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nothing)
 
 
 def _open(path: Path) -> soundfile.SoundFile:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -112,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest:
         _refuse(arguments.parser, rest)
     arguments.overrides = overrides
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # for people, without a line of code
     try:
         status = int(globals()[arguments.command](arguments))
         sys.stdout.flush()

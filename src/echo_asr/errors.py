@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class EchoError(Exception):
     """A mistake that the user can mend, told in one line: what, where, and what to do.
@@ -9,3 +11,6 @@ class EchoError(Exception):
     Commands print the message on stderr and end with status 1; Python callers catch it. Anything else that
     escapes is a defect of Echo and keeps its traceback.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(re.sub(r"\s*[\r\n]+\s*", " ", message))  # names from files may have line breaks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -31,13 +32,24 @@ def replace_file(path: Path, write: Callable[[Path], object], durable: bool = Tr
                 os.fsync(file.fileno())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:  # torch.save tells a full disk as a RuntimeError
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise EchoError(f"{path}: could not be written ({reason}); what was there before is untouched") from None
+        cause = error if isinstance(error, OSError) else error.__context__  # what the file said, behind torch.save
+        reason = getattr(cause, "strerror", None) or str(error).splitlines()[0]
+        raise EchoError(
+            f"{path}: could not be written ({reason}); what was there before is untouched; make room, or choose "
+            "another place"
+        ) from None
     finally:
         try:
             temporary.unlink(missing_ok=True)
         except OSError:
             pass
+
+
+def sweep(folder: Path) -> None:
+    """Remove the half-written files that processes left in a folder when they were killed."""
+    for path in folder.rglob(".*.part"):
+        with suppress(OSError):
+            path.unlink()
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -224,7 +224,10 @@ class Tokenizer:
             )
         if strange:
             text = "".join(character for character in text if character in self._alphabet)
-        return list(self._backend.encode(text, add_special_tokens=False).ids)
+        ids = list(self._backend.encode(text, add_special_tokens=False).ids)
+        if 0 in ids:  # never with what `train` made; the file was changed
+            raise EchoError(f"text {_shorten(text)!r}: the tokenizer.json is damaged; copy it again")
+        return ids
 
     def _encode_ready(self, text: str, unknown: str) -> list[int]:
         encoding = self._backend.encode(text, add_special_tokens=False)

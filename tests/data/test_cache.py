@@ -59,7 +59,8 @@ def entries(cache: FeatureCache) -> list[Path]:
 
 
 def assert_same(one: Features, other: Features) -> None:
-    assert set(FIELDS) == set(vars(one))
+    assert {*FIELDS, "speaker_f0"} == set(vars(one)), "who speaks is not in the sound, and not kept with it"
+    assert one.speaker_f0 == other.speaker_f0 == 0.0
     for name in FIELDS:
         left, right = getattr(one, name), getattr(other, name)
         if left is None or right is None:

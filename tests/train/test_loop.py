@@ -282,9 +282,9 @@ def saved_at(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     kept: list[int] = []
     save = Bundle.save_weights
 
-    def noted(run: Path, state: dict[str, torch.Tensor]) -> None:
+    def noted(run: Path, state: dict[str, torch.Tensor], heard: tuple[str, ...] | None) -> None:
         kept.append(trainer.progress.step)
-        save(run, state)
+        save(run, state, heard)
 
     monkeypatch.setattr(Bundle, "save_weights", noted)
     return kept

@@ -1,7 +1,7 @@
 import copy
 import os
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -133,8 +133,8 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
     model, optimizer, averaged = made(0)
     save_checkpoint(tmp_path, model, optimizer, averaged, Progress(step=1), "ours")
 
-    def full(state: object, path: Path) -> None:
-        path.write_bytes(b"half of it")
+    def full(state: object, file: IO[bytes]) -> None:
+        file.write(b"half of it")
         raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
 
     monkeypatch.setattr(torch, "save", full)

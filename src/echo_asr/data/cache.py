@@ -38,9 +38,11 @@ class FeatureCache:
     Args:
         root: folder of the cache; None for the default, $ECHO_ASR_CACHE or ~/.cache/echo-asr.
         extractor: what makes the features.
+        required: features that cannot be kept are an error, and not only slow.
     """
 
-    def __init__(self, root: Path | None, extractor: FeatureExtractor) -> None:
+    def __init__(self, root: Path | None, extractor: FeatureExtractor, required: bool = False) -> None:
+        self.required = required
         self.root = default_cache_root() if root is None else Path(root)
         self.extractor = extractor
         # Content hashes of files, so that a file is read once: path, bytes, modification time in ns -> hash.
@@ -105,9 +107,14 @@ class FeatureCache:
             entry.parent.mkdir(parents=True, exist_ok=True)
             replace_file(entry, lambda part: part.write_bytes(data), durable=False)
         except (OSError, EchoError) as error:
+            reason = getattr(error, "strerror", None) or str(error).split("; ")[0]
+            if self.required:
+                raise EchoError(
+                    f"{self.root}: features could not be kept there ({reason}); make room, or set ECHO_ASR_CACHE to "
+                    "another folder"
+                ) from None
             if not self._warned:
                 self._warned = True
-                reason = getattr(error, "strerror", None) or error
                 warnings.warn(
                     f"features cannot be kept in {self.root} ({reason}); going on without: set "
                     "ECHO_ASR_CACHE to a folder that can be written to",

@@ -23,6 +23,7 @@ METADATA = "metadata.csv"
 REQUIRED_COLUMNS = ("file_name", "transcription")
 OPTIONAL_COLUMNS = ("speaker", "split", "duration")
 SPLITS = ("train", "validation", "test")
+LONGEST = 86_400  # seconds that a recording may be stated to last: a day
 SYNTH_PREFIX = "synth:"
 
 
@@ -151,6 +152,9 @@ def _read_rows(metadata: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _check_columns(columns: list[str], metadata: Path) -> None:
+    twice = [name for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS) if columns.count(name) > 1]
+    if twice:
+        raise EchoError(f"{metadata} has the column {twice[0]} twice; keep one")
     absent = [name for name in REQUIRED_COLUMNS if name not in columns]
     if absent:
         raise EchoError(
@@ -173,6 +177,6 @@ def _parse_duration(cell: str, where: str) -> float | None:
         duration = float(cell)
     except ValueError:
         duration = math.nan
-    if not (math.isfinite(duration) and duration > 0):
-        raise EchoError(f"{where} has the duration {cell!r}; expected seconds above 0, or nothing")
+    if not 0 < duration <= LONGEST:  # false of NaN, too
+        raise EchoError(f"{where} has the duration {cell!r}; expected seconds above 0, at most {LONGEST}, or nothing")
     return duration

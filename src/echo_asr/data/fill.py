@@ -81,6 +81,7 @@ def _start_worker(cache: FeatureCache) -> None:
     global _worker_cache
     torch.set_num_threads(1)
     _worker_cache = cache
+    cache._warned = True  # once is enough, and the process that reads them will say it
 
 
 def _work(job: Job) -> None:

@@ -106,4 +106,10 @@ def load_weights(model: Echo, path: Path) -> None:
             f"{path}: the weights do not fit config.yaml and tokenizer.json beside them "
             f"({len(wrong)} tensors differ, first {wrong[0]}); keep the three files of one model together"
         )
+    broken = [name for name, value in state.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise EchoError(
+            f"{path}: {len(broken)} tensors hold NaN or infinite weights, first {broken[0]}; copy the file again, or "
+            "train anew"
+        )
     model.load_state_dict(state)

@@ -26,7 +26,7 @@ def prepare_corpus(corpus: str, config: Path | None = None) -> list[str]:
     """
     sections = read_config(config)
     recordings = load_corpus(corpus)
-    cache = FeatureCache(None, FeatureExtractor(sections["features"]))
+    cache = FeatureCache(None, FeatureExtractor(sections["features"]), required=True)
     lines, jobs = [], []
     for name in recordings.splits:
         rows = recordings.split(name)

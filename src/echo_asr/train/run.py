@@ -21,6 +21,7 @@ from echo_asr.features import FeatureExtractor
 from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_bundle
 from echo_asr.model.config import expand_preset
 from echo_asr.model.echo import Echo
+from echo_asr.storage import sweep
 from echo_asr.text import Tokenizer, make_normalizer
 from echo_asr.train.data import TrainingData
 from echo_asr.train.loop import SECTIONS, Trainer, grow_vocabulary
@@ -137,6 +138,8 @@ def train(
     by_speaker = sections["model"].vrope.reference == "speaker"
     data = TrainingData(recordings, tokenizer, normalize, settings, sections["model"].subsampling, cache, by_speaker)
     validation = make_examples(recordings.split("validation"), tokenizer, normalize, unknown="skip")
+    if not resume:  # before anything is written, for a recording may be unreadable
+        prepare(data, [e.utterance for e in validation])
 
     torch.manual_seed(settings.seed)
     model = Echo(sections["model"], tokenizer.vocabulary_size, sections["features"].mels)
@@ -148,6 +151,7 @@ def train(
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EchoError(f"{run}: cannot be written ({error.strerror}); choose another --out") from None
+    sweep(run)
     reporter = Reporter(run)
     trainer = Trainer(bundle, data, validation, settings, run, reporter, sections["decode"])
     if resume:
@@ -169,7 +173,7 @@ def train(
     )
     if resume:
         reporter.say(f"resumed after update {trainer.progress.step} of {settings.max_steps}")
-    prepare(data, [e.utterance for e in validation])
+        prepare(data, [e.utterance for e in validation])
     try:
         return trainer.train()
     finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from echo_asr.errors import EchoError
 from echo_asr.storage import replace_file
@@ -80,7 +80,8 @@ def save_checkpoint(
 
     def write(temporary: Path) -> None:
         temporary.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(state, temporary)
+        with temporary.open("wb") as file:  # a file of Python's says why it takes no more; torch's own does not
+            torch.save(state, file)
 
     replace_file(path, write)
 
@@ -109,16 +110,16 @@ def load_checkpoint(
             )
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
+        for name, value in averaged.state.items():
+            value.copy_(state["averaged"][name])
+        averaged.updates = int(state["averaged_updates"])
+        torch.set_rng_state(state["random"])
+        if state["random_cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["random_cuda"])
+        progress = Progress(**state["progress"])
     except EchoError:
         raise
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise EchoError(f"{path}: damaged checkpoint ({reason}); start again with a new --out") from None
-    saved: dict[str, Tensor] = state["averaged"]
-    for name, value in averaged.state.items():
-        value.copy_(saved[name])
-    averaged.updates = state["averaged_updates"]
-    torch.set_rng_state(state["random"])
-    if state["random_cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["random_cuda"])
-    return Progress(**state["progress"])
+    return progress
