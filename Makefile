@@ -51,3 +51,4 @@ lint: $(READY)
 
 bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.features
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.attention --json
