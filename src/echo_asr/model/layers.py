@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -174,18 +175,11 @@ class Block(nn.Module):
         self.feedforward = GatedFeedForward(config.width, hidden, opened)
         self.dropout = nn.Dropout(dropout)
 
-    def memory(
-        self,
-        states: Tensor,
-        null: Tensor,
-        padding: Tensor,
-        pitch: Tensor | None = None,
-        ending: Tensor | None = None,
-    ) -> Memory:
-        """What the block's cross-attention reads of encoder states; see `CrossAttention.memory`."""
+    @property
+    def memory(self) -> Callable[..., Memory]:
+        """`CrossAttention.memory` of the block: what it reads of encoder states."""
         assert self.cross is not None
-        memory: Memory = self.cross.memory(states, null, padding, pitch, ending)
-        return memory
+        return self.cross.memory
 
     def forward(
         self, x: Tensor, track: PitchTrack, memory: Memory | None = None, cache: KeyValueCache | None = None
