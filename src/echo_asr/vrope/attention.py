@@ -90,7 +90,8 @@ class VoiceModulation(nn.Module):
         config = self.config
         if cache is not None and not config.causal:
             raise ValueError("a cache needs a causal layer")
-        turn = self.rotation(track, 0 if cache is None else cache.length)
+        dtype = torch.promote_types(query.dtype, torch.float32)  # narrower phases would not tell neighbours apart
+        turn = self.rotation(track, 0 if cache is None else cache.length, dtype)
         if turn is not None:
             query, key = rotate(query, *turn), rotate(key, *turn)
         null = track.null

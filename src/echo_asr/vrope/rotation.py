@@ -2,7 +2,7 @@
 
 A pair of dimensions `(x_j, x_{j + P})` of a head is one complex number; the encoding multiplies it by
 `polar(radius, phase)`, written in real arithmetic throughout. Phases are accumulated and reduced to one turn in
-float64, whatever the autocast type, and cast afterwards.
+float64, whatever the autocast type, and cast afterwards: to float32, or not at all for queries in float64.
 
 Sources: RoPE, Su et al. 2021 (arXiv:2104.09864); the mel set and the substitution of F0 for theta, the Echo founders'
 descriptions. `integrated`, `axis` and the acoustic radius are Echo's.
@@ -84,9 +84,9 @@ def integrated_positions(track: PitchTrack, exponent: Tensor, clock: str = "fram
     return step * (speed.cumsum(1) - speed) + (step - 1.0) / 2.0 * speed
 
 
-def reduce_phase(phase: Tensor) -> Tensor:
-    """A float64 phase in radians, reduced to one turn and cast to float32 (float64 inputs stay exact to rounding)."""
-    return torch.remainder(phase, 2.0 * math.pi).float()
+def reduce_phase(phase: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """A float64 phase in radians, reduced to one turn and only then cast."""
+    return torch.remainder(phase, 2.0 * math.pi).to(dtype)
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -140,8 +140,8 @@ class Rotation(nn.Module):
         """`a` of theta `integrated`, in [-1, 2], starting at 0.5."""
         return 3.0 * torch.sigmoid(self.raw_exponent) - 1.0
 
-    def phase(self, track: PitchTrack, offset: int = 0) -> Tensor | None:
-        """Phases in radians, reduced to one turn: `(B or 1, F, P)` float32, or None where nothing turns.
+    def phase(self, track: PitchTrack, offset: int = 0, dtype: torch.dtype = torch.float32) -> Tensor | None:
+        """Phases in radians, reduced to one turn: `(B or 1, F, P)` of `dtype`, or None where nothing turns.
 
         Raises:
             ValueError: a cache offset with a theta that needs the whole utterance.
@@ -158,7 +158,7 @@ class Rotation(nn.Module):
             base = (MAPPED_BASE[0] + place * (MAPPED_BASE[1] - MAPPED_BASE[0])).clamp(min=1.0)
             power = -torch.arange(self.pairs, dtype=torch.float64, device=ticks.device) / self.pairs
             fastest = self.modes.fastest or INVERSE_POWER_FASTEST
-            return reduce_phase(ticks[..., None] * (fastest * base**power)[:, None])
+            return reduce_phase(ticks[..., None] * (fastest * base**power)[:, None], dtype)
         if theta == "mean":
             ticks = ticks * (mean_f0(track) / REFERENCE_F0)
         elif theta == "frame":
@@ -167,11 +167,11 @@ class Rotation(nn.Module):
             ticks = integrated_positions(track, self.exponent, clock)
         learned, device = self.modes.learn_frequencies, ticks.device
         timed = self.learned_frequencies.double() if learned else self._fixed_frequencies(device)
-        phase = reduce_phase(ticks[..., None] * timed)
+        phase = reduce_phase(ticks[..., None] * timed, dtype)
         if theta == "axis":
             own = self.learned_octave_frequencies.double() if learned else octave_frequencies(self.pitch_pairs, device)
             pitch = track.z(self.modes.reference).double()[..., None] * own
-            phase = torch.cat((reduce_phase(pitch), phase.expand(pitch.shape[0], -1, -1)), dim=-1)
+            phase = torch.cat((reduce_phase(pitch, dtype), phase.expand(pitch.shape[0], -1, -1)), dim=-1)
         return phase
 
     def radius(self, track: PitchTrack) -> Tensor | None:
@@ -186,9 +186,11 @@ class Rotation(nn.Module):
         weighted = (track.channels(self.modes.reference)[..., None, :] * self.radius_weight).sum(-1) + self.radius_bias
         return 1.0 + self.modes.radius_range * torch.tanh(weighted)
 
-    def forward(self, track: PitchTrack, offset: int = 0) -> tuple[Tensor, Tensor] | None:
-        """`(cosine, sine)`, each `(B or 1, 1, F, P)` float32 with the radius inside; None if all is off."""
-        phase, radius = self.phase(track, offset), self.radius(track)
+    def forward(
+        self, track: PitchTrack, offset: int = 0, dtype: torch.dtype = torch.float32
+    ) -> tuple[Tensor, Tensor] | None:
+        """`(cosine, sine)`, each `(B or 1, 1, F, P)` of `dtype` with the radius inside; None if all is off."""
+        phase, radius = self.phase(track, offset, dtype), self.radius(track)
         if phase is None and radius is None:
             return None
         if phase is None:
