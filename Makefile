@@ -32,7 +32,7 @@ $(READY): pyproject.toml constraints-cpu.txt
 	@echo "Installing Echo into .venv (a minute or more; a warning about an index that does not answer is harmless)"
 	@$(PYTHON) -m venv .venv
 	@$(PIP) --no-deps --retries 1 --timeout 15 --extra-index-url $(TORCH_INDEX) $(TORCH) -c constraints-cpu.txt
-	@$(PIP) -e '.[synth,test]' -c constraints-cpu.txt
+	@$(PIP) -e '.[lm,synth,test]' -c constraints-cpu.txt
 	@touch $@
 	@echo "Installed: .venv/bin/echo-asr"
 

@@ -46,6 +46,7 @@ MAY_IMPORT = {
 BEHIND_ONE_MODULE = (
     "av",
     "espeakng_loader",
+    "flashlight",
     "huggingface_hub",
     "jiwer",
     "jsonargparse",
@@ -59,9 +60,10 @@ BEHIND_ONE_MODULE = (
     "tokenizers",
     "yaml",
 )
-OPTIONAL = ("av", "espeakng_loader")  # the extras: a module that needs one imports without it
+OPTIONAL = ("av", "espeakng_loader", "flashlight")  # the extras: a module that needs one imports without it
 
-DISTRIBUTIONS = {"yaml": "pyyaml"}  # where the name of the distribution is not that of the import
+# Where the name of the distribution is not that of the import.
+DISTRIBUTIONS = {"flashlight": "flashlight-text", "yaml": "pyyaml"}
 
 
 def module_name(path: Path, package: Path) -> str:
@@ -208,7 +210,7 @@ def declared_distributions(*extras: str) -> set[str]:
 
 
 def test_every_library_is_declared_and_every_declared_one_used() -> None:
-    declared = declared_distributions("av", "synth")
+    declared = declared_distributions("av", "lm", "synth")
     used = {DISTRIBUTIONS.get(library, library.replace("_", "-")) for library in importers()}
     assert used - declared == set()
     assert declared - used - {"huggingface-hub"} == set()  # the hub comes with a later issue
@@ -218,7 +220,7 @@ def test_what_is_pinned_is_what_is_asked_for() -> None:
     lines = (ROOT / "constraints-cpu.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin) for pin in pins)
-    assert {pin.split("==")[0] for pin in pins} == declared_distributions("synth", "test")
+    assert {pin.split("==")[0] for pin in pins} == declared_distributions("lm", "synth", "test")
 
 
 def test_vrope_pulls_in_nothing_but_torch() -> None:

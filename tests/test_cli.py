@@ -161,11 +161,9 @@ def test_texts_that_cannot_be_written_cost_no_result(place: Place, capsys: Any) 
     [
         (["00"], "txt", ["a"]),
         (["00", "03"], "txt", ["{0}: a", "{1}: a b"]),
-        (["03"], "json", ['{{"file": "{0}", "duration": 0.44, "text": "a b"}}']),
-        (["00", "03"], "json", ['{{"file": "{0}", "duration": 0.24, "text": "a"}}',
-                                '{{"file": "{1}", "duration": 0.44, "text": "a b"}}']),
+        (["03"], "tsv", ["start\tend\ttext", "0\t440\ta b"]),
     ],
-)  # fmt: skip
+)
 def test_transcribe_prints_a_line_a_file(
     files: list[str], form: str, expected: list[str], place: Place, capsys: Any
 ) -> None:
@@ -173,6 +171,31 @@ def test_transcribe_prints_a_line_a_file(
     status, output, errors = run(["transcribe", *paths, *place.fill("--model {model} --format"), form], capsys)
     assert (status, errors) == (0, "")
     assert output.splitlines() == [line.format(*paths) for line in expected]
+
+
+@pytest.mark.parametrize("files", [["03"], ["00", "03"]])
+def test_transcribe_prints_an_object_a_file(files: list[str], place: Place, capsys: Any) -> None:
+    paths = [str(place.named["corpus"] / f"{name}.wav") for name in files]
+    status, output, errors = run(["transcribe", *paths, *place.fill("--model {model} --format json")], capsys)
+    found = [json.loads(line) for line in output.splitlines()]
+    assert (status, errors) == (0, "") and [one["file"] for one in found] == paths
+    assert (found[-1]["duration"], found[-1]["text"]) == (0.44, "a b")
+    (segment,) = found[-1]["segments"]
+    assert (segment["start"], segment["end"], segment["text"]) == (0.0, 0.44, "a b")
+    assert [word["word"] for word in segment["words"]] == ["a", "b"]
+    assert segment["words"][0]["start"] < segment["words"][1]["start"] <= 0.44
+
+
+def test_a_language_model_and_hotwords_can_be_given(place: Place, capsys: Any) -> None:
+    pytest.importorskip("flashlight", reason="needs the extra echo-asr[lm]")
+    (place.folder / "texts.txt").write_text("a b\nc a ñ\n", encoding="utf-8")
+    (place.folder / "words.txt").write_text("b\n")
+    words = place.fill("lm {here}/texts.txt --model {model} --out {here}/my.arpa --order 3")
+    status, output, errors = run(words, capsys)
+    assert (status, errors) == (0, "") and "2 texts" in output and "'ñ' 1 times" in output
+    words = place.fill("transcribe {corpus}/03.wav --model {model} --hotwords {here}/words.txt")
+    decode = place.fill("--decode.beam 4 --decode.lm {here}/my.arpa")
+    assert run([*words, *decode], capsys) == (0, "a b\n", "")
 
 
 @pytest.mark.parametrize("form", ["txt", "json"])
@@ -272,7 +295,12 @@ WRONG = [
     ("evaluate {model} {corpus} --device gpu", 1, "device 'gpu' is not available here"),
     ("transcribe --model {model}", 2, "the following arguments are required: AUDIO"),
     ("transcribe {corpus}/00.wav", 2, "the following arguments are required: --model"),
-    ("transcribe {corpus}/00.wav --model {model} --format srt", 2, "invalid choice: 'srt'"),
+    ("transcribe {corpus}/00.wav --model {model} --format doc", 2, "invalid choice: 'doc'"),
+    ("transcribe {corpus}/00.wav --model {model} --hotwords {here}/no.txt", 1, "no.txt: cannot be read"),
+    ("transcribe {corpus}/00.wav --model {model} --decode.beam 1 --decode.lm x", 1, "decode.lm needs decode.beam"),
+    ("transcribe {corpus}/00.wav --model {model} --decode.segments.pause 0.1", 1, "decode.segments.pause must lie in"),
+    ("lm {here}/no.txt --model {model} --out {here}/my.arpa", 1, "no.txt: cannot be read"),
+    ("lm {corpus}/metadata.csv --model {model} --out {here}/my.arpa --order 9", 1, "order of a language model is 9"),
     ("transcribe {corpus}/00.wav --model {model} --outptu-dir {here}", 2, "did you mean --output-dir?"),
     ("transcribe {corpus}/00.wav --model {here}/no", 1, "no: no such model folder"),
     ("transcribe {corpus}/00.wav --model {here}/half", 1, "damaged weights"),

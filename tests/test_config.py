@@ -326,6 +326,14 @@ RANGES: dict[str, st.SearchStrategy[Any]] = {
     "gradient_clip": st.floats(1e-30, 1e30),
     "weight_decay": st.floats(0, 1e9),
     "beam": st.integers(1, 10**9),
+    "repetition": st.sampled_from([0, 2, 8]),
+    "pause": st.floats(0.6, 10.0),
+    "margin": st.floats(0.0, 0.3),
+    "longest": st.floats(10.0, 100.0),
+    "above_noise": st.floats(0.1, 40.0),
+    "nbest": st.just(1),
+    "lm": st.sampled_from(["", "some folder/lm.arpa"]),
+    "hotwords": st.lists(st.sampled_from(["Kathleen", "New York", "1984", "yes"])).map(tuple),
 }
 
 
@@ -346,7 +354,10 @@ def configs(kind: type) -> st.SearchStrategy[Any]:
         try:
             return kind(**values)
         except ValueError as error:
-            if any(mode in str(error) for mode in ("text_pitch aligned", "learn_frequencies", "fastest has no set")):
+            if any(
+                mode in str(error)
+                for mode in ("text_pitch aligned", "learn_frequencies", "fastest has no set", "needs decode.beam")
+            ):
                 reject()  # a mode that others must go with
             raise
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["EchoError", "Recognizer", "Transcription", "__version__", "load"]
+__all__ = ["EchoError", "Recognizer", "Segment", "Token", "Transcription", "Word", "__version__", "load"]
 
 if TYPE_CHECKING:
-    from echo_asr.decode.transcribe import Recognizer, Transcription, load
+    from echo_asr.decode.results import Segment, Token, Transcription, Word
+    from echo_asr.decode.transcribe import Recognizer, load
     from echo_asr.errors import EchoError
 
 _WHERE = {
     "load": "echo_asr.decode.transcribe",
     "Recognizer": "echo_asr.decode.transcribe",
-    "Transcription": "echo_asr.decode.transcribe",
+    **dict.fromkeys(("Segment", "Token", "Transcription", "Word"), "echo_asr.decode.results"),
     "EchoError": "echo_asr.errors",
 }
 

@@ -5,6 +5,7 @@ Shapes follow the legend of the design notes: `S` samples.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -51,22 +52,65 @@ def load_audio(
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         name = str(path)
-        samples, rate = _read(path)
-        if sampling_rate is not None and sampling_rate != rate:
-            raise EchoError(f"{name}: sampling_rate is {sampling_rate}, the file says {rate}; leave it out")
+        blocks, rate = _read(path)
+        _refuse_other_rate(name, sampling_rate, rate)
+        parts = list(blocks)
+        samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     else:
         name = f"audio {type(source).__name__}"
         rate = _checked_rate(SAMPLE_RATE if sampling_rate is None else sampling_rate)
         samples = _array_to_mono(source, name)
     if samples.size == 0:
         raise EchoError(f"{name}: holds no samples; give a recording of at least one sample")
-    finite = np.isfinite(samples)
-    if not finite.all():
-        first = int(np.argmin(finite)) / rate  # seconds
-        raise EchoError(f"{name}: holds NaN or infinite samples (first at {first:.3f} s); repair or drop it")
+    _refuse_broken(name, samples, rate)
     if rate != SAMPLE_RATE:
         samples = resample(samples, rate, SAMPLE_RATE)
     return np.array(samples, dtype=np.float32, order="C")
+
+
+def stream_audio(
+    source: str | os.PathLike[str] | np.ndarray | torch.Tensor, sampling_rate: int | None = None
+) -> Iterator[np.ndarray]:
+    """The same sound as that of `load_audio`, in pieces of up to a minute or so: a long file is never whole in memory.
+
+    Raises:
+        EchoError: as `load_audio`, when the iteration comes to it.
+    """
+    if not isinstance(source, str | os.PathLike):
+        samples = load_audio(source, sampling_rate)
+        yield from (samples[at : at + BLOCK] for at in range(0, len(samples), BLOCK))
+        return
+    name = str(source)
+    blocks, rate = _read(Path(source))
+    _refuse_other_rate(name, sampling_rate, rate)
+    resampler = None if rate == SAMPLE_RATE else soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
+    given = made = 0
+    for block in blocks:
+        _refuse_broken(name, block, rate, given / rate)
+        given += len(block)
+        piece = block if resampler is None else resampler.resample_chunk(block)
+        made += len(piece)
+        if len(piece):
+            yield piece
+    if not given:
+        raise EchoError(f"{name}: holds no samples; give a recording of at least one sample")
+    if resampler is not None:
+        rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        if len(rest) or not made:
+            yield rest if len(rest) else np.zeros(1, np.float32)
+
+
+def _refuse_other_rate(name: str, asked: int | None, stated: int) -> None:
+    if asked is not None and asked != stated:
+        raise EchoError(f"{name}: sampling_rate is {asked}, the file says {stated}; leave it out")
+
+
+def _refuse_broken(name: str, samples: np.ndarray, rate: int, start: float = 0.0) -> None:
+    """Refuse NaN and infinite samples, of a piece that starts at `start` seconds."""
+    finite = np.isfinite(samples)
+    if not finite.all():
+        first = start + int(np.argmin(finite)) / rate
+        raise EchoError(f"{name}: holds NaN or infinite samples (first at {first:.3f} s); repair or drop it")
 
 
 def resample(samples: np.ndarray, rate_from: float, rate_to: float) -> np.ndarray:
@@ -93,24 +137,32 @@ def audio_duration(path: str | os.PathLike[str]) -> float:
         return sound.frames / sound.samplerate
 
 
-def _read(path: Path) -> tuple[np.ndarray, int]:
-    """Mono samples `(S,)` float32 and their rate in Hz, from any file."""
+def _read(path: Path) -> tuple[Iterator[np.ndarray], int]:
+    """Mono samples `(S,)` float32 of any file, in pieces, and their rate in Hz."""
     head = _checked_head(path)
     if _needs_av(path, head):
         return _av_read(path)
     _refuse_truncated(path, head)
-    with _hushed(head), _open(path) as sound:
-        blocks = []
-        try:
-            while len(block := sound.read(BLOCK, dtype="float32", always_2d=True)):
-                blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32))
-        except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise _truncated(path, f"it cannot be decoded to its end: {error}") from None
-        samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-        missing = sound.frames - samples.size
-        if missing > (MP3_SLACK if sound.format == "MP3" else 0):
-            raise _truncated(path, f"its header says {sound.frames} samples, it holds {samples.size}")
-        return samples, sound.samplerate
+    with _hushed(head):
+        sound = _open(path)
+    return _sound_blocks(path, head, sound), sound.samplerate
+
+
+def _sound_blocks(path: Path, head: bytes, sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
+    read = 0
+    with sound:
+        while True:
+            try:
+                with _hushed(head):
+                    block = sound.read(BLOCK, dtype="float32", always_2d=True)
+            except (soundfile.LibsndfileError, RuntimeError) as error:
+                raise _truncated(path, f"it cannot be decoded to its end: {error}") from None
+            if not len(block):
+                break
+            read += len(block)
+            yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+        if sound.frames - read > (MP3_SLACK if sound.format == "MP3" else 0):
+            raise _truncated(path, f"its header says {sound.frames} samples, it holds {read}")
 
 
 def _checked_head(path: Path) -> bytes:
@@ -236,29 +288,42 @@ def _import_av(path: Path) -> Any:
     return av
 
 
-def _av_read(path: Path) -> tuple[np.ndarray, int]:
+def _av_read(path: Path) -> tuple[Iterator[np.ndarray], int]:
     av = _import_av(path)
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
                 raise EchoError(f"{path}: has no sound track; give a file that has one")
-            # Seconds; a film's sound may be shorter than the film: only a lone track is held to the header.
-            stated = (container.duration or 0) / av.time_base if len(container.streams) == 1 else 0.0
-            blocks: list[np.ndarray] = []
-            resampler, rate = None, 0
-            for frame in container.decode(audio=0):
-                if resampler is None:  # converts the sample type alone; the rate stays for soxr
-                    rate = frame.sample_rate
-                    resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=rate)
-                blocks += [part.to_ndarray().mean(axis=0) for part in resampler.resample(frame)]
-            if resampler is not None:
-                blocks += [part.to_ndarray().mean(axis=0) for part in resampler.resample(None)]
+            rate = container.streams.audio[0].codec_context.sample_rate or SAMPLE_RATE
     except av.FFmpegError as error:
         raise _truncated(path, f"it cannot be decoded to its end: {error.strerror}") from None
-    samples, rate = (np.concatenate(blocks) if blocks else np.zeros(0, np.float32)), rate or SAMPLE_RATE
-    if samples.size / rate < stated - AV_SLACK:
-        raise _truncated(path, f"its header says {stated:.2f} s, it holds {samples.size / rate:.2f} s")
-    return samples, rate
+    return _av_blocks(av, path, rate), rate
+
+
+def _av_blocks(av: Any, path: Path, rate: int) -> Iterator[np.ndarray]:
+    read = 0
+    try:
+        with av.open(str(path)) as container:
+            # Seconds; a film's sound may be shorter than the film: only a lone track is held to the header.
+            stated = (container.duration or 0) / av.time_base if len(container.streams) == 1 else 0.0
+            waiting: list[np.ndarray] = []
+            resampler = None
+            for frame in itertools.chain(container.decode(audio=0), [None]):
+                if resampler is None:
+                    if frame is None:
+                        break
+                    # Converts the sample type alone; the rate stays for soxr.
+                    resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=rate)
+                waiting += [part.to_ndarray().mean(axis=0) for part in resampler.resample(frame)]
+                if frame is None or sum(map(len, waiting)) >= BLOCK:
+                    block = np.concatenate(waiting) if waiting else np.zeros(0, np.float32)
+                    read += len(block)
+                    waiting = []
+                    yield block
+    except av.FFmpegError as error:
+        raise _truncated(path, f"it cannot be decoded to its end: {error.strerror}") from None
+    if read / rate < stated - AV_SLACK:
+        raise _truncated(path, f"its header says {stated:.2f} s, it holds {read / rate:.2f} s")
 
 
 def _av_duration(path: Path) -> float:

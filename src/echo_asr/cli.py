@@ -16,6 +16,7 @@ from typing import NoReturn
 from echo_asr import __version__
 from echo_asr.errors import EchoError
 
+FORMATS = ("txt", "json", "srt", "vtt", "tsv")  # of echo_asr.decode.formats, which is imported when it is needed
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 
 
@@ -67,10 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     add = command("transcribe", "write down what is said in audio files")
     add.add_argument("audio", nargs="+", type=Path, metavar="AUDIO", help="wav, flac, ogg, opus, mp3, ...")
     add.add_argument("--model", type=Path, required=True, metavar="MODEL", help="folder of a model")
-    add.add_argument("--format", choices=("txt", "json"), default="txt", help="json: one object a line")
+    add.add_argument("--format", choices=FORMATS, default="txt", help="json: one object a line; default txt")
     add.add_argument("--output-dir", type=Path, metavar="D", help="write a file for each recording there")
     add.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
-    add.epilog = "Decoding options can follow, e.g. --decode.beam 8."
+    add.add_argument("--hotwords", type=Path, metavar="FILE", help="words and phrases to listen for, one a line")
+    add.epilog = "Decoding options can follow, e.g. --decode.beam 8 --decode.lm my.arpa."
+
+    add = command("lm", "make a language model of your own texts, to transcribe with --decode.lm")
+    add.add_argument("texts", nargs="+", type=Path, metavar="TEXT", help="text files, a sentence a line, UTF-8")
+    add.add_argument("--model", type=Path, required=True, metavar="MODEL", help="folder of the model it is for")
+    add.add_argument("--out", type=Path, required=True, metavar="FILE", help="ARPA file to write")
+    add.add_argument("--order", type=int, default=6, help="symbols of the longest n-grams, 2 to 6 (default 6)")
 
     add = command("plot", "draw how positions see each other under vRoPE, and what F0 does to rotation and radius")
     add.add_argument("what", choices=("rotary",), help="rotary: positions.png and rotation.png")
@@ -108,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. What the user can mend ends in one line on standard error."""
     own, overrides = _split_overrides(sys.argv[1:] if argv is None else argv)
     arguments, rest = _parser().parse_known_args(own)
-    if arguments.command in ("prepare", "plot", "doctor"):
+    if arguments.command in ("prepare", "lm", "plot", "doctor"):
         rest += overrides
     if rest:
         _refuse(arguments.parser, rest)
@@ -191,8 +199,29 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 def transcribe(arguments: argparse.Namespace) -> int:
     from echo_asr.decode.files import transcribe_files
+    from echo_asr.decode.ngram import read_lines
 
+    if arguments.hotwords:
+        words = json.dumps(list(read_lines([arguments.hotwords])), ensure_ascii=False)
+        arguments.overrides.append(f"--decode.hotwords={words}")
     return transcribe_files(_load(arguments), arguments.audio, arguments.format, arguments.output_dir)
+
+
+def lm(arguments: argparse.Namespace) -> int:
+    from echo_asr.decode.ngram import build_language_model, read_lines
+    from echo_asr.model.checkpoint import load_bundle
+    from echo_asr.text import make_normalizer
+
+    bundle = load_bundle(arguments.model)
+    normalize = make_normalizer(bundle.text.normalizer)
+    made = build_language_model(
+        read_lines(arguments.texts), bundle.tokenizer, normalize, arguments.order, arguments.out
+    )
+    print(f"{arguments.out}: {made.sentences} texts, {made.tokens} symbols, n-grams {' '.join(map(str, made.grams))}")
+    if made.skipped:
+        left_out = ", ".join(f"{character!r} {count} times" for character, count in list(made.skipped.items())[:8])
+        print(f"left out, since the model cannot write it: {left_out}")
+    return 0
 
 
 def plot(arguments: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ def examine() -> Iterator[Finding]:
     for package, extra, purpose in (
         ("espeakng-loader", "synth", "synthetic corpora, the demo"),
         ("av", "av", "m4a and webm"),
+        ("flashlight-text", "lm", "language models"),
     ):
         name, there, text = _package(package)
         yield name, True, text if there else f"not installed; needed for {purpose}: pip install 'echo-asr[{extra}]'"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import get_args
 
@@ -23,6 +24,7 @@ FFT = 512  # samples, the window centred in zeros
 RANGE = 8.0  # decades of power, 80 dB, between the recording's peak (1) and silence (0)
 ENERGY_FROM = 125.0  # Hz; frame power leaves out what lies below, so that DC or hum does not hide silence
 TINY = 1e-30  # power, stands for zero under a logarithm
+PIECE_RANGE = 30.0  # dB; a piece of a recording is never taken to peak further than that under the loudest frame
 CHUNK = 16_384  # frames transformed at a time, 164 s: 70 MB
 
 
@@ -167,8 +169,12 @@ class FeatureExtractor:
         shaping = {**asdict(self.config), "tracker_version": self.tracker.version, "code": CODE_VERSION}
         return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
-    def __call__(self, audio: np.ndarray) -> Features:
+    def __call__(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         """Features of `audio` `(S,)` float32 at 16 kHz: `T = ceil(S / 160)` frames.
+
+        Args:
+            loudest: dBFS, the loudest frame of the recording that `audio` is a piece of. The piece's own peak counts,
+                as a clip's does, but is not taken to lie more than 30 dB below this: then it holds no speech.
 
         Raises:
             ValueError: if `audio` is not one-dimensional, is empty or holds NaN or infinite samples.
@@ -178,44 +184,64 @@ class FeatureExtractor:
             raise ValueError(f"audio: expected finite samples (S,), S >= 1; got {audio.shape}; load_audio")
         frames = max(1, -(-len(audio) // HOP))
         mel, power = self._powers(audio, frames)
-        amplitude = 10 ** (self.config.peak_floor_db / 20) * 2**0.5  # of a sine of that RMS
+        floor_db = max(self.config.peak_floor_db, loudest - PIECE_RANGE)
+        amplitude = 10 ** (floor_db / 20) * 2**0.5  # of a sine of that RMS
         # The sine's power in the bin that its frequency meets fully, in the lower half of the scale, where
         # all mel filters are equally high.
         sine_peak = (amplitude * float(self.window.sum()) / 2) ** 2 * float(self.filters.max())
         spectrogram = _zero_floored(mel, sine_peak)
-        energy = _zero_floored(power, 10 ** (self.config.peak_floor_db / 10))
+        energy = _zero_floored(power, 10 ** (floor_db / 10))
         level = 10 * power.clamp(min=TINY).log10()  # dBFS
-        null = (level < level.max() - self.config.null_relative_db) | (level < self.config.null_absolute_db)
+        highest = max(float(level.max()), loudest - PIECE_RANGE)
+        null = (level < highest - self.config.null_relative_db) | (level < self.config.null_absolute_db)
 
         f0, periodicity = (torch.from_numpy(values) for values in self.tracker(audio, frames))
         f0, periodicity = f0.masked_fill(null, 0.0), periodicity.masked_fill(null, 0.0)
         track = torch.from_numpy(fill_track(f0.numpy()))
         pitch = torch.stack([f0, energy, periodicity])
-        return Features(spectrogram, pitch, track, (f0 > 0).float(), null, self._waveform(audio, frames))
+        return Features(spectrogram, pitch, track, (f0 > 0).float(), null, self._waveform(audio, frames, amplitude))
 
-    def _waveform(self, audio: np.ndarray, frames: int) -> torch.Tensor | None:
-        """Samples `(160 T,)` relative to the peak, which is never taken below the floor; None unless asked for."""
+    def _waveform(self, audio: np.ndarray, frames: int, lowest_peak: float) -> torch.Tensor | None:
+        """Samples `(160 T,)` relative to the peak, at least `lowest_peak`; None unless asked for."""
         if not self.config.waveform:
             return None
         waveform = torch.zeros(frames * HOP)
         waveform[: len(audio)] = torch.from_numpy(audio)
-        return waveform / max(float(waveform.abs().max()), 10 ** (self.config.peak_floor_db / 20) * 2**0.5)
+        return waveform / max(float(waveform.abs().max()), lowest_peak)
 
     def _powers(self, audio: np.ndarray, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Mel power `(M, T)` and mean square `(T,)` from 125 Hz up, both float32."""
-        before = FFT // 2
-        padded = torch.zeros(max((frames - 1) * HOP + FFT, before + len(audio)))
-        padded[before : before + len(audio)] = torch.from_numpy(audio)
-        first = int(np.ceil(ENERGY_FROM * FFT / SAMPLE_RATE))
         mel, power = [], []
-        for start in range(0, frames, CHUNK):
-            stop = min(start + CHUNK, frames)
-            part = padded[start * HOP : (stop - 1) * HOP + FFT]
-            spectrum = torch.stft(part, FFT, HOP, WINDOW, self.window, center=False, return_complex=True)
-            squared = torch.view_as_real(spectrum).square().sum(dim=-1)
+        for squared in _spectra(audio, frames, self.window):
             mel.append(self.filters @ squared)
-            power.append(squared[first:].sum(dim=0) * (2 / FFT) / self.window.square().sum())  # Parseval
+            power.append(_mean_square(squared, self.window))
         return torch.cat(mel, dim=1), torch.cat(power)
+
+
+def frame_levels(audio: np.ndarray, frames: int) -> np.ndarray:
+    """Level of each frame of `audio` `(S,)`, from 125 Hz up: `(frames,)` dBFS, as `FeatureExtractor` takes it."""
+    window = torch.hann_window(WINDOW)
+    power = torch.cat([_mean_square(squared, window) for squared in _spectra(audio, frames, window)])
+    levels: np.ndarray = 10.0 * np.log10(np.maximum(power.double().numpy(), TINY))
+    return levels
+
+
+def _spectra(audio: np.ndarray, frames: int, window: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Power spectra `(FFT/2 + 1, T)` of `frames` frames, some at a time; frame `t` is centred at sample `160 t`."""
+    before = FFT // 2
+    padded = torch.zeros(max((frames - 1) * HOP + FFT, before + len(audio)))
+    padded[before : before + len(audio)] = torch.from_numpy(audio)
+    for start in range(0, frames, CHUNK):
+        stop = min(start + CHUNK, frames)
+        part = padded[start * HOP : (stop - 1) * HOP + FFT]
+        spectrum = torch.stft(part, FFT, HOP, WINDOW, window, center=False, return_complex=True)
+        yield torch.view_as_real(spectrum).square().sum(dim=-1)
+
+
+def _mean_square(squared: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
+    """Mean square `(T,)` of frames from 125 Hz up, from their power spectra (Parseval)."""
+    first = int(np.ceil(ENERGY_FROM * FFT / SAMPLE_RATE))
+    return squared[first:].sum(dim=0) * (2 / FFT) / window.square().sum()
 
 
 def _zero_floored(power: torch.Tensor, lowest_peak: float) -> torch.Tensor:

@@ -15,6 +15,7 @@ import soundfile
 import torch
 
 from echo_asr.data.cache import FIELDS, FeatureCache, default_cache_root
+from echo_asr.data.rendition import Rendition
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor, Features
 from echo_asr.storage import pack, unpack
@@ -36,10 +37,6 @@ def counting(**settings: object) -> CountingExtractor:
 
 def tone(hz: float = 200.0) -> np.ndarray:
     return (0.3 * np.sin(2 * np.pi * hz * np.arange(4_000) / 16_000)).astype(np.float32)
-
-
-def halved(audio: np.ndarray) -> np.ndarray:
-    return audio[: len(audio) // 2]
 
 
 @pytest.fixture
@@ -139,19 +136,13 @@ def test_other_settings_have_other_entries(cache: FeatureCache, clip: Path, sett
     assert calls(other) == 1 and len(entries(cache)) == 2
 
 
-def test_transforms_have_entries_of_their_own(cache: FeatureCache, clip: Path) -> None:
-    whole = cache.features(clip)
-    half = cache.features(clip, "half", halved)
+def test_renditions_have_entries_of_their_own(cache: FeatureCache, clip: Path) -> None:
+    fast = Rendition(2.0)
+    whole, half = cache.features(clip), cache.features(clip, fast)
     assert (whole.frames, half.frames) == (25, 13)
-    assert cache.holds(clip, "half") and not cache.holds(clip, "third")
-    cache.features(clip, "half", halved)
+    assert cache.holds(clip, fast) and not cache.holds(clip, Rendition(2.0, noise=1))
+    cache.features(clip, fast)
     assert calls(cache) == 2
-
-
-def test_a_transform_and_its_name_go_together(cache: FeatureCache, clip: Path) -> None:
-    for arguments in (("", halved), ("half", None)):
-        with pytest.raises(ValueError, match="transform: expected a transform and its transform_name, or neither"):
-            cache.features(clip, *arguments)
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "text", "flipped", "foreign"])

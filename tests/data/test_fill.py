@@ -14,7 +14,7 @@ from echo_asr.data import fill
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.fill import CHUNK, fill_cache
-from echo_asr.data.speed import speed_transform
+from echo_asr.data.rendition import Rendition
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
 
@@ -37,17 +37,17 @@ def make_cache(folder: Path) -> FeatureCache:
     return FeatureCache(folder / "cache", FeatureExtractor(FeatureConfig(mels=8, tracker="autocorrelation")))
 
 
-def jobs_of(rows: Sequence[Utterance], speeds: Sequence[float] = (0.9, 1.0)) -> list[tuple[Utterance, float]]:
-    return [(row, speed) for row in rows for speed in speeds]
+def jobs_of(rows: Sequence[Utterance], speeds: Sequence[float] = (0.9, 1.0)) -> list[tuple[Utterance, Rendition]]:
+    return [(row, Rendition(speed)) for row in rows for speed in speeds]
 
 
 def test_what_is_not_there_is_made_and_told(tmp_path: Path) -> None:
     cache, jobs = make_cache(tmp_path), jobs_of(recordings(tmp_path, 3))
-    cache.features(jobs[0][0].audio, *speed_transform(jobs[0][1]))
+    cache.features(jobs[0][0].audio, jobs[0][1])
     told: list[tuple[int, int]] = []
     fill_cache(cache, jobs, lambda done, total: told.append((done, total)))
     assert told == [(done, 6) for done in range(1, 7)]
-    assert all(cache.holds(row.audio, speed_transform(speed)[0]) for row, speed in jobs)
+    assert all(cache.holds(row.audio, played) for row, played in jobs)
     entries = list((tmp_path / "cache").rglob("*.safetensors"))
     assert len(entries) == 6
     before = {entry: entry.stat().st_mtime_ns for entry in entries}
@@ -80,7 +80,7 @@ def test_processes_make_what_one_process_makes(tmp_path: Path) -> None:
     assert told == list(range(2 * CHUNK + 1))
     fresh = make_cache(tmp_path / "fresh")
     for row in rows:
-        ours, theirs = (c.features(row.audio, *speed_transform(1.1)) for c in (cache, fresh))
+        ours, theirs = (c.features(row.audio, Rendition(1.1)) for c in (cache, fresh))
         assert ours.spectrogram.equal(theirs.spectrogram) and ours.pitch.equal(theirs.pitch)
     rows[-1].audio.write_text("not sound at all")
     with pytest.raises(EchoError, match="is not a sound file"):
@@ -93,6 +93,7 @@ from pathlib import Path
 from echo_asr.data import fill
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
+from echo_asr.data.rendition import Rendition
 from echo_asr.features import FeatureConfig, FeatureExtractor
 
 class Slow(FeatureExtractor):
@@ -113,7 +114,7 @@ if __name__ == "__main__":
     rows = [Utterance(p.name, p, "", "", "train", 0.05) for p in sorted(Path(sys.argv[1]).glob("*.wav"))]
     cache = FeatureCache(Path(sys.argv[1]) / "cache", Slow(FeatureConfig(mels=8, tracker="autocorrelation")))
     try:
-        fill.fill_cache(cache, [(row, 1.0) for row in rows], workers=2)
+        fill.fill_cache(cache, [(row, Rendition()) for row in rows], workers=2)
     except BaseException as error:
         print(type(error).__name__, error)
 """

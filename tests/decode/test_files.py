@@ -1,5 +1,6 @@
 import json
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 import soundfile
 
 from echo_asr.audio import load_audio
-from echo_asr.decode.files import render, transcribe_files
-from echo_asr.decode.transcribe import Transcription
+from echo_asr.decode.files import transcribe_files
+from echo_asr.decode.formats import FORMATS, render
+from echo_asr.decode.results import Segment, Transcription
 from echo_asr.errors import EchoError
 
 
@@ -18,11 +20,22 @@ class Listener:
 
     def __init__(self) -> None:
         self.heard: list[Path] = []
+        self.interrupted: set[str] = set()
 
-    def transcribe(self, path: Path) -> Transcription:
-        samples = load_audio(path)
-        self.heard.append(path)
-        return Transcription(f"mā {path.stem[0]}", len(samples) / 16_000)
+    def listen(self, paths: Sequence[Path], words: bool) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
+        for index, path in enumerate(paths):
+            try:
+                seconds = len(load_audio(path)) / 16_000
+            except EchoError as error:
+                yield index, error
+                continue
+            self.heard.append(path)
+            segments = (Segment(0.0, seconds / 2, "mā"), Segment(seconds / 2, seconds, path.stem[0]))
+            yield index, segments[0]
+            if path.stem in self.interrupted:
+                raise KeyboardInterrupt
+            yield index, segments[1]
+            yield index, Transcription(f"mā {path.stem[0]}", seconds, segments)
 
 
 @pytest.fixture
@@ -39,14 +52,6 @@ def recordings(tmp_path: Path) -> list[Path]:
     return [tmp_path / name for name in ("a.wav", "b.wav", "c.flac", "d.wav")]
 
 
-def test_render() -> None:
-    found = Transcription('mǎ "x"', 1.23456)
-    assert render(Path("x/y.wav"), found, "txt") == 'mǎ "x"'
-    line = render(Path("x/y.wav"), found, "json")
-    assert json.loads(line) == {"file": str(Path("x/y.wav")), "duration": 1.235, "text": 'mǎ "x"'}
-    assert "\n" not in line and "mǎ" in line
-
-
 def test_one_bad_file_does_not_stop_the_others(listener: Any, recordings: list[Path], capsys: Any) -> None:
     assert transcribe_files(listener, recordings, "txt") == 1
     out, err = capsys.readouterr()
@@ -61,10 +66,11 @@ def test_one_bad_file_does_not_stop_the_others(listener: Any, recordings: list[P
 def test_json_is_one_object_a_line(listener: Any, recordings: list[Path], capsys: Any) -> None:
     assert transcribe_files(listener, recordings, "json") == 1
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert found == [
+    assert [{name: one[name] for name in ("file", "duration", "text")} for one in found] == [
         {"file": str(recordings[0]), "duration": 0.5, "text": "mā a"},
         {"file": str(recordings[2]), "duration": 0.25, "text": "mā c"},
     ]
+    assert [segment["text"] for segment in found[0]["segments"]] == ["mā", "a"]
 
 
 @pytest.mark.parametrize(("form", "start"), [("txt", "mā a"), ("json", "{")])
@@ -82,7 +88,7 @@ def test_a_single_bad_file_gives_one_line(listener: Any, recordings: list[Path],
     assert out == "" and err.count("\n") == 1
 
 
-@pytest.mark.parametrize("form", ["txt", "json"])
+@pytest.mark.parametrize("form", FORMATS)
 def test_each_recording_gets_a_file(
     form: str, listener: Any, recordings: list[Path], tmp_path: Path, capsys: Any
 ) -> None:
@@ -91,13 +97,33 @@ def test_each_recording_gets_a_file(
     assert capsys.readouterr().out == ""
     assert sorted(os.listdir(folder)) == [f"a.{form}", f"c.{form}"]
     text = (folder / f"a.{form}").read_text(encoding="utf-8")
-    assert text == render(recordings[0], Transcription("mā a", 0.5), form) + "\n"
+    segments = (Segment(0.0, 0.25, "mā"), Segment(0.25, 0.5, "a"))
+    assert text == render(str(recordings[0]), Transcription("mā a", 0.5, segments), form)
 
 
 def test_what_was_there_before_is_replaced(listener: Any, recordings: list[Path], tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("something old and longer")
     assert transcribe_files(listener, recordings[:1], "txt", tmp_path) == 0
-    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "mā a\n"
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "mā\na\n"
+
+
+def test_an_interruption_keeps_what_was_heard(listener: Any, recordings: list[Path], tmp_path: Path) -> None:
+    listener.interrupted, paths, folder = {"c"}, [recordings[0], recordings[2]], tmp_path / "texts"
+    with pytest.raises(KeyboardInterrupt, match=r"c.flac is transcribed up to 0.1 s, see .*texts/c.partial.txt"):
+        transcribe_files(listener, paths, "txt", folder)
+    assert {p.name: p.read_text(encoding="utf-8") for p in folder.iterdir()} == {
+        "a.txt": "mā\na\n", "c.partial.txt": "mā\n",
+    }  # fmt: skip
+    listener.interrupted = set()
+    assert transcribe_files(listener, paths, "txt", folder) == 0
+    assert sorted(os.listdir(folder)) == ["a.txt", "c.txt"], "what is whole takes the place of what was begun"
+
+
+def test_an_interruption_prints_what_was_heard(listener: Any, recordings: list[Path], capsys: Any) -> None:
+    listener.interrupted = {"a"}
+    with pytest.raises(KeyboardInterrupt, match="a.wav is transcribed up to 0.2 s, see above"):
+        transcribe_files(listener, recordings[:1], "txt")
+    assert capsys.readouterr().out == "mā\n"
 
 
 def test_two_recordings_that_would_share_a_file_are_refused_before_any_work(

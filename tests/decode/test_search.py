@@ -1,5 +1,4 @@
 import itertools
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -9,8 +8,10 @@ import pytest
 import torch
 from torch.nn.functional import ctc_loss
 
-from echo_asr.decode.search import DecodeConfig, Hypothesis, beam, greedy, search, token_bounds
+from echo_asr.decode.search import DecodeConfig, Hypothesis, beam, greedy, search, search_nbest, token_bounds
 from echo_asr.model.echo import Echo
+
+from .plain import Table
 
 Make = Callable[..., Any]
 CONFIGS = {
@@ -65,6 +66,15 @@ def joint_score(model: Echo, batch: Any, text: list[int], config: DecodeConfig) 
         ({"ctc_weight": 1.1}, r"decode.ctc_weight must lie in \[0, 1\], got 1.1"),
         ({"ctc_weight": -0.1}, r"decode.ctc_weight must lie in \[0, 1\], got -0.1"),
         ({"max_tokens": 0}, "decode.max_tokens must be at least 1, got 0"),
+        ({"length_bonus": float("nan")}, "decode.length_bonus must be a finite number, got nan"),
+        ({"repetition": 1}, r"decode.repetition must be 0 \(no limit\) or at least 2, got 1"),
+        ({"repetition": -2}, r"decode.repetition must be 0 \(no limit\) or at least 2, got -2"),
+        ({"nbest": 2}, r"decode.nbest must lie in 1 to decode.beam \(1\), got 2"),
+        ({"nbest": 0, "beam": 4}, r"decode.nbest must lie in 1 to decode.beam \(4\), got 0"),
+        ({"lm_weight": -1.0}, "decode.lm_weight must be at least 0 and finite, got -1.0"),
+        ({"hotword_bonus": float("inf")}, "decode.hotword_bonus must be at least 0 and finite, got inf"),
+        ({"lm": "a.arpa"}, "decode.lm needs decode.beam of at least 2, got 1"),
+        ({"hotwords": ("a",)}, "decode.hotwords needs decode.beam of at least 2, got 1"),
     ],
 )
 def test_settings_out_of_range_are_named(wrong: dict[str, Any], message: str) -> None:
@@ -80,7 +90,7 @@ def test_greedy_is_the_argmax_loop_without_a_cache(
 ) -> None:
     model: Echo = talkative(make_model(**options))
     batch = make_batch()
-    found = search(model, model.encode(batch), DecodeConfig())
+    found = search(model, model.encode(batch), DecodeConfig(repetition=0))
     for row, hypothesis in enumerate(found):
         alone = cut(batch, row)
         frames = int(model.encode(alone).lengths[0])
@@ -120,60 +130,6 @@ def test_a_beam_as_wide_as_all_texts_finds_the_best_of_them(
         assert found.score == pytest.approx(scores[best], abs=1e-4)
 
 
-class Table:
-    """A model whose scores are random tables: of recording and prefix, and of recording and frame. It stands in for
-    `Echo` where thousands of texts are to be compared, and takes every surprising turn."""
-
-    vocabulary_size, device = 3, torch.device("cpu")
-
-    def __init__(self, seed: int, frames: tuple[int, ...]) -> None:
-        self.seed, self.frames, self.decoder = seed, frames, self
-        self.symbols = torch.stack([self.draw((n, "ctc"), 4, 3).log_softmax(-1) for n in range(len(frames))])
-
-    def draw(self, what: Any, *shape: int) -> torch.Tensor:
-        text = f"{self.seed} {what}"
-        return 2.0 * torch.randn(*shape, generator=torch.Generator().manual_seed(zlib.crc32(text.encode())))
-
-    def encoded(self) -> Any:
-        return SimpleNamespace(lengths=torch.tensor(self.frames))
-
-    def ctc_log_probabilities(self, encoded: Any) -> torch.Tensor:
-        return self.symbols
-
-    def state(self, encoded: Any) -> Any:
-        rows = list(range(len(self.frames)))
-        state = SimpleNamespace(recordings=rows, prefixes=[() for _ in rows])
-
-        def select(keep: torch.Tensor, memory: bool = True) -> None:
-            state.prefixes = [state.prefixes[i] for i in keep]
-            if memory:
-                state.recordings = [state.recordings[i] for i in keep]
-
-        state.select = select
-        return state
-
-    def predict(self, tokens: torch.Tensor, state: Any) -> torch.Tensor:
-        state.prefixes = [(*prefix, *new) for prefix, new in zip(state.prefixes, tokens.tolist(), strict=True)]
-        both = zip(state.recordings, state.prefixes, strict=True)
-        return torch.stack([self.draw((row, prefix), 1, 3).double().log_softmax(-1) for row, prefix in both])
-
-    def scores(self, row: int, config: DecodeConfig) -> dict[tuple[int, ...], float]:
-        """Of every text of a recording, by definition."""
-        texts = [text for n in range(self.frames[row] + 1) for text in itertools.product((1, 2), repeat=n)]
-        padded = torch.tensor([[*text, *[0] * (4 - len(text))] for text in texts])
-        logp = self.symbols[row].double()[:, None].expand(-1, len(texts), -1)
-        lengths = torch.tensor([len(text) for text in texts])
-        ctc = -ctc_loss(logp, padded, torch.full_like(lengths, self.frames[row]), lengths, reduction="none")
-        found = {}
-        for text, written in zip(texts, ctc.tolist(), strict=True):
-            said = 0.0
-            for place, token in enumerate([*text, 0]):
-                said += float(self.draw((row, (0, *text[:place])), 1, 3).double().log_softmax(-1)[0, token])
-            score = (1 - config.ctc_weight) * said + config.length_bonus * len(text)
-            found[text] = score + (config.ctc_weight * written if config.ctc_weight else 0.0)
-        return found
-
-
 @pytest.mark.parametrize("bonus", [0.0, 0.5, 1.5, -1.0])
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
 def test_no_beam_stops_before_the_best_text(weight: float, bonus: float) -> None:
@@ -193,7 +149,7 @@ def test_a_beam_of_one_without_ctc_is_greedy(seed: int, make_model: Make, make_b
     model: Echo = talkative(make_model(seed=seed), 0.5)
     encoded = model.encode(make_batch(seed=seed))
     narrow = DecodeConfig(beam=1, ctc_weight=0.0)
-    one, other = beam(model, encoded, narrow), greedy(model, encoded, narrow)
+    one, other = [best for (best,) in beam(model, encoded, narrow)], greedy(model, encoded, narrow)
     assert [h.tokens for h in one] == [h.tokens for h in other]
     for a, b, bound in zip(one, other, token_bounds(encoded, narrow).tolist(), strict=True):
         assert len(b.tokens) == bound or a.score == pytest.approx(b.score, abs=1e-4)
@@ -204,7 +160,9 @@ def test_the_number_of_places_chooses_the_search(make_model: Make, make_batch: M
     encoded = model.encode(make_batch())
     assert search(model, encoded, DecodeConfig(ctc_weight=0.9)) == greedy(model, encoded, DecodeConfig())
     wide = DecodeConfig(beam=5, ctc_weight=0.9)
-    assert search(model, encoded, wide) == beam(model, encoded, wide) != greedy(model, encoded, wide)
+    assert (
+        search(model, encoded, wide) == [best for (best,) in beam(model, encoded, wide)] != greedy(model, encoded, wide)
+    )
 
 
 @pytest.mark.parametrize("name", [n for n in CONFIGS if n != "greedy"])
@@ -223,7 +181,7 @@ def test_a_wide_beam_finds_better_texts_than_a_narrow_one(make_model: Make, make
         config, total = DecodeConfig(beam=width, ctc_weight=0.4), 0.0
         for seed in range(3):
             model: Echo = talkative(make_model(seed=seed))
-            total += sum(h.score for h in beam(model, model.encode(make_batch(seed=seed)), config))
+            total += sum(best.score for (best,) in beam(model, model.encode(make_batch(seed=seed)), config))
         totals.append(total)
     assert totals == sorted(totals) and totals[-1] > totals[0] + 0.1
 
@@ -359,3 +317,98 @@ def test_searching_again_finds_the_same_and_leaves_the_model_as_it_was(
     encoded = model.encode(make_batch())
     assert search(model, encoded, CONFIGS[name]) == search(model, encoded, CONFIGS[name])
     assert all(torch.equal(before[n], v) for n, v in model.state_dict().items())
+
+
+# --- several texts
+
+
+@pytest.mark.parametrize("bonus", [0.0, 1.0])
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_the_best_texts_are_the_best_of_all_texts_in_order(weight: float, bonus: float) -> None:
+    config = DecodeConfig(beam=40, nbest=5, ctc_weight=weight, length_bonus=bonus)
+    for seed in range(6):
+        table = Table(seed, (4, 2, 3))
+        for row, found in enumerate(search_nbest(table, table.encoded(), config)):  # type: ignore[arg-type]
+            scores = table.scores(row, config)
+            best = sorted(scores, key=lambda text: -scores[text])[:5]
+            assert [tuple(h.tokens) for h in found] == best
+            assert [h.score for h in found] == pytest.approx([scores[text] for text in best], abs=1e-5)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_how_many_texts_are_asked_for_does_not_change_the_best(name: str, make_model: Make, make_batch: Make) -> None:
+    model: Echo = talkative(make_model(vocabulary=40), 0.5)
+    encoded = model.encode(make_batch([60, 31, 9, 1]))
+    alone = search(model, encoded, CONFIGS[name])
+    config = replace(CONFIGS[name], nbest=CONFIGS[name].beam)
+    for best, found in zip(alone, search_nbest(model, encoded, config), strict=True):
+        assert found[0] == best
+        assert 1 <= len(found) <= config.nbest
+        assert len({tuple(h.tokens) for h in found}) == len(found), "all different"
+        assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
+    assert [found[0] for found in search_nbest(model, encoded, CONFIGS[name])] == alone
+
+
+def test_there_may_be_fewer_texts_than_asked_for(make_model: Make, make_batch: Make) -> None:
+    """One frame holds no text of two symbols: with CTC alone, of two symbols there are three texts."""
+    model: Echo = make_model(vocabulary=3)
+    config = DecodeConfig(beam=8, nbest=8, ctc_weight=1.0)
+    (found,) = search_nbest(model, model.encode(make_batch([2])), config)
+    assert sorted(h.tokens for h in found) == [[], [1], [2]]
+
+
+# --- loops
+
+
+class Parrot:
+    """A model that says `1 2 3` again and again, ends now and then with a small probability, and hears nothing."""
+
+    vocabulary_size, device = 5, torch.device("cpu")
+
+    def __init__(self) -> None:
+        self.decoder = self
+
+    def state(self, encoded: Any) -> Any:
+        return SimpleNamespace(select=lambda rows, memory=True: None)
+
+    def predict(self, tokens: torch.Tensor, state: Any) -> torch.Tensor:
+        following = torch.tensor([1, 2, 3, 1, 1])[tokens]
+        return torch.full((*tokens.shape, 5), 1e-3).index_fill(-1, torch.tensor(0), 1e-2).scatter(
+            -1, following[..., None], 0.987
+        ).double().log()  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_a_loop_is_broken_and_the_text_ends(width: int) -> None:
+    encoded: Any = SimpleNamespace(lengths=torch.tensor([300, 90]))
+    config = DecodeConfig(beam=width, ctc_weight=0.0, repetition=0)
+    parrot: Any = Parrot()
+    if width == 1:  # a beam finds the short texts that the loop hides
+        assert [h.tokens for h in search(parrot, encoded, config)] == [[1, 2, 3] * 100, [1, 2, 3] * 30]
+    for copies in (3, 8):
+        for found in search(parrot, encoded, replace(config, repetition=copies, length_bonus=0.02 * (width > 1))):
+            assert found.tokens == [1, 2, 3] * copies
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_no_text_repeats_more_than_it_may(name: str, make_model: Make, make_batch: Make) -> None:
+    model: Echo = talkative(make_model(subsampling=2), -20.0)
+    encoded = model.encode(make_batch([80, 40, 61]))
+    loops = 0
+    for repetition in (0, 2, 3):
+        for found in search(model, encoded, replace(CONFIGS[name], repetition=repetition)):
+            text = found.tokens
+            most = max((len(list(run)) for _, run in itertools.groupby(text)), default=0)
+            if repetition:
+                assert most <= repetition
+                for n in range(1, 10):
+                    runs = itertools.groupby(a == b for a, b in zip(text, text[n:], strict=False))
+                    assert max((len(list(run)) for same, run in runs if same), default=0) <= n * (repetition - 1)
+            loops += not repetition and most > 3
+    assert loops or name != "greedy", "there is something to prevent"
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_limit_that_is_not_reached_changes_nothing(name: str, reader: Echo, make_batch: Make) -> None:
+    encoded = reader.encode(make_batch(RECORDINGS))
+    assert search(reader, encoded, CONFIGS[name]) == search(reader, encoded, replace(CONFIGS[name], repetition=0))

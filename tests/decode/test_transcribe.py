@@ -1,4 +1,5 @@
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 import echo_asr
 from echo_asr.config import read_yaml, write_yaml
 from echo_asr.decode import transcribe
+from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer, batches_by_length, choose_device, load
 from echo_asr.errors import EchoError
@@ -160,3 +162,72 @@ def test_wrong_settings_in_the_folder_are_told(folder: Path) -> None:
     write_yaml(folder / CONFIG, {**data, "decode": {"length_bonos": 1}})
     with pytest.raises(EchoError, match=f"^{re.escape(str(folder))}.*unknown key decode.length_bonos; did you mean"):
         load(folder)
+
+
+def test_a_long_recording_is_what_its_clips_are(recognizer: Recognizer, tmp_path: Path) -> None:
+    """Cut at its pauses, decoded together, put together again."""
+    clips = [sound(0.6 + 0.2 * n, n) for n in range(5)]
+    pause = np.zeros(24_000, np.float32)
+    whole = np.concatenate([part for clip in clips for part in (pause, clip)] + [pause])
+    soundfile.write(tmp_path / "long.wav", whole, 16_000, subtype="FLOAT")
+    found = recognizer.transcribe(tmp_path / "long.wav", words=False)
+    assert found.duration == len(whole) / 16_000
+    assert len(found.segments) == 5 and found.text == " ".join(s.text for s in found.segments)
+    for segment, clip, start in zip(
+        found.segments, clips, np.cumsum([1.5] + [2.1 + 0.2 * n for n in range(4)]), strict=True
+    ):
+        assert segment.start <= start + 0.1 and segment.end >= start + len(clip) / 16_000 - 0.1
+        begin, end = round(segment.start * 16_000), round(segment.end * 16_000)
+        piece = recognizer.extractor(whole[begin:end])
+        assert segment.text == recognizer.recognize([piece])[0].text
+
+
+def test_many_are_as_one_by_one_whatever_is_gathered(
+    recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause = np.zeros(24_000, np.float32)
+    many = [sound(0.5), np.concatenate((sound(0.4, 1), pause, sound(0.7, 2))), pause, sound(0.9, 3)]
+    alone = [recognizer.transcribe(one, words=False) for one in many]
+    assert alone[2].text == "" and alone[2].segments == () and alone[2].duration == 1.5
+    for seconds in (0.1, 1.0, 300.0):
+        monkeypatch.setattr(transcribe, "GROUP_SECONDS", seconds)
+        assert recognizer.transcribe(many, words=False) == alone
+    assert recognizer.transcribe([], words=False) == []
+
+
+def test_what_cannot_be_read_is_told_in_its_turn(recognizer: Recognizer, tmp_path: Path) -> None:
+    heard = list(recognizer.listen([sound(0.5), tmp_path / "none.wav", sound(0.6)], words=False))
+    ended = [(index, type(one)) for index, one in heard if not isinstance(one, Segment)]
+    assert ended == [(0, Transcription), (1, EchoError), (2, Transcription)]
+
+
+def test_a_local_model_asks_nothing_of_the_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a socket was asked for")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    assert load(folder, "cpu").transcribe(sound(0.5), words=False).duration == 0.5
+
+
+def test_words_are_told_with_times_inside_their_recording(recognizer: Recognizer) -> None:
+    clip, pause = sound(0.7333, 2), np.zeros(24_001, np.float32)
+    found = recognizer.transcribe(np.concatenate((pause, clip, pause, clip)))
+    assert len(found.segments) == 2
+    for segment in found.segments:
+        assert 0.0 <= segment.start < segment.end <= found.duration
+        assert " ".join(w.word for w in segment.words) == segment.text
+        assert "".join(t.text for t in segment.tokens) == segment.text
+        ends = [segment.start, *(edge for w in segment.words for edge in (w.start, w.end)), segment.end]
+        assert ends == sorted(ends)
+        assert all(0.0 <= w.probability <= 1.0 for w in segment.words)
+    alone = recognizer.transcribe(clip)
+    (segment,) = alone.segments
+    assert segment.end == alone.duration, "not the end of its last frame"
+
+
+def test_the_best_few_texts_are_handed_out_where_asked_for(bundle: Bundle) -> None:
+    several = Recognizer(bundle, DecodeConfig(beam=4, nbest=3))
+    (segment,) = several.transcribe(sound(0.6)).segments
+    texts, scores = zip(*segment.alternatives, strict=True)
+    assert len(set(texts)) == 3 and texts[0] == segment.text and list(scores) == sorted(scores, reverse=True)

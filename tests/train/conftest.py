@@ -19,6 +19,7 @@ from echo_asr.audio import SAMPLE_RATE
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.fill import fill_cache
+from echo_asr.data.rendition import Rendition
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.train.report import Reporter
 from echo_asr.train.run import train
@@ -53,6 +54,8 @@ CONFIG: dict[str, dict[str, Any]] = {
         "batch_seconds": 3.0,
         "learning_rate": 0.01,
         "warmup_steps": 2,
+        "noisy_copies": 0,
+        "joined_share": 0.0,
         "noise_share": 0.1,
         "validate_every": 3,
         "validation_utterances": 4,
@@ -172,7 +175,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Path
         rows = [(split, text, SHIFTS[split]) for split, texts in TEXTS.items() for text in texts]
         write_corpus(folder, rows)
         cache = FeatureCache(None, FeatureExtractor(FeatureConfig(**CONFIG["features"])))
-        fill_cache(cache, [(u, s) for u in load_corpus(folder).utterances for s in (0.9, 1.0, 1.1)])
+        fill_cache(cache, [(u, Rendition(s)) for u in load_corpus(folder).utterances for s in (0.9, 1.0, 1.1)])
     return folder
 
 

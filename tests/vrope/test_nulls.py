@@ -51,27 +51,6 @@ def test_gamma_stays_between_one_in_a_million_and_one_in_a_thousand(raw: float) 
 
 
 @pytest.mark.parametrize("backend", ["reference", "sdpa"])
-def test_weight_multiplies_the_attention_weight_of_a_null_by_gamma(content: Content, backend: str) -> None:
-    nulls = null_keys("weight")
-    before, after = weights(None, *content, NULL, backend), weights(nulls, *content, NULL, backend)
-    gamma = nulls.log_gamma.exp()
-    assert gamma.unique().numel() == HEADS  # each head has its own
-    for b in range(2):
-        ordinary = int((~NULL[b]).nonzero()[0])
-        for j in range(FRAMES):
-            change = (after[b, :, :, j] / after[b, :, :, ordinary]) / (before[b, :, :, j] / before[b, :, :, ordinary])
-            expected = gamma if NULL[b, j] else torch.ones(HEADS)
-            torch.testing.assert_close(change, expected[:, None].expand_as(change), rtol=1e-4, atol=0)
-
-
-@pytest.mark.parametrize("backend", ["reference", "sdpa"])
-def test_where_all_is_silence_the_nulls_share_as_ever(content: Content, backend: str) -> None:
-    everything = torch.ones_like(NULL)
-    expected = weights(None, *content, everything, backend)
-    torch.testing.assert_close(weights(null_keys("weight"), *content, everything, backend), expected)
-
-
-@pytest.mark.parametrize("backend", ["reference", "sdpa"])
 def test_hard_gives_a_null_no_weight_at_all(content: Content, backend: str) -> None:
     before, after = weights(None, *content, NULL, backend), weights(NullKeys("hard", HEADS), *content, NULL, backend)
     kept = before * ~NULL[:, None, None]

@@ -1,4 +1,4 @@
-"""Phases and radii against complex numbers and exact decimals; what each theta does and does not see."""
+"""Phases and radii against complex numbers and loops; what each theta does and does not see."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import cmath
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
 from echo_asr.vrope import (
@@ -27,11 +24,8 @@ from echo_asr.vrope import (
 MakeTrack = Callable[..., PitchTrack]
 THETAS = ("none", "static", "mean", "frame", "integrated", "mapped", "axis")
 TURNING = THETAS[1:]
-RADII = ("unit", "learned", "acoustic")
 PAIRS = 8
 NAMES = ("f0", "voicing", "energy", "null", "padding")
-PI = Decimal("3.14159265358979323846264338327950288419716939937510")
-HOUR = 360_000  # ticks of 10 ms
 
 
 def rotation(pairs: int = PAIRS, **modes) -> Rotation:
@@ -211,21 +205,6 @@ def test_rotate_keeps_the_dtype_and_the_length_of_every_pair(make_track: MakeTra
     torch.testing.assert_close(after, before, rtol=4 * max(1e-7, torch.finfo(dtype).eps), atol=1e-6)
 
 
-@pytest.mark.parametrize("theta", ["static", "integrated", "axis", "mean", "mapped"])
-@pytest.mark.parametrize("frequencies", ["mel", "inverse_power"])
-@pytest.mark.parametrize("shift", [1, 50])
-def test_relative_thetas_do_not_see_when_an_utterance_begins(
-    make_track: MakeTrack, theta: str, frequencies: str, shift: int
-) -> None:
-    track, before = make_track(frames=10, step=4.0), make_track(frames=shift, seed=1, voicing=torch.zeros(1, shift))
-    later = PitchTrack(*(torch.cat((getattr(before, n), getattr(track, n)), 1) for n in NAMES), step=4.0)
-    query, key = torch.randn(2, 1, 1, 10 + shift, 2 * PAIRS)
-    module = rotation(theta=theta, frequencies=frequencies)
-    found = scores(module, later, query, key)[..., shift:, shift:]
-    expected = scores(module, track, query[..., shift:, :], key[..., shift:, :])
-    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-5)
-
-
 def test_frame_drifts_with_the_absolute_index(make_track: MakeTrack) -> None:
     content, track = torch.ones(1, 1, 24, 2 * PAIRS), make_track(frames=12)
     twice = replace(track, **{name: getattr(track, name).repeat(1, 2) for name in NAMES})
@@ -233,42 +212,11 @@ def test_frame_drifts_with_the_absolute_index(make_track: MakeTrack) -> None:
     assert (found[..., 12:, 12:] - found[..., :12, :12]).abs().max() > 1.0
 
 
-@settings(max_examples=20, deadline=None)
-@given(octaves=st.floats(-2.0, 2.0), seed=st.integers(0, 99))
-def test_at_fixed_content_axis_sees_only_differences_of_pitch(make_track: MakeTrack, octaves: float, seed: int) -> None:
-    track, module = make_track(frames=8, seed=seed), rotation(theta="axis")
-    query, key = torch.randn(2, 1, 1, 8, 2 * PAIRS)
-    transposed = replace(track, f0=track.f0 * 2.0**octaves)
-    expected = scores(module, track, query, key)
-    torch.testing.assert_close(scores(module, transposed, query, key), expected, atol=1e-4, rtol=1e-4)
-
-
 def test_axis_sees_a_difference_of_pitch(make_track: MakeTrack) -> None:
     track, module, content = make_track(frames=8), rotation(theta="axis"), torch.ones(1, 1, 8, 2 * PAIRS)
     other = replace(track, f0=torch.cat((track.f0[:, :4], track.f0[:, 4:] * 1.2), dim=1))
     change = (scores(module, other, content, content) - scores(module, track, content, content)).abs()[0, 0]
     assert change[:4, :4].max() < 1e-4 and change[4:, 4:].max() < 1e-4 and change[:4, 4:].max() > 0.1
-
-
-@pytest.mark.parametrize("f0", [110.0, 150.0, 220.0])
-@pytest.mark.parametrize("step", [1.0, 4.0])
-def test_at_constant_f0_all_direct_thetas_are_one_rotation(make_track: MakeTrack, f0: float, step: float) -> None:
-    constant = make_track(frames=40, f0=torch.full((1, 40), f0), step=step)
-    direct = rotation(theta="integrated")
-    set_exponent(direct, 1.0)
-    mean = turned(rotation(theta="mean"), constant)
-    np.testing.assert_allclose(turned(rotation(theta="frame"), constant), mean, atol=1e-5)
-    np.testing.assert_allclose(turned(direct, constant), mean, atol=3e-4)  # a is 1 to rounding only
-    same = np.allclose(turned(rotation(theta="static"), constant), mean, atol=1e-5)
-    assert same == (f0 == 220.0)
-
-
-@pytest.mark.parametrize("clock", ["frame", "encoder"])
-def test_integrated_with_exponent_zero_is_static(make_track: MakeTrack, clock: str) -> None:
-    track, module = make_track(batch=2, frames=30, step=4.0), rotation(theta="integrated", clock=clock)
-    set_exponent(module, 0.0)
-    static = turned(rotation(theta="static", clock=clock), track)
-    np.testing.assert_allclose(turned(module, track), np.broadcast_to(static, (2, 30, PAIRS)), atol=3e-4)
 
 
 @pytest.mark.parametrize("theta", THETAS)
@@ -303,21 +251,6 @@ def test_the_learned_radius_is_one_number_a_frequency(make_track: MakeTrack) -> 
     np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), atol=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
-@given(rho=st.floats(0.01, 0.99), size=st.floats(0.1, 1e6), seed=st.integers(0, 99))
-@pytest.mark.parametrize("radius", ["learned", "acoustic"])
-def test_a_radius_never_leaves_its_range(
-    make_track: MakeTrack, radius: str, rho: float, size: float, seed: int
-) -> None:
-    module = rotation(theta="none", radius=radius, radius_range=rho)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(size * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed)))
-    found = module.radius(make_track(seed=seed))
-    assert found is not None
-    assert found.min() >= 1 - rho - 1e-6 and found.max() <= 1 + rho + 1e-6
-
-
 @pytest.mark.parametrize("voice", [80.0, 120.0, 200.0, 400.0])
 def test_no_voice_saturates_the_acoustic_radius(make_track: MakeTrack, voice: float) -> None:
     module = rotation(theta="none", radius="acoustic")
@@ -331,61 +264,6 @@ def test_no_voice_saturates_the_acoustic_radius(make_track: MakeTrack, voice: fl
 
 def test_all_off_turns_nothing(make_track: MakeTrack) -> None:
     assert rotation(theta="none")(make_track()) is None
-
-
-def reduced_by_decimals(total: Decimal, frequency: Decimal) -> float:
-    return float((total * frequency) % (2 * PI))
-
-
-@pytest.mark.parametrize("frequencies", ["mel", "inverse_power"])
-@pytest.mark.parametrize("theta", ["static", "mean", "frame", "integrated"])
-def test_after_an_hour_phases_are_exact(make_track: MakeTrack, theta: str, frequencies: str) -> None:
-    pairs, f0 = 4, torch.full((1, HOUR + 1), 220.0)
-    f0[0, ::2] = 55.0  # of which the square root is exact
-    f0[0, -1] = 220.0
-    known = torch.zeros_like(f0)
-    track = make_track(frames=1, f0=f0, voicing=known + 1, energy=known, null=known > 0, padding=known > 0)
-    module = rotation(pairs, theta=theta, frequencies=frequencies)
-    with torch.no_grad():
-        phase = module.phase(track)
-    assert phase is not None and phase.dtype == torch.float32
-    with localcontext() as context:
-        context.prec = 60
-        if frequencies == "mel":
-            exact = [Decimal("0.7") * ((Decimal(87) / 7) ** (Decimal(j) / (pairs - 1)) - 1) for j in range(pairs)]
-        else:
-            exact = [Decimal(10_000) ** (Decimal(-j) / pairs) for j in range(pairs)]
-        voiced_mean = sum(map(Decimal, f0[0].tolist())) / (HOUR + 1) / 220
-        for tick in (1, HOUR - 1, HOUR):
-            total = {
-                "static": Decimal(tick),
-                "mean": tick * voiced_mean,
-                "frame": tick * Decimal(f0[0, tick].item()) / 220,
-                "integrated": Decimal((tick + 1) // 2) / 2 + tick // 2,
-            }[theta]
-            expected = [reduced_by_decimals(total, frequency) for frequency in exact]
-            assert circular(phase[0, tick].double(), torch.tensor(expected).double()) < 1e-5, tick
-
-
-def test_after_an_hour_frames_still_tell_each_other_apart(make_track: MakeTrack) -> None:
-    module, late = rotation(theta="static", frequencies="inverse_power"), HOUR // 4
-    near = module.phase(make_track(frames=20, step=4.0))
-    far = module.phase(make_track(frames=20, step=4.0), offset=late)
-    assert near is not None and far is not None
-    assert circular(far - far[:, :1], near - near[:, :1]) < 1e-5
-
-
-@pytest.mark.parametrize("theta", TURNING)
-def test_autocast_does_not_touch_the_phases(make_track: MakeTrack, theta: str) -> None:
-    track = make_track(frames=500, step=4.0)
-    module = rotation(theta=theta, radius="acoustic", learn_frequencies=theta != "mapped")
-    torch.nn.init.normal_(module.radius_weight)
-    plain = module(track)
-    with torch.autocast("cpu", torch.bfloat16):
-        narrow = module(track)
-    assert plain is not None and narrow is not None
-    for one, other in zip(plain, narrow, strict=True):
-        assert other.dtype == torch.float32 and torch.equal(one, other)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
@@ -411,19 +289,6 @@ def test_an_offset_continues_static_and_nothing_else(make_track: MakeTrack, thet
     torch.testing.assert_close(rest, whole[:, 4:])
 
 
-def test_the_exponent_has_the_gradient_of_the_formula(make_track: MakeTrack) -> None:
-    track, module = make_track(frames=20), rotation(theta="integrated")
-    probe = torch.randn(1, 20, PAIRS)
-    phase = module.phase(track)
-    assert phase is not None
-    (phase * probe).sum().backward()
-    speed, slope, expected = (track.f0[0].double() / 220).tolist(), 0.0, 0.0
-    for t in range(20):
-        expected += slope * float(mel_frequencies(PAIRS) @ probe[0, t].double())
-        slope += math.sqrt(speed[t]) * math.log(speed[t])
-    assert module.raw_exponent.grad.item() == pytest.approx(expected * 3 * 0.25, rel=1e-4)  # da/dw = 3 s (1 - s)
-
-
 @pytest.mark.parametrize("frequencies", ["mel", "inverse_power"])
 @pytest.mark.parametrize("theta", ["static", "mean", "frame", "integrated", "axis"])
 def test_learned_frequencies_start_at_the_set_and_learn(make_track: MakeTrack, theta: str, frequencies: str) -> None:
@@ -439,39 +304,6 @@ def test_learned_frequencies_start_at_the_set_and_learn(make_track: MakeTrack, t
     assert len(learned) == (2 if theta == "axis" else 1)
     assert sum(p.numel() for p in learned.values()) == PAIRS
     assert all(p.grad is not None and (p.grad != 0).all() for p in learned.values())
-
-
-def test_a_learned_frequency_has_the_time_as_gradient(make_track: MakeTrack) -> None:
-    module = rotation(theta="static", learn_frequencies=True)
-    phase = module.phase(make_track(frames=10, step=4.0))
-    assert phase is not None
-    phase[0, 7].sum().backward()
-    (parameter,) = module.parameters()
-    assert (parameter.grad == 7 * 4 + 1.5).all()
-
-
-@pytest.mark.parametrize("theta", THETAS)
-@pytest.mark.parametrize("frames", [1, 6])
-@pytest.mark.parametrize("reference", ["fixed", "utterance"])
-def test_one_frame_or_no_voice_at_all_is_a_track_too(
-    make_track: MakeTrack, theta: str, frames: int, reference: str
-) -> None:
-    shape = (2, frames)
-    track = make_track(*shape, f0=torch.full(shape, 220.0), voicing=torch.zeros(shape))
-    module = rotation(theta=theta, radius="acoustic", reference=reference)
-    assert np.isfinite(turned(module, track)).all()
-    if theta in ("mean", "frame", "integrated"):  # 220 Hz is the clock's own speed
-        np.testing.assert_allclose(turned(module, track), turned(rotation(theta="static"), track), atol=1e-6)
-
-
-@pytest.mark.parametrize("theta", TURNING)
-@pytest.mark.parametrize("radius", RADII)
-def test_the_rest_of_the_batch_and_padding_change_no_rotation(make_track: MakeTrack, theta: str, radius: str) -> None:
-    track = make_track(batch=3, frames=10)
-    track.padding[1, 6:] = True
-    alone = PitchTrack(*(getattr(track, name)[1:2, :6] for name in NAMES))
-    module = rotation(theta=theta, radius=radius, reference="utterance")
-    np.testing.assert_allclose(turned(module, track)[1:2, :6], turned(module, alone), atol=1e-5)
 
 
 def test_a_pair_is_turned_as_polar_coordinates_say(make_track: MakeTrack) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import warnings
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 
 from echo_asr.audio import load_audio
+from echo_asr.data.rendition import AS_RECORDED, Rendition
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features
 from echo_asr.storage import pack, replace_file, unpack
@@ -31,7 +31,7 @@ class FeatureCache:
     """Gives the features of a recording, from disk where they were made before.
 
     An entry is one safetensors file, named by a hash of the file's bytes (or the array's), of the extractor's
-    key and of the transform's name; so a changed recording, setting or tracker never meets an old entry, and
+    key and of the rendition's name; so a changed recording, setting or tracker never meets an old entry, and
     a renamed recording keeps its own. It is written whole or not at all and may be shared by processes. A
     damaged entry is made anew; a full or read-only disk costs one warning and the speed, nothing else.
 
@@ -52,43 +52,33 @@ class FeatureCache:
     def features(
         self,
         source: str | os.PathLike[str] | np.ndarray,
-        transform_name: str = "",
-        transform: Callable[[np.ndarray], np.ndarray] | None = None,
+        rendition: Rendition = AS_RECORDED,
     ) -> Features:
-        """The features of a sound file or of samples `(S,)` at 16 kHz.
-
-        Args:
-            source: a path, or samples.
-            transform_name: names the transform and its settings; two that differ need two names.
-            transform: what is done to the samples `(S,)` before extraction, the same at every call.
+        """The features of a sound file, or of samples `(S,)` at 16 kHz, played as the rendition says.
 
         Raises:
             EchoError: the file cannot be read; see `load_audio`.
-            ValueError: a transform without a name, or a name without a transform.
         """
-        if bool(transform_name) != (transform is not None):
-            raise ValueError("transform: expected a transform and its transform_name, or neither; got one")
-        entry = self._entry(source, transform_name)
+        entry = self._entry(source, rendition.name)
         features = None if entry is None else _read(entry)
         if features is None:
-            audio = load_audio(source)
-            features = self.extractor(audio if transform is None else transform(audio))
+            features = self.extractor(rendition(load_audio(source)))
             if entry is not None:
                 self._write(entry, features)
         return features
 
-    def holds(self, source: str | os.PathLike[str] | np.ndarray, transform_name: str = "") -> bool:
+    def holds(self, source: str | os.PathLike[str] | np.ndarray, rendition: Rendition = AS_RECORDED) -> bool:
         """Whether the features of a sound are on disk (nothing is said of their being undamaged)."""
-        entry = self._entry(source, transform_name)
+        entry = self._entry(source, rendition.name)
         return entry is not None and entry.is_file()
 
-    def _entry(self, source: str | os.PathLike[str] | np.ndarray, transform_name: str) -> Path | None:
+    def _entry(self, source: str | os.PathLike[str] | np.ndarray, rendition: str) -> Path | None:
         """Where the features lie or would lie; None for a file that cannot be read."""
         try:
             content = _hash_array(source) if isinstance(source, np.ndarray) else self._hash_file(Path(source))
         except OSError:
             return None
-        made_of = "\n".join((content, self.extractor.key, transform_name))
+        made_of = "\n".join((content, self.extractor.key, rendition))
         key = hashlib.sha256(made_of.encode()).hexdigest()
         return self.root / "features" / key[:2] / f"{key}.safetensors"
 

@@ -14,22 +14,22 @@ import torch
 
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
-from echo_asr.data.speed import speed_transform
+from echo_asr.data.rendition import Rendition
 from echo_asr.errors import EchoError
 
 CHUNK = 16  # recordings given to a process at a time; it takes a few seconds to start, the time of a chunk or two
-Job = tuple[Path, float]  # a recording, and the speed factor it is played at
+Job = tuple[Path, Rendition]  # a recording, and how it is played
 
 _worker_cache: FeatureCache | None = None  # of a worker process, which lives for one call of `fill_cache`
 
 
 def fill_cache(
     cache: FeatureCache,
-    jobs: Sequence[tuple[Utterance, float]],
+    jobs: Sequence[tuple[Utterance, Rendition]],
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
 ) -> None:
-    """Extract the features of (utterance, speed factor) pairs that the cache lacks.
+    """Extract the features of (utterance, rendition) pairs that the cache lacks.
 
     Args:
         progress: called with how many are done, of how many.
@@ -38,7 +38,7 @@ def fill_cache(
     Raises:
         EchoError: a recording that cannot be read, or a process that was ended from outside.
     """
-    todo = [(u.audio, speed) for u, speed in jobs if not cache.holds(u.audio, speed_transform(speed)[0])]
+    todo = [(u.audio, played) for u, played in jobs if not cache.holds(u.audio, played)]
     done = len(jobs) - len(todo)
     if progress:
         progress(done, len(jobs))
@@ -90,5 +90,4 @@ def _work(job: Job) -> None:
 
 
 def _extract(cache: FeatureCache, job: Job) -> None:
-    path, speed = job
-    cache.features(path, *speed_transform(speed))
+    cache.features(*job)

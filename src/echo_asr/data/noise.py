@@ -1,4 +1,4 @@
-"""Clips without speech: silence, steady noises, hum, clicks and a tone.
+"""Clips without speech: silence, steady noises, hum, clicks, and tones that stay, glide or come and go.
 
 Recognising them as no speech is learnt: they go into training with an empty text. They are made from a seed, so that
 a training set or a test names them by kind and seed alone.
@@ -19,7 +19,7 @@ import numpy as np
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.errors import EchoError
 
-Kind = Literal["silence", "white", "pink", "brown", "room", "hum", "clicks", "tone"]
+Kind = Literal["silence", "white", "pink", "brown", "room", "hum", "clicks", "tone", "chord", "glide", "pulses"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
@@ -29,6 +29,8 @@ HUM_HARMONICS = 8  # of mains at 50 or 60 Hz, each of half the amplitude of the 
 CLICKS_PER_SECOND = 3.0  # on average
 CLICK_DECAY = 0.002  # seconds, time constant of a burst of white noise
 TONE_RANGE = (100.0, 4000.0)  # Hz
+GLIDE_SECONDS = (0.1, 2.0)  # between two frequencies of a glide
+PULSE_RATE = (0.5, 8.0)  # a second
 LOUDEST, SOFTEST = 0.0, -120.0  # dBFS
 
 
@@ -37,7 +39,8 @@ def noise_clip(kind: Kind, seconds: float, seed: int, level_db: float = -40.0) -
 
     Args:
         kind: `silence` (digital zero), noise that is `white`, `pink`, `brown` or of a `room`, `hum` of the mains,
-            `clicks` at random times, or one steady `tone`.
+            `clicks` at random times, one steady `tone`, a `chord` of two to five, with overtones or without, a `glide`
+            from one random frequency to the next, or `pulses`, a tone or noise that is switched on and off.
         seconds: duration of the clip.
         seed: of all that is random. The same arguments give the same samples.
         level_db: dBFS, the root mean square of the clip; silence has none. A clip whose peaks would pass full
@@ -74,7 +77,13 @@ def _samples(kind: Kind, size: int, random: np.random.Generator) -> np.ndarray:
     if kind == "clicks":
         return _clicks(size, random)
     if kind == "tone":
-        return _sine(size, math.exp(random.uniform(*np.log(TONE_RANGE))), random)
+        return _sine(size, _frequency(random), random)
+    if kind == "chord":
+        return _chord(size, random)
+    if kind == "glide":
+        return _glide(size, random)
+    if kind == "pulses":
+        return _pulses(size, random)
     return _noise(size, lambda f: f ** -EXPONENTS[kind], random)
 
 
@@ -93,6 +102,40 @@ def _noise(size: int, density: Callable[[np.ndarray], np.ndarray], random: np.ra
 def _sine(size: int, frequency: float, random: np.random.Generator) -> np.ndarray:
     phase = random.uniform(0.1, 0.9) * math.pi  # so that even a single sample is not 0
     return np.sin(2 * math.pi * frequency * np.arange(size) / SAMPLE_RATE + phase)
+
+
+def _frequency(random: np.random.Generator) -> float:
+    return math.exp(random.uniform(*np.log(TONE_RANGE)))
+
+
+def _chord(size: int, random: np.random.Generator) -> np.ndarray:
+    overtones = int(random.integers(1, 6))
+    parts = []
+    for _ in range(int(random.integers(2, 6))):
+        frequency = _frequency(random)
+        parts += [_sine(size, frequency * n, random) / n for n in range(1, overtones + 1) if frequency * n < 7000]
+    return np.sum(parts, axis=0)
+
+
+def _glide(size: int, random: np.random.Generator) -> np.ndarray:
+    """A tone whose frequency goes in straight lines, on a logarithmic scale, from one random value to the next."""
+    shortest, longest = GLIDE_SECONDS
+    lengths = random.uniform(shortest, longest, size=2 + int(size / SAMPLE_RATE / shortest))
+    corners = np.concatenate([[0.0], np.cumsum(lengths)])
+    low, high = np.log(TONE_RANGE)
+    values = random.uniform(low, high, size=corners.size)
+    frequency = np.exp(np.interp(np.arange(size) / SAMPLE_RATE, corners, values))
+    phase = random.uniform(0.1, 0.9) * math.pi + 2 * math.pi * np.cumsum(frequency) / SAMPLE_RATE
+    overtones = int(random.integers(1, 5))
+    return np.sum([np.sin(n * phase) * (n * frequency < 7500) / n for n in range(1, overtones + 1)], axis=0)
+
+
+def _pulses(size: int, random: np.random.Generator) -> np.ndarray:
+    """Sound that is on for a part of each period, the first from the beginning."""
+    steady = _sine(size, _frequency(random), random)
+    sound = steady if random.random() < 0.7 else random.standard_normal(size)
+    place = np.mod(np.arange(size) / SAMPLE_RATE * random.uniform(*PULSE_RATE), 1.0)
+    return sound * (place < random.uniform(0.1, 0.7))
 
 
 def _hum(size: int, random: np.random.Generator) -> np.ndarray:

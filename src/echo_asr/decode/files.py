@@ -1,25 +1,19 @@
-"""Transcribing lists of files: one bad file does not stop the others."""
+"""Transcribing lists of files: one bad file does not stop the others, and an interruption loses nothing heard."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from echo_asr.audio import audio_duration
 from echo_asr.console import progress_bar
-from echo_asr.decode.transcribe import Recognizer, Transcription
+from echo_asr.decode.formats import render, render_line
+from echo_asr.decode.results import Segment, Transcription
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.storage import replace_text
-
-
-def render(path: Path, found: Transcription, form: str) -> str:
-    """One transcription as a line of text: the text itself (`txt`), or `file, duration, text` (`json`)."""
-    if form == "txt":
-        return found.text
-    fields = {"file": printable(path), "duration": round(found.duration, 3), "text": found.text}
-    return json.dumps(fields, ensure_ascii=False)
 
 
 def printable(path: Path) -> str:
@@ -28,12 +22,14 @@ def printable(path: Path) -> str:
 
 
 def transcribe_files(recognizer: Recognizer, paths: Sequence[Path], form: str, folder: Path | None = None) -> int:
-    """Transcribe files to standard output, or to `folder/NAME.txt` (`.json`); returns the exit status.
+    """Transcribe files to standard output, or to `folder/NAME.txt` (`.json`, ...); returns the exit status.
 
-    A file that cannot be read is told on standard error, the others go on, and the status is then 1.
+    A file that cannot be read is told on standard error, the others go on, and the status is then 1. Ctrl-C leaves
+    what was heard of the file at hand in `folder/NAME.partial.txt`, or on standard output.
 
     Raises:
         EchoError: the folder cannot be written, or two files would be written to one place.
+        KeyboardInterrupt: Ctrl-C; its message says how far it came and where that is.
     """
     targets = {path: folder / f"{path.stem}.{form}" for path in paths} if folder else {}
     twice = [str(target) for target, count in Counter(targets.values()).items() if count > 1]
@@ -44,20 +40,54 @@ def transcribe_files(recognizer: Recognizer, paths: Sequence[Path], form: str, f
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --output-dir") from None
-    failed = 0
-    with progress_bar("transcribing", len(paths)) as advance:
-        for done, path in enumerate(paths, 1):
-            try:
-                line = render(path, recognizer.transcribe(path), form)
-            except EchoError as error:
-                failed += 1
-                print(f"echo-asr transcribe: {error}", file=sys.stderr)
-                continue
-            if folder:
-                replace_text(targets[path], line + "\n")
-            else:
-                print(line if form == "json" or len(paths) == 1 else f"{printable(path)}: {line}", flush=True)
-            advance(done, "")
+    failed, index = 0, 0
+    segments: list[Segment] = []  # of the file at hand
+
+    def put(path: Path, found: Transcription, partial: bool = False) -> Path | None:
+        if not folder:
+            line = render_line(printable(path), found, form)
+            print(line if form != "txt" or len(paths) == 1 else f"{printable(path)}: {line}", flush=True)
+            return None
+        target, unfinished = targets[path], targets[path].with_suffix(f".partial.{form}")
+        replace_text(unfinished if partial else target, render(printable(path), found, form))
+        if not partial:
+            unfinished.unlink(missing_ok=True)
+        return unfinished
+
+    seconds = [_seconds(path) for path in paths]
+    with progress_bar("seconds", max(1, round(sum(seconds)))) as advance:
+        try:
+            for index, heard in recognizer.listen(paths, words=form != "txt"):
+                before = sum(seconds[:index])
+                if isinstance(heard, Segment):
+                    segments.append(heard)
+                    advance(round(before + heard.end), "")
+                    continue
+                segments = []
+                if isinstance(heard, Transcription):
+                    put(paths[index], heard)
+                else:
+                    failed += 1
+                    print(f"echo-asr transcribe: {heard}", file=sys.stderr)
+                advance(round(before + seconds[index]), "")
+                index += 1
+        except KeyboardInterrupt:
+            if not segments:
+                raise KeyboardInterrupt(f"interrupted; {index} of {len(paths)} files are done") from None
+            end = segments[-1].end
+            found = Transcription(" ".join(s.text for s in segments), end, tuple(segments))
+            where = put(paths[index], found, partial=True) or "above"
+            raise KeyboardInterrupt(
+                f"interrupted; {printable(paths[index])} is transcribed up to {end:.1f} s, see {where}"
+            ) from None
     if failed and len(paths) > 1:
         print(f"echo-asr transcribe: {failed} of {len(paths)} files could not be transcribed", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _seconds(path: Path) -> float:
+    """Length of a recording as its header has it, 0 for one that cannot be read."""
+    try:
+        return audio_duration(path)
+    except EchoError:
+        return 0.0

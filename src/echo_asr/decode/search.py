@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from echo_asr.decode.ctc import CTCPrefixScorer
+from echo_asr.decode.fusion import FusedBeam, Fusion
+from echo_asr.decode.hotwords import Hotwords
+from echo_asr.decode.lm import load_language_model
+from echo_asr.decode.repetition import Repetitions
+from echo_asr.decode.segments import SegmentConfig
 from echo_asr.model.echo import Echo
 from echo_asr.model.encoder import Encoded
+from echo_asr.text import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -17,21 +27,43 @@ class DecodeConfig:
     """How text is searched for.
 
     Raises:
-        ValueError: a value out of its range; the message names the field.
+        ValueError: a value out of its range, or two that do not go together; the message names the field.
     """
 
     beam: int = 1  # hypotheses kept; 1 is greedy
     ctc_weight: float = 0.4  # share of CTC in a beam's score, 0 to 1; greedy search does not use it
     length_bonus: float = 0.0  # nats added for each token of a hypothesis; positive favours longer texts
     max_tokens: int = 448  # bound on the tokens of one text; the number of encoder frames bounds it too
+    # Times in a row that a stretch of tokens may come, of over eight tokens fewer; 0 for any number. Eight lets pass
+    # what people do say (`no no no`, the same digit four times, eight noughts of a card number) and ends loops.
+    repetition: int = 8
+    nbest: int = 1  # texts of a recording that are handed out, best first; at most `beam`
+    lm: str = ""  # path of a language model, from `echo-asr lm` or any ARPA file over words; needs a beam
+    lm_weight: float = 0.3  # times the language model's log probability; 0 leaves it out
+    hotwords: tuple[str, ...] = ()  # words and phrases to listen for; they need a beam
+    hotword_bonus: float = 0.75  # nats for each token of a hotword
+    times: Literal["ctc", "attention"] = "ctc"  # what tells when a word is heard
+    segments: SegmentConfig = field(default_factory=SegmentConfig)  # how recordings are cut at their pauses
 
     def __post_init__(self) -> None:
         if self.beam < 1:
             raise ValueError(f"decode.beam must be at least 1, got {self.beam}")
         if not 0.0 <= self.ctc_weight <= 1.0:
             raise ValueError(f"decode.ctc_weight must lie in [0, 1], got {self.ctc_weight}")
+        if not math.isfinite(self.length_bonus):
+            raise ValueError(f"decode.length_bonus must be a finite number, got {self.length_bonus}")
         if self.max_tokens < 1:
             raise ValueError(f"decode.max_tokens must be at least 1, got {self.max_tokens}")
+        if self.repetition < 0 or self.repetition == 1:
+            raise ValueError(f"decode.repetition must be 0 (no limit) or at least 2, got {self.repetition}")
+        if not 1 <= self.nbest <= self.beam:
+            raise ValueError(f"decode.nbest must lie in 1 to decode.beam ({self.beam}), got {self.nbest}")
+        for name in ("lm_weight", "hotword_bonus"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"decode.{name} must be at least 0 and finite, got {getattr(self, name)}")
+        for name in ("lm", "hotwords"):
+            if getattr(self, name) and self.beam < 2:
+                raise ValueError(f"decode.{name} needs decode.beam of at least 2, got {self.beam}")
 
 
 @dataclass(frozen=True)
@@ -42,18 +74,53 @@ class Hypothesis:
     score: float
 
 
+def make_fusion(config: DecodeConfig, tokenizer: Tokenizer, normalize: Callable[[str], str]) -> Fusion | None:
+    """What a configuration adds to the beam's scores: its language model and hotwords; None if it has neither.
+
+    Args:
+        tokenizer, normalize: of the model.
+
+    Raises:
+        EchoError: the language model cannot be read or is not the tokenizer's, or a hotword cannot be written in it.
+    """
+    scorer = hotwords = None
+    if config.lm and config.lm_weight:
+        scorer = load_language_model(Path(config.lm), tokenizer, normalize)
+    if config.hotwords and config.hotword_bonus:
+        hotwords = Hotwords(config.hotwords, tokenizer, normalize, config.hotword_bonus)
+    return Fusion(scorer, config.lm_weight, hotwords) if scorer or hotwords else None
+
+
 def token_bounds(encoded: Encoded, config: DecodeConfig) -> Tensor:
     """The most tokens that each recording may get, `(B,)`: one an encoder frame, as CTC allows, and `max_tokens`."""
     return encoded.lengths.clamp(max=config.max_tokens)
 
 
-@torch.inference_mode()
-def search(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothesis]:
-    """The best text of each recording of a batch.
+def search(model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | None = None) -> list[Hypothesis]:
+    """The best text of each recording of a batch; see `search_nbest`."""
+    return [found[0] for found in search_nbest(model, encoded, config, fusion)]
 
-    A recording's result does not depend on the others in the batch.
+
+@torch.inference_mode()
+def search_nbest(
+    model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | None = None
+) -> list[list[Hypothesis]]:
+    """The best texts of each recording of a batch, at most `config.nbest`, all different, the best first.
+
+    A recording's result does not depend on the others in the batch, nor its best text on how many are asked for.
+
+    Args:
+        fusion: what `make_fusion` made of the same configuration.
+
+    Raises:
+        ValueError: the configuration has a language model or hotwords, and `fusion` is missing.
     """
-    return greedy(model, encoded, config) if config.beam == 1 else beam(model, encoded, config)
+    wanted = bool((config.lm and config.lm_weight) or (config.hotwords and config.hotword_bonus))
+    if wanted and fusion is None:
+        raise ValueError("fusion: decode.lm or decode.hotwords is set; expected what make_fusion makes of it, got None")
+    if config.beam == 1:
+        return [[found] for found in greedy(model, encoded, config)]
+    return beam(model, encoded, config, fusion)
 
 
 @torch.inference_mode()
@@ -66,8 +133,12 @@ def greedy(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothes
     rows = torch.arange(count, device=model.device)
     state = model.decoder.state(encoded)
     last = torch.zeros(count, 1, dtype=torch.long, device=model.device)
+    repeated = Repetitions(count, config.repetition, model.device) if config.repetition else None
     for step in range(int(bounds.max())):
-        best = model.predict(last, state)[:, -1].max(-1)
+        logp = model.predict(last, state)[:, -1]
+        if repeated is not None:
+            logp = logp.masked_fill(repeated.refused(model.vocabulary_size), -torch.inf)
+        best = logp.max(-1)
         for row, token, score in zip(rows.tolist(), best.indices.tolist(), best.values.tolist(), strict=True):
             scores[row] += score
             if token:
@@ -75,27 +146,35 @@ def greedy(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothes
         alive = (best.indices != 0) & (bounds[rows] > step + 1)
         if not alive.any():
             break
-        last = best.indices[:, None]
-        if not alive.all():
-            keep = alive.nonzero()[:, 0]
-            rows, last = rows[keep], last[keep]
+        keep = alive.nonzero()[:, 0]
+        last = best.indices[keep, None]
+        if repeated is not None:
+            repeated.advance(keep, last[:, 0])
+        if len(keep) < len(rows):
+            rows = rows[keep]
             state.select(keep)
     return [Hypothesis(text, score) for text, score in zip(texts, scores, strict=True)]
 
 
 @torch.inference_mode()
-def beam(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothesis]:
-    """Joint CTC/attention beam search (Watanabe et al. 2017): a prefix's score is
-    `(1 - w) log p_attention + w log p_ctc + bonus * length`.
+def beam(model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | None = None) -> list[list[Hypothesis]]:
+    """Joint CTC/attention beam search (Watanabe et al. 2017) with shallow fusion: a prefix's score is
+    `(1 - w) log p_attention + w log p_ctc + bonus * length + lm_weight log p_lm + hotword bonuses`.
 
     Every beam has `config.beam` places throughout; a finished hypothesis keeps its place and its score. Search ends
-    for a recording when none of its unfinished hypotheses scores above its best finished one (with a positive
-    `length_bonus`, when all have finished), or at its bound.
+    for a recording when none of its unfinished hypotheses scores above the last of the finished ones that are asked for
+    (with a positive `length_bonus` or hotwords, when all have finished), or at its bound.
+
+    The language model is asked of the end and of the likeliest `fusion.SHORTLIST` times `beam` tokens of a hypothesis;
+    the others are left out. For an alphabet of letters that is all of them, in all but the narrowest beams.
     """
     width, weight, size = config.beam, config.ctc_weight, model.vocabulary_size
     bounds = token_bounds(encoded, config)
     count, device = len(bounds), model.device
     scorer = CTCPrefixScorer(model.ctc_log_probabilities(encoded), encoded.lengths, width) if weight else None
+    repeated = Repetitions(count * width, config.repetition, device) if config.repetition else None
+    fused = FusedBeam(fusion, count, width, device) if fusion is not None else None
+    falls_only = config.length_bonus <= 0 and (fusion is None or fusion.falls_only)
     state = model.decoder.state(encoded)
     state.select(torch.arange(count, device=device).repeat_interleave(width))
     scores = torch.full((count, width), -torch.inf, dtype=torch.float64, device=device)
@@ -114,6 +193,10 @@ def beam(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothesis
         at_bound = (bounds <= step)[:, None, None] & (torch.arange(size, device=device) > 0)
         total = total.masked_fill(at_bound, -torch.inf)
         total = total.masked_fill(scores.isinf()[:, :, None], -torch.inf)  # places not yet filled
+        if repeated is not None:
+            total = total.masked_fill(repeated.refused(size).view_as(total), -torch.inf)
+        if fused is not None:
+            total = total + fused.score(total, ~finished & ~scores.isinf())
         held = torch.full_like(total, -torch.inf)
         held[:, :, 0] = scores
         total = torch.where(finished[:, :, None], held, total)
@@ -124,14 +207,22 @@ def beam(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothesis
         attention = torch.where(finished, attention.gather(1, parent), grown.flatten(1).gather(1, flat))
         tokens = torch.cat((tokens.gather(1, parent[..., None].expand(-1, -1, tokens.shape[2])), chosen[..., None]), 2)
         finished = finished | (chosen == 0) | scores.isinf()
-        best = torch.where(finished, scores, -torch.inf).amax(1)
+        done = torch.where(finished, scores, -torch.inf).topk(config.nbest).values[:, -1]
         rival = torch.where(finished, -torch.inf, scores).amax(1)
-        if bool(((best >= rival) if config.length_bonus <= 0 else finished.all(1)).all()):
+        if bool(((done >= rival) if falls_only else finished.all(1)).all()):
             break
         state.select(rows, memory=False)
         if scorer is not None:
             scorer.advance(rows, chosen.flatten())
-    winner = torch.where(finished, scores, -torch.inf).argmax(1)
-    texts = tokens[torch.arange(count), winner].tolist()
-    values = scores[torch.arange(count), winner].tolist()
-    return [Hypothesis([t for t in text if t], value) for text, value in zip(texts, values, strict=True)]
+        if repeated is not None:
+            repeated.advance(rows, chosen.flatten())
+        if fused is not None:
+            fused.advance(rows, chosen.flatten())
+    values, order = torch.where(finished, scores, -torch.inf).sort(dim=1, descending=True, stable=True)
+    found = []
+    for texts, ranking, ranked in zip(tokens.tolist(), order.tolist(), values.tolist(), strict=True):
+        best = [
+            Hypothesis([t for t in texts[place] if t], value) for place, value in zip(ranking, ranked, strict=True)
+        ][: config.nbest]
+        found.append([best[0], *(h for h in best[1:] if h.score > -math.inf)])
+    return found

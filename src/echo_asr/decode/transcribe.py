@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
 
-from echo_asr.audio import SAMPLE_RATE, load_audio
+from echo_asr.audio import SAMPLE_RATE, stream_audio
 from echo_asr.config import build_sections, read_yaml
-from echo_asr.decode.search import DecodeConfig, search
+from echo_asr.decode.alignment import align
+from echo_asr.decode.results import Segment, Transcription
+from echo_asr.decode.search import DecodeConfig, make_fusion, search_nbest
+from echo_asr.decode.segments import Cut, cut
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features, collate_features
 from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
 from echo_asr.text import make_normalizer
 
 BATCH_SECONDS = 120.0  # seconds of audio decoded at once, padding included
+GROUP_SECONDS = 300.0  # seconds of speech gathered, of one recording or several, before they are decoded
+
+Audio = str | os.PathLike[str] | np.ndarray | torch.Tensor
 
 
 @dataclass(frozen=True)
-class Transcription:
-    """What was heard in a recording: its text, and its length in seconds."""
+class _End:
+    """A recording was read to its end, or could not be."""
 
-    text: str
-    duration: float
+    duration: float  # seconds
+    error: EchoError | None = None
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -55,41 +62,159 @@ class Recognizer:
     Args:
         bundle: model, tokenizer and settings.
         decode: how text is searched for.
+
+    Raises:
+        EchoError: the language model or a hotword cannot be used with the model.
     """
 
     def __init__(self, bundle: Bundle, decode: DecodeConfig | None = None) -> None:
         self.bundle, self.decode = bundle, decode or DecodeConfig()
         self.extractor = FeatureExtractor(bundle.features)
         self.normalize = make_normalizer(bundle.text.normalizer)
+        self.fusion = make_fusion(self.decode, bundle.tokenizer, self.normalize)
         self.features: tuple[str, ...] | None = bundle.heard  # those listened to, as in `Echo.encode`; None for all
 
+    @overload
+    def transcribe(self, audio: Audio, sampling_rate: int | None = None, *, words: bool = True) -> Transcription: ...
+    @overload
     def transcribe(
-        self, audio: str | os.PathLike[str] | np.ndarray | torch.Tensor, sampling_rate: int | None = None
-    ) -> Transcription:
-        """The text of a file, or of samples (16 kHz unless `sampling_rate` says otherwise).
+        self, audio: list[Audio] | tuple[Audio, ...], sampling_rate: int | None = None, *, words: bool = True
+    ) -> list[Transcription]: ...
+    def transcribe(
+        self, audio: Audio | list[Audio] | tuple[Audio, ...], sampling_rate: int | None = None, *, words: bool = True
+    ) -> Transcription | list[Transcription]:
+        """What is said in a file, in samples (16 kHz unless `sampling_rate` says otherwise), or in each of a list of
+        these, which are decoded together.
+
+        Files may be of any length: they are read bit by bit, cut at their pauses, and what is between is decoded.
+
+        Args:
+            audio: path, array, tensor, or a list or tuple of them.
+            words: tell when each word is heard, and how probable it is. It costs a little.
 
         Raises:
-            EchoError: the sound cannot be read; see `echo_asr.audio.load_audio`.
+            EchoError: a sound cannot be read; see `echo_asr.audio.load_audio`.
         """
-        samples = load_audio(audio, sampling_rate)
-        text = self.recognize([self.extractor(samples)])[0]
-        return Transcription(text, len(samples) / SAMPLE_RATE)
+        sources = audio if isinstance(audio, list | tuple) else [audio]
+        found: dict[int, Transcription] = {}
+        for index, heard in self.listen(sources, sampling_rate, words=words):
+            if isinstance(heard, EchoError):
+                raise heard
+            if isinstance(heard, Transcription):
+                found[index] = heard
+        texts = [found[index] for index in range(len(sources))]
+        return texts if sources is audio else texts[0]
+
+    def listen(
+        self,
+        sources: Iterable[Audio],
+        sampling_rate: int | None = None,
+        *,
+        words: bool = True,
+        speaker_f0: Sequence[float] = (),
+    ) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
+        """Transcribe recordings one after another, and tell of each segment as soon as it is known.
+
+        Speech is gathered over pauses and recordings and decoded in batches of similar length; what is held at any time
+        does not depend on how long or how many the recordings are.
+
+        Args:
+            speaker_f0: median F0 of who speaks in each source, in Hz, where it is known.
+
+        Yields:
+            the number of a source, and a segment of it; after its segments its `Transcription`, or the error for which
+            it could not be read to its end.
+        """
+        waiting: list[tuple[int, Cut | _End]] = []
+        held, done = 0.0, _Done(self, words, speaker_f0)
+        for index, source in enumerate(sources):
+            clock = _Clock()
+            error: EchoError | None = None
+            try:
+                for piece in cut(clock.count(stream_audio(source, sampling_rate)), self.decode.segments):
+                    waiting.append((index, piece))
+                    held += len(piece.samples) / SAMPLE_RATE
+                    if held >= GROUP_SECONDS:
+                        yield from done.tell(waiting)
+                        waiting, held = [], 0.0
+            except EchoError as unreadable:
+                error = unreadable
+            waiting.append((index, _End(clock.seconds, error)))
+        yield from done.tell(waiting)
 
     @torch.inference_mode()
-    def recognize(self, features: Sequence[Features]) -> list[str]:
-        """Texts of recordings whose features are there, in their order; decoded in batches of similar length.
+    def recognize(self, features: Sequence[Features], words: bool = False) -> list[Segment]:
+        """What is said in clips whose features are there, in their order; decoded in batches of similar length.
 
-        A text does not depend on what else is in the list.
+        What is found does not depend on what else is in the list. Times are in seconds from each clip's beginning.
         """
-        texts = [""] * len(features)
-        model = self.bundle.model
+        found: list[Segment] = [Segment(0.0, f.frames / 100, "") for f in features]
+        model, tokenizer = self.bundle.model, self.bundle.tokenizer
         for group in batches_by_length([f.frames / 100 for f in features], BATCH_SECONDS):
-            batch = collate_features([features[i] for i in group]).to(model.device)
-            for index, hypothesis in zip(
-                group, search(model, model.encode(batch, self.features), self.decode), strict=True
-            ):
-                texts[index] = self.bundle.tokenizer.decode(hypothesis.tokens)
-        return texts
+            clips = [features[i] for i in group]
+            encoded = model.encode(collate_features(clips).to(model.device), self.features)
+            texts = search_nbest(model, encoded, self.decode, self.fusion)
+            for index, best in zip(group, texts, strict=True):
+                ranked = [(tokenizer.decode(one.tokens), one.score) for one in best]
+                others = tuple(ranked) if len(ranked) > 1 else ()
+                found[index] = replace(found[index], text=ranked[0][0], alternatives=others)
+            if words:
+                times = align(model, encoded, clips, [best[0].tokens for best in texts], tokenizer, self.decode.times)
+                for index, (tokens, spoken) in zip(group, times, strict=True):
+                    found[index] = replace(found[index], tokens=tokens, words=spoken)
+        return found
+
+
+class _Clock:
+    """Counts the seconds of sound that go by."""
+
+    seconds = 0.0
+
+    def count(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for block in blocks:
+            self.seconds += len(block) / SAMPLE_RATE
+            yield block
+
+
+class _Done:
+    """Decodes what was gathered, and keeps the segments of the recording that has not ended yet."""
+
+    def __init__(self, recognizer: Recognizer, words: bool, speaker_f0: Sequence[float]) -> None:
+        self.recognizer, self.words, self.speaker_f0 = recognizer, words, speaker_f0
+        self.segments: list[Segment] = []
+
+    def tell(
+        self, waiting: Sequence[tuple[int, Cut | _End]]
+    ) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
+        pieces = [(index, piece) for index, piece in waiting if isinstance(piece, Cut)]
+        clips = []
+        for index, piece in pieces:
+            clip = self.recognizer.extractor(piece.samples, piece.loudest)
+            clips.append(replace(clip, speaker_f0=self.speaker_f0[index]) if self.speaker_f0 else clip)
+        heard = iter(self.recognizer.recognize(clips, self.words))
+        for index, item in waiting:
+            if isinstance(item, Cut):
+                segment = _placed(next(heard), item.start, len(item.samples) / SAMPLE_RATE)
+                if segment.text:
+                    self.segments.append(segment)
+                    yield index, segment
+                continue
+            segments, self.segments = tuple(self.segments), []
+            if item.error is not None:
+                yield index, item.error
+            else:
+                yield index, Transcription(" ".join(s.text for s in segments), item.duration, segments)
+
+
+def _placed(segment: Segment, start: float, duration: float) -> Segment:
+    """A segment of a piece that begins at `start` and lasts `duration`, its last frame perhaps a little longer."""
+
+    def at(time: float) -> float:
+        return start + min(time, duration)
+
+    tokens = tuple(replace(t, start=at(t.start), end=at(t.end)) for t in segment.tokens)
+    words = tuple(replace(w, start=at(w.start), end=at(w.end)) for w in segment.words)
+    return replace(segment, start=start, end=at(segment.end), tokens=tokens, words=words)
 
 
 def batches_by_length(durations: Sequence[float], batch_seconds: float) -> Iterator[list[int]]:
@@ -105,7 +230,7 @@ def batches_by_length(durations: Sequence[float], batch_seconds: float) -> Itera
 
 
 def load(folder: str | os.PathLike[str], device: str = "auto", **decode: Any) -> Recognizer:
-    """Load a model folder; `load(MODEL).transcribe("a.wav").text` is the text.
+    """Load a model folder; `load(MODEL).transcribe("a.wav").text` is the text. Nothing is asked of the network.
 
     Args:
         folder: what `echo-asr train` left in its `--out` folder.
@@ -116,7 +241,12 @@ def load(folder: str | os.PathLike[str], device: str = "auto", **decode: Any) ->
         EchoError: the folder is no complete model, or the device is not there.
     """
     bundle = load_bundle(folder, choose_device(device))
-    return Recognizer(bundle, decode_config(bundle, folder, [f"--decode.{k}={v}" for k, v in decode.items()]))
+    return Recognizer(bundle, decode_config(bundle, folder, [_override(k, v) for k, v in decode.items()]))
+
+
+def _override(key: str, value: Any) -> str:
+    """A setting of `DecodeConfig` as the command line has it."""
+    return f"--decode.{key}={json.dumps(list(value)) if isinstance(value, list | tuple) else value}"
 
 
 def decode_config(bundle: Bundle, folder: str | os.PathLike[str], overrides: Sequence[str] = ()) -> DecodeConfig:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from echo_asr.audio import load_audio
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.speakers import speaker_medians
+from echo_asr.decode.results import Transcription
 from echo_asr.decode.transcribe import Recognizer
+from echo_asr.errors import EchoError
 from echo_asr.evaluate.metrics import ErrorRate, error_rate
 from echo_asr.storage import replace_text
 from echo_asr.text import make_normalizer
@@ -72,19 +74,18 @@ def evaluate(
         progress: called with the number of utterances done.
     """
     start = time.perf_counter()
-    hypotheses: list[str] = []
-    group = 256
-    medians: dict[str, float] = {}
+    speakers: list[float] = []
     if recognizer.bundle.model.config.vrope.reference == "speaker":
         medians = speaker_medians(utterances, lambda u: recognizer.extractor(load_audio(u.audio)))
-    for first in range(0, len(utterances), group):
-        rows = utterances[first : first + group]
-        part = [recognizer.extractor(load_audio(u.audio)) for u in rows]
-        if medians:
-            part = [replace(f, speaker_f0=medians.get(u.speaker, 0.0)) for f, u in zip(part, rows, strict=True)]
-        hypotheses += recognizer.recognize(part)
-        if progress:
-            progress(len(hypotheses))
+        speakers = [medians.get(u.speaker, 0.0) for u in utterances]
+    hypotheses: list[str] = []
+    for _, heard in recognizer.listen([u.audio for u in utterances], words=False, speaker_f0=speakers):
+        if isinstance(heard, EchoError):
+            raise heard
+        if isinstance(heard, Transcription):
+            hypotheses.append(heard.text)
+            if progress:
+                progress(len(hypotheses))
     wall = time.perf_counter() - start
     references = [u.text for u in utterances]
     normal = make_normalizer(recognizer.bundle.text.normalizer)

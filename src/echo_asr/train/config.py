@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from echo_asr.data.batch import SpecAugment
+from echo_asr.data.rendition import Rendition
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class TrainConfig:
     curriculum: dict[str, int] = field(default_factory=dict)  # update from which a feature takes part; 0 unless named
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # factors at which recordings are played, drawn at random
     augment: SpecAugment = field(default_factory=SpecAugment)  # masks on the features
-    noise_share: float = 0.02  # clips of noise and silence with empty text, as a share of the training clips
+    noisy_copies: int = 2  # renditions of each recording in noise, drawn as often as each of the speeds
+    joined_share: float = 0.1  # rows of recordings with silence around and between, as a share of the training clips
+    noise_share: float = 0.04  # clips of noise and silence with empty text, as a share of the training clips
     validate_every: int = 250  # updates between free-running validations
     validation_utterances: int = 300  # at most, the same each time
     checkpoint_every: int = 250  # updates between checkpoints to resume from
@@ -46,15 +49,21 @@ class TrainConfig:
                 raise ValueError(f"train.{name} must be positive, got {getattr(self, name)}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"train.seed must lie in [0, 2^63), got {self.seed}")
-        for name in ("ema_decay", "label_smoothing", "noise_share"):
+        for name in ("ema_decay", "label_smoothing", "noise_share", "joined_share"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"train.{name} must lie in [0, 1), got {getattr(self, name)}")
         if not 0.0 <= self.final_rate <= 1.0:
             raise ValueError(f"train.final_rate must lie in [0, 1], got {self.final_rate}")
-        for name in ("weight_decay", "warmup_steps"):
+        for name in ("weight_decay", "warmup_steps", "noisy_copies"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"train.{name} must not be negative, got {getattr(self, name)}")
         if any(step < 0 for step in self.curriculum.values()):
             raise ValueError(f"train.curriculum: updates must not be negative, got {self.curriculum}")
         if not self.speeds or not all(0.5 <= speed <= 2.0 for speed in self.speeds):
             raise ValueError(f"train.speeds must be factors from 0.5 to 2, at least one, got {self.speeds}")
+
+    @property
+    def renditions(self) -> tuple[Rendition, ...]:
+        """The ways in which recordings are played, drawn at random: at each speed, and in each noise."""
+        noisy = (Rendition(noise=number) for number in range(1, self.noisy_copies + 1))
+        return (*(Rendition(speed) for speed in self.speeds), *noisy)

@@ -1,4 +1,4 @@
-"""What a run trains and validates on: examples, clips of noise, features from the cache, batches in order."""
+"""What a run trains and validates on: examples, clips of noise, rows of examples, features from the cache, batches."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from echo_asr.data.batch import Batch, check_lengths, collate, make_examples, plan_epoch
+from echo_asr.data.batch import Batch, Example, check_lengths, collate, make_examples, plan_epoch
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, Utterance
 from echo_asr.data.fill import fill_cache
+from echo_asr.data.join import Row, crop, draw_rows, join
 from echo_asr.data.noise import KINDS, noise_clip
+from echo_asr.data.rendition import AS_RECORDED, MARGIN, Rendition
 from echo_asr.data.speakers import speaker_medians
-from echo_asr.data.speed import speed_transform
+from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.text import Tokenizer
 from echo_asr.train.config import TrainConfig
 
+NEAR = 20  # frames of noise left before and after an example, at most, so that batches stay the size that was planned
 AHEAD = 3  # batches made ready while the model works
 NOISE_LEVELS = (-60.0, -10.0)  # dBFS, RMS of noise clips
 
@@ -54,7 +57,10 @@ class TrainingData:
         self.examples = make_examples(self.corpus.split("train"), self.tokenizer, self.normalize)
         check_lengths(self.examples, self.subsampling, max(self.config.speeds))
         self.noise = self._noise()
-        self.durations = [e.utterance.duration for e in self.examples] + [f.frames / 100 for f in self.noise]
+        self.rows = self._rows()
+        spoken = [e.utterance.duration for e in self.examples]
+        in_rows = [sum(spoken[i] for i in row.parts) + self._between(row) for row in self.rows]
+        self.durations = [*spoken, *(f.frames / 100 for f in self.noise), *in_rows]
 
     def _noise(self) -> list[Features]:
         """Clips of silence and noise, whose text is empty, of the lengths that the corpus has."""
@@ -68,17 +74,35 @@ class TrainingData:
             clips.append(self.cache.extractor(clip))
         return clips
 
+    def _rows(self) -> list[Row]:
+        """Rows of examples; what they say is in `_row_tokens`."""
+        rng = np.random.default_rng([self.config.seed, 0x10AD])
+        spoken = [e.utterance.duration for e in self.examples]
+        return draw_rows(spoken, round(self.config.joined_share * len(spoken)), self.config.noisy_copies, rng)
+
+    def _between(self, row: Row) -> float:
+        """Seconds of a row that are pauses; in noise, as many as there are on average."""
+        return (len(row.parts) * MARGIN if row.noise else sum(row.gaps)) / 100
+
+    def _row_tokens(self, row: Row) -> Sequence[int]:
+        """The ids of a row's texts with spaces between, where the tokenizer knows the space."""
+        texts = [text for i in row.parts if (text := self.examples[i].text)]
+        try:
+            return self.tokenizer.encode(" ".join(texts))
+        except EchoError:
+            return [token for i in row.parts for token in self.examples[i].tokens]
+
     @property
     def fingerprint(self) -> str:
         """A digest of the texts, ids and lengths trained on; two corpora that differ have two."""
         rows = [(e.utterance.id, e.text, e.tokens, e.utterance.duration) for e in self.examples]
         return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()[:16]
 
-    def features(self, utterance: Utterance, speed: float = 1.0) -> Features:
-        """Features of an utterance played at a speed, from the cache; the pitch of its speaker rises with the speed."""
-        found = self.cache.features(utterance.audio, *speed_transform(speed))
+    def features(self, utterance: Utterance, rendition: Rendition = AS_RECORDED) -> Features:
+        """Features of an utterance as it is played, from the cache; the pitch of its speaker rises with the speed."""
+        found = self.cache.features(utterance.audio, rendition)
         known = self.speaker_f0.get(utterance.speaker, 0.0)
-        return replace(found, speaker_f0=known * speed) if known else found
+        return replace(found, speaker_f0=known * rendition.speed) if known else found
 
     def prepare(
         self,
@@ -87,15 +111,16 @@ class TrainingData:
         workers: int = 1,
     ) -> None:
         """Fill the cache with all that training and validation will ask for, and measure the speakers' pitch."""
-        jobs = [(e.utterance, s) for e in self.examples for s in sorted(set(self.config.speeds))]
-        jobs += [(u, 1.0) for u in validation]
+        renditions = dict.fromkeys(self.config.renditions)
+        jobs = [(e.utterance, played) for e in self.examples for played in renditions]
+        jobs += [(u, AS_RECORDED) for u in validation]
         fill_cache(self.cache, jobs, progress, workers)
         if self.by_speaker:
             utterances = [*(e.utterance for e in self.examples), *validation]
             self.speaker_f0 = speaker_medians(utterances, lambda u: self.cache.features(u.audio))
 
     def plan(self, epoch: int) -> list[list[int]]:
-        """Batches of an epoch as indices; beyond the examples lie the clips of noise."""
+        """Batches of an epoch as indices; beyond the examples lie the clips of noise, and beyond those the rows."""
         return plan_epoch(self.durations, self.config.batch_seconds, self.config.seed, epoch)
 
     def batch(self, epoch: int, indices: list[int]) -> Batch:
@@ -103,15 +128,32 @@ class TrainingData:
         features, tokens = [], []
         for index in indices:
             rng = np.random.default_rng([self.config.seed, epoch, index])
-            if index < len(self.examples):
-                example = self.examples[index]
-                clip = self.features(example.utterance, float(rng.choice(self.config.speeds)))
-                tokens.append(example.tokens)
-            else:
-                clip = self.noise[index - len(self.examples)]
-                tokens.append(())
-            features.append(self.config.augment(clip, rng))
+            clip, text = self._drawn(index, rng)
+            features.append(clip)
+            tokens.append(text)
         return collate(features, tokens)
+
+    def _drawn(self, index: int, rng: np.random.Generator) -> tuple[Features, Sequence[int]]:
+        """An example, a clip of noise or a row, as it is played and masked this time, and its ids."""
+        augment, renditions = self.config.augment, self.config.renditions
+        if index < len(self.examples):
+            example, played = self.examples[index], renditions[int(rng.integers(len(renditions)))]
+            return augment(self._played(example, played, NEAR, rng), rng), example.tokens
+        index -= len(self.examples)
+        if index < len(self.noise):
+            return augment(self.noise[index], rng), ()
+        row = self.rows[index - len(self.noise)]
+        played = Rendition(noise=row.noise) if row.noise else Rendition(float(rng.choice(self.config.speeds)))
+        parts = [augment(self._played(self.examples[i], played, MARGIN, rng), rng) for i in row.parts]
+        return join(parts, row.gaps), self._row_tokens(row)
+
+    def _played(self, example: Example, rendition: Rendition, margin: int, rng: np.random.Generator) -> Features:
+        """Features of an example as it is played; of the noise before and after it, if any, up to `margin` frames."""
+        clip = self.features(example.utterance, rendition)
+        if not rendition.noise:
+            return clip
+        before, after = rng.integers(0, margin + 1, 2).tolist()
+        return crop(clip, MARGIN - before, MARGIN - after)
 
     def batches(self, epoch: int, start: int = 0) -> Generator[tuple[int, int, Batch]]:
         """`(epoch, number, batch)` without end, from batch `start` of `epoch`; made ready in the background."""

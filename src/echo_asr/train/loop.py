@@ -220,7 +220,7 @@ class Trainer:
         """Free-running error of the averaged weights, and their teacher-forced loss, on the validation examples."""
         with self._averaged_weights():
             features = [self.data.features(e.utterance) for e in self.validation]
-            hypotheses = self.recognizer.recognize(features)
+            hypotheses = [heard.text for heard in self.recognizer.recognize(features)]
             references = [e.text for e in self.validation]
             loss, blank, count = 0.0, 0.0, 0
             for first in range(0, len(features), 64):

@@ -9,12 +9,13 @@ from echo_asr.console import progress_bar
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.fill import fill_cache
+from echo_asr.data.rendition import AS_RECORDED
 from echo_asr.features import FeatureExtractor
 from echo_asr.train.run import read_config
 
 
 def prepare_corpus(corpus: str, config: Path | None = None) -> list[str]:
-    """Extract the features of every split; those of `train` at every speed of the configuration.
+    """Extract the features of every split; those of `train` as often as the configuration plays them.
 
     Returns:
         lines for the person: what each split holds, and where the features are.
@@ -28,8 +29,8 @@ def prepare_corpus(corpus: str, config: Path | None = None) -> list[str]:
     lines, jobs = [], []
     for name in recordings.splits:
         rows = recordings.split(name)
-        speeds = sorted(set(sections["train"].speeds)) if name == "train" else [1.0]
-        jobs += [(u, speed) for u in rows for speed in speeds]
+        renditions = dict.fromkeys(sections["train"].renditions if name == "train" else [AS_RECORDED])
+        jobs += [(u, played) for u in rows for played in renditions]
         hours = sum(u.duration for u in rows) / 3600
         speakers = len({u.speaker for u in rows if u.speaker})
         lines.append(f"{corpus}, {name}: {len(rows)} utterances, {hours:.2f} h, {speakers or 'unknown'} speakers")

@@ -133,7 +133,8 @@ def train(
     elif sections["text"].ready:
         tokenizer = Tokenizer.load(sections["text"].tokenizer)
     else:
-        tokenizer = Tokenizer.train(texts, sections["text"].tokenizer, sections["text"].vocabulary)
+        spaced = [*texts, " "] if any(texts) else texts  # texts follow each other, also where each is a single word
+        tokenizer = Tokenizer.train(spaced, sections["text"].tokenizer, sections["text"].vocabulary)
     cache = FeatureCache(None, FeatureExtractor(sections["features"]))
     by_speaker = sections["model"].vrope.reference == "speaker"
     data = TrainingData(recordings, tokenizer, normalize, settings, sections["model"].subsampling, cache, by_speaker)
@@ -183,7 +184,7 @@ def train(
 def prepare(data: TrainingData, validation: Sequence[Utterance] = ()) -> None:
     """Extract all the features that training and validation will read, with a bar."""
     workers = os.cpu_count() or 1
-    count = len(data.examples) * len(set(data.config.speeds)) + len(validation)
+    count = len(data.examples) * len(set(data.config.renditions)) + len(validation)
     with progress_bar("features", count) as advance:
         data.prepare(validation, lambda done, total: advance(done, ""), workers)
 

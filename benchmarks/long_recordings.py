@@ -1,0 +1,103 @@
+"""Long recordings: `python -m benchmarks.long_recordings MODEL CORPUS [--minutes 60 600] [--json]`.
+
+Makes a recording of so many minutes from the clips of a corpus, in turn, with pauses of 0.3 to 5 s, and transcribes it:
+its error beside that of the clips one by one, the most memory that the process held (each length in a process of its
+own), and how many times faster than real time it went, on one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+
+from echo_asr.audio import SAMPLE_RATE, load_audio
+from echo_asr.data.corpus import load_corpus
+from echo_asr.decode.transcribe import load
+from echo_asr.evaluate.metrics import error_rate
+
+PAUSES = (0.3, 5.0)  # seconds
+MOST = 600  # clips of the corpus that take part
+
+
+def make(corpus: str, split: str, minutes: float, path: Path) -> tuple[list[Path], list[str]]:
+    """Write the recording; returns the clips in it, in order, and their texts."""
+    rng = np.random.default_rng(0)
+    rows = [u for u in load_corpus(corpus).split(split) if u.text.strip()]
+    rows = [rows[i] for i in rng.permutation(len(rows))[:MOST]]
+    clips: list[Path] = []
+    texts: list[str] = []
+    seconds = 0.0
+    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1, "PCM_16") as file:
+        while seconds < 60 * minutes:
+            row = rows[len(clips) % len(rows)]
+            sound = load_audio(row.audio)
+            pause = np.zeros(round(rng.uniform(*PAUSES) * SAMPLE_RATE), np.float32)
+            for part in (pause, sound):
+                file.write(part)
+                seconds += len(part) / SAMPLE_RATE
+            clips.append(row.audio)
+            texts.append(row.text)
+    return clips, texts
+
+
+def measure(model: str, corpus: str, split: str, minutes: float, clips_too: bool) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    recognizer = load(model, "cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "long.wav"
+        clips, texts = make(corpus, split, minutes, path)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began = time.perf_counter()
+        found = recognizer.transcribe(path, words=False)
+        taken = time.perf_counter() - began
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    normal = recognizer.normalize
+    wanted = " ".join(normal(text) for text in texts)
+    whole = error_rate([wanted], [normal(found.text)], resamples=1)
+    result: dict[str, Any] = {
+        "benchmark": "long_recordings", "corpus": corpus, "split": split, "minutes": minutes, "clips": len(clips),
+        "segments": len(found.segments), "word_error_percent": round(whole.percent, 2),
+        "peak_mib": round(most / 1024), "peak_mib_before": round(before / 1024),
+        "times_real_time": round(found.duration / taken, 1), "threads": 1,
+    }  # fmt: skip
+    if clips_too:
+        first = clips[:MOST]
+        heard = [one.text for one in recognizer.transcribe([*first], words=False)]
+        alone = {clip: text for clip, text in zip(first, heard, strict=True)}
+        apart = error_rate([normal(t) for t in texts], [normal(alone[clip]) for clip in clips])
+        result["word_error_percent_of_clips"] = round(apart.percent, 2)
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.long_recordings", description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("corpus")
+    parser.add_argument("--split", default="validation", help="of the corpus (default validation)")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[60.0, 600.0], help="lengths (default 60 600)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    arguments = parser.parse_args()
+    if len(arguments.minutes) > 1:
+        for minutes in arguments.minutes:
+            words = [arguments.model, arguments.corpus, "--split", arguments.split, "--minutes", str(minutes)]
+            command = [sys.executable, "-m", "benchmarks.long_recordings", *words]
+            subprocess.run([*command, "--json"] if arguments.json else command, check=True)
+        return
+    (minutes,) = arguments.minutes
+    result = measure(arguments.model, arguments.corpus, arguments.split, minutes, clips_too=minutes <= 60)
+    print(json.dumps(result) if arguments.json else result)
+
+
+if __name__ == "__main__":
+    main()

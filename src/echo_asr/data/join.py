@@ -1,0 +1,96 @@
+"""Several recordings as one, with silence before, between and after them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch.nn.functional import pad
+
+from echo_asr.features import Features
+from echo_asr.pitch import HOP, fill_track
+
+MOST = 3  # recordings in a row, at most
+EDGES = (0, 100)  # frames of silence before and after a row
+GAPS = (20, 120)  # frames of silence between two of its recordings
+
+
+@dataclass(frozen=True)
+class Row:
+    """Recordings that follow each other.
+
+    Attributes:
+        parts: their indices.
+        gaps: frames of silence before each, and after the last; none where they are in noise, which fills the gaps.
+        noise: the noise that all are in, or 0; see `Rendition`.
+    """
+
+    parts: tuple[int, ...]
+    gaps: tuple[int, ...]
+    noise: int = 0
+
+
+def draw_rows(durations: Sequence[float], count: int, noises: int, rng: np.random.Generator) -> list[Row]:
+    """`count` rows of one to three recordings, none more than twice as long as the longest recording.
+
+    Args:
+        durations: of the recordings, in seconds.
+        noises: noisy renditions that there are; half of the rows are in noise if there are any.
+    """
+    rows = []
+    longest = 2.0 * max(durations, default=0.0)
+    for _ in range(count):
+        noise = int(rng.integers(1, noises + 1)) if noises and rng.random() < 0.5 else 0
+        parts: list[int] = []
+        total = 0.0
+        for _ in range(int(rng.integers(1, MOST + 1))):
+            part = int(rng.integers(len(durations)))
+            total += durations[part]
+            if parts and total > longest:
+                break
+            parts.append(part)
+        edges = rng.integers(*EDGES, 2).tolist()
+        gaps = [edges[0], *rng.integers(*GAPS, len(parts) - 1).tolist(), edges[1]]
+        rows.append(Row(tuple(parts), (0,) * len(gaps) if noise else tuple(gaps), noise))
+    return rows
+
+
+def crop(features: Features, before: int, after: int) -> Features:
+    """Features without the first `before` and the last `after` frames, of which some are left."""
+    end = features.frames - after
+    wave = features.waveform
+    return replace(
+        features,
+        **{
+            name: getattr(features, name)[..., before:end]
+            for name in ("spectrogram", "pitch", "track", "voicing", "null")
+        },
+        waveform=None if wave is None else wave[before * HOP : end * HOP],
+    )
+
+
+def join(parts: Sequence[Features], gaps: Sequence[int]) -> Features:
+    """Features of recordings one after another.
+
+    Args:
+        parts: of one extractor.
+        gaps: frames of silence before each part and after the last: zeros, which is what digital silence gives.
+    """
+
+    def row(name: str, silence: float = 0.0, scale: int = 1) -> torch.Tensor:
+        before = zip(parts, gaps[:-1], strict=True)
+        pieces = [pad(getattr(part, name), (gap * scale, 0), value=silence) for part, gap in before]
+        return pad(torch.cat(pieces, dim=-1), (0, gaps[-1] * scale), value=silence)
+
+    pitch = row("pitch")
+    return Features(
+        spectrogram=row("spectrogram"),
+        pitch=pitch,
+        track=torch.from_numpy(fill_track(pitch[0].numpy())),
+        voicing=row("voicing"),
+        null=row("null", True),
+        waveform=None if parts[0].waveform is None else row("waveform", scale=HOP),
+        speaker_f0=parts[0].speaker_f0,
+    )

@@ -1,0 +1,208 @@
+"""Where the tokens of a text are heard: forced alignment by CTC, or by cross-attention.
+
+The path is the likeliest one (Viterbi) of the trellis of Graves et al. 2006, "Connectionist Temporal Classification".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, cast, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
+
+from echo_asr.decode.results import Token, Word
+from echo_asr.decode.times import sound_levels, token_texts, token_times, words_from_tokens
+from echo_asr.features import Features
+from echo_asr.model.decoder import JOINT
+from echo_asr.model.echo import Echo
+from echo_asr.model.encoder import Encoded
+from echo_asr.model.layers import Block, CrossAttention, Memory
+from echo_asr.text import Tokenizer
+
+Method = Literal["ctc", "attention"]
+HEARD_SHARE = 0.5  # of a token's highest attention; a frame with less of it may belong to no token
+LEAST_SHARE = 1e-4  # taken for less, so that any path is possible
+
+
+@dataclass(frozen=True)
+class Span:
+    """The encoder frames, `first` to `last`, in which a token was found, and its probability in the best of them."""
+
+    first: int
+    last: int
+    probability: float  # 0 to 1
+
+
+def align(
+    model: Echo,
+    encoded: Encoded,
+    features: Sequence[Features],
+    tokens: Sequence[Sequence[int]],
+    tokenizer: Tokenizer,
+    method: Method = "ctc",
+) -> list[tuple[tuple[Token, ...], tuple[Word, ...]]]:
+    """When each token and word of a text is heard, in seconds from the beginning of its clip, and how probable it is.
+
+    A token's probability is the mean of two: that of CTC, in the best of the frames in which CTC finds the token, and
+    that of the decoder given the tokens before. It does not depend on the method.
+
+    Args:
+        encoded, features: of a batch of clips.
+        tokens: the ids of each clip's text, 1 to V - 1; none for an empty text, which has no words.
+        method: what tells where the tokens are, `ctc_align` or `attention_align`.
+
+    Raises:
+        ValueError: an unknown method.
+    """
+    if method not in get_args(Method):
+        raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
+    if not any(tokens):
+        return [((), ()) for _ in tokens]
+    with torch.inference_mode():
+        spans = ctc_align(model.ctc_log_probabilities(encoded), encoded.lengths, tokens)
+        chosen, weights = force(model, encoded, tokens, attention=method == "attention")
+        found = spans
+        if weights is not None:
+            found = attention_align(weights, encoded.lengths, [len(text) for text in tokens])
+    ticks = model.config.subsampling  # in an encoder frame
+    aligned: list[tuple[tuple[Token, ...], tuple[Word, ...]]] = []
+    for row, (clip, text) in enumerate(zip(features, tokens, strict=True)):
+        if not text:
+            aligned.append(((), ()))
+            continue
+        # Silence that was added after a clip, for a model that stops by it, is not part of the clip.
+        stretches = [
+            (min(s.first * ticks, clip.frames - 1), min((s.last + 1) * ticks, clip.frames)) for s in found[row]
+        ]
+        texts = token_texts(tokenizer, text)
+        times = token_times(texts, stretches, sound_levels(clip))
+        sure = [
+            (span.probability + p) / 2 for span, p in zip(spans[row], chosen[row, : len(text)].tolist(), strict=True)
+        ]
+        timed = tuple(Token(symbol, *time, p) for symbol, time, p in zip(texts, times, sure, strict=True))
+        aligned.append((timed, words_from_tokens(timed)))
+    return aligned
+
+
+def ctc_align(log_probabilities: Tensor, lengths: Tensor, texts: Sequence[Sequence[int]]) -> list[list[Span]]:
+    """The likeliest path of CTC through the frames of each recording, of those that spell its text.
+
+    A text that no path spells, because it takes more frames than there are or a symbol that cannot be, is spread evenly
+    over the frames, with probability 0.
+
+    Args:
+        log_probabilities: `(B, F, V)`, natural logarithm, 0 the blank.
+        lengths: frames of each recording, `(B,)`.
+        texts: ids of each, 1 to V - 1.
+    """
+    count, frames, _ = log_probabilities.shape
+    states = torch.zeros(count, 2 * max(map(len, texts), default=0) + 1, dtype=torch.long)  # blank, symbol, blank, ...
+    for row, text in enumerate(texts):
+        states[row, 1 : 2 * len(text) : 2] = torch.tensor(text, dtype=torch.long)
+    index = states.to(log_probabilities.device)[:, None].expand(-1, frames, -1)
+    emitted = log_probabilities.gather(2, index).double().cpu()
+    jumps = torch.zeros_like(states, dtype=torch.bool)  # to a symbol from another, over the blank between
+    jumps[:, 3::2] = states[:, 3::2] != states[:, 1:-2:2]
+    inside = torch.arange(frames)[:, None, None] < lengths.cpu()[:, None]
+
+    scores = torch.full(states.shape, -torch.inf, dtype=torch.float64)
+    scores[:, :2] = emitted[:, 0, :2]
+    steps = torch.zeros(frames, *states.shape, dtype=torch.int8)  # states forward, on the best way to a state
+    for frame in range(1, frames):
+        before = pad(scores, (2, 0), value=-torch.inf)
+        best, step = torch.stack((scores, before[:, 1:-1], before[:, :-2].where(jumps, -torch.inf))).max(0)
+        scores = torch.where(inside[frame], best + emitted[:, frame], scores)
+        steps[frame] = step.where(inside[frame], 0)
+
+    rows, last = torch.arange(count), 2 * torch.tensor([len(text) for text in texts])
+    symbol = (last - 1).clamp(min=0)
+    state = torch.where(scores[rows, last] >= scores[rows, symbol], last, symbol)
+    spelled = (scores[rows, state] > -torch.inf).tolist()
+    paths = torch.empty(count, frames, dtype=torch.long)
+    for frame in range(frames - 1, -1, -1):
+        paths[:, frame] = state
+        state = state - steps[frame, rows, state]
+
+    spans = []
+    for row, (text, size) in enumerate(zip(texts, lengths.tolist(), strict=True)):
+        places = 2 * torch.arange(len(text)) + 1
+        edges = (torch.searchsorted(paths[row, :size].contiguous(), places, right=right) for right in (False, True))
+        found = zip(*(edge.tolist() for edge in edges), places.tolist(), strict=True)
+        best_of = [
+            Span(a, b - 1, float(emitted[row, a:b, place].max().clamp(max=0).exp()))
+            for a, b, place in found
+            if spelled[row]
+        ]
+        spans.append(best_of if spelled[row] else _spread(len(text), size))
+    return spans
+
+
+def _spread(count: int, frames: int) -> list[Span]:
+    edges = pairwise(index * frames // count for index in range(count + 1))
+    return [Span(first, max(first, after - 1), 0.0) for first, after in edges]
+
+
+def attention_align(weights: Tensor, lengths: Tensor, counts: Sequence[int]) -> list[list[Span]]:
+    """The best monotonic path through the cross-attention of each text.
+
+    It is that of CTC, where a token is as probable in a frame as its weight there is in relation to its highest weight,
+    and the blank half as probable as that. So frames may belong to no token, unlike in dynamic time warping (as in
+    Whisper): attention to a frame or two says where a token is, and nothing of how long it lasts.
+
+    Args:
+        weights: `(B, L, F)`, of the positions that each predict a token; 0 beyond a recording.
+        lengths: frames of each recording, `(B,)`.
+        counts: tokens of each text.
+
+    Returns:
+        spans; for a probability they have the highest share reached of the token's highest weight.
+    """
+    shares = weights / weights.amax(2, keepdim=True).clamp(min=1e-30)
+    scores = torch.cat((torch.full_like(shares[:, :1], HEARD_SHARE), shares.clamp(min=LEAST_SHARE)), dim=1).log()
+    return ctc_align(scores.transpose(1, 2), lengths, [range(1, count + 1) for count in counts])
+
+
+def force(
+    model: Echo, encoded: Encoded, tokens: Sequence[Sequence[int]], attention: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """What the decoder makes of given texts, of which one at least is not empty.
+
+    Returns:
+        the probability of each token given those before, `(B, L)`; and with `attention` the weights with which the
+        positions that predict the tokens attend to frames, `(B, L, F)`, a mean over the heads of the last block that
+        listens to the feature of CTC. Beyond a text they mean nothing.
+    """
+    padded = pad_sequence([torch.tensor(text, dtype=torch.long) for text in tokens], batch_first=True).to(model.device)
+    joint = model.config.combine == "joint"
+    stack = cast(nn.ModuleList, model.decoder.stacks[JOINT if joint else model.config.ctc_feature])
+    cross = cast(Block, stack[-1]).cross
+    assert cross is not None
+    heard: list[tuple[Tensor, Memory]] = []
+    hook = cross.register_forward_pre_hook(lambda _, inputs: heard.append(inputs)) if attention else None
+    try:
+        predicted = model.predict(pad(padded, (1, -1)), model.decoder.state(encoded, cached=False))
+    finally:
+        if hook is not None:
+            hook.remove()
+    chosen = predicted.gather(2, padded[..., None])[..., 0].clamp(max=0.0).exp().cpu()
+    if not heard:
+        return chosen, None
+    weights = cross_weights(cross, *heard[0]).mean(1)
+    return chosen, weights.unflatten(2, (-1, encoded.track.null.shape[1])).sum(2).cpu()  # joint: over the features
+
+
+def cross_weights(cross: CrossAttention, x: Tensor, memory: Memory) -> Tensor:
+    """The weights `(B, H, L, F)` with which text positions `(B, L, D)` attend: their products with the memory's values
+    are what the module hears."""
+    query = cross.query(x).unflatten(2, (cross.config.heads, -1)).transpose(1, 2)
+    scores = (query @ memory.key.transpose(2, 3)).float() * cross.config.content_width**-0.5
+    bias, hard = cross.nulls.key_bias(memory.null), cross.nulls.masked(memory.null)
+    if bias is not None:
+        scores = scores + bias[:, :, None]
+    masked = memory.padding if hard is None else memory.padding | hard
+    return scores.masked_fill(masked[:, None, None], -torch.inf).softmax(-1).nan_to_num(0.0)

@@ -1,0 +1,111 @@
+"""What a transcription looks like in a file, or on standard output: text, JSON, subtitles, or a table."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from echo_asr.decode.linebreak import clean_text
+from echo_asr.decode.results import Segment, Transcription
+from echo_asr.decode.subtitles import make_cues, segment_spans
+from echo_asr.errors import EchoError
+
+FORMATS = ("txt", "json", "srt", "vtt", "tsv")
+
+# Python and JavaScript take these for ends of lines, JSON does not and leaves them as they are.
+_LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+def render(name: str, found: Transcription, form: str) -> str:
+    """The whole content of a recording's output file; every line of it ends in a line feed.
+
+    Args:
+        name: the recording's file name; what is no UTF-8 in it becomes a question mark.
+        form: one of `FORMATS`:
+            txt: a line for each segment with a text.
+            json: one object on one line: `file, duration, text, segments`. A segment has `start, end, text, words`,
+                and `alternatives` where there are more than one; a word has `word, start, end, probability`. Times are
+                in seconds. A number that is not finite is null.
+            srt: SubRip, with cues as `make_cues` cuts them. It has no escapes, so that `-->` becomes an arrow.
+            vtt: WebVTT, the same cues (https://www.w3.org/TR/webvtt1/).
+            tsv: `start, end, text` of each segment with a text, in ms, as Whisper writes it.
+
+    Raises:
+        EchoError: there is no such format.
+    """
+    if form == "txt":
+        return "".join(f"{text}\n" for _, _, text, _ in segment_spans(found))
+    if form == "json":
+        return _json(name, found) + "\n"
+    if form == "srt":
+        return "\n".join(
+            f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n"
+            + "".join(line.replace("-->", "→") + "\n" for line in cue.lines)
+            for number, cue in enumerate(make_cues(found), 1)
+        )
+    if form == "vtt":
+        return "WEBVTT\n" + "".join(
+            f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n"
+            + "".join(line.translate(_ENTITIES) + "\n" for line in cue.lines)
+            for cue in make_cues(found)
+        )
+    if form == "tsv":
+        return "start\tend\ttext\n" + "".join(
+            f"{start}\t{end}\t{text}\n" for start, end, text, _ in segment_spans(found)
+        )
+    raise EchoError(f"format {form!r}: there is no such format; choose one of {', '.join(FORMATS)}")
+
+
+def render_line(name: str, found: Transcription, form: str) -> str:
+    """What is printed of a recording, without the last line feed.
+
+    That is all of its text on one line (`txt`), its object on one line (`json`), or else the lines of its file.
+
+    Raises:
+        EchoError: as `render`.
+    """
+    return clean_text(found.text) if form == "txt" else render(name, found, form).removesuffix("\n")
+
+
+def _json(name: str, found: Transcription) -> str:
+    fields = {
+        "file": name,
+        "duration": _rounded(found.duration, 3),
+        "text": found.text,
+        "segments": [_segment_fields(segment) for segment in found.segments],
+    }
+    text = json.dumps(fields, ensure_ascii=False, allow_nan=False).translate(_LINE_ENDS)
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _segment_fields(segment: Segment) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "start": _rounded(segment.start, 3),
+        "end": _rounded(segment.end, 3),
+        "text": segment.text,
+        "words": [
+            {
+                "word": word.word,
+                "start": _rounded(word.start, 3),
+                "end": _rounded(word.end, 3),
+                "probability": _rounded(word.probability, 4),
+            }
+            for word in segment.words
+        ],
+    }
+    if len(segment.alternatives) > 1:
+        fields["alternatives"] = [{"text": text, "score": _rounded(score, 3)} for text, score in segment.alternatives]
+    return fields
+
+
+def _rounded(value: float, decimals: int) -> float | None:
+    """A number as JSON can have it; never `-0.0`."""
+    return round(float(value), decimals) + 0.0 if math.isfinite(value) else None
+
+
+def _clock(milliseconds: int, mark: str) -> str:
+    """`HH:MM:SS,mmm`, with more digits from 100 hours on."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{mark}{rest:03d}"

@@ -1,0 +1,115 @@
+"""Shallow fusion: what a language model and hotwords add to the scores of a beam."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from echo_asr.decode.hotwords import Hotwords
+
+SHORTLIST = 4  # times the beam: tokens of a hypothesis that the language model is asked of
+
+
+class Scorer(Protocol):
+    """What scores texts token by token; a state stands for all that a text's past says of its future."""
+
+    def start(self) -> Hashable:
+        """The state of an empty text."""
+
+    def score(self, state: Any, tokens: Sequence[int]) -> list[float]:
+        """Nats of each next token; of 0, that the text ends."""
+
+    def advance(self, state: Any, token: int) -> Hashable:
+        """The state after one more token."""
+
+
+class Fusion:
+    """Adds to each step of a beam `weight log p_lm(token | text) + ` the bonus of the hotwords.
+
+    Args:
+        scorer: the language model, if there is one.
+        weight: of its log probabilities.
+        hotwords: if there are any.
+    """
+
+    def __init__(self, scorer: Scorer | None, weight: float, hotwords: Hotwords | None) -> None:
+        self.scorer, self.weight, self.hotwords = scorer, weight, hotwords
+
+    @property
+    def falls_only(self) -> bool:
+        """Whether no continuation of a text adds to its score."""
+        return self.hotwords is None or self.hotwords.bonus == 0
+
+    def start(self) -> tuple[Any, Any]:
+        """The state of an empty text."""
+        return self.scorer and self.scorer.start(), self.hotwords and self.hotwords.start()
+
+    def advance(self, state: tuple[Any, Any], token: int) -> tuple[Any, Any]:
+        """The state after one more token."""
+        return (
+            self.scorer and self.scorer.advance(state[0], token),
+            self.hotwords and self.hotwords.advance(state[1], token),
+        )
+
+    def added(self, scores: Tensor, states: Sequence[tuple[Any, Any]], keep: int) -> Tensor:
+        """`(rows, V)`, float64: nats that each next token of each hypothesis gets beside `scores` `(rows, V)`.
+
+        The language model is asked of the end and of the `keep` tokens that are best without it, those that hotwords
+        raise among them; the others get minus infinity. With `keep` at least V, nothing is left out.
+        """
+        size = scores.shape[1]
+        added = torch.zeros_like(scores)
+        if self.hotwords is not None:
+            added = torch.stack([self.hotwords.row(state) for _, state in states]).to(scores.device)
+        if self.scorer is None:
+            return added
+        if keep >= size:
+            tokens = torch.arange(size, device=scores.device).expand(len(states), -1)
+        else:
+            end = torch.zeros(len(states), 1, dtype=torch.long, device=scores.device)
+            tokens = torch.cat((end, 1 + (scores + added)[:, 1:].topk(keep).indices), 1)
+        values = [self.scorer.score(state, row) for (state, _), row in zip(states, tokens.tolist(), strict=True)]
+        said = torch.tensor(values, dtype=scores.dtype, device=scores.device) * self.weight
+        return added + torch.full_like(scores, -torch.inf).scatter_(1, tokens, said)
+
+
+class FusedBeam:
+    """What fusion has added to each hypothesis of a beam so far.
+
+    Args:
+        fusion: the language model and hotwords.
+        count: recordings.
+        beam: hypotheses a recording.
+        device: of the search.
+    """
+
+    def __init__(self, fusion: Fusion, count: int, beam: int, device: torch.device) -> None:
+        self.fusion, self.keep = fusion, SHORTLIST * beam
+        self.states = [fusion.start()] * (count * beam)
+        self.sums = torch.zeros(count * beam, dtype=torch.float64, device=device)
+        self.grown = self.sums[:, None]
+
+    def score(self, scores: Tensor, alive: Tensor) -> Tensor:
+        """`(B, beam, V)`: nats added to each extended prefix, those of all its tokens together.
+
+        Args:
+            scores: `(B, beam, V)`, of the extended prefixes without fusion.
+            alive: `(B, beam)`, the prefixes that are to be extended; the others get nothing more.
+        """
+        flat = scores.flatten(0, 1)
+        rows = alive.flatten().nonzero()[:, 0]
+        added = torch.zeros_like(flat)
+        added[rows] = self.fusion.added(flat[rows], [self.states[row] for row in rows.tolist()], self.keep)
+        self.grown = self.sums[:, None] + added
+        return self.grown.view_as(scores)
+
+    def advance(self, rows: Tensor, tokens: Tensor) -> None:
+        """Keep the prefixes `rows`, and add a token to each; token 0 leaves a prefix as it is."""
+        self.sums = self.grown[rows, tokens]
+        steps = zip(rows.tolist(), tokens.tolist(), strict=True)
+        self.states = [
+            self.fusion.advance(self.states[row], token) if token else self.states[row] for row, token in steps
+        ]

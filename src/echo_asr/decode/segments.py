@@ -1,0 +1,203 @@
+"""Where a recording is cut: at its pauses, found by level while it streams by, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from echo_asr.audio import SAMPLE_RATE
+from echo_asr.features import frame_levels
+from echo_asr.pitch import HOP
+
+FRAMES = SAMPLE_RATE // HOP  # a second
+AHEAD = 15 * FRAMES  # frames heard before and after a frame, from which the level of the noise about it is told
+SMOOTH = 5  # frames over which levels are averaged
+NOISE_SHARE = 0.1  # of the frames about a frame are taken to be pauses, the softest ones
+LEAST_RANGE = (
+    25.0  # dB; the noise is never taken to be nearer to the loudest speech, as it would be in a clip cut tight
+)
+SPEECH_RANGE = 45.0  # dB under the loudest frame, beyond which nothing is speech
+SOFTEST = -75.0  # dBFS; softer is no speech
+SHORTEST = 10  # frames of sound in a segment, at least; a click, averaged, has fewer
+HOP_NOISE = 50  # frames for which the level of the noise is told at once
+
+
+@dataclass(frozen=True)
+class SegmentConfig:
+    """How recordings are cut.
+
+    Raises:
+        ValueError: a value out of its range; the message names the field.
+    """
+
+    pause: float = 0.6  # seconds; at a longer pause a recording is cut
+    margin: float = 0.25  # seconds of the pause kept at either side of a segment
+    longest: float = 20.0  # seconds; speech without a pause is cut at its softest place before that
+    above_noise: float = 10.0  # dB over the noise from which sound may be speech
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.margin <= 2.0:
+            raise ValueError(f"decode.segments.margin must lie in [0, 2] s, got {self.margin}")
+        if not 2.0 * self.margin <= self.pause <= 10.0:
+            raise ValueError(f"decode.segments.pause must lie in [2 margin, 10] s, got {self.pause}")
+        if not 1.0 <= self.longest <= 600.0:
+            raise ValueError(f"decode.segments.longest must lie in [1, 600] s, got {self.longest}")
+        if not 0.0 < self.above_noise <= 40.0:
+            raise ValueError(f"decode.segments.above_noise must lie in (0, 40] dB, got {self.above_noise}")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A stretch of a recording.
+
+    Attributes:
+        start: seconds from the recording's beginning.
+        samples: `(S,)` at 16 kHz.
+        loudest: dBFS, the loudest frame of the recording up to here (the next 15 s included).
+        whole: it is the whole recording.
+    """
+
+    start: float
+    samples: np.ndarray
+    loudest: float
+    whole: bool = False
+
+
+def cut(blocks: Iterable[np.ndarray], config: SegmentConfig) -> Iterator[Cut]:
+    """The stretches of a recording in which there may be speech, from its samples in blocks.
+
+    A frame may be speech if its level (over 50 ms) is `above_noise` over that of the noise, the level that a tenth of
+    the frames within 15 s stay under, and no more than 45 dB under the loudest so far. A recording that holds no longer
+    pause, at its ends either, comes whole. So does one in which nothing rises above the noise: steady sound may be a
+    vowel, and the model can tell.
+    """
+    cutter = _Cutter(config)
+    for block in blocks:
+        yield from cutter.add(block)
+    yield from cutter.finish()
+
+
+class _Cutter:
+    """Samples come in; stretches go out. Frame numbers count from the recording's beginning."""
+
+    def __init__(self, config: SegmentConfig) -> None:
+        self.config = config
+        self.pause, self.margin, self.longest = (
+            round(x * FRAMES) for x in (config.pause, config.margin, config.longest)
+        )
+        self.audio = np.zeros(0, np.float32)  # from frame `first` on
+        self.first = 0
+        self.levels = np.zeros(0)  # dBFS, smoothed, from frame `first_level` on
+        self.first_level = 0
+        self.decided = 0  # frames before are known to be speech or not
+        self.loudest = -np.inf
+        self.begun: int | None = None  # frame at which the stretch that is open begins
+        self.last = 0  # the last frame of it that is speech
+        self.sounding = 0  # frames of it that are speech
+        self.quiet_from = 0  # nothing before this frame belongs to a coming stretch
+        self.cuts = 0
+
+    @property
+    def total(self) -> int:
+        """Frames so far."""
+        return self.first + -(-len(self.audio) // HOP)
+
+    def add(self, block: np.ndarray) -> Iterator[Cut]:
+        self.audio = np.concatenate((self.audio, block))
+        yield from self._decide(self.total - 2 * SMOOTH, at_end=False)
+        self._forget()
+
+    def finish(self) -> Iterator[Cut]:
+        total = self.total
+        yield from self._decide(total, at_end=True)
+        if self.cuts == 0 and total <= self.longest and self._unbroken(total):
+            yield Cut(0.0, self.audio, self.loudest, whole=True)
+        elif self.begun is not None:
+            yield from self._close(total)
+
+    def _unbroken(self, total: int) -> bool:
+        """Whether no pause at the beginning or the end of a recording, of one stretch so far, is long."""
+        if self.begun is None or self.first:
+            return False
+        return self.begun <= self.pause and total - 1 - self.last <= self.pause
+
+    def _decide(self, known: int, at_end: bool) -> Iterator[Cut]:
+        """Take the levels up to frame `known`, and tell speech from pause as far as enough has been heard."""
+        have = self.first_level + len(self.levels)
+        if known > have:
+            lead = min(have - self.first, 2 * SMOOTH)  # frames before and after, for the window and the average
+            tail = min(self.total - known, SMOOTH)
+            part = self.audio[(have - lead - self.first) * HOP : (known + 2 * SMOOTH - self.first) * HOP]
+            fresh = _smooth(frame_levels(part, lead + known - have + tail))
+            self.levels = np.concatenate((self.levels, fresh[lead : len(fresh) - tail]))
+        end = self.first_level + len(self.levels)
+        limit = end if at_end else end - AHEAD
+        while self.decided < limit and (at_end or self.decided + HOP_NOISE <= limit):
+            upto = min(self.decided + HOP_NOISE, limit)
+            about = self._about(max(self.first_level, self.decided - AHEAD), upto + AHEAD)
+            self.loudest = max(self.loudest, float(about.max()))
+            sounding = about[about > SOFTEST]
+            noise = float(np.quantile(sounding, NOISE_SHARE)) if len(sounding) else SOFTEST
+            noise = min(noise, self.loudest - LEAST_RANGE)
+            threshold = max(noise + self.config.above_noise, self.loudest - SPEECH_RANGE, SOFTEST)
+            speech = (self._about(self.decided, upto) > threshold).tolist()
+            for frame, is_speech in enumerate(speech, self.decided):
+                yield from self._step(frame, is_speech)
+            self.decided = upto
+
+    def _about(self, begin: int, end: int) -> np.ndarray:
+        """Levels of frames `begin` to `end`, as far as they are known."""
+        return self.levels[begin - self.first_level : end - self.first_level]
+
+    def _step(self, frame: int, speech: bool) -> Iterator[Cut]:
+        if speech:
+            if self.begun is None:
+                self.begun, self.sounding = frame, 0
+            self.last = frame
+            self.sounding += 1
+        if self.begun is None:
+            return
+        if frame - self.last > self.pause:
+            yield from self._close(frame)
+        elif frame - self.begun >= self.longest - self.margin:
+            low = self.begun + self.longest // 2
+            softest = low + int(np.argmin(self._about(low, frame)))
+            last, self.last = self.last, softest
+            yield from self._emit(max(self.quiet_from, self.begun - self.margin), softest)
+            self.begun, self.last = softest, max(last, softest)
+            self.sounding = self.last - softest
+            self.quiet_from = softest
+
+    def _close(self, frame: int) -> Iterator[Cut]:
+        assert self.begun is not None
+        begin, end = max(self.quiet_from, self.begun - self.margin), min(self.last + 1 + self.margin, frame)
+        if self.sounding >= SHORTEST:
+            yield from self._emit(begin, end)
+        self.begun, self.quiet_from = None, end
+
+    def _emit(self, begin: int, end: int) -> Iterator[Cut]:
+        self.cuts += 1
+        samples = self.audio[(begin - self.first) * HOP : (end - self.first) * HOP]
+        yield Cut(begin / FRAMES, samples.copy(), self.loudest)
+
+    def _forget(self) -> None:
+        """Drop the samples and levels that nothing will ask for again."""
+        needed = (self.decided if self.begun is None else self.begun) - max(self.margin, 2 * SMOOTH)
+        if self.cuts == 0 and self.total <= self.longest:
+            needed = 0  # it may still come whole
+        needed = min(needed, self.first_level + len(self.levels) - 2 * SMOOTH)
+        if needed > self.first:
+            self.audio, self.first = self.audio[(needed - self.first) * HOP :], needed
+        old = min(self.decided - AHEAD, self.decided if self.begun is None else self.begun)
+        if old > self.first_level:
+            self.levels, self.first_level = self._about(old, self.first_level + len(self.levels)), old
+
+
+def _smooth(levels: np.ndarray) -> np.ndarray:
+    """Levels in dB averaged as power over `SMOOTH` frames."""
+    power = 10.0 ** (levels / 10.0)
+    padded = np.pad(power, SMOOTH // 2, mode="edge")
+    averaged: np.ndarray = 10.0 * np.log10(np.convolve(padded, np.ones(SMOOTH) / SMOOTH, "valid"))
+    return averaged

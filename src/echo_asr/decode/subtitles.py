@@ -1,0 +1,204 @@
+"""A transcription as subtitles: cues that fit on a screen, stay long enough to be read, and never overlap.
+
+The limits are those of the style guides that editors check against (Netflix, Timed Text Style Guide: General
+Requirements). Times are whole milliseconds but where seconds are named, widths are columns.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+
+from echo_asr.decode.linebreak import clean_text, display_width, unbreakable_pieces
+from echo_asr.decode.results import Segment, Transcription, Word
+
+LINE = 42  # columns of a line; a cue has at most two lines
+SHORTEST, LONGEST = 1_000, 7_000  # ms that a cue lasts; the shortest where there is room before the next
+GAP = 80  # ms, two frames at 25 a second: a shorter dark moment between two cues flickers, and is closed
+
+# A segment becomes few cues, as even as they can be, that end where the speaker pauses. A cue costs CUE, and the square
+# of how full it is (0 to 1). A break costs as follows, less its pause (seconds, up to one): after a full stop, after a
+# comma, and elsewhere where there is no space, perhaps in a word.
+CUE, SENTENCE, CLAUSE, UNSPACED = 2.0, -0.6, -0.3, 0.5
+TOO_LONG = 10.0  # a cue over LONGEST costs this, and one more for each second over it
+BREAK_COLUMNS = 40.0  # within a cue, this times a break's cost weighs as much as a column of unevenness
+_CLAUSES, _SENTENCES = tuple(",;:，、；：،؛–—"), tuple(".?!…。？！؟।")
+_CLOSING = "\"'”’»)]）」』"  # may stand between those and the space
+
+
+class Cue(NamedTuple):
+    """Lines that are shown together, from `start` to `end` in ms."""
+
+    start: int
+    end: int
+    lines: tuple[str, ...]
+
+
+class _Unit(NamedTuple):
+    """What no break parts, mostly a word: its width in columns, whether a space precedes it, when it is said in ms."""
+
+    text: str
+    width: int
+    spaced: bool
+    start: int
+    end: int
+
+
+def make_cues(found: Transcription) -> list[Cue]:
+    """The cues of a recording, in order.
+
+    A cue has one or two lines of at most `LINE` columns, and lasts `SHORTEST` (less only where the next cue or the
+    end of the recording is nearer) to `LONGEST`. Between two cues is no time at all, or at least `GAP`. None goes
+    beyond the recording, unless that is shorter than `SHORTEST`, or than a millisecond a cue. All this holds whatever
+    the times in `found` are: those that are not finite or run backwards give way to the nearest that are possible.
+    """
+    drafts: list[Cue] = []
+    for start, end, text, words in segment_spans(found):
+        drafts += _split(_units(start, end, text, words))
+    return _settle(drafts, max(_length(found), SHORTEST, len(drafts)))
+
+
+def segment_spans(found: Transcription) -> list[tuple[int, int, str, tuple[Word, ...]]]:
+    """Start and end (ms), text on one line, and words of each segment that has a text.
+
+    The times run forwards without overlap. A transcription without segments counts as one.
+    """
+    segments = found.segments or (Segment(0.0, found.duration, found.text),)
+    spoken = [(segment, text) for segment in segments if (text := clean_text(segment.text))]
+    spans = _forwards([(segment.start, segment.end) for segment, _ in spoken], 0, _length(found))
+    return [(*span, text, segment.words) for span, (segment, text) in zip(spans, spoken, strict=True)]
+
+
+def _milliseconds(seconds: float) -> int | None:
+    """Whole ms, or nothing where the time is not finite."""
+    value = float(seconds) * 1000
+    return round(value) if math.isfinite(value) else None
+
+
+def _length(found: Transcription) -> int:
+    """How long the recording is, in ms; as far as its segments go where that is not known."""
+    length = _milliseconds(found.duration) or 0
+    return length if length > 0 else max([0, *(_milliseconds(segment.end) or 0 for segment in found.segments)])
+
+
+def _forwards(times: Sequence[tuple[float, float]], low: int, high: int) -> list[tuple[int, int]]:
+    """Starts and ends (seconds) in whole ms within `low` to `high`, changed where they overlap or run backwards.
+
+    No start is before the one before it, and no end after the next start. A start that is no number is that of the
+    one before it, an end the next start.
+    """
+    starts: list[int] = []
+    for seconds, _ in times:
+        earliest, start = starts[-1] if starts else low, _milliseconds(seconds)
+        starts.append(min(max(earliest, earliest if start is None else start), high))
+    ends = []
+    for (_, seconds), start, latest in zip(times, starts, [*starts, high][1:], strict=True):
+        end = _milliseconds(seconds)
+        ends.append(latest if end is None else min(max(start, end), latest))
+    return list(zip(starts, ends, strict=True))
+
+
+def _units(start: int, end: int, text: str, words: Sequence[Word]) -> list[_Unit]:
+    """A segment's units at the times of its words; where these do not spell its text, its characters share its time."""
+    whole = "".join(text.split())
+    spelt = ["".join(clean_text(word.word).split()) for word in words]
+    spans = _forwards([(word.start, word.end) for word in words], start, end)
+    if "".join(spelt) != whole:
+        spelt, spans = [whole], [(start, end)]
+    times: list[tuple[int, int]] = []  # of each character that is no space
+    for word, (first, last) in zip(spelt, spans, strict=True):
+        times += pairwise(first + (last - first) * index // max(len(word), 1) for index in range(len(word) + 1))
+    units, done = [], 0
+    for piece, spaced in unbreakable_pieces(text, LINE):
+        begun, done = done, done + len("".join(piece.split()))
+        units.append(_Unit(piece, display_width(piece), spaced, times[begun][0], times[done - 1][1]))
+    return units
+
+
+def _split(units: Sequence[_Unit]) -> list[Cue]:
+    """The cheapest way to part a segment into cues that fit on two lines, by dynamic programming over its breaks."""
+    count = len(units)
+    columns = list(accumulate((unit.width + unit.spaced for unit in units), initial=0))  # before each unit
+    reach = [bisect_right(columns, columns[i] + unit.spaced + LINE) - 1 for i, unit in enumerate(units)] + [count]
+    breaks = [
+        0.0,
+        *(_break_cost(units, i) - min((units[i].start - units[i - 1].end) / 1000, 1.0) for i in range(1, count)),
+    ]
+    costs, origins = [0.0] + [math.inf] * count, [0] * (count + 1)
+    for first, unit in enumerate(units):
+        before, left = costs[first] + CUE, columns[first] + unit.spaced
+        for after in range(first + 1, reach[reach[first]] + 1):
+            said = units[after - 1].end - unit.start
+            shown = units[after].start - unit.start if after < count else said
+            cost = before + ((columns[after] - left) / (2 * LINE)) ** 2
+            if after < count:
+                cost += breaks[after]
+            if shown < SHORTEST:
+                cost += 1 - shown / SHORTEST
+            if said > LONGEST and after - first > 1:
+                cost += TOO_LONG + (said - LONGEST) / 1000
+            if cost < costs[after]:
+                costs[after], origins[after] = cost, first
+    cues: list[Cue] = []
+    while count:
+        part = units[origins[count] : count]
+        cues.append(Cue(part[0].start, part[-1].end, _lines(part)))
+        count = origins[count]
+    return cues[::-1]
+
+
+def _break_cost(units: Sequence[_Unit], index: int) -> float:
+    """What a break before a unit costs for what stands there."""
+    before = units[index - 1].text.rstrip(_CLOSING)
+    if before.endswith(_SENTENCES + _CLAUSES):
+        return SENTENCE if before.endswith(_SENTENCES) else CLAUSE
+    return 0.0 if units[index].spaced else UNSPACED
+
+
+def _lines(units: Sequence[_Unit]) -> tuple[str, ...]:
+    """One line, or two that are as even as can be, the lower rather the longer, broken at punctuation that is near."""
+    line = _join(units)
+    if display_width(line) <= LINE:
+        return (line,)
+    choices = []
+    for index in range(1, len(units)):
+        pair = _join(units[:index]), _join(units[index:])
+        upper, lower = map(display_width, pair)
+        if max(upper, lower) <= LINE:
+            choices.append((abs(upper - lower) + (upper > lower) + BREAK_COLUMNS * _break_cost(units, index), pair))
+    return min(choices)[1]
+
+
+def _join(units: Sequence[_Unit]) -> str:
+    return "".join(" " * unit.spaced + unit.text for unit in units).strip()
+
+
+def _settle(drafts: Sequence[Cue], limit: int) -> list[Cue]:
+    """Cues at times that can be shown: in order, none over another, each as long as it should be, up to `limit` ms.
+
+    Cues that would begin within `GAP` of each other share the time until the next. The last one may begin before it is
+    said, where the recording would end too soon after.
+    """
+    starts: list[int] = []
+    while len(starts) < len(drafts):
+        index, first = len(starts), drafts[len(starts)].start
+        after = next((i for i in range(index, len(drafts)) if drafts[i].start >= first + GAP), len(drafts))
+        room = (drafts[after].start if after < len(drafts) else limit) - first
+        step = min(SHORTEST, room // (after - index))
+        starts += [first + step * place for place in range(after - index)]
+    if starts and starts[-1] > limit - SHORTEST:
+        earliest = max(drafts[-2].end, starts[-2] + SHORTEST) if len(starts) > 1 else 0
+        starts[-1] = min(starts[-1], max(earliest, limit - SHORTEST))
+    for index, start in enumerate(starts):  # a millisecond at least for each, and for those still to come
+        earliest = starts[index - 1] + 1 if index else 0
+        starts[index] = min(max(start, earliest), limit - (len(starts) - index))
+    cues: list[Cue] = []
+    for draft, start, latest in zip(drafts, starts, [*starts, limit][1:], strict=True):
+        end = min(max(draft.end, start + SHORTEST), start + LONGEST, latest)
+        if 0 < latest - end < GAP and len(cues) < len(drafts) - 1:
+            end = latest if latest - start <= LONGEST else latest - GAP
+        cues.append(Cue(start, end, draft.lines))
+    return cues

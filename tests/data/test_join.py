@@ -1,0 +1,82 @@
+"""Rows of recordings: what features of the joined sound are, and what rows are drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from echo_asr.data.join import EDGES, GAPS, MOST, crop, draw_rows, join
+from echo_asr.features import FeatureConfig, FeatureExtractor, Features
+
+
+def voice(seconds: float, f0: float) -> np.ndarray:
+    """Harmonics that swell to the same peak, `(S,)` at 16 kHz, a whole number of frames."""
+    time = np.arange(round(seconds * 100) * 160) / 16_000
+    wave = sum(np.sin(2 * np.pi * f0 * k * time) / k for k in range(1, 8))
+    return (0.2 * np.hanning(len(time)) * wave).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def extractor() -> FeatureExtractor:
+    return FeatureExtractor(FeatureConfig(mels=16, tracker="autocorrelation", waveform=True))
+
+
+@pytest.fixture(scope="module")
+def clips(extractor: FeatureExtractor) -> list[Features]:
+    return [extractor(voice(0.5, 120.0)), extractor(voice(0.4, 240.0))]
+
+
+def test_joined_features_are_those_of_the_joined_sound(extractor: FeatureExtractor, clips: list[Features]) -> None:
+    """Up to the windows that reach over a clip's edge, and the common peak."""
+    gaps = (30, 50, 20)
+    silence = [np.zeros(gap * 160, np.float32) for gap in gaps]
+    sound = np.concatenate((silence[0], voice(0.5, 120.0), silence[1], voice(0.4, 240.0), silence[2]))
+    found, expected = join(clips, gaps), extractor(sound)
+    assert found.frames == expected.frames == 190
+    inside = torch.zeros(190, dtype=torch.bool)
+    for begin, size in ((30, 50), (130, 40)):
+        inside[begin + 3 : begin + size - 3] = True
+    silent = torch.ones(190, dtype=torch.bool)
+    for begin, size in ((30, 50), (130, 40)):
+        silent[begin - 2 : begin + size + 2] = False
+    assert (found.spectrogram - expected.spectrogram)[:, inside].abs().max() < 0.05
+    assert not found.spectrogram[:, silent].any() and found.null[silent].all() and expected.null[silent].all()
+    assert found.waveform is not None and found.waveform.shape == (190 * 160,)
+    assert not found.waveform[: 30 * 160].any() and found.waveform[30 * 160 : 80 * 160].abs().max() > 0.99
+    both = inside & (found.voicing > 0) & (expected.voicing > 0)
+    assert both.sum() > 50
+    torch.testing.assert_close(found.track[both], expected.track[both], rtol=0.02, atol=0.0)
+    gap = found.track[80:130]
+    assert (gap.diff() > 0).all() and gap[0] < 140 and gap[-1] > 210, "the track glides through the pause"
+
+
+def test_one_clip_without_gaps_is_itself(clips: list[Features]) -> None:
+    found = join(clips[:1], (0, 0))
+    for name in ("spectrogram", "pitch", "track", "voicing", "null", "waveform"):
+        assert torch.equal(getattr(found, name), getattr(clips[0], name)), name
+
+
+def test_cropped_features_are_those_of_the_cropped_sound(extractor: FeatureExtractor, clips: list[Features]) -> None:
+    found = crop(join(clips, (30, 50, 20)), 25, 15)
+    assert found.frames == 150 and found.waveform is not None and found.waveform.shape == (150 * 160,)
+    expected = join(clips, (5, 50, 5))
+    for name in ("spectrogram", "pitch", "voicing", "null", "waveform"):
+        assert torch.equal(getattr(found, name), getattr(expected, name)), name
+
+
+def test_rows_are_drawn_within_their_bounds() -> None:
+    durations = [1.0, 2.0, 3.0, 0.5]
+    rows = draw_rows(durations, 400, 3, np.random.default_rng(0))
+    assert {len(row.parts) for row in rows} == set(range(1, MOST + 1))
+    assert {row.noise for row in rows} == {0, 1, 2, 3} and 150 < sum(row.noise == 0 for row in rows) < 250
+    for row in rows:
+        assert len(row.gaps) == len(row.parts) + 1 and set(row.parts) <= set(range(4))
+        assert sum(durations[part] for part in row.parts) <= 6.0
+        if row.noise:
+            assert not any(row.gaps)
+        else:
+            assert all(EDGES[0] <= gap < EDGES[1] for gap in (row.gaps[0], row.gaps[-1]))
+            assert all(GAPS[0] <= gap < GAPS[1] for gap in row.gaps[1:-1])
+    assert draw_rows([], 0, 3, np.random.default_rng(0)) == []
+    assert all(row.noise == 0 for row in draw_rows(durations, 50, 0, np.random.default_rng(0)))

@@ -1,0 +1,164 @@
+"""Where recordings are cut, whatever the blocks that they come in."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from echo_asr.data.noise import noise_clip
+from echo_asr.decode import segments
+from echo_asr.decode.segments import Cut, SegmentConfig, cut
+
+RATE = 16_000
+
+
+def voice(seconds: float, seed: int = 0, level_db: float = -20.0) -> np.ndarray:
+    """Syllables of 0.2 s: harmonics that swell and fade, `(S,)` at 16 kHz."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    f0 = 120.0 + 15.0 * (seed % 7)
+    wave = sum(np.sin(2 * np.pi * f0 * k * time) / k for k in range(1, 10)) * np.sin(np.pi * time / 0.2) ** 2
+    return (10 ** (level_db / 20) * wave / np.sqrt(np.mean(wave**2))).astype(np.float32)
+
+
+def silence(seconds: float) -> np.ndarray:
+    return np.zeros(round(seconds * RATE), np.float32)
+
+
+def blocks(audio: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    return (audio[at : at + size] for at in range(0, len(audio), size))
+
+
+def spans(cuts: Sequence[Cut]) -> list[tuple[float, float]]:
+    return [(c.start, c.start + len(c.samples) / RATE) for c in cuts]
+
+
+def layout(*parts: tuple[str, float], level_db: float = -20.0) -> tuple[np.ndarray, list[tuple[float, float]]]:
+    """Sound of `("voice" or "pause", seconds)` parts, and where the voice is, in seconds."""
+    at, pieces, where = 0.0, [], []
+    for number, (kind, seconds) in enumerate(parts):
+        if kind == "voice":
+            where.append((at, at + seconds))
+        pieces.append(voice(seconds, number, level_db) if kind == "voice" else silence(seconds))
+        at += seconds
+    return np.concatenate(pieces), where
+
+
+def test_a_clip_without_a_pause_comes_whole() -> None:
+    audio, _ = layout(("pause", 0.3), ("voice", 1.6), ("pause", 0.2), ("voice", 0.8), ("pause", 0.5))
+    (found,) = cut([audio], SegmentConfig())
+    assert found.whole and found.start == 0.0 and np.array_equal(found.samples, audio)
+
+
+@pytest.mark.parametrize("bed", [None, "white", "pink", "room", "hum"])
+@pytest.mark.parametrize("level_db", [-12.0, -35.0])
+def test_pauses_cut_and_every_voice_is_kept_with_its_margins(bed: str | None, level_db: float) -> None:
+    audio, where = layout(
+        ("pause", 3.0), ("voice", 1.0), ("pause", 1.0), ("voice", 2.0), ("pause", 12.0), ("voice", 0.4),
+        ("pause", 40.0), ("voice", 3.0), ("pause", 0.4), ("voice", 1.0), ("pause", 2.0), level_db=level_db,
+    )  # fmt: skip
+    if bed:
+        audio = audio + noise_clip(bed, len(audio) / RATE, 1, level_db - 22.0)[: len(audio)]  # type: ignore[arg-type]
+    found = spans(list(cut([audio], SegmentConfig())))
+    wanted = [*where[:3], (where[3][0], where[4][1])]  # the last pause is too short to cut at
+    assert len(found) == len(wanted)
+    for (start, end), (first, last) in zip(found, wanted, strict=True):
+        assert first - 0.36 < start < first - 0.1 and last + 0.1 < end < last + 0.36
+
+
+@given(
+    sizes=st.lists(st.integers(100, 200_000), min_size=1, max_size=6),
+    parts=st.lists(st.tuples(st.sampled_from(["voice", "pause"]), st.floats(0.1, 9.0)), min_size=1, max_size=8),
+    seed=st.integers(0, 9),
+)
+@settings(max_examples=25, deadline=None)
+def test_the_blocks_that_sound_comes_in_change_nothing(
+    sizes: list[int], parts: list[tuple[str, float]], seed: int
+) -> None:
+    audio, _ = layout(*parts)
+    audio = audio + noise_clip("pink", len(audio) / RATE, seed, -60.0)[: len(audio)]
+    config = SegmentConfig(longest=4.0)
+    expected = list(cut([audio], config))
+    ends = list(itertools.takewhile(lambda at: at < len(audio), itertools.accumulate(itertools.cycle(sizes))))
+    found = list(cut(np.split(audio, ends), config))
+    assert spans(found) == spans(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert np.array_equal(one.samples, other.samples) and one.loudest == pytest.approx(other.loudest, abs=1e-6)
+        start = round(one.start * RATE)
+        assert np.array_equal(one.samples, audio[start : start + len(one.samples)]), "what is cut is the sound itself"
+    for (_, end), (start, _) in itertools.pairwise(spans(found)):
+        assert start >= end - 1e-9, "no sound is heard twice"
+    assert all(end - start <= 4.0 + 1e-9 for start, end in spans(found))
+
+
+def test_long_speech_is_cut_at_its_softest_place_and_nothing_is_lost() -> None:
+    audio = voice(61.0)
+    found = spans(list(cut(blocks(audio, RATE), SegmentConfig(longest=10.0))))
+    assert found[0][0] == 0.0 and found[-1][1] == pytest.approx(61.0, abs=0.02)
+    for (_, end), (start, _) in itertools.pairwise(found):
+        assert start == end
+        place = (start / 0.2) % 1.0  # of a syllable, soft at its ends
+        assert min(place, 1.0 - place) < 0.21
+    assert all(5.0 - 0.5 <= end - start <= 10.0 for start, end in found[:-1])
+
+
+@pytest.mark.parametrize("kind", ["white", "pink", "brown", "room", "hum", "tone"])
+@pytest.mark.parametrize("level_db", [-55.0, -15.0])
+def test_steady_sound_is_left_to_the_model(kind: str, level_db: float) -> None:
+    """It may be a vowel; nothing of it is dropped."""
+    audio = noise_clip(kind, 8.0, 3, level_db)  # type: ignore[arg-type]
+    (found,) = cut([audio], SegmentConfig())
+    assert found.whole
+
+
+@pytest.mark.parametrize("seconds", [0.0001, 0.5, 70.0])
+def test_digital_silence_holds_nothing(seconds: float) -> None:
+    assert list(cut([silence(max(seconds, 1 / RATE))], SegmentConfig())) == []
+
+
+def test_a_click_is_no_segment_and_a_short_word_is() -> None:
+    click = silence(8.0)
+    click[4 * RATE : 4 * RATE + 20] = 0.5
+    long = np.concatenate((voice(1.0), click, voice(0.2), silence(2.0)))
+    found = spans(list(cut([long], SegmentConfig())))
+    assert len(found) == 2 and found[1][0] == pytest.approx(9.0 - 0.25, abs=0.08)
+
+
+def test_the_loudest_so_far_goes_with_each_cut() -> None:
+    audio = np.concatenate((voice(1.0, level_db=-40.0), silence(60.0), voice(1.0, level_db=-10.0), silence(2.0)))
+    first, second = cut([audio], SegmentConfig())
+    assert first.loudest < -30.0 and -10.0 < second.loudest < 0.0
+
+
+def test_memory_does_not_grow_with_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    forget = segments._Cutter._forget
+
+    def watched(cutter: segments._Cutter) -> None:
+        forget(cutter)
+        held.append(len(cutter.audio) + len(cutter.levels))
+
+    monkeypatch.setattr(segments._Cutter, "_forget", watched)
+    piece = np.concatenate((voice(3.0), silence(2.0), voice(25.0), silence(40.0)))
+    for _ in cut((part for _ in range(12) for part in blocks(piece, 5 * RATE)), SegmentConfig()):
+        pass
+    half = len(held) // 2
+    assert max(held[half:]) <= max(held[:half]) <= 65 * RATE
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pause": 0.3, "margin": 0.2}, r"decode.segments.pause must lie in \[2 margin, 10\] s, got 0.3"),
+        ({"margin": -0.1}, "decode.segments.margin"),
+        ({"longest": 0.5}, r"decode.segments.longest must lie in \[1, 600\] s, got 0.5"),
+        ({"above_noise": float("nan")}, "decode.segments.above_noise"),
+    ],
+)
+def test_values_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SegmentConfig(**options)

@@ -1,0 +1,155 @@
+"""Whole layers in every combination of modes: finite differences, and each backend and dtype against float64."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck
+from torch.func import functional_call
+
+from echo_asr.vrope import PitchTrack, VRoPEAttention
+
+MakeTrack = Callable[..., PitchTrack]
+MakeLayer = Callable[..., VRoPEAttention]
+THETAS = ("none", "static", "mean", "frame", "integrated", "mapped", "axis")
+RADII = ("unit", "learned", "acoustic")
+BIASES = ("none", "laplace", "quadratic", "harmonic")
+NULLS = ("none", "hard", "weight", "score")
+VOICE = ("f0", "voicing", "energy")
+TOLERANCE = {  # relative error of the output, and of a gradient
+    torch.float64: (1e-14, 1e-13),
+    torch.float32: (1e-6, 2e-5),
+    torch.bfloat16: (0.01, 0.03),
+}
+GAMMA = 0.08  # as the last, of raw_gamma: ln gamma is about -10, and its neighbours in bfloat16 are 6% of gamma away
+
+
+def combinations(theta: str, nulls: str) -> Iterator[dict[str, Any]]:
+    """All layers of a theta and a mode of nulls; causal ones, which have no bias, of the thetas that need no pitch."""
+    learn = theta not in ("none", "mapped")  # these have no set to train
+    for radius, bias, causal in itertools.product(RADII, BIASES, (False, True)):
+        if not causal or (bias == "none" and theta in ("none", "static")):
+            yield {
+                "theta": theta, "nulls": nulls, "radius": radius, "bias": bias, "causal": causal,
+                "learn_frequencies": learn,
+            }  # fmt: skip
+
+
+EVERY = [modes for pair in itertools.product(THETAS, NULLS) for modes in combinations(*pair)]
+
+
+def named(modes: dict[str, Any]) -> str:
+    return "-".join(str(modes[x]) for x in ("theta", "radius", "bias", "nulls")) + "-causal" * modes["causal"]
+
+
+def cast(track: PitchTrack, dtype: torch.dtype) -> PitchTrack:
+    return replace(track, **{name: getattr(track, name).to(dtype) for name in VOICE})
+
+
+def outputs_and_gradients(
+    module: VRoPEAttention, x: Tensor, track: PitchTrack, probe: Tensor
+) -> dict[str, Tensor | None]:
+    """The output, and the gradients of `x`, the track and every parameter; None where one has no say."""
+    inputs = {"x": x, **{name: getattr(track, name) for name in VOICE}}
+    inputs = {name: value.detach().clone().requires_grad_() for name, value in inputs.items()}
+    out = module(inputs["x"], replace(track, **{name: inputs[name] for name in VOICE}))
+    leaves = inputs | dict(module.named_parameters())
+    gradients = torch.autograd.grad((out * probe).sum(), list(leaves.values()), allow_unused=True)
+    return {"out": out.detach(), **dict(zip(leaves, gradients, strict=True))}
+
+
+@pytest.mark.parametrize("modes", EVERY, ids=named)
+def test_gradients_are_those_of_finite_differences(
+    modes: dict[str, Any], make_track: MakeTrack, make_layer: MakeLayer
+) -> None:
+    module, track = make_layer(width=32, **modes).double(), cast(make_track(2, 5, step=4.0), torch.float64)
+    track.padding[1, 3:] = True
+    track.null[:, 1] = True
+    inputs = {"x": torch.randn(2, 5, 32).double(), **{name: getattr(track, name) for name in VOICE}}
+    inputs["voicing"] = 0.2 + 0.8 * inputs["voicing"]  # at 0 it has a slope on one side alone
+    own = {name: parameter.detach() for name, parameter in module.named_parameters()}
+    maps = [name for name in own if name.split(".")[0] in ("query", "key", "value", "output")]
+    leaves = inputs | own
+    leaves["maps"] = torch.cat([leaves.pop(name).flatten() for name in maps])  # one leaf, as each costs two passes
+
+    def attend(*values: Tensor) -> Tensor:
+        given = dict(zip(leaves, values, strict=True))
+        parts = given.pop("maps").split([own[name].numel() for name in maps])
+        given |= {name: part.view_as(own[name]) for name, part in zip(maps, parts, strict=True)}
+        heard = replace(track, **{name: given.pop(name) for name in VOICE})
+        return functional_call(module, given, (given.pop("x"), heard))
+
+    assert gradcheck(attend, [leaf.requires_grad_() for leaf in leaves.values()], atol=1e-7, fast_mode=True)
+
+
+@pytest.fixture
+def track(make_track: MakeTrack) -> PitchTrack:
+    """Three utterances; the second is padded, the third has no voice."""
+    track = make_track(batch=3, frames=12, step=4.0)
+    track.padding[1, 7:] = True
+    track.null[1, 6:9] = True  # what is padding need not be null
+    track.null[1, 9:] = False
+    track.voicing[2] = 0.0
+    return track
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("nulls", NULLS)
+@pytest.mark.parametrize("theta", THETAS)
+def test_backends_are_the_reference_in_float64_to_rounding(
+    theta: str, nulls: str, dtype: torch.dtype, track: PitchTrack, make_layer: MakeLayer
+) -> None:
+    """From the same inputs and parameters, rounded beforehand. A gradient that happens to sum to almost nothing says
+    little of its rounding, so that the relative error is one over all layers of a theta and a mode of nulls."""
+    x, probe = torch.randn(2, 3, 12, 48).to(dtype).unbind()
+    exact_track, track = (cast(track, torch.promote_types(dtype, wide)) for wide in (torch.float64, torch.float32))
+    errors = defaultdict(list)
+    for modes in combinations(theta, nulls):
+        module, found = make_layer(seed=2, **modes).to(dtype), {}
+        if theta == "integrated" and dtype != torch.float64:  # a = 1/2 has no rounding, which late phases multiply
+            module.rotation.raw_exponent.data.zero_()
+        for backend in ("reference", "sdpa")[: 1 if modes["bias"] == "laplace" else 2]:
+            module.choose_backend = lambda device, backend=backend: (backend, "for this test")
+            found[backend] = outputs_and_gradients(module, x, track, probe)
+        module.choose_backend = lambda device: ("reference", "for this test")
+        expected = outputs_and_gradients(module.double(), x.double(), exact_track, probe.double())
+        assert all(expected[name].any() for name, _ in module.named_parameters()), named(modes)
+        for backend, name in itertools.product(found, expected):
+            one, right = found[backend][name], expected[name]
+            assert (one is None) == (right is None), (named(modes), name)
+            if one is not None:
+                assert name in VOICE or one.dtype == dtype, name
+                errors[backend, name].append(((one.double() - right).norm(), right.norm(), named(modes)))
+    for (backend, name), terms in errors.items():
+        wrong, size = (math.hypot(*column) for column in list(zip(*terms, strict=True))[:2])
+        bound = TOLERANCE[dtype][name != "out"]
+        if name == "nulls.raw_gamma" and dtype == torch.bfloat16:
+            bound = GAMMA
+        assert wrong <= bound * size, f"{name} of {backend} is {wrong / size:.1e} out, of {max(terms)[2]} most"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="flex attention learns on CUDA alone, and there is none here")
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("nulls", NULLS)
+def test_flex_is_the_reference_in_float64(nulls: str, bias: str, track: PitchTrack, make_layer: MakeLayer) -> None:
+    module = make_layer(theta="integrated", radius="acoustic", bias=bias, nulls=nulls, backend="flex")
+    there = replace(track, **{name: getattr(track, name).cuda() for name in (*VOICE, "null", "padding")})
+    x, probe = torch.randn(2, 3, 12, 48).unbind()
+    flexible = outputs_and_gradients(module.cuda(), x.cuda(), there, probe.cuda())
+    exact = module.cpu().double()
+    exact.choose_backend = lambda device: ("reference", "for this test")
+    for name, right in outputs_and_gradients(exact, x.double(), cast(track, torch.float64), probe.double()).items():
+        found = flexible[name]
+        if right is None or found is None:
+            assert right is None and found is None, name
+        else:
+            scale = max(1.0, right.abs().max().item())
+            torch.testing.assert_close(found.cpu().double(), right, atol=1e-3 * scale, rtol=1e-2)
