@@ -25,7 +25,7 @@ from .conftest import CONFIG, TEXTS, write_corpus
 def make_data(corpus: Corpus | Path, tokenizer: Tokenizer | None = None, **options: Any) -> TrainingData:
     corpus = corpus if isinstance(corpus, Corpus) else load_corpus(corpus)
     settings = TrainConfig(
-        **{"batch_seconds": 2.0, "noise_share": 0.25, "noisy_copies": 0, "joined_share": 0.0, **options}
+        batch_seconds=2.0, **{"noise_share": 0.25, "noisy_copies": 0, "joined_share": 0.0, "clean_start": 0.0, **options}
     )
     tokenizer = tokenizer or Tokenizer.train([normalize_basic(u.text) for u in corpus.utterances])
     cache = FeatureCache(None, FeatureExtractor(FeatureConfig(**CONFIG["features"])))
@@ -225,6 +225,19 @@ def test_rows_of_recordings_say_their_texts_in_order(corpus: Path, noisy_copies:
             assert int(batch.features.lengths[0]) == pytest.approx(100 * data.durations[first + number], abs=4)
             assert not batch.features.spectrogram[0, :, : row.gaps[0]].any()
     assert any(row.noise for row in data.rows) == bool(noisy_copies)
+
+
+def test_noise_and_rows_come_in_after_the_clean_start(corpus: Path) -> None:
+    options = {"speeds": (1.0,), "noisy_copies": 2, "joined_share": 0.5, "augment": SpecAugment(0, 0, 0, 0.0)}
+    data = make_data(corpus, max_steps=100, clean_start=0.4, **options)
+    whole = len(data.plan(0))
+    assert data.clean_epochs == round(40 / whole) >= 2
+    last, after = data.clean_epochs - 1, data.clean_epochs
+    everything = [sorted(index for batch in data.plan(epoch) for index in batch) for epoch in (last, after)]
+    assert everything == [list(range(data.first_row)), list(range(data.first_row + 6))]
+    alone = data.features(data.examples[0].utterance).frames
+    frames = [int(data.batch(epoch, [0]).features.lengths[0]) for epoch in range(after + 30)]
+    assert set(frames[:after]) == {alone} and len(set(frames[after:])) > 5
 
 
 def test_rows_in_a_script_without_spaces_have_none(corpus: Path) -> None:

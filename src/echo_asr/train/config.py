@@ -34,6 +34,7 @@ class TrainConfig:
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # factors at which recordings are played, drawn at random
     augment: SpecAugment = field(default_factory=SpecAugment)  # masks on the features
     noisy_copies: int = 2  # renditions of each recording in noise, drawn as often as each of the speeds
+    clean_start: float = 0.5  # share of the updates before noisy copies and rows of recordings come in
     joined_share: float = 0.1  # rows of recordings with silence around and between, as a share of the training clips
     noise_share: float = 0.04  # clips of noise and silence with empty text, as a share of the training clips
     validate_every: int = 250  # updates between free-running validations
@@ -49,7 +50,7 @@ class TrainConfig:
                 raise ValueError(f"train.{name} must be positive, got {getattr(self, name)}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"train.seed must lie in [0, 2^63), got {self.seed}")
-        for name in ("ema_decay", "label_smoothing", "noise_share", "joined_share"):
+        for name in ("ema_decay", "label_smoothing", "noise_share", "joined_share", "clean_start"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"train.{name} must lie in [0, 1), got {getattr(self, name)}")
         if not 0.0 <= self.final_rate <= 1.0:
@@ -63,7 +64,12 @@ class TrainConfig:
             raise ValueError(f"train.speeds must be factors from 0.5 to 2, at least one, got {self.speeds}")
 
     @property
+    def clean(self) -> tuple[Rendition, ...]:
+        """The ways in which recordings are played at first, drawn at random: at each speed."""
+        return tuple(Rendition(speed) for speed in self.speeds)
+
+    @property
     def renditions(self) -> tuple[Rendition, ...]:
-        """The ways in which recordings are played, drawn at random: at each speed, and in each noise."""
+        """The ways in which they are played later: at each speed, and in each noise."""
         noisy = (Rendition(noise=number) for number in range(1, self.noisy_copies + 1))
-        return (*(Rendition(speed) for speed in self.speeds), *noisy)
+        return (*self.clean, *noisy)

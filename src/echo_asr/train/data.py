@@ -61,6 +61,10 @@ class TrainingData:
         spoken = [e.utterance.duration for e in self.examples]
         in_rows = [sum(spoken[i] for i in row.parts) + self._between(row) for row in self.rows]
         self.durations = [*spoken, *(f.frames / 100 for f in self.noise), *in_rows]
+        self.first_row = len(self.durations) - len(self.rows)
+        updates = len(plan_epoch(self.durations[: self.first_row], self.config.batch_seconds, self.config.seed, 0))
+        clean = self.config.clean_start * self.config.max_steps * self.config.accumulate
+        self.clean_epochs = round(clean / updates)  # before noisy renditions and rows come in
 
     def _noise(self) -> list[Features]:
         """Clips of silence and noise, whose text is empty, of the lengths that the corpus has."""
@@ -121,28 +125,29 @@ class TrainingData:
 
     def plan(self, epoch: int) -> list[list[int]]:
         """Batches of an epoch as indices; beyond the examples lie the clips of noise, and beyond those the rows."""
-        return plan_epoch(self.durations, self.config.batch_seconds, self.config.seed, epoch)
+        durations = self.durations if epoch >= self.clean_epochs else self.durations[: self.first_row]
+        return plan_epoch(durations, self.config.batch_seconds, self.config.seed, epoch)
 
     def batch(self, epoch: int, indices: list[int]) -> Batch:
         """One batch, augmented as (seed, epoch, example) decide."""
         features, tokens = [], []
         for index in indices:
             rng = np.random.default_rng([self.config.seed, epoch, index])
-            clip, text = self._drawn(index, rng)
+            clip, text = self._drawn(index, epoch, rng)
             features.append(clip)
             tokens.append(text)
         return collate(features, tokens)
 
-    def _drawn(self, index: int, rng: np.random.Generator) -> tuple[Features, Sequence[int]]:
+    def _drawn(self, index: int, epoch: int, rng: np.random.Generator) -> tuple[Features, Sequence[int]]:
         """An example, a clip of noise or a row, as it is played and masked this time, and its ids."""
-        augment, renditions = self.config.augment, self.config.renditions
+        augment = self.config.augment
+        renditions = self.config.renditions if epoch >= self.clean_epochs else self.config.clean
         if index < len(self.examples):
             example, played = self.examples[index], renditions[int(rng.integers(len(renditions)))]
             return augment(self._played(example, played, NEAR, rng), rng), example.tokens
-        index -= len(self.examples)
-        if index < len(self.noise):
-            return augment(self.noise[index], rng), ()
-        row = self.rows[index - len(self.noise)]
+        if index < self.first_row:
+            return augment(self.noise[index - len(self.examples)], rng), ()
+        row = self.rows[index - self.first_row]
         played = Rendition(noise=row.noise) if row.noise else Rendition(float(rng.choice(self.config.speeds)))
         parts = [augment(self._played(self.examples[i], played, MARGIN, rng), rng) for i in row.parts]
         return join(parts, row.gaps), self._row_tokens(row)
