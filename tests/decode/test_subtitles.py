@@ -99,7 +99,7 @@ def test_a_long_segment_is_cut_after_punctuation() -> None:
 
 def test_no_cue_is_cut_so_small_that_it_flashes() -> None:
     text = "so. " + " ".join(["worded"] * 12)  # 87 columns, 83 without `so.`
-    assert len(lines_of(say(text, second=0.2))[0]) == 2, "not `so.` alone for 0.2 s"
+    assert len(lines_of(say(text, start=5.0, second=0.2))[0]) == 2, "not `so.` alone for 0.2 s"
 
 
 def test_what_takes_long_to_say_is_cut_too() -> None:
@@ -107,6 +107,13 @@ def test_what_takes_long_to_say_is_cut_too() -> None:
     assert [(cue.start, cue.end, *cue.lines) for cue in cues] == [(0, 1000, "one two"), (7500, 8500, "three four")]
     assert cues_of(Segment(0.0, 20.0, "hm")) == [Cue(0, LONGEST, ("hm",))]
     assert len(cues_of(say("one two", second=3.4))) == 1
+    words = (Word("so", 1.0, 1.9, 0.9), Word("hm", 2.0, 12.0, 0.9), Word("no", 12.5, 13.0, 0.9))
+    cues = cues_of(Segment(1.0, 13.0, "so hm no", words))
+    assert [(cue.start, cue.end, *cue.lines) for cue in cues] == [
+        (1000, 2000, "so"),
+        (2000, 9000, "hm"),
+        (12_500, 13_500, "no"),
+    ], "a word that is longer than a cue may be is alone"
 
 
 def test_characters_share_the_time_where_words_have_none() -> None:
@@ -160,6 +167,7 @@ def test_two_cues_are_apart_by_two_frames_or_not_at_all() -> None:
 def test_nothing_goes_beyond_the_recording() -> None:
     assert times_of((1.0, 2.5), (2.6, 2.8), duration=3.0) == [(1000, 2500), (2500, 3000)]
     assert times_of((1.0, 1.5), (2.6, 2.8), duration=3.0) == [(1000, 2000), (2000, 3000)], "it begins early instead"
+    assert times_of((1.5, 1.6), (2.6, 2.8), duration=3.0) == [(1500, 2500), (2500, 3000)], "but not too early"
     assert times_of((1.0, 9.0), duration=3.0) == [(1000, 3000)]
     assert times_of((5.0, 9.0), duration=3.0) == [(2000, 3000)]
     assert times_of((0.1, 0.3), duration=0.5) == [(0, SHORTEST)], "unless it is shorter than a cue"
@@ -168,6 +176,13 @@ def test_nothing_goes_beyond_the_recording() -> None:
 def test_cues_that_would_begin_together_share_the_time_until_the_next() -> None:
     assert times_of((4.0, 6.0), (4.0, 6.0), (6.0, 8.0)) == [(4000, 5000), (5000, 6000), (6000, 8000)]
     assert times_of(*3 * [(4.0, 4.0)], (4.6, 8.0)) == [(4000, 4200), (4200, 4400), (4400, 4600), (4600, 8000)]
+    first = [(0, 2000), (2000, 3000)]
+    assert times_of((0.0, 2.0), (2.0, 3.0), *2 * [(4.0, 4.0)], (4.6, 8.0)) == [
+        *first,
+        (4000, 4300),
+        (4300, 4600),
+        (4600, 8000),
+    ]
     assert times_of(*3 * [(4.0, 4.0)]) == [(4000, 5000), (5000, 6000), (6000, 7000)]
 
 

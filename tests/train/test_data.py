@@ -24,9 +24,8 @@ from .conftest import CONFIG, TEXTS, write_corpus
 
 def make_data(corpus: Corpus | Path, tokenizer: Tokenizer | None = None, **options: Any) -> TrainingData:
     corpus = corpus if isinstance(corpus, Corpus) else load_corpus(corpus)
-    settings = TrainConfig(
-        batch_seconds=2.0, **{"noise_share": 0.25, "noisy_copies": 0, "joined_share": 0.0, "clean_start": 0.0, **options}
-    )
+    plain = {"noise_share": 0.25, "noisy_copies": 0, "joined_share": 0.0, "clean_start": 0.0}
+    settings = TrainConfig(batch_seconds=2.0, **{**plain, **options})
     tokenizer = tokenizer or Tokenizer.train([normalize_basic(u.text) for u in corpus.utterances])
     cache = FeatureCache(None, FeatureExtractor(FeatureConfig(**CONFIG["features"])))
     return TrainingData(corpus, tokenizer, normalize_basic, settings, 4, cache)
