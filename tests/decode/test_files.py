@@ -138,6 +138,13 @@ def test_two_recordings_that_would_share_a_file_are_refused_before_any_work(
     assert transcribe_files(listener, [recordings[0], tmp_path / "a.flac"], "txt") == 0, "on standard output it is well"
 
 
+@pytest.mark.parametrize("form", ["srt", "vtt", "tsv"])
+def test_several_subtitle_files_are_not_printed_as_one(form: str, listener: Any, recordings: list[Path]) -> None:
+    with pytest.raises(EchoError, match=f"2 recordings make 2 {form} files; name a folder for them: --output-dir"):
+        transcribe_files(listener, recordings[:2], form)
+    assert listener.heard == []
+
+
 def test_a_folder_that_cannot_be_made_is_told(listener: Any, recordings: list[Path], tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(EchoError, match=r"taken: cannot be made \(File exists\); choose another --output-dir"):

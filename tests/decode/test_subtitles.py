@@ -81,6 +81,8 @@ def test_a_long_segment_is_cut_at_its_longest_pause() -> None:
     assert [" ".join(lines).split()[0] for lines in lines_of(say(text, word08=0.8))] == ["word00", "word09"]
     assert [" ".join(lines).split()[0] for lines in lines_of(say(text, word11=0.8))] == ["word00", "word12"]
     assert [" ".join(lines).split()[0] for lines in lines_of(say(text))] == ["word00", "word10"], "else evenly"
+    both = lines_of(say(text, word08=0.4, word11=0.8))
+    assert [" ".join(lines).split()[0] for lines in both] == ["word00", "word12"], "the longer of two"
     cues = cues_of(say(text, word08=0.8, word11=0.4))
     assert (cues[0].end, cues[1].start) == (2700, 3500), "the pause is dark"
 
@@ -159,6 +161,7 @@ def test_cues_are_held_until_they_can_be_read() -> None:
 def test_two_cues_are_apart_by_two_frames_or_not_at_all() -> None:
     assert times_of((1.0, 3.0), (3.08, 5.0)) == [(1000, 3000), (3080, 5000)]
     assert times_of((1.0, 3.0), (3.079, 5.0)) == [(1000, 3079), (3079, 5000)]
+    assert times_of((11.0, 13.0), (13.05, 15.0)) == [(11_000, 13_050), (13_050, 15_000)]
     assert times_of((1.0, 1.2), (2.05, 5.0)) == [(1000, 2050), (2050, 5000)]
     assert times_of((1.0, 7.98), (8.01, 9.5)) == [(1000, 7930), (8010, 9500)], "closing it would make it too long"
     assert times_of((1.0, 3.0), duration=3.05) == [(1000, 3000)], "to the end there is no next one"

@@ -28,9 +28,12 @@ def transcribe_files(recognizer: Recognizer, paths: Sequence[Path], form: str, f
     what was heard of the file at hand in `folder/NAME.partial.txt`, or on standard output.
 
     Raises:
-        EchoError: the folder cannot be written, or two files would be written to one place.
+        EchoError: the folder cannot be written, two files would be written to one place, or several would be printed
+            where a format has one recording a file.
         KeyboardInterrupt: Ctrl-C; its message says how far it came and where that is.
     """
+    if not folder and len(paths) > 1 and form not in ("txt", "json"):
+        raise EchoError(f"{len(paths)} recordings make {len(paths)} {form} files; name a folder for them: --output-dir")
     targets = {path: folder / f"{path.stem}.{form}" for path in paths} if folder else {}
     twice = [str(target) for target, count in Counter(targets.values()).items() if count > 1]
     if twice:
