@@ -53,7 +53,7 @@ def test_the_layer_is_its_projections_and_the_modulation(modes: dict[str, Any], 
 
 @pytest.mark.parametrize("modes", MODES, ids=str)
 def test_it_compiles_without_a_graph_break(modes: dict[str, Any], make_track: MakeTrack) -> None:
-    """Forward and backward, whatever the length; what the compiler captures is run as it is."""
+    """Forward and backward; what the compiler captures is run as it is."""
     torch._dynamo.reset()
     eager, track = layer(modes), track_of(make_track, 12)
     compiled = torch.compile(eager, backend="aot_eager", fullgraph=True)
@@ -64,8 +64,17 @@ def test_it_compiles_without_a_graph_break(modes: dict[str, Any], make_track: Ma
         out = module(leaf, track)
         grads.append((out, *torch.autograd.grad(out.square().sum(), [leaf, *eager.parameters()])))
     torch.testing.assert_close(grads[1], grads[0], rtol=1e-4, atol=1e-5)
-    other = track_of(make_track, 20)
-    torch.testing.assert_close(compiled(torch.ones(2, 20, 32), other), eager(torch.ones(2, 20, 32), other))
+
+
+@pytest.mark.parametrize("modes", [MODES[4], MODES[7]], ids=str)
+def test_two_lengths_compile_it_for_all(modes: dict[str, Any], make_track: MakeTrack) -> None:
+    torch._dynamo.reset()
+    eager = layer(modes)
+    compiled = torch.compile(eager, backend="aot_eager", fullgraph=True)
+    for frames, stance in ((12, "default"), (20, "default"), (31, "fail_on_recompile")):
+        x, track = torch.randn(2, frames, 32), track_of(make_track, frames)
+        with torch.no_grad(), torch.compiler.set_stance(stance):
+            torch.testing.assert_close(compiled(x, track), eager(x, track))
 
 
 class Flat(torch.nn.Module):

@@ -138,8 +138,7 @@ def test_auto_folds_what_can_be_folded_and_says_why(bias: str, device: str) -> N
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-@pytest.mark.parametrize("bias", BIASES)
-@pytest.mark.parametrize("nulls", NULLS)
+@pytest.mark.parametrize(("bias", "nulls"), list(zip(BIASES * 2, NULLS + NULLS[::-1], strict=True)))
 def test_flex_is_the_reference(
     track: PitchTrack, x: Tensor, bias: str, nulls: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,12 +24,13 @@ RADII = ("unit", "learned", "acoustic")
 BIASES = ("none", "laplace", "quadratic", "harmonic")
 NULLS = ("none", "hard", "weight", "score")
 VOICE = ("f0", "voicing", "energy")
-TOLERANCE = {  # relative error of the output, and of a gradient
-    torch.float64: (1e-14, 1e-13),
-    torch.float32: (1e-6, 2e-5),
-    torch.bfloat16: (0.01, 0.03),
+# Relative errors of the output, of a gradient, and of raw_gamma's: a sum in which a thousand times as much cancels, and
+# bfloat16 rounds ln gamma by up to 3%.
+TOLERANCE = {
+    torch.float64: (1e-14, 1e-13, 1e-12),
+    torch.float32: (1e-6, 1e-5, 1e-4),
+    torch.bfloat16: (0.01, 0.03, 0.08),
 }
-GAMMA = 0.08  # as the last, of raw_gamma: ln gamma is about -10, and its neighbours in bfloat16 are 6% of gamma away
 
 
 def combinations(theta: str, nulls: str) -> Iterator[dict[str, Any]]:
@@ -139,9 +140,7 @@ def test_every_backend_and_dtype_is_the_reference_in_float64_to_rounding(
                 errors[backend, dtype, name].append(((one.double() - right).norm(), right.norm(), named(modes)))
     for (backend, dtype, name), terms in errors.items():
         wrong, size = (math.hypot(*column) for column in list(zip(*terms, strict=True))[:2])
-        bound = TOLERANCE[dtype][name != "out"]
-        if name == "nulls.raw_gamma" and dtype == torch.bfloat16:
-            bound = GAMMA
+        bound = TOLERANCE[dtype][{"out": 0, "nulls.raw_gamma": 2}.get(name, 1)]
         said = f"{name} of {backend} in {dtype} is {wrong / max(size, 1e-300):.1e} out, of {max(terms)[2]} most"
         assert wrong <= bound * size, said
 
