@@ -98,9 +98,10 @@ def compare(
     clips = [voice(CLIP_SECONDS, seed) for seed in range(batch)]
     for contestant in contestants:
         seconds(contestant, clips)  # what is loaded or made ready on first use
-    cost = sum(seconds(contestant, clips) for contestant in contestants)
-    repeats = max(3, min(50, int(budget / cost)))
-    rounds = [[seconds(contestant, clips) for contestant in contestants] for _ in range(repeats)]
+    rounds: list[list[float]] = []
+    began = time.perf_counter()
+    while len(rounds) < 3 or (len(rounds) < 50 and time.perf_counter() - began < budget):
+        rounds.append([seconds(contestant, clips) for contestant in contestants])
     medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
     return [
         {
@@ -115,7 +116,7 @@ def compare(
             "seconds_median": round(median, 5),
             "times_real_time": round(batch * CLIP_SECONDS / median, 1),
             "ratio": round(median / medians[0], 2),
-            "repeats": repeats,
+            "repeats": len(rounds),
         }
         for contestant, median in zip(contestants, medians, strict=True)
     ]

@@ -14,9 +14,13 @@ import torch
 from torch.nn.functional import ctc_loss
 
 from echo_asr.decode.search import DecodeConfig
+from echo_asr.text import Tokenizer
 
 needs_kenlm = pytest.mark.skipif(find_spec("flashlight") is None, reason="the extra echo-asr[lm] is not installed")
 
+TOKENIZER = Tokenizer.train(["ab cde"])  # a space and five letters: the seven tokens of the tests' models
+LETTERS = Tokenizer.train(["abcdefghijklmnopqrstuvwxyz '"])
+TEXTS = ["bad cab", "add a bed", "cab", "dad bed cab", "a bee", "bad dad", "bee bee"]  # for a language model
 Words = tuple[str, ...]
 
 

@@ -15,21 +15,9 @@ from echo_asr.decode.search import DecodeConfig, Hypothesis, make_fusion, search
 from echo_asr.model.echo import Echo
 from echo_asr.text import Tokenizer, normalize_basic
 
-from .plain import Arpa, Table, along, needs_kenlm
+from .plain import LETTERS, TOKENIZER, Arpa, Table, along, needs_kenlm
 
 Make = Callable[..., Any]
-TOKENIZER = Tokenizer.train(["ab cde"])  # a space and five letters: the seven tokens of the tests' models
-LETTERS = Tokenizer.train(["abcdefghijklmnopqrstuvwxyz '"])
-TEXTS = ["bad cab", "add a bed", "cab", "dad bed cab", "a bee", "bad dad", "bee bee"]
-
-
-@pytest.fixture(scope="module")
-def arpa(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("lm") / "lm.arpa"
-    build_language_model(TEXTS, TOKENIZER, normalize_basic, 4, path)
-    return path
-
-
 # --- the fused score
 
 

@@ -14,18 +14,7 @@ from echo_asr.decode.ngram import build_language_model, train_ngram
 from echo_asr.errors import EchoError
 from echo_asr.text import Tokenizer, normalize_basic
 
-from .plain import Arpa, along, needs_kenlm
-
-TOKENIZER = Tokenizer.train(["ab cde"])
-LETTERS = Tokenizer.train(["abcdefghijklmnopqrstuvwxyz '"])
-TEXTS = ["bad cab", "add a bed", "cab", "dad bed cab", "a bee", "bad dad", "bee bee"]
-
-
-@pytest.fixture(scope="module")
-def arpa(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("lm") / "lm.arpa"
-    build_language_model(TEXTS, TOKENIZER, normalize_basic, 4, path)
-    return path
+from .plain import LETTERS, TEXTS, TOKENIZER, Arpa, along, needs_kenlm
 
 
 @needs_kenlm
