@@ -52,3 +52,4 @@ lint: $(READY)
 bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.features
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.attention --json
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.transcription --json

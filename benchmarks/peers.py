@@ -1,10 +1,10 @@
 """Others' recognisers of a given number of parameters, with random weights: what Echo is measured against.
 
 Whisper and Moonshine are built from Hugging Face transformers' configurations. Depth, head width and the feed-forward's
-four widths are those of the published model nearest in size, its vocabulary left out (37.8 M - 19.9 M parameters of
-whisper-tiny are vocabulary and layers, and so on); the width is what meets the number of parameters. CTranslate2 runs
-the very weights of that Whisper. All greedily decode `TOKENS` tokens with their key-value caches; token 0, the end, is
-never chosen.
+four widths are those of the published model nearest in size when its vocabulary is left out (whisper-tiny and
+moonshine-tiny 17 M, whisper-base 45 M, moonshine-base 48 M); the width is what meets the number of parameters.
+CTranslate2 runs the very weights of that Whisper. All decode `TOKENS` tokens greedily with their key-value caches;
+token 0, the end, is never chosen.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def peers(parameters: int, size: str, threads: int) -> tuple[list[Contestant], l
     try:
         from transformers import Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
     except ImportError as error:
-        return [], [f"Whisper and Moonshine are left out ({error}); pip install 'echo-asr[bench]'"]
+        return [], [f"Whisper and Moonshine are left out, in CTranslate2 too ({error}); pip install 'echo-asr[bench]'"]
     logmel, samples = WhisperFeatureExtractor(), Wav2Vec2FeatureExtractor(do_normalize=False)
     one = whisper(parameters, size)
     found = [

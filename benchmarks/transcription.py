@@ -28,8 +28,7 @@ import torch
 
 from benchmarks.features import voice
 from benchmarks.peers import TOKENS, VOCABULARY, Contestant, peers
-from echo_asr.decode import search as decoding
-from echo_asr.decode.search import DecodeConfig
+from echo_asr.decode.search import DecodeConfig, search
 from echo_asr.features import FeatureExtractor, collate_features
 from echo_asr.model.config import PRESETS, Feature, ModelConfig
 from echo_asr.model.echo import Echo
@@ -65,7 +64,8 @@ class ForcedEcho:
     def __init__(self, size: str, listener: str, subsampling: int) -> None:
         torch.manual_seed(0)
         features, modes = LISTENERS[listener]
-        config = ModelConfig(features=features, vrope=modes, subsampling=subsampling, **PRESETS[size])  # type: ignore[arg-type]
+        others: dict[str, Any] = {"subsampling": subsampling, **PRESETS[size]}
+        config = ModelConfig(features=features, vrope=modes, **others)
         self.model = Echo(config, VOCABULARY).eval()
         torch.nn.init.constant_(self.model.decoder.end_bias, -torch.inf)
         self.extractor = FeatureExtractor()
@@ -73,7 +73,7 @@ class ForcedEcho:
     @torch.inference_mode()
     def transcribe(self, clips: Sequence[np.ndarray]) -> list[list[int]]:
         batch = collate_features([self.extractor(clip) for clip in clips])
-        return [found.tokens for found in decoding.search(self.model, self.model.encode(batch), self.decode)]
+        return [found.tokens for found in search(self.model, self.model.encode(batch), self.decode)]
 
 
 def seconds(contestant: Contestant, clips: Sequence[np.ndarray]) -> float:
@@ -165,7 +165,7 @@ def profile(echo: ForcedEcho, repeats: int) -> list[tuple[str, float, float, flo
         echo.transcribe(clip)
     taken, calls = watch.taken, watch.calls
     encoders = [label for label in taken if label.startswith("encoder ")]
-    decoding_ = taken["all"] - taken["features"] - taken["encode"]
+    decode = taken["all"] - taken["features"] - taken["encode"]
     inside = taken["attention"] + taken["cross"] + taken["feedforward"]
     rows = [
         ("all", taken["all"], calls["all"]),
@@ -175,15 +175,15 @@ def profile(echo: ForcedEcho, repeats: int) -> list[tuple[str, float, float, flo
         ("  encode", taken["encode"], calls["encode"]),
         *((f"    {label}", taken[label], calls[label]) for label in encoders),
         ("    pitch track", taken["encode"] - sum(taken[label] for label in encoders), calls["encode"]),
-        ("  decode", decoding_, calls["all"]),
+        ("  decode", decode, calls["all"]),
         ("    keys and values of what was heard", taken["state"], calls["state"]),
         ("    steps", taken["predict"], calls["predict"]),
         ("      self-attention with its cache", taken["attention"], calls["attention"]),
         ("      cross-attention", taken["cross"], calls["cross"]),
         ("      feed-forward", taken["feedforward"], calls["feedforward"]),
         ("      norms, embedding, output", taken["predict"] - inside, calls["predict"]),
-        ("    choice, repetitions, lists", decoding_ - taken["state"] - taken["predict"], calls["predict"]),
-        ("  the linear maps of all steps alone", linear_seconds(model) * calls["predict"], calls["predict"]),
+        ("    choice, repetitions, lists, collation", decode - taken["state"] - taken["predict"], calls["predict"]),
+        ("for comparison: linear maps of all steps", linear_seconds(model) * calls["predict"], calls["predict"]),
     ]
     return [(name, 1e3 * t / repeats, n / repeats, 1e6 * t / n) for name, t, n in rows]
 
@@ -227,6 +227,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="where Echo's time goes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    said: set[str] = set()
     for listener in LISTENERS:
         echo = ForcedEcho(arguments.size, listener, arguments.subsampling)
         name, parameters = f"echo {listener}", echo.model.parameter_count
@@ -237,7 +238,9 @@ def main() -> None:
             continue
         others, missing = peers(parameters, arguments.size, arguments.threads)
         for line in missing:
-            print(line, file=sys.stderr)
+            if line not in said:
+                print(line, file=sys.stderr)
+            said.add(line)
         contestants = [Contestant(name, parameters, echo.transcribe), *others]
         common = {
             "size": arguments.size,
