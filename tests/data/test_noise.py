@@ -100,6 +100,14 @@ def test_clicks_are_short_and_mostly_nothing() -> None:
     assert noise_clip("clicks", 0.01, 5).any()  # one at least
 
 
+def test_what_is_mixed_is_of_many_courses() -> None:
+    """Clips differ in how their loudness goes; one sound alone, as a tone or noise, would keep its level."""
+    clips = np.stack([noise_clip("mixed", 2.0, seed) for seed in range(40)]).reshape(40, 40, -1)
+    swing = np.ptp(10 * np.log10(np.mean(clips**2, axis=2) + 1e-12), axis=1)  # dB, of 50 ms
+    assert (swing < 6).any() and (swing > 20).any()
+    assert len(np.unique(swing.round(2))) == 40
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,18 @@ import torch
 import yaml
 
 from echo_asr.audio import SAMPLE_RATE
+from echo_asr.config import build_sections
+from echo_asr.data.batch import make_examples
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.fill import fill_cache
 from echo_asr.data.rendition import Rendition
 from echo_asr.features import FeatureConfig, FeatureExtractor
+from echo_asr.model.checkpoint import Bundle
+from echo_asr.model.echo import Echo
+from echo_asr.text import Tokenizer, normalize_basic
+from echo_asr.train.data import TrainingData
+from echo_asr.train.loop import SECTIONS, Trainer
 from echo_asr.train.report import Reporter
 from echo_asr.train.run import train
 from echo_asr.train.state import CHECKPOINT
@@ -202,3 +209,24 @@ def learnt(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
         longer = {"max_steps": 90, "batch_seconds": 20, "speeds": [1.0], "validate_every": 45, "noise_share": 0.8}
         train(write_config(folder.with_suffix(".yaml"), train=longer), str(corpus), folder)
     return folder
+
+
+@pytest.fixture
+def make_trainer(corpus: Path, tmp_path: Path) -> Callable[..., Trainer]:
+    """`(**options of TrainConfig)`: a trainer of a narrow model in a folder of its own."""
+
+    def make(folder: str = "run", **options: Any) -> Trainer:
+        sections = build_sections({**CONFIG, "train": {**CONFIG["train"], **options}}, SECTIONS)
+        rows = load_corpus(corpus)
+        tokenizer = Tokenizer.train([u.text for u in rows.utterances])
+        cache = FeatureCache(None, FeatureExtractor(sections["features"]))
+        data = TrainingData(rows, tokenizer, normalize_basic, sections["train"], 4, cache)
+        validation = make_examples(rows.split("validation"), tokenizer, normalize_basic)
+        torch.manual_seed(0)
+        model = Echo(sections["model"], tokenizer.vocabulary_size, sections["features"].mels)
+        bundle = Bundle(model, tokenizer, sections["features"], sections["text"])
+        run = tmp_path / folder
+        bundle.save(run)
+        return Trainer(bundle, data, validation, sections["train"], run, Reporter(run, tensorboard=False))
+
+    return make

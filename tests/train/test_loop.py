@@ -2,7 +2,7 @@ import json
 import math
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,52 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from echo_asr.config import build_sections
-from echo_asr.data.batch import make_examples
-from echo_asr.data.cache import FeatureCache
-from echo_asr.data.corpus import load_corpus
-from echo_asr.decode.results import Segment
-from echo_asr.decode.search import DecodeConfig
-from echo_asr.features import FeatureExtractor
-from echo_asr.model.checkpoint import Bundle, load_bundle
 from echo_asr.model.echo import Echo
-from echo_asr.text import Tokenizer, normalize_basic
 from echo_asr.train.config import TrainConfig
-from echo_asr.train.data import TrainingData
 from echo_asr.train.loop import (
-    PLATEAU_VALIDATIONS,
     SECTIONS,
     Interrupted,
     Trainer,
-    Validation,
     grow_vocabulary,
     learning_rate,
     make_optimizer,
 )
-from echo_asr.train.report import Reporter
 
 from .conftest import CONFIG, metrics, same
-
-
-@pytest.fixture
-def make_trainer(corpus: Path, tmp_path: Path) -> Callable[..., Trainer]:
-    """`(**options of TrainConfig)`: a trainer of a narrow model in a folder of its own."""
-
-    def make(folder: str = "run", **options: Any) -> Trainer:
-        sections = build_sections({**CONFIG, "train": {**CONFIG["train"], **options}}, SECTIONS)
-        rows = load_corpus(corpus)
-        tokenizer = Tokenizer.train([u.text for u in rows.utterances])
-        cache = FeatureCache(None, FeatureExtractor(sections["features"]))
-        data = TrainingData(rows, tokenizer, normalize_basic, sections["train"], 4, cache)
-        validation = make_examples(rows.split("validation"), tokenizer, normalize_basic)
-        torch.manual_seed(0)
-        model = Echo(sections["model"], tokenizer.vocabulary_size, sections["features"].mels)
-        bundle = Bundle(model, tokenizer, sections["features"], sections["text"])
-        run = tmp_path / folder
-        bundle.save(run)
-        return Trainer(bundle, data, validation, sections["train"], run, Reporter(run, tensorboard=False))
-
-    return make
-
 
 RATES = st.builds(
     TrainConfig,
@@ -189,149 +155,6 @@ def test_the_last_update_is_always_told_validated_and_kept(make_trainer: Callabl
     assert torch.load(trainer.run / "checkpoints/last.pt", weights_only=True)["progress"]["step"] == 5
 
 
-def test_validation_is_free_running(make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch) -> None:
-    """While texts are searched for, the decoder is fed its own choices, one at a time, and never a reference."""
-    trainer = make_trainer()
-    model, fed, wanted = trainer.model, [], []
-    decode, recognize = model.decode, trainer.recognizer.recognize
-
-    def spied(tokens: torch.Tensor, state: Any) -> torch.Tensor:
-        assert tokens.shape[1] == 1
-        if fed:
-            own = iter(wanted[-1].flatten().tolist())
-            assert all(token in own for token in tokens.flatten().tolist()), "its own, those that ended left out"
-            assert bool(tokens.all())
-        else:
-            assert not tokens.any(), "it begins with token 0"
-        logits = decode(tokens, state)
-        fed.append(tokens)
-        wanted.append(logits.argmax(-1))
-        return logits
-
-    def searched(features: Any) -> list[Segment]:
-        monkeypatch.setattr(model, "decode", spied)
-        try:
-            return recognize(features)
-        finally:
-            monkeypatch.setattr(model, "decode", decode)
-
-    monkeypatch.setattr(trainer.recognizer, "recognize", searched)
-    trainer.recognizer.decode = replace(trainer.recognizer.decode, repetition=0)  # which would refuse some of its own
-    trainer.validate()
-    assert len(fed) > 1
-
-
-def test_other_references_change_no_hypothesis(make_trainer: Callable[..., Trainer]) -> None:
-    trainer = make_trainer(max_steps=40, batch_seconds=12, speeds=[1.0], validate_every=40)
-    trainer.train()
-    honest = trainer.validate()
-    trainer.validation = [replace(e, text="b", tokens=(2,)) for e in trainer.validation]
-    misled = trainer.validate()
-    assert [h for _, h in misled.samples] == [h for _, h in honest.samples] != ["", "", ""]
-    assert [r for r, _ in misled.samples] == ["b"] * 3
-    assert misled.loss > honest.loss, "the loss alone, which is teacher-forced, tells them apart"
-
-
-def test_a_decoder_that_writes_rubbish_is_found_out(
-    make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trainer = make_trainer()
-    heard = ["a", "x", "", "b a c"]
-    monkeypatch.setattr(trainer.recognizer, "recognize", lambda features: [Segment(0, 1, text) for text in heard])
-    found = trainer.validate()
-    references = [e.text for e in trainer.validation]
-    assert references == ["a", "c", "b a", "c b"]
-    assert found.wer == pytest.approx(100 * (0 + 1 + 2 + 3) / 6)  # c b to b a c: one more, and two others
-    assert found.samples == list(zip(references, heard, strict=True))[:3]
-
-
-def test_validation_uses_the_averaged_weights_and_gives_the_others_back(make_trainer: Callable[..., Trainer]) -> None:
-    trainer = make_trainer()
-    trainer.model.train()
-    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
-    random = torch.get_rng_state()
-    found = trainer.validate()
-    assert trainer.validate() == found, "there is no dropout"
-    for value in trainer.averaged.state.values():
-        value.zero_()
-    assert trainer.validate().loss != pytest.approx(found.loss)
-    assert same(dict(trainer.model.state_dict()), before) and trainer.model.training
-    assert torch.equal(torch.get_rng_state(), random), "validating more often changes no training"
-
-
-@pytest.mark.parametrize(("most", "expected"), [(1, 1), (2, 2), (3, 3), (4, 4), (300, 4)])
-def test_validation_takes_at_most_so_many(most: int, expected: int, make_trainer: Callable[..., Trainer]) -> None:
-    chosen = make_trainer(validation_utterances=most).validation
-    assert len(chosen) == expected
-    if most == 2:
-        assert [e.text for e in chosen] == ["a", "b a"], "spread over the split"
-
-
-def found(wer: float, blank: float = 0.5) -> Validation:
-    return Validation(wer, wer, 1.0, blank, [])
-
-
-def validated(trainer: Trainer, results: list[Validation], monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting: Iterator[Validation] = iter(results)
-    monkeypatch.setattr(trainer, "validate", lambda: next(waiting))
-    for number in range(1, len(results) + 1):
-        trainer.progress.step = number * trainer.config.validate_every
-        trainer._validated()
-
-
-def saved_at(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The updates after which the model of the run is replaced, as they come."""
-    kept: list[int] = []
-    save = Bundle.save_weights
-
-    def noted(run: Path, state: dict[str, torch.Tensor], heard: tuple[str, ...] | None) -> None:
-        kept.append(trainer.progress.step)
-        save(run, state, heard)
-
-    monkeypatch.setattr(Bundle, "save_weights", noted)
-    return kept
-
-
-@pytest.mark.parametrize(
-    ("results", "message"),
-    [
-        ([found(50.0)] * PLATEAU_VALIDATIONS, None),
-        ([found(50.0)] * (PLATEAU_VALIDATIONS + 1), "plateau: no better error in the last 4 validations"),
-        ([found(50.0 + n) for n in range(PLATEAU_VALIDATIONS + 1)], "plateau: no better error"),
-        ([found(50.0 - n) for n in range(PLATEAU_VALIDATIONS + 3)], None),
-        ([found(4.0)] * (PLATEAU_VALIDATIONS + 3), None),  # it is good enough
-        ([found(100.0, 1.0)] * (PLATEAU_VALIDATIONS - 1), None),
-        ([found(100.0 - n, 1.0) for n in range(PLATEAU_VALIDATIONS)], "plateau: CTC writes nothing but blanks"),
-    ],
-)
-def test_plateaus_are_told(
-    results: list[Validation], message: str | None, make_trainer: Callable[..., Trainer],
-    monkeypatch: pytest.MonkeyPatch, capsys: Any,
-) -> None:  # fmt: skip
-    validated(make_trainer(), results, monkeypatch)
-    errors = capsys.readouterr().err
-    assert ("warning: plateau" in errors) is (message is not None)
-    assert message is None or message in errors
-
-
-def test_the_best_average_is_what_is_kept(
-    make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trainer = make_trainer()
-    kept = saved_at(trainer, monkeypatch)
-
-    def at(wer: float, cer: float) -> Validation:
-        return replace(found(wer), cer=cer)
-
-    results = [at(50, 50), at(60, 10), at(50, 40), at(50, 40), at(49, 99), at(50, 0)]
-    validated(trainer, results, monkeypatch)
-    every = trainer.config.validate_every
-    # Fewer wrong words count first, then characters; of equals the later one.
-    assert kept == [every * number for number in (1, 3, 4, 5)]
-    assert trainer.progress.best_step == 5 * every
-    assert same(dict(load_bundle(trainer.run).model.state_dict()), trainer.averaged.state)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_stops_after_the_update_with_a_checkpoint(
     number: int, make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch, capsys: Any
@@ -409,14 +232,6 @@ def test_new_symbols_leave_the_rows_of_the_old_ones() -> None:
     assert all(torch.equal(value, grown[name]) for name, value in small.state_dict().items() if name not in sized)
 
 
-def test_validation_searches_as_it_is_told(make_trainer: Callable[..., Trainer]) -> None:
-    trainer = make_trainer()
-    wide = Trainer(trainer.bundle, trainer.data, trainer.validation, trainer.config, trainer.run, trainer.reporter,
-                   DecodeConfig(beam=3))  # fmt: skip
-    assert wide.recognizer.decode.beam == 3
-    assert math.isfinite(wide.validate().wer)
-
-
 def test_a_feature_takes_part_from_its_update_on(make_trainer: Callable[..., Trainer]) -> None:
     trainer = make_trainer(curriculum={"pitch": 3}, max_steps=3, validate_every=1)
     assert [trainer.features_at(step) for step in (0, 2, 3, 9)] == [
@@ -436,12 +251,3 @@ def test_a_feature_takes_part_from_its_update_on(make_trainer: Callable[..., Tra
     trainer.config = replace(trainer.config, max_steps=4)
     trainer.train()
     assert moved() == {"spectrogram", "pitch"} and trainer.recognizer.features == ("spectrogram", "pitch")
-
-
-def test_what_came_before_all_features_took_part_is_no_rival(
-    make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trainer = make_trainer(curriculum={"pitch": 7}, validate_every=3)
-    kept = saved_at(trainer, monkeypatch)
-    validated(trainer, [found(10.0), found(20.0), found(50.0), found(60.0), found(40.0)], monkeypatch)
-    assert kept == [3, 9, 15]

@@ -267,7 +267,7 @@ def test_all_off_turns_nothing(make_track: MakeTrack) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-@pytest.mark.parametrize("theta", ["static", "mean", "frame", "mapped", "axis"])
+@pytest.mark.parametrize("theta", ["static", "mean", "frame", "integrated", "mapped", "axis"])
 def test_a_model_in_another_dtype_turns_as_before(make_track: MakeTrack, theta: str, dtype: torch.dtype) -> None:
     track, module = make_track(frames=500, step=4.0), rotation(theta=theta)
     before = module.phase(track)

@@ -19,7 +19,9 @@ import numpy as np
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.errors import EchoError
 
-Kind = Literal["silence", "white", "pink", "brown", "room", "hum", "clicks", "tone", "chord", "glide", "pulses"]
+Kind = Literal[
+    "silence", "white", "pink", "brown", "room", "hum", "clicks", "tone", "chord", "glide", "pulses", "mixed"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
@@ -31,6 +33,7 @@ CLICK_DECAY = 0.002  # seconds, time constant of a burst of white noise
 TONE_RANGE = (100.0, 4000.0)  # Hz
 GLIDE_SECONDS = (0.1, 2.0)  # between two frequencies of a glide
 PULSE_RATE = (0.5, 8.0)  # a second
+DECAY_SECONDS = (0.02, 0.5)  # in which a struck sound falls by 8.7 dB
 LOUDEST, SOFTEST = 0.0, -120.0  # dBFS
 
 
@@ -40,7 +43,8 @@ def noise_clip(kind: Kind, seconds: float, seed: int, level_db: float = -40.0) -
     Args:
         kind: `silence` (digital zero), noise that is `white`, `pink`, `brown` or of a `room`, `hum` of the mains,
             `clicks` at random times, one steady `tone`, a `chord` of two to five, with overtones or without, a `glide`
-            from one random frequency to the next, or `pulses`, a tone or noise that is switched on and off.
+            from one random frequency to the next, `pulses`, a tone or noise that is switched on and off, or two or
+            three of these `mixed`, each steady, swelling or dying away.
         seconds: duration of the clip.
         seed: of all that is random. The same arguments give the same samples.
         level_db: dBFS, the root mean square of the clip; silence has none. A clip whose peaks would pass full
@@ -84,6 +88,8 @@ def _samples(kind: Kind, size: int, random: np.random.Generator) -> np.ndarray:
         return _glide(size, random)
     if kind == "pulses":
         return _pulses(size, random)
+    if kind == "mixed":
+        return _mixed(size, random)
     return _noise(size, lambda f: f ** -EXPONENTS[kind], random)
 
 
@@ -136,6 +142,27 @@ def _pulses(size: int, random: np.random.Generator) -> np.ndarray:
     sound = steady if random.random() < 0.7 else random.standard_normal(size)
     place = np.mod(np.arange(size) / SAMPLE_RATE * random.uniform(*PULSE_RATE), 1.0)
     return sound * (place < random.uniform(0.1, 0.7))
+
+
+def _mixed(size: int, random: np.random.Generator) -> np.ndarray:
+    """Two or three other sounds, each up to 20 dB under the loudest and with a course of its own."""
+    total = np.zeros(size)
+    for kind in random.choice([kind for kind in KINDS if kind not in ("silence", "mixed")], int(random.integers(2, 4))):
+        sound = _samples(kind, size, random)
+        strength = 10 ** (random.uniform(-20, 0) / 20) / np.sqrt(np.mean(sound**2))
+        total += strength * sound * _course(size, random)
+    return total
+
+
+def _course(size: int, random: np.random.Generator) -> np.ndarray:
+    """How loud a sound is from sample to sample: steady, swelling, or struck again and again and dying away."""
+    seconds, rate = np.arange(size) / SAMPLE_RATE, random.uniform(*PULSE_RATE)
+    which = int(random.integers(3))
+    if which == 0:
+        return np.ones(size)
+    if which == 1:
+        return 1.0 + random.uniform(0.2, 0.95) * np.sin(2 * math.pi * (rate * seconds + random.random()))
+    return np.exp(-np.mod(seconds, 1 / rate) / random.uniform(*DECAY_SECONDS))
 
 
 def _hum(size: int, random: np.random.Generator) -> np.ndarray:

@@ -60,23 +60,28 @@ class TrainingData:
         self.rows = self._rows()
         spoken = [e.utterance.duration for e in self.examples]
         in_rows = [sum(spoken[i] for i in row.parts) + self._between(row) for row in self.rows]
-        self.durations = [*spoken, *(f.frames / 100 for f in self.noise), *in_rows]
+        self.durations = [*spoken, *self.noise, *in_rows]
         self.first_row = len(self.durations) - len(self.rows)
-        updates = len(plan_epoch(self.durations[: self.first_row], self.config.batch_seconds, self.config.seed, 0))
-        clean = self.config.clean_start * self.config.max_steps * self.config.accumulate
-        self.clean_epochs = round(clean / updates)  # before noisy renditions and rows come in
+        self.clean_epochs = self._clean_epochs()
 
-    def _noise(self) -> list[Features]:
-        """Clips of silence and noise, whose text is empty, of the lengths that the corpus has."""
+    def _noise(self) -> list[float]:
+        """Seconds of the clips of silence and noise, whose text is empty, drawn from the lengths of the corpus."""
         rng = np.random.default_rng([self.config.seed, 0x2E80])
-        count = round(self.config.noise_share * len(self.examples))
-        clips = []
-        for index in range(count):
-            kind = KINDS[index % len(KINDS)]
-            seconds = self.examples[int(rng.integers(len(self.examples)))].utterance.duration
-            clip = noise_clip(kind, seconds, int(rng.integers(2**31)), float(rng.uniform(*NOISE_LEVELS)))
-            clips.append(self.cache.extractor(clip))
-        return clips
+        drawn = rng.integers(len(self.examples), size=round(self.config.noise_share * len(self.examples)))
+        return [self.examples[i].utterance.duration for i in drawn]
+
+    def _noise_clip(self, seconds: float, rng: np.random.Generator) -> Features:
+        """Silence or noise that has not been heard before, so that no clip of it can be learnt by heart."""
+        kind = KINDS[int(rng.integers(len(KINDS)))]
+        clip = noise_clip(kind, seconds, int(rng.integers(2**31)), float(rng.uniform(*NOISE_LEVELS)))
+        return self.cache.extractor(clip)
+
+    def _clean_epochs(self) -> int:
+        """Epochs before noisy renditions and rows come in; 0 where neither does."""
+        if not (self.rows or self.config.noisy_copies):
+            return 0
+        updates = len(plan_epoch(self.durations[: self.first_row], self.config.batch_seconds, self.config.seed, 0))
+        return round(self.config.clean_start * self.config.max_steps * self.config.accumulate / updates)
 
     def _rows(self) -> list[Row]:
         """Rows of examples; what they say is in `_row_tokens`."""
@@ -146,7 +151,7 @@ class TrainingData:
             example, played = self.examples[index], renditions[int(rng.integers(len(renditions)))]
             return augment(self._played(example, played, NEAR, rng), rng), example.tokens
         if index < self.first_row:
-            return augment(self.noise[index - len(self.examples)], rng), ()
+            return augment(self._noise_clip(self.noise[index - len(self.examples)], rng), rng), ()
         row = self.rows[index - self.first_row]
         played = Rendition(noise=row.noise) if row.noise else Rendition(float(rng.choice(self.config.speeds)))
         parts = [augment(self._played(self.examples[i], played, MARGIN, rng), rng) for i in row.parts]

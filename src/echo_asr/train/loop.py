@@ -246,13 +246,14 @@ class Trainer:
         progress = self.progress
         self.recognizer.features = self.features_at(progress.step - 1)
         found = self.validate()
-        if progress.best_step <= max(self.config.curriculum.values(), default=0) < progress.step:
-            progress.best = float("inf")  # what came before all features took part is no rival
+        all_features = progress.best_step <= max(self.config.curriculum.values(), default=0) < progress.step
+        if all_features or progress.best_epoch < self.data.clean_epochs <= progress.epoch:
+            progress.best = float("inf")  # what came before all features took part, or any noise, is no rival
         error = found.wer + found.cer / 1000  # characters decide between equal word errors
         better = error <= progress.best
         progress.stale = 0 if error < progress.best else progress.stale + 1
         if better:
-            progress.best, progress.best_step = error, progress.step
+            progress.best, progress.best_step, progress.best_epoch = error, progress.step, progress.epoch
             heard = self.recognizer.features
             everything = heard == self.model.config.features
             Bundle.save_weights(self.run, self.averaged.state, None if everything else heard)

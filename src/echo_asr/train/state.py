@@ -44,7 +44,7 @@ class Progress:
 
     Attributes:
         step: updates done; epoch, batch: the next batch to train on.
-        best: lowest validation error so far, in percent, and the update it was reached at.
+        best: lowest validation error so far, in percent, and the update and the epoch it was reached at.
         seconds: trained so far, over all sittings.
     """
 
@@ -53,6 +53,7 @@ class Progress:
     batch: int = 0
     best: float = float("inf")
     best_step: int = 0
+    best_epoch: int = 0
     stale: int = 0
     seconds: float = 0.0
 

@@ -137,8 +137,8 @@ class Rotation(nn.Module):
 
     @property
     def exponent(self) -> Tensor:
-        """`a` of theta `integrated`, in [-1, 2], starting at 0.5."""
-        return 3.0 * torch.sigmoid(self.raw_exponent) - 1.0
+        """`a` of theta `integrated`, in [-1, 2], starting at 0.5: float64, whatever the dtype of the parameter."""
+        return 3.0 * torch.sigmoid(self.raw_exponent.double()) - 1.0
 
     def phase(self, track: PitchTrack, offset: int = 0, dtype: torch.dtype = torch.float32) -> Tensor | None:
         """Phases in radians, reduced to one turn: `(B or 1, F, P)` of `dtype`, or None where nothing turns.
