@@ -316,3 +316,21 @@ def test_a_pair_is_turned_as_polar_coordinates_say(make_track: MakeTrack) -> Non
         for j, frequency in enumerate(frequencies_by_hand("mel", PAIRS)):
             expected = (1 + 1j) * cmath.rect(radius[0, 0, j].item(), i * frequency)
             assert complex(out[0, 0, i, j], out[0, 0, i, j + PAIRS]) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("clock", ["frame", "encoder"])
+def test_what_is_remembered_is_what_would_be_made(make_track: MakeTrack, clock: str) -> None:
+    """Also first asked for in inference mode, and then trained with."""
+    module, track = rotation(theta="static", radius="learned", clock=clock), make_track(frames=70, step=2.0)
+    for offset in (0, 3, 500, 0):
+        with torch.inference_mode():
+            module(track, offset)
+        turns, phase = module(track, offset), module.phase(track, offset)
+        assert turns is not None and phase is not None
+        for found, expected in zip(turns, (phase.cos(), phase.sin()), strict=True):
+            assert torch.equal(found[:, 0], expected) and not found.is_inference()
+    turns[0].sum().backward()
+    assert module.raw_radius.grad.any()
+    doubled = module(track, 0, torch.float64)
+    assert doubled is not None and doubled[0].dtype == torch.float64
+    assert torch.equal(doubled[0][:, 0], module.phase(track, 0, torch.float64).cos())

@@ -11,6 +11,7 @@ descriptions. `integrated`, `axis` and the acoustic radius are Echo's.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -69,8 +70,32 @@ def positions(track: PitchTrack, clock: str = "frame", offset: int = 0) -> Tenso
     `encoder` a tick is a frame, RoPE's own unit. `offset` is the index of the first frame.
     """
     step = track.step if clock == "frame" else 1.0
-    index = torch.arange(track.f0.shape[1], dtype=torch.float64, device=track.f0.device) + offset
+    return frame_centres(torch.arange(track.f0.shape[1], dtype=torch.float64, device=track.f0.device) + offset, step)
+
+
+def frame_centres(index: Tensor, step: float) -> Tensor:
+    """Ticks at the centres of the frames `index` of `step` ticks each."""
     return index * step + (step - 1.0) / 2.0
+
+
+def fixed_frequencies(modes: VRoPEModes, pairs: int, device: torch.device | None = None) -> Tensor:
+    """The set that turns with time, before anything is learnt: `(pairs,)` float64, radians per tick."""
+    mel_spaced = modes.frequencies == "mel"
+    fastest = modes.fastest or (MEL_FASTEST if mel_spaced else INVERSE_POWER_FASTEST)
+    make = mel_frequencies if mel_spaced else inverse_power_frequencies
+    return make(pairs, device=device, fastest=fastest)
+
+
+@lru_cache(maxsize=32)
+def static_turns(
+    modes: VRoPEModes, pairs: int, step: float, frames: int, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of theta `static` with a fixed set, each `(frames, pairs)`, remembered: neither voice nor
+    training changes them, and a decoder asks again at each token."""
+    with torch.inference_mode(False):
+        ticks = frame_centres(torch.arange(frames, dtype=torch.float64, device=device), step)
+        phase = reduce_phase(ticks[:, None] * fixed_frequencies(modes, pairs, device), dtype)
+        return phase.cos(), phase.sin()
 
 
 def integrated_positions(track: PitchTrack, exponent: Tensor, clock: str = "frame") -> Tensor:
@@ -130,10 +155,18 @@ class Rotation(nn.Module):
     def _fixed_frequencies(self, device: torch.device | None = None) -> Tensor:
         """The set that turns with time, `(P,)` float64, less the pitch pairs. Made anew at each use: a buffer would be
         narrowed with the module, and float32 already puts the phases after an hour a twentieth of a radian out."""
-        mel_spaced, pairs = self.modes.frequencies == "mel", self.pairs - self.pitch_pairs
-        fastest = self.modes.fastest or (MEL_FASTEST if mel_spaced else INVERSE_POWER_FASTEST)
-        make = mel_frequencies if mel_spaced else inverse_power_frequencies
-        return make(pairs, device=device, fastest=fastest)
+        return fixed_frequencies(self.modes, self.pairs - self.pitch_pairs, device)
+
+    def _remembered(self, track: PitchTrack, offset: int, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
+        """`static_turns` of the frames of a track, each `(1, F, P)`; None for what is learnt or follows the voice."""
+        modes = self.modes
+        if modes.theta != "static" or modes.learn_frequencies or torch.compiler.is_compiling():
+            return None
+        end = offset + track.f0.shape[1]
+        frames = max(64, 1 << (end - 1).bit_length())  # so that few tables are made
+        step = track.step if modes.clock == "frame" else 1.0
+        cosine, sine = static_turns(modes, self.pairs, step, frames, track.f0.device, dtype)
+        return cosine[None, offset:end], sine[None, offset:end]
 
     @property
     def exponent(self) -> Tensor:
@@ -190,13 +223,13 @@ class Rotation(nn.Module):
         self, track: PitchTrack, offset: int = 0, dtype: torch.dtype = torch.float32
     ) -> tuple[Tensor, Tensor] | None:
         """`(cosine, sine)`, each `(B or 1, 1, F, P)` of `dtype` with the radius inside; None if all is off."""
-        phase, radius = self.phase(track, offset, dtype), self.radius(track)
-        if phase is None and radius is None:
-            return None
-        if phase is None:
-            assert radius is not None
-            return radius[:, None], torch.zeros_like(radius)[:, None]
-        cosine, sine = phase.cos(), phase.sin()
+        radius, turns = self.radius(track), self._remembered(track, offset, dtype)
+        if turns is None:
+            phase = self.phase(track, offset, dtype)
+            turns = None if phase is None else (phase.cos(), phase.sin())
+        if turns is None:
+            return None if radius is None else (radius[:, None], torch.zeros_like(radius)[:, None])
+        cosine, sine = turns
         if radius is not None:
             cosine, sine = cosine * radius, sine * radius
         return cosine[:, None], sine[:, None]
