@@ -139,8 +139,8 @@ class Decoder(nn.Module):
 
     def embed(self, tokens: Tensor) -> Tensor:
         """`(B, L)` to `(B, L, D)`; token 0 is exactly zero."""
-        table = pad(self.embedding, (0, 0, 1, 0))
-        return embedding(tokens, table) * self.config.width**0.5
+        vectors = embedding((tokens - 1).clamp(min=0), self.embedding) * self.config.width**0.5
+        return vectors.masked_fill((tokens == 0)[..., None], 0.0)
 
     def forward(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """Logits `(B, L, V)` of the token after each of `tokens` `(B, L)`; the state's caches hold those before.

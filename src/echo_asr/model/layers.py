@@ -11,7 +11,16 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, pad, silu
 
 from echo_asr.model.gates import Gate
-from echo_asr.vrope import KeyValueCache, NullKeys, PitchTrack, VRoPEAttention, VRoPEConfig, attend
+from echo_asr.vrope import (
+    FoldedKeys,
+    KeyValueCache,
+    NullKeys,
+    PitchTrack,
+    VRoPEAttention,
+    VRoPEConfig,
+    attend,
+    visible_rows,
+)
 
 
 class GatedFeedForward(nn.Module):
@@ -43,6 +52,8 @@ class Memory:
         channels: how many of the values, the last ones, are pitch to be read and not content.
         content_key: keys before any null was scaled, kept where attention to silence is to be told.
         ending: `(B, F)`, the silence after which nothing more is heard, kept there too.
+        folded: keys and values as they are attended to, and `visible`, the rows that hear anything, `(B, 1, 1, 1)` or
+            None for all; made when they are first asked for.
     """
 
     key: Tensor
@@ -52,6 +63,8 @@ class Memory:
     channels: int = 0
     content_key: Tensor | None = None
     ending: Tensor | None = None
+    folded: FoldedKeys | None = None
+    visible: Tensor | None = None
 
     def select(self, rows: Tensor) -> Memory:
         """The batch rows `rows`, in that order, repeats allowed."""
@@ -126,19 +139,24 @@ class CrossAttention(nn.Module):
         weights = scores.masked_fill(memory.padding[:, None, None], -torch.inf).softmax(-1)
         return (weights * memory.ending[:, None, None]).sum(-1).mean(1)
 
+    def _attend(self, query: Tensor, memory: Memory) -> Tensor:
+        """`(B, H, L, K)`, pitch channels among the values included."""
+        if memory.folded is None:
+            scale, bias = self.config.content_width**-0.5, self.nulls.key_bias(memory.null)
+            hard = self.nulls.masked(memory.null)
+            masked = memory.padding if hard is None else memory.padding | hard
+            if self.config.backend == "reference":
+                key, value = memory.key, memory.value
+                return attend(query, key, value, scale=scale, key_bias=bias, masked=masked, backend="reference")
+            memory.folded = FoldedKeys.fold(memory.key, memory.value, scale, key_bias=bias, masked=masked)
+            memory.visible = visible_rows(masked, causal=False, queries=query.shape[2])
+        out = memory.folded.attend(query)
+        return out if memory.visible is None else out.masked_fill(~memory.visible, 0.0)
+
     def forward(self, x: Tensor, memory: Memory) -> Heard:
         """What text positions `(B, L, D)` hear."""
         query = self.query(x).unflatten(2, (self.config.heads, -1)).transpose(1, 2)
-        hard = self.nulls.masked(memory.null)
-        out = attend(
-            query,
-            memory.key,
-            memory.value,
-            scale=self.config.content_width**-0.5,
-            key_bias=self.nulls.key_bias(memory.null),
-            masked=memory.padding if hard is None else memory.padding | hard,
-            backend="reference" if self.config.backend == "reference" else "sdpa",
-        )
+        out = self._attend(query, memory)
         read = None
         if memory.channels:
             out, pitch = out.split((out.shape[-1] - memory.channels, memory.channels), dim=-1)

@@ -3,12 +3,13 @@
 from .attention import KeyValueCache, VoiceModulation, VRoPEAttention
 from .bias import PitchBias
 from .config import VRoPEConfig, VRoPEModes
-from .functional import attend
+from .functional import FoldedKeys, attend, visible_rows
 from .nulls import NullKeys
 from .rotation import Rotation, inverse_power_frequencies, mel_frequencies, rotate
 from .track import PitchTrack
 
 __all__ = [
+    "FoldedKeys",
     "KeyValueCache",
     "NullKeys",
     "PitchBias",
@@ -22,4 +23,5 @@ __all__ = [
     "inverse_power_frequencies",
     "mel_frequencies",
     "rotate",
+    "visible_rows",
 ]
