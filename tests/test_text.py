@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from echo_asr.errors import EchoError
-from echo_asr.text import NORMALIZERS, ZERO_SYMBOL, Tokenizer, make_normalizer
+from echo_asr.text import NORMALIZERS, ZERO_SYMBOL, Tokenizer, join_texts, make_normalizer
 
 # Every code point that UTF-8 can carry: lone surrogates are no text.
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -393,3 +393,19 @@ def test_a_size_that_does_not_hold_the_characters(size: int | None) -> None:
 def test_unknown_kind() -> None:
     with pytest.raises(ValueError, match="kind: expected character or bpe, got 'word'"):
         Tokenizer.train(["a"], "word")
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ([], ""),
+        (["ni3 hao3"], "ni3 hao3"),
+        (["good morning", "", "all"], "good morning all"),
+        (["\u4f60\u597d", "\u4e16\u754c\u3002", "\u597d"], "\u4f60\u597d\u4e16\u754c\u3002\u597d"),
+        (["\u0e2a\u0e27\u0e31", "\u0e14\u0e35"], "\u0e2a\u0e27\u0e31\u0e14\u0e35"),  # Thai
+        (["\u4f60\u597d", "hello", "\u4f60"], "\u4f60\u597d hello \u4f60"),
+        (["\uc548\ub155", "\uc138\uacc4"], "\uc548\ub155 \uc138\uacc4"),  # Korean has spaces
+    ],
+)
+def test_stretches_are_joined_as_their_script_is_written(texts: list[str], expected: str) -> None:
+    assert join_texts(texts) == expected

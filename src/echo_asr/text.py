@@ -27,6 +27,9 @@ ZERO_SYMBOL = "<|zero|>"
 
 # Zero-width (non-)joiners spell words in Persian and in the scripts of India; other format characters do not.
 _JOINERS = "\u200c\u200d"
+# Beginnings of the Unicode names of characters of scripts that are written without spaces, and of their punctuation.
+_SPACELESS = ("CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH", "THAI", "LAO", "KHMER", "MYANMAR",
+              "TIBETAN", "YI ")  # fmt: skip
 _CURLY_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\uff07", "'"))
 
 _FILLERS = re.compile(r"\b(hmm|mm|mhm|mmm|uh|um)\b")
@@ -128,6 +131,21 @@ NORMALIZERS: dict[str, Normalizer] = {
     "none": normalize_none,
     "whisper": normalize_whisper,
 }
+
+
+def join_texts(texts: Iterable[str]) -> str:
+    """Texts of successive stretches of speech as one: spaces between, but none where two characters meet of scripts
+    that are written without."""
+    joined = ""
+    for text in texts:
+        if joined and text and not (_is_spaceless(joined[-1]) and _is_spaceless(text[0])):
+            joined += " "
+        joined += text
+    return joined
+
+
+def _is_spaceless(character: str) -> bool:
+    return unicodedata.name(character, "").startswith(_SPACELESS)
 
 
 def make_normalizer(name: str) -> Normalizer:

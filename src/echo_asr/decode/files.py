@@ -14,6 +14,7 @@ from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.storage import replace_text
+from echo_asr.text import join_texts
 
 
 def printable(path: Path) -> str:
@@ -78,7 +79,7 @@ def transcribe_files(recognizer: Recognizer, paths: Sequence[Path], form: str, f
             if not segments:
                 raise KeyboardInterrupt(f"interrupted; {index} of {len(paths)} files are done") from None
             end = segments[-1].end
-            found = Transcription(" ".join(s.text for s in segments), end, tuple(segments))
+            found = Transcription(join_texts(s.text for s in segments), end, tuple(segments))
             where = put(paths[index], found, partial=True) or "above"
             raise KeyboardInterrupt(
                 f"interrupted; {printable(paths[index])} is transcribed up to {end:.1f} s, see {where}"

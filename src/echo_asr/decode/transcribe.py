@@ -21,7 +21,7 @@ from echo_asr.decode.segments import Cut, cut
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features, collate_features
 from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
-from echo_asr.text import make_normalizer
+from echo_asr.text import join_texts, make_normalizer
 
 BATCH_SECONDS = 120.0  # seconds of audio decoded at once, padding included
 GROUP_SECONDS = 300.0  # seconds of speech gathered, of one recording or several, before they are decoded
@@ -203,7 +203,7 @@ class _Done:
             if item.error is not None:
                 yield index, item.error
             else:
-                yield index, Transcription(" ".join(s.text for s in segments), item.duration, segments)
+                yield index, Transcription(join_texts(s.text for s in segments), item.duration, segments)
 
 
 def _placed(segment: Segment, start: float, duration: float) -> Segment:

@@ -20,7 +20,7 @@ from echo_asr.data.rendition import AS_RECORDED, MARGIN, Rendition
 from echo_asr.data.speakers import speaker_medians
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
-from echo_asr.text import Tokenizer
+from echo_asr.text import Tokenizer, join_texts
 from echo_asr.train.config import TrainConfig
 
 NEAR = 20  # frames of noise left before and after an example, at most, so that batches stay the size that was planned
@@ -97,7 +97,7 @@ class TrainingData:
         """The ids of a row's texts with spaces between, where the tokenizer knows the space."""
         texts = [text for i in row.parts if (text := self.examples[i].text)]
         try:
-            return self.tokenizer.encode(" ".join(texts))
+            return self.tokenizer.encode(join_texts(texts))
         except EchoError:
             return [token for i in row.parts for token in self.examples[i].tokens]
 
