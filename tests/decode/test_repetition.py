@@ -1,9 +1,14 @@
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echo_asr.decode.repetition import LONGEST_UNIT, Repetitions, allowed_copies
+from echo_asr.decode.search import DecodeConfig, search
 
 SIZE = 5
 
@@ -104,3 +109,33 @@ def test_rows_are_chosen_and_repeated_with_all_that_they_remember() -> None:
     assert [set(row.nonzero()[:, 0].tolist()) for row in found.refused(SIZE)] == expected == [set(), set(), {3}, set()]
     found.advance(torch.tensor([1]), torch.tensor([3]))
     assert found.refused(SIZE).nonzero().tolist() == [[0, 2]], "2 3 2 3 and no third"
+
+
+class Parrot:
+    """A model that says `1 2 3` again and again, ends now and then with a small probability, and hears nothing."""
+
+    vocabulary_size, device = 5, torch.device("cpu")
+
+    def __init__(self) -> None:
+        self.decoder = self
+
+    def state(self, encoded: Any) -> Any:
+        return SimpleNamespace(select=lambda rows, memory=True: None)
+
+    def predict(self, tokens: torch.Tensor, state: Any) -> torch.Tensor:
+        following = torch.tensor([1, 2, 3, 1, 1])[tokens]
+        return torch.full((*tokens.shape, 5), 1e-3).index_fill(-1, torch.tensor(0), 1e-2).scatter(
+            -1, following[..., None], 0.987
+        ).double().log()  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_a_loop_is_broken_and_the_text_ends(width: int) -> None:
+    encoded: Any = SimpleNamespace(lengths=torch.tensor([300, 90]))
+    config = DecodeConfig(beam=width, ctc_weight=0.0, repetition=0)
+    parrot: Any = Parrot()
+    if width == 1:  # a beam finds the short texts that the loop hides
+        assert [h.tokens for h in search(parrot, encoded, config)] == [[1, 2, 3] * 100, [1, 2, 3] * 30]
+    for copies in (3, 8):
+        for found in search(parrot, encoded, replace(config, repetition=copies, length_bonus=0.02 * (width > 1))):
+            assert found.tokens == [1, 2, 3] * copies

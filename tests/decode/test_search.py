@@ -1,7 +1,6 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -358,36 +357,6 @@ def test_there_may_be_fewer_texts_than_asked_for(make_model: Make, make_batch: M
 
 
 # --- loops
-
-
-class Parrot:
-    """A model that says `1 2 3` again and again, ends now and then with a small probability, and hears nothing."""
-
-    vocabulary_size, device = 5, torch.device("cpu")
-
-    def __init__(self) -> None:
-        self.decoder = self
-
-    def state(self, encoded: Any) -> Any:
-        return SimpleNamespace(select=lambda rows, memory=True: None)
-
-    def predict(self, tokens: torch.Tensor, state: Any) -> torch.Tensor:
-        following = torch.tensor([1, 2, 3, 1, 1])[tokens]
-        return torch.full((*tokens.shape, 5), 1e-3).index_fill(-1, torch.tensor(0), 1e-2).scatter(
-            -1, following[..., None], 0.987
-        ).double().log()  # fmt: skip
-
-
-@pytest.mark.parametrize("width", [1, 4])
-def test_a_loop_is_broken_and_the_text_ends(width: int) -> None:
-    encoded: Any = SimpleNamespace(lengths=torch.tensor([300, 90]))
-    config = DecodeConfig(beam=width, ctc_weight=0.0, repetition=0)
-    parrot: Any = Parrot()
-    if width == 1:  # a beam finds the short texts that the loop hides
-        assert [h.tokens for h in search(parrot, encoded, config)] == [[1, 2, 3] * 100, [1, 2, 3] * 30]
-    for copies in (3, 8):
-        for found in search(parrot, encoded, replace(config, repetition=copies, length_bonus=0.02 * (width > 1))):
-            assert found.tokens == [1, 2, 3] * copies
 
 
 @pytest.mark.parametrize("name", CONFIGS)
