@@ -120,14 +120,13 @@ def sounds() -> Iterator[tuple[str, np.ndarray]]:
                     yield name, (made * min(wanted, 1 / max(float(np.abs(made).max()), 1e-9))).astype(np.float32)
 
 
-def about(clips: Sequence[np.ndarray], noisy: bool, rng: np.random.Generator) -> np.ndarray:
-    """Clips in a row with silence or noise before, between and after them."""
+def about(clips: Sequence[np.ndarray], kind: Kind, rng: np.random.Generator) -> np.ndarray:
+    """Clips in a row with silence, or noise of a kind, before, between and after them."""
     gaps = [np.zeros(round(s * SAMPLE_RATE), np.float32) for s in rng.uniform(0.0, LONGEST, len(clips) + 1)]
     row = np.concatenate([part for pair in zip(gaps, clips, strict=False) for part in pair] + [gaps[-1]])
-    if not noisy:
+    if kind == "silence":
         return row
     level = min(10 * np.log10(np.mean(clip**2) + 1e-12) for clip in clips)  # dBFS, of the softest
-    kind = BEDS[int(rng.integers(len(BEDS)))]
     wanted = float(np.clip(level - rng.uniform(*BELOW), -119.0, 0.0))
     bed = noise_clip(kind, len(row) / SAMPLE_RATE, SEED + int(rng.integers(2**31)), wanted)
     return np.asarray(row + np.resize(bed, len(row)), np.float32)
@@ -174,22 +173,35 @@ def speech(recognizer: Recognizer, corpus: str, split: str, most: int) -> dict[s
     clips = [load_audio(u.audio) for u in rows]
     texts = [recognizer.normalize(u.text) for u in rows]
     threes = [list(range(i, i + 3)) for i in range(0, len(rows) - 2, 3)]
-    rng_rows = {noisy: [about([clip], noisy, rng) for clip in clips] for noisy in (False, True)}
-    between = {noisy: [about([clips[i] for i in row], noisy, rng) for row in threes] for noisy in (False, True)}
     joined = [" ".join(texts[i] for i in row) for row in threes]
-    cases: dict[str, tuple[Sequence[np.ndarray], Sequence[str]]] = {
-        "as they are": (clips, texts),
-        "silence around": (rng_rows[False], texts),
-        "noise around": (rng_rows[True], texts),
-        "silence between": (between[False], joined),
-        "noise between": (between[True], joined),
+    beds = [BEDS[i % len(BEDS)] for i in range(len(rows))]  # in turn
+    alone = [[clip] for clip in clips]
+    three = [[clips[i] for i in row] for row in threes]
+    cases: dict[str, tuple[Sequence[Sequence[np.ndarray]], Sequence[str], Sequence[Kind]]] = {
+        "silence around": (alone, texts, ["silence"] * len(alone)),
+        "noise around": (alone, texts, beds),
+        "silence between": (three, joined, ["silence"] * len(three)),
+        "noise between": (three, joined, beds[: len(three)]),
     }
-    found: dict[str, Any] = {"clips": len(clips)}
-    for name, (sound, wanted) in cases.items():
-        got = [recognizer.normalize(text) for text in heard(recognizer, sound)]
-        error: ErrorRate = error_rate(wanted, got)
-        found[name] = {"word_error": error.to_dict(), "text_percent": round(100 * np.mean([bool(t) for t in got]), 2)}
+    found: dict[str, Any] = {"clips": len(clips), "as they are": result(texts, recognized(recognizer, clips))}
+    for name, (parts, wanted, kinds) in cases.items():
+        sounds = [about(part, kind, rng) for part, kind in zip(parts, kinds, strict=True)]
+        got = recognized(recognizer, sounds)
+        found[name] = {**result(wanted, got), "percent_by_kind": {}}
+        for kind in dict.fromkeys(kinds):
+            here = [i for i, other in enumerate(kinds) if other == kind]
+            error = error_rate([wanted[i] for i in here], [got[i] for i in here], resamples=1)
+            found[name]["percent_by_kind"][kind] = round(error.percent, 2)
     return found
+
+
+def recognized(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> list[str]:
+    return [recognizer.normalize(text) for text in heard(recognizer, clips)]
+
+
+def result(wanted: Sequence[str], got: Sequence[str]) -> dict[str, Any]:
+    error: ErrorRate = error_rate(wanted, got)
+    return {"word_error": error.to_dict(), "text_percent": round(100 * float(np.mean([bool(t) for t in got])), 2)}
 
 
 def main() -> None:
@@ -218,7 +230,8 @@ def main() -> None:
             print(
                 f"{name:16s} word error {rate['percent']:.2f} % ({rate['ci95'][0]:.2f} to {rate['ci95'][1]:.2f}; "
                 f"{rate['insertions']} ins, {rate['deletions']} del, {rate['substitutions']} sub), "
-                f"{case['text_percent']} % get text"
+                f"{case['text_percent']} % get text",
+                case.get("percent_by_kind", ""),
             )
 
 
