@@ -19,6 +19,7 @@ import soxr
 import torch
 
 from echo_asr.errors import EchoError
+from echo_asr.excerpt import AudioFile, Excerpt
 
 SAMPLE_RATE = 16_000  # Hz, of all sound inside Echo
 AV_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".webm", ".mkv", ".mov", ".wma", ".amr", ".3gp"})
@@ -30,18 +31,16 @@ MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which tags of sound files o
 _HUSH = threading.Lock()
 
 
-def load_audio(
-    source: str | os.PathLike[str] | np.ndarray | torch.Tensor, sampling_rate: int | None = None
-) -> np.ndarray:
+def load_audio(source: AudioFile | np.ndarray | torch.Tensor, sampling_rate: int | None = None) -> np.ndarray:
     """Sound as mono float32 `(S,)` at 16 kHz, `S >= 1`, full scale at +-1; always a new array.
 
-    A path is read with soundfile (wav, flac, ogg, opus, mp3 and more) or, where soundfile cannot (m4a, webm,
-    mp4, aac), with the optional `av`. An array or tensor is `(S,)`, `(channels, S)` or `(S, channels)`: the
-    smaller axis holds the channels, the first in a tie. Integers are scaled to +-1 as in a wav file. Channels
-    are averaged; other rates are resampled with soxr.
+    A path, or the stretch of a file that an `Excerpt` names, is read with soundfile (wav, flac, ogg, opus, mp3 and
+    more) or, where soundfile cannot (m4a, webm, mp4, aac), with the optional `av`. An array or tensor is `(S,)`,
+    `(channels, S)` or `(S, channels)`: the smaller axis holds the channels, the first in a tie. Integers are scaled
+    to +-1 as in a wav file. Channels are averaged; other rates are resampled with soxr.
 
     Args:
-        source: a path, array or tensor.
+        source: a path, an `Excerpt`, an array or a tensor.
         sampling_rate: Hz, of an array; 16 000 unless given. A file states its own; one that contradicts it is
             an error.
 
@@ -49,10 +48,9 @@ def load_audio(
         EchoError: in one line that names the source: missing, a folder, empty, not sound, truncated, no
             samples, NaN or infinite samples, a format that needs the extra, a shape or type that is no sound.
     """
-    if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        name = str(path)
-        blocks, rate = _read(path)
+    if isinstance(source, str | os.PathLike | Excerpt):
+        name = str(source)
+        blocks, rate = _read(_as_excerpt(source))
         _refuse_other_rate(name, sampling_rate, rate)
         parts = list(blocks)
         samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
@@ -69,19 +67,19 @@ def load_audio(
 
 
 def stream_audio(
-    source: str | os.PathLike[str] | np.ndarray | torch.Tensor, sampling_rate: int | None = None
+    source: AudioFile | np.ndarray | torch.Tensor, sampling_rate: int | None = None
 ) -> Iterator[np.ndarray]:
     """The same sound as that of `load_audio`, in pieces of up to a minute or so: a long file is never whole in memory.
 
     Raises:
         EchoError: as `load_audio`, when the iteration comes to it.
     """
-    if not isinstance(source, str | os.PathLike):
+    if not isinstance(source, str | os.PathLike | Excerpt):
         samples = load_audio(source, sampling_rate)
         yield from (samples[at : at + BLOCK] for at in range(0, len(samples), BLOCK))
         return
     name = str(source)
-    blocks, rate = _read(Path(source))
+    blocks, rate = _read(_as_excerpt(source))
     _refuse_other_rate(name, sampling_rate, rate)
     resampler = None if rate == SAMPLE_RATE else soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
     given = made = 0
@@ -120,13 +118,21 @@ def resample(samples: np.ndarray, rate_from: float, rate_to: float) -> np.ndarra
     return resampled if resampled.size else samples[:1]
 
 
-def audio_duration(path: str | os.PathLike[str]) -> float:
-    """Seconds of sound in a file, from its header, without decoding it.
+def audio_duration(source: AudioFile) -> float:
+    """Seconds of sound in a file, from its header, without decoding it; of an `Excerpt`, as it says.
 
     Raises:
         EchoError: in one line, for a file that is missing, a folder, empty, not sound or without samples.
     """
-    file = Path(path)
+    stretch = _as_excerpt(source)
+    if stretch.duration is not None:
+        return stretch.duration
+    if stretch.start:
+        rest = audio_duration(stretch.path) - stretch.start
+        if rest <= 0:
+            raise EchoError(f"{stretch}: begins after the end of that file; correct its times")
+        return rest
+    file = stretch.path
     head = _checked_head(file)
     if _needs_av(file, head):
         return _av_duration(file)
@@ -137,32 +143,53 @@ def audio_duration(path: str | os.PathLike[str]) -> float:
         return sound.frames / sound.samplerate
 
 
-def _read(path: Path) -> tuple[Iterator[np.ndarray], int]:
-    """Mono samples `(S,)` float32 of any file, in pieces, and their rate in Hz."""
+def _as_excerpt(source: AudioFile) -> Excerpt:
+    return source if isinstance(source, Excerpt) else Excerpt(Path(source))
+
+
+def _read(stretch: Excerpt) -> tuple[Iterator[np.ndarray], int]:
+    """Mono samples `(S,)` float32 of a stretch of any file, in pieces, and their rate in Hz."""
+    path = stretch.path
     head = _checked_head(path)
     if _needs_av(path, head):
-        return _av_read(path)
+        return _av_read(stretch)
     _refuse_truncated(path, head)
     with _hushed(head):
         sound = _open(path)
-    return _sound_blocks(path, head, sound), sound.samplerate
+    return _sound_blocks(stretch, head, sound), sound.samplerate
 
 
-def _sound_blocks(path: Path, head: bytes, sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
-    read = 0
+def _sound_blocks(stretch: Excerpt, head: bytes, sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
+    path, read = stretch.path, 0
     with sound:
-        while True:
+        whole = stretch.start == 0 and stretch.duration is None
+        first, stop = (0, sound.frames) if whole else stretch.samples(sound.samplerate, sound.frames)
+        while whole or read < stop - first:
             try:
                 with _hushed(head):
-                    block = sound.read(BLOCK, dtype="float32", always_2d=True)
+                    if first and not read:
+                        sound.seek(first)
+                    wanted = BLOCK if whole else min(BLOCK, stop - first - read)
+                    block = sound.read(wanted, dtype="float32", always_2d=True)
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 raise _truncated(path, f"it cannot be decoded to its end: {error}") from None
             if not len(block):
                 break
             read += len(block)
-            yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
-        if sound.frames - read > (MP3_SLACK if sound.format == "MP3" else 0):
-            raise _truncated(path, f"its header says {sound.frames} samples, it holds {read}")
+            yield _to_mono(block, stretch)
+        if stop - first - read > (MP3_SLACK if sound.format == "MP3" else 0):
+            raise _truncated(path, f"its header says {sound.frames} samples, it holds {first + read}")
+
+
+def _to_mono(block: np.ndarray, stretch: Excerpt) -> np.ndarray:
+    """One channel `(S,)` of a block `(S, channels)`, or the mean of all."""
+    channels = block.shape[1]
+    if stretch.channel is None:
+        mono: np.ndarray = block[:, 0] if channels == 1 else block.mean(axis=1, dtype=np.float32)
+        return mono
+    if not 0 <= stretch.channel < channels:
+        raise EchoError(f"{stretch}: has {channels} channel{'s' * (channels > 1)}, counted from 0; correct the channel")
+    return block[:, stretch.channel]
 
 
 def _checked_head(path: Path) -> bytes:
@@ -288,7 +315,8 @@ def _import_av(path: Path) -> Any:
     return av
 
 
-def _av_read(path: Path) -> tuple[Iterator[np.ndarray], int]:
+def _av_read(stretch: Excerpt) -> tuple[Iterator[np.ndarray], int]:
+    path = stretch.path
     av = _import_av(path)
     try:
         with av.open(str(path)) as container:
@@ -297,11 +325,27 @@ def _av_read(path: Path) -> tuple[Iterator[np.ndarray], int]:
             rate = container.streams.audio[0].codec_context.sample_rate or SAMPLE_RATE
     except av.FFmpegError as error:
         raise _truncated(path, f"it cannot be decoded to its end: {error.strerror}") from None
-    return _av_blocks(av, path, rate), rate
+    blocks = _av_blocks(av, stretch, rate)
+    return (blocks if stretch == Excerpt(path, channel=stretch.channel) else _part(blocks, stretch, rate)), rate
 
 
-def _av_blocks(av: Any, path: Path, rate: int) -> Iterator[np.ndarray]:
+def _part(blocks: Iterator[np.ndarray], stretch: Excerpt, rate: int) -> Iterator[np.ndarray]:
+    """The stretch of a file of which all is decoded from the beginning."""
+    first = round(stretch.start * rate)
+    stop = None if stretch.duration is None else first + round(stretch.duration * rate)
     read = 0
+    for block in blocks:
+        part = block[max(0, first - read) : None if stop is None else max(0, stop - read)]
+        read += len(block)
+        if len(part):
+            yield part
+        if stop is not None and read >= stop:
+            return
+    stretch.samples(rate, read)  # it reaches beyond the end: further than is let pass?
+
+
+def _av_blocks(av: Any, stretch: Excerpt, rate: int) -> Iterator[np.ndarray]:
+    path, read = stretch.path, 0
     try:
         with av.open(str(path)) as container:
             # Seconds; a film's sound may be shorter than the film: only a lone track is held to the header.
@@ -314,7 +358,7 @@ def _av_blocks(av: Any, path: Path, rate: int) -> Iterator[np.ndarray]:
                         break
                     # Converts the sample type alone; the rate stays for soxr.
                     resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=rate)
-                waiting += [part.to_ndarray().mean(axis=0) for part in resampler.resample(frame)]
+                waiting += [_to_mono(part.to_ndarray().T, stretch) for part in resampler.resample(frame)]
                 if frame is None or sum(map(len, waiting)) >= BLOCK:
                     block = np.concatenate(waiting) if waiting else np.zeros(0, np.float32)
                     read += len(block)

@@ -17,6 +17,7 @@ from echo_asr import __version__
 from echo_asr.errors import EchoError
 
 FORMATS = ("txt", "json", "srt", "vtt", "tsv")  # of echo_asr.decode.formats, which is imported when it is needed
+CORPUS = "folder, file, synth:NAME or hf:REPO:CONFIG; docs/corpora.md has the forms"
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 
 
@@ -44,24 +45,27 @@ def _parser() -> argparse.ArgumentParser:
     add.epilog = "Options of the configuration can follow, e.g. --train.max_steps 100."
 
     add = command("prepare", "check a corpus, and extract the features that training will read")
-    add.add_argument("corpus", metavar="CORPUS", help="folder with metadata.csv, or synth:NAME")
+    add.add_argument("corpus", metavar="CORPUS", help=CORPUS)
     add.add_argument("--config", type=Path, metavar="CONFIG", help="the configuration that will be trained with")
+    _add_broken(add)
 
     add = command("train", "train a recogniser")
     add.add_argument("config", type=Path, metavar="CONFIG", help="YAML file; examples are in configs/")
-    add.add_argument("--corpus", required=True, help="folder with metadata.csv, or synth:NAME")
+    add.add_argument("--corpus", required=True, help=CORPUS)
     add.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run, which is a model")
     add.add_argument("--resume", action="store_true", help="go on from the checkpoint in RUN")
     add.add_argument("--init", type=Path, metavar="MODEL", help="start from this model; new symbols are added")
+    _add_broken(add)
     add.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     add.epilog = "Any option of the configuration can follow as --section.key value, e.g. --train.max_steps 500."
 
     add = command("evaluate", "measure the free-running error of a model on a corpus")
     add.add_argument("model", type=Path, metavar="MODEL", help="folder of a model")
-    add.add_argument("corpus", metavar="CORPUS", help="folder with metadata.csv, or synth:NAME")
+    add.add_argument("corpus", metavar="CORPUS", help=CORPUS)
     add.add_argument("--split", default="test", help="split to measure on (default test)")
     add.add_argument("--json", action="store_true", help="print one JSON object")
     add.add_argument("--texts", type=Path, metavar="FILE", help="also write reference and hypothesis of each utterance")
+    _add_broken(add)
     add.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     add.epilog = "Decoding options can follow, e.g. --decode.beam 8."
 
@@ -85,8 +89,45 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("audio", nargs="?", type=Path, metavar="AUDIO", help="a recording, beside three simple contours")
     add.add_argument("--out", type=Path, default=Path(), metavar="D", help="folder for the pictures (default: here)")
 
+    _add_corpus_commands(command("corpus", "look into a corpus: check it, split it, count what it holds"))
+
     command("doctor", "say what is installed and what works on this machine")
     return parser
+
+
+def _add_broken(parser: argparse.ArgumentParser) -> None:
+    told = "records that cannot be used: refuse the corpus (default), or skip and count them"
+    parser.add_argument("--broken", choices=("refuse", "skip"), default="refuse", help=told)
+
+
+def _add_corpus_commands(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
+
+    def action(name: str, text: str) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        added.set_defaults(parser=added)
+        added.add_argument("corpus", metavar="CORPUS", help=CORPUS)
+        return added
+
+    add = action("check", "find what will hurt; the status is 1 if something breaks training")
+    add.add_argument("--no-audio", action="store_true", help="look at texts, times and splits alone, which is quick")
+    add.add_argument("--most", type=int, default=20, metavar="N", help="lines of each kind, 0 for all (default 20)")
+    add.add_argument("--json", action="store_true", help="print one JSON object, with all that was found")
+
+    add = action("split", "make training, validation and test splits that share no speaker, or no text")
+    by = ("speaker", "text", "utterance")
+    add.add_argument("--by", choices=by, default="speaker", help="what no two splits share (default speaker)")
+    add.add_argument("--validation", type=float, default=0.1, metavar="SHARE", help="of the duration (default 0.1)")
+    add.add_argument("--test", type=float, default=0.1, metavar="SHARE", help="of the duration (default 0.1)")
+    add.add_argument("--seed", type=int, default=0, help="another gives other splits (default 0)")
+    add.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for a metadata.csv; audio stays put")
+    _add_broken(add)
+
+    add = action("stats", "count hours, utterances, speakers and symbols, and measure how high voices are")
+    add.add_argument("--clips", type=int, default=200, metavar="N", help="to measure F0 in, 0 for none (default 200)")
+    add.add_argument("--seed", type=int, default=0, help="of the choice of clips (default 0)")
+    add.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_broken(add)
 
 
 def _split_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -116,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. What the user can mend ends in one line on standard error."""
     own, overrides = _split_overrides(sys.argv[1:] if argv is None else argv)
     arguments, rest = _parser().parse_known_args(own)
-    if arguments.command in ("prepare", "lm", "plot", "doctor"):
+    if arguments.command in ("prepare", "lm", "plot", "doctor", "corpus"):
         rest += overrides
     if rest:
         _refuse(arguments.parser, rest)
@@ -166,7 +207,7 @@ def demo(arguments: argparse.Namespace) -> int:
 def prepare(arguments: argparse.Namespace) -> int:
     from echo_asr.train.prepare import prepare_corpus
 
-    for line in prepare_corpus(arguments.corpus, arguments.config):
+    for line in prepare_corpus(arguments.corpus, arguments.config, arguments.broken):
         print(line)
     return 0
 
@@ -176,7 +217,7 @@ def train(arguments: argparse.Namespace) -> int:
 
     progress = train(
         arguments.config, arguments.corpus, arguments.out, arguments.overrides,
-        arguments.resume, arguments.init, arguments.device,
+        arguments.resume, arguments.init, arguments.device, arguments.broken,
     )  # fmt: skip
     print(f"{arguments.out}: trained for {progress.step} updates, best at {progress.best_step}")
     return 0
@@ -187,7 +228,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from echo_asr.data.corpus import load_corpus
     from echo_asr.evaluate.evaluate import evaluate, summary, write_texts
 
-    utterances = load_corpus(arguments.corpus).split(arguments.split)
+    utterances = load_corpus(arguments.corpus, arguments.broken).split(arguments.split)
     recognizer = _load(arguments)
     with progress_bar("evaluating", len(utterances)) as advance:
         found = evaluate(recognizer, arguments.corpus, arguments.split, utterances, progress=lambda n: advance(n, ""))
@@ -230,6 +271,17 @@ def plot(arguments: argparse.Namespace) -> int:
     for path in draw_rotary(arguments.audio, arguments.out):
         print(path)
     return 0
+
+
+def corpus(arguments: argparse.Namespace) -> int:
+    from echo_asr.data.tell import tell_check, tell_split, tell_stats
+
+    if arguments.action == "check":
+        return tell_check(arguments.corpus, not arguments.no_audio, arguments.most, arguments.json)
+    if arguments.action == "split":
+        shares = arguments.validation, arguments.test
+        return tell_split(arguments.corpus, arguments.out, arguments.by, shares, arguments.seed, arguments.broken)
+    return tell_stats(arguments.corpus, arguments.clips, arguments.seed, arguments.broken, arguments.json)
 
 
 def doctor(arguments: argparse.Namespace) -> int:

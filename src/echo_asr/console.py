@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
 
 PLAIN_SECONDS = 30.0  # between lines of progress where there is no terminal
 
@@ -17,6 +20,22 @@ PLAIN_SECONDS = 30.0  # between lines of progress where there is no terminal
 def console() -> Console:
     """The console on standard error; results alone go to standard output."""
     return Console(stderr=True, soft_wrap=True)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table on standard output: with lines in a terminal, elsewhere plain, with tabs between cells."""
+    if not sys.stdout.isatty():
+        print(f"# {title}")
+        print("\t".join(columns))
+        for row in rows:
+            print("\t".join(row))
+        return
+    table = Table(title=title, title_justify="left", title_style="bold", highlight=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 or column == "" else "right")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(soft_wrap=False).print(table)
 
 
 @contextmanager

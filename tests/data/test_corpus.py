@@ -94,7 +94,7 @@ HEADER = "file_name,transcription,split,duration\n"
     ("metadata", "message"),
     [
         ("", r"no column file_name and no column transcription; it has: none"),
-        ("path,text\na.wav,x\n", r"no column file_name .*it has: path, text; needed: file_name, transcription"),
+        ("path,text\na.wav,x\n", r"no column file_name; it has: path, text; needed: file_name, transcription"),
         ("file_name;transcription\n", r"it has: file_name;transcription"),
         ("file_name,split\na.wav,train\n", r"no column transcription; it has: file_name, split"),
         (HEADER, r"lists no recordings; add a line"),
@@ -128,7 +128,7 @@ def test_metadata_that_is_wrong(tmp_path: Path, metadata: str, message: str) -> 
 def test_metadata_that_is_not_utf8(tmp_path: Path) -> None:
     make_folder(tmp_path, "")
     (tmp_path / "metadata.csv").write_bytes("file_name,transcription\na.wav,été\n".encode("latin-1"))
-    with pytest.raises(EchoError, match=r"metadata\.csv is not UTF-8 \(byte 30\); save it as UTF-8"):
+    with pytest.raises(EchoError, match=r"metadata\.csv line 2 is not UTF-8; save the file as UTF-8"):
         load_corpus(tmp_path)
 
 

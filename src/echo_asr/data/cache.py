@@ -15,6 +15,7 @@ import torch
 from echo_asr.audio import load_audio
 from echo_asr.data.rendition import AS_RECORDED, Rendition
 from echo_asr.errors import EchoError
+from echo_asr.excerpt import AudioFile, Excerpt
 from echo_asr.features import FeatureExtractor, Features
 from echo_asr.storage import pack, replace_file, unpack
 
@@ -30,10 +31,11 @@ def default_cache_root() -> Path:
 class FeatureCache:
     """Gives the features of a recording, from disk where they were made before.
 
-    An entry is one safetensors file, named by a hash of the file's bytes (or the array's), of the extractor's
-    key and of the rendition's name; so a changed recording, setting or tracker never meets an old entry, and
-    a renamed recording keeps its own. It is written whole or not at all and may be shared by processes. A
-    damaged entry is made anew; a full or read-only disk costs one warning and the speed, nothing else.
+    An entry is one safetensors file, named by a hash of the file's bytes (or the array's; of an `Excerpt`, also of its
+    stretch and channel), of the extractor's key and of the rendition's name; so a changed recording, setting or
+    tracker never meets an old entry, and a renamed recording keeps its own. It is written whole or not at all and may
+    be shared by processes. A damaged entry is made anew; a full or read-only disk costs one warning and the speed,
+    nothing else.
 
     Args:
         root: folder of the cache; None for the default, $ECHO_ASR_CACHE or ~/.cache/echo-asr.
@@ -51,10 +53,10 @@ class FeatureCache:
 
     def features(
         self,
-        source: str | os.PathLike[str] | np.ndarray,
+        source: AudioFile | np.ndarray,
         rendition: Rendition = AS_RECORDED,
     ) -> Features:
-        """The features of a sound file, or of samples `(S,)` at 16 kHz, played as the rendition says.
+        """The features of a sound file, a stretch of one, or of samples `(S,)` at 16 kHz, played as the rendition says.
 
         Raises:
             EchoError: the file cannot be read; see `load_audio`.
@@ -67,20 +69,25 @@ class FeatureCache:
                 self._write(entry, features)
         return features
 
-    def holds(self, source: str | os.PathLike[str] | np.ndarray, rendition: Rendition = AS_RECORDED) -> bool:
+    def holds(self, source: AudioFile | np.ndarray, rendition: Rendition = AS_RECORDED) -> bool:
         """Whether the features of a sound are on disk (nothing is said of their being undamaged)."""
         entry = self._entry(source, rendition.name)
         return entry is not None and entry.is_file()
 
-    def _entry(self, source: str | os.PathLike[str] | np.ndarray, rendition: str) -> Path | None:
+    def _entry(self, source: AudioFile | np.ndarray, rendition: str) -> Path | None:
         """Where the features lie or would lie; None for a file that cannot be read."""
         try:
-            content = _hash_array(source) if isinstance(source, np.ndarray) else self._hash_file(Path(source))
+            content = _hash_array(source) if isinstance(source, np.ndarray) else self._hash_sound(source)
         except OSError:
             return None
         made_of = "\n".join((content, self.extractor.key, rendition))
         key = hashlib.sha256(made_of.encode()).hexdigest()
         return self.root / "features" / key[:2] / f"{key}.safetensors"
+
+    def _hash_sound(self, source: AudioFile) -> str:
+        if not isinstance(source, Excerpt):
+            return self._hash_file(Path(source))
+        return f"{self._hash_file(source.path)} {source.start!r} {source.duration!r} {source.channel!r}"
 
     def _hash_file(self, path: Path) -> str:
         state = path.stat()

@@ -8,17 +8,16 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from multiprocessing import get_context
-from pathlib import Path
 
 import torch
 
 from echo_asr.data.cache import FeatureCache
-from echo_asr.data.corpus import Utterance
+from echo_asr.data.corpus import Recording, Utterance
 from echo_asr.data.rendition import Rendition
 from echo_asr.errors import EchoError
 
 CHUNK = 16  # recordings given to a process at a time; it takes a few seconds to start, the time of a chunk or two
-Job = tuple[Path, Rendition]  # a recording, and how it is played
+Job = tuple[Recording, Rendition]  # a recording, and how it is played
 
 _worker_cache: FeatureCache | None = None  # of a worker process, which lives for one call of `fill_cache`
 

@@ -19,6 +19,7 @@ from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.search import DecodeConfig, make_fusion, search_nbest
 from echo_asr.decode.segments import Cut, cut
 from echo_asr.errors import EchoError
+from echo_asr.excerpt import AudioFile
 from echo_asr.features import FeatureExtractor, Features, collate_features
 from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
 from echo_asr.text import join_texts, make_normalizer
@@ -26,7 +27,7 @@ from echo_asr.text import join_texts, make_normalizer
 BATCH_SECONDS = 120.0  # seconds of audio decoded at once, padding included
 GROUP_SECONDS = 300.0  # seconds of speech gathered, of one recording or several, before they are decoded
 
-Audio = str | os.PathLike[str] | np.ndarray | torch.Tensor
+Audio = AudioFile | np.ndarray | torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,13 @@ class Recognizer:
     def transcribe(
         self, audio: Audio | list[Audio] | tuple[Audio, ...], sampling_rate: int | None = None, *, words: bool = True
     ) -> Transcription | list[Transcription]:
-        """What is said in a file, in samples (16 kHz unless `sampling_rate` says otherwise), or in each of a list of
-        these, which are decoded together.
+        """What is said in a file or a stretch of one, in samples (16 kHz unless `sampling_rate` says otherwise), or in
+        each of a list of these, which are decoded together.
 
         Files may be of any length: they are read bit by bit, cut at their pauses, and what is between is decoded.
 
         Args:
-            audio: path, array, tensor, or a list or tuple of them.
+            audio: path, `Excerpt`, array, tensor, or a list or tuple of them.
             words: tell when each word is heard, and how probable it is. It costs a little.
 
         Raises:

@@ -16,6 +16,7 @@ from echo_asr.decode.results import Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.metrics import ErrorRate, error_rate
+from echo_asr.excerpt import Excerpt
 from echo_asr.storage import replace_text
 from echo_asr.text import make_normalizer
 
@@ -120,14 +121,20 @@ def summary(found: Evaluation) -> str:
 
 
 def write_texts(path: Path, utterances: Sequence[Utterance], found: Evaluation) -> None:
-    """Write `file, reference, hypothesis` of each utterance as JSON lines.
+    """Write `file, reference, hypothesis` of each utterance as JSON lines; of a stretch of a file also its `start` and
+    `duration` in seconds.
 
     Raises:
         EchoError: the file cannot be written.
     """
     rows = zip(utterances, found.references, found.hypotheses, strict=True)
-    lines = (
-        json.dumps({"file": str(u.audio), "reference": r, "hypothesis": h}, ensure_ascii=False) + "\n"
-        for u, r, h in rows
-    )
+    lines = (json.dumps({**_place(u), "reference": r, "hypothesis": h}, ensure_ascii=False) + "\n" for u, r, h in rows)
     replace_text(path, "".join(lines))
+
+
+def _place(utterance: Utterance) -> dict[str, str | float]:
+    """Where an utterance is."""
+    audio = utterance.audio
+    if isinstance(audio, Excerpt):
+        return {"file": str(audio.path), "start": audio.start, "duration": utterance.duration}
+    return {"file": str(audio)}

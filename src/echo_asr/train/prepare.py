@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from echo_asr.console import progress_bar
 from echo_asr.data.cache import FeatureCache
@@ -14,8 +15,11 @@ from echo_asr.features import FeatureExtractor
 from echo_asr.train.run import read_config
 
 
-def prepare_corpus(corpus: str, config: Path | None = None) -> list[str]:
+def prepare_corpus(corpus: str, config: Path | None = None, broken: Literal["refuse", "skip"] = "refuse") -> list[str]:
     """Extract the features of every split; those of `train` as often as the configuration plays them.
+
+    Args:
+        broken: what becomes of records that cannot be used; see `load_corpus`.
 
     Returns:
         lines for the person: what each split holds, and where the features are.
@@ -24,7 +28,7 @@ def prepare_corpus(corpus: str, config: Path | None = None) -> list[str]:
         EchoError: a corpus, configuration or recording that cannot be read, or features that cannot be kept.
     """
     sections = read_config(config)
-    recordings = load_corpus(corpus)
+    recordings = load_corpus(corpus, broken)
     cache = FeatureCache(None, FeatureExtractor(sections["features"]), required=True)
     lines, jobs = [], []
     for name in recordings.splits:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -99,16 +99,18 @@ def train(
     resume: bool = False,
     init: str | os.PathLike[str] | None = None,
     device: str = "auto",
+    broken: Literal["refuse", "skip"] = "refuse",
 ) -> Progress:
     """Train a model and leave it in `out`.
 
     Args:
         config: YAML file, or None for the defaults.
-        corpus: a folder with metadata.csv, or `synth:NAME`.
+        corpus: as in `load_corpus`.
         overrides: words `--section.key value`.
         resume: go on from the checkpoint in `out`; there is one from the beginning.
         init: a model folder to start from; its symbols are kept and new ones added.
         device: as in `choose_device`.
+        broken: what becomes of records of the corpus that cannot be used; as in `load_corpus`.
 
     Raises:
         EchoError: anything the user can mend.
@@ -119,7 +121,7 @@ def train(
     settings = sections["train"]
     where = choose_device(device)
     check_folder(run, resume)
-    recordings = load_corpus(corpus)
+    recordings = load_corpus(corpus, broken)
     own_validation = "validation" in recordings.splits
     recordings = hold_out(recordings)
     normalize = make_normalizer(sections["text"].normalizer)
@@ -168,6 +170,11 @@ def train(
         f"{'' if own_validation else ' (held out, the corpus has no validation split)'}, "
         f"{tokenizer.vocabulary_size - 1} symbols"
     )
+    if not own_validation:
+        reporter.say(
+            "the utterances held out may be of speakers trained on, so that their errors flatter: echo-asr corpus "
+            f"split {corpus} --out FOLDER makes validation and test splits of speakers of their own"
+        )
     reporter.say(
         f"model: {model.parameter_count / 1e6:.2f} million parameters on {where}; {settings.max_steps} updates, "
         f"about {settings.max_steps * settings.accumulate / batches:.0f} epochs of {batches} batches"

@@ -1,0 +1,162 @@
+"""What `echo-asr corpus split` does: training, validation and test splits that share no speaker, or no text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from echo_asr.data.corpus import Utterance
+from echo_asr.data.readers.metadata import METADATA
+from echo_asr.data.readers.records import SPLITS
+from echo_asr.errors import EchoError
+from echo_asr.excerpt import Excerpt
+from echo_asr.storage import replace_text
+from echo_asr.text import normalize_basic
+
+By = Literal["speaker", "text", "utterance"]
+BY: tuple[By, ...] = ("speaker", "text", "utterance")
+COLUMNS = ("file_name", "transcription", "speaker", "split", "duration", "excerpt_start", "excerpt_channel", "id")
+TRIES = 50  # orders of the groups that are tried, of which the best balanced is kept
+EFFORT = 200_000  # groups looked at over all tries, about
+
+
+def partition(
+    utterances: Sequence[Utterance], by: By = "speaker", validation: float = 0.1, test: float = 0.1, seed: int = 0
+) -> list[Utterance]:
+    """The utterances, in their order, in new splits of about the durations that are asked for.
+
+    What belongs together (a speaker's utterances, those of one text as normalised, or each by itself) stays in one
+    split. The same seed gives the same splits.
+
+    Args:
+        validation, test: shares of the duration; 0 for none.
+
+    Raises:
+        EchoError: shares that make no sense, utterances without a speaker, or too few speakers or texts.
+    """
+    if by not in BY:
+        raise EchoError(f"--by: expected one of {', '.join(BY)}; got {by!r}")
+    shares = {"test": test, "validation": validation}
+    if not all(0 <= share < 1 for share in shares.values()) or not 0 < sum(shares.values()) < 1:
+        raise EchoError(f"--validation {validation:g} and --test {test:g}: expected shares from 0, together under 1")
+    groups: dict[str, float] = defaultdict(float)  # seconds
+    keys = [_key(u, by) for u in utterances]
+    nameless = sum(not u.speaker for u in utterances)
+    if by == "speaker" and nameless:
+        raise EchoError(
+            f"{nameless} of {len(utterances)} utterances have no speaker; name them in the corpus, or take --by text"
+        )
+    for utterance, key in zip(utterances, keys, strict=True):
+        groups[key] += utterance.duration
+    parts = [split for split, share in shares.items() if share]
+    if len(groups) <= len(parts):
+        one = "" if len(groups) == 1 else "s"
+        raise EchoError(
+            f"{len(groups)} {by}{one} cannot be shared out between {len(parts) + 1} splits; take --by "
+            f"{'text' if by == 'speaker' else 'utterance'}, or one split less (--test 0)"
+        )
+    split_of = _share_out(groups, {split: shares[split] for split in parts}, seed)
+    return [replace(u, split=split_of.get(key, "train")) for u, key in zip(utterances, keys, strict=True)]
+
+
+def _key(utterance: Utterance, by: By) -> str:
+    if by == "speaker":
+        return utterance.speaker
+    return utterance.id if by == "utterance" else normalize_basic(utterance.text)
+
+
+def _share_out(groups: dict[str, float], shares: dict[str, float], seed: int) -> dict[str, str]:
+    """The split of each group that is not for training: the best balanced of several random choices."""
+    total = sum(groups.values())
+    targets = {split: share * total for split, share in shares.items()}
+    names = sorted(groups)
+    draw = random.Random(seed)
+    best: tuple[float, dict[str, str]] = (float("inf"), {})
+    for _ in range(max(1, min(TRIES, EFFORT // len(names)))):
+        draw.shuffle(names)
+        chosen, off = _fill(names, groups, targets)
+        if off < best[0]:
+            best = (off, chosen)
+    return best[1]
+
+
+def _fill(names: Sequence[str], groups: dict[str, float], targets: dict[str, float]) -> tuple[dict[str, str], float]:
+    """Take groups in turn where they bring a split nearer its target; also by how many seconds all are off it."""
+    chosen: dict[str, str] = {}
+    off = 0.0
+    for number, (split, target) in enumerate(targets.items(), start=1):
+        held = 0.0
+        to_come = len(targets) - number
+        for name in names:
+            left = len(names) - len(chosen) - to_come - 1  # one for training, one for each split to come
+            if left <= 0:
+                break
+            if name not in chosen and abs(target - held - groups[name]) < abs(target - held):
+                chosen[name] = split
+                held += groups[name]
+        if not held:  # every group is more than twice as long as the split should be
+            name = min((n for n in names if n not in chosen), key=lambda n: groups[n])
+            chosen[name] = split
+            held = groups[name]
+        off += abs(target - held)
+    return chosen, off
+
+
+def write_corpus(folder: Path, utterances: Sequence[Utterance]) -> Path:
+    """Write utterances as a folder with ``metadata.csv``, which refers to the audio where it lies.
+
+    Nothing is copied or encoded anew, so that it costs no space and cached features stay good. Audio beside the folder
+    or below is named relative to it, so that both can be moved together; other audio by its whole path.
+
+    Raises:
+        EchoError: the folder holds something already, or cannot be written.
+    """
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise EchoError(f"{folder}: exists and is not empty; choose another --out")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    home = os.path.realpath(folder)
+    for u in utterances:
+        stretch = u.audio if isinstance(u.audio, Excerpt) else None
+        name = _name_from(home, stretch.path if stretch else u.audio)  # type: ignore[arg-type]
+        start = f"{stretch.start:.6f}" if stretch else ""
+        channel = "" if stretch is None or stretch.channel is None else str(stretch.channel)
+        writer.writerow((name, u.text, u.speaker, u.split, f"{u.duration:.6f}", start, channel, u.id))
+    replace_text(folder / METADATA, table.getvalue())
+    return folder / METADATA
+
+
+def _name_from(home: str, audio: Path) -> str:
+    """A file as the folder `home` names it."""
+    path = os.path.realpath(audio)
+    beside = os.path.join(os.path.dirname(home), "")
+    return os.path.relpath(path, home) if path.startswith(beside) else path
+
+
+def describe(utterances: Sequence[Utterance]) -> list[str]:
+    """A line for each split: utterances, hours, share, speakers."""
+    total = sum(u.duration for u in utterances)
+    lines = []
+    for split in SPLITS:
+        rows = [u for u in utterances if u.split == split]
+        if rows:
+            seconds = sum(u.duration for u in rows)
+            speakers = len({u.speaker for u in rows if u.speaker})
+            texts = len({normalize_basic(u.text) for u in rows})
+            lines.append(
+                f"{split}: {len(rows)} utterances, {seconds / 3600:.2f} h ({100 * seconds / total:.1f} %), "
+                f"{speakers or 'unknown'} speakers, {texts} texts"
+            )
+    return lines

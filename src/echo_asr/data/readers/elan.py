@@ -1,0 +1,210 @@
+"""ELAN's annotation files, ``.eaf`` (https://archive.mpi.nl/tla/elan): the annotations of a tier, with their times."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+from echo_asr.data.readers.records import Lengths, Problems, Record, stretch_error
+from echo_asr.errors import EchoError
+from echo_asr.excerpt import Excerpt
+
+SUFFIX = ".eaf"
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma")
+FILM_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".avi")  # their sound, where there is no sound file
+
+
+@dataclass
+class _Annotation:
+    id: str
+    parent: str  # id of the annotation that it hangs on; empty for one with times of its own
+    text: str
+    slots: tuple[str, str] = ("", "")
+
+
+def is_elan(path: Path) -> bool:
+    """Whether a path is an ``.eaf`` file, or a folder that has some and no corpus of another kind."""
+    if path.suffix.lower() == SUFFIX:
+        return path.is_file()
+    others = ("metadata.csv", "metadata.jsonl", "wav.scp")
+    return path.is_dir() and bool(_files(path)) and not any((path / name).exists() for name in others)
+
+
+def read_elan(path: Path, tier: str, problems: Problems) -> Iterator[Record]:
+    """The annotations of a tier, of one file or of all in a folder; each is a stretch of the file's recording.
+
+    A tier is named by its id or by its linguistic type (several tiers, one a speaker, may share one); where it is not
+    named, there must be but one that has annotations. The speaker is the tier's participant. Annotations without times
+    of their own take those of the annotation they hang on, and several that divide one are joined; slots without a
+    time lie evenly between those that have one. The recording is found by the relative media descriptor, by the
+    absolute one, or by the same name beside the file.
+
+    Raises:
+        EchoError: a file is no ``.eaf``, has no such tier, or several where none is named, or has no recording.
+    """
+    files = _files(path) if path.is_dir() else [path]
+    for file in files:
+        yield from _read_file(file, tier, problems, f"{file.stem}/" if len(files) > 1 else "")
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(file for file in folder.iterdir() if file.suffix.lower() == SUFFIX and file.is_file())
+    except OSError:
+        return []
+
+
+def _read_file(path: Path, wanted: str, problems: Problems, prefix: str) -> Iterator[Record]:
+    try:
+        root = ElementTree.parse(path).getroot()
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise EchoError(f"{path} is no legal ELAN file: {error}; save it again in ELAN") from None
+    except OSError as error:
+        raise EchoError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
+    if root.tag != "ANNOTATION_DOCUMENT":
+        raise EchoError(f"{path} is no ELAN file, but one of {root.tag}; give an .eaf file")
+    tiers = _choose_tiers(path, root, wanted)
+    audio, offset = _find_audio(path, root)
+    length = Lengths().of(audio)
+    times = _slot_times(root)
+    annotations = {id(tier): [_parse(element) for element in tier.iter("ANNOTATION")] for tier in root.iter("TIER")}
+    by_id = {a.id: a for group in annotations.values() for a in group}
+    spans: dict[str, tuple[float, float]] = {}  # seconds, of annotations with times of their own
+    for group in annotations.values():
+        spans.update(_spans(group, times))
+    for tier in tiers:
+        speaker = tier.get("PARTICIPANT", "")
+        for first, text in _joined(annotations[id(tier)]):
+            where = f"{path}, tier {tier.get('TIER_ID', '')}, annotation {first.id}"
+            span = spans.get(_root_of(first, by_id))
+            if span is None:
+                problems.add(where, "has no time; align it in ELAN, or delete it")
+                continue
+            start, end = (time + offset for time in span)
+            wrong = stretch_error(start, end, length)
+            if wrong:
+                problems.add(where, wrong)
+                continue
+            seconds = min(end, length) - start
+            name = f"{prefix}{first.id}"
+            yield Record(path, 0, name, Excerpt(audio, start, seconds), text, speaker, duration=seconds)
+
+
+def _choose_tiers(path: Path, root: ElementTree.Element, wanted: str) -> list[ElementTree.Element]:
+    tiers = [tier for tier in root.iter("TIER") if tier.find("ANNOTATION") is not None]
+    listed = ", ".join(tier.get("TIER_ID", "") for tier in tiers)
+    if not tiers:
+        raise EchoError(f"{path} has no annotations; transcribe it in ELAN first")
+    if wanted:
+        found = [t for t in tiers if t.get("TIER_ID") == wanted]
+        found = found or [t for t in tiers if t.get("LINGUISTIC_TYPE_REF") == wanted]
+        if not found:
+            raise EchoError(f"{path} has no tier {wanted!r} with annotations; choose from: {listed}")
+        return found
+    if len(tiers) > 1:
+        raise EchoError(f"{path} has {len(tiers)} tiers; name the one with the texts, {path}:TIER: {listed}")
+    return tiers
+
+
+def _find_audio(path: Path, root: ElementTree.Element) -> tuple[Path, float]:
+    """The recording, and the seconds of it at which the time of the annotations begins."""
+    there: dict[Path, float] = {}
+    named = []
+    for media in root.iter("MEDIA_DESCRIPTOR"):
+        origin = media.get("TIME_ORIGIN", "")
+        offset = int(origin) / 1000 if re.fullmatch(r"\d{1,12}", origin) else 0.0  # ms
+        for key in ("RELATIVE_MEDIA_URL", "MEDIA_URL"):
+            file = _local(media.get(key, ""))
+            named.append(file)
+            for place in (path.parent / file, path.parent / os.path.basename(file)):
+                if file and place.is_file():
+                    there.setdefault(Path(os.path.normpath(place)), offset)
+                    break
+            else:
+                continue
+            break
+    for suffixes in (AUDIO_SUFFIXES, FILM_SUFFIXES):
+        sounds = {file: offset for file, offset in there.items() if file.suffix.lower() in suffixes}
+        if not sounds:
+            sounds = {file: 0.0 for file in _beside(path) if file.suffix.lower() in suffixes}
+        if len(sounds) > 1:
+            names = ", ".join(file.name for file in sounds)
+            raise EchoError(f"{path} has {len(sounds)} recordings, {names}; keep the one that the tier is of")
+        if sounds:
+            return next(iter(sounds.items()))
+    told = f"it names {', '.join(dict.fromkeys(filter(None, named)))}" if any(named) else "it names none"
+    raise EchoError(f"{path}: its recording is not there ({told}); put it beside the file, as {path.stem}.wav")
+
+
+def _beside(path: Path) -> list[Path]:
+    """Files of the same name with another ending."""
+    return [file for file in sorted(path.absolute().parent.iterdir()) if file.stem == path.stem and file.is_file()]
+
+
+def _local(url: str) -> str:
+    """The path of a media descriptor: ``file:///C:/x/my%20rec.wav``, ``./rec.wav``."""
+    return re.sub(r"^file:/*(?=[A-Za-z]:|/)", "", unquote(url)).replace("\\", "/")
+
+
+def _slot_times(root: ElementTree.Element) -> dict[str, float]:
+    """Seconds of the time slots that have a time."""
+    times = {}
+    for slot in root.iter("TIME_SLOT"):
+        value = slot.get("TIME_VALUE", "")
+        if re.fullmatch(r"-?\d{1,12}", value):
+            times[slot.get("TIME_SLOT_ID", "")] = int(value) / 1000  # ms
+    return times
+
+
+def _parse(element: ElementTree.Element) -> _Annotation:
+    inner = element.find("ALIGNABLE_ANNOTATION")
+    text = " ".join((element.findtext(".//ANNOTATION_VALUE") or "").split())
+    if inner is not None:
+        slots = inner.get("TIME_SLOT_REF1", ""), inner.get("TIME_SLOT_REF2", "")
+        return _Annotation(inner.get("ANNOTATION_ID", ""), "", text, slots)
+    inner = element.find("REF_ANNOTATION")
+    if inner is None:
+        return _Annotation("", "", text)
+    return _Annotation(inner.get("ANNOTATION_ID", ""), inner.get("ANNOTATION_REF", ""), text)
+
+
+def _spans(annotations: list[_Annotation], times: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """Start and end in seconds of a tier's annotations with slots; those between two known times share evenly."""
+    spans: dict[str, tuple[float, float]] = {}
+    run: list[_Annotation] = []  # since the last known time
+    for annotation in annotations:
+        if annotation.parent or not annotation.id:
+            continue
+        if times.get(annotation.slots[0]) is not None:
+            run = []
+        run.append(annotation)
+        start, end = times.get(run[0].slots[0]), times.get(annotation.slots[1])
+        if end is None or start is None:
+            continue
+        step = (end - start) / len(run)
+        spans.update({a.id: (start + i * step, start + (i + 1) * step) for i, a in enumerate(run)})
+        run = []
+    return spans
+
+
+def _joined(annotations: list[_Annotation]) -> Iterator[tuple[_Annotation, str]]:
+    """Annotations with their texts; those that hang on one and the same are joined to the first of them."""
+    groups: dict[str, list[_Annotation]] = {}
+    for annotation in annotations:
+        groups.setdefault(annotation.parent or f" {annotation.id}", []).append(annotation)
+    for group in groups.values():
+        yield group[0], " ".join(filter(None, (a.text for a in group)))
+
+
+def _root_of(annotation: _Annotation, by_id: dict[str, _Annotation]) -> str:
+    """The id of the annotation with times that one hangs on, perhaps over others; they may not go in a circle."""
+    seen: set[str] = set()
+    while annotation.parent in by_id and annotation.id not in seen:
+        seen.add(annotation.id)
+        annotation = by_id[annotation.parent]
+    return annotation.id

@@ -1,0 +1,112 @@
+"""Clips that come without files of their own: written once into the cache, as a folder with ``metadata.csv``."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from echo_asr.audio import audio_duration
+from echo_asr.data.cache import default_cache_root
+from echo_asr.data.readers.metadata import METADATA
+from echo_asr.errors import EchoError
+
+VERSION = 1  # of what is written: raise it with a change to this module that readers would notice
+COLUMNS = ("file_name", "transcription", "speaker", "duration", "excerpt_start")
+IN_A_FOLDER = 1000  # clips
+MARKS = ((b"RIFF", "wav"), (b"fLaC", "flac"), (b"OggS", "ogg"), (b"ID3", "mp3"), (b"FORM", "aiff"))
+
+
+class Export:
+    """The clips of one part of a corpus, on their way into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows: list[tuple[str, str, str, str, str]] = []
+        self.files = 0
+
+    def add(self, data: bytes, hint: str = "") -> str:
+        """Write the bytes of a sound file; its name. `hint` is a name whose ending says what the bytes do not."""
+        name = f"{self.files // IN_A_FOLDER:04d}/{self.files:07d}.{suffix_of(data, hint)}"
+        self.files += 1
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return name
+
+    def tell(self, name: str, text: str, speaker: str, start: float = 0.0, duration: float | None = None) -> None:
+        """What is said in a clip that was added, or in a stretch of it (seconds)."""
+        whole = duration is None
+        seconds = _seconds(self.folder / name) if whole else f"{duration:.6f}"
+        text = " ".join(text.split())  # a table has a line a row
+        self.rows.append((name, text, speaker, seconds, "" if whole else f"{start:.6f}"))
+
+
+def _seconds(path: Path) -> str:
+    """How long a clip is; empty for one that cannot be read, which is told when the corpus is."""
+    try:
+        return f"{audio_duration(path):.6f}"
+    except EchoError:
+        return ""
+
+
+def suffix_of(data: bytes, hint: str = "") -> str:
+    """The ending that a sound file's first bytes ask for, or else that of its name; `bin` for neither."""
+    for mark, suffix in MARKS:
+        if data.startswith(mark):
+            return suffix
+    if data[4:8] == b"ftyp":
+        return "m4a"
+    if data[:1] == b"\xff" and len(data) > 1 and data[1] >= 0xE0:
+        return "mp3"
+    ending = os.path.splitext(hint)[1].lstrip(".").lower()
+    return ending if re.fullmatch(r"[a-z0-9]{1,5}", ending) else "bin"
+
+
+def export_folder(kind: str, name: str, content: object) -> Path:
+    """The folder of the cache for an export, named by what it is of and by all that decides its content."""
+    key = hashlib.sha256(repr((VERSION, name, content)).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    slug = re.sub(r"[^\w.-]+", "-", name).strip("-.")[-60:]
+    return default_cache_root() / kind / f"{slug}-{key}"
+
+
+def export_once(folder: Path, write: Callable[[Export], None]) -> None:
+    """Have `write` fill a folder of clips, which appears whole or not at all; one that is there stays as it is.
+
+    Raises:
+        EchoError: the cache cannot be written, or what `write` raises.
+    """
+    if (folder / METADATA).is_file():
+        return
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".exporting-", dir=folder.parent))
+        export = Export(temporary)
+        write(export)
+        with (temporary / METADATA).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([COLUMNS, *export.rows])
+        temporary.chmod(0o755)  # mkdtemp's folder is the user's alone
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not (folder / METADATA).is_file():  # else another process was first, with the same clips
+                raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise EchoError(
+            f"cannot write {folder}: {reason}; make room there, or set ECHO_ASR_CACHE to another folder"
+        ) from None
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def state_of(paths: list[Path]) -> list[tuple[str, int, int]]:
+    """Name, bytes and modification time (ns) of files: what an export of them depends on."""
+    return [(os.path.abspath(path), (state := path.stat()).st_size, state.st_mtime_ns) for path in sorted(paths)]

@@ -1,0 +1,107 @@
+"""Which form of corpus a string names, and its reader."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from echo_asr.data.readers import commonvoice, elan, kaldi, ljspeech, manifests, metadata
+from echo_asr.data.readers.records import Problems, Record, map_splits
+from echo_asr.errors import EchoError
+
+SYNTH_PREFIX = "synth:"
+HUB_PREFIX = "hf:"
+Reader = Callable[[Path, Problems], Iterator[Record]]
+
+
+def _read_shar(folder: Path, problems: Problems) -> Iterator[Record]:
+    from echo_asr.data.readers.shar import read_shar  # here, since it writes what it unpacks
+
+    return read_shar(folder, problems)
+
+
+# In this order: what a folder is taken for, the files that tell, and its reader. Those of the first half say nothing of
+# splits by themselves, so that folders named train, dev, test, ... of them make one corpus.
+FOLDERS: tuple[tuple[str, Callable[[Path], bool], Reader], ...] = (
+    ("LJSpeech", ljspeech.is_ljspeech, ljspeech.read_ljspeech),
+    ("metadata", metadata.has_metadata, metadata.read_metadata),
+    ("Kaldi", kaldi.is_kaldi, kaldi.read_kaldi),
+    ("Shar", manifests.is_shar, _read_shar),
+    ("Common Voice", commonvoice.is_common_voice, commonvoice.read_common_voice),
+    ("lhotse", manifests.has_manifests, manifests.read_manifests),
+)
+
+
+def find_records(spec: str, problems: Problems) -> tuple[str, Iterator[Record]]:
+    """The records of the corpus that a string names, and the file or folder to name where there are none.
+
+    Raises:
+        EchoError: nothing of that name, or in no known form.
+    """
+    if spec.startswith(SYNTH_PREFIX):
+        from echo_asr.data.synth import synthetic_corpus  # here, so that reading a folder never loads it
+
+        folder = synthetic_corpus(spec.removeprefix(SYNTH_PREFIX))
+        return str(folder / metadata.METADATA), metadata.read_metadata(folder, problems)
+    if spec.startswith(HUB_PREFIX):
+        from echo_asr.data.readers.hub import read_hub
+
+        return spec, read_hub(spec.removeprefix(HUB_PREFIX), problems)
+    path, tier = _split_tier(spec)
+    if elan.is_elan(path):
+        return str(path), elan.read_elan(path, tier, problems)
+    if not path.exists():
+        raise EchoError(
+            f"corpus folder {path} does not exist; give a folder with {metadata.METADATA} or in another form "
+            "(docs/corpora.md), synth:NAME or hf:REPO:CONFIG"
+        )
+    if not path.is_dir():
+        if manifests.is_manifest(path):
+            return str(path), manifests.read_manifest(path, problems)
+        raise EchoError(
+            f"corpus {path} is a file; give the folder that holds {metadata.METADATA} and the audio, or a file that "
+            "ends in .eaf, .jsonl or .jsonl.gz"
+        )
+    return _find_folder(path, problems)
+
+
+def _split_tier(spec: str) -> tuple[Path, str]:
+    """A path, and after a colon the name of a tier of ELAN, if it has one."""
+    path = Path(spec).expanduser()
+    if elan.is_elan(path) or path.exists():
+        return path, ""
+    with_tier = re.fullmatch(r"(?s)(.+?\.eaf):(.+)", spec, re.IGNORECASE) or re.fullmatch(r"(?s)(.+?):(.+)", spec)
+    if with_tier and elan.is_elan(before := Path(with_tier[1]).expanduser()):
+        return before, with_tier[2]
+    return path, ""
+
+
+def _find_folder(folder: Path, problems: Problems) -> tuple[str, Iterator[Record]]:
+    reader = _reader_of(folder)
+    if reader is not None:
+        table = folder / metadata.METADATA
+        return str(table if table.is_file() else folder), reader(folder, problems)
+    within = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
+    splits = [(within[name], split) for name, split in map_splits(within).items()]
+    parts = [(path, split, reader) for path, split in splits if (reader := _reader_of(path)) is not None]
+    if parts:
+        return str(folder), _joined(parts, problems)
+    columns = ", ".join(metadata.REQUIRED_COLUMNS)
+    raise EchoError(
+        f"corpus folder {folder} has no {metadata.METADATA}; add one with the columns {columns}, or give a folder in "
+        "another form: metadata.jsonl, LJSpeech, Kaldi, Common Voice, ELAN, lhotse (docs/corpora.md)"
+    )
+
+
+def _reader_of(folder: Path) -> Reader | None:
+    return next((read for _, matches, read in FOLDERS if matches(folder)), None)
+
+
+def _joined(parts: list[tuple[Path, str, Reader]], problems: Problems) -> Iterator[Record]:
+    """One corpus of folders that are its splits; the folder's name comes before the id, so that ids stay unique."""
+    for path, split, reader in parts:
+        for record in reader(path, problems):
+            own = split if record.split == "train" else record.split
+            yield replace(record, id=f"{path.name}/{record.id}", split=own)

@@ -1,0 +1,216 @@
+"""Data sets of the Hugging Face hub, streamed once into the cache. The one module that imports ``datasets``.
+
+Echo asks for the bytes of the audio files alone (``Audio(decode=False)``) and decodes them itself, so that no decoder
+of that library is needed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from echo_asr.console import console, progress_bar
+from echo_asr.data.readers.export import Export, export_folder, export_once, state_of
+from echo_asr.data.readers.metadata import read_metadata
+from echo_asr.data.readers.records import Problems, Record, map_splits
+from echo_asr.errors import EchoError
+from echo_asr.storage import replace_text
+
+PARTS = "splits.json"  # of an export that is complete: the repository's splits, and Echo's
+TEXT = (
+    "text", "sentence", "transcription", "raw_transcription", "transcript", "transcripts", "normalized_text",
+    "raw_text", "transcript_text", "utterance", "target_text",
+)  # fmt: skip
+SPEAKER = ("speaker_id", "client_id", "speaker", "spk_id", "speaker_name", "user_id", "reader_id")
+AUDIO = ("audio", "file", "path", "wav", "speech", "recording")
+TABLES = (".parquet", ".arrow")
+
+
+def read_hub(name: str, problems: Problems) -> Iterator[Record]:
+    """The records of ``REPO``, ``REPO:CONFIG`` or ``REPO:CONFIG:CLIPS``.
+
+    The data set is streamed, so that nothing of it is kept but what is exported: the audio as it is, text and speaker,
+    into the cache folder, a split at a time, each whole or not at all. Later it is read from there, without the
+    network. With ``CLIPS``, a number, only that many of each split are asked for, the first ones.
+
+    A local repository (``./path``, in the hub's own layout) is read in the same way where it holds tables of parquet;
+    one of plain audio files with ``metadata.csv`` is read where it lies.
+
+    Raises:
+        EchoError: no such data set or configuration, no network, no column of audio or text, or a full disk.
+    """
+    repo, config, clips = parse_name(name)
+    local = _local_folder(repo)
+    if local is None:
+        folder = export_folder("hub", f"{repo}-{config}", (repo, config, clips))
+    else:
+        tables = [path for path in local.rglob("*") if path.suffix in TABLES]
+        if not tables:
+            return _read_plain(local, config, clips, problems)
+        content = (config, clips, state_of([*tables, *local.glob("*.md")]))
+        folder = export_folder("hub", f"{local.name}-{config}", content)
+    if not (folder / PARTS).is_file():
+        _export(f"hf:{name}", str(local or repo), config, clips, folder)
+    splits = json.loads((folder / PARTS).read_text(encoding="utf-8"))
+    return itertools.chain.from_iterable(
+        read_metadata(folder / part, problems, split, prefix=f"{part}/") for part, split in splits.items()
+    )
+
+
+def parse_name(name: str) -> tuple[str, str, int | None]:
+    """``REPO[:CONFIG[:CLIPS]]`` as its parts; a drive's letter before a path is part of it.
+
+    Raises:
+        EchoError: it has no such form.
+    """
+    match = re.fullmatch(r"((?:[A-Za-z]:[\\/])?[^:]+)(?::([^:]*))?(?::(\d+))?", name)
+    if not match or match[3] == "0":
+        expected = "expected hf:REPO, hf:REPO:CONFIG or hf:REPO:CONFIG:CLIPS, the number of clips of each split"
+        raise EchoError(f"hf:{name} names no data set; {expected}")
+    return match[1], match[2] or "", int(match[3]) if match[3] else None
+
+
+def _local_folder(repo: str) -> Path | None:
+    """The folder that a local repository is; None for one of the hub."""
+    if not re.match(r"\.{0,2}[\\/]|~|\.{1,2}$|[A-Za-z]:[\\/]", repo):
+        return None
+    folder = Path(repo).expanduser()
+    if not folder.is_dir():
+        raise EchoError(f"hf:{repo}: no such folder; give hf:./PATH:CONFIG, or hf:REPO:CONFIG for one of the hub")
+    return folder
+
+
+def _read_plain(folder: Path, config: str, clips: int | None, problems: Problems) -> Iterator[Record]:
+    """A repository of plain files: as the form of corpus that it is, or that the folder of its configuration is."""
+    from echo_asr.data.readers.forms import find_records  # here, since that module chooses this one
+
+    inner = folder / config if config and (folder / config).is_dir() else folder
+    records = find_records(str(inner), problems)[1]
+    if clips is None:
+        return records
+    counts: dict[str, int] = {}
+
+    def first() -> Iterator[Record]:
+        for record in records:
+            counts[record.split] = counts.get(record.split, 0) + 1
+            if counts[record.split] <= clips:
+                yield record
+
+    return first()
+
+
+def _export(name: str, repo: str, config: str, clips: int | None, folder: Path) -> None:
+    console().print(f"importing {name}, once, into {folder}", highlight=False, markup=False)
+    try:
+        streams = _open(repo, config)
+        splits = map_splits(streams) or dict.fromkeys(streams, "train")
+        for part in splits:
+            total = clips or _size(streams[part])
+            with progress_bar(f"{name} {part}", total) if total else nullcontext(_say_nothing) as advance:
+
+                def write(export: Export, part: str = part, advance: Any = advance) -> None:
+                    rows = _rows(name, streams[part], clips)
+                    for done, (data, hint, text, speaker) in enumerate(rows, start=1):
+                        export.tell(export.add(data, hint), text, speaker)
+                        advance(done, "")
+
+                export_once(folder / part, write)
+        replace_text(folder / PARTS, json.dumps(splits))
+    except EchoError:
+        raise
+    except ImportError as error:
+        if "torchcodec" not in str(error):
+            raise
+        raise EchoError(
+            f"{name} holds plain audio files, which cannot be streamed; download it (hf download {repo} --repo-type "
+            "dataset --local-dir FOLDER) and give FOLDER"
+        ) from None
+    except Exception as error:  # the libraries behind it raise of many kinds; all are of the repository or the network
+        raise EchoError(f"{name} cannot be read ({_reason(error)}); {_remedy(error)}") from None
+
+
+def _say_nothing(done: int, text: str) -> None:
+    """Progress of what nobody knows the size of."""
+
+
+def _open(repo: str, config: str) -> dict[str, Any]:
+    """The streams of a data set by split."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise EchoError(
+            f"hf:{repo} needs the optional datasets ({error}); install the extra: pip install 'echo-asr[datasets]'"
+        ) from None
+    try:
+        return dict(datasets.load_dataset(repo, config or None, streaming=True))
+    except RuntimeError as error:
+        if "script" not in str(error):
+            raise
+        # Older repositories have a program of their own, which is not run; the hub keeps their tables beside it.
+        return dict(datasets.load_dataset(repo, config or None, streaming=True, revision="refs/convert/parquet"))
+
+
+def _size(stream: Any) -> int:
+    """Clips of a split, 0 where the repository does not say."""
+    splits = getattr(stream.info, "splits", None) or {}
+    return int(getattr(splits.get(str(stream.split)), "num_examples", 0) or 0)
+
+
+def _rows(name: str, stream: Any, clips: int | None) -> Iterator[tuple[bytes, str, str, str]]:
+    """Bytes of the audio, its file name, text and speaker, of each clip of a split."""
+    from datasets import Audio
+
+    columns = stream.features or stream._resolve_features().features
+    typed = [column for column, kind in columns.items() if isinstance(kind, Audio)]
+    audio = typed[0] if typed else _choose(name, "audio", AUDIO, columns)
+    text = _choose(name, "text", TEXT, columns)
+    speaker = next((column for column in SPEAKER if column in columns), None)
+    if typed:
+        stream = stream.cast_column(audio, Audio(decode=False))
+    for number, row in enumerate(itertools.islice(stream, clips), start=1):
+        found = row[audio]
+        if not isinstance(found, dict) or not (found.get("bytes") or found.get("path")):
+            raise EchoError(f"{name}: the column {audio} holds no audio files (row {number}); give another repository")
+        data = found.get("bytes") or _fetch(found["path"])
+        who = row[speaker] if speaker else None
+        said = row[text]
+        yield data, found.get("path") or "", "" if said is None else str(said), "" if who is None else str(who)
+
+
+def _fetch(path: str) -> bytes:
+    """The bytes of a file that a repository names, here or on the hub."""
+    if Path(path).is_file():
+        return Path(path).read_bytes()
+    import fsspec  # comes with datasets
+
+    with fsspec.open(path, "rb") as file:
+        data: bytes = file.read()
+    return data
+
+
+def _choose(name: str, what: str, known: Iterable[str], columns: Iterable[str]) -> str:
+    found = next((column for column in known if column in columns), None)
+    if found is None:
+        has, expected = ", ".join(columns), ", ".join(known)
+        raise EchoError(f"{name} has no column of {what}; it has: {has}; expected one of: {expected}")
+    return found
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def _remedy(error: Exception) -> str:
+    text = str(error).lower()
+    if "builderconfig" in text or "config name" in text:
+        return "give one of its configurations, hf:REPO:CONFIG"
+    if "gated" in text or "authenticat" in text or "401" in text or "403" in text:
+        return "accept its terms on the hub and log in with: hf auth login"
+    if isinstance(error, ConnectionError) or "reach" in text or "offline" in text or "connection" in text:
+        return "check the name and the network, or give a copy of it as hf:./PATH:CONFIG"
+    return "check its name, its configuration and the network"

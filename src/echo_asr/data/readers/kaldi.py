@@ -1,0 +1,146 @@
+"""Kaldi's data folders (https://kaldi-asr.org/doc/data_prep.html): ``wav.scp``, ``text``, ``segments``, ``utt2spk``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from echo_asr.data.readers.lines import read_lines
+from echo_asr.data.readers.records import Base, Lengths, Listing, Problems, Record, place, stretch_error
+from echo_asr.errors import EchoError
+from echo_asr.excerpt import Excerpt
+
+RECORDINGS, TEXT, SEGMENTS = "wav.scp", "text", "segments"
+Table = dict[str, tuple[int, str]]  # line and the rest of it, by the first word
+
+
+def is_kaldi(folder: Path) -> bool:
+    """Whether a folder has ``wav.scp``."""
+    return (folder / RECORDINGS).is_file()
+
+
+def read_kaldi(folder: Path, problems: Problems) -> Iterator[Record]:
+    """The records of a data folder.
+
+    ``wav.scp`` says where recordings are and ``text`` what is said; ``segments`` cuts recordings into utterances, and
+    without it each recording is one. ``utt2spk``, ``utt2dur`` and ``reco2dur`` are read where there are some. A
+    relative path starts from the data folder or a folder above it (Kaldi's own start from where it ran). An entry that
+    is a command (it ends in ``|``) is a broken record: nothing of a corpus is ever run.
+
+    Raises:
+        EchoError: a file is unreadable, or there is no ``text``.
+    """
+    if not (folder / TEXT).is_file():
+        raise EchoError(f"{folder} has {RECORDINGS} and no {TEXT}; add it: an utterance a line, its id before its text")
+    scp, texts = folder / RECORDINGS, folder / TEXT
+    recordings = _paths(folder, _table(scp, problems), problems)
+    speakers = _optional(folder / "utt2spk", problems)
+    said = _table(texts, problems)
+    if (folder / SEGMENTS).is_file():
+        yield from _segments(folder, recordings, said, speakers, problems)
+        return
+    durations = _optional(folder / "utt2dur", problems) or _optional(folder / "reco2dur", problems)
+    known = set(_table(scp, Problems()))
+    for name, (line, text) in said.items():
+        if name in recordings:
+            seconds = _number(durations.get(name, ""))
+            yield Record(texts, line, name, recordings[name], text, speakers.get(name, ""), duration=seconds)
+        elif name not in known:  # else it was told already
+            problems.add(place(texts, line), f"is of {name}, which is not in {scp}; add it there, or take the line out")
+    _tell_silent(scp, recordings, said, problems)
+
+
+def _segments(
+    folder: Path, recordings: dict[str, Path], said: Table, speakers: dict[str, str], problems: Problems
+) -> Iterator[Record]:
+    source, scp = folder / SEGMENTS, folder / RECORDINGS
+    stated, lengths, listing = _optional(folder / "reco2dur", problems), Lengths(), Listing()
+    known, used = set(_table(scp, Problems())), set()
+    for name, (line, rest) in _table(source, problems).items():
+        where, fields = place(source, line), rest.split()
+        used.add(name)
+        start, end = (_number(word) for word in (fields[1:3] if len(fields) > 2 else ("", "")))
+        if start is None or end is None:
+            problems.add(where, "is no segment; expected: utterance, recording, start and end in seconds")
+            continue
+        if name not in said:
+            problems.add(where, f"names {name}, which has no line in {folder / TEXT}; add it, or take this out")
+            continue
+        audio = recordings.get(fields[0])
+        if audio is None:
+            if fields[0] not in known:
+                problems.add(where, f"names the recording {fields[0]}, which is not in {scp}; add it there")
+            continue
+        length = _number(stated.get(fields[0], ""))
+        if length is None and listing.holds(audio):
+            try:
+                length = lengths.of(audio)
+            except EchoError as error:
+                problems.add(where, f"names a recording that cannot be read: {error}")
+                continue
+        if end == -1 and length is not None:  # Kaldi's way to say: to the end
+            end = length
+        wrong = stretch_error(start, end, length)
+        if wrong:
+            problems.add(where, wrong)
+            continue
+        seconds = (end if length is None else min(end, length)) - start
+        text = said[name][1]
+        yield Record(source, line, name, Excerpt(audio, start, seconds), text, speakers.get(name, ""), duration=seconds)
+    for name, (line, _) in said.items():
+        if name not in used:
+            problems.add(place(folder / TEXT, line), f"is of {name}, which is not in {source}; add it there")
+
+
+def _paths(folder: Path, table: Table, problems: Problems) -> dict[str, Path]:
+    """The sound files by recording."""
+    source, found = folder / RECORDINGS, dict[str, Path]()
+    base = Base(folder)
+    for name, (line, entry) in table.items():
+        if entry.endswith("|") or entry.startswith("|"):
+            what = f"is a command ({entry[:60]}), which Echo does not run; write its output to a file and name that"
+            problems.add(place(source, line), what)
+        elif not entry:
+            problems.add(place(source, line), f"names no file for {name}; write its path after the id")
+        elif re.search(r"\.ark:\d+$", entry):
+            problems.add(
+                place(source, line), f"is a place in an archive ({entry}); write its sound to a file, name that"
+            )
+        else:
+            found[name] = base.resolve(entry)
+    return found
+
+
+def _tell_silent(source: Path, recordings: dict[str, Path], said: Table, problems: Problems) -> None:
+    """Recordings without a text are broken: silence has a line in ``text``, with nothing after the id."""
+    silent = [name for name in recordings if name not in said]
+    lines = _table(source, Problems()) if silent else {}
+    for name in silent:
+        problems.add(place(source, lines[name][0]), f"has {name}, which has no line in text; write one, or take it out")
+
+
+def _table(path: Path, problems: Problems) -> Table:
+    """Line and the rest of it, by the first word."""
+    table: Table = {}
+    for line, row in read_lines(path, problems):
+        name, _, rest = row.strip().partition(" ") if " " in row.strip() else row.strip().partition("\t")
+        if "\t" in name:  # the first of the two ends the word
+            name, _, first = name.partition("\t")
+            rest = f"{first} {rest}"
+        if name in table:
+            problems.add(place(path, line), f"has {name} again, after line {table[name][0]}; keep one")
+            continue
+        table[name] = (line, rest.strip())
+    return table
+
+
+def _optional(path: Path, problems: Problems) -> dict[str, str]:
+    return {name: rest for name, (_, rest) in _table(path, problems).items()} if path.is_file() else {}
+
+
+def _number(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None

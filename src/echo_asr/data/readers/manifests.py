@@ -1,0 +1,163 @@
+"""lhotse's manifests (https://lhotse.readthedocs.io): cuts, or recordings and supervisions, as JSON lines.
+
+They are read as they stand, without lhotse: importing it takes seconds, and its own reader builds an object a row. The
+tests compare with what lhotse writes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from echo_asr.data.readers.lines import is_text, read_objects
+from echo_asr.data.readers.records import Base, Problems, Record, Recording, map_splits, place, stretch_error
+from echo_asr.errors import EchoError
+from echo_asr.excerpt import Excerpt
+
+LINES = r"\.jsonl(\.gz)?"
+SAME = 0.001  # seconds by which a cut may differ from its recording and still be all of it
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file is named as JSON lines are."""
+    return re.fullmatch(f".*{LINES}", path.name) is not None
+
+
+def is_shar(folder: Path) -> bool:
+    """Whether a folder has shards of cuts and of recordings, as lhotse's Shar has."""
+    return any(folder.glob("cuts.[0-9]*.jsonl*")) and any(folder.glob("recording.[0-9]*.tar"))
+
+
+def has_manifests(folder: Path) -> bool:
+    """Whether a folder has manifests of cuts, or of supervisions."""
+    return bool(_manifests(folder, "cuts") or _manifests(folder, "supervisions"))
+
+
+def read_manifests(folder: Path, problems: Problems) -> Iterator[Record]:
+    """The records of a folder of manifests, such as ``cuts_train.jsonl.gz`` and ``cuts_dev.jsonl.gz``.
+
+    Cuts are preferred to supervisions. The rest of a file's name says which split it is; where no name does, all are
+    for training.
+    """
+    files = _manifests(folder, "cuts") or _manifests(folder, "supervisions")
+    splits = map_splits(files) or dict.fromkeys(files, "train")
+    for part, split in splits.items():
+        yield from read_manifest(files[part], problems, split)
+
+
+def _manifests(folder: Path, kind: str) -> dict[str, Path]:
+    """Files by what else their names say: ``librispeech_cuts_train-clean-100.jsonl.gz``, ``dev_cuts.jsonl``."""
+    found = {}
+    for path in sorted(folder.glob(f"*{kind}*.jsonl*")):
+        match = re.fullmatch(rf"(?:(.+)[_.\-])?{kind}(?:[_.\-](.+?))?{LINES}", path.name)
+        if match:
+            found[match[2] or match[1] or ""] = path
+    return found
+
+
+def read_manifest(path: Path, problems: Problems, split: str = "train") -> Iterator[Record]:
+    """The records of a manifest of cuts, or of supervisions, whose recordings then stand in the file beside it.
+
+    Each supervision is an utterance: the stretch of the recording that it covers in its cut. A relative path starts
+    from the manifest's folder, one above it, or the working directory (as lhotse has it). Cuts that are mixed, padded
+    or played otherwise, and recordings that are commands, addresses or in memory, are broken records.
+
+    Raises:
+        EchoError: the file is unreadable, or of something else, or its recordings are not there.
+    """
+    base = Base(path.parent)
+    rows = read_objects(path, problems)
+    first = next(rows, None)
+    if first is None:
+        return
+    if "supervisions" in first[1] or str(first[1].get("type", "")).endswith("Cut"):
+        yield from _cut(path, *first, split, base, problems)
+        for line, cut in rows:
+            yield from _cut(path, line, cut, split, base, problems)
+    elif "recording_id" in first[1] and "start" in first[1]:
+        recordings = _recordings(path, problems)
+        for line, supervision in (first, *rows):
+            recording = recordings.get(str(supervision.get("recording_id")))
+            if recording is None:
+                name = supervision.get("recording_id")
+                problems.add(place(path, line), f"names the recording {name}, which is not in the recordings beside it")
+                continue
+            cut = {**supervision, "start": 0.0, "duration": recording.get("duration"), "recording": recording}
+            yield from _cut(path, line, {**cut, "supervisions": [supervision]}, split, base, problems)
+    else:
+        expected = "expected lhotse's cuts or supervisions, or a folder with metadata.jsonl"
+        raise EchoError(f"{path} line {first[0]} is of another kind (keys {', '.join(list(first[1])[:6])}); {expected}")
+
+
+def _recordings(path: Path, problems: Problems) -> dict[str, dict[str, Any]]:
+    beside = path.with_name(path.name.replace("supervisions", "recordings"))
+    if beside == path or not beside.is_file():
+        name = beside.name if beside != path else "recordings.jsonl"
+        raise EchoError(f"{path} is of supervisions, whose recordings are not beside it; put {name} there")
+    return {str(row.get("id")): row for _, row in read_objects(beside, problems)}
+
+
+def _cut(path: Path, line: int, cut: dict[str, Any], split: str, base: Base, problems: Problems) -> Iterator[Record]:
+    where = place(path, line)
+    try:
+        yield from _utterances(path, line, cut, split, base)
+    except _Unusable as error:
+        problems.add(where, str(error))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        problems.add(where, "is no cut as lhotse writes it; write it again with lhotse")
+
+
+class _Unusable(Exception):
+    pass
+
+
+def _utterances(path: Path, line: int, cut: dict[str, Any], split: str, base: Base) -> Iterator[Record]:
+    if cut.get("type", "MonoCut") not in ("MonoCut", "MultiCut") or "recording" not in cut:
+        kind = "is mixed or padded" if "recording" not in cut else f"is a {cut['type']}"
+        raise _Unusable(f"{kind}; save it with lhotse's save_audios, or leave it out")
+    supervisions = cut["supervisions"]
+    if not supervisions:
+        raise _Unusable("has no supervision; add one, with an empty text if nobody speaks")
+    for supervision in supervisions:
+        text = supervision.get("text")
+        if not isinstance(text, str):
+            raise _Unusable("has no text; write it, empty if nobody speaks")
+        start = max(0.0, float(supervision["start"]))
+        end = min(float(cut["duration"]), float(supervision["start"]) + float(supervision["duration"]))
+        begin = float(cut["start"])
+        recording = cut["recording"]
+        length = float(recording["duration"])
+        wrong = stretch_error(begin + start, begin + end, length)
+        if wrong:
+            raise _Unusable(wrong)
+        channels = supervision.get("channel", cut.get("channel", 0))
+        audio = _source(recording, channels, base, begin + start, min(begin + end, length))
+        name = str(cut["id"]) if len(supervisions) == 1 else f"{cut['id']}/{supervision['id']}"
+        speaker = str(supervision.get("speaker") or "")
+        if not is_text(text, name, speaker):
+            raise _Unusable("is not UTF-8; save the file as UTF-8")
+        yield Record(path, line, name, audio, text.strip(), speaker, split, min(begin + end, length) - begin - start)
+
+
+def _source(recording: dict[str, Any], channel: Any, base: Base, start: float, end: float) -> Recording:
+    """Where a stretch of a recording is."""
+    if recording.get("transforms"):
+        raise _Unusable("is of a recording that is played otherwise; save it with lhotse's save_audios")
+    wanted = channel if isinstance(channel, list) else [channel]
+    fitting = [s for s in recording["sources"] if set(wanted) & set(s["channels"])]
+    if len(fitting) != 1:
+        raise _Unusable("is of several files; save it with lhotse's save_audios")
+    source = fitting[0]
+    if source["type"] == "command":
+        raise _Unusable("is of a command, which Echo does not run; write its output to a file and name that")
+    if source["type"] != "file":
+        raise _Unusable(f"is of a recording in {source['type']}, no file; save it with lhotse's save_audios")
+    path = base.resolve(source["source"])
+    index = None
+    if len(wanted) == 1 and len(source["channels"]) > 1:
+        index = source["channels"].index(wanted[0])
+    if index is None and start < SAME and end > float(recording["duration"]) - SAME:
+        return path
+    return Excerpt(path, start, end - start, index)

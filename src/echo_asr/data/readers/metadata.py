@@ -1,0 +1,156 @@
+"""Folders with ``metadata.csv`` or ``metadata.jsonl`` beside the audio that they name.
+
+It is the "audiofolder" of the Hugging Face ``datasets`` library (https://huggingface.co/docs/datasets/audio_dataset),
+with columns of our own for speakers, splits, durations and stretches of files.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from echo_asr.data.readers.lines import is_text, read_objects
+from echo_asr.data.readers.records import LONGEST, SPLITS, Problems, Record, place
+from echo_asr.errors import EchoError
+from echo_asr.excerpt import Excerpt
+
+METADATA = "metadata.csv"
+METADATA_LINES = "metadata.jsonl"
+TEXT = ("transcription", "text", "sentence")  # columns for the text, the first that is there
+SPEAKER = ("speaker", "speaker_id", "client_id")
+REQUIRED_COLUMNS = ("file_name", "transcription")
+OPTIONAL_COLUMNS = ("speaker", "split", "duration", "excerpt_start", "excerpt_channel")
+
+
+def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix: str = "") -> Iterator[Record]:
+    """The records of a folder's ``metadata.csv``, or ``metadata.jsonl``.
+
+    ``metadata.csv`` is UTF-8 (a byte-order mark is allowed) and begins with the names of its columns; in
+    ``metadata.jsonl`` each line is a JSON object with these keys: ``file_name`` (relative to the folder),
+    ``transcription`` (or ``text``, or ``sentence``; may be empty: no speech), and optionally ``speaker`` (or
+    ``speaker_id``, or ``client_id``; default empty), ``split`` (``train``, ``validation`` or ``test``),
+    ``duration`` (seconds; default: what the header of the audio file says), ``excerpt_start`` (seconds: the
+    utterance is the stretch of the file that begins there and lasts ``duration``) and ``excerpt_channel``
+    (from 0; default: the mean of all). An empty cell stands for the default; other columns are ignored.
+
+    Args:
+        split: of a row that names none.
+        prefix: before every id, where several folders make one corpus.
+
+    Raises:
+        EchoError: the file is unreadable, or a column is missing or there twice.
+    """
+    table = folder / METADATA
+    rows = _csv_rows(table, problems) if table.is_file() else _json_rows(folder / METADATA_LINES, problems)
+    source = table if table.is_file() else folder / METADATA_LINES
+    for line, row in rows:
+        where = place(source, line)
+        name = row.get("file_name", "")
+        if not name:
+            problems.add(where, "has no file_name; name an audio file, or take the line out")
+            continue
+        if not is_text(*row.values()):
+            problems.add(where, "is not UTF-8; save the file as UTF-8")
+            continue
+        try:
+            duration = _seconds(row.get("duration", ""), "duration", above_zero=True)
+            start = _seconds(row.get("excerpt_start", ""), "excerpt_start")
+            channel = _channel(row.get("excerpt_channel", ""))
+            own_split = _split(row.get("split", ""))
+        except ValueError as error:
+            problems.add(where, str(error))
+            continue
+        whole = start is None and channel is None
+        audio = folder / name if whole else Excerpt(folder / name, start or 0.0, duration, channel)
+        key = prefix + (name if isinstance(audio, Path) else _stretch_id(name, audio))
+        text = next((row[column] for column in TEXT if column in row), None)
+        if text is None:
+            problems.add(where, f"has no {' and no '.join(TEXT)}; give it one, empty if nobody speaks")
+            continue
+        speaker = next((row[column] for column in SPEAKER if row.get(column)), "")
+        yield Record(source, line, key, audio, text, speaker, own_split or split, duration)
+
+
+def _stretch_id(name: str, audio: Excerpt) -> str:
+    channel = "" if audio.channel is None else f":{audio.channel}"
+    return f"{name}:{audio.start:.3f}{channel}"
+
+
+def _csv_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row as its line and its cells by column, stripped."""
+    try:
+        # Bytes that are no UTF-8 come as lone surrogates, so that one row is broken by them and not the file.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = [name.strip() for name in reader.fieldnames or ()]
+            _check_columns(columns, path)
+            reader.fieldnames = columns
+            for row in reader:
+                if None in row:  # the key of DictReader for cells beyond the last column
+                    more = "has more cells than columns; put a text with commas in double quotes"
+                    problems.add(place(path, reader.line_num), more)
+                    continue
+                yield reader.line_num, {column: (cell or "").strip() for column, cell in row.items()}
+    except csv.Error as error:
+        raise EchoError(f"{path} is no legal CSV: {error}; mend its quotes") from None
+    except OSError as error:
+        raise EchoError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
+
+
+def _check_columns(columns: list[str], path: Path) -> None:
+    if not is_text(*columns):
+        raise EchoError(f"{path} is not UTF-8; save it as UTF-8")
+    twice = [name for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS) if columns.count(name) > 1]
+    if twice:
+        raise EchoError(f"{path} has the column {twice[0]} twice; keep one")
+    absent = ["file_name"] if "file_name" not in columns else []
+    absent += [] if any(name in columns for name in TEXT) else ["transcription"]
+    if absent:
+        raise EchoError(
+            f"{path} has no column {' and no column '.join(absent)}; it has: {', '.join(columns) or 'none'};"
+            f" needed: {', '.join(REQUIRED_COLUMNS)}; optional: {', '.join(OPTIONAL_COLUMNS)}"
+        )
+
+
+def _json_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each object as its line and its values as strings, stripped; what is no string and no number is left out."""
+    for line, row in read_objects(path, problems):
+        wrong = [k for k in ("file_name", *TEXT) if isinstance(row.get(k), int | float | list | dict)]
+        if wrong:
+            problems.add(place(path, line), f"has a {wrong[0]} that is no string; write it in quotes")
+            continue
+        plain = {k: v for k, v in row.items() if isinstance(v, str | int | float) and not isinstance(v, bool)}
+        yield line, {key: str(value).strip() for key, value in plain.items()}
+
+
+def _split(cell: str) -> str:
+    if cell and cell not in SPLITS:
+        raise ValueError(f"has the split {cell!r}; expected one of: {', '.join(SPLITS)}")
+    return cell
+
+
+def _seconds(cell: str, column: str, above_zero: bool = False) -> float | None:
+    """Seconds; None for an empty cell."""
+    if not cell:
+        return None
+    try:
+        seconds = float(cell)
+    except ValueError:
+        seconds = math.nan
+    if not (0 < seconds if above_zero else 0 <= seconds) or not seconds <= LONGEST:  # false of NaN, too
+        lowest = "above 0" if above_zero else "from 0"
+        raise ValueError(f"has the {column} {cell!r}; expected seconds {lowest}, at most {LONGEST}, or nothing")
+    return seconds
+
+
+def _channel(cell: str) -> int | None:
+    if cell and not (cell.isascii() and cell.isdigit() and len(cell) < 5):
+        raise ValueError(f"has the excerpt_channel {cell!r}; expected a whole number from 0, or nothing")
+    return int(cell) if cell else None
+
+
+def has_metadata(folder: Path) -> bool:
+    """Whether a folder is in this form."""
+    return (folder / METADATA).is_file() or (folder / METADATA_LINES).is_file()

@@ -1,0 +1,44 @@
+"""A stretch of a sound file: what an utterance of a long recording is to be read from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from echo_asr.errors import EchoError
+
+OVERSHOOT = 0.5  # seconds that a stretch may end after its file: times are often rounded up
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A stretch of a sound file, such as an utterance of a long recording; read without what lies around it.
+
+    One that ends up to half a second after its file ends with the file.
+    """
+
+    path: Path
+    start: float = 0.0  # seconds
+    duration: float | None = None  # seconds; None: to the end of the file
+    channel: int | None = None  # from 0; None: the mean of all
+
+    def __str__(self) -> str:
+        end = "" if self.duration is None else f"{self.start + self.duration:.3f}"
+        channel = "" if self.channel is None else f", channel {self.channel}"
+        return f"{self.path} ({self.start:.3f}-{end} s{channel})"
+
+    def samples(self, rate: int, total: int) -> tuple[int, int]:
+        """First sample and the one after the last, in a file of `total` samples at `rate` Hz.
+
+        Raises:
+            EchoError: the stretch is empty, or not in the file.
+        """
+        first = round(self.start * rate)
+        stop = total if self.duration is None else first + round(self.duration * rate)
+        if not 0 <= first < min(stop, total) or stop > total + OVERSHOOT * rate:
+            raise EchoError(f"{self}: is no stretch of that file, which lasts {total / rate:.3f} s; correct its times")
+        return first, min(stop, total)
+
+
+AudioFile = str | os.PathLike[str] | Excerpt

@@ -1,0 +1,291 @@
+"""Forms that are tables of text: metadata.jsonl, LJSpeech, Common Voice, Kaldi."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from echo_asr.audio import load_audio
+from echo_asr.data.corpus import Corpus, Utterance, load_corpus
+from echo_asr.errors import EchoError
+from echo_asr.excerpt import Excerpt
+
+Put = Callable[..., Path]
+
+
+def rows(corpus: Corpus) -> list[tuple[str, str, str, str]]:
+    return [(u.id, u.text, u.speaker, u.split) for u in corpus.utterances]
+
+
+# --- metadata.jsonl, and excerpts in metadata ---
+
+
+@pytest.mark.parametrize("key", ["transcription", "text", "sentence"])
+def test_metadata_in_json_lines(put: Put, tmp_path: Path, key: str) -> None:
+    put("a.wav", 0.5), put("sub/b.wav", 0.25)
+    first = {"file_name": "a.wav", key: "你好, a", "speaker_id": 7, "split": "test", "duration": 0.5, "more": [1]}
+    put("metadata.jsonl", f"{json.dumps(first)}\n\n{json.dumps({'file_name': 'sub/b.wav', key: ''})}\n")
+    corpus = load_corpus(tmp_path)
+    assert rows(corpus) == [("a.wav", "你好, a", "7", "test"), ("sub/b.wav", "", "", "train")]
+    assert [u.duration for u in corpus.utterances] == [0.5, 0.25]
+
+
+def test_stretches_of_a_file_in_metadata(put: Put, tmp_path: Path) -> None:
+    put("a.wav", 2.0, channels=2)
+    header = "file_name,transcription,duration,excerpt_start,excerpt_channel\n"
+    put("metadata.csv", header + "a.wav,one,0.5,0,\na.wav,two,0.5,1.25,1\na.wav,rest,,1.5,\n")
+    one, two, rest = load_corpus(tmp_path).utterances
+    assert one.audio == Excerpt(tmp_path / "a.wav", 0.0, 0.5) and rest.duration == pytest.approx(0.5)
+    assert two.audio == Excerpt(tmp_path / "a.wav", 1.25, 0.5, 1)
+    assert len({one.id, two.id, rest.id}) == 3
+    assert len(load_audio(two.audio)) == 8000
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", r"metadata\.jsonl line 2 is no JSON .*; mend the line"),
+        ("[1]", r"line 2 is no JSON object"),
+        ('{"text": "x"}', r"line 2 has no file_name"),
+        ('{"file_name": "b.wav"}', r"line 2 has no transcription and no text and no sentence"),
+        ('{"file_name": "b.wav", "text": 3}', r"line 2 has a text that is no string; write it in quotes"),
+        ('{"file_name": "b.wav", "text": "x", "duration": -1}', r"line 2 has the duration '-1'"),
+        ('{"file_name": "b.wav", "text": "x", "excerpt_start": "NaN"}', r"line 2 has the excerpt_start 'NaN'"),
+        ('{"file_name": "b.wav", "text": "x", "excerpt_channel": -1}', r"has the excerpt_channel '-1'"),
+        ('{"file_name": "b.wav", "text": "\\ud800"}', r"line 2 is not UTF-8"),
+        ('{"file_name": "c.wav", "text": "x"}', r"names 1 audio file not found in .*: c\.wav; put"),
+    ],
+)
+def test_broken_json_lines_are_refused_or_skipped(put: Put, tmp_path: Path, line: str, message: str) -> None:
+    put("a.wav", 0.1), put("b.wav", 0.1)
+    put("metadata.jsonl", '{"file_name": "a.wav", "text": "x"}\n' + line + "\n")
+    with pytest.raises(EchoError, match=message):
+        load_corpus(tmp_path)
+    with pytest.warns(UserWarning, match=r"1 of 2 records are left out, first: .*metadata\.jsonl line 2 "):
+        corpus = load_corpus(tmp_path, broken="skip")
+    assert [u.id for u in corpus.utterances] == ["a.wav"] and len(corpus.broken) == 1
+
+
+def test_several_broken_records_are_counted(put: Put, tmp_path: Path) -> None:
+    put("a.wav", 0.1)
+    put("metadata.csv", "file_name,transcription,split\na.wav,x,\n,y,\na.wav,z,\ngone.wav,z,\na.wav,z,best\n")
+    counted = r"line 3 has no file_name.* \(and 3 more broken: echo-asr corpus check lists them, --broken skip"
+    with pytest.raises(EchoError, match=counted):
+        load_corpus(tmp_path)
+    with pytest.warns(UserWarning, match="4 of 5 records are left out"):
+        assert len(load_corpus(tmp_path, "skip").utterances) == 1
+    put("metadata.csv", "file_name,transcription\n,y\n")
+    with pytest.raises(EchoError, match="1 of 1 records are left out, first: .*line 2 has no file_name"):
+        load_corpus(tmp_path, "skip")
+    with pytest.raises(EchoError, match="broken: expected one of refuse, skip; got 'mend'"):
+        load_corpus(tmp_path, "mend")  # type: ignore[arg-type]
+
+
+def test_folders_named_as_splits_make_one_corpus(put: Put, tmp_path: Path) -> None:
+    for name in ("train", "dev", "test"):
+        put(f"{name}/a.wav", 0.1)
+        put(f"{name}/metadata.csv", f"file_name,text\na.wav,{name}\n")
+    put("train_sp/a.wav", 0.1), put("train_sp/metadata.csv", "file_name,text\na.wav,fast\n")
+    put("notes/metadata.csv", "file_name,text\na.wav,x\n")
+    assert rows(load_corpus(tmp_path)) == [
+        ("dev/a.wav", "dev", "", "validation"),
+        ("test/a.wav", "test", "", "test"),
+        ("train/a.wav", "train", "", "train"),
+    ]
+
+
+# --- LJSpeech ---
+
+
+def test_ljspeech(put: Put, tmp_path: Path) -> None:
+    put("wavs/LJ001-0001.wav", 0.3), put("wavs/LJ001-0002.wav", 0.2)
+    put("metadata.csv", 'LJ001-0001|"In 1910|in nineteen ten\nLJ001-0002|only raw|\n')
+    assert rows(load_corpus(tmp_path)) == [
+        ("LJ001-0001", "in nineteen ten", "", "train"),
+        ("LJ001-0002", "only raw", "", "train"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("LJ2", r"metadata\.csv line 2 has 1 fields between bars; expected id\|text"),
+        ("LJ2|a|b|c", r"line 2 has 4 fields between bars"),
+        ("|a|b", r"line 2 has no id"),
+        ("LJ1|a|b", r"line 2 lists LJ1 again"),
+        ("LJ3|a|b", r"names 1 audio file not found in .*: wavs.LJ3\.wav"),
+    ],
+)
+def test_broken_ljspeech(put: Put, tmp_path: Path, line: str, message: str) -> None:
+    put("wavs/LJ1.wav", 0.1)
+    put("metadata.csv", f"LJ1|a|b\n{line}\n")
+    with pytest.raises(EchoError, match=message):
+        load_corpus(tmp_path)
+
+
+# --- Common Voice ---
+
+CV17 = (
+    "client_id\tpath\tsentence_id\tsentence\tsentence_domain\tup_votes\tdown_votes\tage\tgender\taccents\tvariant\t"
+    "locale\tsegment\n"
+)
+
+
+def cv(client: str, path: str, sentence: str) -> str:
+    return f"{client}\t{path}\tid\t{sentence}\t\t2\t0\t\t\t\t\tvi\t\n"
+
+
+def test_common_voice(put: Put, tmp_path: Path) -> None:
+    for number in range(3):
+        put(f"clips/common_voice_vi_{number}.mp3", 0.5)
+    put("train.tsv", CV17 + cv("c0", "common_voice_vi_0.mp3", '"Xin chào" nói'))
+    put("dev.tsv", CV17 + cv("c1", "common_voice_vi_1.mp3", "hai"))
+    put("test.tsv", CV17 + cv("c2", "common_voice_vi_2.mp3", "ba"))
+    put("validated.tsv", CV17 + cv("c9", "common_voice_vi_9.mp3", "chín"))
+    put("clip_durations.tsv", "clip\tduration[ms]\ncommon_voice_vi_0.mp3\t4321\n")
+    corpus = load_corpus(tmp_path)
+    assert rows(corpus) == [
+        ("common_voice_vi_0.mp3", '"Xin chào" nói', "c0", "train"),
+        ("common_voice_vi_1.mp3", "hai", "c1", "validation"),
+        ("common_voice_vi_2.mp3", "ba", "c2", "test"),
+    ]
+    assert corpus.utterances[0].duration == 4.321  # as the table says: the clip was not looked into
+    assert corpus.utterances[1].duration == pytest.approx(0.5, abs=0.1)
+
+
+def test_common_voice_without_tables_of_splits_and_broken_lines(put: Put, tmp_path: Path) -> None:
+    put("clips/a.mp3", 0.2)
+    good, short, pathless = cv("c", "a", "x"), "c\ta\n", cv("c", "", "x")
+    put("validated.tsv", CV17 + good + short + pathless + cv("c", "b.mp3", "y"))
+    with pytest.warns(UserWarning, match=r"3 of 4 .*validated\.tsv line 3 has 2 fields; expected 13, with tabs"):
+        corpus = load_corpus(tmp_path, "skip")
+    assert rows(corpus) == [("a", "x", "c", "train")]
+    assert [b.where.rsplit(" ", 1)[1] for b in corpus.broken] == ["3", "4", "5"]
+    put("validated.tsv", "client_id\tpath\n")
+    with pytest.raises(EchoError, match=r"validated\.tsv has no column sentence; it has: client_id, path"):
+        load_corpus(tmp_path)
+
+
+# --- Kaldi ---
+
+
+@pytest.fixture
+def kaldi(put: Put, tmp_path: Path) -> Path:
+    """A data folder in a recipe, whose paths start from the recipe's folder, as Kaldi's do."""
+    put("audio/r1.wav", 3.0), put("audio/r2.wav", 1.0)
+    put("data/train/wav.scp", "r1 audio/r1.wav\nr2\taudio/r2.wav\n")
+    put("data/train/segments", "s1-r1-0 r1 0.00 1.50\ns1-r1-1 r1 1.5 3.2\ns2-r2-0 r2 0.25 -1\n")
+    put("data/train/text", "s1-r1-0 xin chào\ns1-r1-1 ma\ns2-r2-0\n")
+    put("data/train/utt2spk", "s1-r1-0 s1\ns1-r1-1 s1\ns2-r2-0 s2\n")
+    return tmp_path / "data" / "train"
+
+
+def test_kaldi_with_segments(kaldi: Path, tmp_path: Path) -> None:
+    corpus = load_corpus(kaldi)
+    assert rows(corpus) == [
+        ("s1-r1-0", "xin chào", "s1", "train"),
+        ("s1-r1-1", "ma", "s1", "train"),
+        ("s2-r2-0", "", "s2", "train"),
+    ]
+    first, second, third = corpus.utterances
+    assert isinstance(second.audio, Excerpt) and isinstance(third.audio, Excerpt)
+    assert (second.audio.start, second.duration) == (1.5, pytest.approx(1.5))  # not beyond the end of the recording
+    assert (third.audio.start, third.duration) == (0.25, pytest.approx(0.75))  # -1: to the end
+    np.testing.assert_allclose(load_audio(first.audio), load_audio(tmp_path / "audio/r1.wav")[:24_000])
+
+
+def test_kaldi_without_segments_and_folders_of_splits(put: Put, tmp_path: Path) -> None:
+    for split in ("train_clean_100", "dev-clean", "test"):
+        wav = put(f"sound/{split}.wav", 0.5)
+        put(f"data/{split}/wav.scp", f"{split}-u {wav}\n")
+        put(f"data/{split}/text", f"{split}-u said in {split}\n")
+    put("data/test/utt2dur", "test-u 7.5\n"), put("data/lang/phones.txt", "a 1\n")
+    corpus = load_corpus(tmp_path / "data")
+    assert [(u.id, u.split, u.speaker) for u in corpus.utterances] == [
+        ("dev-clean/dev-clean-u", "validation", ""),
+        ("test/test-u", "test", ""),
+        ("train_clean_100/train_clean_100-u", "train", ""),
+    ]
+    assert [u.duration for u in corpus.utterances] == [pytest.approx(0.5), 7.5, pytest.approx(0.5)]
+
+
+BROKEN_KALDI = [
+    (
+        "wav.scp",
+        "r3 touch {here}/ran; cat x.wav |\n",
+        r"wav\.scp line 3 is a command \(touch .*Echo does not run",
+    ),
+    ("wav.scp", "r3 /data/raw.ark:1234\n", r"wav\.scp line 3 is a place in an archive"),
+    ("wav.scp", "r3\n", r"wav\.scp line 3 names no file for r3"),
+    ("wav.scp", "r1 other.wav\n", r"wav\.scp line 3 has r1 again, after line 1; keep one"),
+    ("segments", "s3 r1 0.5\n", r"segments line 4 is no segment; expected: utterance, recording, start and end"),
+    ("segments", "s3 r9 0.5 1\n", r"segments line 4 names s3, which has no line in .*text"),
+    ("segments", "s1-r1-1 r1 0 1\n", r"segments line 4 has s1-r1-1 again"),
+    ("text", "s9 lost\n", r"text line 4 is of s9, which is not in .*segments"),
+]
+
+
+@pytest.mark.parametrize(("file", "line", "message"), BROKEN_KALDI)
+def test_broken_kaldi(kaldi: Path, tmp_path: Path, file: str, line: str, message: str) -> None:
+    with (kaldi / file).open("a") as table:
+        table.write(line.format(here=tmp_path))
+    with pytest.raises(EchoError, match=message):
+        load_corpus(kaldi)
+    with pytest.warns(UserWarning, match="1 of 4 records are left out"):
+        assert len(load_corpus(kaldi, "skip").utterances) == 3
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ("2 1", r"segments line 1 has the times 2 to 1 s; expected a start from 0 and an end after it"),
+        ("-1 1", r"has the times -1 to 1 s"),
+        ("0 nan", r"has the times 0 to nan s"),
+        ("1 9", r"ends at 9 s, and its recording lasts 3\.000 s; correct its times"),
+        ("a b", r"segments line 1 is no segment"),
+    ],
+)
+def test_segments_with_impossible_times(kaldi: Path, times: str, message: str) -> None:
+    (kaldi / "segments").write_text(f"s1-r1-0 r1 {times}\ns1-r1-1 r1 1 2\ns2-r2-0 r2 0 1\n")
+    with pytest.raises(EchoError, match=message):
+        load_corpus(kaldi)
+
+
+def test_kaldi_recordings_and_texts_that_do_not_meet(put: Put, kaldi: Path) -> None:
+    (kaldi / "segments").unlink()
+    put("data/train/text", "r1 x\nr7 y\n")
+    with pytest.raises(EchoError, match=r"text line 2 is of r7, which is not in .*wav\.scp.*and 1 more"):
+        load_corpus(kaldi)
+    put("data/train/text", b"r1 caf\xe9\nr2 y\n".decode("latin-1"))
+    (kaldi / "text").write_bytes(b"r2 y\nr1 caf\xe9\n")
+    with pytest.raises(EchoError, match=r"text line 2 is not UTF-8 \(byte 6\)"):
+        load_corpus(kaldi)
+    (kaldi / "text").unlink()
+    with pytest.raises(EchoError, match=r"train has wav\.scp and no text; add it"):
+        load_corpus(kaldi)
+
+
+def test_a_missing_split_says_how_to_make_one(kaldi: Path) -> None:
+    with pytest.raises(EchoError, match=r"no split 'test'; choose from: train; echo-asr corpus split makes one"):
+        load_corpus(kaldi).split("test")
+    with pytest.raises(EchoError, match=r"no split 'tset'; choose from: train$"):
+        load_corpus(kaldi).split("tset")
+
+
+def test_nothing_is_looked_into_where_durations_are_known(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{number}.wav" for number in range(50)]
+    for name in names:
+        put(name)  # empty: no sound at all
+    put("metadata.csv", "file_name,transcription,duration\n" + "".join(f"{name},x,1\n" for name in names))
+    looked: list[object] = []
+    real = Path.stat
+    monkeypatch.setattr(Path, "stat", lambda self, **more: looked.append(self) or real(self, **more))
+    found: tuple[Utterance, ...] = load_corpus(tmp_path).utterances
+    assert len(found) == 50 and len(looked) < 20
