@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "echo_asr"
 
 FEATURES = {"audio", "pitch", "features", "text"}
-BASE = {"errors", "config", "console", "storage"}
+BASE = {"errors", "config", "console", "launch", "storage"}
 MODEL = {*BASE, "vrope", *FEATURES, "model"}
 WHOLE = {*MODEL, "data", "decode", "evaluate", "diagnose", "train"}
 
@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
     "console": {"errors"},
+    "launch": {"errors"},
     "storage": {"errors"},
     "vrope": set(),
     "audio": {"errors"},
@@ -44,6 +45,7 @@ MAY_IMPORT = {
 }
 
 BEHIND_ONE_MODULE = (
+    "accelerate",
     "av",
     "espeakng_loader",
     "flashlight",
@@ -60,7 +62,8 @@ BEHIND_ONE_MODULE = (
     "tokenizers",
     "yaml",
 )
-OPTIONAL = ("av", "espeakng_loader", "flashlight")  # the extras: a module that needs one imports without it
+# The extras: a module that needs one imports without it.
+OPTIONAL = ("accelerate", "av", "espeakng_loader", "flashlight")
 
 # Where the name of the distribution is not that of the import.
 DISTRIBUTIONS = {"flashlight": "flashlight-text", "yaml": "pyyaml"}
@@ -210,7 +213,7 @@ def declared_distributions(*extras: str) -> set[str]:
 
 
 def test_every_library_is_declared_and_every_declared_one_used() -> None:
-    declared = declared_distributions("av", "lm", "synth")
+    declared = declared_distributions("av", "lm", "scale", "synth")
     used = {DISTRIBUTIONS.get(library, library.replace("_", "-")) for library in importers()}
     assert used - declared == set()
     assert declared - used - {"huggingface-hub"} == set()  # the hub comes with a later issue
