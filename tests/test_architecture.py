@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "echo_asr"
 
 FEATURES = {"excerpt", "audio", "pitch", "features", "text"}
-BASE = {"errors", "config", "console", "storage"}
+BASE = {"errors", "config", "console", "launch", "storage"}
 MODEL = {*BASE, "vrope", *FEATURES, "model"}
 WHOLE = {*MODEL, "data", "decode", "evaluate", "diagnose", "train"}
 
@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
     "console": {"errors"},
+    "launch": {"errors"},
     "storage": {"errors"},
     "vrope": set(),
     "excerpt": {"errors"},
@@ -45,6 +46,7 @@ MAY_IMPORT = {
 }
 
 BEHIND_ONE_MODULE = (
+    "accelerate",
     "av",
     "datasets",
     "espeakng_loader",
@@ -64,6 +66,7 @@ BEHIND_ONE_MODULE = (
     "yaml",
 )
 OPTIONAL = (
+    "accelerate",
     "av",
     "datasets",
     "espeakng_loader",
@@ -220,7 +223,7 @@ def declared_distributions(*extras: str) -> set[str]:
 
 
 def test_every_library_is_declared_and_every_declared_one_used() -> None:
-    declared = declared_distributions("av", "datasets", "lhotse", "lm", "synth")
+    declared = declared_distributions("av", "datasets", "lhotse", "lm", "scale", "synth")
     used = {DISTRIBUTIONS.get(library, library.replace("_", "-")) for library in importers()}
     assert used - declared - {"fsspec"} == set()  # which is how datasets reads files
     # The hub comes with a later issue; lhotse needs the other two.

@@ -15,9 +15,11 @@ from typing import NoReturn
 
 from echo_asr import __version__
 from echo_asr.errors import EchoError
+from echo_asr.launch import find_place, first_to_say
 
 FORMATS = ("txt", "json", "srt", "vtt", "tsv")  # of echo_asr.decode.formats, which is imported when it is needed
 CORPUS = "folder, file, synth:NAME or hf:REPO:CONFIG; docs/corpora.md has the forms"
+SHARED = ("prepare", "train", "transcribe")  # commands whose work several processes share
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 
 
@@ -164,6 +166,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.overrides = overrides
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # for people, without a line of code
     try:
+        if find_place().count > 1 and arguments.command not in SHARED:
+            raise EchoError(f"one process does this; start it without torchrun, which is for {', '.join(SHARED)}")
         status = int(globals()[arguments.command](arguments))
         sys.stdout.flush()
         return status
@@ -185,7 +189,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _tell(command: str, message: str, status: int = 1) -> int:
-    print(f"echo-asr {command}: {' '.join(message.split())}", file=sys.stderr)
+    """Print a line; of several processes that would print the same one does. Returns the exit status."""
+    try:
+        said = not first_to_say(message, find_place())
+    except EchoError:
+        said = False
+    if not said:
+        print(f"echo-asr {command}: {' '.join(message.split())}", file=sys.stderr, flush=True)
     return status
 
 
@@ -219,7 +229,8 @@ def train(arguments: argparse.Namespace) -> int:
         arguments.config, arguments.corpus, arguments.out, arguments.overrides,
         arguments.resume, arguments.init, arguments.device, arguments.broken,
     )  # fmt: skip
-    print(f"{arguments.out}: trained for {progress.step} updates, best at {progress.best_step}")
+    if find_place().main:
+        print(f"{arguments.out}: trained for {progress.step} updates, best at {progress.best_step}")
     return 0
 
 

@@ -114,9 +114,10 @@ def checkpoint(run: Path) -> dict[str, Any]:
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics, but for the seconds that they took."""
+    """The lines of a run's metrics, but for what tells of the time that they took."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    timed = ("seconds", "audio_per_second", "data_wait")
+    return [{key: value for key, value in line.items() if key not in timed} for line in lines]
 
 
 def same(left: Any, right: Any) -> bool:

@@ -130,7 +130,7 @@ def test_metrics_have_every_figure_of_every_update(undisturbed: Path) -> None:
     for step, line in enumerate(updates):
         assert set(line) == {
             "split", "update", "loss", "attention_loss", "ctc_loss", "blank_ratio", "learning_rate",
-            "gradient_norm", "epoch",
+            "gradient_norm", "epoch", "padding",
         }  # fmt: skip
         assert line["learning_rate"] == learning_rate(TrainConfig(**{**CONFIG["train"]}), step)
         assert line["loss"] == pytest.approx(0.7 * line["attention_loss"] + 0.3 * line["ctc_loss"], rel=1e-5)
@@ -142,8 +142,10 @@ def test_metrics_have_every_figure_of_every_update(undisturbed: Path) -> None:
         assert len(line["samples"]) == 3
         assert all(set(sample) == {"reference", "hypothesis"} for sample in line["samples"])
     raw = (undisturbed / "metrics.jsonl").read_text().splitlines()
-    seconds = [json.loads(line)["seconds"] for line in raw if '"train"' in line]
+    lines = [json.loads(line) for line in raw if '"train"' in line]
+    seconds = [line["seconds"] for line in lines]
     assert seconds == sorted(seconds) and seconds[0] > 0
+    assert all(line["audio_per_second"] > 0 and 0 <= line["data_wait"] < 1 for line in lines)
 
 
 def test_the_last_update_is_always_told_validated_and_kept(make_trainer: Callable[..., Trainer]) -> None:

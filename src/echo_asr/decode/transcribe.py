@@ -21,6 +21,7 @@ from echo_asr.decode.segments import Cut, cut
 from echo_asr.errors import EchoError
 from echo_asr.excerpt import AudioFile
 from echo_asr.features import FeatureExtractor, Features, collate_features
+from echo_asr.launch import find_place
 from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
 from echo_asr.text import join_texts, make_normalizer
 
@@ -39,13 +40,24 @@ class _End:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of a name: `cpu`, `cuda`, `cuda:1`, or `auto` (a GPU where there is one).
+    """The device of a name: `cpu`, `cuda`, `cuda:1`, or `auto` (a GPU where there is one). Of several processes on a
+    machine each takes a GPU of its own.
 
     Raises:
         EchoError: no such device here.
     """
+    place = find_place()
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+        if place.count == 1:
+            return torch.device(name)
+    if place.count > 1 and name.startswith("cuda"):
+        if name != "cuda" or place.local_rank >= torch.cuda.device_count():
+            raise EchoError(
+                f"{place.local_count} processes on a machine with {torch.cuda.device_count()} GPUs, --device {name}: "
+                "each takes a GPU of its own; start as many as there are GPUs, without a number in --device"
+            )
+        name = f"cuda:{place.local_rank}"
     try:
         device = torch.device(name)
         if device.type not in ("cpu", "cuda"):

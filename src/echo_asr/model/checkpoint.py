@@ -42,8 +42,11 @@ class Bundle:
     extra: dict[str, Any] = field(default_factory=dict)
     heard: tuple[str, ...] | None = None
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
+    def save(self, folder: str | os.PathLike[str], state: dict[str, torch.Tensor] | None = None) -> None:
         """Write the folder; each file appears whole or not at all, the weights last.
+
+        Args:
+            state: the model's weights, where the model itself holds them in parts.
 
         Raises:
             EchoError: the folder cannot be made or written.
@@ -56,7 +59,7 @@ class Bundle:
         sections = {"features": self.features, "text": self.text, "model": self.model.config, **self.extra}
         replace_file(folder / CONFIG, lambda path: write_yaml(path, sections))
         self.tokenizer.save(folder / TOKENIZER)
-        self.save_weights(folder, self.model.state_dict(), self.heard)
+        self.save_weights(folder, self.model.state_dict() if state is None else state, self.heard)
 
     @staticmethod
     def save_weights(folder: Path, state: dict[str, torch.Tensor], heard: tuple[str, ...] | None = None) -> None:

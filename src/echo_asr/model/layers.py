@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad, silu
+from torch.utils.checkpoint import checkpoint
 
 from echo_asr.model.gates import Gate
 from echo_asr.vrope import (
@@ -173,7 +174,12 @@ class Block(nn.Module):
         dropout: on each residual branch.
         cross: of the cross-attention, or None.
         gate: kind of the gate on the feed-forward, or `none`.
+
+    Attributes:
+        recompute: while training, keep none of what is inside, and compute it again for the gradients.
     """
+
+    recompute = False
 
     def __init__(
         self,
@@ -204,6 +210,16 @@ class Block(nn.Module):
     ) -> tuple[Tensor, PitchTrack, Tensor | None]:
         """The block's output; the track of its positions, the one given or what cross-attention read of pitch; and the
         share of attention to the last silence, where its memory keeps that (`Heard.silence`)."""
+        if self.recompute and self.training and torch.is_grad_enabled():
+            found: tuple[Tensor, PitchTrack, Tensor | None] = checkpoint(
+                self._compute, x, track, memory, cache, use_reentrant=False
+            )
+            return found
+        return self._compute(x, track, memory, cache)
+
+    def _compute(
+        self, x: Tensor, track: PitchTrack, memory: Memory | None, cache: KeyValueCache | None
+    ) -> tuple[Tensor, PitchTrack, Tensor | None]:
         silence = None
         x = x + self.dropout(self.attention(self.attention_norm(x), track, cache))
         if self.cross is not None:

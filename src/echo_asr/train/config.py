@@ -30,6 +30,10 @@ class TrainConfig:
     label_smoothing: float = 0.1  # of the cross-entropy
     ema_decay: float = 0.995  # of the averaged weights that are validated and saved
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on a GPU that has it
+    gradient_checkpointing: bool = False  # compute what is inside a block twice, and keep it never
+    compile: bool = False  # compile the blocks with torch.compile
+    shard: Literal["none", "full"] = "none"  # full: each of several processes holds a part of the model only
+    loaders: int = 1  # threads that make batches ready
     curriculum: dict[str, int] = field(default_factory=dict)  # update from which a feature takes part; 0 unless named
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # factors at which recordings are played, drawn at random
     augment: SpecAugment = field(default_factory=SpecAugment)  # masks on the features
@@ -43,8 +47,8 @@ class TrainConfig:
     log_every: int = 20  # updates between lines of metrics
 
     def __post_init__(self) -> None:
-        positive = ("max_steps", "batch_seconds", "accumulate", "learning_rate", "gradient_clip", "validate_every",
-                    "validation_utterances", "checkpoint_every", "log_every")  # fmt: skip
+        positive = ("max_steps", "batch_seconds", "accumulate", "learning_rate", "gradient_clip", "loaders",
+                    "validate_every", "validation_utterances", "checkpoint_every", "log_every")  # fmt: skip
         for name in positive:
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"train.{name} must be positive, got {getattr(self, name)}")

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from echo_asr.data.rendition import AS_RECORDED, MARGIN, Rendition
 from echo_asr.data.speakers import speaker_medians
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
+from echo_asr.launch import Place
 from echo_asr.text import Tokenizer, join_texts
 from echo_asr.train.config import TrainConfig
 
@@ -39,6 +41,7 @@ class TrainingData:
         subsampling: of the model, to check that texts fit.
         cache: of features.
         by_speaker: whether the model's pitch is relative to each speaker's; `prepare` then measures it.
+        place: of this process among those that train; each takes every so many-th batch.
 
     Raises:
         EchoError: no training split, a text that does not fit its frames or the tokenizer.
@@ -51,6 +54,7 @@ class TrainingData:
     subsampling: int
     cache: FeatureCache
     by_speaker: bool = False
+    place: Place = Place()
 
     def __post_init__(self) -> None:
         self.speaker_f0: dict[str, float] = {}  # Hz
@@ -81,7 +85,12 @@ class TrainingData:
         if not (self.rows or self.config.noisy_copies):
             return 0
         updates = len(plan_epoch(self.durations[: self.first_row], self.config.batch_seconds, self.config.seed, 0))
-        return round(self.config.clean_start * self.config.max_steps * self.config.accumulate / updates)
+        return round(self.config.clean_start * self.config.max_steps * self.batches_per_update / updates)
+
+    @property
+    def batches_per_update(self) -> int:
+        """Batches that make an update, of all processes together."""
+        return self.config.accumulate * self.place.count
 
     def _rows(self) -> list[Row]:
         """Rows of examples; what they say is in `_row_tokens`."""
@@ -118,12 +127,15 @@ class TrainingData:
         validation: Sequence[Utterance] = (),
         progress: Callable[[int, int], None] | None = None,
         workers: int = 1,
+        wait: Callable[[], None] = lambda: None,
     ) -> None:
-        """Fill the cache with all that training and validation will ask for, and measure the speakers' pitch."""
+        """Fill the cache with this process's share of all that training and validation will ask for; `wait` for the
+        others, and measure the speakers' pitch."""
         renditions = dict.fromkeys(self.config.renditions)
         jobs = [(e.utterance, played) for e in self.examples for played in renditions]
         jobs += [(u, AS_RECORDED) for u in validation]
-        fill_cache(self.cache, jobs, progress, workers)
+        fill_cache(self.cache, self.place.share(jobs), progress, workers)
+        wait()
         if self.by_speaker:
             utterances = [*(e.utterance for e in self.examples), *validation]
             self.speaker_f0 = speaker_medians(utterances, lambda u: self.cache.features(u.audio))
@@ -166,7 +178,11 @@ class TrainingData:
         return crop(clip, MARGIN - before, MARGIN - after)
 
     def batches(self, epoch: int, start: int = 0) -> Generator[tuple[int, int, Batch]]:
-        """`(epoch, number, batch)` without end, from batch `start` of `epoch`; made ready in the background."""
+        """`(epoch, number, batch)` without end, from batch `start` of `epoch`; made ready in the background.
+
+        Of several processes each has one of every `count` batches that follow each other; epoch and number are those of
+        the last of these.
+        """
 
         def order() -> Iterator[tuple[int, int, list[int]]]:
             at, skip = epoch, start
@@ -176,14 +192,23 @@ class TrainingData:
                         yield at, number, indices
                 at, skip = at + 1, 0
 
-        with ThreadPoolExecutor(1) as pool:
-            coming = order()
+        def mine() -> Iterator[tuple[int, int, int, list[int]]]:
+            """Epoch and number of the last batch of each round, and epoch and indices of the one for this process."""
+            everybody = order()
+            while True:
+                together = list(islice(everybody, self.place.count))
+                epoch_of_mine, _, indices = together[self.place.rank]
+                yield *together[-1][:2], epoch_of_mine, indices
+
+        ahead = AHEAD + self.config.loaders - 1
+        with ThreadPoolExecutor(self.config.loaders) as pool:
+            coming = mine()
             waiting: list[tuple[int, int, Future[Batch]]] = []
             try:
                 while True:
-                    while len(waiting) < AHEAD:
-                        at, number, indices = next(coming)
-                        waiting.append((at, number, pool.submit(self.batch, at, indices)))
+                    while len(waiting) < ahead:
+                        at, number, epoch_of_mine, indices = next(coming)
+                        waiting.append((at, number, pool.submit(self.batch, epoch_of_mine, indices)))
                     at, number, made = waiting.pop(0)
                     yield at, number, made.result()
             finally:

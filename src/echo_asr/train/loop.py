@@ -19,15 +19,22 @@ from torch import Tensor
 
 from echo_asr.data.batch import Example, collate
 from echo_asr.decode.search import DecodeConfig
-from echo_asr.decode.transcribe import Recognizer
+from echo_asr.decode.transcribe import BATCH_SECONDS, Recognizer, batches_by_length
+from echo_asr.errors import EchoError
 from echo_asr.evaluate.metrics import error_rate
 from echo_asr.features import FeatureConfig
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.config import ModelConfig, TextConfig
+from echo_asr.model.echo import Echo
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.data import TrainingData
+from echo_asr.train.optimizer import learning_rate, make_optimizer
+from echo_asr.train.processes import Processes
 from echo_asr.train.report import Reporter
+from echo_asr.train.shard import gather_whole
 from echo_asr.train.state import AveragedWeights, Progress, load_checkpoint, save_checkpoint
+from echo_asr.train.thrift import compile_blocks, recompute
+from echo_asr.train.throughput import Throughput
 
 SECTIONS: dict[str, type] = {
     "features": FeatureConfig,
@@ -36,6 +43,9 @@ SECTIONS: dict[str, type] = {
     "train": TrainConfig,
     "decode": DecodeConfig,
 }
+CHUNK = 64  # utterances whose teacher-forced loss is computed at once
+# What no checkpoint has to agree with: all of it may change when a run is resumed.
+FREE = ("log_every", "checkpoint_every", "accumulate", "gradient_checkpointing", "compile", "shard", "loaders")
 PLATEAU_BLANK = 0.995  # blank ratio at which CTC writes nothing
 PLATEAU_VALIDATIONS = 4  # validations without a better error, or with nothing but blanks, that make a plateau
 SAMPLES = 3  # hypotheses shown at each validation
@@ -56,26 +66,6 @@ class Validation:
     samples: list[tuple[str, str]]
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Rate of update `step` (from 0): a linear warm-up, then a cosine down to `final_rate` of the peak."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    done = (step - config.warmup_steps) / max(1, config.max_steps - config.warmup_steps)
-    share = config.final_rate + (1 - config.final_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-    return config.learning_rate * share
-
-
-def make_optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW; matrices decay, and norms, biases and the scalars of vRoPE do not."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2 and p.requires_grad]
-    others = [p for p in model.parameters() if p.ndim < 2 and p.requires_grad]
-    groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), eps=1e-8)
-
-
 class Trainer:
     """Trains a bundle's model on data and keeps the run folder.
 
@@ -87,6 +77,7 @@ class Trainer:
         run: the folder; `model.safetensors` in it is the best validated average of the weights.
         reporter: tells the person, and writes metrics.
         decode: how validation searches for text; greedy by default.
+        processes: those that train together; by default this one alone.
     """
 
     def __init__(
@@ -98,14 +89,23 @@ class Trainer:
         run: Path,
         reporter: Reporter,
         decode: DecodeConfig | None = None,
+        processes: Processes | None = None,
     ) -> None:
+        self.processes = processes or Processes()
         self.bundle, self.data, self.config, self.run, self.reporter = bundle, data, config, run, reporter
         self.model = bundle.model
         step = max(1, len(validation) // config.validation_utterances)
         self.validation = list(validation[::step])[: config.validation_utterances]
+        if config.gradient_checkpointing:
+            recompute(self.model)
+        if config.compile:
+            compile_blocks(self.model, reporter.warn)
+        late = any(update > 0 for update in config.curriculum.values())
+        self.loss = self.processes.wrap(self.model, late)
         self.optimizer = make_optimizer(self.model, config)
         self.averaged = AveragedWeights(self.model, config.ema_decay)
-        self.progress = Progress()
+        self.progress = self._here(Progress())
+        self.throughput = Throughput()
         self.recognizer = Recognizer(bundle, decode)
         self.autocast: Callable[[], Any] = nullcontext
         device = self.model.device
@@ -114,7 +114,14 @@ class Trainer:
         )
         if bfloat16:
             self.autocast = lambda: torch.autocast(device.type, torch.bfloat16)
-        self.stopping = False
+        self.stopping = False  # this process was asked to stop
+        self.all_stop = False  # one of the processes was, when the last update ended
+
+    def _here(self, progress: Progress) -> Progress:
+        """A place in the data, as it is gone on from with these processes."""
+        progress.processes, progress.accumulate = self.processes.place.count, self.config.accumulate
+        progress.clean_epochs = self.data.clean_epochs
+        return progress
 
     def features_at(self, step: int) -> tuple[str, ...]:
         """The features that take part in update `step` (from 0), as the curriculum has it."""
@@ -123,7 +130,7 @@ class Trainer:
     @property
     def fingerprint(self) -> str:
         """What a checkpoint must agree with to be resumed: the model, the data, and all that orders or shapes them."""
-        train = {k: v for k, v in asdict(self.config).items() if k not in ("log_every", "checkpoint_every")}
+        train = {k: v for k, v in asdict(self.config).items() if k not in FREE}
         settings = (self.bundle.model.config, self.bundle.features, self.bundle.text, self.recognizer.decode)
         parts = [*(asdict(each) for each in settings), train, self.data.fingerprint]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
@@ -134,7 +141,25 @@ class Trainer:
         Raises:
             EchoError: there is none, or it belongs to something else.
         """
-        self.progress = load_checkpoint(self.run, self.model, self.optimizer, self.averaged, self.fingerprint)
+        found = load_checkpoint(
+            self.run, self.model, self.optimizer, self.averaged, self.fingerprint, self.processes, self.config.seed
+        )
+        before, now = (found.processes, found.accumulate), (self.processes.place.count, self.config.accumulate)
+        if before != now and before[0] == now[0]:
+            raise EchoError(
+                f"{self.run}: train.accumulate is {now[1]}, and the run was started with {before[1]}; it may change "
+                "with the number of processes alone"
+            )
+        if before != now:
+            batches, rest = divmod(before[0] * before[1], now[0])
+            keep = "" if rest or batches == now[1] else f"; --train.accumulate {batches} would keep its size"
+            self.reporter.warn(
+                f"the checkpoint is of {before[0]} processes, this run has {now[0]}: it goes on at the same place in "
+                f"the data, with other random numbers, and an update takes {now[0] * now[1]} batches instead of "
+                f"{before[0] * before[1]}{keep}"
+            )
+        self.data.clean_epochs = found.clean_epochs
+        self.progress = self._here(found)
         self.reporter.rewind(self.progress.step)
 
     def checkpoint(self) -> None:
@@ -143,7 +168,8 @@ class Trainer:
         Raises:
             EchoError: the disk is full, or the folder cannot be written; the checkpoint before is still there.
         """
-        save_checkpoint(self.run, self.model, self.optimizer, self.averaged, self.progress, self.fingerprint)
+        state = (self.model, self.optimizer, self.averaged, self.progress)
+        save_checkpoint(self.run, *state, self.fingerprint, self.processes)
 
     def train(self) -> Progress:
         """Train until `max_steps`; returns where the run ended.
@@ -164,15 +190,19 @@ class Trainer:
                 progress.seconds = time.perf_counter() - began
                 last = progress.step == config.max_steps
                 if progress.step % config.log_every == 0 or last:
-                    self.reporter.training({"update": progress.step, **measured, "seconds": round(progress.seconds, 2)})
-                self.reporter.advance(progress.step, measured)
+                    speed = self.throughput.take_stock()
+                    seconds = round(progress.seconds, 2)
+                    self.reporter.training({"update": progress.step, **measured, **speed, "seconds": seconds})
+                self.reporter.advance(progress.step, {**measured, **self.throughput.now})
                 if progress.step % config.validate_every == 0 or last:
                     self._validated()
                     progress.seconds = time.perf_counter() - began
-                if progress.step % config.checkpoint_every == 0 or last or self.stopping:
+                stopping = self.stopping if self.processes.place.count == 1 else self.all_stop
+                if progress.step % config.checkpoint_every == 0 or last or stopping:
                     self.checkpoint()
-                if self.stopping and not last:
+                if stopping and not last:
                     raise Interrupted(f"stopped; a checkpoint is saved, go on with --resume --out {self.run}")
+        self.reporter.say(self.throughput.verdict)
         return progress
 
     def _update(self, batches: Iterator[tuple[int, int, Any]]) -> dict[str, float]:
@@ -181,19 +211,22 @@ class Trainer:
         heard = self.features_at(progress.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        taken = [next(batches) for _ in range(config.accumulate)]
+        self.throughput.start()
+        taken = [self.throughput.take(batches) for _ in range(config.accumulate)]
         weights = [float(batch.lengths.sum() + len(batch.lengths)) for _, _, batch in taken]
+        count = self.processes.place.count
+        everywhere = self.processes.sum([sum(weights)])[0]  # tokens of the update
         totals = dict.fromkeys(("loss", "attention_loss", "ctc_loss", "blank_ratio"), 0.0)
-        for (_, _, batch), weight in zip(taken, weights, strict=True):
-            share = weight / sum(weights)
+        for number, (_, _, batch) in enumerate(taken, 1):
+            share = weights[number - 1] / everywhere
             batch = batch.to(device)
-            with self.autocast():
-                loss = self.model.loss(batch.features, batch.tokens, batch.lengths, config.label_smoothing, heard)
-            (loss.total * share).backward()
-            parts = (loss.total.detach(), loss.attention, loss.ctc, loss.blank_ratio)
+            with self.processes.unsynchronised(self.loss, number < len(taken)):
+                with self.autocast():
+                    parts = self.loss(batch.features, batch.tokens, batch.lengths, config.label_smoothing, heard)
+                (parts[0] * (share * count)).backward()  # the mean over the processes is taken of gradients
             for name, part in zip(totals, parts, strict=True):
-                totals[name] += float(part) * share
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
+                totals[name] += float(part.detach()) * share
+        norm = self.processes.clip(self.model, config.gradient_clip)
         if math.isfinite(float(norm)):
             self.optimizer.step()
             self.averaged.update(self.model)
@@ -202,10 +235,24 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         epoch, number, _ = taken[-1]
         progress.step, progress.epoch, progress.batch = progress.step + 1, epoch, number + 1
+        found = self.processes.sum([*totals.values(), float(self.stopping), *self.throughput.here])
+        totals = dict(zip(totals, found, strict=False))
+        self.all_stop = found[len(totals)] > 0
+        self.throughput.finish(found[len(totals) + 1 :], count)
         return {**totals, "learning_rate": rate, "gradient_norm": float(norm), "epoch": epoch}
 
     @contextmanager
     def _averaged_weights(self) -> Iterator[None]:
+        if self.processes.sharded:  # a model of its own for a while, whole in each process
+            divided, state = self.model, gather_whole(self.averaged.state)
+            whole = Echo(divided.config, divided.vocabulary_size, divided.mels).to(divided.device).eval()
+            whole.load_state_dict(state)
+            self.model = self.bundle.model = whole
+            try:
+                yield
+            finally:
+                self.model = self.bundle.model = divided
+            return
         present = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.averaged.state)
         self.model.eval()
@@ -219,20 +266,13 @@ class Trainer:
     def validate(self) -> Validation:
         """Free-running error of the averaged weights, and their teacher-forced loss, on the validation examples."""
         with self._averaged_weights():
-            features = [self.data.features(e.utterance) for e in self.validation]
-            hypotheses = [heard.text for heard in self.recognizer.recognize(features)]
-            references = [e.text for e in self.validation]
-            loss, blank, count = 0.0, 0.0, 0
-            for first in range(0, len(features), 64):
-                part = collate(features[first : first + 64], [e.tokens for e in self.validation[first : first + 64]])
-                part = part.to(self.model.device)
-                found = self.model.loss(part.features, part.tokens, part.lengths, features=self.recognizer.features)
-                rows = len(part.lengths)
-                loss, blank, count = (
-                    loss + float(found.total) * rows,
-                    blank + float(found.blank_ratio) * rows,
-                    count + rows,
-                )
+            heard, measured = self._hear(), self._measure()
+        texts = {index: text for part in self.processes.gather(heard) for index, text in part.items()}
+        hypotheses = [texts[index] for index in range(len(self.validation))]
+        references = [e.text for e in self.validation]
+        # Added up in the order of the utterances, whoever measured them.
+        parts = sorted(one for part in self.processes.gather(measured) for one in part)
+        loss, blank, count = (sum(values) for values in list(zip(*parts, strict=True))[1:])
         shown = range(0, len(references), max(1, len(references) // SAMPLES))
         return Validation(
             wer=error_rate(references, hypotheses, unit="word", resamples=1).percent,
@@ -241,6 +281,28 @@ class Trainer:
             blank_ratio=blank / count,
             samples=[(references[i], hypotheses[i]) for i in shown][:SAMPLES],
         )
+
+    def _hear(self) -> dict[int, str]:
+        """What the model writes by itself for this process's share of the batches of validation."""
+        features = [self.data.features(e.utterance) for e in self.validation]
+        groups = list(batches_by_length([f.frames / 100 for f in features], BATCH_SECONDS))
+        # A batch is full whatever comes after it: searched by themselves, these make the same batches as all together.
+        mine = sorted(index for group in self.processes.place.share(groups) for index in group)
+        found = self.recognizer.recognize([features[i] for i in mine])
+        return {index: segment.text for index, segment in zip(mine, found, strict=True)}
+
+    def _measure(self) -> list[tuple[int, float, float, int]]:
+        """For this process's share of validation: the first utterance of each part, its loss and blank ratio, each
+        times its utterances, and their number."""
+        parts = []
+        for first in self.processes.place.share(range(0, len(self.validation), CHUNK)):
+            examples = self.validation[first : first + CHUNK]
+            part = collate([self.data.features(e.utterance) for e in examples], [e.tokens for e in examples])
+            part = part.to(self.model.device)
+            found = self.model.loss(part.features, part.tokens, part.lengths, features=self.recognizer.features)
+            rows = len(examples)
+            parts.append((first, float(found.total) * rows, float(found.blank_ratio) * rows, rows))
+        return parts
 
     def _validated(self) -> None:
         progress = self.progress
@@ -256,7 +318,9 @@ class Trainer:
             progress.best, progress.best_step, progress.best_epoch = error, progress.step, progress.epoch
             heard = self.recognizer.features
             everything = heard == self.model.config.features
-            Bundle.save_weights(self.run, self.averaged.state, None if everything else heard)
+            state = gather_whole(self.averaged.state)
+            if self.processes.main:
+                Bundle.save_weights(self.run, state, None if everything else heard)
         self.reporter.validation(progress.step, found, better)
         if found.blank_ratio > PLATEAU_BLANK and progress.step >= PLATEAU_VALIDATIONS * self.config.validate_every:
             self.reporter.warn(
@@ -271,12 +335,19 @@ class Trainer:
 
     @contextmanager
     def _graceful(self) -> Iterator[None]:
-        """The first SIGINT or SIGTERM asks training to stop after the update; the second stops at once."""
+        """The first SIGINT or SIGTERM asks training to stop after the update; the second stops at once.
+
+        Several processes stop after the same update. Their launcher hands on what it hears, so that a signal may come
+        twice, and may also mean that one of them has died: nothing is said yet, and no second one counts.
+        """
+        alone = self.processes.place.count == 1
 
         def ask(number: int, frame: FrameType | None) -> None:
-            if self.stopping:
+            if self.stopping and alone:
                 raise KeyboardInterrupt
             self.stopping = True
+            if not alone:
+                return
             with suppress(RuntimeError):  # the signal may have come in the middle of another line
                 self.reporter.warn("stopping after this update; once more to stop at once")
 

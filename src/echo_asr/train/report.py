@@ -55,7 +55,11 @@ class Reporter:
 
     def advance(self, step: int, measured: dict[str, float]) -> None:
         """Move the bar."""
-        self._advance(step, f"loss {measured['loss']:.3f}")
+        speed = ""
+        if "audio_per_second" in measured:
+            speed = f", {measured['audio_per_second']:.0f} s of audio a second"
+            speed += f", waiting for data {100 * measured['data_wait']:.0f} %"
+        self._advance(step, f"loss {measured['loss']:.3f}{speed}")
 
     def training(self, record: dict[str, Any]) -> None:
         """Keep a line of training metrics."""
@@ -118,6 +122,33 @@ class Reporter:
         except OSError as error:
             self.tensorboard, self.writer = False, None
             self.warn(f"no more TensorBoard events ({error.strerror or error})")
+
+
+class Silent(Reporter):
+    """The reporter of a process that leaves it to another one to tell and to keep everything."""
+
+    def __init__(self, run: Path) -> None:
+        super().__init__(run, tensorboard=False)
+
+    def rewind(self, step: int) -> None:
+        """Nothing: the metrics are the other's."""
+
+    @contextmanager
+    def progress(self, step: int, total: int) -> Iterator[None]:
+        """No bar."""
+        yield
+
+    def validation(self, step: int, found: Validation, better: bool) -> None:
+        """Nothing."""
+
+    def warn(self, text: str) -> None:
+        """Nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def _write(self, record: dict[str, Any]) -> None:
+        """Nothing."""
 
 
 def _update_of(line: str) -> int | None:

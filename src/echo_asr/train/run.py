@@ -18,14 +18,17 @@ from echo_asr.data.corpus import Corpus, Utterance, load_corpus
 from echo_asr.decode.transcribe import choose_device
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
+from echo_asr.launch import find_place
 from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_bundle
-from echo_asr.model.config import expand_preset
+from echo_asr.model.config import TextConfig, expand_preset
 from echo_asr.model.echo import Echo
 from echo_asr.storage import sweep
 from echo_asr.text import Tokenizer, make_normalizer
 from echo_asr.train.data import TrainingData
 from echo_asr.train.loop import SECTIONS, Trainer, grow_vocabulary
-from echo_asr.train.report import Reporter
+from echo_asr.train.processes import Processes, open_processes, reseed
+from echo_asr.train.report import Reporter, Silent
+from echo_asr.train.shard import gather_whole
 from echo_asr.train.state import CHECKPOINT, Progress
 
 HELD_OUT = 20  # one training utterance in so many is validated on where a corpus has no validation split
@@ -103,6 +106,8 @@ def train(
 ) -> Progress:
     """Train a model and leave it in `out`.
 
+    Under torchrun every process calls this, and all train one model together (`echo_asr.train.processes`).
+
     Args:
         config: YAML file, or None for the defaults.
         corpus: as in `load_corpus`.
@@ -116,53 +121,64 @@ def train(
         EchoError: anything the user can mend.
         Interrupted: stopped by a signal, with a checkpoint saved.
     """
-    run = Path(out)
     sections = read_config(config, overrides)
-    settings = sections["train"]
-    where = choose_device(device)
-    check_folder(run, resume)
+    place, where = find_place(), choose_device(device)
+    divided = sections["train"].shard == "full"
+    if divided and place.count == 1:
+        raise EchoError(
+            "train.shard full divides a model among processes, and this one is alone; use torchrun, or none"
+        )
+    with open_processes(place, where, divided) as processes:
+        return _train(sections, corpus, broken, Path(out), resume, init, where, processes)
+
+
+def _train(
+    sections: dict[str, Any],
+    corpus: str,
+    broken: Literal["refuse", "skip"],
+    run: Path,
+    resume: bool,
+    init: str | os.PathLike[str] | None,
+    where: torch.device,
+    processes: Processes,
+) -> Progress:
+    """`train`, in one of the processes that train together. The main one alone reads and writes the folder of the run,
+    which the other machines need not see."""
+    settings, place = sections["train"], processes.place
+    processes.from_main(lambda: check_folder(run, resume))
     recordings = load_corpus(corpus, broken)
     own_validation = "validation" in recordings.splits
     recordings = hold_out(recordings)
     normalize = make_normalizer(sections["text"].normalizer)
     texts = [normalize(u.text) for u in recordings.split("train")]
     start = load_bundle(init) if init is not None and not resume else None
-    mapping: dict[int, int] = {}
-    if resume and (run / TOKENIZER).is_file():
-        tokenizer = Tokenizer.load(run / TOKENIZER)
-    elif start is not None:
-        tokenizer, mapping = start.tokenizer.extend(texts)
-    elif sections["text"].ready:
-        tokenizer = Tokenizer.load(sections["text"].tokenizer)
-    else:
-        spaced = [*texts, " "] if any(texts) else texts  # texts follow each other, also where each is a single word
-        tokenizer = Tokenizer.train(spaced, sections["text"].tokenizer, sections["text"].vocabulary)
+    tokenizer, mapping = processes.from_main(lambda: _tokenizer(run, sections["text"], texts, start, resume))
     cache = FeatureCache(None, FeatureExtractor(sections["features"]))
     by_speaker = sections["model"].vrope.reference == "speaker"
-    data = TrainingData(recordings, tokenizer, normalize, settings, sections["model"].subsampling, cache, by_speaker)
+    subsampling = sections["model"].subsampling
+    data = TrainingData(recordings, tokenizer, normalize, settings, subsampling, cache, by_speaker, place)
     validation = make_examples(recordings.split("validation"), tokenizer, normalize, unknown="skip")
     if not resume:  # before anything is written, for a recording may be unreadable
-        prepare(data, [e.utterance for e in validation])
+        prepare(data, processes, [e.utterance for e in validation])
 
     torch.manual_seed(settings.seed)
     model = Echo(sections["model"], tokenizer.vocabulary_size, sections["features"].mels)
     if start is not None:
         _start_from(model, start, mapping, str(init))
+    reseed(settings.seed, place)
     extra = {"decode": asdict(sections["decode"]), "train": asdict(settings)}
     bundle = Bundle(model.to(where), tokenizer, sections["features"], sections["text"], extra)
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EchoError(f"{run}: cannot be written ({error.strerror}); choose another --out") from None
-    sweep(run)
-    reporter = Reporter(run)
-    trainer = Trainer(bundle, data, validation, settings, run, reporter, sections["decode"])
+    processes.from_main(lambda: _make_folder(run))
+    reporter = Reporter(run) if place.main else Silent(run)
+    trainer = Trainer(bundle, data, validation, settings, run, reporter, sections["decode"], processes)
     if resume:
         trainer.resume()
     else:
         trainer.checkpoint()  # before all else: what has one can be resumed, what has none can be started
-    if not all((run / name).is_file() for name in (CONFIG, TOKENIZER, WEIGHTS)):
-        bundle.save(run)
+    if processes.from_main(lambda: not all((run / name).is_file() for name in (CONFIG, TOKENIZER, WEIGHTS))):
+        state = gather_whole(model.state_dict())
+        if place.main:
+            bundle.save(run, state)
     hours = sum(e.utterance.duration for e in data.examples) / 3600
     batches = len(data.plan(0))
     reporter.say(
@@ -177,23 +193,51 @@ def train(
         )
     reporter.say(
         f"model: {model.parameter_count / 1e6:.2f} million parameters on {where}; {settings.max_steps} updates, "
-        f"about {settings.max_steps * settings.accumulate / batches:.0f} epochs of {batches} batches"
+        f"about {settings.max_steps * data.batches_per_update / batches:.0f} epochs of {batches} batches"
     )
+    if place.count > 1:
+        reporter.say(f"{place.count} processes, {settings.accumulate} batches of each in an update")
     if resume:
         reporter.say(f"resumed after update {trainer.progress.step} of {settings.max_steps}")
-        prepare(data, [e.utterance for e in validation])
+        prepare(data, processes, [e.utterance for e in validation])
     try:
         return trainer.train()
     finally:
         reporter.close()
 
 
-def prepare(data: TrainingData, validation: Sequence[Utterance] = ()) -> None:
-    """Extract all the features that training and validation will read, with a bar."""
-    workers = os.cpu_count() or 1
+def _tokenizer(
+    run: Path, config: TextConfig, texts: list[str], start: Bundle | None, resume: bool
+) -> tuple[Tokenizer, dict[int, int]]:
+    """The tokenizer of a run, and the new id of every id of the model that it starts from."""
+    if resume and (run / TOKENIZER).is_file():
+        return Tokenizer.load(run / TOKENIZER), {}
+    if start is not None:
+        return start.tokenizer.extend(texts)
+    if config.ready:
+        return Tokenizer.load(config.tokenizer), {}
+    spaced = [*texts, " "] if any(texts) else texts  # texts follow each other, also where each is a single word
+    return Tokenizer.train(spaced, config.tokenizer, config.vocabulary), {}
+
+
+def _make_folder(run: Path) -> None:
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EchoError(f"{run}: cannot be written ({error.strerror}); choose another --out") from None
+    sweep(run)
+
+
+def prepare(data: TrainingData, processes: Processes, validation: Sequence[Utterance] = ()) -> None:
+    """Extract all the features that training and validation will read, with a bar; each process does its share."""
+    place = processes.place
+    workers = max(1, (os.cpu_count() or 1) // place.local_count)
     count = len(data.examples) * len(set(data.config.renditions)) + len(validation)
-    with progress_bar("features", count) as advance:
-        data.prepare(validation, lambda done, total: advance(done, ""), workers)
+    if not place.main:
+        data.prepare(validation, None, workers, processes.wait)
+    else:
+        with progress_bar("features", -(-count // place.count)) as advance:
+            data.prepare(validation, lambda done, total: advance(done, ""), workers, processes.wait)
 
 
 def check_folder(run: Path, resume: bool) -> None:

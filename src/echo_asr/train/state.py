@@ -11,6 +11,8 @@ from torch import nn
 
 from echo_asr.errors import EchoError
 from echo_asr.storage import replace_file
+from echo_asr.train import shard
+from echo_asr.train.processes import Processes, reseed
 
 CHECKPOINT = "checkpoints/last.pt"
 
@@ -31,8 +33,8 @@ class AveragedWeights:
         averaged, present = [], []
         for name, value in model.state_dict().items():
             if value.is_floating_point():
-                averaged.append(self.state[name])
-                present.append(value)
+                averaged.append(shard.local(self.state[name]))
+                present.append(shard.local(value))
             else:
                 self.state[name].copy_(value)
         torch._foreach_lerp_(averaged, present, 1.0 - decay)
@@ -45,7 +47,10 @@ class Progress:
     Attributes:
         step: updates done; epoch, batch: the next batch to train on.
         best: lowest validation error so far, in percent, and the update and the epoch it was reached at.
+        stale: validations since the error was last lower.
         seconds: trained so far, over all sittings.
+        processes: that the run is trained in, and the batches that each adds to an update.
+        clean_epochs: before noise and rows of recordings come in, as the run was started.
     """
 
     step: int = 0
@@ -56,6 +61,17 @@ class Progress:
     best_epoch: int = 0
     stale: int = 0
     seconds: float = 0.0
+    processes: int = 1
+    accumulate: int = 1
+    clean_epochs: int = 0
+
+
+def random_state() -> dict[str, Any]:
+    """The states of the random numbers that this process draws."""
+    return {
+        "random": torch.get_rng_state(),
+        "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
 
 
 def save_checkpoint(
@@ -65,17 +81,24 @@ def save_checkpoint(
     averaged: AveragedWeights,
     progress: Progress,
     fingerprint: str,
+    processes: Processes | None = None,
 ) -> None:
-    """Write the checkpoint of a run, whole or not at all."""
+    """Write the checkpoint of a run, whole or not at all. All its processes call this, and the main one writes."""
     path = run / CHECKPOINT
+    everybody = [random_state()] if processes is None else processes.gather(random_state())
+    trained = model.state_dict(), optimizer.state_dict(), averaged.state
+    if processes is not None and processes.sharded:
+        trained = shard.gather_whole(trained)
+    if processes is not None and not processes.main:
+        return
     state: dict[str, Any] = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "averaged": averaged.state,
+        "model": trained[0],
+        "optimizer": trained[1],
+        "averaged": trained[2],
         "averaged_updates": averaged.updates,
         "progress": vars(progress),
-        "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        **everybody[0],
+        "random_of_others": everybody[1:],
         "fingerprint": fingerprint,
     }
 
@@ -93,31 +116,50 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     averaged: AveragedWeights,
     fingerprint: str,
+    processes: Processes | None = None,
+    seed: int = 0,
 ) -> Progress:
-    """Restore a run from its checkpoint, random numbers included.
+    """Restore a run from its checkpoint, random numbers included; the main process reads it for all.
+
+    A run that is taken up in another number of processes goes on at the same place in its data; the random numbers of
+    dropout are then drawn anew, from `seed`, the update and the process.
 
     Raises:
         EchoError: there is no checkpoint, it is damaged, or it belongs to another configuration or corpus.
     """
-    path = run / CHECKPOINT
-    if not path.is_file():
-        raise EchoError(f"{run}: nothing to resume, no {CHECKPOINT}; leave out --resume to start")
+    path, ours = run / CHECKPOINT, processes or Processes()
+    place = ours.place
+
+    def read() -> Any:
+        if not path.is_file():
+            raise EchoError(f"{run}: nothing to resume, no {CHECKPOINT}; leave out --resume to start")
+        return torch.load(path, map_location="cpu", weights_only=True)
+
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = ours.from_main(read)
         if state["fingerprint"] != fingerprint:
             raise EchoError(
                 f"{path}: belongs to another configuration or corpus; resume with what the run was started with, "
                 "or start another with a new --out"
             )
+        if ours.sharded:
+            state["averaged"] = shard.divide_state(state["averaged"], model)
+            state["model"] = shard.divide_state(state["model"], model)
+            state["optimizer"] = shard.divide_optimizer(state["optimizer"], optimizer)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         for name, value in averaged.state.items():
             value.copy_(state["averaged"][name])
         averaged.updates = int(state["averaged_updates"])
-        torch.set_rng_state(state["random"])
-        if state["random_cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["random_cuda"])
         progress = Progress(**state["progress"])
+        everybody = [state, *state.get("random_of_others", [])]
+        if len(everybody) == place.count:
+            mine = everybody[place.rank]
+            torch.set_rng_state(mine["random"])
+            if mine["random_cuda"] and torch.cuda.is_available():
+                torch.cuda.set_rng_state_all(mine["random_cuda"])
+        else:
+            reseed(seed, place, progress.step)
     except EchoError:
         raise
     except Exception as error:

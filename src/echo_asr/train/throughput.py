@@ -1,0 +1,88 @@
+"""How fast a run goes through its recordings, and what it waits for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from echo_asr.data.batch import Batch
+
+DATA_BOUND = 0.1  # share of the time waiting for batches from which it is the data that holds training up
+
+
+class Throughput:
+    """Counts the audio that was trained on and the seconds spent waiting for it, since `began`.
+
+    Time in validation and in writing checkpoints does not count. Figures are of all processes together; the share of
+    waiting is their mean.
+    """
+
+    def __init__(self) -> None:
+        self.waited = 0.0  # seconds, of this process, in the update at hand
+        self.audio = 0.0  # seconds of recordings, padding left out, in the update at hand
+        self.padded = 0.0  # the same with padding
+        self.began = time.perf_counter()
+        self.recent = [0.0] * 4  # seconds, seconds waited, seconds of audio, padded: since the last line of metrics
+        self.whole = [0.0] * 4  # the same of this sitting
+
+    def start(self) -> None:
+        """An update begins."""
+        self.began, self.waited, self.audio, self.padded = time.perf_counter(), 0.0, 0.0, 0.0
+
+    def take(self, batches: Iterator[tuple[int, int, Batch]]) -> tuple[int, int, Batch]:
+        """The next batch, and the time that it takes to come."""
+        asked = time.perf_counter()
+        taken = next(batches)
+        self.waited += time.perf_counter() - asked
+        lengths = taken[2].features.lengths
+        self.audio += float(lengths.sum()) / 100
+        self.padded += float(lengths.max()) * len(lengths) / 100
+        return taken
+
+    @property
+    def here(self) -> list[float]:
+        """What this process adds: seconds waited, seconds of audio, the same with padding."""
+        return [self.waited, self.audio, self.padded]
+
+    def finish(self, everywhere: list[float], processes: int) -> None:
+        """An update is done, in which all processes together added `everywhere`."""
+        waited, audio, padded = everywhere
+        for figures in (self.recent, self.whole):
+            for index, value in enumerate((time.perf_counter() - self.began, waited / processes, audio, padded)):
+                figures[index] += value
+
+    @property
+    def now(self) -> dict[str, float]:
+        """The figures since the last line of metrics."""
+        return _figures(self.recent)
+
+    def take_stock(self) -> dict[str, Any]:
+        """The figures for a line of metrics; the next line begins anew."""
+        found, self.recent = {name: round(value, 4) for name, value in self.now.items()}, [0.0] * 4
+        return found
+
+    @property
+    def verdict(self) -> str:
+        """One line on the whole sitting: how much, how fast, and what held it up."""
+        figures = _figures(self.whole)
+        rate, wait, padding = figures["audio_per_second"], figures["data_wait"], figures["padding"]
+        cause = (
+            "the data held training up (extract features beforehand with `echo-asr prepare`, put their cache on a fast "
+            "disk, or raise train.loaders)"
+            if wait > DATA_BOUND
+            else "the model, not the data, set the pace"
+        )
+        return (
+            f"trained on {self.whole[2] / 3600:.2f} h of audio, {rate:.0f} s of it a second; "
+            f"padding {100 * padding:.1f} %; waited {100 * wait:.1f} % of the time for batches: {cause}"
+        )
+
+
+def _figures(sums: list[float]) -> dict[str, float]:
+    seconds, waited, audio, padded = sums
+    return {
+        "audio_per_second": audio / seconds if seconds else 0.0,
+        "data_wait": waited / seconds if seconds else 0.0,
+        "padding": 1.0 - audio / padded if padded else 0.0,
+    }
