@@ -4,7 +4,8 @@ A corpus is named by one string, the *spec*:
 
 - the path of a folder with ``metadata.csv`` beside the audio that it names (the "audiofolder" of the Hugging
   Face ``datasets`` library, https://huggingface.co/docs/datasets/audio_dataset#audiofolder);
-- ``synth:NAME``, speech made by `echo_asr.data.synth`, rendered once and then read as such a folder.
+- ``synth:NAME``, speech made by `echo_asr.data.synth`, rendered once and then read as such a folder;
+- any of these with a suffix such as ``@noise:10``, a variant of it; see `echo_asr.data.variants`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from echo_asr.audio import audio_duration
+from echo_asr.audio import SoundSource, audio_duration
 from echo_asr.errors import EchoError
 
 METADATA = "metadata.csv"
@@ -32,7 +33,7 @@ class Utterance:
     """One recording and its text."""
 
     id: str  # the file name as metadata.csv gives it, unique in its corpus
-    audio: Path  # the audio file
+    audio: Path | SoundSource  # the audio file, or what stands for one
     text: str  # as transcribed, not normalised; empty for a recording without speech
     speaker: str  # empty if unknown
     split: str  # one of SPLITS
@@ -76,6 +77,12 @@ def load_corpus(spec: str | os.PathLike[str]) -> Corpus:
             cannot be rendered.
     """
     spec = os.fspath(spec)
+    if "@" in spec:
+        from echo_asr.data.variants import altered, split_variant  # here, for it knows what a corpus is
+
+        if found := split_variant(spec):
+            inner, variant = found
+            return altered(load_corpus(inner), variant)
     if spec.startswith(SYNTH_PREFIX):
         from echo_asr.data.synth import synthetic_corpus  # here, so that reading a folder never loads it
 

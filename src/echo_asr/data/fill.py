@@ -12,13 +12,14 @@ from pathlib import Path
 
 import torch
 
+from echo_asr.audio import SoundSource
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.rendition import Rendition
 from echo_asr.errors import EchoError
 
 CHUNK = 16  # recordings given to a process at a time; it takes a few seconds to start, the time of a chunk or two
-Job = tuple[Path, Rendition]  # a recording, and how it is played
+Job = tuple[Path | SoundSource, Rendition]  # a recording, and how it is played
 
 _worker_cache: FeatureCache | None = None  # of a worker process, which lives for one call of `fill_cache`
 
@@ -90,4 +91,4 @@ def _work(job: Job) -> None:
 
 
 def _extract(cache: FeatureCache, job: Job) -> None:
-    cache.features(*job)
+    cache.as_heard(*job)

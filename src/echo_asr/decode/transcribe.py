@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 import torch
 
-from echo_asr.audio import SAMPLE_RATE, stream_audio
+from echo_asr.audio import SAMPLE_RATE, SoundSource, stream_audio
 from echo_asr.config import build_sections, read_yaml
 from echo_asr.decode.alignment import align
 from echo_asr.decode.results import Segment, Transcription
@@ -26,7 +26,7 @@ from echo_asr.text import make_normalizer
 BATCH_SECONDS = 120.0  # seconds of audio decoded at once, padding included
 GROUP_SECONDS = 300.0  # seconds of speech gathered, of one recording or several, before they are decoded
 
-Audio = str | os.PathLike[str] | np.ndarray | torch.Tensor
+Audio = str | os.PathLike[str] | np.ndarray | torch.Tensor | SoundSource
 
 
 @dataclass(frozen=True)

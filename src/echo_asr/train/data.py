@@ -124,6 +124,8 @@ class TrainingData:
         jobs = [(e.utterance, played) for e in self.examples for played in renditions]
         jobs += [(u, AS_RECORDED) for u in validation]
         fill_cache(self.cache, jobs, progress, workers)
+        if self.cache.extractor.config.f0 == "shuffled":
+            self.cache.extractor.donors = [self.cache.as_heard(e.utterance.audio).track for e in self.examples]
         if self.by_speaker:
             utterances = [*(e.utterance for e in self.examples), *validation]
             self.speaker_f0 = speaker_medians(utterances, lambda u: self.cache.features(u.audio))

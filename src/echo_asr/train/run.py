@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from echo_asr.decode.transcribe import choose_device
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
 from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_bundle
-from echo_asr.model.config import expand_preset
+from echo_asr.model.config import TextConfig, expand_preset
 from echo_asr.model.echo import Echo
 from echo_asr.storage import sweep
 from echo_asr.text import Tokenizer, make_normalizer
@@ -50,8 +50,16 @@ def read_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
                 data["model"] = {**model, "preset": name}
             del words[index : index + size]
             break
-    where = str(path) if path is not None else "options"
-    return _agreed(build_sections(expand_preset(data, where), SECTIONS, words, where), where)
+    return build_config(data, str(path) if path is not None else "options", words)
+
+
+def build_config(data: Mapping[str, Any], where: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The sections of a configuration that is a mapping already; `where` is named in errors.
+
+    Raises:
+        EchoError: as `read_config`.
+    """
+    return _agreed(build_sections(expand_preset(data, where), SECTIONS, overrides, where), where)
 
 
 def _agreed(sections: dict[str, Any], where: str) -> dict[str, Any]:
@@ -130,11 +138,8 @@ def train(
         tokenizer = Tokenizer.load(run / TOKENIZER)
     elif start is not None:
         tokenizer, mapping = start.tokenizer.extend(texts)
-    elif sections["text"].ready:
-        tokenizer = Tokenizer.load(sections["text"].tokenizer)
     else:
-        spaced = [*texts, " "] if any(texts) else texts  # texts follow each other, also where each is a single word
-        tokenizer = Tokenizer.train(spaced, sections["text"].tokenizer, sections["text"].vocabulary)
+        tokenizer = new_tokenizer(texts, sections["text"])
     cache = FeatureCache(None, FeatureExtractor(sections["features"]))
     by_speaker = sections["model"].vrope.reference == "speaker"
     data = TrainingData(recordings, tokenizer, normalize, settings, sections["model"].subsampling, cache, by_speaker)
@@ -179,6 +184,14 @@ def train(
         return trainer.train()
     finally:
         reporter.close()
+
+
+def new_tokenizer(texts: Sequence[str], settings: TextConfig) -> Tokenizer:
+    """The tokenizer of a new model: learnt from normalised training texts, or the ready one that is named."""
+    if settings.ready:
+        return Tokenizer.load(settings.tokenizer)
+    spaced = [*texts, " "] if any(texts) else texts  # texts follow each other, also where each is a single word
+    return Tokenizer.train(spaced, settings.tokenizer, settings.vocabulary)
 
 
 def prepare(data: TrainingData, validation: Sequence[Utterance] = ()) -> None:
