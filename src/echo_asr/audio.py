@@ -8,10 +8,10 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import soundfile
@@ -31,7 +31,22 @@ MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which tags of sound files o
 _HUSH = threading.Lock()
 
 
-def load_audio(source: AudioFile | np.ndarray | torch.Tensor, sampling_rate: int | None = None) -> np.ndarray:
+@runtime_checkable
+class SoundSource(Protocol):
+    """Sound that is no file by itself: what `load_audio` and the feature cache take wherever a path may stand."""
+
+    def load(self) -> np.ndarray:
+        """Mono float32 `(S,)` at 16 kHz; EchoError if it cannot be had."""
+        ...
+
+    def content(self, hash_file: Callable[[AudioFile], str]) -> str:
+        """What tells its sound from any other; `hash_file` gives a hash of a file's sound, or raises OSError."""
+        ...
+
+
+def load_audio(
+    source: AudioFile | SoundSource | np.ndarray | torch.Tensor, sampling_rate: int | None = None
+) -> np.ndarray:
     """Sound as mono float32 `(S,)` at 16 kHz, `S >= 1`, full scale at +-1; always a new array.
 
     A path, or the stretch of a file that an `Excerpt` names, is read with soundfile (wav, flac, ogg, opus, mp3 and
@@ -48,7 +63,9 @@ def load_audio(source: AudioFile | np.ndarray | torch.Tensor, sampling_rate: int
         EchoError: in one line that names the source: missing, a folder, empty, not sound, truncated, no
             samples, NaN or infinite samples, a format that needs the extra, a shape or type that is no sound.
     """
-    if isinstance(source, str | os.PathLike | Excerpt):
+    if isinstance(source, SoundSource):
+        name, rate, samples = str(source), SAMPLE_RATE, source.load()
+    elif isinstance(source, str | os.PathLike | Excerpt):
         name = str(source)
         blocks, rate = _read(_as_excerpt(source))
         _refuse_other_rate(name, sampling_rate, rate)
@@ -67,7 +84,7 @@ def load_audio(source: AudioFile | np.ndarray | torch.Tensor, sampling_rate: int
 
 
 def stream_audio(
-    source: AudioFile | np.ndarray | torch.Tensor, sampling_rate: int | None = None
+    source: AudioFile | SoundSource | np.ndarray | torch.Tensor, sampling_rate: int | None = None
 ) -> Iterator[np.ndarray]:
     """The same sound as that of `load_audio`, in pieces of up to a minute or so: a long file is never whole in memory.
 

@@ -71,6 +71,15 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     add.epilog = "Decoding options can follow, e.g. --decode.beam 8."
 
+    add = command("study", "train arms that differ in what a question is about, on several seeds, and compare them")
+    add.add_argument("study", type=Path, metavar="STUDY.yaml", help="what is asked; examples are in studies/")
+    add.add_argument("--out", type=Path, metavar="DIR", help="folder of the study (default runs/studies/NAME)")
+    add.add_argument("--jobs", type=int, metavar="N", help="trainings at once (default: as many as cores or GPUs)")
+    add.add_argument("--corpus", metavar="SPEC", help="in place of the corpus that the file names")
+    add.add_argument("--device", default="auto", help="auto (all GPUs there are), cpu, cuda, cuda:1, ...")
+    add.add_argument("--keep-checkpoints", action="store_true", help="leave the checkpoints of finished jobs")
+    add.epilog = "Interrupted at any moment, the same command goes on where it was."
+
     add = command("transcribe", "write down what is said in audio files")
     add.add_argument("audio", nargs="+", type=Path, metavar="AUDIO", help="wav, flac, ogg, opus, mp3, ...")
     add.add_argument("--model", type=Path, required=True, metavar="MODEL", help="folder of a model")
@@ -159,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. What the user can mend ends in one line on standard error."""
     own, overrides = _split_overrides(sys.argv[1:] if argv is None else argv)
     arguments, rest = _parser().parse_known_args(own)
-    if arguments.command in ("prepare", "lm", "plot", "doctor", "corpus"):
+    if arguments.command in ("prepare", "study", "lm", "plot", "doctor", "corpus"):
         rest += overrides
     if rest:
         _refuse(arguments.parser, rest)
@@ -247,6 +256,16 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if arguments.texts:
         write_texts(arguments.texts, utterances, found)
     return 0
+
+
+def study(arguments: argparse.Namespace) -> int:
+    from echo_asr.study.run import run_study, summary
+
+    outcome = run_study(
+        arguments.study, arguments.out, arguments.jobs, arguments.device, arguments.corpus, arguments.keep_checkpoints
+    )
+    print(summary(outcome))
+    return 0 if outcome.complete else 1
 
 
 def transcribe(arguments: argparse.Namespace) -> int:

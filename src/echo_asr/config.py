@@ -72,7 +72,7 @@ def build_sections(
     known = {name: _keys(kind) for name, kind in sections.items()}
     for name, value in data.items():
         if name not in sections:
-            raise EchoError(f"{where}: unknown section {name!r}{_nearest(str(name), sections)}")
+            raise EchoError(f"{where}: unknown section {name!r}{nearest(str(name), sections)}")
         if not isinstance(value, Mapping):
             raise EchoError(f"{where}: section {name!r} must be a mapping of keys, got {value!r}")
         _check_keys(value, known[name], where, name)
@@ -81,7 +81,7 @@ def build_sections(
             path = word[2:].split("=", 1)[0]
             flat = [f"{name}.{key}" for name in known for key in _flat(known[name])]
             if path not in flat:
-                raise EchoError(f"unknown option --{path}{_nearest(path, flat, '--')}")
+                raise EchoError(f"unknown option --{path}{nearest(path, flat, '--')}")
     parser = ArgumentParser(exit_on_error=False, default_env=False, add_help=False)
     for name, kind in sections.items():
         parser.add_argument(f"--{name}", type=kind, default=kind())
@@ -126,7 +126,7 @@ def _flat(keys: Mapping[str, Any], prefix: str = "") -> list[str]:
 def _check_keys(value: Mapping[str, Any], known: Mapping[str, Any], where: str, path: str) -> None:
     for key, inner in value.items():
         if key not in known:
-            raise EchoError(f"{where}: unknown key {path}.{key}{_nearest(str(key), known)}")
+            raise EchoError(f"{where}: unknown key {path}.{key}{nearest(str(key), known)}")
         if inner is None:
             raise EchoError(f"{where}: {path}.{key} has no value; give it one, or leave the key out")
         if known[key]:
@@ -135,7 +135,8 @@ def _check_keys(value: Mapping[str, Any], known: Mapping[str, Any], where: str, 
             _check_keys(inner, known[key], where, f"{path}.{key}")
 
 
-def _nearest(word: str, known: Any, prefix: str = "") -> str:
+def nearest(word: str, known: Any, prefix: str = "") -> str:
+    """The end of a message about an unknown word: the known one that comes nearest, or all of them."""
     close = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.5)
     if close:
         return f"; did you mean {prefix}{close[0]}?"

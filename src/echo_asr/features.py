@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import get_args
 
@@ -16,6 +16,7 @@ import torch
 from torch.nn.functional import pad
 
 from echo_asr.audio import SAMPLE_RATE
+from echo_asr.controls import F0Control, control_f0
 from echo_asr.pitch import HOP, REFERENCE_F0, TrackerName, fill_track, make_tracker
 
 CODE_VERSION = 1  # raise it when the same settings come to give other values: cached features then lapse
@@ -38,6 +39,7 @@ class FeatureConfig:
     null_absolute_db: float = -80.0  # dBFS, below which a frame is null
     tracker: TrackerName = "swiftf0"  # what measures F0
     waveform: bool = False  # keep the samples too, for a model that listens to them
+    f0: F0Control = "as_heard"  # what is left of the pitch: a control for studies
 
     def __post_init__(self) -> None:
         if isinstance(self.mels, bool) or not isinstance(self.mels, int) or not 8 <= self.mels <= 128:
@@ -52,6 +54,8 @@ class FeatureConfig:
         if self.tracker not in get_args(TrackerName):
             names = ", ".join(get_args(TrackerName))
             raise ValueError(f"tracker: expected one of {names}; got {self.tracker!r}")
+        if self.f0 not in get_args(F0Control):
+            raise ValueError(f"f0: expected one of {', '.join(get_args(F0Control))}; got {self.f0!r}")
 
 
 @dataclass(frozen=True)
@@ -162,14 +166,31 @@ class FeatureExtractor:
         self.tracker = make_tracker(self.config.tracker)
         self.window = torch.hann_window(WINDOW)
         self.filters = torch.from_numpy(mel_filters(self.config.mels))
+        self.donors: Sequence[torch.Tensor] = ()  # tracks of other recordings, as heard, for `f0: shuffled`
 
     @property
     def key(self) -> str:
-        """A hash of all that shapes the values: settings, tracker, its version, and that of this code."""
+        """A hash of all that shapes what `as_heard` gives: settings, tracker, its version, and that of this code."""
         shaping = {**asdict(self.config), "tracker_version": self.tracker.version, "code": CODE_VERSION}
+        del shaping["f0"]  # done to what was heard, and not kept
         return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
     def __call__(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+        """Features as the model is given them: those of `as_heard`, under the control of `f0`."""
+        return self.control(self.as_heard(audio, loudest))
+
+    def control(self, features: Features) -> Features:
+        """Features as heard under the control of `f0`; the spectrogram and the waveform stay.
+
+        Raises:
+            EchoError: `f0` is `shuffled`, and there are no `donors`.
+        """
+        if self.config.f0 == "as_heard":
+            return features
+        found = control_f0(self.config.f0, features.pitch, features.track, features.voicing, self.donors)
+        return replace(features, pitch=found[0], track=found[1], voicing=found[2])
+
+    def as_heard(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         """Features of `audio` `(S,)` float32 at 16 kHz: `T = ceil(S / 160)` frames.
 
         Args:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from echo_asr.audio import load_audio
+from echo_asr.audio import SoundSource, load_audio
 from echo_asr.data.rendition import AS_RECORDED, Rendition
 from echo_asr.errors import EchoError
 from echo_asr.excerpt import AudioFile, Excerpt
@@ -20,6 +20,7 @@ from echo_asr.features import FeatureExtractor, Features
 from echo_asr.storage import pack, replace_file, unpack
 
 CHECKSUM = "crc32"  # name of the tensor that holds the checksum of the others
+Sound = AudioFile | SoundSource | np.ndarray
 FIELDS = ("spectrogram", "pitch", "track", "voicing", "null", "waveform")
 
 
@@ -51,33 +52,37 @@ class FeatureCache:
         self._hashes: dict[tuple[str, int, int], str] = {}
         self._warned = False
 
-    def features(
-        self,
-        source: AudioFile | np.ndarray,
-        rendition: Rendition = AS_RECORDED,
-    ) -> Features:
-        """The features of a sound file, a stretch of one, or of samples `(S,)` at 16 kHz, played as the rendition says.
+    def features(self, source: Sound, rendition: Rendition = AS_RECORDED) -> Features:
+        """The features of a sound file, a stretch of one, or of samples `(S,)` at 16 kHz, played as the rendition says,
+        as the extractor hands them out.
 
         Raises:
             EchoError: the file cannot be read; see `load_audio`.
         """
+        return self.extractor.control(self.as_heard(source, rendition))
+
+    def as_heard(self, source: Sound, rendition: Rendition = AS_RECORDED) -> Features:
+        """The same before any control of F0: what is kept on disk."""
         entry = self._entry(source, rendition.name)
         features = None if entry is None else _read(entry)
         if features is None:
-            features = self.extractor(rendition(load_audio(source)))
+            features = self.extractor.as_heard(rendition(load_audio(source)))
             if entry is not None:
                 self._write(entry, features)
         return features
 
-    def holds(self, source: AudioFile | np.ndarray, rendition: Rendition = AS_RECORDED) -> bool:
+    def holds(self, source: Sound, rendition: Rendition = AS_RECORDED) -> bool:
         """Whether the features of a sound are on disk (nothing is said of their being undamaged)."""
         entry = self._entry(source, rendition.name)
         return entry is not None and entry.is_file()
 
-    def _entry(self, source: AudioFile | np.ndarray, rendition: str) -> Path | None:
+    def _entry(self, source: Sound, rendition: str) -> Path | None:
         """Where the features lie or would lie; None for a file that cannot be read."""
         try:
-            content = _hash_array(source) if isinstance(source, np.ndarray) else self._hash_sound(source)
+            if isinstance(source, SoundSource):
+                content = source.content(self._hash_sound)
+            else:
+                content = _hash_array(source) if isinstance(source, np.ndarray) else self._hash_sound(source)
         except OSError:
             return None
         made_of = "\n".join((content, self.extractor.key, rendition))

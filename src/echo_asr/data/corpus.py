@@ -2,7 +2,8 @@
 
 A corpus is named by one string, the *spec*: the path of a folder or a file in one of the forms that people have,
 ``synth:NAME``, speech made by `echo_asr.data.synth`, or ``hf:REPO:CONFIG``, a data set of the Hugging Face hub. The
-forms are described in docs/corpora.md and read in `echo_asr.data.readers`.
+forms are described in docs/corpora.md and read in `echo_asr.data.readers`. A suffix such as ``@noise:10`` names a
+variant; see `echo_asr.data.variants`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from echo_asr.audio import SoundSource
 from echo_asr.data.readers.forms import find_records
 from echo_asr.data.readers.records import SPLITS, Broken, Problems, Record, Recording, usable
 from echo_asr.errors import EchoError
 
+Sound = Recording | SoundSource
 BROKEN = ("refuse", "skip")  # what can be done about broken records
 
 
@@ -25,7 +28,7 @@ class Utterance:
     """One recording and its text."""
 
     id: str  # the name that the corpus has for it, unique there: of a folder with metadata.csv, the file name
-    audio: Recording  # the audio file, or the stretch of one
+    audio: Sound  # the audio file, the stretch of one, or what stands for one
     text: str  # as transcribed, not normalised; empty for a recording without speech
     speaker: str  # empty if unknown
     split: str  # one of SPLITS
@@ -90,6 +93,12 @@ def read_corpus(spec: str | os.PathLike[str], problems: Problems | None = None) 
     """
     spec = os.fspath(spec)
     problems = Problems() if problems is None else problems
+    if "@" in spec:
+        from echo_asr.data.variants import altered, split_variant  # here, for it knows what a corpus is
+
+        if found := split_variant(spec):
+            inner, variant = found
+            return altered(read_corpus(inner, problems), variant)
     source, records = find_records(spec, problems)
     utterances = tuple(_utterances(usable(records, problems)))
     if not utterances and not problems.found:

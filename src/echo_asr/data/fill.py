@@ -12,12 +12,12 @@ from multiprocessing import get_context
 import torch
 
 from echo_asr.data.cache import FeatureCache
-from echo_asr.data.corpus import Recording, Utterance
+from echo_asr.data.corpus import Sound, Utterance
 from echo_asr.data.rendition import Rendition
 from echo_asr.errors import EchoError
 
 CHUNK = 16  # recordings given to a process at a time; it takes a few seconds to start, the time of a chunk or two
-Job = tuple[Recording, Rendition]  # a recording, and how it is played
+Job = tuple[Sound, Rendition]  # a recording, and how it is played
 
 _worker_cache: FeatureCache | None = None  # of a worker process, which lives for one call of `fill_cache`
 
@@ -89,4 +89,4 @@ def _work(job: Job) -> None:
 
 
 def _extract(cache: FeatureCache, job: Job) -> None:
-    cache.features(*job)
+    cache.as_heard(*job)

@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 import torch
 
-from echo_asr.audio import SAMPLE_RATE, stream_audio
+from echo_asr.audio import SAMPLE_RATE, SoundSource, stream_audio
 from echo_asr.config import build_sections, read_yaml
 from echo_asr.decode.alignment import align
 from echo_asr.decode.results import Segment, Transcription
@@ -28,7 +28,7 @@ from echo_asr.text import join_texts, make_normalizer
 BATCH_SECONDS = 120.0  # seconds of audio decoded at once, padding included
 GROUP_SECONDS = 300.0  # seconds of speech gathered, of one recording or several, before they are decoded
 
-Audio = AudioFile | np.ndarray | torch.Tensor
+Audio = AudioFile | SoundSource | np.ndarray | torch.Tensor
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,8 @@ def evaluate(
     """
     start = time.perf_counter()
     speakers: list[float] = []
+    if recognizer.extractor.config.f0 == "shuffled":
+        recognizer.extractor.donors = [recognizer.extractor.as_heard(load_audio(u.audio)).track for u in utterances]
     if recognizer.bundle.model.config.vrope.reference == "speaker":
         medians = speaker_medians(utterances, lambda u: recognizer.extractor(load_audio(u.audio)))
         speakers = [medians.get(u.speaker, 0.0) for u in utterances]

@@ -136,6 +136,8 @@ class TrainingData:
         jobs += [(u, AS_RECORDED) for u in validation]
         fill_cache(self.cache, self.place.share(jobs), progress, workers)
         wait()
+        if self.cache.extractor.config.f0 == "shuffled":
+            self.cache.extractor.donors = [self.cache.as_heard(e.utterance.audio).track for e in self.examples]
         if self.by_speaker:
             utterances = [*(e.utterance for e in self.examples), *validation]
             self.speaker_f0 = speaker_medians(utterances, lambda u: self.cache.features(u.audio))

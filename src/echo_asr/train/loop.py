@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -57,13 +57,14 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Validation:
-    """What a free-running validation found; error rates in percent."""
+    """What a free-running validation found; error rates in percent. `hypotheses` maps an utterance's id to its text."""
 
     wer: float
     cer: float
     loss: float
     blank_ratio: float
     samples: list[tuple[str, str]]
+    hypotheses: dict[str, str] = field(default_factory=dict)
 
 
 class Trainer:
@@ -280,6 +281,7 @@ class Trainer:
             loss=loss / count,
             blank_ratio=blank / count,
             samples=[(references[i], hypotheses[i]) for i in shown][:SAMPLES],
+            hypotheses={e.utterance.id: text for e, text in zip(self.validation, hypotheses, strict=True)},
         )
 
     def _hear(self) -> dict[int, str]:

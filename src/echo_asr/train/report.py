@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from echo_asr.train.loop import Validation
 
 METRICS = "metrics.jsonl"
+VALIDATIONS = "validations.jsonl"  # all that was heard at each validation: update, ids, hypotheses
 
 
 class Reporter:
@@ -27,7 +28,7 @@ class Reporter:
     """
 
     def __init__(self, run: Path, tensorboard: bool = True) -> None:
-        self.path = run / METRICS
+        self.path, self.heard = run / METRICS, run / VALIDATIONS
         self.tensorboard = tensorboard
         self.purge: int | None = None  # update from which events of an earlier sitting no longer count
         self.writer: Any = None
@@ -37,10 +38,13 @@ class Reporter:
     def rewind(self, step: int) -> None:
         """Drop metrics after an update, and a line that was cut off, so that a resumed run has each line once."""
         self.purge = step + 1
-        if self.path.is_file():
-            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
-            kept = [x for x in lines if (update := _update_of(x)) is not None and update <= step]
-            replace_text(self.path, "".join(x + "\n" for x in kept))
+        for path in (self.path, self.heard):
+            if path.is_file():
+                lines = path.read_text(encoding="utf-8", errors="replace").split(
+                    "\n"
+                )  # texts may hold other line breaks
+                kept = [x for x in lines if (update := _update_of(x)) is not None and update <= step]
+                replace_text(path, "".join(x + "\n" for x in kept))
 
     @contextmanager
     def progress(self, step: int, total: int) -> Iterator[None]:
@@ -78,6 +82,8 @@ class Reporter:
                 "samples": [{"reference": r, "hypothesis": h} for r, h in found.samples],
             }
         )
+        heard = {"update": step, "ids": list(found.hypotheses), "hypotheses": list(found.hypotheses.values())}
+        self._append(self.heard, heard)
         mark = " (best, saved)" if better else ""
         self.console.print(
             f"update {step}: word error {found.wer:.1f} %, character error {found.cer:.1f} %, "
@@ -99,14 +105,18 @@ class Reporter:
         """Close the TensorBoard writer."""
         self._events(lambda writer: writer.close())
 
-    def _write(self, record: dict[str, Any]) -> None:
+    @staticmethod
+    def _append(path: Path, record: dict[str, Any]) -> None:
         try:
-            with self.path.open("a", encoding="utf-8") as file:
+            with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
         except OSError as error:
             raise EchoError(
-                f"{self.path}: could not be written ({error.strerror}); make room, and go on with --resume"
+                f"{path}: could not be written ({error.strerror}); make room, and go on with --resume"
             ) from None
+
+    def _write(self, record: dict[str, Any]) -> None:
+        self._append(self.path, record)
         self._events(lambda writer: _add(writer, record), make=True)
 
     def _events(self, write: Callable[[Any], None], make: bool = False) -> None:

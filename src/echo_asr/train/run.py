@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -53,8 +53,16 @@ def read_config(path: str | os.PathLike[str] | None, overrides: Sequence[str] = 
                 data["model"] = {**model, "preset": name}
             del words[index : index + size]
             break
-    where = str(path) if path is not None else "options"
-    return _agreed(build_sections(expand_preset(data, where), SECTIONS, words, where), where)
+    return build_config(data, str(path) if path is not None else "options", words)
+
+
+def build_config(data: Mapping[str, Any], where: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The sections of a configuration that is a mapping already; `where` is named in errors.
+
+    Raises:
+        EchoError: as `read_config`.
+    """
+    return _agreed(build_sections(expand_preset(data, where), SECTIONS, overrides, where), where)
 
 
 def _agreed(sections: dict[str, Any], where: str) -> dict[str, Any]:
@@ -214,10 +222,15 @@ def _tokenizer(
         return Tokenizer.load(run / TOKENIZER), {}
     if start is not None:
         return start.tokenizer.extend(texts)
-    if config.ready:
-        return Tokenizer.load(config.tokenizer), {}
+    return new_tokenizer(texts, config), {}
+
+
+def new_tokenizer(texts: Sequence[str], settings: TextConfig) -> Tokenizer:
+    """The tokenizer of a new model: learnt from normalised training texts, or the ready one that is named."""
+    if settings.ready:
+        return Tokenizer.load(settings.tokenizer)
     spaced = [*texts, " "] if any(texts) else texts  # texts follow each other, also where each is a single word
-    return Tokenizer.train(spaced, config.tokenizer, config.vocabulary), {}
+    return Tokenizer.train(spaced, settings.tokenizer, settings.vocabulary)
 
 
 def _make_folder(run: Path) -> None:

@@ -1,0 +1,175 @@
+"""Variants of a corpus by name: its recordings in noise, louder or softer, higher or lower, or said on one pitch.
+
+A corpus spec takes them as suffixes, one after another, the first done first:
+
+- ``FOLDER@noise:10``: noise 10 dB below each recording (the mean square of the whole against that of the noise), of a
+  kind that is drawn for each; ``@noise:10,kind=pink`` names the kind, ``@noise:10,seed=3`` draws otherwise;
+- ``FOLDER@gain:-6``: 6 dB softer;
+- ``FOLDER@pitch:2``: two semitones higher, the duration and about the formants kept;
+- ``FOLDER@flat``: on one pitch, the median of each recording.
+
+What is drawn follows the seed and the utterance's id, so a variant is the same wherever and whenever it is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from echo_asr.audio import SAMPLE_RATE, SoundSource, load_audio
+from echo_asr.data.corpus import Corpus
+from echo_asr.data.noise import Kind, noise_clip
+from echo_asr.data.psola import flatten_f0, shift_semitones
+from echo_asr.errors import EchoError
+from echo_asr.excerpt import AudioFile
+
+NAMES = ("noise", "gain", "pitch", "flat")
+DRAWN_KINDS: tuple[Kind, ...] = ("white", "pink", "brown", "room", "hum", "mixed")
+LIMITS = {"noise": (-40.0, 100.0), "gain": (-100.0, 60.0), "pitch": (-24.0, 24.0)}  # dB, dB, semitones
+FIRST_SEED = 2**32  # of noise; training draws its own below 2^31
+SUFFIX = re.compile(r"@([a-z]+)(?::([^@]*))?$")
+VERSION = 1  # of what is made: raise it with any change that can be heard, and cached features lapse
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is done to recordings.
+
+    Attributes:
+        name: one of NAMES.
+        amount: dB of the recording over the noise, dB of gain, or semitones; not used by `flat`.
+        kind: of the noise; None draws one for each recording.
+        seed: of what is drawn.
+    """
+
+    name: str
+    amount: float = 0.0
+    kind: Kind | None = None
+    seed: int = 0
+
+    @property
+    def draws(self) -> bool:
+        """Whether it does something else to each recording."""
+        return self.name == "noise"
+
+    def __str__(self) -> str:
+        if self.name == "flat":
+            return "@flat"
+        options = [f"kind={self.kind}"] if self.kind else []
+        options += [f"seed={self.seed}"] if self.seed else []
+        return f"@{self.name}:{','.join([f'{self.amount:g}', *options])}"
+
+    def __call__(self, audio: np.ndarray, utterance: str) -> np.ndarray:
+        """Samples `(S,)` at 16 kHz changed: `(S,)` float32. They may pass full scale.
+
+        Args:
+            utterance: its id.
+        """
+        if self.name == "gain":
+            louder: np.ndarray = (audio * 10.0 ** (self.amount / 20.0)).astype(np.float32)
+            return louder
+        if self.name == "pitch":
+            return shift_semitones(audio, self.amount)
+        if self.name == "flat":
+            return flatten_f0(audio)
+        random = np.random.default_rng([self.seed, *hashlib.sha256(utterance.encode()).digest()])
+        kind = self.kind or DRAWN_KINDS[int(random.integers(len(DRAWN_KINDS)))]
+        seed = FIRST_SEED + int(random.integers(2**31))
+        noise = noise_clip(kind, len(audio) / SAMPLE_RATE, seed, -20.0)[: len(audio)].astype(np.float64)
+        speech, floor = (float(np.mean(np.square(x, dtype=np.float64))) for x in (audio, noise))
+        scale = math.sqrt(speech / floor * 10.0 ** (-self.amount / 10.0)) if floor > 0 else 0.0
+        mixed: np.ndarray = (audio + scale * noise).astype(np.float32)
+        return mixed
+
+
+@dataclass(frozen=True)
+class Altered:
+    """A recording under a variant, wherever a path to one may stand.
+
+    Attributes:
+        source: the path of a sound file, or whatever else `load_audio` reads.
+        variant: what is done to it.
+        utterance: its id, which what is drawn follows.
+    """
+
+    source: AudioFile | SoundSource
+    variant: Variant
+    utterance: str
+
+    def load(self) -> np.ndarray:
+        """The changed samples `(S,)` at 16 kHz."""
+        return self.variant(load_audio(self.source), self.utterance)
+
+    def content(self, hash_file: Callable[[AudioFile], str]) -> str:
+        """Names what is heard, from a hash of the file."""
+        source = self.source
+        inner = source.content(hash_file) if isinstance(source, SoundSource) else hash_file(source)
+        return f"{inner}{self.variant}~{VERSION}" + (f"~{self.utterance}" if self.variant.draws else "")
+
+    def __str__(self) -> str:
+        return f"{self.source}{self.variant}"
+
+
+def split_variant(spec: str) -> tuple[str, Variant] | None:
+    """A corpus spec without its last suffix, and that; None if it has none. A folder whose own name ends like a suffix
+    is a folder.
+
+    Raises:
+        EchoError: a suffix that is not known, or an amount that cannot be.
+    """
+    found = SUFFIX.search(spec)
+    if not found or not found.start() or Path(spec).expanduser().exists():
+        return None
+    name, rest = found.groups()
+    if name not in NAMES:
+        if rest is None:  # an address, perhaps, or a folder that is missing: for others to say
+            return None
+        raise EchoError(f"corpus {spec}: no variant is called {name!r}; there are: {', '.join(NAMES)}")
+    return spec[: found.start()], _parse(name, rest, spec)
+
+
+def _parse(name: str, rest: str | None, spec: str) -> Variant:
+    if name == "flat":
+        if rest:
+            raise EchoError(f"corpus {spec}: @flat takes no amount; write @flat, or @pitch:SEMITONES")
+        return Variant("flat")
+    low, high = LIMITS[name]
+    unit = "semitones" if name == "pitch" else "dB"
+    amount, *options = (rest or "").split(",")
+    try:
+        value = float(amount)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:  # false of NaN, too
+        raise EchoError(
+            f"corpus {spec}: @{name} takes {unit} from {low:g} to {high:g}, as in @{name}:2, got {amount!r}"
+        )
+    return replace(Variant(name, value), **_options(name, options, spec))  # type: ignore[arg-type]
+
+
+def _options(name: str, options: list[str], spec: str) -> Mapping[str, object]:
+    found: dict[str, object] = {}
+    for option in options:
+        key, _, value = option.partition("=")
+        if name == "noise" and key == "kind" and value in get_args(Kind) and value != "silence":
+            found["kind"] = value
+        elif name == "noise" and key == "seed" and value.isascii() and value.isdigit():
+            found["seed"] = int(value)
+        else:
+            kinds = ", ".join(kind for kind in get_args(Kind) if kind != "silence")
+            takes = f"noise takes kind=KIND ({kinds}) and seed=NUMBER" if name == "noise" else f"@{name} takes none"
+            raise EchoError(f"corpus {spec}: not an option: {option!r}; {takes}")
+    return found
+
+
+def altered(corpus: Corpus, variant: Variant) -> Corpus:
+    """A corpus with all its recordings under a variant; texts, splits and durations are the same."""
+    utterances = tuple(replace(u, audio=Altered(u.audio, variant, u.id)) for u in corpus.utterances)
+    return Corpus(f"{corpus.name}{variant}", utterances)

@@ -1,0 +1,51 @@
+"""What is counted as an error: words, characters, or the tones and the base syllables of tonal text.
+
+Tonal text writes a syllable as letters and a digit for its tone, `ni3 hao3` or `ni3hao3`. It is read as syllables:
+runs of letters (and apostrophes), each with the digit that follows it, if any.
+
+- The **tone error** rate is that of the sequence of tones with the bases taken away: `3 3`. A syllable without a digit
+  has the tone 0. It is not asked which syllable a tone stands on, only its place among the tones.
+- The **base-syllable error** rate is that of the sequence of bases with the tones taken away: `ni hao`.
+
+Both are word error rates of those sequences: insertions, deletions and substitutions over the reference's syllables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+
+from echo_asr.evaluate.metrics import count_errors
+
+Measure = Literal["word", "character", "tone", "base"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+_SYLLABLE = re.compile(r"([^\W\d_]+(?:['’][^\W\d_]+)*)(\d?)")
+
+
+def tones(text: str) -> str:
+    """The tones of a text, with spaces between; 0 for a syllable without one."""
+    return " ".join(tone or "0" for _, tone in _SYLLABLE.findall(text))
+
+
+def bases(text: str) -> str:
+    """The base syllables of a text, with spaces between."""
+    return " ".join(base for base, _ in _SYLLABLE.findall(text))
+
+
+def is_tonal(texts: Sequence[str]) -> bool:
+    """Whether any syllable of the texts carries a tone."""
+    return any(tone for text in texts for _, tone in _SYLLABLE.findall(text))
+
+
+def measure_errors(
+    references: Sequence[str], hypotheses: Sequence[str], measure: Measure
+) -> tuple[np.ndarray, np.ndarray]:
+    """Errors and reference units of each utterance: `(U,)` int64 each."""
+    if measure in ("tone", "base"):
+        part = tones if measure == "tone" else bases
+        references, hypotheses = [part(text) for text in references], [part(text) for text in hypotheses]
+    counts = count_errors(references, hypotheses, "character" if measure == "character" else "word")
+    return counts[:, :3].sum(axis=1), counts[:, 3]

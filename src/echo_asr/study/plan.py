@@ -1,0 +1,283 @@
+"""The study file: what is asked, which arms answer it, and by what they are judged, all of it declared beforehand."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from echo_asr.config import nearest, read_yaml
+from echo_asr.errors import EchoError
+from echo_asr.evaluate.measures import MEASURES
+from echo_asr.train.run import build_config
+
+INVENTED = "invented"  # the measure of clips without speech that get text
+KEYS = (
+    "name", "question", "base", "corpus", "conditions", "arms", "baseline", "seeds", "split", "final", "endpoints",
+    "primary", "parameters_within", "invented_clips",
+)  # fmt: skip
+WITHIN = 5.0  # percent of parameters by which an arm may differ without a warning
+CLIPS = 60  # without speech
+AS_RECORDED = "as recorded"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What arms are judged by.
+
+    Attributes:
+        measure: `word`, `character`, `tone` or `base` error, or `invented`: clips without speech that get text.
+        at: the update at which it is measured; 0 for the last.
+        reach: an error in percent; then the endpoint is the first validated update whose error is no higher.
+    """
+
+    name: str
+    measure: str
+    at: int = 0
+    reach: float | None = None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A variant of the corpus: suffixes of its spec such as `@noise:10`, for training and for the evaluation."""
+
+    name: str = AS_RECORDED
+    train: str = ""
+    evaluate: str = ""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A configuration and the arm that it is compared with (itself: none)."""
+
+    name: str
+    changes: dict[str, Any]  # dotted keys, of those that the study file names
+    against: str
+    sections: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study file that was found to be sound; the corpus may be None until it is named on the command line."""
+
+    path: Path
+    name: str
+    question: str
+    corpus: str
+    conditions: tuple[Condition, ...]
+    arms: tuple[Arm, ...]
+    baseline: str
+    seeds: tuple[int, ...]
+    split: str
+    endpoints: tuple[Endpoint, ...]
+    primary: str
+    parameters_within: float | None
+    invented_clips: int = field(default=CLIPS)
+
+    def arm(self, name: str) -> Arm:
+        """The arm of that name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was declared, as JSON can hold it."""
+        arms = {a.name: {"against": a.against, **a.changes} for a in self.arms}
+        plain = {k: v for k, v in vars(self).items() if k not in ("path", "arms", "conditions", "endpoints", "seeds")}
+        conditions, endpoints = [asdict(c) for c in self.conditions], [asdict(e) for e in self.endpoints]
+        return {**plain, "seeds": list(self.seeds), "arms": arms, "conditions": conditions, "endpoints": endpoints}
+
+
+def read_study(path: str | os.PathLike[str], corpus: str | None = None) -> Study:
+    """Read a study file; its form stands in docs/studies.md.
+
+    Args:
+        corpus: takes the place of the file's own.
+
+    Raises:
+        EchoError: whatever is wrong with it, in one line.
+    """
+    path = Path(path)
+    data = read_yaml(path)
+    where = str(path)
+    _only(data, KEYS, where, "")
+    for key in ("name", "arms", "baseline", "endpoints", "primary"):
+        if data.get(key) in (None, "", {}, []):
+            raise EchoError(f"{where}: {key} is missing; docs/studies.md shows a study file")
+    spec = corpus or data.get("corpus")
+    if not spec or not isinstance(spec, str):
+        raise EchoError(f"{where}: no corpus; name one in the file, or with --corpus")
+    base = _base(data.get("base"), path)
+    baseline = str(data["baseline"])
+    arms = _arms(data["arms"], base, baseline, where)
+    endpoints = _endpoints(data["endpoints"], where)
+    primary = str(data["primary"])
+    if primary not in {e.name for e in endpoints}:
+        names = {e.name for e in endpoints}
+        raise EchoError(f"{where}: primary names no endpoint: {primary!r}{nearest(primary, names)}")
+    split = data.get("split", "validation")
+    if split not in ("validation", "test"):
+        raise EchoError(f"{where}: split must be validation or test, got {split!r}")
+    if (split == "test") != (data.get("final", False) is True):
+        raise EchoError(
+            f"{where}: choices are made on the validation split, and the test split gives final figures, once; "
+            "say both split: test and final: true, or neither"
+        )
+    conditions = _conditions(data.get("conditions") or {}, where)
+    for endpoint in endpoints:
+        _check_met(endpoint, arms, split, where)
+    within = data.get("parameters_within")
+    if within is not None and (isinstance(within, bool) or not isinstance(within, int | float) or not within >= 0):
+        raise EchoError(f"{where}: parameters_within must be a percentage, 0 or more, got {within!r}")
+    clips = data.get("invented_clips", CLIPS)
+    if isinstance(clips, bool) or not isinstance(clips, int) or clips < 1:
+        raise EchoError(f"{where}: invented_clips must be a whole number of clips, 1 or more, got {clips!r}")
+    return Study(
+        path=path,
+        name=str(data["name"]),
+        question=" ".join(str(data.get("question") or "").split()),
+        corpus=spec,
+        conditions=conditions,
+        arms=arms,
+        baseline=baseline,
+        seeds=_seeds(data.get("seeds", [0, 1, 2]), where),
+        split=split,
+        endpoints=endpoints,
+        primary=primary,
+        parameters_within=within,
+        invented_clips=clips if any(e.measure == INVENTED for e in endpoints) else 0,
+    )
+
+
+def slug(name: str) -> str:
+    """A name as a folder can have it."""
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "-"
+
+
+def _only(data: Mapping[str, Any], known: Sequence[str], where: str, path: str) -> None:
+    for key in data:
+        if key not in known:
+            raise EchoError(f"{where}: unknown key {path}{key}{nearest(str(key), known)}")
+
+
+def _mapping(value: Any, where: str, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise EchoError(f"{where}: {what} must be a mapping, got {value!r}")
+    return {str(key): inner for key, inner in value.items()}
+
+
+def _base(value: Any, path: Path) -> dict[str, Any]:
+    """The base configuration: a mapping as it stands, or the file of that name beside the study's."""
+    if value is None or isinstance(value, dict):
+        return value or {}
+    if not isinstance(value, str):
+        raise EchoError(f"{path}: base must be a configuration file or a mapping of sections, got {value!r}")
+    return read_yaml(path.parent / value)
+
+
+def _arms(value: Any, base: dict[str, Any], baseline: str, where: str) -> tuple[Arm, ...]:
+    arms = {}
+    for name, given in _mapping(value, where, "arms").items():
+        changes = _flat(_mapping({} if given is None else given, where, f"arm {name}"))
+        against = str(changes.pop("against", baseline))
+        label = f"{where}, arm {name}"
+        sections = build_config(_merged(base, changes), label)
+        if "train.seed" in changes or "seed" in (base.get("train") or {}):
+            raise EchoError(f"{label}: train.seed is set by the study; name the seeds under seeds")
+        arms[name] = Arm(name, changes, name if name == baseline else against, sections)
+    if baseline not in arms:
+        raise EchoError(f"{where}: baseline names no arm: {baseline!r}{nearest(baseline, arms)}")
+    if len({slug(name) for name in arms}) < len(arms):
+        raise EchoError(f"{where}: two arms would share a folder; give them names that differ in letters or digits")
+    for arm in arms.values():
+        if arm.against not in arms:
+            raise EchoError(f"{where}: arm {arm.name} is against {arm.against!r}, no arm{nearest(arm.against, arms)}")
+        if arm.name == baseline:
+            continue
+        if arm.against == arm.name or arm.sections == arms[arm.against].sections:
+            raise EchoError(f"{where}: arm {arm.name} changes nothing against {arm.against}; take it out, or mend it")
+    return tuple(arms.values())
+
+
+def _flat(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested or dotted keys as dotted ones."""
+    flat: dict[str, Any] = {}
+    for key, value in changes.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with some of its dotted keys changed; nothing of the base is touched."""
+    merged = {key: _merged(value, {}) if isinstance(value, dict) else value for key, value in base.items()}
+    for path, value in changes.items():
+        inner, names = merged, path.split(".")
+        for name in names[:-1]:
+            if not isinstance(inner.get(name), dict):
+                inner[name] = {}
+            inner = inner[name]
+        inner[names[-1]] = value
+    return merged
+
+
+def _endpoints(value: Any, where: str) -> tuple[Endpoint, ...]:
+    endpoints = []
+    for name, given in _mapping(value, where, "endpoints").items():
+        keys = _mapping(given, where, f"endpoint {name}")
+        _only(keys, ("measure", "at", "reach"), where, f"endpoints.{name}.")
+        measure, at, reach = keys.get("measure"), keys.get("at", "last"), keys.get("reach")
+        if measure not in (*MEASURES, INVENTED):
+            raise EchoError(
+                f"{where}: endpoints.{name}.measure must be one of {', '.join((*MEASURES, INVENTED))}, got {measure!r}"
+            )
+        if at != "last" and (isinstance(at, bool) or not isinstance(at, int) or at < 1):
+            raise EchoError(f"{where}: endpoints.{name}.at must be an update, or last, got {at!r}")
+        if reach is not None and (isinstance(reach, bool) or not isinstance(reach, int | float) or not reach >= 0):
+            raise EchoError(f"{where}: endpoints.{name}.reach must be an error in percent, got {reach!r}")
+        if reach is not None and (at != "last" or measure == INVENTED):
+            raise EchoError(f"{where}: endpoints.{name}: reach goes with an error, and without at")
+        if measure == INVENTED and at != "last":
+            raise EchoError(f"{where}: endpoints.{name}: invented text is measured at the last update; leave out at")
+        endpoints.append(Endpoint(name, measure, 0 if at == "last" else at, reach))
+    return tuple(endpoints)
+
+
+def _check_met(endpoint: Endpoint, arms: Sequence[Arm], split: str, where: str) -> None:
+    """Make sure that every arm is validated when an endpoint asks for it."""
+    named = f"{where}: endpoint {endpoint.name!r}"
+    if split == "test" and (endpoint.at or endpoint.reach is not None):
+        raise EchoError(f"{named} looks into training, and the test split is measured once; take at: last")
+    for arm in arms:
+        every, last = arm.sections["train"].validate_every, arm.sections["train"].max_steps
+        if endpoint.at > last:
+            raise EchoError(f"{named} is at update {endpoint.at}, and arm {arm.name} ends at {last} (train.max_steps)")
+        if endpoint.at and endpoint.at != last and endpoint.at % every:
+            raise EchoError(
+                f"{named} is at update {endpoint.at}, when arm {arm.name} is not validated; set train.validate_every "
+                f"to a divisor of it, got {every}"
+            )
+
+
+def _conditions(value: Any, where: str) -> tuple[Condition, ...]:
+    conditions = []
+    for name, given in _mapping(value, where, "conditions").items():
+        keys = _mapping({} if given is None else given, where, f"condition {name}")
+        _only(keys, ("train", "evaluate"), where, f"conditions.{name}.")
+        suffixes = {key: str(keys.get(key) or "") for key in ("train", "evaluate")}
+        for key, suffix in suffixes.items():
+            if suffix and not suffix.startswith("@"):
+                raise EchoError(f"{where}: conditions.{name}.{key} must be a variant such as @noise:10, got {suffix!r}")
+        conditions.append(Condition(name, **suffixes))
+    return tuple(conditions) or (Condition(),)
+
+
+def _seeds(value: Any, where: str) -> tuple[int, ...]:
+    seeds = list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+    whole = isinstance(seeds, list) and all(isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in seeds)
+    if not whole or not seeds or len(set(seeds)) < len(seeds):
+        raise EchoError(f"{where}: seeds must be different whole numbers, or how many of them, got {value!r}")
+    return tuple(seeds)

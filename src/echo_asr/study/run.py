@@ -1,0 +1,226 @@
+"""What the `study` command does: plan, features, jobs, figures, report."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from echo_asr.console import console, progress_bar
+from echo_asr.data.cache import FeatureCache
+from echo_asr.data.corpus import Corpus, load_corpus
+from echo_asr.data.fill import fill_cache
+from echo_asr.data.rendition import AS_RECORDED, Rendition
+from echo_asr.decode.transcribe import choose_device
+from echo_asr.errors import EchoError
+from echo_asr.evaluate.measures import is_tonal
+from echo_asr.features import FeatureExtractor
+from echo_asr.storage import replace_text, sweep
+from echo_asr.study.cost import multiply_adds, parameter_count
+from echo_asr.study.job import locked
+from echo_asr.study.jobs import Job, devices, how_many, make_jobs, run_jobs
+from echo_asr.study.plan import WITHIN, Study, read_study, slug
+from echo_asr.study.results import Texts, analyse
+from echo_asr.study.tables import Findings, write_tables
+from echo_asr.text import make_normalizer
+from echo_asr.train.run import hold_out, new_tokenizer
+
+CACHE_ROUND = 4096  # recordings looked up in the cache at a time
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A study that was run: what was found, where it lies, and whether every job is finished."""
+
+    findings: Findings
+    out: Path
+
+    @property
+    def complete(self) -> bool:
+        """Whether no job failed."""
+        return not self.findings.failed
+
+
+def run_study(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    jobs: int | None = None,
+    device: str = "auto",
+    corpus: str | None = None,
+    keep: bool = False,
+) -> Outcome:
+    """Run a study, or what is left of it, and write its tables, pictures and page.
+
+    Args:
+        path: the study file.
+        out: folder; None for `runs/studies/NAME`.
+        jobs: processes at once; None for as many as there are cores or GPUs.
+        device: as in `choose_device`; with several GPUs and `auto` or `cuda`, jobs are dealt out to all.
+        corpus: in place of the one that the file names.
+        keep: leave checkpoints where they are.
+
+    Raises:
+        EchoError: anything the user can mend.
+        Stopped: by Ctrl-C; the same command goes on.
+    """
+    study = read_study(path, corpus)
+    choose_device(device)
+    folder = Path(out) if out is not None else Path("runs") / "studies" / slug(study.name)
+    corpora = load_corpora(study)
+    arms, notes = examine_arms(study, corpora)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EchoError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
+    with locked(folder / "lock", wait=False):
+        sweep(folder)
+        places = devices(device)
+        planned = make_jobs(study, corpora, folder, device, threads=1, keep=keep)
+        waiting = [job for job in planned if job.result is None]
+        at_once, threads = how_many(jobs, len(waiting), places)
+        planned = make_jobs(study, corpora, folder, device, threads, keep)
+        told = console()
+        for note in notes:
+            told.print(note, highlight=False, markup=False)
+        told.print(
+            f"{study.name}: {len(planned)} jobs ({len(study.arms)} arms, {len(study.seeds)} seeds), "
+            f"{len(planned) - len(waiting)} finished before; {at_once} at once, {threads} threads each",
+            highlight=False, markup=False,
+        )  # fmt: skip
+        replace_text(folder / "study.json", json.dumps(study.to_dict(), ensure_ascii=False, indent=1) + "\n")
+        failed: dict[str, str] = {}
+        if waiting:
+            prepare_features(study, corpora)
+            failed = run_jobs(planned, at_once, places)
+        findings = collect(study, planned, corpora, arms, notes, failed)
+        write_tables(findings, folder)
+        from echo_asr.study.page import write_page  # draws, so it is loaded when there is something to draw
+
+        write_page(findings, folder)
+    return Outcome(findings, folder)
+
+
+def load_corpora(study: Study) -> dict[str, Corpus]:
+    """The corpora that a study trains on and evaluates, by spec, each with a validation split.
+
+    Raises:
+        EchoError: one cannot be read, lacks the split, or has no tones to measure.
+    """
+    specs = {study.corpus + suffix for c in study.conditions for suffix in (c.train, c.evaluate)}
+    corpora = {spec: hold_out(load_corpus(spec)) for spec in sorted(specs)}
+    for spec in (study.corpus + c.evaluate for c in study.conditions):
+        texts = [u.text for u in corpora[spec].split(study.split)]
+        for endpoint in study.endpoints:
+            if endpoint.measure in ("tone", "base") and not is_tonal(texts):
+                raise EchoError(
+                    f"{study.path}: endpoint {endpoint.name!r} measures tones, and the texts of {spec} have none; "
+                    "tones are digits after syllables, as in ni3 hao3"
+                )
+    return corpora
+
+
+def examine_arms(study: Study, corpora: Mapping[str, Corpus]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Parameters and compute of each arm, and what is to be said of them.
+
+    Raises:
+        EchoError: an arm has more or fewer parameters than the study file allows.
+    """
+    corpus = corpora[study.corpus + study.conditions[0].train]
+    rows = corpus.split("train")
+    seconds = sum(u.duration for u in rows) / len(rows)
+    costs, notes = [], []
+    for arm in study.arms:
+        normalize = make_normalizer(arm.sections["text"].normalizer)
+        texts = [normalize(u.text) for u in rows]
+        tokenizer = new_tokenizer(texts, arm.sections["text"])
+        vocabulary = tokenizer.vocabulary_size
+        tokens = sum(len(tokenizer.encode(text, "skip")) for text in texts) / len(texts)
+        costs.append(
+            {
+                "arm": arm.name,
+                "changes": ", ".join(f"{key} {value}" for key, value in arm.changes.items()),
+                "parameters": parameter_count(arm.sections, vocabulary),
+                "updates": arm.sections["train"].max_steps,
+                "multiply_adds": round(multiply_adds(arm.sections, vocabulary, seconds, tokens)),
+            }
+        )
+    by_name = {cost["arm"]: cost for cost in costs}
+    for arm in study.arms:
+        own, other = by_name[arm.name], by_name[arm.against]
+        more = 100.0 * (own["parameters"] / other["parameters"] - 1.0)
+        if study.parameters_within is not None and abs(more) > study.parameters_within:
+            raise EchoError(
+                f"{study.path}: arm {arm.name} has {own['parameters']:,} parameters, {more:+.1f} % of {arm.against}, "
+                f"and parameters_within allows {study.parameters_within:g} %; change its width or layers, or that"
+            )
+        if abs(more) > WITHIN:
+            notes.append(f"Parameters differ: {arm.name} has {more:+.1f} % of those of {arm.against}.")
+        if own["updates"] != other["updates"]:
+            notes.append(f"Updates differ: {arm.name} has {own['updates']}, {arm.against} {other['updates']}.")
+    return costs, notes
+
+
+def prepare_features(study: Study, corpora: Mapping[str, Corpus]) -> None:
+    """Extract once, in this process and its helpers, all the features that jobs will read.
+
+    Raises:
+        EchoError: a recording cannot be read, or features cannot be kept.
+    """
+    wanted: dict[str, tuple[FeatureCache, dict[Any, Any]]] = {}
+    for arm in study.arms:
+        extractor = FeatureExtractor(arm.sections["features"])
+        cache, rows = wanted.setdefault(extractor.key, (FeatureCache(None, extractor, required=True), {}))
+        for condition in study.conditions:
+            train = corpora[study.corpus + condition.train]
+            jobs: list[tuple[Any, Rendition]] = []
+            jobs += [(u, played) for u in train.split("train") for played in arm.sections["train"].renditions]
+            jobs += [(u, AS_RECORDED) for u in train.split("validation")]
+            jobs += [(u, AS_RECORDED) for u in corpora[study.corpus + condition.evaluate].split(study.split)]
+            rows.update({(str(u.audio), played): (u, played) for u, played in jobs})
+    total, done = sum(len(rows) for _, rows in wanted.values()), 0
+    with progress_bar("features", total) as advance:
+        for cache, rows in wanted.values():
+            before = done
+            fill_cache(cache, list(rows.values()), lambda now, _, b=before: advance(b + now, ""), os.cpu_count() or 1)  # type: ignore[misc]
+            done += len(rows)
+
+
+def collect(
+    study: Study,
+    jobs: list[Job],
+    corpora: Mapping[str, Corpus],
+    arms: list[dict[str, Any]],
+    notes: list[str],
+    failed: Mapping[str, str],
+) -> Findings:
+    """What the results of the jobs say."""
+    results, times = {}, []
+    for job in jobs:
+        result = job.result
+        if result is None:
+            continue
+        trained = job.spec["corpus"].removeprefix(study.corpus)
+        results[(job.spec["arm"], trained, job.spec["seed"])] = result
+        measured = {key: round(value, 2) for key, value in result["seconds"].items()}
+        where = {key: result[key] for key in ("device", "threads")}
+        times.append(
+            {"arm": job.spec["arm"], "seed": job.spec["seed"], "corpus": job.spec["corpus"], **measured, **where}
+        )
+    rows, curves = analyse(study, results, corpora)
+    said = list(notes)
+    if len(study.seeds) < 3:
+        said.append(f"{len(study.seeds)} seeds say little of other seeds; three or more do.")
+    blocked = Texts.of(corpora[study.corpus + study.conditions[0].evaluate], study.split, str.lower).blocked_by
+    said.append(f"Intervals: resampled over seeds and {blocked}s; p corrected over the arms by Holm's method.")
+    named = {job.name: failed[str(job.folder)] for job in jobs if str(job.folder) in failed}
+    return Findings(study, rows, curves, arms, times, named, said)
+
+
+def summary(outcome: Outcome) -> str:
+    """What `study` prints for people."""
+    findings = outcome.findings
+    lines = [*findings.sentences(), *(f"failed: {name}: {why}" for name, why in findings.failed.items())]
+    return "\n".join([*lines, f"tables, pictures and report.html are in {outcome.out}"])
