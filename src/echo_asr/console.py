@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
 
 PLAIN_SECONDS = 30.0  # between lines of progress where there is no terminal
 
@@ -48,3 +51,13 @@ def progress_bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[int
             bar.update(task, completed=now, text=text)
 
         yield move
+
+
+def print_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], remark: str = "") -> None:
+    """A table on standard output, for a terminal: the first column to the left, the others to the right."""
+    table = Table(title=title, title_justify="left", caption=remark or None, caption_justify="left", box=SIMPLE_HEAD)
+    for index, head in enumerate(heads):
+        table.add_column(Text(head), justify="right" if index else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)

@@ -77,7 +77,7 @@ def error_rate(
         raise ValueError("references: expected at least one utterance, got none")
     if resamples < 1:
         raise ValueError(f"resamples: expected at least 1, got {resamples}")
-    counts = _count(references, hypotheses, unit)
+    counts = count_errors(references, hypotheses, unit)
 
     rng = np.random.default_rng(seed)
     size = len(counts)
@@ -96,7 +96,7 @@ def error_rate(
     )
 
 
-def _count(references: Sequence[str], hypotheses: Sequence[str], unit: str) -> np.ndarray:
+def count_errors(references: Sequence[str], hypotheses: Sequence[str], unit: str) -> np.ndarray:
     """(utterances, 4) int64: insertions, deletions, substitutions and reference units of each utterance."""
     left = [" ".join(text.split()) for text in references]
     right = [" ".join(text.split()) for text in hypotheses]

@@ -26,6 +26,7 @@ from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.config import ModelConfig, TextConfig
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.data import TrainingData
+from echo_asr.train.inside import look_inside
 from echo_asr.train.report import Reporter
 from echo_asr.train.state import AveragedWeights, Progress, load_checkpoint, save_checkpoint
 
@@ -36,6 +37,7 @@ SECTIONS: dict[str, type] = {
     "train": TrainConfig,
     "decode": DecodeConfig,
 }
+UNSHAPING = ("log_every", "checkpoint_every", "diagnose_every")  # settings that change nothing of what is learnt
 PLATEAU_BLANK = 0.995  # blank ratio at which CTC writes nothing
 PLATEAU_VALIDATIONS = 4  # validations without a better error, or with nothing but blanks, that make a plateau
 SAMPLES = 3  # hypotheses shown at each validation
@@ -123,7 +125,7 @@ class Trainer:
     @property
     def fingerprint(self) -> str:
         """What a checkpoint must agree with to be resumed: the model, the data, and all that orders or shapes them."""
-        train = {k: v for k, v in asdict(self.config).items() if k not in ("log_every", "checkpoint_every")}
+        train = {k: v for k, v in asdict(self.config).items() if k not in UNSHAPING}
         settings = (self.bundle.model.config, self.bundle.features, self.bundle.text, self.recognizer.decode)
         parts = [*(asdict(each) for each in settings), train, self.data.fingerprint]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
@@ -166,6 +168,8 @@ class Trainer:
                 if progress.step % config.log_every == 0 or last:
                     self.reporter.training({"update": progress.step, **measured, "seconds": round(progress.seconds, 2)})
                 self.reporter.advance(progress.step, measured)
+                if config.diagnose_every and progress.step % config.diagnose_every == 0:
+                    self.reporter.inside(progress.step, look_inside(self))
                 if progress.step % config.validate_every == 0 or last:
                     self._validated()
                     progress.seconds = time.perf_counter() - began
