@@ -91,9 +91,7 @@ def test_a_recording_is_drawn(tmp_path: Path, drawn: list[Figure], seconds: floa
     assert_nothing_overlaps(figure)
 
 
-def test_it_shows_f0_where_it_was_measured_and_nulls_where_they_are(
-    tmp_path: Path, drawn: list[Figure]
-) -> None:
+def test_it_shows_f0_where_it_was_measured_and_nulls_where_they_are(tmp_path: Path, drawn: list[Figure]) -> None:
     draw(speech(3.0), tmp_path / "a.png")
     spectrum, pitch, levels = drawn[0].axes[1:4]
     (dots,) = (line for line in pitch.lines if line.get_label() == "F0, measured")

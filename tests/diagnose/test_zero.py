@@ -50,9 +50,7 @@ def test_where_all_keys_are_alike_nulls_get_the_share_that_they_are(make_model: 
             assert one.start_share == pytest.approx((1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) / 4, abs=1e-5)
 
 
-def test_a_near_zero_weight_is_a_near_zero_share_where_all_else_is_alike(
-    make_model: Make, make_features: Make
-) -> None:
+def test_a_near_zero_weight_is_a_near_zero_share_where_all_else_is_alike(make_model: Make, make_features: Make) -> None:
     clips = [make_features(40)]
     found = shares(make_model, clips, flat=True, vrope={"nulls": "weight"}, heard_nulls="weight")
     for one in found:
