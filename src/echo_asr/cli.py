@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from echo_asr import __version__
+from echo_asr.diagnose.command import add_diagnose, add_plot, diagnose, plot
 from echo_asr.errors import EchoError
 from echo_asr.launch import find_place, first_to_say
 
 FORMATS = ("txt", "json", "srt", "vtt", "tsv")  # of echo_asr.decode.formats, which is imported when it is needed
 CORPUS = "folder, file, synth:NAME or hf:REPO:CONFIG; docs/corpora.md has the forms"
 SHARED = ("prepare", "train", "transcribe")  # commands whose work several processes share
+COMMANDS_ELSEWHERE = (diagnose, plot)  # found by their names, as those below
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 
 
@@ -95,13 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--out", type=Path, required=True, metavar="FILE", help="ARPA file to write")
     add.add_argument("--order", type=int, default=6, help="symbols of the longest n-grams, 2 to 6 (default 6)")
 
-    add = command("plot", "draw how positions see each other under vRoPE, and what F0 does to rotation and radius")
-    add.add_argument("what", choices=("rotary",), help="rotary: positions.png and rotation.png")
-    add.add_argument("audio", nargs="?", type=Path, metavar="AUDIO", help="a recording, beside three simple contours")
-    add.add_argument("--out", type=Path, default=Path(), metavar="D", help="folder for the pictures (default: here)")
-
     _add_corpus_commands(command("corpus", "look into a corpus: check it, split it, count what it holds"))
 
+    add_diagnose(command)
+    add_plot(command)
     command("doctor", "say what is installed and what works on this machine")
     return parser
 
@@ -292,14 +291,6 @@ def lm(arguments: argparse.Namespace) -> int:
     if made.skipped:
         left_out = ", ".join(f"{character!r} {count} times" for character, count in list(made.skipped.items())[:8])
         print(f"left out, since the model cannot write it: {left_out}")
-    return 0
-
-
-def plot(arguments: argparse.Namespace) -> int:
-    from echo_asr.diagnose.rotary import draw_rotary
-
-    for path in draw_rotary(arguments.audio, arguments.out):
-        print(path)
     return 0
 
 

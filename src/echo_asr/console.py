@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -22,17 +23,20 @@ def console() -> Console:
     return Console(stderr=True, soft_wrap=True)
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table on standard output: with lines in a terminal, elsewhere plain, with tabs between cells."""
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], remark: str = "") -> None:
+    """Print a table on standard output: with lines in a terminal, elsewhere plain, with tabs between cells. The first
+    column stands to the left, as one without a name does, the others to the right; the remark comes below."""
     if not sys.stdout.isatty():
         print(f"# {title}")
         print("\t".join(columns))
         for row in rows:
             print("\t".join(row))
+        if remark:
+            print(f"# {remark}")
         return
-    table = Table(title=title, title_justify="left", title_style="bold", highlight=False)
+    table = Table(title=title, title_justify="left", caption=remark or None, caption_justify="left", box=SIMPLE_HEAD)
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 or column == "" else "right")
+        table.add_column(Text(column), justify="left" if number == 0 or column == "" else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console(soft_wrap=False).print(table)

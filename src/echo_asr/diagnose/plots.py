@@ -5,6 +5,7 @@ Shapes: `S` samples at 16 kHz, `T` frames of 10 ms, `M` mel bins.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -101,20 +102,20 @@ def plot_curves(run_folder: str | os.PathLike[str], path: str | os.PathLike[str]
         EchoError: there is no `metrics.jsonl`, it holds nothing to draw, a line is not JSON, or the picture
             cannot be written.
     """
-    records = _read_metrics(Path(run_folder))
+    records = read_metrics(Path(run_folder))
     figure = new_figure(10, 9)
     loss, errors, rate = axes = figure.subplots(3, 1, sharex=True, height_ratios=(2.2, 2, 1))
     for key, label, colour in LOSSES:
-        _draw_curve(loss, records, "train", key, f"training, {label}", colour, linewidth=1.1, alpha=0.85)
+        draw_curve(loss, records, "train", key, f"training, {label}", colour, linewidth=1.1, alpha=0.85)
         style = {"linestyle": "--", "marker": "o", "markersize": 3.5}
-        _draw_curve(loss, records, "validation", key, f"validation, {label}", colour, **style)
+        draw_curve(loss, records, "validation", key, f"validation, {label}", colour, **style)
     for key, label, colour in RATES:
-        best = _draw_curve(errors, records, "validation", key, label, colour, marker="o", markersize=3.5)
+        best = draw_curve(errors, records, "validation", key, label, colour, marker="o", markersize=3.5)
         if best:
             update, value = best
             errors.axhline(value, color=colour, linewidth=0.7, linestyle=":")
             errors.lines[-2].set_label(f"{label}, lowest {value:.1f} %\nat update {update:g}")
-    _draw_curve(rate, records, "train", "learning_rate", "learning rate", GREY)
+    draw_curve(rate, records, "train", "learning_rate", "learning rate", GREY)
     loss.set(ylabel="loss")
     errors.set(ylabel="validation error (%)")
     errors.set_ylim(bottom=0)
@@ -173,7 +174,7 @@ def _draw_pitch(panel: Axes, features: Features, seconds: np.ndarray) -> None:
     panel.yaxis.set_minor_locator(NullLocator())
 
 
-def _draw_curve(
+def draw_curve(
     panel: Axes, records: list[dict[str, Any]], split: str, key: str, label: str, colour: str, **style: Any
 ) -> tuple[float, float] | None:
     """Draw one number of one split; the update and value of its minimum, None if there is nothing to draw."""
@@ -192,7 +193,12 @@ def _draw_curve(
     return updates[lowest], values[lowest]
 
 
-def _read_metrics(folder: Path) -> list[dict[str, Any]]:
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's `metrics.jsonl` that tell of an update.
+
+    Raises:
+        EchoError: there is none, it holds nothing yet, or a line is not JSON.
+    """
     path = folder / "metrics.jsonl"
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -232,15 +238,22 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=110, facecolor="white", layout="constrained")
 
 
+def figure_png(figure: Figure) -> bytes:
+    """A figure as the bytes of a PNG."""
+    for panel in figure.axes:
+        panel.spines[["top", "right"]].set_visible(False)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()
+
+
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure as PNG.
 
     Raises:
         EchoError: it cannot be written.
     """
-    for panel in figure.axes:
-        panel.spines[["top", "right"]].set_visible(False)
     try:
-        FigureCanvasAgg(figure).print_png(os.fspath(path))
+        Path(path).write_bytes(figure_png(figure))
     except OSError as error:
         raise EchoError(f"{path}: cannot write the picture ({error.strerror}); check the folder") from None

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from echo_asr.diagnose.plots import BLUE, GREEN, GREY, INK, RED, beside, new_fig
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
 from echo_asr.vrope import PitchTrack, Rotation, VRoPEModes
+from echo_asr.vrope.config import Theta
 
 PAIRS = 24
 LONGEST_NAME = 24  # characters of a file's name that stand over its contour
@@ -96,7 +97,7 @@ def plot_positions(
     panels = figure.subplots(len(contours), columns, squeeze=False)
     for index, (row, (name, track)) in enumerate(zip(panels, contours.items(), strict=True)):
         end = track.f0.shape[1] * track.step / 100  # seconds
-        _draw_f0(row[0], track, name)
+        draw_f0(row[0], track, name)
         for panel, (label, modes) in zip(row[1:], thetas.items(), strict=True):
             seen = similarity(rotation_of(**modes), track)
             image = panel.imshow(seen, origin="lower", extent=(0, end, 0, end), cmap="RdBu_r", vmin=-1, vmax=1)
@@ -122,7 +123,7 @@ def plot_rotation(track: PitchTrack, path: str | os.PathLike[str], title: str = 
     figure = new_figure(10, 11)
     panels = figure.subplots(5, 1, height_ratios=(1, 1.2, 1.2, 1.2, 1), sharex=True)
     end = track.f0.shape[1] * track.step / 100  # seconds
-    _draw_f0(panels[0], track, "F0")
+    draw_f0(panels[0], track, "F0")
     shown = {
         "static: time alone": {"theta": "static"},
         "integrated, a = 1: F0 sets the speed": {"theta": "integrated"},
@@ -156,14 +157,55 @@ def plot_rotation(track: PitchTrack, path: str | os.PathLike[str], title: str = 
     save_figure(figure, path)
 
 
-def draw_rotary(audio: str | os.PathLike[str] | None, folder: str | os.PathLike[str]) -> list[Path]:
-    """Draw both pictures, of the simple contours and of a recording if one is given; returns where they are.
+def chosen_thetas(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Fields of `VRoPEModes` for thetas by name; a spread of thetas for none.
 
     Raises:
-        EchoError: the recording cannot be read, or the pictures cannot be written.
+        EchoError: an unknown name.
+    """
+    known = [theta for theta in get_args(Theta) if theta != "none"]
+    for name in names:
+        if name not in known:
+            raise EchoError(f"--theta: expected one of {', '.join(known)}; got {name!r}")
+    labels = {"integrated": "integrated, a = 1"}
+    return {labels.get(n, n): {"theta": n, "fastest": FASTEST} for n in names} or THETAS
+
+
+def chosen_contours(words: Sequence[str], frames: int = 100) -> dict[str, PitchTrack]:
+    """Contours of one second by what a person writes: `150` is flat at 150 Hz, `110-330` glides, even in octaves;
+    the simple ones for none.
+
+    Raises:
+        EchoError: not a frequency, or not one of a voice.
+    """
+    contours = {}
+    for word in words:
+        try:
+            ends = [float(part) for part in word.split("-")]
+        except ValueError:
+            ends = []
+        if len(ends) not in (1, 2) or not all(20.0 <= hertz <= 2000.0 for hertz in ends):
+            raise EchoError(f"--f0: expected a frequency from 20 to 2000 Hz or two, as 150 or 110-330; got {word!r}")
+        contours[f"{word} Hz"] = contour(np.geomspace(ends[0], ends[-1], frames))
+    return contours or simple_contours(frames)
+
+
+def draw_rotary(
+    audio: str | os.PathLike[str] | None,
+    folder: str | os.PathLike[str],
+    thetas: Sequence[str] = (),
+    f0: Sequence[str] = (),
+) -> list[Path]:
+    """Draw both pictures, of some contours and of a recording if one is given; returns where they are.
+
+    Args:
+        thetas, f0: as `chosen_thetas` and `chosen_contours` take them.
+
+    Raises:
+        EchoError: an unknown theta or F0, the recording cannot be read, or the pictures cannot be written.
     """
     folder = Path(folder)
-    contours = simple_contours()
+    modes, contours = chosen_thetas(thetas), chosen_contours(f0)
     if audio is not None:
         found = FeatureExtractor()(load_audio(audio))
         name = Path(audio).name
@@ -175,13 +217,15 @@ def draw_rotary(audio: str | os.PathLike[str] | None, folder: str | os.PathLike[
     except OSError as error:
         raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
     paths = [folder / "positions.png", folder / "rotation.png"]
-    plot_positions(contours, paths[0])
-    name, track = list(contours.items())[-1] if audio is not None else ("rising", contours["rising"])
+    plot_positions(contours, paths[0], modes)
+    name = "rising" if audio is None and not f0 else list(contours)[-1]
+    track = contours[name]
     plot_rotation(track, paths[1], f"What F0 does to rotation and radius: {name}")
     return paths
 
 
-def _draw_f0(panel: Any, track: PitchTrack, name: str) -> None:
+def draw_f0(panel: Any, track: PitchTrack, name: str) -> None:
+    """Draw F0 of one recording over time, dots where it is voiced."""
     f0 = track.f0[0].numpy()
     seconds = (np.arange(len(f0)) + 0.5) * track.step / 100
     panel.plot(seconds, f0, color=GREY, linewidth=1.0)

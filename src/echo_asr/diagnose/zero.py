@@ -27,6 +27,7 @@ class ZeroShare:
             empty for other modes.
         null_keys: share of the keys that are null: what they would get if all keys got the same.
         null_share: share of the attention that they get, of positions that are no nulls themselves.
+        head_shares: the same of each head.
         start_share: share that the first position gets from the later ones; None where it is no start token.
     """
 
@@ -35,19 +36,26 @@ class ZeroShare:
     null_keys: float
     null_share: float
     start_share: float | None
+    head_shares: tuple[float, ...] = ()
 
 
 class _Sums:
     """Sums over the positions that attend."""
 
     def __init__(self) -> None:
-        self.count = self.keys = self.share = self.start = 0.0
+        self.count = self.keys = self.start = 0.0
+        self.heads: list[float] = []
+
+    @property
+    def share(self) -> float:
+        return sum(self.heads) / max(len(self.heads), 1)
 
     def add(self, inside: Tensor, keys: Tensor, share: Tensor, start: Tensor | None = None) -> None:
-        """`inside` `(B, L)`: the positions that count; the others `(B, L)`, or broadcast to that."""
+        """`inside` `(B, L)`: the positions that count; `share` `(B, H, L)`; the others `(B, L)`, or broadcast."""
         self.count += float(inside.sum())
         self.keys += float((keys * inside).sum())
-        self.share += float((share * inside).sum())
+        new = (share * inside[:, None]).sum((0, 2)).tolist()
+        self.heads = [a + b for a, b in zip(self.heads or [0.0] * len(new), new, strict=True)]
         if start is not None:
             self.start += float((start * inside).sum())
 
@@ -79,7 +87,8 @@ def zero_shares(recognizer: Recognizer, features: Sequence[Features]) -> list[Ze
         gamma = module.nulls.log_gamma.exp().tolist() if hasattr(module.nulls, "raw_gamma") else ()
         count, causal = max(total.count, 1.0), isinstance(module, VRoPEAttention) and module.config.causal
         start = total.start / count if causal else None
-        found.append(ZeroShare(name, tuple(gamma), total.keys / count, total.share / count, start))
+        heads = tuple(share / count for share in total.heads)
+        found.append(ZeroShare(name, tuple(gamma), total.keys / count, total.share / count, start, heads))
     return found
 
 
@@ -108,7 +117,7 @@ def _look_within(module: VRoPEAttention, total: _Sums, lengths: Tensor | None, x
     told = torch.zeros(*key.shape[:3], module.config.head_width, device=x.device)
     told[..., 0] = track.null[:, None]
     told[..., 1] = torch.arange(x.shape[1], device=x.device) == 0
-    seen = module.modulate(query, key, told, track).mean(1)
+    seen = module.modulate(query, key, told, track)
     visible = ~track.padding
     if lengths is None:
         inside = visible & ~track.null
@@ -117,14 +126,14 @@ def _look_within(module: VRoPEAttention, total: _Sums, lengths: Tensor | None, x
         place = torch.arange(x.shape[1], device=x.device)
         inside = (place >= 1) & (place < lengths[:, None])
         keys = track.null.cumsum(1) / (place + 1)
-    total.add(inside, keys, seen[..., 0], seen[..., 1])
+    total.add(inside, keys, seen[..., 0], seen[..., 1].mean(1))
 
 
 def _look_across(module: CrossAttention, total: _Sums, lengths: Tensor | None, x: Tensor, memory: Memory) -> None:
     """Cross-attention from text to frames."""
     assert lengths is not None
-    weights = cross_weights(module, x, memory).mean(1)
+    weights = cross_weights(module, x, memory)
     visible = ~memory.padding
     inside = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
     keys = ((memory.null & visible).sum(1) / visible.sum(1))[:, None].expand_as(inside)
-    total.add(inside, keys, (weights * memory.null[:, None]).sum(2))
+    total.add(inside, keys, (weights * memory.null[:, None, None]).sum(3))

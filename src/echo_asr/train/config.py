@@ -45,6 +45,7 @@ class TrainConfig:
     validation_utterances: int = 300  # at most, the same each time
     checkpoint_every: int = 250  # updates between checkpoints to resume from
     log_every: int = 20  # updates between lines of metrics
+    diagnose_every: int = 0  # updates between looks inside the model, for TensorBoard; 0 for none
 
     def __post_init__(self) -> None:
         positive = ("max_steps", "batch_seconds", "accumulate", "learning_rate", "gradient_clip", "loaders",
@@ -59,7 +60,7 @@ class TrainConfig:
                 raise ValueError(f"train.{name} must lie in [0, 1), got {getattr(self, name)}")
         if not 0.0 <= self.final_rate <= 1.0:
             raise ValueError(f"train.final_rate must lie in [0, 1], got {self.final_rate}")
-        for name in ("weight_decay", "warmup_steps", "noisy_copies"):
+        for name in ("weight_decay", "warmup_steps", "noisy_copies", "diagnose_every"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"train.{name} must not be negative, got {getattr(self, name)}")
         if any(step < 0 for step in self.curriculum.values()):

@@ -28,6 +28,7 @@ from echo_asr.model.config import ModelConfig, TextConfig
 from echo_asr.model.echo import Echo
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.data import TrainingData
+from echo_asr.train.inside import look_inside
 from echo_asr.train.optimizer import learning_rate, make_optimizer
 from echo_asr.train.processes import Processes
 from echo_asr.train.report import Reporter
@@ -45,7 +46,8 @@ SECTIONS: dict[str, type] = {
 }
 CHUNK = 64  # utterances whose teacher-forced loss is computed at once
 # What no checkpoint has to agree with: all of it may change when a run is resumed.
-FREE = ("log_every", "checkpoint_every", "accumulate", "gradient_checkpointing", "compile", "shard", "loaders")
+FREE = ("log_every", "checkpoint_every", "diagnose_every", "accumulate", "gradient_checkpointing", "compile", "shard",
+        "loaders")  # fmt: skip
 PLATEAU_BLANK = 0.995  # blank ratio at which CTC writes nothing
 PLATEAU_VALIDATIONS = 4  # validations without a better error, or with nothing but blanks, that make a plateau
 SAMPLES = 3  # hypotheses shown at each validation
@@ -124,6 +126,10 @@ class Trainer:
         progress.clean_epochs = self.data.clean_epochs
         return progress
 
+    def _look_inside(self) -> None:
+        if self.processes.main and not self.processes.sharded:  # a shard shows nothing of the rest
+            self.reporter.inside(self.progress.step, look_inside(self))
+
     def features_at(self, step: int) -> tuple[str, ...]:
         """The features that take part in update `step` (from 0), as the curriculum has it."""
         return tuple(n for n in self.model.config.features if self.config.curriculum.get(n, 0) <= step)
@@ -195,6 +201,8 @@ class Trainer:
                     seconds = round(progress.seconds, 2)
                     self.reporter.training({"update": progress.step, **measured, **speed, "seconds": seconds})
                 self.reporter.advance(progress.step, {**measured, **self.throughput.now})
+                if config.diagnose_every and progress.step % config.diagnose_every == 0:
+                    self._look_inside()
                 if progress.step % config.validate_every == 0 or last:
                     self._validated()
                     progress.seconds = time.perf_counter() - began

@@ -69,6 +69,11 @@ class Reporter:
         """Keep a line of training metrics."""
         self._write({"split": "train", **record})
 
+    def inside(self, step: int, figures: dict[str, float]) -> None:
+        """Keep figures of a look inside the model, for TensorBoard alone."""
+        record = {"split": "inside", "update": step, **figures}
+        self._events(lambda writer: _add(writer, record), make=True)
+
     def validation(self, step: int, found: Validation, better: bool) -> None:
         """Keep and show a validation, with samples of what the model wrote by itself."""
         self._write(

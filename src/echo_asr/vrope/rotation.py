@@ -141,7 +141,7 @@ class Rotation(nn.Module):
         self.modes, self.pairs = modes, pairs
         self.pitch_pairs = pairs // AXIS_SHARE if modes.theta == "axis" else 0
         if modes.learn_frequencies:
-            self.learned_frequencies = nn.Parameter(self._fixed_frequencies().float())
+            self.learned_frequencies = nn.Parameter(self.fixed_frequencies().float())
             if modes.theta == "axis":
                 self.learned_octave_frequencies = nn.Parameter(octave_frequencies(self.pitch_pairs).float())
         if modes.theta == "integrated":
@@ -152,7 +152,7 @@ class Rotation(nn.Module):
             self.radius_weight = nn.Parameter(torch.zeros(pairs, CHANNELS))
             self.radius_bias = nn.Parameter(torch.zeros(pairs))
 
-    def _fixed_frequencies(self, device: torch.device | None = None) -> Tensor:
+    def fixed_frequencies(self, device: torch.device | None = None) -> Tensor:
         """The set that turns with time, `(P,)` float64, less the pitch pairs. Made anew at each use: a buffer would be
         narrowed with the module, and float32 already puts the phases after an hour a twentieth of a radian out."""
         return fixed_frequencies(self.modes, self.pairs - self.pitch_pairs, device)
@@ -199,7 +199,7 @@ class Rotation(nn.Module):
         elif theta == "integrated":
             ticks = integrated_positions(track, self.exponent, clock)
         learned, device = self.modes.learn_frequencies, ticks.device
-        timed = self.learned_frequencies.double() if learned else self._fixed_frequencies(device)
+        timed = self.learned_frequencies.double() if learned else self.fixed_frequencies(device)
         phase = reduce_phase(ticks[..., None] * timed, dtype)
         if theta == "axis":
             own = self.learned_octave_frequencies.double() if learned else octave_frequencies(self.pitch_pairs, device)
