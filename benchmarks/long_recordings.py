@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 import torch
 
-from echo_asr.audio import SAMPLE_RATE, load_audio
+from echo_asr.audio import SAMPLE_RATE, SoundSource, load_audio
 from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.transcribe import load
 from echo_asr.evaluate.metrics import error_rate
@@ -30,12 +30,12 @@ PAUSES = (0.3, 5.0)  # seconds
 MOST = 600  # clips of the corpus that take part
 
 
-def make(corpus: str, split: str, minutes: float, path: Path) -> tuple[list[Path], list[str]]:
+def make(corpus: str, split: str, minutes: float, path: Path) -> tuple[list[Path | SoundSource], list[str]]:
     """Write the recording; returns the clips in it, in order, and their texts."""
     rng = np.random.default_rng(0)
     rows = [u for u in load_corpus(corpus).split(split) if u.text.strip()]
     rows = [rows[i] for i in rng.permutation(len(rows))[:MOST]]
-    clips: list[Path] = []
+    clips: list[Path | SoundSource] = []
     texts: list[str] = []
     seconds = 0.0
     with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1, "PCM_16") as file:

@@ -74,7 +74,8 @@ def _marks(samples: np.ndarray, f0: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """Marks, and the samples from each to the next: a period where it is voiced. Marks stand on peaks of one sign, that
     of the recording's highest, since a grain that is upside down cancels its neighbours."""
     upright = samples * (1.0 if samples.max() >= -samples.min() else -1.0)
-    marks, place, before = [], 0, False
+    marks: list[int] = []
+    place, before = 0, False
     while place < len(samples):
         here = _is_voiced(f0, place)
         if here:
