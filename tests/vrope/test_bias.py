@@ -14,8 +14,9 @@ from echo_asr.vrope import PitchBias, PitchTrack, VRoPEModes
 
 MakeTrack = Callable[..., PitchTrack]
 HEADS = 3
-EVERY = ("laplace", "quadratic", "harmonic")
-FOLDED = ("quadratic", "harmonic")
+EVERY = ("laplace", "quadratic", "harmonic", "energy", "random")
+FOLDED = ("quadratic", "harmonic", "energy", "random")
+OF_PITCH = ("laplace", "quadratic", "harmonic")
 
 
 def pitch_bias(kind: str) -> PitchBias:
@@ -35,6 +36,10 @@ def by_hand(bias: PitchBias, track: PitchTrack) -> Tensor:
     out = torch.zeros(batch, HEADS, frames, frames, dtype=torch.float64)
     for b in range(batch):
         z = [math.log2(f / 220.0) for f in track.f0[b].tolist()]
+        if bias.modes.bias == "energy":
+            z = track.energy[b].tolist()
+        if bias.modes.bias == "random":
+            z = [i * 2 / (1 + math.sqrt(5)) % 1 for i in range(frames)]
         v = [0.0 if p else v for v, p in zip(track.voicing[b].tolist(), track.padding[b].tolist(), strict=True)]
         for h in range(HEADS):
             strength = softplus(bias.raw_strength[h].item())
@@ -46,7 +51,7 @@ def by_hand(bias: PitchBias, track: PitchTrack) -> Tensor:
                         "laplace": lambda d=distance, s=spread: math.exp(-abs(d) / s),
                         "quadratic": lambda d=distance, s=spread: s**2 - d**2,
                         "harmonic": lambda d=distance: math.cos(2 * math.pi * d),
-                    }[bias.modes.bias]()
+                    }["quadratic" if bias.modes.bias in ("energy", "random") else bias.modes.bias]()
                     out[b, h, i, j] = strength * v[i] * v[j] * shape
     return out
 
@@ -65,10 +70,10 @@ def test_the_matrix_is_the_definition(track: PitchTrack, kind: str) -> None:
     torch.testing.assert_close(bias.matrix(track).double(), by_hand(bias, track), atol=2e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("kind", "rank"), [("quadratic", 3), ("harmonic", 2)])
+@pytest.mark.parametrize(("kind", "rank"), [("quadratic", 3), ("harmonic", 2), ("energy", 3), ("random", 3)])
 def test_folded_factors_make_the_same_matrix(track: PitchTrack, kind: str, rank: int) -> None:
     bias = pitch_bias(kind).double()
-    exact = replace(track, f0=track.f0.double(), voicing=track.voicing.double())
+    exact = replace(track, f0=track.f0.double(), voicing=track.voicing.double(), energy=track.energy.double())
     query, key = bias.factors(exact)
     assert query.shape == key.shape == (3, HEADS, 9, rank)
     torch.testing.assert_close(query @ key.transpose(-1, -2), bias.matrix(exact), atol=1e-12, rtol=1e-12)
@@ -97,7 +102,7 @@ def test_a_higher_voice_does_not_make_the_folded_terms_larger(track: PitchTrack,
         torch.testing.assert_close(one, same, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("kind", OF_PITCH)
 def test_equal_pitch_attracts_most_and_each_head_has_a_strength(make_track: MakeTrack, kind: str) -> None:
     f0 = torch.tensor([[200.0, 200.0, 220.0, 280.0, 400.0]])  # equal, then 1.7, 5.8 and 12 semitones away
     bias = pitch_bias(kind)
@@ -119,3 +124,11 @@ def test_strength_starts_at_a_tenth_and_spread_at_half_an_octave(kind: str) -> N
         torch.testing.assert_close(torch.nn.functional.softplus(bias.raw_spread), torch.full((HEADS,), 0.5))
     bias.raw_strength.data.fill_(-20.0)
     assert (bias.strength > 0).all()
+
+
+@pytest.mark.parametrize("kind", ["energy", "random"])
+def test_controls_are_deaf_to_pitch_and_as_large_as_what_they_control(track: PitchTrack, kind: str) -> None:
+    bias, other = pitch_bias(kind), replace(track, f0=track.f0.flip(1) * 1.3)
+    assert torch.equal(bias.matrix(other), bias.matrix(track))
+    shapes = [[p.shape for p in pitch_bias(each).parameters()] for each in (kind, "quadratic")]
+    assert shapes[0] == shapes[1]

@@ -34,7 +34,7 @@ from echo_asr.vrope import VRoPEConfig, VRoPEModes
         ({"learn_frequencies": True, "theta": "none"}, "learn_frequencies has no set to train under theta none"),
         ({"learn_frequencies": True, "theta": "mapped"}, "learn_frequencies has no set to train under theta mapped"),
         ({"radius": "sigmoid"}, "radius must be one of unit, learned, acoustic, got 'sigmoid'"),
-        ({"bias": "gauss"}, "bias must be one of none, laplace, quadratic, harmonic, got 'gauss'"),
+        ({"bias": "gauss"}, "bias must be one of none, laplace, quadratic, harmonic, energy, random, got 'gauss'"),
         ({"nulls": "soft"}, "nulls must be one of none, hard, weight, score, got 'soft'"),
         ({"backend": "cuda"}, "backend must be one of auto, reference, sdpa, flex, got 'cuda'"),
     ],

@@ -45,8 +45,8 @@ class Comparison:
         difference: D, in percentage points for error rates, in the unit of the values otherwise; negative: less.
         interval: low and high end of the 95 % interval of `difference`; None where nothing is left to judge it by.
         relative: `100 (E / E' - 1)` of the mean rates, in percent; None where E' is 0.
-        relative_interval: of `relative`, None where either rate is 0; `100 (t SE of E - (E / E') E') / E'` to
-            either side (the delta method).
+        relative_interval: of `relative`, `100 (t SE of E - (E / E') E') / E'` to either side (the delta method); None
+            where either rate is 0.
         p: two-sided, of no difference, from the same t; None without an interval.
         seeds, blocks: drawn from; blocks is 0 for values that are not sums over utterances.
     """

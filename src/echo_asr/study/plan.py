@@ -51,11 +51,11 @@ class Condition:
 
 @dataclass(frozen=True)
 class Arm:
-    """A configuration and the arm that it is compared with (itself: none)."""
+    """A configuration and the arms that it is compared with, none for the baseline."""
 
     name: str
     changes: dict[str, Any]  # dotted keys, of those that the study file names
-    against: str
+    against: tuple[str, ...]
     sections: dict[str, Any]
 
 
@@ -83,7 +83,7 @@ class Study:
 
     def to_dict(self) -> dict[str, Any]:
         """What was declared, as JSON can hold it."""
-        arms = {a.name: {"against": a.against, **a.changes} for a in self.arms}
+        arms = {a.name: {"against": list(a.against), **a.changes} for a in self.arms}
         plain = {k: v for k, v in vars(self).items() if k not in ("path", "arms", "conditions", "endpoints", "seeds")}
         conditions, endpoints = [asdict(c) for c in self.conditions], [asdict(e) for e in self.endpoints]
         return {**plain, "seeds": list(self.seeds), "arms": arms, "conditions": conditions, "endpoints": endpoints}
@@ -180,23 +180,23 @@ def _arms(value: Any, base: dict[str, Any], baseline: str, where: str) -> tuple[
     arms = {}
     for name, given in _mapping(value, where, "arms").items():
         changes = _flat(_mapping({} if given is None else given, where, f"arm {name}"))
-        against = str(changes.pop("against", baseline))
+        against = changes.pop("against", baseline)
+        others = tuple(map(str, against if isinstance(against, list) else [against]))
         label = f"{where}, arm {name}"
         sections = build_config(_merged(base, changes), label)
         if "train.seed" in changes or "seed" in (base.get("train") or {}):
             raise EchoError(f"{label}: train.seed is set by the study; name the seeds under seeds")
-        arms[name] = Arm(name, changes, name if name == baseline else against, sections)
+        arms[name] = Arm(name, changes, () if name == baseline else others, sections)
     if baseline not in arms:
         raise EchoError(f"{where}: baseline names no arm: {baseline!r}{nearest(baseline, arms)}")
     if len({slug(name) for name in arms}) < len(arms):
         raise EchoError(f"{where}: two arms would share a folder; give them names that differ in letters or digits")
     for arm in arms.values():
-        if arm.against not in arms:
-            raise EchoError(f"{where}: arm {arm.name} is against {arm.against!r}, no arm{nearest(arm.against, arms)}")
-        if arm.name == baseline:
-            continue
-        if arm.against == arm.name or arm.sections == arms[arm.against].sections:
-            raise EchoError(f"{where}: arm {arm.name} changes nothing against {arm.against}; take it out, or mend it")
+        for other in arm.against:
+            if other not in arms:
+                raise EchoError(f"{where}: arm {arm.name} is against {other!r}, which is no arm{nearest(other, arms)}")
+            if arm.sections == arms[other].sections:
+                raise EchoError(f"{where}: arm {arm.name} changes nothing against {other}; take it out, or mend it")
     return tuple(arms.values())
 
 

@@ -22,7 +22,7 @@ Results = Mapping[tuple[str, str, int], dict[str, Any]]  # arm, suffix that it w
 
 @dataclass(frozen=True)
 class Row:
-    """One arm by one endpoint under one condition.
+    """One arm by one endpoint under one condition, compared with one other.
 
     Attributes:
         values: of each seed in `seeds`; percent, or updates (None: never reached).
@@ -130,7 +130,10 @@ class _Scorer:
         return next(low, None)
 
     def rows(self, endpoint: Endpoint) -> list[Row]:
-        """One an arm that has a result; none where the endpoint needs validations of what was not validated on."""
+        """One for each pair of arms that are compared, and for the baseline, where there are results; none where the
+        endpoint needs validations of what was not validated on."""
+        if all(arm.sections["train"].max_steps == endpoint.at for arm in self.study.arms):
+            endpoint = replace(endpoint, at=0)  # the last update, at which everything is measured
         if (endpoint.at or endpoint.reach is not None) and not self.validated:
             return []
         unit = "updates" if endpoint.reach is not None else "%"
@@ -146,9 +149,8 @@ class _Scorer:
             known = [v for v in values if v is not None]
             mean = sum(known) / len(known) if len(known) == len(values) else None
             row = Row(self.condition.name, endpoint.name, unit, arm.name, seeds, values, mean)
-            if arm.name != arm.against:
-                row = replace(row, against=arm.against, comparison=self._compare(arm.name, arm.against, endpoint))
-            rows.append(row)
+            compared = [replace(row, against=o, comparison=self._compare(arm.name, o, endpoint)) for o in arm.against]
+            rows += compared or [row]
         corrected = holm([None if row.comparison is None else row.comparison.p for row in rows])
         return [replace(row, p_holm=p, verdict=_verdict(row, p)) for row, p in zip(rows, corrected, strict=True)]
 

@@ -148,18 +148,18 @@ def examine_arms(study: Study, corpora: Mapping[str, Corpus]) -> tuple[list[dict
             }
         )
     by_name = {cost["arm"]: cost for cost in costs}
-    for arm in study.arms:
-        own, other = by_name[arm.name], by_name[arm.against]
+    for arm, name in [(one, other) for one in study.arms for other in one.against]:
+        own, other = by_name[arm.name], by_name[name]
         more = 100.0 * (own["parameters"] / other["parameters"] - 1.0)
         if study.parameters_within is not None and abs(more) > study.parameters_within:
             raise EchoError(
-                f"{study.path}: arm {arm.name} has {own['parameters']:,} parameters, {more:+.1f} % of {arm.against}, "
-                f"and parameters_within allows {study.parameters_within:g} %; change its width or layers, or that"
+                f"{study.path}: arm {arm.name} has {own['parameters']:,} parameters, {more:+.1f} % against {name}, and "
+                f"parameters_within allows {study.parameters_within:g} %; change its width or layers, or that"
             )
         if abs(more) > WITHIN:
-            notes.append(f"Parameters differ: {arm.name} has {more:+.1f} % of those of {arm.against}.")
+            notes.append(f"Parameters differ: {arm.name} has {more:+.1f} % against {name}.")
         if own["updates"] != other["updates"]:
-            notes.append(f"Updates differ: {arm.name} has {own['updates']}, {arm.against} {other['updates']}.")
+            notes.append(f"Updates differ: {arm.name} has {own['updates']}, {name} {other['updates']}.")
     return costs, notes
 
 

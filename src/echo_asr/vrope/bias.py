@@ -18,6 +18,14 @@ from .track import PitchTrack
 
 START_STRENGTH = 0.1  # s_h, in units of the score
 START_SPREAD = 0.5  # c_h or tau_h, octaves
+QUADRATIC = ("quadratic", "energy", "random")  # of one form, on pitch and on what controls put in its place
+
+
+def scattered(track: PitchTrack) -> Tensor:
+    """A value in [0, 1) for each frame, from its index alone: `i (sqrt(5) - 1) / 2 mod 1` for frame `i`, `(B, F)`. Near
+    frames differ much (the golden ratio's multiples are spread evenly), and no recording has values of its own."""
+    index = torch.arange(track.f0.shape[1], dtype=torch.float64, device=track.f0.device)
+    return torch.remainder(index * ((math.sqrt(5.0) - 1.0) / 2.0), 1.0).to(track.f0.dtype).expand_as(track.f0)
 
 
 class PitchBias(nn.Module):
@@ -26,8 +34,11 @@ class PitchBias(nn.Module):
     `laplace`: `g = exp(-|d| / tau_h)`; `quadratic`: `g = c_h^2 - d^2`; `harmonic`: `g = cos(2 pi d)`. The strength
     `s_h`, and the spreads `tau_h` and `c_h`, are softplus of a parameter.
 
+    `energy` and `random` are controls of `quadratic`, with its parameters and its rank: in place of pitch they put the
+    frame's energy, or a value between 0 and 1 that is scattered over the frames and the same for every recording.
+
     Args:
-        modes: `bias` is one of the three, and `reference` that of `z`.
+        modes: `bias` is one of these, and `reference` that of `z`.
         heads: H.
     """
 
@@ -45,9 +56,12 @@ class PitchBias(nn.Module):
 
     def centred(self, track: PitchTrack) -> tuple[Tensor, Tensor]:
         """`z` about its voiced mean, and voicing: `(B, 1, F)` each. The biases see differences of `z` alone; a
-        centred `z` keeps the folded terms small, hence exact in narrow dtypes."""
+        centred `z` keeps the folded terms small, hence exact in narrow dtypes. A control has its values for `z`."""
         voicing = track.voicing * ~track.padding
-        z = track.z("fixed")
+        if self.modes.bias == "energy":
+            z = track.energy
+        else:
+            z = scattered(track) if self.modes.bias == "random" else track.z("fixed")
         mean = (z * voicing).sum(1, keepdim=True) / voicing.sum(1, keepdim=True).clamp(min=1e-6)
         return ((z - mean) * (voicing > 0))[:, None], voicing[:, None]
 
@@ -59,7 +73,7 @@ class PitchBias(nn.Module):
         """
         z, voicing = self.centred(track)
         strength = self.strength[None, :, None]
-        if self.modes.bias == "quadratic":
+        if self.modes.bias in QUADRATIC:
             spread = softplus(self.raw_spread)[None, :, None]
             query = torch.stack(torch.broadcast_tensors(spread**2 - z**2, torch.ones_like(z), 2.0 * z), dim=-1)
             key = torch.stack((torch.ones_like(z), -(z**2), z), dim=-1)
@@ -81,7 +95,7 @@ class PitchBias(nn.Module):
             distance = z[batch, query] - z[batch, key]
             if kind == "laplace":
                 shape = torch.exp(-distance.abs() / spread[head])
-            elif kind == "quadratic":
+            elif kind in QUADRATIC:
                 shape = spread[head] ** 2 - distance**2
             else:
                 shape = torch.cos(2.0 * math.pi * distance)
@@ -96,7 +110,7 @@ class PitchBias(nn.Module):
         distance = z[..., :, None] - z[..., None, :]
         if self.modes.bias == "laplace":
             shape = torch.exp(-distance.abs() / softplus(self.raw_spread)[None, :, None, None])
-        elif self.modes.bias == "quadratic":
+        elif self.modes.bias in QUADRATIC:
             shape = softplus(self.raw_spread)[None, :, None, None] ** 2 - distance**2
         else:
             shape = torch.cos(2.0 * math.pi * distance)

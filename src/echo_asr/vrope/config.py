@@ -7,11 +7,11 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 Theta = Literal["none", "static", "mean", "frame", "integrated", "mapped", "axis"]
 Radius = Literal["unit", "learned", "acoustic"]
-Bias = Literal["none", "laplace", "quadratic", "harmonic"]
+Bias = Literal["none", "laplace", "quadratic", "harmonic", "energy", "random"]
 Nulls = Literal["none", "hard", "weight", "score"]
 Backend = Literal["auto", "reference", "sdpa", "flex"]
 
-BIAS_RANK = {"none": 0, "laplace": 0, "quadratic": 3, "harmonic": 2}
+BIAS_RANK = {"none": 0, "laplace": 0, "quadratic": 3, "harmonic": 2, "energy": 3, "random": 3}
 """Dimensions that a bias takes out of a head when it is folded into query and key; `laplace` needs a matrix."""
 
 

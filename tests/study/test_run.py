@@ -1,0 +1,246 @@
+# ruff: noqa: F811, fixtures that tests ask for
+"""Two arms and two seeds on the corpus of the training tests, whole, interrupted, and again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import echo_asr
+from echo_asr.cli import main
+from echo_asr.errors import EchoError
+from echo_asr.study.job import LOG, RESULT, run_job, silent_clips
+from echo_asr.study.jobs import Job
+from echo_asr.study.run import Outcome, run_study
+
+from ..train.conftest import CONFIG, cache_folder, corpus, snapshot  # noqa: F401, fixtures
+
+TABLES = ("table.md", "table.csv", "table.json", "curves.csv")
+STUDY: dict[str, Any] = {
+    "name": "tiny",
+    "question": "Is anything told apart in six updates?",
+    "base": CONFIG,
+    "arms": {
+        "axis": {},
+        "static": {"model.vrope.theta": "static"},
+        "other pitch": {"features.f0": "shuffled", "against": ["axis", "static"]},
+    },
+    "baseline": "axis",
+    "conditions": {"as recorded": {}, "in noise": {"evaluate": "@noise:10"}},
+    "seeds": 2,
+    "endpoints": {
+        "characters at 3": {"measure": "character", "at": 3},
+        "characters": {"measure": "character"},
+        "updates to 1000 %": {"measure": "word", "reach": 1000},
+        "updates to 0 %": {"measure": "word", "reach": 0},
+        "invented": {"measure": "invented"},
+    },
+    "primary": "characters at 3",
+    "invented_clips": 12,
+}
+
+
+def write_study(path: Path, spoken: Path, **changes: Any) -> Path:
+    path.write_text(yaml.safe_dump({**STUDY, "corpus": str(spoken), **changes}, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def in_this_process(jobs: list[Job], at_once: int, places: list[str]) -> dict[str, str]:
+    """`run_jobs` without the processes, which take seconds to start."""
+    failed = {}
+    for job in jobs:
+        if job.result is None:
+            job.folder.mkdir(parents=True, exist_ok=True)
+            (job.folder / "job.json").write_text(json.dumps({**job.spec, "device": places[0]}))
+            try:
+                run_job(job.folder)
+            except EchoError as error:
+                failed[str(job.folder)] = str(error)
+    return failed
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Outcome:
+    """A study that nothing disturbed. Read it only."""
+    folder = tmp_path_factory.getbasetemp() / "echo-study"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("echo_asr.study.run.run_jobs", in_this_process)
+        return run_study(write_study(folder.with_suffix(".yaml"), corpus), folder, device="cpu")
+
+
+def rows(outcome: Outcome) -> list[dict[str, str]]:
+    with (outcome.out / "table.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_arm_is_measured_by_every_endpoint(finished: Outcome) -> None:
+    assert finished.complete
+    found = [(r["condition"], r["endpoint"], r["arm"], r["against"]) for r in rows(finished)]
+    pairs = [("axis", ""), ("static", "axis"), ("other pitch", "axis"), ("other pitch", "static")]
+    recorded = [("as recorded", e, *pair) for e in STUDY["endpoints"] for pair in pairs]
+    noisy = [("in noise", e, *pair) for e in ("characters", "invented") for pair in pairs]
+    assert found == recorded + noisy, "what is evaluated alone has no errors during training"
+    for row in rows(finished):
+        assert row["seeds"] == "0 1" and len(row["values"].split()) == 2
+        assert bool(row["low"]) == (bool(row["against"]) and row["endpoint"] != "updates to 0 %")
+    reached = {r["endpoint"]: r["values"] for r in rows(finished) if r["unit"] == "updates"}
+    assert reached == {"updates to 1000 %": "3 3", "updates to 0 %": "never never"}
+
+
+def test_figures_are_those_of_the_validations(finished: Outcome) -> None:
+    """Character errors as training itself reported them."""
+    for row in rows(finished):
+        if row["endpoint"] == "characters at 3":
+            for seed, value in zip((0, 1), row["values"].split(), strict=True):
+                run = finished.out / "jobs" / row["arm"].replace(" ", "-") / f"seed-{seed}" / "run"
+                lines = [json.loads(x) for x in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+                reported = [x["cer"] for x in lines if x["split"] == "validation" and x["update"] == 3]
+                assert float(value) == pytest.approx(reported[0])
+
+
+def test_what_is_left_is_tables_pictures_and_a_page_by_itself(finished: Outcome) -> None:
+    left = {path.name for path in finished.out.iterdir() if path.is_file()}
+    assert left >= {*TABLES, "times.csv", "curves.png", "differences.png", "report.html", "study.json"}
+    page = (finished.out / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 2 and "http" not in page and "<script" not in page
+    assert "static: not told apart from axis by characters at 3" in page
+    assert not list(finished.out.rglob("last.pt")), "checkpoints of finished jobs are gone"
+    times = (finished.out / "times.csv").read_text(encoding="utf-8").splitlines()
+    assert times[0] == "arm,seed,corpus,training,evaluation,device,threads" and len(times) == 7
+    assert "seconds" not in (finished.out / "table.json").read_text(encoding="utf-8")
+    costs = json.loads((finished.out / "table.json").read_text(encoding="utf-8"))["costs"]
+    assert all(cost["parameters"] > 0 and cost["multiply_adds"] > 0 and cost["updates"] == 6 for cost in costs)
+
+
+def test_a_finished_study_has_nothing_left_to_do(
+    finished: Outcome,
+    corpus: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = snapshot(finished.out)
+    monkeypatch.setattr("echo_asr.study.run.run_jobs", None)
+    monkeypatch.setattr("echo_asr.study.run.prepare_features", None)
+    run_study(finished.out.with_suffix(".yaml"), finished.out, device="cpu")
+    after = snapshot(finished.out)
+    assert {p: b for p, b in after.items() if p.suffix != ".png" and p.name != "report.html"} == {
+        p: b for p, b in before.items() if p.suffix != ".png" and p.name != "report.html"
+    }
+
+
+def test_another_study_does_not_take_these_results_for_its_own(finished: Outcome, corpus: Path, tmp_path: Path) -> None:
+    arms = {**STUDY["arms"], "static": {"model.vrope.theta": "static", "train.learning_rate": 0.02}}
+    study = write_study(tmp_path / "other.yaml", corpus, arms=arms)
+    with pytest.raises(EchoError, match=r"static.seed-0: was made by another version of this study"):
+        run_study(study, finished.out, device="cpu")
+
+
+def test_clips_without_speech_are_the_same_for_all_and_unknown_to_training() -> None:
+    clips = silent_clips(13)
+    assert len(clips) == 13 and all((a == b).all() for a, b in zip(clips, silent_clips(13), strict=True))
+    assert clips[0].size != clips[12].size, "the first kind again, and another clip"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"endpoints": {"t": {"measure": "tone"}}, "primary": "t"}, "measures tones, and the texts of .* have none"),
+        ({"parameters_within": 0.001, "arms": {**STUDY["arms"], "wide": {"model.feedforward": 96}}},
+         r"arm wide has [\d,]+ parameters, \+\d+.\d % against axis, and parameters_within allows 0.001 %"),
+        ({"conditions": {"loud": {"train": "@gain:x"}}}, "@gain takes dB from -100 to 60, as in @gain:2, got 'x'"),
+        ({"corpus": "gone"}, "corpus folder gone does not exist"),
+    ],
+)  # fmt: skip
+def test_what_the_corpus_cannot_answer_is_refused_before_anything_is_written(
+    changes: dict[str, Any],
+    message: str,
+    corpus: Path,
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(EchoError, match=message):
+        run_study(write_study(tmp_path / "s.yaml", corpus, **changes), tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_job_that_fails_is_named_and_the_others_go_on(
+    finished: Outcome,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    def fail_once(folder: Path) -> None:
+        if folder.match("static/seed-1"):
+            raise EchoError("the disk is full")
+        (folder / RESULT).write_bytes((finished.out / folder.relative_to(tmp_path / "out") / RESULT).read_bytes())
+
+    monkeypatch.setattr("echo_asr.study.run.run_jobs", in_this_process)
+    monkeypatch.setitem(globals(), "run_job", fail_once)
+    study = write_study(tmp_path / "s.yaml", corpus)
+    assert main(["study", str(study), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 1
+    assert "failed: static, seed 1: the disk is full" in capsys.readouterr().out
+    assert "one seed, so of the texts alone" in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+
+
+def start(study: Path, out: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(echo_asr.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    command = [
+        sys.executable,
+        "-m",
+        "echo_asr",
+        "study",
+        str(study),
+        "--out",
+        str(out),
+        "--jobs",
+        "1",
+        "--device",
+        "cpu",
+    ]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def wait_for(there: Callable[[], bool], seconds: float = 300.0) -> None:
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end, "nothing came"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ended", [signal.SIGKILL, signal.SIGINT])
+def test_a_study_that_was_ended_anywhere_ends_with_the_same_tables(
+    ended: signal.Signals,
+    finished: Outcome,
+    corpus: Path,
+    tmp_path: Path,
+) -> None:
+    """In the middle of its second job, whose process ends too; then on to the end."""
+    study, out = write_study(tmp_path / "echo-study.yaml", corpus), tmp_path / "out"
+    process = start(study, out)
+    jobs = out / "jobs"
+    wait_for(lambda: len(list(jobs.glob("*/*/run/validations.jsonl"))) >= 2)
+    process.send_signal(ended)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == (-9 if ended == signal.SIGKILL else 130)
+    assert ended == signal.SIGKILL or b"of 6 jobs are finished, the same command goes on" in errors
+    done = {path: path.stat().st_mtime_ns for path in jobs.glob(f"*/*/{RESULT}")}
+    assert 1 <= len(done) < 6
+    process = start(study, out)
+    _, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors.decode()
+    assert all(path.stat().st_mtime_ns == when for path, when in done.items()), "none is done twice"
+    resumed = [path for path in jobs.glob(f"*/*/{LOG}") if "resumed after update" in path.read_text(encoding="utf-8")]
+    assert resumed or ended == signal.SIGKILL
+    for name in TABLES:
+        assert (out / name).read_bytes() == (finished.out / name).read_bytes(), name
