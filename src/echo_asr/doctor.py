@@ -23,6 +23,8 @@ def examine() -> Iterator[Finding]:
         ("espeakng-loader", "synth", "synthetic corpora, the demo"),
         ("av", "av", "m4a and webm"),
         ("flashlight-text", "lm", "language models"),
+        ("datasets", "datasets", "corpora of the Hugging Face hub"),
+        ("lhotse", "lhotse", "corpora in lhotse's Shar"),
     ):
         name, there, text = _package(package)
         yield name, True, text if there else f"not installed; needed for {purpose}: pip install 'echo-asr[{extra}]'"

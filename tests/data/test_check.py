@@ -1,0 +1,165 @@
+"""What `corpus check` finds: each kind of trouble put into a corpus, and nothing in one without."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from echo_asr.cli import main
+from echo_asr.data.check import check_corpus
+from echo_asr.data.corpus import read_corpus
+from echo_asr.data.findings import Finding
+
+Row = tuple[str, str, str, str]  # file name, text, speaker, split
+Make = Callable[..., Path]
+
+
+def sound(number: int, seconds: float = 1.0, level: float = 0.1) -> np.ndarray:
+    return level * np.random.default_rng(number).standard_normal(round(16_000 * seconds)).clip(-3, 3)
+
+
+def good_rows() -> list[Row]:
+    texts = ["the quick brown fox", "jumps over the dog", "a lazy morning sun", "quick brown mornings"]
+    splits = ["train"] * 40 + ["validation"] * 4 + ["test"] * 4
+    return [(f"{i}.wav", f"{texts[i % 4]} {chr(97 + i % 26)}", f"who{i}", split) for i, split in enumerate(splits)]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """`(rows, sounds={})`: a corpus of a second of noise a clip, apart from the sounds given."""
+
+    def write(rows: Sequence[Row], sounds: dict[str, np.ndarray] | None = None) -> Path:
+        folder = tmp_path / "corpus"
+        folder.mkdir()
+        lines = ["file_name,transcription,speaker,split,duration"]
+        for number, (name, text, speaker, split) in enumerate(rows):
+            samples = (sounds or {}).get(name, sound(number))
+            soundfile.write(folder / name, samples, 16_000)
+            lines.append(f'{name},"{text}",{speaker},{split},{len(samples) / 16_000}')
+        (folder / "metadata.csv").write_text("\n".join(lines), encoding="utf-8")
+        return folder
+
+    return write
+
+
+def found(folder: Path, listen: bool = True) -> dict[str, list[Finding]]:
+    kinds: dict[str, list[Finding]] = {}
+    for finding in check_corpus(read_corpus(folder), listen).findings:
+        kinds.setdefault(finding.kind, []).append(finding)
+    return kinds
+
+
+def test_nothing_is_found_where_nothing_is_wrong(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make(good_rows())
+    assert found(folder) == {}
+    assert main(["corpus", "check", str(folder)]) == 0
+    assert capsys.readouterr().out.startswith(f"{folder}: 48 utterances, 0.01 h: 0 errors, which break training, 0 w")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message"),
+    [
+        ("", "empty text", r"has no text; right if nobody speaks, else write it"),
+        ("the quick\u200bfox ran", "control characters", r"characters that are no writing \(U\+200B\); take them out"),
+        ("the quick \ufffdfox ran", "control characters", r"\(U\+FFFD\)"),
+        ("at 7 the foxes ran", "digits", r"has digits \(7\), as few texts have; write numbers as they are spoken"),
+        ("ninety % of foxes", "symbols", r"has symbols \(%\)"),
+        ("the quick br\u043ewn fox", "mixed scripts", "has mixed scripts \\(br\u043ewn\\)"),
+        (
+            "\u0431\u044b\u0441\u0442\u0440\u0430\u044f",
+            "other script",
+            "is written in Cyrillic, and most texts in Latin",
+        ),
+    ],
+)
+def test_odd_texts(make: Make, text: str, kind: str, message: str) -> None:
+    rows = good_rows()
+    rows[3] = ("3.wav", text, "who3", "train")
+    kinds = found(make(rows), listen=False)
+    (finding,) = kinds[kind]
+    assert finding.where.endswith("3.wav") and finding.level == "warning"
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(finding.what)
+
+
+def test_what_all_texts_have_is_not_odd(make: Make) -> None:
+    said = [f"ni3 h\u0259\u03b2\u03b8a{number % 4 + 1} <x>" for number in range(48)]
+    rows = [(name, text, who, split) for text, (name, _, who, split) in zip(said, good_rows(), strict=True)]
+    assert found(make(rows), listen=False) == {}
+
+
+def test_recordings(make: Make) -> None:
+    rows = good_rows()
+    loud, silent = np.clip(sound(1, level=1.0), -1, 1), np.zeros(16_000)
+    long = sound(5, 31.0)
+    folder = make(rows, {"1.wav": loud, "2.wav": silent, "5.wav": long})
+    (folder / "7.wav").write_bytes(b"RIFF\0\0\0\0nothing")
+    (folder / "8.wav").unlink()
+    metadata = (folder / "metadata.csv").read_text().replace("9.wav", "9.wav", 1)
+    (folder / "metadata.csv").write_text(metadata)
+    soundfile.write(folder / "10.wav", sound(10, 2.0), 16_000)  # the table says 1 s
+    kinds = found(folder)
+    where = {kind: [Path(f.where.split(" line")[0]).name for f in findings] for kind, findings in kinds.items()}
+    assert where == {
+        "broken record": ["metadata.csv"], "unreadable audio": ["7.wav"], "clipping": ["1.wav"], "silence": ["2.wav"],
+        "long clip": ["5.wav"], "odd rate": ["5.wav"], "wrong duration": ["10.wav"],
+    }  # fmt: skip
+    assert kinds["broken record"][0].level == kinds["unreadable audio"][0].level == "error"
+    assert main(["corpus", "check", str(folder)]) == 1
+    assert main(["corpus", "check", str(folder), "--no-audio"]) == 1  # a recording is missing
+
+
+def test_duplicates_across_splits(make: Make, tmp_path: Path) -> None:
+    rows = good_rows()
+    rows[44] = ("44.wav", rows[0][1], rows[0][2], "test")  # text and speaker of the first
+    folder = make(rows, {"45.wav": sound(2), "6.wav": sound(5), "4.wav": sound(3)})
+    soundfile.write(folder / "45.wav", soundfile.read(folder / "2.wav", dtype="int16")[0], 16_000, subtype="PCM_24")
+    kinds = found(folder)
+    (again,) = kinds["same text and speaker"]
+    assert "test and train have this text by speaker who0" in again.what and again.where.endswith("44.wav")
+    (same,) = kinds["same audio in two splits"]
+    assert same.where.endswith("45.wav") and "2.wav, in test and train; keep it in one split" in same.what
+    assert [Path(f.where).name for f in kinds["two texts for one recording"]] == ["45.wav", "4.wav", "6.wav"]
+
+
+def test_splits_rates_and_characters(make: Make) -> None:
+    rows = good_rows()
+    rows[3] = ("3.wav", "x" * 24, "who3", "train")  # CTC needs a blank between equal symbols
+    rows[4] = ("4.wav", "the quick fox and all that", "who4", "train")
+    rows[5] = ("5.wav", "oh", "who5", "train")
+    rows[46] = ("46.wav", "the \u00df fox is here", "who46", "test")
+    kinds = found(make(rows), listen=False)
+    assert [Path(f.where).name for f in kinds["impossible rate"]] == ["3.wav", "4.wav"]
+    assert {f.level for f in kinds["impossible rate"]} == {"error"}
+    assert "26 characters in 1.00 s, more than can be said; correct text" in kinds["impossible rate"][1].what
+    assert "little beside the usual" in kinds["odd rate"][0].what
+    assert "test has '\u00df' (U+00DF) in 1 texts, train in none" in kinds["unseen character"][0].what
+
+
+@pytest.mark.parametrize(
+    ("split", "kind", "status"), [("train", "no validation split", 0), ("test", "no training split", 1)]
+)
+def test_missing_splits(make: Make, capsys: pytest.CaptureFixture[str], split: str, kind: str, status: int) -> None:
+    folder = make([(name, text, who, split) for name, text, who, _ in good_rows()])
+    assert main(["corpus", "check", str(folder), "--json"]) == status
+    report = json.loads(capsys.readouterr().out)
+    assert report["counts"][kind] == 1 and report["errors"] == status and report["utterances"] == 48
+    told = next(f for f in report["findings"] if f["kind"] == kind)
+    assert "echo-asr corpus split makes splits that share no speaker" in told["what"]
+
+
+def test_lines_of_a_kind_are_limited(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        (name, "" if number < 10 else text, who, split) for number, (name, text, who, split) in enumerate(good_rows())
+    ]
+    folder = make(rows)
+    main(["corpus", "check", str(folder), "--no-audio", "--most", "2"])
+    output = capsys.readouterr().out
+    assert output.count("has no text;") == 2 and "... and 8 more of empty text; --most 0 lists all" in output
+    main(["corpus", "check", str(folder), "--no-audio", "--most", "0"])
+    assert capsys.readouterr().out.count("has no text;") == 10
