@@ -147,7 +147,17 @@ def pitch_warnings(counterfactuals: Group, wanted: Collection[str]) -> Iterator[
     """Pitch that the model is given and does not use, or of which too few utterances tell."""
     for place in wanted:
         row = counterfactuals.rows.get(f"F0 removed, {place}")
-        if row is None or _number(row, "loss_low") > 0.0 or _number(row, "error_low") > 0.0:
+        if row is None:
+            continue
+        if _rises(row):
+            flat = counterfactuals.rows[f"F0 constant, {place}"]
+            if not _rises(flat, UNUSED) and _number(flat, "loss_high") <= UNUSED:
+                change, high = _number(flat, "loss_change"), _number(flat, "loss_high")
+                yield Warning(
+                    "voicing_alone", place, f"it suffers without F0 as {place}, but not from a constant one (loss "
+                    f"{change:+.4f}, at most {high:+.4f}): it uses what is voiced, and not how high",
+                    "nothing, if pitch does not tell words apart in the language; else training in noise",
+                )  # fmt: skip
             continue
         change, low, high = (_number(row, f"loss_{end}") for end in ("change", "low", "high"))
         seen = f"without F0 as {place} the loss changes by {change:+.4f} ({low:+.4f} to {high:+.4f})"
@@ -158,6 +168,11 @@ def pitch_warnings(counterfactuals: Group, wanted: Collection[str]) -> Iterator[
         else:
             remedy = "leaving it out, or training in noise, where F0 is what survives"
             yield Warning("pitch_unused", place, f"{seen}: no use of it is seen on {count} utterances", remedy)
+
+
+def _rises(row: Mapping[str, Value], least: float = 0.0) -> bool:
+    """Whether loss (by more than `least`) or error surely rise."""
+    return _number(row, "loss_low") > least or _number(row, "error_low") > 0.0
 
 
 def _block(name: str) -> str | None:

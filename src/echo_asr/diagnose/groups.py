@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-import torch
-
 from echo_asr.diagnose.probes import COMPONENTS, PROJECTIONS, Activation, Part, Probe, parts
 from echo_asr.model.echo import Echo
 
@@ -154,7 +152,7 @@ def blend_parameters(model: Echo, gradients: Mapping[str, float]) -> Group:
         group.remark = f"no blend weights in this model (model.combine {model.config.combine})"
         return group
     for name, raw in model.decoder.blends.items():
-        row: dict[str, Value] = {"blend": float(torch.sigmoid(raw)), "raw": float(raw)}
+        row: dict[str, Value] = {"blend": float(raw.detach().sigmoid()), "raw": float(raw.detach())}
         full = f"decoder.blends.{name}"
         group.rows[full] = row | ({"gradient": gradients[full]} if full in gradients else {})
     return group
