@@ -81,9 +81,9 @@ def test_noise_is_as_loud_as_it_should_be_and_new_in_each_epoch(corpus: Path) ->
     class Keep(FeatureExtractor):
         heard: list[np.ndarray] = []
 
-        def __call__(self, audio: np.ndarray) -> Any:
+        def as_heard(self, audio: np.ndarray, loudest: float = -np.inf) -> Any:
             self.heard.append(audio)
-            return super().__call__(audio)
+            return super().as_heard(audio, loudest)
 
     data = make_data(corpus, noise_share=0.9)
     data.cache = FeatureCache(None, Keep(FeatureConfig(**CONFIG["features"])))

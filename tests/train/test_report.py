@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from echo_asr.errors import EchoError
 from echo_asr.train.loop import Validation
-from echo_asr.train.report import METRICS, Reporter
+from echo_asr.train.report import METRICS, VALIDATIONS, Reporter
 
 FOUND = Validation(25.0, 12.5, 1.5, 0.75, [("mā 你", "ma"), ("", "[b]bold[/b]")])
 MEASURED = {"loss": 2.0, "attention_loss": 1.0, "ctc_loss": 4.0, "blank_ratio": 0.5, "learning_rate": 0.001}
@@ -44,6 +45,19 @@ def test_a_validation_is_shown_with_what_was_said_and_heard(better: bool, tmp_pa
     assert ("(best, saved)" in errors) is better
     assert "said  'mā 你'" in errors and "heard 'ma'" in errors
     assert "heard '[b]bold[/b]'" in errors, "texts are no markup"
+
+
+def test_all_that_was_heard_is_kept_and_rewound(tmp_path: Path) -> None:
+    reporter = Reporter(tmp_path, tensorboard=False)
+    for update in (2, 4):
+        found = replace(FOUND, hypotheses={"a.wav": f"mā {update}", "b\u2028.wav": "two\u2028lines"})
+        reporter.validation(update, found, better=False)
+    whole = (tmp_path / VALIDATIONS).read_bytes()
+    reporter.rewind(3)
+    kept = [json.loads(x) for x in (tmp_path / VALIDATIONS).read_text(encoding="utf-8").split("\n") if x]
+    assert kept == [{"update": 2, "ids": ["a.wav", "b\u2028.wav"], "hypotheses": ["mā 2", "two\u2028lines"]}]
+    reporter.validation(4, found, better=False)
+    assert (tmp_path / VALIDATIONS).read_bytes() == whole
 
 
 def test_rewinding_drops_what_comes_later_and_what_was_cut_off(tmp_path: Path) -> None:
