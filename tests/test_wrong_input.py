@@ -185,7 +185,7 @@ def test_a_corpus_of_recordings_of_all_kinds_is_trained_on_and_measured(
 @pytest.mark.parametrize(
     ("metadata", "parts"),
     [
-        ("file_name,text\n00.wav,a\n", ["no column transcription; it has: file_name, text; needed: file_name, tra"]),
+        ("file_name,label\n00.wav,a\n", ["no column transcription; it has: file_name, label; needed: file_name, tra"]),
         (
             "file_name,transcription\n00.wav,a\n" + "".join(f"x{number}.wav,a\n" for number in range(7)),
             ["names 7 audio files not found", ": x0.wav, x1.wav, x2.wav, ...; put them there, or take their lines"],
