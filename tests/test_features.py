@@ -202,7 +202,8 @@ def test_the_key_tells_every_setting_apart(monkeypatch: pytest.MonkeyPatch) -> N
         replace(base, waveform=True),
     ]
     assert len(others) == len(fields(FeatureConfig)) - 1
-    assert FeatureExtractor(replace(base, f0="constant")).key == FeatureExtractor(base).key, "a control comes afterwards"
+    controlled = FeatureExtractor(replace(base, f0="constant"))
+    assert controlled.key == FeatureExtractor(base).key, "a control comes afterwards"
     keys = [FeatureExtractor(config).key for config in (base, *others)]
     assert len(set(keys)) == len(keys) and FeatureExtractor().key == keys[0]
     extractor = FeatureExtractor()

@@ -16,7 +16,7 @@ from typing import NoReturn
 from echo_asr import __version__
 from echo_asr.diagnose.command import add_diagnose, add_plot, diagnose, plot
 from echo_asr.errors import EchoError
-from echo_asr.launch import find_place, first_to_say
+from echo_asr.launch import find_place, first_to_say, meet
 
 FORMATS = ("txt", "json", "srt", "vtt", "tsv")  # of echo_asr.decode.formats, which is imported when it is needed
 CORPUS = "folder, file, synth:NAME or hf:REPO:CONFIG; docs/corpora.md has the forms"
@@ -83,10 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     add.epilog = "Interrupted at any moment, the same command goes on where it was."
 
     add = command("transcribe", "write down what is said in audio files")
-    add.add_argument("audio", nargs="+", type=Path, metavar="AUDIO", help="wav, flac, ogg, opus, mp3, ...")
+    add.add_argument("audio", nargs="*", type=Path, metavar="AUDIO", help="wav, flac, ogg, opus, mp3, ...")
+    add.add_argument("--files", metavar="LIST", help="a list of more of them, a path a line; - for standard input")
     add.add_argument("--model", type=Path, required=True, metavar="MODEL", help="folder of a model")
     add.add_argument("--format", choices=FORMATS, default="txt", help="json: one object a line; default txt")
     add.add_argument("--output-dir", type=Path, metavar="D", help="write a file for each recording there")
+    add.add_argument("--skip-existing", action="store_true", help="leave out what is in the folder already")
     add.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     add.add_argument("--hotwords", type=Path, metavar="FILE", help="words and phrases to listen for, one a line")
     add.epilog = "Decoding options can follow, e.g. --decode.beam 8 --decode.lm my.arpa."
@@ -225,7 +227,8 @@ def demo(arguments: argparse.Namespace) -> int:
 def prepare(arguments: argparse.Namespace) -> int:
     from echo_asr.train.prepare import prepare_corpus
 
-    for line in prepare_corpus(arguments.corpus, arguments.config, arguments.broken):
+    lines = prepare_corpus(arguments.corpus, arguments.config, arguments.broken)
+    for line in lines if find_place().main else ():
         print(line)
     return 0
 
@@ -268,13 +271,25 @@ def study(arguments: argparse.Namespace) -> int:
 
 
 def transcribe(arguments: argparse.Namespace) -> int:
-    from echo_asr.decode.files import transcribe_files
+    from echo_asr.decode.files import read_list, transcribe_files
     from echo_asr.decode.ngram import read_lines
 
+    place = find_place()
+    paths = list(arguments.audio)
+    if arguments.files == "-" and place.count > 1:
+        raise EchoError("--files -: several processes have no standard input; put the list in a file")
+    if arguments.files:
+        paths += read_list(arguments.files)
+    if not paths:
+        arguments.parser.error("no files; name some, or a list of them with --files")
     if arguments.hotwords:
         words = json.dumps(list(read_lines([arguments.hotwords])), ensure_ascii=False)
         arguments.overrides.append(f"--decode.hotwords={words}")
-    return transcribe_files(_load(arguments), arguments.audio, arguments.format, arguments.output_dir)
+    recognizer = _load(arguments)
+    how = (arguments.format, arguments.output_dir, arguments.skip_existing, place)
+    status = transcribe_files(recognizer, paths, *how)
+    meet(place)  # the launcher would end the others if this process ended with an error first
+    return status
 
 
 def lm(arguments: argparse.Namespace) -> int:

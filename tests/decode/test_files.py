@@ -1,3 +1,4 @@
+import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -9,10 +10,11 @@ import pytest
 import soundfile
 
 from echo_asr.audio import load_audio
-from echo_asr.decode.files import transcribe_files
+from echo_asr.decode.files import read_list, transcribe_files
 from echo_asr.decode.formats import FORMATS, render
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.errors import EchoError
+from echo_asr.launch import Place
 
 
 class Listener:
@@ -177,3 +179,70 @@ def test_a_name_that_is_no_utf8_is_printed_all_the_same(
     assert transcribe_files(listener, [name, name], form) == 0
     lines = capsys.readouterr().out.encode("utf-8").decode().splitlines()
     assert len(lines) == 2 and all("caf?.wav" in line and "mā c" in line for line in lines)
+
+
+# --- long lists, several processes ---
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> list[Path]:
+    for number in range(7):
+        soundfile.write(tmp_path / f"{number}.wav", np.full(4000, 0.1), 16_000)
+    return [tmp_path / f"{number}.wav" for number in range(7)]
+
+
+def test_several_processes_do_each_file_once(many: list[Path], tmp_path: Path) -> None:
+    listeners = [Listener() for _ in range(3)]
+    for rank, listener in enumerate(listeners):
+        transcribe_files(listener, many, "txt", tmp_path / "out", place=Place(rank, 3))  # type: ignore[arg-type]
+    assert sorted(sum((listener.heard for listener in listeners), [])) == many
+    assert [len(listener.heard) for listener in listeners] == [3, 2, 2]
+    assert [(tmp_path / "out" / f"{n}.txt").read_text() for n in range(7)] == [f"mā\n{n}\n" for n in range(7)]
+
+
+def test_what_is_written_already_is_skipped(many: list[Path], tmp_path: Path, capsys: Any) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "3.txt").write_text("there before")
+    (out / "4.json").write_text("another format")
+    (out / "5.partial.txt").write_text("not whole")
+    listener: Any = Listener()
+    assert transcribe_files(listener, many, "txt", out, skip_existing=True) == 0
+    assert listener.heard == [path for path in many if path.stem != "3"]
+    assert (out / "3.txt").read_text() == "there before" and not (out / "5.partial.txt").exists()
+    assert "1 of 7 are there already" in capsys.readouterr().err
+    again: Any = Listener()
+    assert transcribe_files(again, many, "txt", out, skip_existing=True) == 0 and again.heard == []
+
+
+def test_several_processes_do_not_print_to_one_place(many: list[Path]) -> None:
+    listener: Any = Listener()
+    with pytest.raises(EchoError, match="2 processes cannot print to one place; name a folder.*--output-dir"):
+        transcribe_files(listener, many, "txt", place=Place(0, 2))
+    with pytest.raises(EchoError, match="--skip-existing looks into the folder of the texts; name it: --output-dir"):
+        transcribe_files(listener, many, "txt", skip_existing=True)
+    assert listener.heard == []
+
+
+def test_two_files_of_one_name_are_found_whoever_has_them(many: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    twin = tmp_path / "other" / "0.wav"
+    soundfile.write(twin, np.full(4000, 0.1), 16_000)
+    listener: Any = Listener()
+    with pytest.raises(EchoError, match="several recordings would be written there"):
+        transcribe_files(listener, [*many, twin], "txt", tmp_path / "out", place=Place(1, 2))
+
+
+def test_a_list_names_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "list").write_text("a.wav\n\nb c.wav\r\n", encoding="utf-8")
+    assert read_list(str(tmp_path / "list")) == [Path("a.wav"), Path("b c.wav")]
+    monkeypatch.setattr("sys.stdin", io.StringIO("x.wav\n"))
+    assert read_list("-") == [Path("x.wav")]
+
+
+def test_a_list_that_names_nothing_is_told(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(EchoError, match="--files .*empty: names no file"):
+        read_list(str(tmp_path / "empty"))
+    with pytest.raises(EchoError, match="--files .*absent: cannot be read .No such file"):
+        read_list(str(tmp_path / "absent"))

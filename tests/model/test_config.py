@@ -79,7 +79,7 @@ def test_a_vocabulary_needs_a_symbol_beside_zero() -> None:
         TextConfig(vocabulary=1)
 
 
-@pytest.mark.parametrize(("name", "millions"), [("tiny", 2.6), ("small", 15.3), ("base", 47.4)])
+@pytest.mark.parametrize(("name", "millions"), [("tiny", 2.6), ("small", 15.3), ("medium", 28.4), ("base", 47.4)])
 def test_presets_have_the_size_they_say(name: str, millions: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("echo_asr.model.echo._initialise", lambda module: None)  # which is slow
     model = Echo(ModelConfig(**PRESETS[name]), vocabulary_size=40)

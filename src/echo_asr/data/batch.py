@@ -6,7 +6,9 @@ resumes exactly from an epoch and a batch number, whatever loads the data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -21,9 +23,12 @@ from echo_asr.pitch import HOP
 from echo_asr.text import Tokenizer
 
 LENGTH_JITTER = 0.1  # share by which a length is varied before sorting, so that batches differ between epochs
+FEW_BATCHES = 1000  # from which the share falls: among many batches less of it mixes as much, and pads less
+LEAST_JITTER = 0.02  # share that is left in the largest corpora
+ENCODED = 20_000  # texts encoded at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
     """An utterance with its normalised text and token ids."""
 
@@ -74,8 +79,11 @@ def check_lengths(examples: Sequence[Example], subsampling: int, fastest: float 
     Raises:
         EchoError: some do not; counts them, and names the first and the remedy.
     """
-    frames = [int(e.utterance.duration / fastest * 100 / subsampling) for e in examples]
-    long = [e for e, n in zip(examples, frames, strict=True) if ctc_frames(e.tokens) > max(n, 1)]
+    seconds = np.fromiter((e.utterance.duration for e in examples), float, len(examples))
+    frames = np.maximum((seconds / fastest * 100 / subsampling).astype(np.int64), 1)
+    tokens = np.fromiter((len(e.tokens) for e in examples), np.int64, len(examples))
+    doubtful = np.flatnonzero(2 * tokens > frames).tolist()  # the others fit whatever is repeated in them
+    long = [examples[i] for i in doubtful if ctc_frames(examples[i].tokens) > frames[i]]
     if long:
         first = long[0]
         raise EchoError(
@@ -90,20 +98,56 @@ def make_examples(
     tokenizer: Tokenizer,
     normalize: Callable[[str], str],
     unknown: Literal["error", "skip"] = "error",
+    texts: Sequence[str] | None = None,
 ) -> list[Example]:
     """Normalise and encode the texts of utterances; unknown characters are an error, or left out of the ids.
+
+    Args:
+        texts: already normalised, if they are there.
 
     Raises:
         EchoError: a character that the tokenizer does not know, with the utterance it is in.
     """
-    examples = []
-    for utterance in utterances:
-        text = normalize(utterance.text)
-        try:
-            examples.append(Example(utterance, text, tuple(tokenizer.encode(text, unknown))))
-        except EchoError as error:
-            raise EchoError(f"{utterance.audio}: {error}") from None
+    examples: list[Example] = []
+    with _nothing_collected():
+        _add_examples(examples, utterances, tokenizer, normalize, unknown, texts)
     return examples
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Python's collector of circular garbage, which looks at all that there is again and again, rests: much is made
+    here, and nothing circular. It halves the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _add_examples(
+    examples: list[Example],
+    utterances: Sequence[Utterance],
+    tokenizer: Tokenizer,
+    normalize: Callable[[str], str],
+    unknown: Literal["error", "skip"],
+    texts: Sequence[str] | None,
+) -> None:
+    for first in range(0, len(utterances), ENCODED):
+        part = utterances[first : first + ENCODED]
+        ours = [normalize(u.text) for u in part] if texts is None else texts[first : first + ENCODED]
+        try:
+            encoded = tokenizer.encode_many(ours, unknown)
+        except EchoError:
+            for utterance, text in zip(part, ours, strict=True):  # which is it?
+                try:
+                    tokenizer.encode(text, unknown)
+                except EchoError as error:
+                    raise EchoError(f"{utterance.audio}: {error}") from None
+            raise
+        examples += map(Example, part, ours, encoded)
 
 
 def plan_epoch(durations: Sequence[float], batch_seconds: float, seed: int, epoch: int) -> list[list[int]]:
@@ -115,16 +159,56 @@ def plan_epoch(durations: Sequence[float], batch_seconds: float, seed: int, epoc
     """
     rng = np.random.default_rng([seed, epoch])
     lengths = np.asarray(durations, dtype=np.float64)
-    order = np.argsort(lengths * rng.uniform(1.0 - LENGTH_JITTER, 1.0 + LENGTH_JITTER, len(lengths)), kind="stable")
+    jitter = length_jitter(float(lengths.sum()) / batch_seconds)
+    order = np.argsort(lengths * rng.uniform(1.0 - jitter, 1.0 + jitter, len(lengths)), kind="stable")
     batches: list[list[int]] = []
+    batch: list[int] = []
     longest = 0.0
-    for index in order.tolist():
-        longest = max(longest, lengths[index])
-        if not batches or longest * (len(batches[-1]) + 1) > batch_seconds:
-            batches.append([])
-            longest = lengths[index]
-        batches[-1].append(index)
-    return [batches[i] for i in rng.permutation(len(batches))]
+    for index, length in zip(order.tolist(), lengths[order].tolist(), strict=True):
+        if length > longest:
+            longest = length
+        if not batches or longest * (len(batch) + 1) > batch_seconds:
+            batch, longest = [], length
+            batches.append(batch)
+        batch.append(index)
+    return [batches[i] for i in rng.permutation(len(batches)).tolist()]
+
+
+def length_jitter(batches: float) -> float:
+    """The share by which lengths are varied in an epoch of so many batches: enough that an example meets others from
+    a hundred batches around, and no more, since what it adds to the spread of lengths is padding."""
+    return max(LEAST_JITTER, min(LENGTH_JITTER, LENGTH_JITTER * FEW_BATCHES / max(batches, 1.0)))
+
+
+@dataclass(frozen=True)
+class Balance:
+    """How evenly a plan spreads the work.
+
+    Attributes:
+        batches: of the epoch.
+        padding: share of the batches' audio that is padding, recordings at their own speed.
+        idle: share of the time that processes wait for each other, if time goes with padded audio.
+    """
+
+    batches: int
+    padding: float
+    idle: float
+
+    def __str__(self) -> str:
+        idle = f", {100 * self.idle:.1f} % of the time waiting for each other" if self.idle else ""
+        return f"{self.batches} batches an epoch, {100 * self.padding:.1f} % padding{idle}"
+
+
+def weigh_plan(plan: Sequence[Sequence[int]], durations: Sequence[float], processes: int = 1) -> Balance:
+    """What a plan costs in padding, and in waiting of so many processes, each of which takes one batch of a round."""
+    lengths = np.asarray(durations, dtype=np.float64)
+    sizes = np.array([len(batch) for batch in plan])
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    planned = lengths[np.concatenate([np.asarray(batch) for batch in plan])]
+    padded = np.maximum.reduceat(planned, starts) * sizes
+    whole = padded[: len(padded) // processes * processes].reshape(-1, processes)
+    idle = 1.0 - float(whole.mean() / whole.max(1).mean()) if len(whole) else 0.0
+    return Balance(len(plan), 1.0 - float(planned.sum() / padded.sum()), idle)
 
 
 @dataclass(frozen=True)

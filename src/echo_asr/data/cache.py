@@ -6,6 +6,7 @@ import hashlib
 import os
 import warnings
 import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,9 @@ class FeatureCache:
         self.required = required
         self.root = default_cache_root() if root is None else Path(root)
         self.extractor = extractor
-        # Content hashes of files, so that a file is read once: path, bytes, modification time in ns -> hash.
-        self._hashes: dict[tuple[str, int, int], str] = {}
+        # Content hashes of files, so that a file is read once: a digest of its path, size and time -> hash. Both are
+        # bytes, since there may be a million.
+        self._hashes: dict[bytes, bytes] = {}
         self._warned = False
 
     def features(self, source: Sound, rendition: Rendition = AS_RECORDED) -> Features:
@@ -95,12 +97,25 @@ class FeatureCache:
         return f"{self._hash_file(source.path)} {source.start!r} {source.duration!r} {source.channel!r}"
 
     def _hash_file(self, path: Path) -> str:
-        state = path.stat()
-        known = (os.path.abspath(path), state.st_size, state.st_mtime_ns)
+        known = hashlib.blake2b(_state(path), digest_size=16).digest()
         if known not in self._hashes:
             with path.open("rb") as file:
-                self._hashes[known] = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._hashes[known]
+                self._hashes[known] = hashlib.file_digest(file, "sha256").digest()
+        return self._hashes[known].hex()
+
+    def note(self, recordings: Iterable[tuple[Path, Sequence[Rendition]]]) -> Path | None:
+        """Where it may be noted that all features of some recordings, each played in some ways, are here; the place
+        changes with the size and time of any. None where a recording is not there."""
+        digest = hashlib.sha256(self.extractor.key.encode())
+        names: dict[int, bytes] = {}
+        try:
+            for path, renditions in recordings:
+                if id(renditions) not in names:
+                    names[id(renditions)] = "\n".join(r.name for r in renditions).encode()
+                digest.update(_state(path) + b"\0" + names[id(renditions)] + b"\0")
+        except OSError:
+            return None
+        return self.root / "complete" / digest.hexdigest()
 
     def _write(self, entry: Path, features: Features) -> None:
         tensors = {name: value for name in FIELDS if (value := getattr(features, name)) is not None}
@@ -122,6 +137,14 @@ class FeatureCache:
                     "ECHO_ASR_CACHE to a folder that can be written to",
                     stacklevel=3,
                 )
+
+
+def _state(path: Path) -> bytes:
+    """What changes when a file does: its path, bytes and modification time in ns."""
+    state, name = os.stat(path), os.fspath(path)
+    if not os.path.isabs(name):
+        name = os.path.abspath(name)
+    return f"{name}\0{state.st_size}\0{state.st_mtime_ns}".encode("utf-8", "surrogateescape")
 
 
 def _hash_array(samples: np.ndarray) -> str:

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, suppress
 from multiprocessing import get_context
 
 import torch
@@ -46,6 +46,34 @@ def fill_cache(
             done += 1
             if progress:
                 progress(done, len(jobs))
+
+
+def fill_recordings(
+    cache: FeatureCache,
+    parts: Sequence[tuple[Sequence[Utterance], Sequence[Rendition]]],
+    progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
+) -> None:
+    """Extract the features that the cache lacks of all utterances of each part, in all of its renditions.
+
+    That nothing is lacking is noted in the cache, so that the next start looks at the recordings' sizes and times alone
+    and not for each of the features. Features that went away since are made when they are asked for.
+
+    Raises:
+        EchoError: as `fill_cache`.
+    """
+    total = sum(len(utterances) * len(renditions) for utterances, renditions in parts)
+    note = cache.note((u.audio, renditions) for utterances, renditions in parts for u in utterances)
+    if note is not None and note.is_file():
+        if progress:
+            progress(total, total)
+        return
+    jobs = [(u, played) for utterances, renditions in parts for u in utterances for played in renditions]
+    fill_cache(cache, jobs, progress, workers)
+    if note is not None and all(cache.holds(u.audio, played) for u, played in jobs):
+        with suppress(OSError):  # a cache that cannot be written is slow, as it says elsewhere
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.touch()
 
 
 def _extract_all(cache: FeatureCache, todo: Sequence[Job], workers: int) -> Generator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from echo_asr.audio import audio_duration
@@ -13,6 +14,7 @@ from echo_asr.decode.formats import render, render_line
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
+from echo_asr.launch import Place
 from echo_asr.storage import replace_text
 from echo_asr.text import join_texts
 
@@ -22,17 +24,51 @@ def printable(path: Path) -> str:
     return str(path).encode("utf-8", "replace").decode("utf-8")
 
 
-def transcribe_files(recognizer: Recognizer, paths: Sequence[Path], form: str, folder: Path | None = None) -> int:
+def read_list(name: str) -> list[Path]:
+    """The files that a list names, one a line; `-` for standard input.
+
+    Raises:
+        EchoError: the list cannot be read, or is empty.
+    """
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise EchoError(f"--files {name}: cannot be read ({error.strerror}); give a text file, a path a line") from None
+    paths = [Path(line) for line in text.splitlines() if line.strip()]
+    if not paths:
+        raise EchoError(f"--files {name}: names no file; expected a path a line")
+    return paths
+
+
+def transcribe_files(
+    recognizer: Recognizer,
+    paths: Sequence[Path],
+    form: str,
+    folder: Path | None = None,
+    skip_existing: bool = False,
+    place: Place | None = None,
+) -> int:
     """Transcribe files to standard output, or to `folder/NAME.txt` (`.json`, ...); returns the exit status.
+
+    Of several processes each takes its share of the files, and writes to the folder.
 
     A file that cannot be read is told on standard error, the others go on, and the status is then 1. Ctrl-C leaves
     what was heard of the file at hand in `folder/NAME.partial.txt`, or on standard output.
 
+    Args:
+        skip_existing: leave out what the folder holds already, as an earlier run that was ended left it.
+        place: of this process among several.
+
     Raises:
         EchoError: the folder cannot be written, two files would be written to one place, or several would be printed
-            where a format has one recording a file.
+            where a format has one recording a file, or by several processes.
         KeyboardInterrupt: Ctrl-C; its message says how far it came and where that is.
     """
+    place = place or Place()
+    if not folder and place.count > 1:
+        raise EchoError(f"{place.count} processes cannot print to one place; name a folder for the texts: --output-dir")
+    if not folder and skip_existing:
+        raise EchoError("--skip-existing looks into the folder of the texts; name it: --output-dir")
     if not folder and len(paths) > 1 and form not in ("txt", "json"):
         raise EchoError(f"{len(paths)} recordings make {len(paths)} {form} files; name a folder for them: --output-dir")
     targets = {path: folder / f"{path.stem}.{form}" for path in paths} if folder else {}
@@ -44,6 +80,10 @@ def transcribe_files(recognizer: Recognizer, paths: Sequence[Path], form: str, f
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --output-dir") from None
+    asked = len(paths)
+    paths = [path for path in place.share(paths) if not (skip_existing and targets[path].is_file())]
+    if skip_existing and place.count == 1 and len(paths) < asked:
+        print(f"echo-asr transcribe: {asked - len(paths)} of {asked} are there already", file=sys.stderr)
     failed, index = 0, 0
     segments: list[Segment] = []  # of the file at hand
 
@@ -59,7 +99,7 @@ def transcribe_files(recognizer: Recognizer, paths: Sequence[Path], form: str, f
         return unfinished
 
     seconds = [_seconds(path) for path in paths]
-    with progress_bar("seconds", max(1, round(sum(seconds)))) as advance:
+    with progress_bar("seconds", max(1, round(sum(seconds)))) if place.main else nullcontext(_no_bar) as advance:
         try:
             for index, heard in recognizer.listen(paths, words=form != "txt"):
                 before = sum(seconds[:index])
@@ -87,6 +127,10 @@ def transcribe_files(recognizer: Recognizer, paths: Sequence[Path], form: str, f
     if failed and len(paths) > 1:
         print(f"echo-asr transcribe: {failed} of {len(paths)} files could not be transcribed", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _no_bar(done: int, text: str) -> None:
+    """Of several processes one shows how far it is."""
 
 
 def _seconds(path: Path) -> float:

@@ -126,10 +126,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     for name, values in (
         ("tiny", (144, 3, 384, 4, 2, 1, 1)),
         ("small", (256, 4, 704, 8, 3, 2, 2)),
+        ("medium", (320, 5, 864, 12, 3, 2, 2)),
         ("base", (384, 6, 1024, 12, 4, 2, 3)),
     )
 }
-"""Dimensions by name: about 2.6, 15 and 47 million parameters with both features."""
+"""Dimensions by name: about 2.6, 15, 29 and 47 million parameters with both features."""
 
 
 def expand_preset(data: Mapping[str, Any], where: str = "configuration") -> dict[str, Any]:

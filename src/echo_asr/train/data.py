@@ -6,15 +6,25 @@ import hashlib
 import json
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, replace
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
 
-from echo_asr.data.batch import Batch, Example, check_lengths, collate, make_examples, plan_epoch
+from echo_asr.data.batch import (
+    Balance,
+    Batch,
+    Example,
+    check_lengths,
+    collate,
+    make_examples,
+    plan_epoch,
+    weigh_plan,
+)
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, Utterance
-from echo_asr.data.fill import fill_cache
+from echo_asr.data.fill import fill_recordings
 from echo_asr.data.join import Row, crop, draw_rows, join
 from echo_asr.data.noise import KINDS, noise_clip
 from echo_asr.data.rendition import AS_RECORDED, MARGIN, Rendition
@@ -27,6 +37,7 @@ from echo_asr.train.config import TrainConfig
 
 NEAR = 20  # frames of noise left before and after an example, at most, so that batches stay the size that was planned
 AHEAD = 3  # batches made ready while the model works
+DIGESTED = 10_000  # examples that are digested at a time
 NOISE_LEVELS = (-60.0, -10.0)  # dBFS, RMS of noise clips
 
 
@@ -42,6 +53,7 @@ class TrainingData:
         cache: of features.
         by_speaker: whether the model's pitch is relative to each speaker's; `prepare` then measures it.
         place: of this process among those that train; each takes every so many-th batch.
+        texts: the normalised texts of the training split, if they are there already.
 
     Raises:
         EchoError: no training split, a text that does not fit its frames or the tokenizer.
@@ -55,10 +67,11 @@ class TrainingData:
     cache: FeatureCache
     by_speaker: bool = False
     place: Place = Place()
+    texts: InitVar[Sequence[str] | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, texts: Sequence[str] | None) -> None:
         self.speaker_f0: dict[str, float] = {}  # Hz
-        self.examples = make_examples(self.corpus.split("train"), self.tokenizer, self.normalize)
+        self.examples = make_examples(self.corpus.split("train"), self.tokenizer, self.normalize, texts=texts)
         check_lengths(self.examples, self.subsampling, max(self.config.speeds))
         self.noise = self._noise()
         self.rows = self._rows()
@@ -88,6 +101,11 @@ class TrainingData:
         return round(self.config.clean_start * self.config.max_steps * self.batches_per_update / updates)
 
     @property
+    def balance(self) -> Balance:
+        """What the plan of the first epoch with all clips in it costs in padding and in waiting."""
+        return weigh_plan(self.plan(self.clean_epochs), self.durations, self.place.count)
+
+    @property
     def batches_per_update(self) -> int:
         """Batches that make an update, of all processes together."""
         return self.config.accumulate * self.place.count
@@ -110,11 +128,17 @@ class TrainingData:
         except EchoError:
             return [token for i in row.parts for token in self.examples[i].tokens]
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """A digest of the texts, ids and lengths trained on; two corpora that differ have two."""
-        rows = [(e.utterance.id, e.text, e.tokens, e.utterance.duration) for e in self.examples]
-        return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(json.dumps([self.tokenizer.kind, self.tokenizer.symbols]).encode())
+        for first in range(0, len(self.examples), DIGESTED):
+            part = self.examples[first : first + DIGESTED]
+            strings = [string for e in part for string in (e.utterance.id, e.text)]
+            digest.update("".join(strings).encode("utf-8", "surrogatepass"))
+            numbers = [(e.utterance.duration, len(e.utterance.id), len(e.text), len(e.tokens)) for e in part]
+            digest.update(np.array(numbers, dtype=np.float64).tobytes())
+        return digest.hexdigest()[:16]
 
     def features(self, utterance: Utterance, rendition: Rendition = AS_RECORDED) -> Features:
         """Features of an utterance as it is played, from the cache; the pitch of its speaker rises with the speed."""
@@ -131,10 +155,10 @@ class TrainingData:
     ) -> None:
         """Fill the cache with this process's share of all that training and validation will ask for; `wait` for the
         others, and measure the speakers' pitch."""
-        renditions = dict.fromkeys(self.config.renditions)
-        jobs = [(e.utterance, played) for e in self.examples for played in renditions]
-        jobs += [(u, AS_RECORDED) for u in validation]
-        fill_cache(self.cache, self.place.share(jobs), progress, workers)
+        spoken = [e.utterance for e in self.place.share(self.examples)]
+        renditions = tuple(dict.fromkeys(self.config.renditions))
+        heard = self.place.share(validation)
+        fill_recordings(self.cache, [(spoken, renditions), (heard, (AS_RECORDED,))], progress, workers)
         wait()
         if self.cache.extractor.config.f0 == "shuffled":
             self.cache.extractor.donors = [self.cache.as_heard(e.utterance.audio).track for e in self.examples]

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from echo_asr.console import progress_bar
 from echo_asr.data.cache import FeatureCache
-from echo_asr.data.corpus import load_corpus
-from echo_asr.data.fill import fill_cache
-from echo_asr.data.rendition import AS_RECORDED
+from echo_asr.data.corpus import Utterance, load_corpus
+from echo_asr.data.fill import fill_recordings
+from echo_asr.data.rendition import AS_RECORDED, Rendition
 from echo_asr.features import FeatureExtractor
+from echo_asr.launch import find_place, meet
 from echo_asr.train.run import read_config
 
 
 def prepare_corpus(corpus: str, config: Path | None = None, broken: Literal["refuse", "skip"] = "refuse") -> list[str]:
-    """Extract the features of every split; those of `train` as often as the configuration plays them.
+    """Extract the features of every split; those of `train` as often as the configuration plays them. Under torchrun
+    each process does its share.
 
     Args:
         broken: what becomes of records that cannot be used; see `load_corpus`.
@@ -30,14 +33,21 @@ def prepare_corpus(corpus: str, config: Path | None = None, broken: Literal["ref
     sections = read_config(config)
     recordings = load_corpus(corpus, broken)
     cache = FeatureCache(None, FeatureExtractor(sections["features"]), required=True)
-    lines, jobs = [], []
+    place = find_place()
+    lines: list[str] = []
+    parts: list[tuple[Sequence[Utterance], tuple[Rendition, ...]]] = []
     for name in recordings.splits:
         rows = recordings.split(name)
-        renditions = dict.fromkeys(sections["train"].renditions if name == "train" else [AS_RECORDED])
-        jobs += [(u, played) for u in rows for played in renditions]
+        renditions = tuple(dict.fromkeys(sections["train"].renditions if name == "train" else [AS_RECORDED]))
+        parts.append((place.share(rows), renditions))
         hours = sum(u.duration for u in rows) / 3600
         speakers = len({u.speaker for u in rows if u.speaker})
         lines.append(f"{corpus}, {name}: {len(rows)} utterances, {hours:.2f} h, {speakers or 'unknown'} speakers")
-    with progress_bar("features", len(jobs)) as advance:
-        fill_cache(cache, jobs, lambda done, total: advance(done, ""), os.cpu_count() or 1)
+    workers = max(1, (os.cpu_count() or 1) // place.local_count)
+    if not place.main:
+        fill_recordings(cache, parts, None, workers)
+    else:
+        with progress_bar("features", sum(len(rows) * len(renditions) for rows, renditions in parts)) as advance:
+            fill_recordings(cache, parts, lambda done, total: advance(done, ""), workers)
+    meet(place)
     return [*lines, f"features are in {cache.root}"]

@@ -6,9 +6,11 @@ A process that is alone needs neither accelerate nor torch's process groups; eve
 from __future__ import annotations
 
 import importlib.util
+import signal
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -174,11 +176,22 @@ def open_processes(place: Place, device: torch.device, divided: bool = False) ->
         return
     processes = SeveralProcesses(place, device, divided)
     watch = Watch(place, processes.gather(myself()), RESUME)
+
+    def answer(number: int, frame: FrameType | None) -> None:
+        """The launcher ends those that are left when one has died; it also hands on what ends all of them."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if watch.find_dead(1.0):
+            raise EchoError(watch.message)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, answer)  # training has an answer of its own
     try:
         yield processes
         processes.wait()
         processes.engine.end_training()
+        signal.signal(signal.SIGTERM, before)
     except RuntimeError as error:  # a connection that was closed, if no defect
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if watch.find_dead():
             raise EchoError(watch.message) from error
         if watch.others_left():

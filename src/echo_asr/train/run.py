@@ -164,7 +164,7 @@ def _train(
     cache = FeatureCache(None, FeatureExtractor(sections["features"]))
     by_speaker = sections["model"].vrope.reference == "speaker"
     subsampling = sections["model"].subsampling
-    data = TrainingData(recordings, tokenizer, normalize, settings, subsampling, cache, by_speaker, place)
+    data = TrainingData(recordings, tokenizer, normalize, settings, subsampling, cache, by_speaker, place, texts)
     validation = make_examples(recordings.split("validation"), tokenizer, normalize, unknown="skip")
     if not resume:  # before anything is written, for a recording may be unreadable
         prepare(data, processes, [e.utterance for e in validation])
@@ -188,7 +188,7 @@ def _train(
         if place.main:
             bundle.save(run, state)
     hours = sum(e.utterance.duration for e in data.examples) / 3600
-    batches = len(data.plan(0))
+    balance = data.balance
     reporter.say(
         f"{corpus}: {len(data.examples)} training utterances ({hours:.2f} h), {len(validation)} for validation"
         f"{'' if own_validation else ' (held out, the corpus has no validation split)'}, "
@@ -201,8 +201,9 @@ def _train(
         )
     reporter.say(
         f"model: {model.parameter_count / 1e6:.2f} million parameters on {where}; {settings.max_steps} updates, "
-        f"about {settings.max_steps * data.batches_per_update / batches:.0f} epochs of {batches} batches"
+        f"about {settings.max_steps * data.batches_per_update / balance.batches:.0f} epochs"
     )
+    reporter.say(str(balance))
     if place.count > 1:
         reporter.say(f"{place.count} processes, {settings.accumulate} batches of each in an update")
     if resume:

@@ -1,0 +1,163 @@
+"""Whether Echo bears a large corpus: `python -m benchmarks.scale --hours 1000`.
+
+A corpus of so many hours is simulated by a few clips, made here, that stand under many ids with a text of their own
+each. Measured is what a process does before its first update (texts, tokens, checks, rows, the plan of an epoch, a look
+at every recording's size and time; features are in the cache and were found complete before), the memory that it then
+has and after so many batches, and what the plan costs in padding and in waiting. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+
+from benchmarks.features import voice
+from echo_asr.audio import SAMPLE_RATE
+from echo_asr.data.batch import weigh_plan
+from echo_asr.data.cache import FeatureCache
+from echo_asr.data.corpus import Corpus, Utterance
+from echo_asr.data.fill import fill_recordings
+from echo_asr.features import FeatureConfig, FeatureExtractor
+from echo_asr.launch import Place
+from echo_asr.text import Tokenizer, normalize_basic
+from echo_asr.train.config import TrainConfig
+from echo_asr.train.data import TrainingData
+
+MEAN_SECONDS = 4.0
+CLIPS = 40
+SYLLABLES = ("ka", "lo", "mi", "ten", "ru", "sa", "vel", "o", "pin", "da", "gre", "sho")
+SECONDS_A_WORD = 0.45
+
+
+def memory() -> float:
+    """MB of this process that are in memory now."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    except OSError:  # not Linux: the most there ever was
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def make_clips(folder: Path) -> list[tuple[Path, float]]:
+    """Some clips of 1 to 12 s, 4 s on average, and their seconds."""
+    rng = np.random.default_rng(0)
+    clips = []
+    for number in range(CLIPS):
+        seconds = round(float(np.clip(rng.gamma(8.0, MEAN_SECONDS / 8.0), 1.0, 12.0)), 2)
+        clips.append((folder / f"{number}.wav", seconds))
+        soundfile.write(clips[-1][0], voice(seconds, number), SAMPLE_RATE)
+    return clips
+
+
+def simulate(hours: float, clips: list[tuple[Path, float]]) -> Corpus:
+    """A corpus of so many hours, each utterance with words of its own and up to 0.2 s off its clip's length."""
+    rng = np.random.default_rng(1)
+    count = round(hours * 3600 / MEAN_SECONDS)
+    words = np.array([a + b for a in SYLLABLES for b in ("", *SYLLABLES)])
+    which, off = rng.integers(len(clips), size=count), rng.uniform(-0.2, 0.2, count)
+    rows = []
+    for number, (clip, change) in enumerate(zip(which.tolist(), off.tolist(), strict=True)):
+        path, seconds = clips[clip]
+        text = " ".join(words[rng.integers(len(words), size=max(1, int(seconds / SECONDS_A_WORD)))].tolist())
+        rows.append(Utterance(f"{number}.wav", path, text, f"speaker {number % 999}", "train", seconds + change))
+    return Corpus("simulated", tuple(rows))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--hours", type=float, default=1000.0, help="of audio (default 1000)")
+    parser.add_argument("--processes", type=int, default=8, help="that the plan is shared by (default 8)")
+    parser.add_argument("--batches", type=int, default=40, help="that are made (default 40)")
+    parser.add_argument("--vocabulary", type=int, default=0, help="of a BPE tokenizer; 0 for characters (default)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(measure(Path(folder), arguments)))
+
+
+def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """All figures; the clips and their features are made in a folder."""
+    clips = make_clips(folder)
+    corpus = simulate(arguments.hours, clips)
+    config = TrainConfig(speeds=(1.0,), noisy_copies=0, joined_share=0.1)
+    cache = FeatureCache(folder / "cache", FeatureExtractor(FeatureConfig(tracker="autocorrelation")))
+    few = [Utterance(str(path), path, "", "", "train", seconds) for path, seconds in clips]
+    fill_recordings(cache, [(few, config.renditions)])
+    note = cache.note((u.audio, config.renditions) for u in corpus.utterances)
+    if note is not None:  # as the first start leaves it
+        note.touch()
+    steps: dict[str, dict[str, float]] = {}
+    before = memory()
+
+    def timed(name: str, do: Callable[[], Any]) -> Any:
+        wall, cpu = time.perf_counter(), time.process_time()
+        done = do()
+        steps[name] = {
+            "wall_seconds": round(time.perf_counter() - wall, 2), "cpu_seconds": round(time.process_time() - cpu, 2)
+        }  # fmt: skip
+        return done
+
+    texts = timed("normalize", lambda: [normalize_basic(u.text) for u in corpus.split("train")])
+    kind = ("bpe", arguments.vocabulary) if arguments.vocabulary else ("character", None)
+    tokenizer = timed("tokenizer", lambda: Tokenizer.train(texts, *kind))
+    place = Place(0, arguments.processes)
+    data = timed(
+        "examples, checks, rows",
+        lambda: TrainingData(corpus, tokenizer, normalize_basic, config, 2, cache, place=place, texts=texts),
+    )
+    timed("fingerprint", lambda: data.fingerprint)
+    timed(
+        "look at recordings",
+        lambda: fill_recordings(cache, [([e.utterance for e in data.examples], config.renditions)]),
+    )
+    plan = timed("plan", lambda: data.plan(data.clean_epochs))
+    balance = weigh_plan(plan, data.durations, arguments.processes)
+    batches = data.batches(data.clean_epochs)
+    timed("first batch", lambda: next(batches))
+    started = memory()
+
+    audio, began, middle = 0.0, time.perf_counter(), 0.0
+    for number, (_, _, batch) in enumerate(islice(batches, arguments.batches)):
+        audio += float(batch.features.lengths.sum()) / 100
+        if number == arguments.batches // 2:
+            middle = memory()
+    seconds = time.perf_counter() - began
+    return {
+        "benchmark": "scale",
+        "hours": arguments.hours,
+        "utterances": len(data.examples),
+        "start_seconds": round(sum(step["wall_seconds"] for step in steps.values()), 2),
+        "start_cpu_seconds": round(sum(step["cpu_seconds"] for step in steps.values()), 2),
+        "steps": steps,
+        "every_clip_once": sorted(index for batch in plan for index in batch) == list(range(len(data.durations))),
+        "batches": balance.batches,
+        "padding": round(balance.padding, 4),
+        "idle_of_processes": round(balance.idle, 4),
+        "processes": arguments.processes,
+        "memory_mb": {
+            "corpus": round(before), "started": round(started), "half of the batches": round(middle),
+            "all of them": round(memory()),
+        },
+        "audio_seconds_a_second": round(audio / seconds, 1),
+        "threads": 1,
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
