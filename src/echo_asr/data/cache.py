@@ -6,7 +6,7 @@ import hashlib
 import os
 import warnings
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,38 +81,31 @@ class FeatureCache:
     def _entry(self, source: Sound, rendition: str) -> Path | None:
         """Where the features lie or would lie; None for a file that cannot be read."""
         try:
-            if isinstance(source, SoundSource):
-                content = source.content(self._hash_sound)
-            else:
-                content = _hash_array(source) if isinstance(source, np.ndarray) else self._hash_sound(source)
+            content = _hash_array(source) if isinstance(source, np.ndarray) else _told(source, self._hash_file)
         except OSError:
             return None
         made_of = "\n".join((content, self.extractor.key, rendition))
         key = hashlib.sha256(made_of.encode()).hexdigest()
         return self.root / "features" / key[:2] / f"{key}.safetensors"
 
-    def _hash_sound(self, source: AudioFile) -> str:
-        if not isinstance(source, Excerpt):
-            return self._hash_file(Path(source))
-        return f"{self._hash_file(source.path)} {source.start!r} {source.duration!r} {source.channel!r}"
-
     def _hash_file(self, path: Path) -> str:
-        known = hashlib.blake2b(_state(path), digest_size=16).digest()
+        known = hashlib.blake2b(_state(path).encode("utf-8", "surrogateescape"), digest_size=16).digest()
         if known not in self._hashes:
             with path.open("rb") as file:
                 self._hashes[known] = hashlib.file_digest(file, "sha256").digest()
         return self._hashes[known].hex()
 
-    def note(self, recordings: Iterable[tuple[Path, Sequence[Rendition]]]) -> Path | None:
+    def note(self, recordings: Iterable[tuple[AudioFile | SoundSource, Sequence[Rendition]]]) -> Path | None:
         """Where it may be noted that all features of some recordings, each played in some ways, are here; the place
         changes with the size and time of any. None where a recording is not there."""
         digest = hashlib.sha256(self.extractor.key.encode())
         names: dict[int, bytes] = {}
         try:
-            for path, renditions in recordings:
+            for source, renditions in recordings:
                 if id(renditions) not in names:
                     names[id(renditions)] = "\n".join(r.name for r in renditions).encode()
-                digest.update(_state(path) + b"\0" + names[id(renditions)] + b"\0")
+                told = _told(source, _state).encode("utf-8", "surrogateescape")
+                digest.update(told + b"\0" + names[id(renditions)] + b"\0")
         except OSError:
             return None
         return self.root / "complete" / digest.hexdigest()
@@ -139,12 +132,21 @@ class FeatureCache:
                 )
 
 
-def _state(path: Path) -> bytes:
+def _told(source: AudioFile | SoundSource, of_file: Callable[[Path], str]) -> str:
+    """What tells a sound from others, from what tells a file from others."""
+    if isinstance(source, str | os.PathLike):
+        return of_file(Path(source))
+    if isinstance(source, Excerpt):
+        return f"{of_file(source.path)} {source.start!r} {source.duration!r} {source.channel!r}"
+    return source.content(lambda inner: _told(inner, of_file))
+
+
+def _state(path: Path) -> str:
     """What changes when a file does: its path, bytes and modification time in ns."""
     state, name = os.stat(path), os.fspath(path)
     if not os.path.isabs(name):
         name = os.path.abspath(name)
-    return f"{name}\0{state.st_size}\0{state.st_mtime_ns}".encode("utf-8", "surrogateescape")
+    return f"{name}\0{state.st_size}\0{state.st_mtime_ns}"
 
 
 def _hash_array(samples: np.ndarray) -> str:
