@@ -148,7 +148,7 @@ def test_a_corpus_without_validation_split_is_trained_on(
 
 def test_a_run_is_a_model(undisturbed: Path, corpus: Path) -> None:
     left = {path.relative_to(undisturbed).parts[0] for path in undisturbed.rglob("*") if path.is_file()}
-    assert left == {*MODEL_FILES, "metrics.jsonl", "tensorboard", "checkpoints"}
+    assert left == {*MODEL_FILES, "metrics.jsonl", "validations.jsonl", "tensorboard", "checkpoints"}
     assert [path.name for path in (undisturbed / "checkpoints").iterdir()] == ["last.pt"]
     written = read_yaml(undisturbed / "config.yaml")
     for section, keys in CONFIG.items():
