@@ -15,6 +15,7 @@ import torch
 from echo_asr.audio import SAMPLE_RATE, SoundSource, stream_audio
 from echo_asr.config import build_sections, read_yaml
 from echo_asr.decode.alignment import align
+from echo_asr.decode.memory import give_back
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.search import DecodeConfig, make_fusion, search_nbest
 from echo_asr.decode.segments import Cut, cut
@@ -150,6 +151,7 @@ class Recognizer:
                     if held >= GROUP_SECONDS:
                         yield from done.tell(waiting)
                         waiting, held = [], 0.0
+                        give_back()
             except EchoError as unreadable:
                 error = unreadable
             waiting.append((index, _End(clock.seconds, error)))
