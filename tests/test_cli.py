@@ -31,7 +31,7 @@ from .train.conftest import (  # noqa: F401, fixtures
 )
 
 PACKAGE_ROOT = Path(echo_asr.__file__).parents[1]
-COMMANDS = ("demo", "prepare", "train", "evaluate", "transcribe", "doctor")
+COMMANDS = ("demo", "prepare", "train", "evaluate", "transcribe", "doctor", "corpus")
 
 
 class Place:

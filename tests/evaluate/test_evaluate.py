@@ -5,15 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import jiwer
+import numpy as np
 import pytest
+import soundfile
 
 import echo_asr
+from echo_asr.audio import SAMPLE_RATE, load_audio
 from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.decode import transcribe
 from echo_asr.decode.results import Segment
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.evaluate import Evaluation, evaluate, summary, write_texts
+from echo_asr.excerpt import Excerpt
 
 from ..train.conftest import TEXTS, cache_folder, corpus, learnt  # noqa: F401, fixtures
 
@@ -160,3 +164,20 @@ def test_texts_are_written_side_by_side(
     assert "你好" in (tmp_path / "texts.jsonl").read_text()
     with pytest.raises(EchoError, match="could not be written"):
         write_texts(tmp_path / "nowhere" / "texts.jsonl", test_split, found)
+
+
+def test_stretches_of_one_recording_are_heard_as_files_of_their_own(
+    recognizer: Recognizer, test_split: Sequence[Utterance], tmp_path: Path
+) -> None:
+    clips = [load_audio(u.audio) for u in test_split]
+    soundfile.write(tmp_path / "long.wav", np.concatenate(clips), SAMPLE_RATE, subtype="FLOAT")
+    ends = np.cumsum([len(clip) for clip in clips]) / SAMPLE_RATE  # seconds
+    stretches = [
+        replace(u, audio=Excerpt(tmp_path / "long.wav", end - len(clip) / SAMPLE_RATE, len(clip) / SAMPLE_RATE))
+        for u, clip, end in zip(test_split, clips, ends.tolist(), strict=True)
+    ]
+    found = evaluate(recognizer, "tones", "test", stretches)
+    assert found.hypotheses == evaluate(recognizer, "tones", "test", test_split).hypotheses
+    write_texts(tmp_path / "texts.jsonl", stretches, found)
+    row = json.loads((tmp_path / "texts.jsonl").read_text().splitlines()[1])
+    assert row["file"] == str(tmp_path / "long.wav") and row["start"] == pytest.approx(ends[0])
