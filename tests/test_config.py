@@ -141,7 +141,7 @@ def test_overrides_prevail_over_the_file_and_the_last_over_the_first() -> None:
         ("model: {vrope: }", "my.yaml: model.vrope has no value"),
         ("model: {vrope: {bias: null}}", "my.yaml: model.vrope.bias has no value"),
         ("text: {tokenizer: ~}", "my.yaml: text.tokenizer has no value"),
-        ("model: {preset: hug}", "my.yaml: model.preset must be one of tiny, small, base, got 'hug'"),
+        ("model: {preset: hug}", "my.yaml: model.preset must be one of tiny, small, medium, base, got 'hug'"),
     ],
 )
 def test_wrong_names_are_told_with_the_nearest_right_one(text: str, message: str) -> None:

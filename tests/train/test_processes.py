@@ -110,7 +110,7 @@ def test_a_process_that_was_killed_ends_the_run_which_then_resumes_to_the_bit(
         began = time.monotonic()
         status, output, errors = launched.finish()
     assert status != 0 and output == ""
-    assert time.monotonic() - began < 30.0
+    assert time.monotonic() - began < 120.0  # seconds; a few on a machine that has nothing else to do
     told = [line for line in errors if line.startswith("echo-asr")]
     assert len(told) == 1, errors
     assert told[0].startswith(f"echo-asr train: process 1 of 2 (id {killed} on ")
