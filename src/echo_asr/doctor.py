@@ -23,6 +23,7 @@ def examine() -> Iterator[Finding]:
         ("espeakng-loader", "synth", "synthetic corpora, the demo"),
         ("av", "av", "m4a and webm"),
         ("flashlight-text", "lm", "language models"),
+        ("accelerate", "scale", "training in several processes"),
     ):
         name, there, text = _package(package)
         yield name, True, text if there else f"not installed; needed for {purpose}: pip install 'echo-asr[{extra}]'"
