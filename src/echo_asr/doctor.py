@@ -25,6 +25,7 @@ def examine() -> Iterator[Finding]:
         ("flashlight-text", "lm", "language models"),
         ("datasets", "datasets", "corpora of the Hugging Face hub"),
         ("lhotse", "lhotse", "corpora in lhotse's Shar"),
+        ("accelerate", "scale", "training in several processes"),
     ):
         name, there, text = _package(package)
         yield name, True, text if there else f"not installed; needed for {purpose}: pip install 'echo-asr[{extra}]'"

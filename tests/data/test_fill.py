@@ -13,8 +13,8 @@ import soundfile
 from echo_asr.data import fill
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
-from echo_asr.data.fill import CHUNK, fill_cache
-from echo_asr.data.rendition import Rendition
+from echo_asr.data.fill import CHUNK, fill_cache, fill_recordings
+from echo_asr.data.rendition import AS_RECORDED, Rendition
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
 
@@ -93,7 +93,7 @@ from pathlib import Path
 from echo_asr.data import fill
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
-from echo_asr.data.rendition import Rendition
+from echo_asr.data.rendition import AS_RECORDED, Rendition
 from echo_asr.features import FeatureConfig, FeatureExtractor
 
 class Slow(FeatureExtractor):
@@ -144,3 +144,30 @@ def test_processes_that_are_stopped_leave_no_traceback(how: str, tmp_path: Path)
     expected = "EchoError a process that extracts features was ended" if how == "one dies" else "KeyboardInterrupt"
     assert output.startswith(expected)
     assert errors == ""
+
+
+def test_what_was_found_complete_is_not_looked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, rows = make_cache(tmp_path), recordings(tmp_path, 3)
+    parts = [(rows, (AS_RECORDED, Rendition(1.1)))]
+    told: list[tuple[int, int]] = []
+    fill_recordings(cache, parts, lambda *counts: told.append(counts))
+    assert told[-1] == (6, 6) and all(cache.holds(u.audio, Rendition(1.1)) for u in rows)
+    looked: list[Path] = []
+    again = make_cache(tmp_path)
+    monkeypatch.setattr(again, "holds", lambda audio, played: looked.append(audio) or True)
+    fill_recordings(again, parts, lambda *counts: told.append(counts))
+    assert looked == [] and told[-1] == (6, 6)
+    fill_recordings(again, [(rows, (AS_RECORDED, Rendition(0.9)))])
+    assert len(looked) == 12, "another rendition"
+    looked.clear()
+    soundfile.write(rows[1].audio, np.full(3000, 0.2), 16_000)
+    fill_recordings(again, parts)
+    assert looked, "another recording of that name"
+
+
+def test_what_is_not_there_is_told_whatever_was_noted(tmp_path: Path) -> None:
+    cache, rows = make_cache(tmp_path), recordings(tmp_path, 2)
+    fill_recordings(cache, [(rows, (AS_RECORDED,))])
+    rows[0].audio.unlink()
+    with pytest.raises(EchoError, match="0.wav"):
+        fill_recordings(cache, [(rows, (AS_RECORDED,))])

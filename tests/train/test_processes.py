@@ -45,7 +45,7 @@ def train_both(folder: Path, corpus: Path, *words: str, **options: Any) -> tuple
     assert status == 0, errors
     assert output.splitlines() == [f"{folder / 'two'}: trained for {options.get('max_steps', 20)} updates, best at "
                                    f"{checkpoint(folder / 'two')['progress']['best_step']}"]  # fmt: skip
-    assert sum("2 processes, 1 batches of each in an update" in line for line in errors) == 1
+    assert sum("2 processes, 1 batch of each in an update" in line for line in errors) == 1
     assert sum("trained on" in line for line in errors) == 1
     train(config, str(corpus), folder / "one", ["--train.accumulate", "2"])
     return folder / "one", folder / "two"
@@ -110,7 +110,7 @@ def test_a_process_that_was_killed_ends_the_run_which_then_resumes_to_the_bit(
         began = time.monotonic()
         status, output, errors = launched.finish()
     assert status != 0 and output == ""
-    assert time.monotonic() - began < 30.0
+    assert time.monotonic() - began < 120.0  # seconds; a few on a machine that has nothing else to do
     told = [line for line in errors if line.startswith("echo-asr")]
     assert len(told) == 1, errors
     assert told[0].startswith(f"echo-asr train: process 1 of 2 (id {killed} on ")
@@ -165,6 +165,24 @@ def test_sigterm_to_torchrun_leaves_a_checkpoint(
     with Launched([*words, "--resume"]) as launched:
         assert launched.finish()[0] == 0
     assert_same_run(run, in_two)
+
+
+@pytest.mark.slow
+def test_two_processes_transcribe_a_list_and_leave_out_what_is_there(
+    undisturbed: Path, corpus: Path, tmp_path: Path
+) -> None:
+    """One of the files is bad: the process that has it waits for the other before it ends with status 1."""
+    files = [*sorted(corpus.glob("0*.wav")), tmp_path / "absent.wav"]
+    (tmp_path / "list").write_text("".join(f"{path}\n" for path in files))
+    words = ["transcribe", "--model", undisturbed, "--files", tmp_path / "list", "--output-dir", tmp_path / "out"]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "03.txt").write_text("there before")
+    with Launched([*words, "--skip-existing"]) as launched:
+        status, output, errors = launched.finish()
+    told = [line for line in errors if line.startswith("echo-asr")]
+    assert status != 0 and output == "" and "absent.wav" in told[0], errors
+    assert {path.stem for path in (tmp_path / "out").iterdir()} == {path.stem for path in files[:-1]}
+    assert (tmp_path / "out" / "03.txt").read_text() == "there before"
 
 
 def test_a_mistake_is_told_once(random_config: Path, corpus: Path, tmp_path: Path) -> None:

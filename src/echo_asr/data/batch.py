@@ -208,7 +208,8 @@ def weigh_plan(plan: Sequence[Sequence[int]], durations: Sequence[float], proces
     padded = np.maximum.reduceat(planned, starts) * sizes
     whole = padded[: len(padded) // processes * processes].reshape(-1, processes)
     idle = 1.0 - float(whole.mean() / whole.max(1).mean()) if len(whole) else 0.0
-    return Balance(len(plan), 1.0 - float(planned.sum() / padded.sum()), idle)
+    padding = max(0.0, 1.0 - float(planned.sum() / padded.sum()))  # rounding may pass 0
+    return Balance(len(plan), padding, idle)
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,8 @@ def _train(
     )
     reporter.say(str(balance))
     if place.count > 1:
-        reporter.say(f"{place.count} processes, {settings.accumulate} batches of each in an update")
+        each = f"{settings.accumulate} batch{'es' * (settings.accumulate > 1)} of each"
+        reporter.say(f"{place.count} processes, {each} in an update")
     if resume:
         reporter.say(f"resumed after update {trainer.progress.step} of {settings.max_steps}")
         prepare(data, processes, [e.utterance for e in validation])
