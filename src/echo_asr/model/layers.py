@@ -142,17 +142,20 @@ class CrossAttention(nn.Module):
 
     def _attend(self, query: Tensor, memory: Memory) -> Tensor:
         """`(B, H, L, K)`, pitch channels among the values included."""
-        if memory.folded is None:
+        folded, visible = memory.folded, memory.visible
+        if folded is None:
             scale, bias = self.config.content_width**-0.5, self.nulls.key_bias(memory.null)
             hard = self.nulls.masked(memory.null)
             masked = memory.padding if hard is None else memory.padding | hard
             if self.config.backend == "reference":
                 key, value = memory.key, memory.value
                 return attend(query, key, value, scale=scale, key_bias=bias, masked=masked, backend="reference")
-            memory.folded = FoldedKeys.fold(memory.key, memory.value, scale, key_bias=bias, masked=masked)
-            memory.visible = visible_rows(masked, causal=False, queries=query.shape[2])
-        out = memory.folded.attend(query)
-        return out if memory.visible is None else out.masked_fill(~memory.visible, 0.0)
+            folded = FoldedKeys.fold(memory.key, memory.value, scale, key_bias=bias, masked=masked)
+            visible = visible_rows(masked, causal=False, queries=query.shape[2])
+            if not torch.is_grad_enabled():  # a training asks once, and computes anew what it does not keep
+                memory.folded, memory.visible = folded, visible
+        out = folded.attend(query)
+        return out if visible is None else out.masked_fill(~visible, 0.0)
 
     def forward(self, x: Tensor, memory: Memory) -> Heard:
         """What text positions `(B, L, D)` hear."""
