@@ -129,14 +129,18 @@ def test_duplicates_across_splits(make: Make, tmp_path: Path) -> None:
 
 def test_splits_rates_and_characters(make: Make) -> None:
     rows = good_rows()
-    rows[3] = ("3.wav", "x" * 24, "who3", "train")  # CTC needs a blank between equal symbols
-    rows[4] = ("4.wav", "the quick fox and all that", "who4", "train")
+    rows[3] = ("3.wav", "x" * 27, "who3", "train")  # CTC needs a blank between equal symbols
+    rows[4] = ("4.wav", "the quick fox and all that" * 2, "who4", "train")
+    rows[7] = ("7.wav", "the quick fox and all that", "who7", "train")
     rows[5] = ("5.wav", "oh", "who5", "train")
     rows[46] = ("46.wav", "the \u00df fox is here", "who46", "test")
     kinds = found(make(rows), listen=False)
     assert [Path(f.where).name for f in kinds["impossible rate"]] == ["3.wav", "4.wav"]
     assert {f.level for f in kinds["impossible rate"]} == {"error"}
-    assert "26 characters in 1.00 s, more than can be said; correct text" in kinds["impossible rate"][1].what
+    assert "52 characters in 1.00 s, more than can be said; correct text" in kinds["impossible rate"][1].what
+    (short,) = kinds["short for its text"]
+    assert short.level == "warning"
+    assert "26 characters in 1.00 s, too many for model.subsampling 4; take 2" in short.what
     assert "little beside the usual" in kinds["odd rate"][0].what
     assert "test has '\u00df' (U+00DF) in 1 texts, train in none" in kinds["unseen character"][0].what
 

@@ -17,7 +17,8 @@ RARE = 0.05  # share of the texts up to which what they have and others have not
 JOINERS = "\u200c\u200d"  # of Persian and Indic spelling, no mistakes
 # Scripts that share letter shapes, so that a foreign letter in a word is seldom meant.
 ALIKE = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "COPTIC", "CHEROKEE"})
-MOST_FRAMES = 25.0  # encoder frames a second of model.subsampling 4, the default; CTC needs one a character
+# Encoder frames a second; CTC needs one a character.
+USUAL_FRAMES, MOST_FRAMES = 25.0, 50.0  # of model.subsampling 4, the default, and of 2
 TOO_FAST, TOO_SLOW = 3.0, 0.2  # of the median number of characters a second
 RATE_FROM = 1.0  # seconds; the rate of shorter clips says little
 
@@ -77,9 +78,13 @@ def check_rates(utterances: Sequence[Utterance]) -> Iterator[Finding]:
     for utterance, length in zip(utterances, lengths, strict=True):
         rate = length / utterance.duration
         told = f"{length} characters in {utterance.duration:.2f} s"
-        if ctc_frames(tuple(map(ord, normalize_basic(utterance.text)))) > max(1.0, utterance.duration * MOST_FRAMES):
+        needed = ctc_frames(tuple(map(ord, normalize_basic(utterance.text))))
+        if needed > max(1.0, utterance.duration * MOST_FRAMES):
             what = f"has {told}, more than can be said; correct text or times, or leave it out"
             yield _of(utterance, "impossible rate", what, "error" if utterance.split == "train" else "warning")
+        elif needed > max(1.0, utterance.duration * USUAL_FRAMES):
+            what = f"has {told}, too many for model.subsampling 4; take 2, or a BPE tokenizer, or correct it"
+            yield _of(utterance, "short for its text", what)
         elif length and utterance.duration >= RATE_FROM and median:
             if not TOO_SLOW * median <= rate <= TOO_FAST * median:
                 much = "much" if rate > median else "little"
