@@ -293,7 +293,7 @@ WRONG = [
     ("evaluate {model} {corpus} --decode.beam 0", 1, "decode.beam must be at least 1, got 0"),
     ("evaluate {model} {corpus} --train.seed 1", 1, "unknown option --train.seed"),
     ("evaluate {model} {corpus} --device gpu", 1, "device 'gpu' is not available here"),
-    ("transcribe --model {model}", 2, "the following arguments are required: AUDIO"),
+    ("transcribe --model {model}", 2, "no files; name some, or a list of them with --files"),
     ("transcribe {corpus}/00.wav", 2, "the following arguments are required: --model"),
     ("transcribe {corpus}/00.wav --model {model} --format doc", 2, "invalid choice: 'doc'"),
     ("transcribe {corpus}/00.wav --model {model} --hotwords {here}/no.txt", 1, "no.txt: cannot be read"),

@@ -51,7 +51,7 @@ def test_a_preset_can_be_given_on_the_command_line(words: list[str], tmp_path: P
         ("trian: {}", [], "c.yaml: unknown section 'trian'; did you mean train?"),
         ("model: {vrope: {thta: axis}}", [], "unknown key model.vrope.thta; did you mean theta?"),
         ("model: {vrope: 3}", [], "model.vrope must be a mapping of keys, got 3"),
-        ("model: {preset: huge}", [], "model.preset must be one of tiny, small, base, got 'huge'"),
+        ("model: {preset: huge}", [], "model.preset must be one of tiny, small, medium, base, got 'huge'"),
         ("model: {preset: [a]}", [], "model.preset must be one of"),
         ("model: [1]", [], "section 'model' must be a mapping of keys, got [1]"),
         ("1: {}", [], "unknown section 1"),

@@ -9,20 +9,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from echo_asr.model.echo import Echo
+
+if TYPE_CHECKING:  # else imported by the functions that need it: it takes long, and most runs never do
+    from torch.distributed.tensor import DTensor
+
+
+def is_divided(tensor: Any) -> TypeGuard[DTensor]:
+    """Whether a tensor is divided among processes."""
+    return hasattr(tensor, "full_tensor")
 
 
 def shard_model(wrapped: nn.Module, model: Echo, processes: int, device: torch.device) -> nn.Module:
     """Shard what computes the loss of a model: each block of an encoder and of the decoder's self-attention by itself,
     and all the rest together. Parameters without a dimension stay whole; see `reduce_whole`."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
     mesh = init_device_mesh(device.type, (processes,))
     blocks = [block for encoder in model.encoders.values() for block in cast(Iterable[nn.Module], encoder.blocks)]
     for module in (*blocks, *model.decoder.blocks, wrapped):
@@ -32,6 +40,8 @@ def shard_model(wrapped: nn.Module, model: Echo, processes: int, device: torch.d
 
 def set_synchronised(wrapped: nn.Module, yes: bool) -> None:
     """Whether the next backward pass divides its gradients among the processes, or keeps them for a later one."""
+    from torch.distributed.fsdp import FSDPModule
+
     assert isinstance(wrapped, FSDPModule)
     wrapped.set_requires_gradient_sync(yes)
 
@@ -40,11 +50,11 @@ def clip(parameters: Iterable[Tensor], limit: float) -> Tensor:
     """Scale gradients, in shards or whole, to a norm of at most `limit`; returns the norm that they had. Gradients of
     whole parameters become the mean over the processes first."""
     grads = [p.grad for p in parameters if p.grad is not None]
-    whole = [g for g in grads if not isinstance(g, DTensor)]
+    whole = [g for g in grads if not is_divided(g)]
     for grad in whole:
         torch.distributed.all_reduce(grad)
         grad /= torch.distributed.get_world_size()
-    pieces = [local(g) for g in grads if isinstance(g, DTensor)]
+    pieces = [local(g) for g in grads if is_divided(g)]
     squared = torch.stack([piece.square().sum() for piece in pieces]).sum()
     torch.distributed.all_reduce(squared)
     norm = (squared + sum(g.square().sum() for g in whole)).sqrt()
@@ -56,7 +66,7 @@ def clip(parameters: Iterable[Tensor], limit: float) -> Tensor:
 
 def local(tensor: Tensor) -> Tensor:
     """The part of a tensor that this process holds."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.to_local() if is_divided(tensor) else tensor
 
 
 def gather_whole(tree: Any) -> Any:
@@ -65,13 +75,15 @@ def gather_whole(tree: Any) -> Any:
         return {key: gather_whole(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
         return type(tree)(gather_whole(value) for value in tree)
-    return tree.full_tensor().cpu() if isinstance(tree, DTensor) else tree
+    return tree.full_tensor().cpu() if is_divided(tree) else tree
 
 
 def divide(value: Tensor, like: Tensor) -> Tensor:
     """A whole tensor, divided as another one of its shape is."""
-    if not isinstance(like, DTensor) or value.shape != like.shape:
+    if not is_divided(like) or value.shape != like.shape:
         return value
+    from torch.distributed.tensor import distribute_tensor
+
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
 
 
