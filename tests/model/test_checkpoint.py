@@ -120,7 +120,11 @@ def test_no_folder_is_told(name: str, folder: Path, tmp_path: Path) -> None:
         (CONFIG, b"- model", f"{CONFIG}: a configuration is a mapping of sections, got list"),
         (CONFIG, b"model: {widht: 32}", f"{CONFIG}: unknown key model.widht; did you mean width"),
         (CONFIG, b"model: {width: wide}", f"{CONFIG}: .*width"),
-        (CONFIG, b"model: {preset: huge}", f"{CONFIG}: model.preset must be one of tiny, small, base, got 'huge'"),
+        (
+            CONFIG,
+            b"model: {preset: huge}",
+            f"{CONFIG}: model.preset must be one of tiny, small, medium, base, got 'huge'",
+        ),
         (CONFIG, b"model: {width: 32}", f"{CONFIG}: .*width 32 must be a multiple of heads 3"),
     ],
 )
