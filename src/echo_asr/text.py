@@ -101,10 +101,13 @@ def normalize_basic(text: str) -> str:
     elsewhere. Digits, combining marks and symbols stay, so that tone digits (``ni3``), accents and tone
     letters survive. Applying it twice is the same as applying it once.
     """
-    text = text.translate(_WITHOUT_FORMAT)
-    # Lower-casing can take a letter apart ("\u0130") and composing can make one that still has a lower case.
-    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.lower()).lower())
-    text = text.translate(_CURLY_APOSTROPHES)
+    if text.isascii():  # which has none of what follows
+        text = text.lower()
+    else:
+        text = text.translate(_WITHOUT_FORMAT)
+        # Lower-casing can take a letter apart ("\u0130") and composing can make one that still has a lower case.
+        text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.lower()).lower())
+        text = text.translate(_CURLY_APOSTROPHES)
     if "'" in text:
         neighbours = zip(" " + text, text, text[1:] + " ", strict=False)
         inside = (c != "'" or (_is_word_character(b) and _is_word_character(a)) for b, c, a in neighbours)

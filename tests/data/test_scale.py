@@ -1,6 +1,8 @@
 """What holds for a thousand hours, at a size that a test can afford: `benchmarks/scale.py` has the figures."""
 
+import re
 import tracemalloc
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +86,26 @@ def test_walking_through_a_plan_takes_no_memory(durations: np.ndarray) -> None:
         assert tracemalloc.get_traced_memory()[0] - first < 100_000  # bytes
     finally:
         tracemalloc.stop()
+
+
+def normalize_slowly(text: str) -> str:
+    """`normalize_basic` as it is described, a character at a time."""
+    category = unicodedata.category
+    text = "".join(c for c in text if category(c) != "Cf" or c in "\u200c\u200d")
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.lower()).lower())
+    text = re.sub("[\u2018\u2019\u201b\uff07]", "'", text)
+    kept = ""
+    for before, character, after in zip(" " + text, text, text[1:] + " ", strict=False):
+        word = category(before)[0] in "LMN" and category(after)[0] in "LMN"
+        gone = not word if character == "'" else category(character)[0] == "P" or category(character) == "Cc"
+        kept += " " if gone else character
+    return " ".join(kept.split())
+
+
+@settings(deadline=None)
+@given(st.one_of(st.text(), st.text(st.characters(max_codepoint=127)), st.text("aB'’.\u00ad\u200d\u0130\u0301 ,1-")))
+def test_texts_are_normalised_fast_as_they_are_slowly(text: str) -> None:
+    assert normalize_basic(text) == normalize_slowly(text)
 
 
 KINDS = {"character": None, "bpe": 60}

@@ -109,15 +109,15 @@ def make_examples(
         EchoError: a character that the tokenizer does not know, with the utterance it is in.
     """
     examples: list[Example] = []
-    with _nothing_collected():
+    with nothing_collected():
         _add_examples(examples, utterances, tokenizer, normalize, unknown, texts)
     return examples
 
 
 @contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Python's collector of circular garbage, which looks at all that there is again and again, rests: much is made
-    here, and nothing circular. It halves the time."""
+def nothing_collected() -> Iterator[None]:
+    """Python's collector of circular garbage rests: where a million objects are made and nothing circular, its looking
+    at all of them again and again takes as long as the making."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -19,6 +19,7 @@ from echo_asr.data.batch import (
     check_lengths,
     collate,
     make_examples,
+    nothing_collected,
     plan_epoch,
     weigh_plan,
 )
@@ -71,6 +72,11 @@ class TrainingData:
 
     def __post_init__(self, texts: Sequence[str] | None) -> None:
         self.speaker_f0: dict[str, float] = {}  # Hz
+        with nothing_collected():
+            self._draw(texts)
+
+    def _draw(self, texts: Sequence[str] | None) -> None:
+        """Examples, clips of noise and rows, and how long each is."""
         self.examples = make_examples(self.corpus.split("train"), self.tokenizer, self.normalize, texts=texts)
         check_lengths(self.examples, self.subsampling, max(self.config.speeds))
         self.noise = self._noise()
