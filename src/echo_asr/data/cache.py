@@ -95,12 +95,13 @@ class FeatureCache:
         """Where it may be noted that all features of some recordings, each played in some ways, are here; the place
         changes with the size and time of any. None where a recording is not there."""
         digest = hashlib.sha256(self.extractor.key.encode())
-        names: dict[int, bytes] = {}
+        played: Sequence[Rendition] | None = None
         try:
             for path, renditions in recordings:
-                if id(renditions) not in names:
-                    names[id(renditions)] = "\n".join(r.name for r in renditions).encode()
-                digest.update(_state(path) + b"\0" + names[id(renditions)] + b"\0")
+                if renditions is not played and renditions != played:
+                    played = renditions
+                    digest.update("\n".join(r.name for r in renditions).encode() + b"\0\0")
+                digest.update(_state(path) + b"\0")
         except OSError:
             return None
         return self.root / "complete" / digest.hexdigest()
@@ -129,8 +130,9 @@ class FeatureCache:
 
 def _state(path: Path) -> bytes:
     """What changes when a file does: its path, bytes and modification time in ns."""
-    state, name = os.stat(path), os.fspath(path)
-    if not os.path.isabs(name):
+    name = os.fspath(path)
+    state = os.stat(name)
+    if not name.startswith(os.sep):
         name = os.path.abspath(name)
     return f"{name}\0{state.st_size}\0{state.st_mtime_ns}".encode("utf-8", "surrogateescape")
 
