@@ -9,6 +9,7 @@ has and after so many batches, and what the plan costs in padding and in waiting
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import platform
@@ -110,6 +111,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         }  # fmt: skip
         return done
 
+    gc.disable()  # as training does while it draws up its data
     texts = timed("normalize", lambda: [normalize_basic(u.text) for u in corpus.split("train")])
     kind = ("bpe", arguments.vocabulary) if arguments.vocabulary else ("character", None)
     tokenizer = timed("tokenizer", lambda: Tokenizer.train(texts, *kind))
@@ -118,6 +120,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "examples, checks, rows",
         lambda: TrainingData(corpus, tokenizer, normalize_basic, config, 2, cache, place=place, texts=texts),
     )
+    gc.enable()
     timed("fingerprint", lambda: data.fingerprint)
     timed(
         "look at recordings",

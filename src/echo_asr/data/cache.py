@@ -99,13 +99,13 @@ class FeatureCache:
         """Where it may be noted that all features of some recordings, each played in some ways, are here; the place
         changes with the size and time of any. None where a recording is not there."""
         digest = hashlib.sha256(self.extractor.key.encode())
-        names: dict[int, bytes] = {}
+        played: Sequence[Rendition] | None = None
         try:
             for source, renditions in recordings:
-                if id(renditions) not in names:
-                    names[id(renditions)] = "\n".join(r.name for r in renditions).encode()
-                told = _told(source, _state).encode("utf-8", "surrogateescape")
-                digest.update(told + b"\0" + names[id(renditions)] + b"\0")
+                if renditions is not played and renditions != played:
+                    played = renditions
+                    digest.update("\n".join(r.name for r in renditions).encode() + b"\0\0")
+                digest.update(_told(source, _state).encode("utf-8", "surrogateescape") + b"\0")
         except OSError:
             return None
         return self.root / "complete" / digest.hexdigest()
@@ -143,8 +143,9 @@ def _told(source: AudioFile | SoundSource, of_file: Callable[[Path], str]) -> st
 
 def _state(path: Path) -> str:
     """What changes when a file does: its path, bytes and modification time in ns."""
-    state, name = os.stat(path), os.fspath(path)
-    if not os.path.isabs(name):
+    name = os.fspath(path)
+    state = os.stat(name)
+    if not name.startswith(os.sep):
         name = os.path.abspath(name)
     return f"{name}\0{state.st_size}\0{state.st_mtime_ns}"
 

@@ -142,8 +142,9 @@ class TrainingData:
             part = self.examples[first : first + DIGESTED]
             strings = [string for e in part for string in (e.utterance.id, e.text)]
             digest.update("".join(strings).encode("utf-8", "surrogatepass"))
-            numbers = [(e.utterance.duration, len(e.utterance.id), len(e.text), len(e.tokens)) for e in part]
-            digest.update(np.array(numbers, dtype=np.float64).tobytes())
+            digest.update(np.array([e.utterance.duration for e in part]).tobytes())
+            digest.update(np.array([len(string) for string in strings]).tobytes())
+            digest.update(np.array([len(e.tokens) for e in part]).tobytes())
         return digest.hexdigest()[:16]
 
     def features(self, utterance: Utterance, rendition: Rendition = AS_RECORDED) -> Features:

@@ -12,7 +12,7 @@ import torch
 
 from echo_asr.config import build_sections, read_yaml
 from echo_asr.console import progress_bar
-from echo_asr.data.batch import make_examples
+from echo_asr.data.batch import make_examples, nothing_collected
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, Utterance, load_corpus
 from echo_asr.decode.transcribe import choose_device
@@ -154,18 +154,19 @@ def _train(
     which the other machines need not see."""
     settings, place = sections["train"], processes.place
     processes.from_main(lambda: check_folder(run, resume))
-    recordings = load_corpus(corpus, broken)
-    own_validation = "validation" in recordings.splits
-    recordings = hold_out(recordings)
-    normalize = make_normalizer(sections["text"].normalizer)
-    texts = [normalize(u.text) for u in recordings.split("train")]
-    start = load_bundle(init) if init is not None and not resume else None
-    tokenizer, mapping = processes.from_main(lambda: _tokenizer(run, sections["text"], texts, start, resume))
-    cache = FeatureCache(None, FeatureExtractor(sections["features"]))
-    by_speaker = sections["model"].vrope.reference == "speaker"
-    subsampling = sections["model"].subsampling
-    data = TrainingData(recordings, tokenizer, normalize, settings, subsampling, cache, by_speaker, place, texts)
-    validation = make_examples(recordings.split("validation"), tokenizer, normalize, unknown="skip")
+    with nothing_collected():
+        recordings = load_corpus(corpus, broken)
+        own_validation = "validation" in recordings.splits
+        recordings = hold_out(recordings)
+        normalize = make_normalizer(sections["text"].normalizer)
+        texts = [normalize(u.text) for u in recordings.split("train")]
+        start = load_bundle(init) if init is not None and not resume else None
+        tokenizer, mapping = processes.from_main(lambda: _tokenizer(run, sections["text"], texts, start, resume))
+        cache = FeatureCache(None, FeatureExtractor(sections["features"]))
+        by_speaker = sections["model"].vrope.reference == "speaker"
+        subsampling = sections["model"].subsampling
+        data = TrainingData(recordings, tokenizer, normalize, settings, subsampling, cache, by_speaker, place, texts)
+        validation = make_examples(recordings.split("validation"), tokenizer, normalize, unknown="skip")
     if not resume:  # before anything is written, for a recording may be unreadable
         prepare(data, processes, [e.utterance for e in validation])
 
