@@ -53,4 +53,5 @@ bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.features
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.attention --json
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.transcription --json
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.training --json
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.scale --hours 100

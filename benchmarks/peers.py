@@ -84,56 +84,59 @@ def greedy(model: Any, sound: torch.Tensor) -> list[list[int]]:
     return found
 
 
-def whisper(parameters: int, size: str) -> Any:
-    """transformers' Whisper. It encodes the 30 s window that it always does."""
+def make_whisper(width: int, heads: int, layers: int) -> Any:
+    """transformers' Whisper, `layers` in encoder and decoder each. It hears the 30 s window that it always does."""
     from transformers import WhisperConfig, WhisperForConditionalGeneration
 
+    config = WhisperConfig(
+        vocab_size=VOCABULARY,
+        d_model=width,
+        encoder_layers=layers,
+        decoder_layers=layers,
+        encoder_attention_heads=heads,
+        decoder_attention_heads=heads,
+        encoder_ffn_dim=4 * width,
+        decoder_ffn_dim=4 * width,
+        pad_token_id=0,
+        bos_token_id=0,
+        eos_token_id=0,
+        decoder_start_token_id=1,
+        begin_suppress_tokens=None,
+    )
+    return WhisperForConditionalGeneration(config)
+
+
+def make_moonshine(width: int, heads: int, layers: int) -> Any:
+    """transformers' Moonshine, which hears samples, `layers` in encoder and decoder each."""
+    from transformers import MoonshineConfig, MoonshineForConditionalGeneration
+
+    config = MoonshineConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        encoder_num_hidden_layers=layers,
+        decoder_num_hidden_layers=layers,
+        encoder_num_attention_heads=heads,
+        decoder_num_attention_heads=heads,
+        pad_head_dim_to_multiple_of=8,
+        pad_token_id=0,
+        bos_token_id=1,
+        decoder_start_token_id=1,
+        eos_token_id=0,
+    )
+    return MoonshineForConditionalGeneration(config)
+
+
+def whisper(parameters: int, size: str) -> Any:
+    """transformers' Whisper of about so many parameters."""
     layers, head_width = WHISPER[size]
-
-    def build(width: int, heads: int) -> Any:
-        config = WhisperConfig(
-            vocab_size=VOCABULARY,
-            d_model=width,
-            encoder_layers=layers,
-            decoder_layers=layers,
-            encoder_attention_heads=heads,
-            decoder_attention_heads=heads,
-            encoder_ffn_dim=4 * width,
-            decoder_ffn_dim=4 * width,
-            pad_token_id=0,
-            bos_token_id=0,
-            eos_token_id=0,
-            decoder_start_token_id=1,
-            begin_suppress_tokens=None,
-        )
-        return WhisperForConditionalGeneration(config)
-
-    return closest(build, parameters, head_width)
+    return closest(lambda width, heads: make_whisper(width, heads, layers), parameters, head_width)
 
 
 def moonshine(parameters: int, size: str) -> Any:
-    """transformers' Moonshine, which hears samples."""
-    from transformers import MoonshineConfig, MoonshineForConditionalGeneration
-
+    """transformers' Moonshine of about so many parameters."""
     layers, head_width = MOONSHINE[size]
-
-    def build(width: int, heads: int) -> Any:
-        config = MoonshineConfig(
-            vocab_size=VOCABULARY,
-            hidden_size=width,
-            intermediate_size=4 * width,
-            encoder_num_hidden_layers=layers,
-            decoder_num_hidden_layers=layers,
-            encoder_num_attention_heads=heads,
-            decoder_num_attention_heads=heads,
-            pad_head_dim_to_multiple_of=8,
-            pad_token_id=0,
-            bos_token_id=1,
-            eos_token_id=0,
-        )
-        return MoonshineForConditionalGeneration(config)
-
-    return closest(build, parameters, head_width)
+    return closest(lambda width, heads: make_moonshine(width, heads, layers), parameters, head_width)
 
 
 def from_transformers(model: Any, name: str, extractor: Any, feature: str) -> Contestant:

@@ -1,14 +1,16 @@
 """Whether Echo bears a large corpus: `python -m benchmarks.scale --hours 1000`.
 
-A corpus of so many hours is simulated by a few clips, made here, that stand under many ids with a text of their own
-each. Measured is what a process does before its first update (texts, tokens, checks, rows, the plan of an epoch, a look
-at every recording's size and time; features are in the cache and were found complete before), the memory that it then
-has and after so many batches, and what the plan costs in padding and in waiting. Prints one JSON object.
+A corpus of so many hours is simulated by a few clips, made here, that stand under many names with a text of their own
+each. Measured is what a process does before its first update (reading `metadata.csv`, texts, tokens, checks, rows, the
+plan of an epoch, a look at every recording's size and time; features are in the cache and were found complete before),
+the memory that it then has and after so many batches, and what the plan costs in padding and in waiting. Prints one
+JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import gc
 import json
 import os
@@ -29,7 +31,7 @@ from benchmarks.features import voice
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.data.batch import weigh_plan
 from echo_asr.data.cache import FeatureCache
-from echo_asr.data.corpus import Corpus, Utterance
+from echo_asr.data.corpus import load_corpus
 from echo_asr.data.fill import fill_recordings
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.launch import Place
@@ -37,8 +39,8 @@ from echo_asr.text import Tokenizer, normalize_basic
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.data import TrainingData
 
-MEAN_SECONDS = 4.0
 CLIPS = 40
+FILES = 1000  # in a folder
 SYLLABLES = ("ka", "lo", "mi", "ten", "ru", "sa", "vel", "o", "pin", "da", "gre", "sho")
 SECONDS_A_WORD = 0.45
 
@@ -52,34 +54,41 @@ def memory() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def make_clips(folder: Path) -> list[tuple[Path, float]]:
-    """Some clips of 1 to 12 s, 4 s on average, and their seconds."""
+def make_clips(folder: Path, mean: float) -> list[tuple[Path, float]]:
+    """Some clips of a quarter to three times the mean, and their seconds."""
     rng = np.random.default_rng(0)
     clips = []
     for number in range(CLIPS):
-        seconds = round(float(np.clip(rng.gamma(8.0, MEAN_SECONDS / 8.0), 1.0, 12.0)), 2)
+        seconds = round(float(np.clip(rng.gamma(8.0, mean / 8.0), mean / 4, 3 * mean)), 2)
         clips.append((folder / f"{number}.wav", seconds))
         soundfile.write(clips[-1][0], voice(seconds, number), SAMPLE_RATE)
     return clips
 
 
-def simulate(hours: float, clips: list[tuple[Path, float]]) -> Corpus:
-    """A corpus of so many hours, each utterance with words of its own and up to 0.2 s off its clip's length."""
+def simulate(hours: float, clips: list[tuple[Path, float]], folder: Path, mean: float) -> None:
+    """Make a folder of so many hours with its `metadata.csv`, each utterance a link to a clip, with words of its own
+    and up to 0.2 s off its length."""
     rng = np.random.default_rng(1)
-    count = round(hours * 3600 / MEAN_SECONDS)
+    count = round(hours * 3600 / mean)
     words = np.array([a + b for a in SYLLABLES for b in ("", *SYLLABLES)])
     which, off = rng.integers(len(clips), size=count), rng.uniform(-0.2, 0.2, count)
-    rows = []
-    for number, (clip, change) in enumerate(zip(which.tolist(), off.tolist(), strict=True)):
-        path, seconds = clips[clip]
-        text = " ".join(words[rng.integers(len(words), size=max(1, int(seconds / SECONDS_A_WORD)))].tolist())
-        rows.append(Utterance(f"{number}.wav", path, text, f"speaker {number % 999}", "train", seconds + change))
-    return Corpus("simulated", tuple(rows))
+    with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("file_name", "transcription", "speaker", "split", "duration"))
+        for number, (clip, change) in enumerate(zip(which.tolist(), off.tolist(), strict=True)):
+            path, seconds = clips[clip]
+            name = f"{number // FILES:04d}/{number}.wav"
+            if number % FILES == 0:
+                (folder / name).parent.mkdir()
+            os.link(path, folder / name)
+            text = " ".join(words[rng.integers(len(words), size=max(1, int(seconds / SECONDS_A_WORD)))].tolist())
+            table.writerow((name, text, f"speaker {number % 999}", "train", f"{seconds + change:.3f}"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--hours", type=float, default=1000.0, help="of audio (default 1000)")
+    parser.add_argument("--mean", type=float, default=4.0, help="seconds of a clip (default 4)")
     parser.add_argument("--processes", type=int, default=8, help="that the plan is shared by (default 8)")
     parser.add_argument("--batches", type=int, default=40, help="that are made (default 40)")
     parser.add_argument("--vocabulary", type=int, default=0, help="of a BPE tokenizer; 0 for characters (default)")
@@ -91,17 +100,13 @@ def main() -> None:
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """All figures; the clips and their features are made in a folder."""
-    clips = make_clips(folder)
-    corpus = simulate(arguments.hours, clips)
+    clips = make_clips(folder, arguments.mean)
+    simulated = folder / "simulated"
+    simulated.mkdir()
+    simulate(arguments.hours, clips, simulated, arguments.mean)
     config = TrainConfig(speeds=(1.0,), noisy_copies=0, joined_share=0.1)
     cache = FeatureCache(folder / "cache", FeatureExtractor(FeatureConfig(tracker="autocorrelation")))
-    few = [Utterance(str(path), path, "", "", "train", seconds) for path, seconds in clips]
-    fill_recordings(cache, [(few, config.renditions)])
-    note = cache.note((u.audio, config.renditions) for u in corpus.utterances)
-    if note is not None:  # as the first start leaves it
-        note.touch()
     steps: dict[str, dict[str, float]] = {}
-    before = memory()
 
     def timed(name: str, do: Callable[[], Any]) -> Any:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -112,6 +117,15 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         return done
 
     gc.disable()  # as training does while it draws up its data
+    corpus = timed("read metadata.csv", lambda: load_corpus(simulated))
+    gc.enable()
+    few = {u.audio.stat().st_ino: u for u in corpus.utterances[: 100 * CLIPS] if isinstance(u.audio, Path)}
+    fill_recordings(cache, [(list(few.values()), config.renditions)])
+    note = cache.note((u.audio, config.renditions) for u in corpus.utterances)
+    if note is not None:  # as the first start leaves it
+        note.touch()
+    before = memory()
+    gc.disable()
     texts = timed("normalize", lambda: [normalize_basic(u.text) for u in corpus.split("train")])
     kind = ("bpe", arguments.vocabulary) if arguments.vocabulary else ("character", None)
     tokenizer = timed("tokenizer", lambda: Tokenizer.train(texts, *kind))

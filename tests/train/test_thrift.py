@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 
 from echo_asr.features import FeatureBatch
 from echo_asr.model.echo import Echo
-from echo_asr.train.thrift import blocks_of, compile_blocks, recompute
+from echo_asr.train.thrift import blocks_of, compile_blocks, recompute, subnormals_flushed
 
 Texts = tuple[torch.Tensor, torch.Tensor]
 
@@ -68,3 +69,16 @@ def test_without_a_compiler_one_warning_and_no_change(
     compile_blocks(model, told.append)
     assert told == ["train.compile: there is no C++ compiler (c++-that-is-not-there) here; going on without compiling"]
     assert all(block._compiled_call_impl is None for block in blocks_of(model))
+
+
+def test_subnormal_numbers_are_zero_only_while_training() -> None:
+    tiny = torch.full((16,), 1e-40)
+    with suppress(KeyError), subnormals_flushed():
+        if not torch.set_flush_denormal(True):
+            pytest.skip("this processor cannot flush subnormal numbers")
+        assert not (tiny * 1.0).any()
+        with subnormals_flushed():
+            pass
+        assert not (tiny * 1.0).any()  # as it was before
+        raise KeyError
+    assert (tiny * 1.0).all()

@@ -135,7 +135,7 @@ class FeatureCache:
 def _told(source: AudioFile | SoundSource, of_file: Callable[[Path], str]) -> str:
     """What tells a sound from others, from what tells a file from others."""
     if isinstance(source, str | os.PathLike):
-        return of_file(Path(source))
+        return of_file(source if isinstance(source, Path) else Path(source))
     if isinstance(source, Excerpt):
         return f"{of_file(source.path)} {source.start!r} {source.duration!r} {source.channel!r}"
     return source.content(lambda inner: _told(inner, of_file))

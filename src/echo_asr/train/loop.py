@@ -34,7 +34,7 @@ from echo_asr.train.processes import Processes
 from echo_asr.train.report import Reporter
 from echo_asr.train.shard import gather_whole
 from echo_asr.train.state import AveragedWeights, Progress, load_checkpoint, save_checkpoint
-from echo_asr.train.thrift import compile_blocks, recompute
+from echo_asr.train.thrift import compile_blocks, recompute, subnormals_flushed
 from echo_asr.train.throughput import Throughput
 
 SECTIONS: dict[str, type] = {
@@ -190,6 +190,7 @@ class Trainer:
         with (
             closing(self.data.batches(progress.epoch, progress.batch)) as batches,
             self._graceful(),
+            subnormals_flushed(),
             self.reporter.progress(progress.step, config.max_steps),
         ):
             while progress.step < config.max_steps:

@@ -12,16 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from echo_asr.data.readers.lines import is_text, read_objects
-from echo_asr.data.readers.records import LONGEST, SPLITS, Problems, Record, place
+from echo_asr.data.readers.records import LONGEST, SPLITS, Problems, Record, Recording, place
 from echo_asr.errors import EchoError
 from echo_asr.excerpt import Excerpt
 
 METADATA = "metadata.csv"
 METADATA_LINES = "metadata.jsonl"
 TEXT = ("transcription", "text", "sentence")  # columns for the text, the first that is there
-SPEAKER = ("speaker", "speaker_id", "client_id")
+SPEAKER = ("speaker", "speaker_id", "client_id")  # the first that is not empty
 REQUIRED_COLUMNS = ("file_name", "transcription")
 OPTIONAL_COLUMNS = ("speaker", "split", "duration", "excerpt_start", "excerpt_channel")
+COLUMNS = ("file_name", *TEXT, *SPEAKER, *OPTIONAL_COLUMNS[1:])  # that are read
 
 
 def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix: str = "") -> Iterator[Record]:
@@ -46,31 +47,46 @@ def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix
     rows = _csv_rows(table, problems) if table.is_file() else _json_rows(folder / METADATA_LINES, problems)
     source = table if table.is_file() else folder / METADATA_LINES
     for line, row in rows:
-        where = place(source, line)
         name = row.get("file_name", "")
         if not name:
-            problems.add(where, "has no file_name; name an audio file, or take the line out")
+            problems.add(place(source, line), "has no file_name; name an audio file, or take the line out")
             continue
-        if not is_text(*row.values()):
-            problems.add(where, "is not UTF-8; save the file as UTF-8")
+        if not is_text("".join(row.values())):
+            problems.add(place(source, line), "is not UTF-8; save the file as UTF-8")
             continue
         try:
-            duration = _seconds(row.get("duration", ""), "duration", above_zero=True)
-            start = _seconds(row.get("excerpt_start", ""), "excerpt_start")
+            duration = _seconds(row.get("duration"), "duration", above_zero=True)
+            start = _seconds(row.get("excerpt_start"), "excerpt_start")
             channel = _channel(row.get("excerpt_channel", ""))
             own_split = _split(row.get("split", ""))
         except ValueError as error:
-            problems.add(where, str(error))
+            problems.add(place(source, line), str(error))
             continue
-        whole = start is None and channel is None
-        audio = folder / name if whole else Excerpt(folder / name, start or 0.0, duration, channel)
-        key = prefix + (name if isinstance(audio, Path) else _stretch_id(name, audio))
-        text = next((row[column] for column in TEXT if column in row), None)
+        audio: Recording = folder / name
+        key = prefix + name
+        if start is not None or channel is not None:
+            audio = Excerpt(folder / name, start or 0.0, duration, channel)
+            key = prefix + _stretch_id(name, audio)
+        text = _first_there(row)
         if text is None:
-            problems.add(where, f"has no {' and no '.join(TEXT)}; give it one, empty if nobody speaks")
+            problems.add(place(source, line), f"has no {' and no '.join(TEXT)}; give it one, empty if nobody speaks")
             continue
-        speaker = next((row[column] for column in SPEAKER if row.get(column)), "")
+        speaker = _first_filled(row)
         yield Record(source, line, key, audio, text, speaker, own_split or split, duration)
+
+
+def _first_there(row: dict[str, str]) -> str | None:
+    for column in TEXT:
+        if column in row:
+            return row[column]
+    return None
+
+
+def _first_filled(row: dict[str, str]) -> str:
+    for column in SPEAKER:
+        if found := row.get(column):
+            return found
+    return ""
 
 
 def _stretch_id(name: str, audio: Excerpt) -> str:
@@ -79,20 +95,23 @@ def _stretch_id(name: str, audio: Excerpt) -> str:
 
 
 def _csv_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row as its line and its cells by column, stripped."""
+    """Each row as its line and its cells by column, stripped; columns that are not ours are left out."""
     try:
         # Bytes that are no UTF-8 come as lone surrogates, so that one row is broken by them and not the file.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = [name.strip() for name in reader.fieldnames or ()]
+            reader = csv.reader(file, strict=True)
+            columns = [name.strip() for name in next(filter(None, reader), [])]
             _check_columns(columns, path)
-            reader.fieldnames = columns
-            for row in reader:
-                if None in row:  # the key of DictReader for cells beyond the last column
+            ours = [(columns.index(name), name) for name in COLUMNS if name in columns]
+            for row in filter(None, reader):  # without blank lines
+                missing = len(columns) - len(row)
+                if missing < 0:
                     more = "has more cells than columns; put a text with commas in double quotes"
                     problems.add(place(path, reader.line_num), more)
                     continue
-                yield reader.line_num, {column: (cell or "").strip() for column, cell in row.items()}
+                if missing:
+                    row += [""] * missing
+                yield reader.line_num, {name: row[index].strip() for index, name in ours}
     except csv.Error as error:
         raise EchoError(f"{path} is no legal CSV: {error}; mend its quotes") from None
     except OSError as error:
@@ -131,8 +150,8 @@ def _split(cell: str) -> str:
     return cell
 
 
-def _seconds(cell: str, column: str, above_zero: bool = False) -> float | None:
-    """Seconds; None for an empty cell."""
+def _seconds(cell: str | None, column: str, above_zero: bool = False) -> float | None:
+    """Seconds; None for a cell that is empty or not there."""
     if not cell:
         return None
     try:

@@ -150,7 +150,8 @@ class Listing:
 
     def holds(self, path: str | os.PathLike[str]) -> bool:
         """Whether there is a file of that name."""
-        folder, name = os.path.split(path)
+        folder, separator, name = os.fspath(path).rpartition(os.sep)
+        folder += separator
         if folder not in self._names:
             self._names[folder] = _names_in(folder)
         # The second look finds what the file system takes for the same name (capitals, composed letters).
