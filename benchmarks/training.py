@@ -180,7 +180,6 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="where Echo's time goes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    torch.set_flush_denormal(True)  # for all of them; Echo's training does so
     clips = [voice(CLIP_SECONDS, seed) for seed in range(arguments.clips)]
     texts = torch.randint(2, VOCABULARY, (len(clips), TOKENS), generator=torch.Generator().manual_seed(0))
     rates: tuple[Literal[2, 4], ...] = (2, 4)
