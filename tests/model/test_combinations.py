@@ -52,6 +52,8 @@ def drawn(seed: int, count: int) -> list[dict[str, Any]]:
         options = {name: values[index] for name, values in own.items()}
         if options["ctc_feature"] not in options["features"]:
             options["ctc_feature"] = draw.choice(options["features"])
+        if "spectrogram" not in options["features"]:
+            options["stacked_pitch"] = False
         if modes["theta"] != "none":
             options["positions"] = "rotary"
         if modes["theta"] in ("none", "mapped"):

@@ -14,6 +14,10 @@ from echo_asr.vrope import VRoPEModes
         ({"features": ()}, "model.features must name each feature once, at least one of .*spectrogram.*pitch"),
         ({"features": ("pitch", "pitch")}, "model.features must name each feature once"),
         ({"features": ("pitch",)}, "model.ctc_feature spectrogram is not among model.features"),
+        (
+            {"features": ("waveform",), "ctc_feature": "waveform", "stacked_pitch": True},
+            "model.stacked_pitch needs spectrogram among model.features",
+        ),
         ({"width": 0}, "model.width must be at least 1, got 0"),
         ({"heads": 0}, "model.heads must be at least 1, got 0"),
         ({"feedforward": 0}, "model.feedforward must be at least 1, got 0"),

@@ -119,3 +119,26 @@ def test_whispers_sinusoids_are_added_before_the_first_block(make_model: Make, m
     rate = 10_000.0 ** (-torch.arange(16) / 15)
     added = heard[0][0] - encoder.front(batch.spectrogram, batch.lengths)[0]
     torch.testing.assert_close(added, torch.cat(((index * rate).sin(), (index * rate).cos()), 1), atol=1e-5, rtol=0)
+
+
+def test_stacked_pitch_is_heard_by_the_spectrograms_encoder_and_nothing_else_changes(
+    make_model: Make, make_batch: Make
+) -> None:
+    batch: FeatureBatch = make_batch()
+    options: dict[str, Any] = {"features": ("spectrogram",), "vrope": {"theta": "static"}}
+    alone, stacked = make_model(**options), make_model(**options, stacked_pitch=True)
+    first = "encoders.spectrogram.front.convolutions.0.weight"
+    weights = dict(alone.state_dict())
+    more = torch.zeros_like(stacked.state_dict()[first])
+    more[:, : batch.spectrogram.shape[1]] = weights[first]
+    stacked.load_state_dict({**weights, first: more})
+    higher = replace(batch, pitch=batch.pitch * torch.tensor([1.5, 1.0, 1.0])[:, None], track=batch.track * 1.5)
+    with torch.inference_mode():
+        states = alone.encode(batch).states["spectrogram"]
+        torch.testing.assert_close(stacked.encode(batch).states["spectrogram"], states)
+        more[:, -4:] = torch.randn_like(more[:, -4:])
+        stacked.load_state_dict({**weights, first: more})
+        heard = stacked.encode(batch).states["spectrogram"]
+        assert (heard - states).abs().max() > 0.01
+        assert (stacked.encode(higher).states["spectrogram"] - heard).abs().max() > 0.01
+        torch.testing.assert_close(alone.encode(higher).states["spectrogram"], states)

@@ -109,7 +109,7 @@ def places(model: Echo, features: Sequence[str] | None = None) -> list[Place]:
         or config.text_pitch == "aligned"
     )
     found: list[Place] = ["position"] if position else []
-    if "pitch" in heard:
+    if "pitch" in heard or (config.stacked_pitch and "spectrogram" in heard):
         found.append("input")
     return [*found, "both"] if len(found) == 2 else found
 
@@ -123,7 +123,7 @@ def hearing(model: Echo, batch: FeatureBatch | None) -> Iterator[None]:
     own = batch if model.config.stop == "token" else batch.closed(CLOSING_FRAMES)
 
     def hook(feature: str) -> Callable[..., tuple[Any, ...]]:
-        return lambda _, arguments: (sound(own, feature, model.config.vrope.reference), *arguments[1:])
+        return lambda _, arguments: (sound(own, feature, model.config), *arguments[1:])
 
     with ExitStack() as hooks:
         for name, encoder in model.encoders.items():

@@ -50,6 +50,7 @@ class ModelConfig:
 
     features: tuple[Feature, ...] = ("spectrogram", "pitch")  # in the order the decoder learns from them
     ctc_feature: Feature = "spectrogram"  # whose encoder carries the CTC head
+    stacked_pitch: bool = False  # the spectrogram's encoder hears the channels of pitch beside it
     width: int = 144  # D
     heads: int = 3  # H
     feedforward: int = 384  # hidden width of the gated feed-forward
@@ -76,6 +77,8 @@ class ModelConfig:
             raise ValueError(f"model.features must name each feature once, at least one of {FEATURES}")
         if self.ctc_feature not in self.features:
             raise ValueError(f"model.ctc_feature {self.ctc_feature} is not among model.features {self.features}")
+        if self.stacked_pitch and "spectrogram" not in self.features:
+            raise ValueError(f"model.stacked_pitch needs spectrogram among model.features, got {self.features}")
         layers = (f"{feature}_layers" for feature in FEATURES)
         for name in ("width", "heads", "feedforward", *layers, "cross_layers"):
             if getattr(self, name) < 1:

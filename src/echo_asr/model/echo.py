@@ -69,7 +69,7 @@ class Echo(nn.Module):
             batch = batch.closed(CLOSING_FRAMES)
         track = feature_track(batch).pool(self.config.subsampling)
         states = {
-            name: encoder(sound(batch, name, self.config.vrope.reference), batch.lengths, track)
+            name: encoder(sound(batch, name, self.config), batch.lengths, track)
             for name, encoder in self.encoders.items()
             if features is None or name in features
         }

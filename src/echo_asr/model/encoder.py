@@ -35,13 +35,16 @@ def pitch_channels(batch: FeatureBatch, reference: str) -> Tensor:
     return torch.stack((z, voicing, batch.pitch[:, 1], batch.pitch[:, 2]), dim=1)
 
 
-def sound(batch: FeatureBatch, feature: str, reference: str) -> Tensor:
+def sound(batch: FeatureBatch, feature: str, config: ModelConfig) -> Tensor:
     """What the encoder of a feature hears: `(B, C, T)`, of the waveform `(B, 1, S)`.
 
     Raises:
         ValueError: the features were extracted without the waveform.
     """
+    reference = config.vrope.reference
     if feature == "spectrogram":
+        if config.stacked_pitch:
+            return torch.cat((batch.spectrogram, pitch_channels(batch, reference)), dim=1)
         return batch.spectrogram
     if feature == "pitch":
         return pitch_channels(batch, reference)
@@ -77,7 +80,8 @@ class Encoder(nn.Module):
     def __init__(self, config: ModelConfig, feature: str, mels: int) -> None:
         super().__init__()
         self.config = config
-        channels = {"spectrogram": mels, "pitch": PITCH_CHANNELS, "waveform": config.width}[feature]
+        stacked = PITCH_CHANNELS if config.stacked_pitch else 0
+        channels = {"spectrogram": mels + stacked, "pitch": PITCH_CHANNELS, "waveform": config.width}[feature]
         self.wave = WaveFrontEnd(config.width) if feature == "waveform" else None
         self.front = FrontEnd(channels, config.width, config.subsampling)
         attention = config.vrope.attention(config.width, config.heads)
