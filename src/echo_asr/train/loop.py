@@ -135,11 +135,16 @@ class Trainer:
         return tuple(n for n in self.model.config.features if self.config.curriculum.get(n, 0) <= step)
 
     @property
+    def _settings(self) -> dict[str, dict[str, Any]]:
+        """By section, the settings that a run may not change."""
+        of = {"model": self.bundle.model.config, "features": self.bundle.features, "text": self.bundle.text}
+        settings = {name: asdict(each) for name, each in {**of, "decode": self.recognizer.decode}.items()}
+        return {**settings, "train": {k: v for k, v in asdict(self.config).items() if k not in FREE}}
+
+    @property
     def fingerprint(self) -> str:
         """What a checkpoint must agree with to be resumed: the model, the data, and all that orders or shapes them."""
-        train = {k: v for k, v in asdict(self.config).items() if k not in FREE}
-        settings = (self.bundle.model.config, self.bundle.features, self.bundle.text, self.recognizer.decode)
-        parts = [*(asdict(each) for each in settings), train, self.data.fingerprint]
+        parts = [*self._settings.values(), self.data.fingerprint]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def resume(self) -> None:
@@ -148,8 +153,9 @@ class Trainer:
         Raises:
             EchoError: there is none, or it belongs to something else.
         """
+        state = (self.model, self.optimizer, self.averaged)
         found = load_checkpoint(
-            self.run, self.model, self.optimizer, self.averaged, self.fingerprint, self.processes, self.config.seed
+            self.run, *state, self.fingerprint, self.processes, self.config.seed, settings=self._settings
         )
         before, now = (found.processes, found.accumulate), (self.processes.place.count, self.config.accumulate)
         if before != now and before[0] == now[0]:
