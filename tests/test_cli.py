@@ -229,8 +229,8 @@ def test_prepare_says_what_is_there_and_fills_the_cache(
     status, output, errors = run(["prepare", str(small), *place.fill("--config {config}")], capsys)
     assert status == 0 and errors == ""
     assert output.splitlines() == [
-        f"{small}, train: 2 utterances, 0.00 h, 1 speakers",
-        f"{small}, test: 1 utterances, 0.00 h, 1 speakers",
+        f"{small}, train: 2 utterances, 0.4 s, 1 speaker",
+        f"{small}, test: 1 utterance, 0.2 s, 1 speaker",
         f"features are in {place.folder / 'cache'}",
     ]
     assert len(list((place.folder / "cache").rglob("*.safetensors"))) == 2 * 3 + 1

@@ -87,10 +87,15 @@ def _csv_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, s
             columns = [name.strip() for name in reader.fieldnames or ()]
             _check_columns(columns, path)
             reader.fieldnames = columns
+            text = next(name for name in TEXT if name in columns)
             for row in reader:
                 if None in row:  # the key of DictReader for cells beyond the last column
                     more = "has more cells than columns; put a text with commas in double quotes"
                     problems.add(place(path, reader.line_num), more)
+                    continue
+                if all(row.get(name) is None for name in TEXT):
+                    less = f"ends before its {text}; write a comma and the text, or nothing after it if nobody speaks"
+                    problems.add(place(path, reader.line_num), less)
                     continue
                 yield reader.line_num, {column: (cell or "").strip() for column, cell in row.items()}
     except csv.Error as error:
