@@ -17,6 +17,8 @@ import torch
 import echo_asr
 from echo_asr import cli
 from echo_asr.cli import INTERRUPTED, main
+from echo_asr.console import hours
+from echo_asr.data.corpus import load_corpus
 from echo_asr.evaluate import evaluate as evaluation
 from echo_asr.train.report import Reporter
 
@@ -226,11 +228,13 @@ def test_prepare_says_what_is_there_and_fills_the_cache(
 ) -> None:
     monkeypatch.setenv("ECHO_ASR_CACHE", str(place.folder / "cache"))
     small = write_corpus(place.folder / "small", [("train", "a", 1.0), ("train", "b", 1.0), ("test", "c", 1.1)])
+    found = load_corpus(small)
+    lasts = {split: sum(u.duration for u in found.split(split)) for split in found.splits}
     status, output, errors = run(["prepare", str(small), *place.fill("--config {config}")], capsys)
     assert status == 0 and errors == ""
     assert output.splitlines() == [
-        f"{small}, train: 2 utterances, 0.00 h, 1 speakers",
-        f"{small}, test: 1 utterances, 0.00 h, 1 speakers",
+        f"{small}, train: 2 utterances, {hours(lasts['train'])}, 1 speaker",
+        f"{small}, test: 1 utterance, {hours(lasts['test'])}, 1 speaker",
         f"features are in {place.folder / 'cache'}",
     ]
     assert len(list((place.folder / "cache").rglob("*.safetensors"))) == 2 * 3 + 1

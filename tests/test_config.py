@@ -213,6 +213,7 @@ def test_values_out_of_range_are_told(text: str, message: str) -> None:
         (["--model.width", "x"], "my.yaml: .*model.width.*int.*x"),
         (["--model.dropout="], "my.yaml: .*model.dropout.*float"),
         (["--model.vrope.theta", "axes"], "my.yaml: .*model.vrope.theta.*axis.*axes"),
+        (["--train.precision", "bf16"], '.*"train.precision": expected one of auto, float32, bfloat16; got bf16'),
         (["--decode.beam", "0"], "my.yaml: .*decode.beam must be at least 1, got 0"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from echo_asr import console as module
-from echo_asr.console import PLAIN_SECONDS, console, progress_bar
+from echo_asr.console import PLAIN_SECONDS, console, counted, hours, progress_bar
 
 
 @pytest.fixture
@@ -49,11 +49,11 @@ def test_a_log_file_gets_a_line_now_and_then(
     with progress_bar("training", 100, 20) as advance:
         for done in range(21, 101):
             clock.now += PLAIN_SECONDS / 8  # 20 updates a minute and a quarter
-            advance(done, "loss 1.5")
+            advance(done, "loss 1.5" if done < 100 else "")
     lines = shown.getvalue().splitlines()
     assert len(lines) == 10
     assert lines[0] == "training 28/100 loss 1.5, 4.5 min left"
-    assert lines[-1] == "training 100/100 loss 1.5, 0.0 min left"
+    assert lines[-1] == "training 100/100, 0.0 min left"
 
 
 def test_a_log_file_gets_nothing_of_what_is_over_soon(screen: Callable[[bool], io.StringIO]) -> None:
@@ -79,3 +79,8 @@ def test_an_error_ends_the_bar(screen: Callable[[bool], io.StringIO]) -> None:
         with pytest.raises(KeyError), progress_bar("training", 10) as advance:
             advance(1, "")
             raise KeyError
+
+
+def test_numbers_as_they_are_read() -> None:
+    assert [counted(n, "text") for n in (0, 1, 2)] == ["0 texts", "1 text", "2 texts"]
+    assert [hours(s) for s in (0.44, 9, 359, 360, 5400)] == ["0.4 s", "9.0 s", "359 s", "0.10 h", "1.50 h"]

@@ -174,6 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest:
         _refuse(arguments.parser, rest)
     arguments.overrides = overrides
+    name = " ".join(word for word in (arguments.command, getattr(arguments, "action", "")) if word)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # for people, without a line of code
     try:
         if find_place().count > 1 and arguments.command not in SHARED:
@@ -182,20 +183,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except EchoError as error:
-        return _tell(arguments.command, str(error))
+        return _tell(name, str(error))
     except KeyboardInterrupt as error:  # with a message where something was saved
-        return _tell(arguments.command, str(error) or "interrupted", INTERRUPTED)
+        return _tell(name, str(error) or "interrupted", INTERRUPTED)
     except BrokenPipeError:
         _drop_output()
         return 1
     except OSError as error:  # of the machine, not of Echo: a full disk, a folder that went away
         _drop_output()
         where = f"{error.filename}: " if error.filename else ""
-        return _tell(arguments.command, f"{where}{error.strerror or error}")
+        return _tell(name, f"{where}{error.strerror or error}")
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not re.search("out of memory|can't allocate memory", str(error)):
             raise
-        return _tell(arguments.command, "out of memory; take a smaller train.batch_seconds or a smaller model")
+        return _tell(name, "out of memory; take a smaller train.batch_seconds or a smaller model")
 
 
 def _tell(command: str, message: str, status: int = 1) -> int:

@@ -150,7 +150,11 @@ def _one_line(error: object) -> str:
 
 def _readable(error: Exception) -> str:
     text = _one_line(error).replace("Parser key ", "").replace("typing.", "")
-    return re.sub(r"<class '(\w+)'>", r"\1", text)
+    text = re.sub(r"<class '(\w+)'>", r"\1", text)
+    choices = re.fullmatch(r"(.*?): Expected a (?:typing\.)?Literal\[([^\]]*)\]\. Got value: (.*)", text)
+    if choices:
+        return f"{choices[1]}: expected one of {choices[2].replace(chr(39), '')}; got {choices[3]}"
+    return text
 
 
 def _plain(value: Any) -> Any:

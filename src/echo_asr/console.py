@@ -56,7 +56,7 @@ def progress_bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[int
             if clock - last >= PLAIN_SECONDS and now > first:
                 last = clock
                 left = (clock - began) / (now - first) * (total - now)
-                terminal.print(f"{what} {now}/{total} {text}, {left / 60:.1f} min left", highlight=False)
+                terminal.print(f"{what} {now}/{total}{text and f' {text}'}, {left / 60:.1f} min left", highlight=False)
 
         yield tell
         return
@@ -71,3 +71,13 @@ def progress_bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[int
             bar.update(task, completed=now, text=text)
 
         yield move
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 text`, `2 texts`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def hours(seconds: float) -> str:
+    """Hours, as `1.25 h`; under 6 minutes seconds, as `57 s`, and under 10 seconds `2.5 s`."""
+    return f"{seconds / 3600:.2f} h" if seconds >= 360 else f"{seconds:.{0 if seconds >= 10 else 1}f} s"

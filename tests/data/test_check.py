@@ -58,7 +58,7 @@ def test_nothing_is_found_where_nothing_is_wrong(make: Make, capsys: pytest.Capt
     folder = make(good_rows())
     assert found(folder) == {}
     assert main(["corpus", "check", str(folder)]) == 0
-    assert capsys.readouterr().out.startswith(f"{folder}: 48 utterances, 0.01 h: 0 errors, which break training, 0 w")
+    assert capsys.readouterr().out.startswith(f"{folder}: 48 utterances, 48 s: 0 errors, which break training, 0 w")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_splits_rates_and_characters(make: Make) -> None:
     assert short.level == "warning"
     assert "26 characters in 1.00 s, too many for model.subsampling 4; take 2" in short.what
     assert "little beside the usual" in kinds["odd rate"][0].what
-    assert "test has '\u00df' (U+00DF) in 1 texts, train in none" in kinds["unseen character"][0].what
+    assert "test has '\u00df' (U+00DF) in 1 text, train in none" in kinds["unseen character"][0].what
 
 
 @pytest.mark.parametrize(
@@ -167,3 +167,5 @@ def test_lines_of_a_kind_are_limited(make: Make, capsys: pytest.CaptureFixture[s
     assert output.count("has no text;") == 2 and "... and 8 more of empty text; --most 0 lists all" in output
     main(["corpus", "check", str(folder), "--no-audio", "--most", "0"])
     assert capsys.readouterr().out.count("has no text;") == 10
+    assert main(["corpus", "check", str(folder), "--most", "-1"]) == 1
+    assert capsys.readouterr().err == "echo-asr corpus check: --most: expected 0 or more, got -1\n"

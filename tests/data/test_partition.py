@@ -105,7 +105,7 @@ def test_the_command_writes_a_corpus_that_refers_to_the_audio(
     monkeypatch.chdir(tmp_path)
     assert main(["corpus", "split", "data", "--out", "parted", "--validation", "0.2", "--test", "0.2"]) == 0
     output = capsys.readouterr().out
-    assert "train: 5 utterances, 0.00 h (55.6 %), 5 speakers, 5 texts" in output
+    assert "train: 5 utterances, 2.5 s (55.6 %), 5 speakers, 5 texts" in output
     before, after = load_corpus("data"), load_corpus("parted")
     assert after.splits == ("train", "validation", "test")
     for old, new in zip(before.utterances, after.utterances, strict=True):

@@ -177,7 +177,8 @@ def test_another_configuration_is_not_resumed_with(
     words: list[str], undisturbed: Path, config: Path, corpus: Path
 ) -> None:
     before = snapshot(undisturbed)
-    with pytest.raises(EchoError, match="belongs to another configuration or corpus"):
+    expected = rf"belongs to another configuration or corpus \({words[0][2:]} was .* and is {words[1]}(\.0)?\); resume"
+    with pytest.raises(EchoError, match=expected):
         train(config, str(corpus), undisturbed, words, resume=True)
     assert snapshot(undisturbed) == before
 
@@ -193,7 +194,7 @@ def test_what_changes_no_weight_may_change(
 def test_another_corpus_is_not_resumed_with(undisturbed: Path, config: Path, tmp_path: Path) -> None:
     other = write_corpus(tmp_path / "other", [("train", text, 1.0) for text in ("a", "b", "c", "a b")])
     before = snapshot(undisturbed)
-    with pytest.raises(EchoError, match="belongs to another configuration or corpus"):
+    with pytest.raises(EchoError, match=r"or corpus \(the configuration is the same, the corpus is not\)"):
         train(config, str(other), undisturbed, resume=True)
     strange = write_corpus(tmp_path / "strange", [("train", text, 1.0) for text in ("a", "b", "z")])
     with pytest.raises(EchoError, match="'z'"):

@@ -43,7 +43,7 @@ def test_audio_waiting_and_padding_are_counted(clock: Any, make_batch: Callable[
     assert meter.now == pytest.approx({"audio_per_second": 2 * 4.0 / 2.0, "data_wait": 0.25, "padding": 1 / 3})
     assert meter.take_stock() == {"audio_per_second": 4.0, "data_wait": 0.25, "padding": 0.3333}
     assert meter.now == {"audio_per_second": 0.0, "data_wait": 0.0, "padding": 0.0}
-    assert meter.verdict.startswith("trained on 0.01 h of audio, 4 s of it a second; padding 33.3 %; waited 25.0 %")
+    assert meter.verdict.startswith("trained on 24 s of audio, 4 s of it a second; padding 33.3 %; waited 25.0 %")
     assert "the data held training up" in meter.verdict and "echo-asr prepare" in meter.verdict
 
 

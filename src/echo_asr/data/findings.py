@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
+from echo_asr.console import counted
 from echo_asr.data.batch import ctc_frames
 from echo_asr.data.corpus import Utterance
 from echo_asr.text import normalize_basic
@@ -77,7 +78,7 @@ def check_rates(utterances: Sequence[Utterance]) -> Iterator[Finding]:
     median = rates[len(rates) // 2] if rates else 0.0  # characters a second
     for utterance, length in zip(utterances, lengths, strict=True):
         rate = length / utterance.duration
-        told = f"{length} characters in {utterance.duration:.2f} s"
+        told = f"{counted(length, 'character')} in {utterance.duration:.2f} s"
         needed = ctc_frames(tuple(map(ord, normalize_basic(utterance.text))))
         if needed > max(1.0, utterance.duration * MOST_FRAMES):
             what = f"has {told}, more than can be said; correct text or times, or leave it out"
@@ -114,8 +115,11 @@ def check_splits(name: str, utterances: Sequence[Utterance]) -> Iterator[Finding
             for character in sorted(set(normalize_basic(utterance.text)) - known):
                 unseen[character].append(utterance)
         for character, among in sorted(unseen.items()):
-            what = f"{split} has {character!r} (U+{ord(character):04X}) in {len(among)} texts, train in none; no model "
-            yield _of(among[0], "unseen character", what + "can write it: add recordings with it, or correct the text")
+            what = (
+                f"{split} has {character!r} (U+{ord(character):04X}) in {counted(len(among), 'text')}, train in none; "
+            )
+            advice = "no model can write it: add recordings with it, or correct the text"
+            yield _of(among[0], "unseen character", what + advice)
     yield from _said_again(splits)
 
 
@@ -143,7 +147,7 @@ def _marks(text: str) -> dict[str, str]:
     """What kinds of characters a text has that may be odd, each with those characters."""
     found: dict[str, str] = {}
     digits = [c for c in text if unicodedata.category(c) == "Nd"]
-    symbols = [c for c in text if unicodedata.category(c)[0] == "S" or c in "%&@#*_/\\[]{}<>|"]
+    symbols = [c for c in text if (unicodedata.category(c)[0] == "S" and not _is_control(c)) or c in "%&@#*_/\\[]{}<>|"]
     for kind, characters in (("digits", digits), ("symbols", symbols)):
         if characters:
             found[kind] = "".join(dict.fromkeys(characters))[:20]

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from echo_asr.console import counted, hours
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.readers.metadata import METADATA
 from echo_asr.data.readers.records import SPLITS
@@ -156,7 +157,7 @@ def describe(utterances: Sequence[Utterance]) -> list[str]:
             speakers = len({u.speaker for u in rows if u.speaker})
             texts = len({normalize_basic(u.text) for u in rows})
             lines.append(
-                f"{split}: {len(rows)} utterances, {seconds / 3600:.2f} h ({100 * seconds / total:.1f} %), "
-                f"{speakers or 'unknown'} speakers, {texts} texts"
+                f"{split}: {counted(len(rows), 'utterance')}, {hours(seconds)} ({100 * seconds / total:.1f} %), "
+                f"{counted(speakers, 'speaker') if speakers else 'unknown speakers'}, {counted(texts, 'text')}"
             )
     return lines

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from echo_asr.console import print_table, progress_bar
+from echo_asr.console import counted, hours, print_table, progress_bar
 from echo_asr.data.check import Report, check_corpus
 from echo_asr.data.corpus import load_corpus, read_corpus
 from echo_asr.data.partition import By, describe, partition, write_corpus
@@ -22,6 +22,8 @@ SPEAKERS = 40  # rows of the table of speakers
 
 def tell_check(spec: str, listen: bool, most: int, as_json: bool) -> int:
     """Print a line for each finding, and a summary; 1 if something breaks training."""
+    if most < 0:
+        raise EchoError(f"--most: expected 0 or more, got {most}")
     corpus = read_corpus(spec)
     with progress_bar("listening", max(1, len(corpus.utterances) * listen)) as advance:
         report = check_corpus(corpus, listen, lambda done: advance(done, ""))
@@ -44,11 +46,11 @@ def check_lines(report: Report, most: int, listened: bool) -> list[str]:
     if held_back:
         more = ", ".join(f"{count} more of {kind}" for kind, count in held_back.items())
         lines.append(f"... and {more}; --most 0 lists all")
-    warnings = len(report.findings) - report.errors
+    warnings, breaks = len(report.findings) - report.errors, "breaks" if report.errors == 1 else "break"
     lines.append(
-        f"{report.corpus}: {report.utterances} utterances, {report.seconds / 3600:.2f} h"
-        f"{'' if listened else ' (not listened to)'}: {report.errors} errors, which break training, "
-        f"{warnings} warnings"
+        f"{report.corpus}: {counted(report.utterances, 'utterance')}, {hours(report.seconds)}"
+        f"{'' if listened else ' (not listened to)'}: {counted(report.errors, 'error')}, which {breaks} training, "
+        f"{counted(warnings, 'warning')}"
     )
     lines += [f"  {count:6d}  {kind}" for kind, count in report.counts.items()]
     return lines
@@ -82,7 +84,13 @@ def tell_stats(spec: str, clips: int, seed: int, broken: Broken, as_json: bool) 
 def _print_stats(stats: Stats) -> None:
     columns = ("split", "utterances", "hours", "speakers", "characters")
     rows = [
-        (name, str(s.utterances), f"{s.hours:.2f}", str(s.speakers or "unknown"), str(s.characters))
+        (
+            name,
+            str(s.utterances),
+            f"{s.hours:.{2 if s.hours >= 1 else 4}f}",
+            str(s.speakers or "unknown"),
+            str(s.characters),
+        )
         for name, s in stats.splits.items()
     ]
     print_table(stats.corpus, columns, rows)

@@ -134,13 +134,17 @@ class Trainer:
         """The features that take part in update `step` (from 0), as the curriculum has it."""
         return tuple(n for n in self.model.config.features if self.config.curriculum.get(n, 0) <= step)
 
+    def _settings(self) -> dict[str, dict[str, Any]]:  # by section, what a run may not change
+        train = {k: v for k, v in asdict(self.config).items() if k not in FREE}
+        model, features, text = map(asdict, (self.bundle.model.config, self.bundle.features, self.bundle.text))
+        found = {"model": model, "features": features, "text": text}
+        return {**found, "decode": asdict(self.recognizer.decode), "train": train}
+
     @property
     def fingerprint(self) -> str:
         """What a checkpoint must agree with to be resumed: the model, the data, and all that orders or shapes them."""
-        train = {k: v for k, v in asdict(self.config).items() if k not in FREE}
-        settings = (self.bundle.model.config, self.bundle.features, self.bundle.text, self.recognizer.decode)
-        parts = [*(asdict(each) for each in settings), train, self.data.fingerprint]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        parts = json.dumps([*self._settings().values(), self.data.fingerprint], sort_keys=True)
+        return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
     def resume(self) -> None:
         """Go on from the run's checkpoint.
@@ -148,8 +152,9 @@ class Trainer:
         Raises:
             EchoError: there is none, or it belongs to something else.
         """
+        state = (self.model, self.optimizer, self.averaged)
         found = load_checkpoint(
-            self.run, self.model, self.optimizer, self.averaged, self.fingerprint, self.processes, self.config.seed
+            self.run, *state, self.fingerprint, self.processes, self.config.seed, settings=self._settings()
         )
         before, now = (found.processes, found.accumulate), (self.processes.place.count, self.config.accumulate)
         if before != now and before[0] == now[0]:

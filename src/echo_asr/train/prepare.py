@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from echo_asr.console import progress_bar
+from echo_asr.console import counted, hours, progress_bar
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.data.fill import fill_recordings
@@ -40,9 +40,10 @@ def prepare_corpus(corpus: str, config: Path | None = None, broken: Literal["ref
         rows = recordings.split(name)
         renditions = tuple(dict.fromkeys(sections["train"].renditions if name == "train" else [AS_RECORDED]))
         parts.append((place.share(rows), renditions))
-        hours = sum(u.duration for u in rows) / 3600
+        seconds = sum(u.duration for u in rows)
         speakers = len({u.speaker for u in rows if u.speaker})
-        lines.append(f"{corpus}, {name}: {len(rows)} utterances, {hours:.2f} h, {speakers or 'unknown'} speakers")
+        told = counted(speakers, "speaker") if speakers else "unknown speakers"
+        lines.append(f"{corpus}, {name}: {counted(len(rows), 'utterance')}, {hours(seconds)}, {told}")
     workers = max(1, (os.cpu_count() or 1) // place.local_count)
     if not place.main:
         fill_recordings(cache, parts, None, workers)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from echo_asr.config import build_sections, read_yaml
-from echo_asr.console import progress_bar
+from echo_asr.console import hours, progress_bar
 from echo_asr.data.batch import make_examples, nothing_collected
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, Utterance, load_corpus
@@ -188,10 +188,10 @@ def _train(
         state = gather_whole(model.state_dict())
         if place.main:
             bundle.save(run, state)
-    hours = sum(e.utterance.duration for e in data.examples) / 3600
+    seconds = sum(e.utterance.duration for e in data.examples)
     balance = data.balance
     reporter.say(
-        f"{corpus}: {len(data.examples)} training utterances ({hours:.2f} h), {len(validation)} for validation"
+        f"{corpus}: {len(data.examples)} training utterances ({hours(seconds)}), {len(validation)} for validation"
         f"{'' if own_validation else ' (held out, the corpus has no validation split)'}, "
         f"{tokenizer.vocabulary_size - 1} symbols"
     )
@@ -202,7 +202,7 @@ def _train(
         )
     reporter.say(
         f"model: {model.parameter_count / 1e6:.2f} million parameters on {where}; {settings.max_steps} updates, "
-        f"about {settings.max_steps * data.batches_per_update / balance.batches:.0f} epochs"
+        f"about {settings.max_steps * data.batches_per_update / balance.batches:.1f} epochs"
     )
     reporter.say(str(balance))
     if place.count > 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from echo_asr.config import read_yaml
 from echo_asr.errors import EchoError
+from echo_asr.model.checkpoint import CONFIG
 from echo_asr.storage import replace_file
 from echo_asr.train import shard
 from echo_asr.train.processes import Processes, reseed
@@ -118,11 +122,13 @@ def load_checkpoint(
     fingerprint: str,
     processes: Processes | None = None,
     seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
 ) -> Progress:
     """Restore a run from its checkpoint, random numbers included; the main process reads it for all.
 
     A run that is taken up in another number of processes goes on at the same place in its data; the random numbers of
-    dropout are then drawn anew, from `seed`, the update and the process.
+    dropout are then drawn anew, from `seed`, the update and the process. `settings`, by section, are what the run's own
+    are compared with where it cannot be resumed.
 
     Raises:
         EchoError: there is no checkpoint, it is damaged, or it belongs to another configuration or corpus.
@@ -138,9 +144,10 @@ def load_checkpoint(
     try:
         state = ours.from_main(read)
         if state["fingerprint"] != fingerprint:
+            changed = ours.from_main(lambda: _changes(run / CONFIG, settings)) if settings else ""
             raise EchoError(
-                f"{path}: belongs to another configuration or corpus; resume with what the run was started with, "
-                "or start another with a new --out"
+                f"{path}: belongs to another configuration or corpus{changed}; resume with what the run was started "
+                "with, or start another with a new --out"
             )
         if ours.sharded:
             state["averaged"] = shard.divide_state(state["averaged"], model)
@@ -166,3 +173,27 @@ def load_checkpoint(
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise EchoError(f"{path}: damaged checkpoint ({reason}); start again with a new --out") from None
     return progress
+
+
+def _changes(config: Path, settings: Mapping[str, Any]) -> str:
+    """In brackets, what a run was started with and what it is resumed with; empty where the run does not say."""
+    try:
+        before = _flat(read_yaml(config))
+    except EchoError:
+        return ""
+    now = _flat(json.loads(json.dumps(settings)))
+    changed = [
+        f"{key} was {before[key]!r} and is {value!r}"
+        for key, value in now.items()
+        if key in before and before[key] != value
+    ]
+    more = f", and {len(changed) - 3} more changed" if len(changed) > 3 else ""
+    return f" ({', '.join(changed[:3])}{more})" if changed else " (the configuration is the same, the corpus is not)"
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """The values of nested mappings by keys with dots."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
+    return found

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from echo_asr.console import hours
 from echo_asr.data.batch import Batch
 
 DATA_BOUND = 0.1  # share of the time waiting for batches from which it is the data that holds training up
@@ -74,7 +75,7 @@ class Throughput:
             else "the model, not the data, set the pace"
         )
         return (
-            f"trained on {self.whole[2] / 3600:.2f} h of audio, {rate:.0f} s of it a second; "
+            f"trained on {hours(self.whole[2])} of audio, {rate:.0f} s of it a second; "
             f"padding {100 * padding:.1f} %; waited {100 * wait:.1f} % of the time for batches: {cause}"
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import soundfile
 
 from echo_asr.audio import load_audio
 from echo_asr.data.corpus import load_corpus
+from echo_asr.data.readers import hub
 from echo_asr.data.readers.hub import parse_name
 from echo_asr.data.readers.records import map_splits
 from echo_asr.errors import EchoError
@@ -42,11 +44,12 @@ def table() -> Callable[..., None]:
 
     def write(
         path: str, texts: Sequence[str | None], text: str = "text", speaker: str = "", audio: str = "audio",
-        clip: Callable[[float], bytes] = flac,
+        clip: Callable[[float], bytes | None] = flac,
     ) -> None:  # fmt: skip
-        sound = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
-        clips = [{"bytes": clip(0.1 * (i + 1)), "path": f"{i}.flac"} for i in range(len(texts))]
-        columns: dict[str, Any] = {audio: pyarrow.array(clips, sound), text: pyarrow.array(texts, pyarrow.string())}
+        kind = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
+        sounds = [clip(0.1 * (i + 1)) for i in range(len(texts))]
+        clips = [None if sound is None else {"bytes": sound, "path": f"{i}.flac"} for i, sound in enumerate(sounds)]
+        columns: dict[str, Any] = {audio: pyarrow.array(clips, kind), text: pyarrow.array(texts, pyarrow.string())}
         features: dict[str, Any] = {
             audio: {"sampling_rate": 16_000, "_type": "Audio"}, text: {"dtype": "string", "_type": "Value"},
         }  # fmt: skip
@@ -177,3 +180,26 @@ def test_names_of_splits() -> None:
     assert map_splits(["train", "train_sp", "dev", "eval", "other"]) == {
         "train": "train", "dev": "validation", "eval": "test",
     }  # fmt: skip
+
+
+def test_a_clip_without_a_recording_is_a_broken_record(table: Callable[..., None]) -> None:
+    table("repo/train-00000-of-00001.parquet", ["a", "b", "c"], clip=lambda s: None if s == 0.2 else flac(s))
+    with pytest.raises(EchoError, match=r"line 3 .* cannot be read: .*is an empty file"):
+        load_corpus("hf:./repo")
+    with pytest.warns(UserWarning, match="1 of 3 records are left out"):
+        assert [u.text for u in load_corpus("hf:./repo", "skip").utterances] == ["a", "c"]
+
+
+def test_no_network_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*_: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(hub.socket, "getaddrinfo", no_network)
+    monkeypatch.setattr(hub, "getproxies", dict)
+    for switch in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
+        monkeypatch.setenv(switch, "0")
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.example")
+    with pytest.raises(
+        EchoError, match=r"hf:a/b:c .* hub\.example cannot be found from here \(Name or .*check the network"
+    ):
+        load_corpus("hf:a/b:c")

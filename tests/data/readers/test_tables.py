@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,21 @@ def test_several_broken_records_are_counted(put: Put, tmp_path: Path) -> None:
         load_corpus(tmp_path, "skip")
     with pytest.raises(EchoError, match="broken: expected one of refuse, skip; got 'mend'"):
         load_corpus(tmp_path, "mend")  # type: ignore[arg-type]
+
+
+def test_a_row_that_ends_before_its_text_is_broken(put: Put, tmp_path: Path) -> None:
+    put("a.wav", 0.1), put("b.wav", 0.1)
+    put("metadata.csv", "file_name,sentence,speaker\na.wav,\nb.wav\n")  # the first is of a clip where nobody speaks
+    with pytest.raises(EchoError, match=r"line 3 ends before its sentence; write a comma and the text"):
+        load_corpus(tmp_path)
+    with pytest.warns(UserWarning, match="1 of 2 records"):
+        assert rows(load_corpus(tmp_path, "skip")) == [("a.wav", "", "", "train")]
+
+
+def test_the_folder_above_a_corpus_names_it(put: Put, tmp_path: Path) -> None:
+    put("clips/notes.txt", "x"), put("vi/metadata.csv", "file_name,text\n")
+    with pytest.raises(EchoError, match=r"has no metadata.csv, but .*vi in it is a corpus; give that"):
+        load_corpus(tmp_path)
 
 
 def test_folders_named_as_splits_make_one_corpus(put: Put, tmp_path: Path) -> None:
@@ -196,6 +212,18 @@ def test_kaldi_with_segments(kaldi: Path, tmp_path: Path) -> None:
     assert (second.audio.start, second.duration) == (1.5, pytest.approx(1.5))  # not beyond the end of the recording
     assert (third.audio.start, third.duration) == (0.25, pytest.approx(0.75))  # -1: to the end
     np.testing.assert_allclose(load_audio(first.audio), load_audio(tmp_path / "audio/r1.wav")[:24_000])
+
+
+def test_kaldi_with_packed_tables(kaldi: Path) -> None:
+    plain = load_corpus(kaldi)
+    for table in list(kaldi.iterdir()):
+        table.with_name(f"{table.name}.gz").write_bytes(gzip.compress(table.read_bytes()))
+        table.unlink()
+    assert load_corpus(kaldi).utterances == plain.utterances
+    with gzip.open(kaldi / "segments.gz", "at") as file:
+        file.write("s3 r1 0.5\n")
+    with pytest.raises(EchoError, match=r"segments\.gz line 4 is no segment"):
+        load_corpus(kaldi)
 
 
 def test_kaldi_without_segments_and_folders_of_splits(put: Put, tmp_path: Path) -> None:

@@ -88,6 +88,9 @@ def _find_folder(folder: Path, problems: Problems) -> tuple[str, Iterator[Record
     parts = [(path, split, reader) for path, split in splits if (reader := _reader_of(path)) is not None]
     if parts:
         return str(folder), _joined(parts, problems)
+    inner = next((path for path in within.values() if _reader_of(path) is not None), None)
+    if inner is not None:
+        raise EchoError(f"corpus folder {folder} has no {metadata.METADATA}, but {inner} in it is a corpus; give that")
     columns = ", ".join(metadata.REQUIRED_COLUMNS)
     raise EchoError(
         f"corpus folder {folder} has no {metadata.METADATA}; add one with the columns {columns}, or give a folder in "

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from echo_asr.console import console, progress_bar
 from echo_asr.data.readers.export import Export, export_folder, export_once, state_of
@@ -28,6 +32,7 @@ TEXT = (
 )  # fmt: skip
 SPEAKER = ("speaker_id", "client_id", "speaker", "spk_id", "speaker_name", "user_id", "reader_id")
 AUDIO = ("audio", "file", "path", "wav", "speech", "recording")
+HUB = "https://huggingface.co"
 TABLES = (".parquet", ".arrow")
 
 
@@ -48,6 +53,8 @@ def read_hub(name: str, problems: Problems) -> Iterator[Record]:
     local = _local_folder(repo)
     if local is None:
         folder = export_folder("hub", f"{repo}-{config}", (repo, config, clips))
+        if not (folder / PARTS).is_file():
+            _need_network(name)
     else:
         tables = [path for path in local.rglob("*") if path.suffix in TABLES]
         if not tables:
@@ -134,6 +141,21 @@ def _export(name: str, repo: str, config: str, clips: int | None, folder: Path) 
         raise EchoError(f"{name} cannot be read ({_reason(error)}); {_remedy(error)}") from None
 
 
+def _need_network(name: str) -> None:
+    """Say at once that there is no network: the libraries would try for half a minute before they do."""
+    offline = any(os.environ.get(switch, "") not in ("", "0") for switch in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
+    if offline or getproxies():  # they say so quickly themselves; a proxy may find what is not found from here
+        return
+    host = urlsplit(os.environ.get("HF_ENDPOINT") or HUB).hostname or ""
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError as error:
+        raise EchoError(
+            f"hf:{name} comes over the network, and {host} cannot be found from here ({error.strerror}); check the "
+            "network, or give a copy of it as hf:./PATH:CONFIG"
+        ) from None
+
+
 def _say_nothing(done: int, text: str) -> None:
     """Progress of what nobody knows the size of."""
 
@@ -174,9 +196,11 @@ def _rows(name: str, stream: Any, clips: int | None) -> Iterator[tuple[bytes, st
         stream = stream.cast_column(audio, Audio(decode=False))
     for number, row in enumerate(itertools.islice(stream, clips), start=1):
         found = row[audio]
-        if not isinstance(found, dict) or not (found.get("bytes") or found.get("path")):
+        if found is None and typed:  # a broken record, told when the corpus is read
+            found = {"bytes": b"", "path": ""}
+        if not isinstance(found, dict) or found.get("bytes") is None and not found.get("path"):
             raise EchoError(f"{name}: the column {audio} holds no audio files (row {number}); give another repository")
-        data = found.get("bytes") or _fetch(found["path"])
+        data = found["bytes"] if found.get("bytes") is not None else _fetch(found["path"])
         who = row[speaker] if speaker else None
         said = row[text]
         yield data, found.get("path") or "", "" if said is None else str(said), "" if who is None else str(who)

@@ -17,7 +17,7 @@ Table = dict[str, tuple[int, str]]  # line and the rest of it, by the first word
 
 def is_kaldi(folder: Path) -> bool:
     """Whether a folder has ``wav.scp``."""
-    return (folder / RECORDINGS).is_file()
+    return _find(folder, RECORDINGS).is_file()
 
 
 def read_kaldi(folder: Path, problems: Problems) -> Iterator[Record]:
@@ -26,21 +26,22 @@ def read_kaldi(folder: Path, problems: Problems) -> Iterator[Record]:
     ``wav.scp`` says where recordings are and ``text`` what is said; ``segments`` cuts recordings into utterances, and
     without it each recording is one. ``utt2spk``, ``utt2dur`` and ``reco2dur`` are read where there are some. A
     relative path starts from the data folder or a folder above it (Kaldi's own start from where it ran). An entry that
-    is a command (it ends in ``|``) is a broken record: nothing of a corpus is ever run.
+    is a command (it ends in ``|``) is a broken record: nothing of a corpus is ever run. Each of these files may be
+    packed (``text.gz``).
 
     Raises:
         EchoError: a file is unreadable, or there is no ``text``.
     """
-    if not (folder / TEXT).is_file():
+    scp, texts, segments = (_find(folder, name) for name in (RECORDINGS, TEXT, SEGMENTS))
+    if not texts.is_file():
         raise EchoError(f"{folder} has {RECORDINGS} and no {TEXT}; add it: an utterance a line, its id before its text")
-    scp, texts = folder / RECORDINGS, folder / TEXT
-    recordings = _paths(folder, _table(scp, problems), problems)
-    speakers = _optional(folder / "utt2spk", problems)
+    recordings = _paths(scp, _table(scp, problems), problems)
+    speakers = _optional(folder, "utt2spk", problems)
     said = _table(texts, problems)
-    if (folder / SEGMENTS).is_file():
-        yield from _segments(folder, recordings, said, speakers, problems)
+    if segments.is_file():
+        yield from _segments(segments, recordings, said, speakers, problems)
         return
-    durations = _optional(folder / "utt2dur", problems) or _optional(folder / "reco2dur", problems)
+    durations = _optional(folder, "utt2dur", problems) or _optional(folder, "reco2dur", problems)
     known = set(_table(scp, Problems()))
     for name, (line, text) in said.items():
         if name in recordings:
@@ -52,10 +53,11 @@ def read_kaldi(folder: Path, problems: Problems) -> Iterator[Record]:
 
 
 def _segments(
-    folder: Path, recordings: dict[str, Path], said: Table, speakers: dict[str, str], problems: Problems
+    source: Path, recordings: dict[str, Path], said: Table, speakers: dict[str, str], problems: Problems
 ) -> Iterator[Record]:
-    source, scp = folder / SEGMENTS, folder / RECORDINGS
-    stated, lengths, listing = _optional(folder / "reco2dur", problems), Lengths(), Listing()
+    folder = source.parent
+    scp, texts = _find(folder, RECORDINGS), _find(folder, TEXT)
+    stated, lengths, listing = _optional(folder, "reco2dur", problems), Lengths(), Listing()
     known, used = set(_table(scp, Problems())), set()
     for name, (line, rest) in _table(source, problems).items():
         where, fields = place(source, line), rest.split()
@@ -65,7 +67,7 @@ def _segments(
             problems.add(where, "is no segment; expected: utterance, recording, start and end in seconds")
             continue
         if name not in said:
-            problems.add(where, f"names {name}, which has no line in {folder / TEXT}; add it, or take this out")
+            problems.add(where, f"names {name}, which has no line in {texts}; add it, or take this out")
             continue
         audio = recordings.get(fields[0])
         if audio is None:
@@ -90,13 +92,12 @@ def _segments(
         yield Record(source, line, name, Excerpt(audio, start, seconds), text, speakers.get(name, ""), duration=seconds)
     for name, (line, _) in said.items():
         if name not in used:
-            problems.add(place(folder / TEXT, line), f"is of {name}, which is not in {source}; add it there")
+            problems.add(place(texts, line), f"is of {name}, which is not in {source}; add it there")
 
 
-def _paths(folder: Path, table: Table, problems: Problems) -> dict[str, Path]:
+def _paths(source: Path, table: Table, problems: Problems) -> dict[str, Path]:
     """The sound files by recording."""
-    source, found = folder / RECORDINGS, dict[str, Path]()
-    base = Base(folder)
+    found, base = dict[str, Path](), Base(source.parent)
     for name, (line, entry) in table.items():
         if entry.endswith("|") or entry.startswith("|"):
             what = f"is a command ({entry[:60]}), which Echo does not run; write its output to a file and name that"
@@ -135,7 +136,14 @@ def _table(path: Path, problems: Problems) -> Table:
     return table
 
 
-def _optional(path: Path, problems: Problems) -> dict[str, str]:
+def _find(folder: Path, name: str) -> Path:
+    """A table of a folder, packed if it is there in no other way; whether or not it is there at all."""
+    packed = folder / f"{name}.gz"
+    return packed if not (folder / name).is_file() and packed.is_file() else folder / name
+
+
+def _optional(folder: Path, name: str, problems: Problems) -> dict[str, str]:
+    path = _find(folder, name)
     return {name: rest for name, (_, rest) in _table(path, problems).items()} if path.is_file() else {}
 
 

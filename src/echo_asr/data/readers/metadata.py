@@ -103,6 +103,7 @@ def _csv_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, s
             columns = [name.strip() for name in next(filter(None, reader), [])]
             _check_columns(columns, path)
             ours = [(columns.index(name), name) for name in COLUMNS if name in columns]
+            first_text = min(columns.index(name) for name in TEXT if name in columns)
             for row in filter(None, reader):  # without blank lines
                 missing = len(columns) - len(row)
                 if missing < 0:
@@ -110,6 +111,10 @@ def _csv_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, s
                     problems.add(place(path, reader.line_num), more)
                     continue
                 if missing:
+                    if len(row) <= first_text:
+                        less = "write a comma and the text, or nothing after it if nobody speaks"
+                        problems.add(place(path, reader.line_num), f"ends before its {columns[first_text]}; {less}")
+                        continue
                     row += [""] * missing
                 yield reader.line_num, {name: row[index].strip() for index, name in ours}
     except csv.Error as error:
