@@ -135,9 +135,8 @@ class Trainer:
         return tuple(n for n in self.model.config.features if self.config.curriculum.get(n, 0) <= step)
 
     def _settings(self) -> dict[str, dict[str, Any]]:  # by section, what a run may not change
-        train = {k: v for k, v in asdict(self.config).items() if k not in FREE}
-        model, features, text = map(asdict, (self.bundle.model.config, self.bundle.features, self.bundle.text))
-        found = {"model": model, "features": features, "text": text}
+        bundle, train = self.bundle, {k: v for k, v in asdict(self.config).items() if k not in FREE}
+        found = {"model": asdict(bundle.model.config), "features": asdict(bundle.features), "text": asdict(bundle.text)}
         return {**found, "decode": asdict(self.recognizer.decode), "train": train}
 
     @property
