@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from echo_asr.audio import SAMPLE_RATE
+from echo_asr.diagnose.fonts import with_fonts
 from echo_asr.errors import EchoError
 from echo_asr.features import RANGE, Features, mel_edges
 from echo_asr.pitch import HOP
@@ -154,9 +155,7 @@ def _draw_spectrogram(panel: Axes, features: Features, seconds: np.ndarray) -> A
     f0 = features.pitch[0].numpy()
     voiced = f0 > 0
     height = np.interp(f0[voiced], edges, np.arange(mels + 2))
-    panel.plot(seconds[voiced], height, ".", color=RED, markersize=3.5, label="F0")
-    if voiced.any():
-        panel.legend(loc="upper right", fontsize=8, framealpha=0.9, markerscale=2)
+    panel.plot(seconds[voiced], height, ".", color=RED, markersize=3.5)  # named in the legend of the panel below
     panel.set_yticks(np.interp(MEL_TICKS, edges, np.arange(mels + 2)), [f"{hz}" for hz in MEL_TICKS])
     panel.set(ylabel="frequency (Hz, mel scale)", ylim=(0.5, mels + 1))
     return image
@@ -242,9 +241,15 @@ def figure_png(figure: Figure) -> bytes:
     """A figure as the bytes of a PNG."""
     for panel in figure.axes:
         panel.spines[["top", "right"]].set_visible(False)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return buffer.getvalue()
+    canvas, written = FigureCanvasAgg(figure), []
+
+    def draw() -> None:
+        buffer = io.BytesIO()
+        canvas.print_png(buffer)
+        written.append(buffer.getvalue())
+
+    with_fonts(figure, draw)
+    return written[-1]
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:

@@ -1,0 +1,95 @@
+"""Fonts for pictures: another one that is installed, where the usual one lacks a character."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+
+from matplotlib import font_manager
+from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
+
+from echo_asr.console import console
+
+USUAL = "DejaVu Sans"  # comes with matplotlib
+LIKELY = ("sans", "regular", "cjk", "noto", "wqy", "droid", "unicode", "heiti", "gothic", "pingfang", "msyh")
+UNLIKELY = ("bold", "italic", "oblique", "mono", "light", "thin", "black", "medium", "condensed", "serif")
+SHOWN = 12  # characters named in a message
+
+
+def with_fonts(figure: Figure, draw: Callable[[], None]) -> None:
+    """Draw a figure; where its font lacks characters, once more with fonts that have them, as far as there are any.
+
+    What no installed font has is told in one line, and drawn as boxes.
+    """
+    lacking = _drawn(draw)
+    if not lacking:
+        return
+    families = fonts_for(frozenset(lacking))
+    if families:
+        for text in figure.findobj(Text):
+            assert isinstance(text, Text)
+            text.set_fontfamily([USUAL, *families])
+        for panel in figure.axes:
+            panel.tick_params(labelfontfamily=[USUAL, *families])
+        lacking = _drawn(draw)
+    if lacking:
+        some = " ".join(sorted(map(chr, lacking))[:SHOWN]) + (" \u2026" if len(lacking) > SHOWN else "")
+        console().print(
+            f"a picture has boxes for {some}: no installed font has them; install one, such as Noto Sans CJK",
+            highlight=False, markup=False,
+        )  # fmt: skip
+
+
+def _drawn(draw: Callable[[], None]) -> set[int]:
+    """Draw, and tell which characters no font was there for; other warnings are passed on."""
+    lacking = set()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        draw()
+    for one in caught:
+        glyph = re.match(r"Glyph (\d+) .*missing from", str(one.message))
+        if glyph:
+            lacking.add(int(glyph[1]))
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    return lacking
+
+
+@cache
+def fonts_for(characters: frozenset[int]) -> tuple[str, ...]:
+    """Families of installed fonts that have as many of these characters as possible, few of them, likely ones first."""
+    families, wanted = [], set(characters)
+    for path in sorted(font_manager.findSystemFonts(), key=_unlikeliness):
+        if not wanted:
+            break
+        try:
+            font = FT2Font(path)
+            has = wanted & set(font.get_charmap())
+        except (RuntimeError, OSError):  # no font that can be drawn with, such as one of coloured bitmaps
+            continue
+        if has and _usable(path):
+            families.append(font.family_name)
+            wanted -= has
+    return tuple(families)
+
+
+def _usable(path: str) -> bool:
+    try:
+        font_manager.fontManager.addfont(path)
+    except (RuntimeError, OSError, ValueError, KeyError):
+        return False
+    return True
+
+
+def _unlikeliness(path: str) -> tuple[int, str]:
+    name = Path(path).name.lower()
+
+    def count(words: Iterable[str]) -> int:
+        return sum(word in name for word in words)
+
+    return 3 * count(UNLIKELY) - count(LIKELY), name
