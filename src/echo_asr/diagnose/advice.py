@@ -154,7 +154,8 @@ def pitch_warnings(counterfactuals: Group, wanted: Collection[str]) -> Iterator[
             continue
         count = int(_number(counterfactuals.rows[UNCHANGED], "utterances"))
         if count < FEW:
-            text = f"{count} utterances cannot tell whether F0 as {place} is used"
+            which = "one utterance" if count == 1 else f"{count} utterances"
+            text = f"{which} cannot tell whether F0 as {place} is used"
             yield Warning("pitch_unclear", place, text, f"--utterances {ENOUGH} or more")
             continue
         if _rises(row):

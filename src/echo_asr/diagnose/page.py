@@ -10,9 +10,9 @@ from html import escape
 from pathlib import Path
 
 from echo_asr.decode.transcribe import Recognizer
+from echo_asr.diagnose.canvas import figure_png
 from echo_asr.diagnose.groups import Group
 from echo_asr.diagnose.pictures import CAPTIONS, draw_all
-from echo_asr.diagnose.plots import figure_png
 from echo_asr.diagnose.report import Material, Report, cells, shown
 from echo_asr.storage import replace_text
 

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from echo_asr.decode.transcribe import Recognizer
+from echo_asr.diagnose.canvas import Axes, Figure, beside, new_figure
 from echo_asr.diagnose.groups import Group
-from echo_asr.diagnose.plots import BLUE, GREEN, GREY, INK, NULL, RED, Axes, Figure, beside, new_figure
+from echo_asr.diagnose.plots import BLUE, GREEN, GREY, INK, NULL, RED
 from echo_asr.diagnose.rotary import draw_f0
 from echo_asr.features import Features, collate_features
 from echo_asr.model.encoder import feature_track

@@ -206,7 +206,7 @@ def _changes(group: Group) -> tuple[list[str], list[list[str]]]:
         [name, cell(row, "loss", "loss", 3, ""), cell(row, "error", "word_error", 1, " %")]
         for name, row in group.rows.items()
     ]
-    return ["", "loss, nats a token", "word error, points of %"], rows
+    return ["", "loss, nats a token", "word error, % points"], rows
 
 
 def shown(value: Value, emoji: bool = False) -> str:

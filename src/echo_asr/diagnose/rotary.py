@@ -13,10 +13,10 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from matplotlib.ticker import MaxNLocator
 
 from echo_asr.audio import load_audio
-from echo_asr.diagnose.plots import BLUE, GREEN, GREY, INK, RED, beside, new_figure, save_figure
+from echo_asr.diagnose.canvas import MaxNLocator, beside, new_figure, save_figure
+from echo_asr.diagnose.plots import BLUE, GREEN, GREY, INK, RED
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
 from echo_asr.vrope import PitchTrack, Rotation, VRoPEModes

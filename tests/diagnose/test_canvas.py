@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from echo_asr.diagnose import fonts
-from echo_asr.diagnose.plots import figure_png, new_figure
+from echo_asr.diagnose import canvas
+from echo_asr.diagnose.canvas import figure_png, new_figure
 
 
 def titled(text: str) -> bytes:
@@ -20,7 +20,7 @@ def titled(text: str) -> bytes:
 def test_what_no_font_has_is_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(fonts, "fonts_for", lambda characters: ())
+    monkeypatch.setattr(canvas, "fonts_for", lambda characters: ())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         titled("fine, العربية")
@@ -33,22 +33,22 @@ def test_what_no_font_has_is_told_in_one_line(
 def test_a_font_that_is_installed_is_taken(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Any font with the character will do, whatever it is called; unreadable files are passed over."""
     boxes = "\u4e00\u4e8c\u4e09"
-    if not fonts.fonts_for(frozenset(map(ord, boxes))):
+    if not canvas.fonts_for(frozenset(map(ord, boxes))):
         pytest.skip("no font with Chinese characters is installed")
     drawn = titled(boxes)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(fonts, "fonts_for", lambda characters: ())
+    monkeypatch.setattr(canvas, "fonts_for", lambda characters: ())
     assert drawn != titled(boxes)
 
 
 def test_files_that_are_no_fonts_are_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "sans.ttf").write_bytes(b"no font")
-    usual = fonts.font_manager.findfont(fonts.USUAL)
-    monkeypatch.setattr(fonts.font_manager, "findSystemFonts", lambda: [str(tmp_path / "sans.ttf"), usual])
-    assert fonts.fonts_for.__wrapped__(frozenset({ord("a"), 0x4E00})) == (fonts.USUAL,)
-    assert fonts._unlikeliness("/a/NotoSansCJK-Regular.ttc") < fonts._unlikeliness("/a/NotoSerifCJK-Bold.ttc")
+    usual = canvas.font_manager.findfont(canvas.USUAL)
+    monkeypatch.setattr(canvas.font_manager, "findSystemFonts", lambda: [str(tmp_path / "sans.ttf"), usual])
+    assert canvas.fonts_for.__wrapped__(frozenset({ord("a"), 0x4E00})) == (canvas.USUAL,)
+    assert canvas._unlikeliness("/a/NotoSansCJK-Regular.ttc") < canvas._unlikeliness("/a/NotoSerifCJK-Bold.ttc")
 
 
 def test_other_warnings_are_passed_on() -> None:
     with pytest.warns(UserWarning, match="something else"):
-        fonts.with_fonts(new_figure(1, 1), lambda: warnings.warn("something else", UserWarning, stacklevel=1))
+        canvas.with_fonts(new_figure(1, 1), lambda: warnings.warn("something else", UserWarning, stacklevel=1))

@@ -1,24 +1,75 @@
-"""Fonts for pictures: another one that is installed, where the usual one lacks a character."""
+"""What pictures are drawn on and written with; all that the package takes from matplotlib is taken here.
+
+Where the usual font lacks a character, another one that is installed is found for it.
+"""
 
 from __future__ import annotations
 
+import io
+import os
 import re
 import warnings
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from matplotlib import font_manager
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes as Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Figure
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator as FixedLocator
+from matplotlib.ticker import FuncFormatter as FuncFormatter
+from matplotlib.ticker import MaxNLocator as MaxNLocator
+from matplotlib.ticker import NullLocator as NullLocator
 
 from echo_asr.console import console
+from echo_asr.errors import EchoError
 
 USUAL = "DejaVu Sans"  # comes with matplotlib
 LIKELY = ("sans", "regular", "cjk", "noto", "wqy", "droid", "unicode", "heiti", "gothic", "pingfang", "msyh")
 UNLIKELY = ("bold", "italic", "oblique", "mono", "light", "thin", "black", "medium", "condensed", "serif")
 SHOWN = 12  # characters named in a message
+
+
+def beside() -> dict[str, Any]:
+    """Where a legend overlaps nothing: right of its panel."""
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
+    return {**place, "fontsize": 8, "frameon": False}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches."""
+    return Figure(figsize=(width, height), dpi=110, facecolor="white", layout="constrained")
+
+
+def figure_png(figure: Figure) -> bytes:
+    """A figure as the bytes of a PNG."""
+    for panel in figure.axes:
+        panel.spines[["top", "right"]].set_visible(False)
+    canvas, written = FigureCanvasAgg(figure), []
+
+    def draw() -> None:
+        buffer = io.BytesIO()
+        canvas.print_png(buffer)
+        written.append(buffer.getvalue())
+
+    with_fonts(figure, draw)
+    return written[-1]
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure as PNG.
+
+    Raises:
+        EchoError: it cannot be written.
+    """
+    try:
+        Path(path).write_bytes(figure_png(figure))
+    except OSError as error:
+        raise EchoError(f"{path}: cannot write the picture ({error.strerror}); check the folder") from None
 
 
 def with_fonts(figure: Figure, draw: Callable[[], None]) -> None:
