@@ -91,7 +91,7 @@ def with_fonts(figure: Figure, draw: Callable[[], None]) -> None:
     if lacking:
         some = " ".join(sorted(map(chr, lacking))[:SHOWN]) + (" \u2026" if len(lacking) > SHOWN else "")
         console().print(
-            f"a picture has boxes for {some}: no installed font has them; install one, such as Noto Sans CJK",
+            f"a picture has boxes for {some}: no installed font has them; install one; Noto has nearly all",
             highlight=False, markup=False,
         )  # fmt: skip
 

@@ -95,8 +95,8 @@ def _contents(report: Report) -> str:
     ]
     links = "\n".join(f'<a href="#{escape(name)}">{escape(title)}</a>' for name, title in names)
     return (
-        f'<nav>{links}</nav>\n<p class="remark">What each figure means stands in docs/diagnostics.md of Echo, under '
-        "the name that the address of its link has. Whether pitch is used, the counterfactuals tell.</p>"
+        f'<nav>{links}</nav>\n<p class="remark">docs/diagnostics.md of Echo defines each figure. '
+        "Whether pitch is used, the counterfactuals tell.</p>"
     )
 
 
