@@ -84,3 +84,22 @@ def test_an_error_ends_the_bar(screen: Callable[[bool], io.StringIO]) -> None:
 def test_numbers_as_they_are_read() -> None:
     assert [counted(n, "text") for n in (0, 1, 2)] == ["0 texts", "1 text", "2 texts"]
     assert [hours(s) for s in (0.44, 9, 359, 360, 5400)] == ["0.4 s", "9.0 s", "359 s", "0.10 h", "1.50 h"]
+
+
+def test_a_table_fits_a_narrow_terminal_without_breaking_numbers() -> None:
+    from rich.cells import cell_len
+
+    from echo_asr.console import fitted
+
+    columns = ["", "radius_mean", "over_time", "saturated"]
+    rows = [
+        ["encoders.spectrogram.blocks.0.attention", "0.7941", "0.1055", "0.002418"],
+        ["F0 shuffled within", "1", "", "2"],
+    ]
+    assert fitted(columns, rows, 120) == (columns, rows)
+    heads, cells = fitted(columns, rows, 56)
+    assert heads == ["", "radius_\nmean", "over_\ntime", "saturated"]
+    assert cells[0] == ["encoders.spectrogram.\nblocks.0.attention", *rows[0][1:]] and cells[1] == rows[1]
+    widths = [max(cell_len(line) for row in (heads, *cells) for line in row[n].split("\n")) for n in range(4)]
+    assert sum(widths) + 4 + 3 * 3 <= 56
+    assert fitted(["a"], [], 3) == (["a"], [])

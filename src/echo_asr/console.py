@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,12 +10,14 @@ from contextlib import contextmanager
 from functools import cache
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 PLAIN_SECONDS = 30.0  # between lines of progress where there is no terminal
+EDGES, GAP = 4, 3  # terminal columns at both edges of a table together, and between two of its columns
 
 
 @cache
@@ -34,12 +37,46 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         if remark:
             print(f"# {remark}")
         return
-    table = Table(title=title, title_justify="left", caption=remark or None, caption_justify="left", box=SIMPLE_HEAD)
-    for number, column in enumerate(columns):
+    screen = Console(soft_wrap=False)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    heads, cells = fitted(columns, [list(row) for row in rows], screen.width)
+    for number, column in enumerate(heads):
         table.add_column(Text(column), justify="left" if number == 0 or column == "" else "right", overflow="fold")
-    for row in rows:
+    for row in cells:
         table.add_row(*(Text(cell) for cell in row))
-    Console(soft_wrap=False).print(table)
+    screen.print(table)
+    if remark:
+        screen.print(Text(f"  {remark}\n", style="italic dim"))
+
+
+def fitted(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of a table with line breaks where that makes it fit in so many columns of a terminal: heads break
+    after `_` and spaces, what stands in the first column after dots and spaces, and no number breaks."""
+    heads, cells = list(columns), [list(row) for row in rows]
+
+    def taken(number: int) -> int:
+        lines = [line for text in (heads[number], *(row[number] for row in cells)) for line in text.split("\n")]
+        return max(map(cell_len, lines))
+
+    room = width - EDGES - GAP * (len(heads) - 1)
+    if sum(map(taken, range(len(heads)))) > room:
+        for number in range(1, len(heads)):
+            own = max((cell_len(row[number]) for row in cells), default=0)
+            heads[number] = _broken(heads[number], "_ ", own)
+        left = room - sum(map(taken, range(1, len(heads))))
+        for row in cells:
+            row[0] = _broken(row[0], ". ", left)
+    return heads, cells
+
+
+def _broken(text: str, after: str, room: int) -> str:
+    """A text in lines of at most `room` columns, if it can be broken so after one of some characters."""
+    lines = [""]
+    for piece in re.findall(f"[^{after}]+[{after}]*|[{after}]+", text):
+        if lines[-1] and cell_len((lines[-1] + piece).rstrip()) > room:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
 
 
 @contextmanager

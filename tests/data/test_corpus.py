@@ -53,7 +53,7 @@ def test_defaults_stand_in_for_absent_columns_and_empty_cells(tmp_path: Path, he
 
 
 def test_an_empty_text_is_silence_and_legal(tmp_path: Path) -> None:
-    make_folder(tmp_path, "file_name,transcription\na.wav,\nb.wav\n")
+    make_folder(tmp_path, "file_name,transcription\na.wav,\nb.wav,  \n")
     assert [utterance.text for utterance in load_corpus(tmp_path).utterances] == ["", ""]
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from echo_asr.diagnose.advice import (
+    counterfactual_notes,
     gate_warnings,
     gradient_warnings,
     pitch_warnings,
@@ -88,3 +89,18 @@ def test_pitch_that_is_not_used_and_pitch_of_which_little_is_known() -> None:
     assert kinds(group(-0.1, 0.1, 0.3)) == ["pitch_unclear"]
     assert kinds(group(0.1, 0.2, 0.3, flat=1e-4)) == ["voicing_alone"]
     assert kinds(group(0.1, 0.2, 0.3)) == [] and kinds(group(-0.1, 0.1, 0.3, 2.0)) == []
+
+
+def test_few_utterances_tell_little() -> None:
+    def notes(**row: Value) -> list[str]:
+        return list(counterfactual_notes(Group("c", "C", {"as it is": dict(row)})))
+
+    assert notes(word_error=10.0, evaluated=10.4, utterances=30) == [] == notes(word_error=10.0, utterances=30)
+    (said,) = notes(word_error=10.0, evaluated=12.0, utterances=40)
+    assert "whole recordings give 10.0 %" in said and "as `evaluate` and `transcribe` cut them, 12.0 %" in said
+    (said,) = notes(word_error=10.0, utterances=5)
+    assert "of 5 utterances the intervals come out too narrow; take 30" in said
+    row: dict[str, Value] = {"loss_low": -0.001, "loss_change": 0.0, "loss_high": 0.001, "error_low": 0.0}
+    few = Group("c", "C", {"as it is": {"utterances": 5}, "F0 removed, input": row})
+    (warning,) = pitch_warnings(few, ("input",))
+    assert warning.kind == "pitch_unclear" and "5 utterances cannot tell" in warning.text and "30" in warning.remedy

@@ -32,6 +32,8 @@ def test_diagnose_tells_and_keeps(learnt: Path, corpus: Path, tmp_path: Path, ca
     assert output.endswith(f"{out / 'report.json'}\n{out / 'report.html'}\n")
     found = json.loads((out / "report.json").read_text())
     assert found["about"]["split"] == "validation" and found["about"]["utterances"] == 3
+    base = found["counterfactuals"]["rows"]["as it is"]
+    assert base["evaluated"] == base["word_error"]  # recordings without a pause
     assert found["counterfactuals"]["rows"]["F0 removed, both"]["loss_change"] != 0.0
     assert str(tmp_path) not in (out / "report.html").read_text()  # nothing of where it was made
 
@@ -45,7 +47,12 @@ def test_one_utterance_of_another_split_without_what_if(learnt: Path, corpus: Pa
 def test_a_terminal_gets_tables(learnt: Path, corpus: Path, capsys: Any, monkeypatch: Any) -> None:  # noqa: F811
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     status, output, _ = run(["diagnose", str(learnt), str(corpus), "--utterances", "1", "--no-what-if"], capsys)
-    assert status == 0 and "Component statistics" in output and "no gates in this model" in output
+    assert (
+        status == 0
+        and output.startswith("model ")
+        and "Component statistics" in output
+        and "no gates in this model" in output
+    )
 
 
 @pytest.mark.parametrize(

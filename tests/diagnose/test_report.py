@@ -9,14 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from echo_asr.data.batch import Example, collate
 from echo_asr.data.corpus import Utterance
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer
+from echo_asr.diagnose.groups import Group
 from echo_asr.diagnose.page import page, save_page
-from echo_asr.diagnose.report import Material, Report, cells, diagnose, plain, shown
+from echo_asr.diagnose.report import Material, Report, cells, diagnose, gather, plain, shown
 from echo_asr.features import FeatureConfig
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.text import Tokenizer
@@ -106,7 +109,9 @@ def test_a_whole_report_as_text_object_and_page(
     save_page(report, recognizer, stuff, tmp_path / "report.html")
     written = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert written.count("data:image/png;base64,") >= 4 and "prefers-color-scheme: dark" in written
-    assert not re.search(r'(src|href)="(?!data:)', written) and "tiny &amp; &lt;odd&gt;" in written
+    assert not re.search(r'(src|href)="(?!data:|#)', written)
+    assert set(re.findall(r'href="#(.*?)"', written)) == set(re.findall(r'<h2 id="(.*?)"', written)) <= set(defined)
+    assert "tiny &amp; &lt;odd&gt;" in written
 
 
 def test_one_utterance_is_enough_and_what_it_cannot_tell_is_said(
@@ -129,3 +134,26 @@ def test_figures_as_people_read_them() -> None:
     assert [shown(x) for x in (0.5, 0.0, 1.23456, 12345.6, 3.2e-5, 7, "static")] == [
         "0.5", "0", "1.235", "12346", "3.20e-05", "7", "static"
     ]  # fmt: skip
+
+
+def test_changes_are_read_with_their_intervals() -> None:
+    row = {
+        f"{kind}_{end}": x for kind in ("loss", "error") for end, x in (("change", 0.36), ("low", -1e-9), ("high", 2.0))
+    }
+    group = Group("counterfactuals", "C", {"as it is": {"loss": 0.5, "word_error": 10.04}, "F0 removed": {**row}})
+    assert cells(group)[1] == [
+        ["as it is", "0.500", "10.0 %"], ["F0 removed", "+0.360 (0.000 to 2.000)", "+0.4 (0.0 to 2.0)"]
+    ]  # fmt: skip
+
+
+def test_a_model_of_shuffled_pitch_is_given_that_of_the_others(make_model: Make, tmp_path: Path) -> None:
+    time = np.arange(8000) / 16_000
+    utterances = []
+    for hertz in (110, 220):
+        path = tmp_path / f"{hertz}.wav"
+        soundfile.write(path, 0.3 * np.sign(np.sin(2 * np.pi * hertz * time)), 16_000)
+        utterances.append(Utterance(path.name, path, "a", "", "test", 0.5))
+    features = FeatureConfig(mels=8, tracker="autocorrelation", f0="shuffled")
+    bundle = Bundle(make_model(), Tokenizer.train(["abcdef"]), features)
+    found = gather(Recognizer(bundle, DecodeConfig(max_tokens=3)), utterances)
+    assert [round(float(clip.track.median()) / 110) for clip in found.clips] == [2, 1]

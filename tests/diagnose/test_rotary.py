@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import soundfile
 import torch
 
 from echo_asr.cli import main
+from echo_asr.diagnose import rotary
 from echo_asr.diagnose.rotary import (
     THETAS,
     contour,
@@ -17,6 +19,7 @@ from echo_asr.diagnose.rotary import (
 )
 from echo_asr.errors import EchoError
 from echo_asr.vrope import PitchTrack
+from echo_asr.vrope.config import Theta
 
 matplotlib_image = pytest.importorskip("matplotlib.image")
 CONTOURS = simple_contours()
@@ -95,3 +98,18 @@ def test_the_command_draws_a_recording_beside_the_simple_contours(
     error = capsys.readouterr().err
     assert error.startswith("echo-asr plot: ") and "none.wav" in error and error.count("\n") == 1
     assert not (tmp_path / "x").exists()
+
+
+def test_the_rotation_is_that_of_the_thetas_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = []
+    monkeypatch.setattr(rotary, "save_figure", lambda figure, path: figures.append(figure))
+    rotary.draw_rotary(None, tmp_path, ["frame", "mapped", "frame"], ["150"])
+    rotary.draw_rotary(None, tmp_path)
+    told = [
+        [panel.get_title(loc="left").partition(":")[0] for panel in f.axes if panel.get_ylabel() == "pair"]
+        for f in figures
+    ]
+    assert told == [[], ["frame", "mapped"], [], ["static", "integrated, a = 1", "axis"]]
+    for theta in get_args(Theta):
+        if theta != "none":
+            plot_rotation(CONTOURS["rising"], tmp_path / "x.png", "", [theta])

@@ -21,6 +21,9 @@ SILENCE_ALONE = 0.9  # share of a head's attention that goes to silence
 VANISHED = 1e-3  # strength of a block's gradient over that of the strongest of its stack
 PLATEAU = 4  # validations without a better error
 UNUSED = 0.02  # nats a token; where the loss rises by less without F0, F0 is as good as unused
+FEW = 8  # utterances under which no warning is given of what pitch does
+ENOUGH = 30  # utterances from which a bootstrap interval is about as wide as it should be
+DIFFERENT = 0.5  # points of % between two word errors that are worth a word
 LOW_ERROR = 5.0  # % of words, below which a plateau is no matter
 
 
@@ -149,6 +152,12 @@ def pitch_warnings(counterfactuals: Group, wanted: Collection[str]) -> Iterator[
         row = counterfactuals.rows.get(f"F0 removed, {place}")
         if row is None:
             continue
+        count = int(_number(counterfactuals.rows[UNCHANGED], "utterances"))
+        if count < FEW:
+            which = "one utterance" if count == 1 else f"{count} utterances"
+            text = f"{which} cannot tell whether F0 as {place} is used"
+            yield Warning("pitch_unclear", place, text, f"--utterances {ENOUGH} or more")
+            continue
         if _rises(row):
             flat = counterfactuals.rows[f"F0 constant, {place}"]
             if not _rises(flat, UNUSED) and _number(flat, "loss_high") <= UNUSED:
@@ -156,18 +165,30 @@ def pitch_warnings(counterfactuals: Group, wanted: Collection[str]) -> Iterator[
                 yield Warning(
                     "voicing_alone", place, f"it suffers without F0 as {place}, but not from a constant one (loss "
                     f"{change:+.4f}, at most {high:+.4f}): it uses what is voiced, and not how high",
-                    "nothing, if pitch does not tell words apart in the language; else training in noise",
+                    "training in noise, if pitch should tell words apart; without tones, nothing is wrong",
                 )  # fmt: skip
             continue
         change, low, high = (_number(row, f"loss_{end}") for end in ("change", "low", "high"))
         seen = f"without F0 as {place} the loss changes by {change:+.4f} ({low:+.4f} to {high:+.4f})"
-        count = counterfactuals.rows[UNCHANGED]["utterances"]
         if high > UNUSED:
             text = f"{seen}: {count} utterances cannot tell whether it is used"
             yield Warning("pitch_unclear", place, text, "more --utterances")
         else:
             remedy = "leaving it out, or training in noise, where F0 is what survives"
             yield Warning("pitch_unused", place, f"{seen}: no use of it is seen on {count} utterances", remedy)
+
+
+def counterfactual_notes(counterfactuals: Group) -> Iterator[str]:
+    """What to know before counterfactuals are read."""
+    row = counterfactuals.rows[UNCHANGED]
+    whole, cut, count = _number(row, "word_error"), _number(row, "evaluated"), int(_number(row, "utterances"))
+    if "evaluated" in row and abs(whole - cut) > DIFFERENT:
+        yield (
+            f"counterfactuals: whole recordings give {whole:.1f} % word error, and cut at their pauses, as `evaluate` "
+            f"and `transcribe` cut them, {cut:.1f} %; the changes are those of whole recordings"
+        )
+    if 1 < count < ENOUGH:
+        yield f"counterfactuals: of {count} utterances the intervals come out too narrow; take {ENOUGH} or more"
 
 
 def _rises(row: Mapping[str, Value], least: float = 0.0) -> bool:

@@ -19,7 +19,8 @@ from echo_asr.decode.alignment import align, cross_weights, force
 from echo_asr.decode.search import search
 from echo_asr.decode.times import token_texts
 from echo_asr.decode.transcribe import Recognizer
-from echo_asr.diagnose.plots import BLUE, GREY, INK, RED, Axes, new_figure, save_figure
+from echo_asr.diagnose.canvas import Axes, new_figure, save_figure
+from echo_asr.diagnose.plots import BLUE, GREY, INK, RED
 from echo_asr.errors import EchoError
 from echo_asr.features import collate_features
 from echo_asr.model.layers import CrossAttention

@@ -39,7 +39,8 @@ def diagnose(arguments: argparse.Namespace) -> int:
     from echo_asr.data.corpus import load_corpus
     from echo_asr.decode.transcribe import Recognizer, choose_device, decode_config
     from echo_asr.diagnose.counterfactuals import changes
-    from echo_asr.diagnose.report import cells, diagnose, gather, plain
+    from echo_asr.diagnose.report import cells, diagnose, gather, headline, plain, told
+    from echo_asr.evaluate.evaluate import evaluate
     from echo_asr.model.checkpoint import load_bundle
 
     if arguments.utterances < 1:
@@ -63,8 +64,9 @@ def diagnose(arguments: argparse.Namespace) -> int:
         "parameters": bundle.model.parameter_count,
     }
     asked = 0 if arguments.no_what_if else len(changes(bundle.model, material.clips, recognizer.features))
+    evaluated = evaluate(recognizer, "", "", utterances).wer.percent if not arguments.no_what_if else None
     with progress_bar("counterfactuals", asked) as advance:
-        report = diagnose(recognizer, material, about, arguments.model, not arguments.no_what_if, advance)
+        report = diagnose(recognizer, material, about, arguments.model, not arguments.no_what_if, advance, evaluated)
     if arguments.out:
         from echo_asr.diagnose.page import save_page
 
@@ -73,14 +75,14 @@ def diagnose(arguments: argparse.Namespace) -> int:
     if not sys.stdout.isatty():
         print(plain(report))
     else:
+        print(f"{headline(report)}\n")
         emoji = (sys.stdout.encoding or "").lower().startswith("utf")
         for group in report.groups:
             if group.rows:
                 print_table(group.title, *cells(group, emoji), group.remark)
             else:
                 print(f"{group.title}: {group.remark}\n")
-        for line in (*report.warnings, *(f"note: {note}" for note in report.notes)):
-            print(line)
+        print(told(report))
     if arguments.out:
         print(f"{arguments.out / 'report.json'}\n{arguments.out / 'report.html'}")
     return 0

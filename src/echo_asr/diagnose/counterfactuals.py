@@ -105,14 +105,20 @@ def counterfactuals(
     tokens: Sequence[Sequence[int]],
     texts: Sequence[str],
     progress: Progress | None = None,
+    evaluated: float | None = None,
 ) -> Group:
-    """How loss and error change under every change that can matter to the model; see docs/diagnostics.md."""
+    """How loss and error change under every change that can matter to the model; see docs/diagnostics.md.
+
+    Args:
+        evaluated: word error of the same utterances in %, as `evaluate` finds it, where it is known.
+    """
     model = recognizer.bundle.model
-    group = Group("counterfactuals", "Counterfactuals: what happens without it")
+    group = Group("counterfactuals", "Counterfactuals: what happens without it, with 95 % intervals")
     before = outcome(recognizer, clips, tokens, texts)
     group.rows[UNCHANGED] = {
         "loss": float(before.loss.mean()),
         "word_error": 100.0 * float(before.errors.sum()) / max(1.0, float(before.words.sum())),
+        **({} if evaluated is None else {"evaluated": evaluated}),
         "utterances": len(clips),
     }
     todo = changes(model, clips, recognizer.features)

@@ -1,4 +1,7 @@
-"""report.html: the report as one page that needs nothing else, for light and dark screens."""
+"""report.html: the report as one page that needs nothing else, for light and dark screens.
+
+On a dark screen the pictures are shown with light and dark exchanged, hues kept, so that there is one of each.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from html import escape
 from pathlib import Path
 
 from echo_asr.decode.transcribe import Recognizer
+from echo_asr.diagnose.canvas import figure_png
 from echo_asr.diagnose.groups import Group
-from echo_asr.diagnose.pictures import draw_all
-from echo_asr.diagnose.plots import figure_png
+from echo_asr.diagnose.pictures import CAPTIONS, draw_all
 from echo_asr.diagnose.report import Material, Report, cells, shown
 from echo_asr.storage import replace_text
 
@@ -29,7 +32,13 @@ table { border-collapse: collapse; font-size: 13px; }
 th, td { padding: 0.15rem 0.7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; font-family: ui-monospace, monospace; }
 td { font-variant-numeric: tabular-nums; }
-img { max-width: 100%; background: #fff; border-radius: 4px; margin: 0.6rem 0; }
+figure { margin: 0.6rem 0; overflow-x: auto; }
+figcaption { color: var(--soft); font-size: 13px; }
+img { width: 100%; min-width: 44rem; height: auto; }
+@media (prefers-color-scheme: dark) { img { filter: invert(0.912) hue-rotate(180deg); } }
+nav { font-size: 13px; line-height: 1.9; }
+nav a { margin-right: 0.9rem; white-space: nowrap; }
+a { color: inherit; }
 li.warning { background: var(--warn); padding: 0.2rem 0.6rem; margin: 0.3rem 0; border-radius: 4px; }
 """
 
@@ -52,7 +61,8 @@ def page(report: Report, pictures: dict[str, bytes]) -> str:
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>',
         f'<meta name="viewport" content="width=device-width">\n<style>{STYLE}</style>\n</head>\n<body>',
         f'<h1>{escape(title)}</h1>\n<p class="about">{about}</p>',
-        "<h2>Warnings</h2>",
+        _contents(report),
+        '<h2 id="warnings">Warnings</h2>',
     ]
     if report.warnings:
         told = "".join(
@@ -69,10 +79,25 @@ def page(report: Report, pictures: dict[str, bytes]) -> str:
             parts.append(f'<p class="remark">{escape(group.remark)}</p>')
         if group.name in pictures:
             data = base64.b64encode(pictures[group.name]).decode()
-            parts.append(f'<img alt="{escape(group.title)}" src="data:image/png;base64,{data}">')
+            caption = f"<figcaption>{escape(CAPTIONS.get(group.name, ''))}</figcaption>"
+            image = f'<img alt="{escape(group.title)}" src="data:image/png;base64,{data}">'
+            parts.append(f"<figure>{caption}{image}</figure>")
         if group.rows:
             parts.append(_table(group))
     return "\n".join([*parts, "</body>\n</html>\n"])
+
+
+def _contents(report: Report) -> str:
+    """Links to the sections, and where their figures are defined."""
+    names = [
+        ("warnings", "Warnings"),
+        *((one.name, one.title.partition(":")[0].partition(" (")[0]) for one in report.groups),
+    ]
+    links = "\n".join(f'<a href="#{escape(name)}">{escape(title)}</a>' for name, title in names)
+    return (
+        f'<nav>{links}</nav>\n<p class="remark">docs/diagnostics.md of Echo defines each figure. '
+        "Whether pitch is used, the counterfactuals tell.</p>"
+    )
 
 
 def _table(group: Group) -> str:

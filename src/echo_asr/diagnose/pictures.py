@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from echo_asr.decode.transcribe import Recognizer
+from echo_asr.diagnose.canvas import Axes, Figure, beside, new_figure
 from echo_asr.diagnose.groups import Group
-from echo_asr.diagnose.plots import BLUE, GREEN, GREY, INK, NULL, RED, Axes, Figure, beside, new_figure
+from echo_asr.diagnose.plots import BLUE, GREEN, GREY, INK, NULL, RED
 from echo_asr.diagnose.rotary import draw_f0
 from echo_asr.features import Features, collate_features
 from echo_asr.model.encoder import feature_track
@@ -22,6 +23,14 @@ ACTIVATION_COLOURS = {
     "final_output": GREY,
 }  # fmt: skip
 PLACE_COLOURS = {"position": BLUE, "input": RED, "both": INK}
+CAPTIONS = {
+    "decoder_attention_gradients": "Of encoders and decoder: how strongly each attention is still being taught, by "
+    "projection. One far left of the others learns little from here on, or has learnt what it can.",
+    "activation_analysis": "One row a block, from sound to text.",
+    "radii": "The first of the recordings. The further the curve moves with F0 and voice, the more the radius says.",
+    "attention_to_silence": "A dot to the left of its bar's end: silence gets less attention than its share of keys.",
+    "counterfactuals": "Right of 0: worse than the model as it is. A line that touches 0 is no evidence of a change.",
+}
 ROW = 0.21  # inches a row of a picture with one row a layer
 
 

@@ -5,19 +5,23 @@ Shapes: `S` samples at 16 kHz, `T` frames of 10 ms, `M` mel bins.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from echo_asr.audio import SAMPLE_RATE
+from echo_asr.diagnose.canvas import (
+    Axes,
+    FixedLocator,
+    FuncFormatter,
+    NullLocator,
+    beside,
+    new_figure,
+    save_figure,
+)
 from echo_asr.errors import EchoError
 from echo_asr.features import RANGE, Features, mel_edges
 from echo_asr.pitch import HOP
@@ -154,9 +158,7 @@ def _draw_spectrogram(panel: Axes, features: Features, seconds: np.ndarray) -> A
     f0 = features.pitch[0].numpy()
     voiced = f0 > 0
     height = np.interp(f0[voiced], edges, np.arange(mels + 2))
-    panel.plot(seconds[voiced], height, ".", color=RED, markersize=3.5, label="F0")
-    if voiced.any():
-        panel.legend(loc="upper right", fontsize=8, framealpha=0.9, markerscale=2)
+    panel.plot(seconds[voiced], height, ".", color=RED, markersize=3.5)  # named in the legend of the panel below
     panel.set_yticks(np.interp(MEL_TICKS, edges, np.arange(mels + 2)), [f"{hz}" for hz in MEL_TICKS])
     panel.set(ylabel="frequency (Hz, mel scale)", ylim=(0.5, mels + 1))
     return image
@@ -225,35 +227,3 @@ def _spans(flags: np.ndarray) -> list[tuple[float, float]]:
     """Runs of true in `(T,)`, as their edges in frames; a frame reaches half a frame to each side."""
     change = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8))) - 0.5
     return list(zip(change[::2].clip(min=0.0), change[1::2], strict=True))
-
-
-def beside() -> dict[str, Any]:
-    """Where a legend overlaps nothing: right of its panel."""
-    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
-    return {**place, "fontsize": 8, "frameon": False}
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches."""
-    return Figure(figsize=(width, height), dpi=110, facecolor="white", layout="constrained")
-
-
-def figure_png(figure: Figure) -> bytes:
-    """A figure as the bytes of a PNG."""
-    for panel in figure.axes:
-        panel.spines[["top", "right"]].set_visible(False)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return buffer.getvalue()
-
-
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure as PNG.
-
-    Raises:
-        EchoError: it cannot be written.
-    """
-    try:
-        Path(path).write_bytes(figure_png(figure))
-    except OSError as error:
-        raise EchoError(f"{path}: cannot write the picture ({error.strerror}); check the folder") from None

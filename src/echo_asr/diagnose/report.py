@@ -81,6 +81,8 @@ def gather(recognizer: Recognizer, utterances: Sequence[Utterance], progress: Pr
         EchoError: a recording that cannot be read.
     """
     cache = FeatureCache(None, recognizer.extractor)
+    if recognizer.extractor.config.f0 == "shuffled":
+        recognizer.extractor.donors = [cache.as_heard(u.audio).track for u in utterances]
     clips = []
     for done, utterance in enumerate(utterances, start=1):
         clips.append(cache.features(utterance.audio))
@@ -116,6 +118,7 @@ def diagnose(
     run: Path | None = None,
     what_if: bool = True,
     progress: Progress | None = None,
+    evaluated: float | None = None,
 ) -> Report:
     """Everything that can be told of a model from some utterances.
 
@@ -124,6 +127,7 @@ def diagnose(
         run: the model's folder, whose metrics tell of a plateau.
         what_if: also ask the counterfactuals, which takes most of the time.
         progress: told of each counterfactual that is done.
+        evaluated: word error in % that `evaluate` finds, to set beside that of the counterfactuals.
     """
     model, heard = recognizer.bundle.model, recognizer.features
     probes: list[Probe] = [probe(model, batch, heard) for batch in material.batches]
@@ -139,7 +143,8 @@ def diagnose(
     report = Report({**about, "loss": _mean_loss(probes, material.batches)}, groups)
     if what_if:
         tokens, texts = [e.tokens for e in material.examples], [e.text for e in material.examples]
-        groups.append(counterfactuals(recognizer, material.clips, tokens, texts, progress))
+        groups.append(counterfactuals(recognizer, material.clips, tokens, texts, progress, evaluated))
+        report.notes += advice.counterfactual_notes(groups[-1])
     else:
         groups.append(Group("counterfactuals", "Counterfactuals", remark="left out, as asked for (--no-what-if)"))
     activations = report.group("activation_analysis")
@@ -180,10 +185,28 @@ def _within(clips: Sequence[Features], seconds: float) -> list[Features]:
 
 def cells(group: Group, emoji: bool = False) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of a group's table, as text; a figure that a row does not have is empty."""
+    if group.name == "counterfactuals" and group.rows:
+        return _changes(group)
     rows = [
         [name, *(shown(row[c], emoji) if c in row else "" for c in group.columns)] for name, row in group.rows.items()
     ]
     return ["", *group.columns], rows
+
+
+def _changes(group: Group) -> tuple[list[str], list[list[str]]]:
+    """Counterfactuals as people read them: a change and its interval in one cell."""
+
+    def cell(row: dict[str, Value], kind: str, itself: str, digits: int, unit: str) -> str:
+        if f"{kind}_change" not in row:
+            return f"{float(row[itself]):.{digits}f}{unit}"
+        change, low, high = (round(float(row[f"{kind}_{end}"]), digits) + 0.0 for end in ("change", "low", "high"))
+        return f"{change:+.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+    rows = [
+        [name, cell(row, "loss", "loss", 3, ""), cell(row, "error", "word_error", 1, " %")]
+        for name, row in group.rows.items()
+    ]
+    return ["", "loss, nats a token", "word error, % points"], rows
 
 
 def shown(value: Value, emoji: bool = False) -> str:
@@ -194,9 +217,14 @@ def shown(value: Value, emoji: bool = False) -> str:
     return f"{MARKS[text]} {text}" if emoji and text in MARKS else text
 
 
+def headline(report: Report) -> str:
+    """What was looked at, in one line."""
+    return ", ".join(f"{name} {shown(value)}" for name, value in report.about.items())
+
+
 def plain(report: Report) -> str:
     """The report as plain text: for a pipe, a file or a log."""
-    lines = [", ".join(f"{name} {shown(value)}" for name, value in report.about.items())]
+    lines = [headline(report)]
     for group in report.groups:
         lines += ["", f"{group.title.upper()}:" if group.rows else f"{group.title.upper()}: {group.remark}"]
         if group.rows:
@@ -207,7 +235,12 @@ def plain(report: Report) -> str:
                 padded = "  ".join(text.rjust(width) for text, width in zip(rest, widths[1:], strict=True))
                 lines.append(f"  {first.ljust(widths[0])}  {padded}".rstrip())
             lines += [f"  ({group.remark})"] if group.remark else []
-    lines += ["", "WARNINGS:" if report.warnings else "WARNINGS: none"]
+    return "\n".join([*lines, "", told(report)])
+
+
+def told(report: Report) -> str:
+    """Warnings and notes, as the last lines of the report."""
+    lines = ["WARNINGS:" if report.warnings else "WARNINGS: none"]
     lines += [f"  {one}" for one in report.warnings]
     lines += [f"note: {note}" for note in report.notes]
     return "\n".join(lines)

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from echo_asr.audio import load_audio
-from echo_asr.diagnose.plots import BLUE, GREEN, GREY, INK, RED, beside, new_figure, save_figure
+from echo_asr.diagnose.canvas import MaxNLocator, beside, new_figure, save_figure
+from echo_asr.diagnose.plots import BLUE, GREEN, GREY, INK, RED
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
 from echo_asr.vrope import PitchTrack, Rotation, VRoPEModes
@@ -31,6 +32,15 @@ THETAS: dict[str, dict[str, Any]] = {
     "frame": {"theta": "frame", "fastest": FASTEST},
     "axis": {"theta": "axis", "fastest": FASTEST},
 }
+ROTATIONS = {
+    "static": "static: time alone",
+    "mean": "mean: the mean F0 of the recording sets one speed",
+    "frame": "frame: a frame's own F0 multiplies the whole time before it",
+    "integrated": "integrated, a = 1: F0 sets the speed, frame by frame",
+    "mapped": "mapped: the mean F0 of the recording chooses the frequencies",
+    "axis": "axis: the upper quarter turns with pitch",
+}
+USUAL_ROTATIONS = ("static", "integrated", "axis")
 RADIUS_WEIGHTS = ((0.0, 0.0, 4.0), (2.0, 0.5, 0.0), (-2.0, 0.5, 1.0))  # of z, voicing, energy: three kinds of pair
 RADIUS_BIASES = (-3.0, 0.0, -0.5)
 RADIUS_LABELS = ("follows energy", "follows pitch", "follows low pitch, and energy")
@@ -98,6 +108,7 @@ def plot_positions(
     for index, (row, (name, track)) in enumerate(zip(panels, contours.items(), strict=True)):
         end = track.f0.shape[1] * track.step / 100  # seconds
         draw_f0(row[0], track, name)
+        row[0].xaxis.set_major_locator(MaxNLocator(2))
         for panel, (label, modes) in zip(row[1:], thetas.items(), strict=True):
             seen = similarity(rotation_of(**modes), track)
             image = panel.imshow(seen, origin="lower", extent=(0, end, 0, end), cmap="RdBu_r", vmin=-1, vmax=1)
@@ -111,34 +122,34 @@ def plot_positions(
 
 
 @torch.no_grad()
-def plot_rotation(track: PitchTrack, path: str | os.PathLike[str], title: str = "") -> None:
-    """Draw what one contour does: F0, the rotation without and with it, pitch as an axis, and radii over time.
+def plot_rotation(track: PitchTrack, path: str | os.PathLike[str], title: str = "", thetas: Sequence[str] = ()) -> None:
+    """Draw what one contour does: F0, the rotation under each theta, and radii over time.
 
     The radii are those of three example pairs, one that follows energy and two that follow pitch; a model learns its
     own.
 
+    Args:
+        thetas: their names; unless given, time alone, F0 as speed and F0 as an axis.
+
     Raises:
         EchoError: the picture cannot be written.
     """
-    figure = new_figure(10, 11)
-    panels = figure.subplots(5, 1, height_ratios=(1, 1.2, 1.2, 1.2, 1), sharex=True)
+    thetas = list(dict.fromkeys(thetas)) or USUAL_ROTATIONS
+    figure = new_figure(10, 4.1 + 2.3 * len(thetas))
+    panels = figure.subplots(2 + len(thetas), 1, height_ratios=(1, *[1.2] * len(thetas), 1), sharex=True)
     end = track.f0.shape[1] * track.step / 100  # seconds
     draw_f0(panels[0], track, "F0")
-    shown = {
-        "static: time alone": {"theta": "static"},
-        "integrated, a = 1: F0 sets the speed": {"theta": "integrated"},
-        "axis: the upper quarter turns with pitch": {"theta": "axis"},
-    }
-    for panel, (label, modes) in zip(panels[1:4], shown.items(), strict=True):
-        phase = rotation_of(**modes, fastest=FASTEST).phase(track)
+    panels[0].set(xlabel="")
+    for panel, theta in zip(panels[1:-1], thetas, strict=True):
+        phase = rotation_of(theta=theta, fastest=FASTEST).phase(track)
         assert phase is not None
         waves = phase[0].cos().expand(track.f0.shape[1], -1).T.numpy()
-        if modes["theta"] == "axis":
+        if theta == "axis":
             waves = np.concatenate((waves[PAIRS // 4 :], waves[: PAIRS // 4]))
         extent = (0, end, 0.5, PAIRS + 0.5)
         image = panel.imshow(waves, origin="lower", aspect="auto", extent=extent, cmap="RdBu_r", vmin=-1, vmax=1)
         panel.set(ylabel="pair")
-        panel.set_title(label, fontsize=10, color=INK, loc="left")
+        panel.set_title(ROTATIONS[theta], fontsize=10, color=INK, loc="left")
         scale = figure.colorbar(image, cax=panel.inset_axes((1.012, 0.0, 0.012, 1.0)))
         scale.set_label("cos(phase)")
     rotation = Rotation(VRoPEModes(theta="none", radius="acoustic"), len(RADIUS_WEIGHTS))
@@ -148,10 +159,10 @@ def plot_rotation(track: PitchTrack, path: str | os.PathLike[str], title: str = 
     assert radius is not None
     seconds = (np.arange(track.f0.shape[1]) + 0.5) * track.step / 100
     for column, label, colour in zip(radius[0].T.numpy(), RADIUS_LABELS, (GREEN, BLUE, RED), strict=True):
-        panels[4].plot(seconds, column, color=colour, label=label)
-    panels[4].axhline(1.0, color=GREY, linewidth=0.7, linestyle=":", label="unit circle")
-    panels[4].set(ylabel="radius", xlabel="time (s)", ylim=(0.45, 1.55), xlim=(0, end))
-    panels[4].legend(**beside())
+        panels[-1].plot(seconds, column, color=colour, label=label)
+    panels[-1].axhline(1.0, color=GREY, linewidth=0.7, linestyle=":", label="unit circle")
+    panels[-1].set(ylabel="radius", xlabel="time (s)", ylim=(0.45, 1.55), xlim=(0, end))
+    panels[-1].legend(**beside())
     if title:
         figure.suptitle(title, fontsize=12, color=INK)
     save_figure(figure, path)
@@ -220,7 +231,7 @@ def draw_rotary(
     plot_positions(contours, paths[0], modes)
     name = "rising" if audio is None and not f0 else list(contours)[-1]
     track = contours[name]
-    plot_rotation(track, paths[1], f"What F0 does to rotation and radius: {name}")
+    plot_rotation(track, paths[1], f"What F0 does to rotation and radius: {name}", thetas)
     return paths
 
 
@@ -233,6 +244,7 @@ def draw_f0(panel: Any, track: PitchTrack, name: str) -> None:
     panel.plot(seconds[voiced], f0[voiced], ".", color=RED, markersize=3)
     low, high = float(f0.min()), float(f0.max())
     margin = max(20.0, 0.1 * (high - low))
-    panel.set(ylabel="F0 (Hz)", xlabel="time (s)", ylim=(low - margin, high + margin))
+    end = len(f0) * track.step / 100  # seconds
+    panel.set(ylabel="F0 (Hz)", xlabel="time (s)", ylim=(low - margin, high + margin), xlim=(0, end))
     panel.set_title(name, fontsize=10, color=INK, loc="left")
     panel.grid(color="#eeeeee", linewidth=0.6)
