@@ -45,14 +45,16 @@ def test_radii_and_silence() -> None:
     assert [one.where for one in found] == ["x head 2"] and "20 % of the frames" in found[0].text
 
 
-def test_gradients_are_compared_within_an_encoder_or_the_decoder() -> None:
+def test_gradients_are_compared_with_later_blocks_of_the_same_encoder_or_decoder() -> None:
     def block(stack: str, number: int) -> str:
         return f"{stack}.blocks.{number}.attention.query"
 
-    strengths = {block("encoders.a", 0): 1.0, block("encoders.a", 1): 1e-4, block("encoders.b", 0): 1e-5}
-    strengths |= {"decoder.stacks.a.0.cross.key": 1e-9, "encoders.a.front.convolutions.0": 1e-9}
+    strengths = {block("encoders.a", 0): 1e-4, block("encoders.a", 1): 1.0, block("encoders.b", 0): 1e-5}
+    strengths |= {"encoders.a.front.convolutions.0": 1e-9}
+    strengths |= {block("decoder", 0): 1e3, "decoder.stacks.a.0.cross.key": 1e-9}  # the start token's steep norm
     found = list(gradient_warnings([Probe(1.0, {}, strengths, {})]))
-    assert [one.where for one in found] == ["encoders.a.blocks.1"]
+    assert [one.where for one in found] == ["encoders.a.blocks.0"]
+    assert "1.0e-04 at most, 1.0e+00 in the strongest block after it" in found[0].text
 
 
 def test_plateau(tmp_path: Path) -> None:

@@ -105,7 +105,9 @@ def silence_warnings(shares: Sequence[ZeroShare]) -> Iterator[Warning]:
 
 
 def gradient_warnings(probes: Sequence[Probe]) -> Iterator[Warning]:
-    """Blocks whose gradient is next to nothing beside that of the strongest block of the same encoder or decoder."""
+    """Blocks whose gradient is next to nothing beside that of the strongest block after them, nearer to the loss, in
+    the same encoder or decoder. Not before them: the start token, which is zero, has a steep norm in the first block of
+    the decoder."""
     stacks: dict[str, dict[str, float]] = {}
     for one in probes:
         for name, strength in one.strengths.items():
@@ -114,12 +116,12 @@ def gradient_warnings(probes: Sequence[Probe]) -> Iterator[Warning]:
                 place = stacks.setdefault(".".join(name.split(".")[: 2 if name.startswith("encoders") else 1]), {})
                 place[block] = max(place.get(block, 0.0), strength)
     for blocks in stacks.values():
-        strongest = max(blocks.values())
-        for name, strength in blocks.items():
+        for index, (name, strength) in enumerate(blocks.items(), start=1):
+            strongest = max(list(blocks.values())[index:], default=0.0)
             if strength <= VANISHED * strongest:
                 yield Warning(
                     "vanishing_gradient", name,
-                    f"its gradient is {strength:.1e} at most, {strongest:.1e} in the strongest block beside it",
+                    f"its gradient is {strength:.1e} at most, {strongest:.1e} in the strongest block after it",
                     "a longer train.warmup_steps, a lower train.learning_rate or fewer layers",
                 )  # fmt: skip
 
