@@ -28,6 +28,7 @@ BLOCK = 1 << 20  # frames read at a time, so that a long stereo file is never wh
 UNKNOWN_SIZE = 0x7FFF_0000  # bytes; programs that write wav into a pipe put a size from here up (or 0)
 AV_SLACK = 0.25  # seconds; codecs' delays and round header values
 MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which tags of sound files often overstate the length
+MP3_LEAD = 4 * 1152  # samples read before a stretch and dropped: a frame takes from the ones before it what they left over
 _HUSH = threading.Lock()
 
 
@@ -185,7 +186,9 @@ def _sound_blocks(stretch: Excerpt, head: bytes, sound: soundfile.SoundFile) -> 
             try:
                 with _hushed(head):
                     if first and not read:
-                        sound.seek(first)
+                        before = min(first, MP3_LEAD) if sound.format == "MP3" else 0
+                        sound.seek(first - before)
+                        sound.read(before)
                     wanted = BLOCK if whole else min(BLOCK, stop - first - read)
                     block = sound.read(wanted, dtype="float32", always_2d=True)
             except (soundfile.LibsndfileError, RuntimeError) as error:
