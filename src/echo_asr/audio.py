@@ -28,7 +28,9 @@ BLOCK = 1 << 20  # frames read at a time, so that a long stereo file is never wh
 UNKNOWN_SIZE = 0x7FFF_0000  # bytes; programs that write wav into a pipe put a size from here up (or 0)
 AV_SLACK = 0.25  # seconds; codecs' delays and round header values
 MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which tags of sound files often overstate the length
-MP3_LEAD = 4 * 1152  # samples read before a stretch and dropped: a frame takes from the ones before it what they left over
+# Samples read before each block and dropped. A frame takes from the ones before it what they left over, and soundfile
+# seeks after each read, by which the decoder forgets that.
+MP3_LEAD = 4 * 1152
 _HUSH = threading.Lock()
 
 
@@ -185,12 +187,12 @@ def _sound_blocks(stretch: Excerpt, head: bytes, sound: soundfile.SoundFile) -> 
         while whole or read < stop - first:
             try:
                 with _hushed(head):
-                    if first and not read:
-                        before = min(first, MP3_LEAD) if sound.format == "MP3" else 0
-                        sound.seek(first - before)
-                        sound.read(before)
-                    wanted = BLOCK if whole else min(BLOCK, stop - first - read)
-                    block = sound.read(wanted, dtype="float32", always_2d=True)
+                    at = first + read
+                    lead = min(at, MP3_LEAD) if sound.format == "MP3" else 0
+                    if lead or (at and not read):
+                        sound.seek(at - lead)
+                    wanted = BLOCK if whole else min(BLOCK, stop - at)
+                    block = sound.read(lead + wanted, dtype="float32", always_2d=True)[lead:]
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 raise _truncated(path, f"it cannot be decoded to its end: {error}") from None
             if not len(block):
