@@ -50,6 +50,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "nulls weight": {"vrope": {"nulls": "weight"}, "text_nulls": "weight", "heard_nulls": "weight"},
     "nulls score": {"vrope": {"nulls": "score"}, "text_nulls": "score", "heard_nulls": "score"},
     "sinusoidal": {"positions": "sinusoidal", "vrope": {"theta": "none"}, "cross_layers": 2},
+    "both positions": {"positions": "both", "vrope": {"theta": "axis"}},
     "pitch first": {"features": ("pitch", "spectrogram"), "decoder_layers": 0, "cross_layers": 2},
     "pitch alone": {"features": ("pitch",), "ctc_feature": "pitch", "pitch_layers": 2},
     "spectrogram alone": {"features": ("spectrogram",), "decoder_layers": 2},

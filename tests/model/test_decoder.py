@@ -155,6 +155,8 @@ def test_the_start_position_is_not_inert(weights: str, nulls: str, make_config: 
         {},
         {"text_nulls": "score"},
         {"text_nulls": "hard", "positions": "sinusoidal", "vrope": {"theta": "none"}},
+        {"text_nulls": "hard", "positions": "both"},
+        {"text_nulls": "weight", "positions": "both"},
         *(
             pytest.param(
                 {"text_nulls": nulls},

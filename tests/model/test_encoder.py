@@ -107,8 +107,11 @@ def test_the_voice_turns_the_wheel_of_every_theta_but_static(theta: str, make_mo
     assert torch.equal(before, after) == (theta == "static")
 
 
-def test_whispers_sinusoids_are_added_before_the_first_block(make_model: Make, make_batch: Make) -> None:
-    model: Echo = make_model(positions="sinusoidal", vrope={"theta": "none"})
+@pytest.mark.parametrize("options", [{"positions": "sinusoidal", "vrope": {"theta": "none"}}, {"positions": "both"}])
+def test_whispers_sinusoids_are_added_before_the_first_block(
+    options: dict[str, Any], make_model: Make, make_batch: Make
+) -> None:
+    model: Echo = make_model(**options)
     batch: FeatureBatch = make_batch([20])
     encoder = model.encoders["spectrogram"]
     heard: list[torch.Tensor] = []

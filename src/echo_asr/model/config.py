@@ -65,7 +65,7 @@ class ModelConfig:
     subsampling: Literal[2, 4] = 4  # 10 ms feature frames in an encoder frame
     dropout: float = 0.1  # on residual branches, while training
     ctc_weight: float = 0.3  # share of the CTC loss in the training loss, between 0 and 1
-    positions: Literal["rotary", "sinusoidal"] = "rotary"  # sinusoidal: Whisper's, added before the first block
+    positions: Literal["rotary", "sinusoidal", "both"] = "rotary"  # sinusoidal: Whisper's, added at the beginning
     vrope: VRoPEModes = field(default_factory=VRoPEModes)  # of the encoders' self-attention
     heard_nulls: Nulls = "weight"  # what silence weighs in cross-attention
     text_nulls: Nulls = "none"  # what the start token weighs in text self-attention; see above

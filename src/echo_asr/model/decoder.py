@@ -71,7 +71,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         modes = VRoPEModes(
-            theta="static" if config.positions == "rotary" else "none",
+            theta="none" if config.positions == "sinusoidal" else "static",
             frequencies="inverse_power",
             clock="encoder",
             nulls=config.text_nulls,
@@ -148,7 +148,7 @@ class Decoder(nn.Module):
         Without `end_in_loss` the logit of token 0 is -inf."""
         x = self.embed(tokens)
         track = PitchTrack.tokens(tokens == 0)
-        if self.config.positions == "sinusoidal":
+        if self.config.positions != "rotary":
             x = x + self._sinusoids(x, state)
         caches = iter(state.caches) if state.caches else None
         for block in self.blocks:

@@ -100,7 +100,7 @@ class Encoder(nn.Module):
             track: pitch at encoder frames.
         """
         x = self.front(x if self.wave is None else self.wave(x, lengths), lengths)
-        if self.config.positions == "sinusoidal":
+        if self.config.positions != "rotary":
             x = x + sinusoids(x.shape[1], x.shape[2], x.device)
         for block in self.blocks:
             x, _, _ = block(x, track)
