@@ -3,7 +3,7 @@
 A corpus is named by one string, the *spec*: the path of a folder or a file in one of the forms that people have,
 ``synth:NAME``, speech made by `echo_asr.data.synth`, or ``hf:REPO:CONFIG``, a data set of the Hugging Face hub. The
 forms are described in docs/corpora.md and read in `echo_asr.data.readers`. A suffix such as ``@noise:10`` names a
-variant; see `echo_asr.data.variants`.
+variant (`echo_asr.data.variants`), one such as ``@part:0.25`` a selection (`echo_asr.data.selections`).
 """
 
 from __future__ import annotations
@@ -89,16 +89,17 @@ def read_corpus(spec: str | os.PathLike[str], problems: Problems | None = None) 
     """The corpus that ``spec`` names, without its broken records, of which nothing is said but in `Corpus.broken`.
 
     Raises:
-        EchoError: there is no corpus, one of its files is unreadable, or it lists nothing at all.
+        EchoError: there is no corpus, one of its files is unreadable, it lists nothing at all, or a suffix asks for
+            what is not there.
     """
     spec = os.fspath(spec)
     problems = Problems() if problems is None else problems
     if "@" in spec:
-        from echo_asr.data.variants import altered, split_variant  # here, for it knows what a corpus is
+        from echo_asr.data.variants import split_variant, with_suffix  # here, for it knows what a corpus is
 
         if found := split_variant(spec):
-            inner, variant = found
-            return altered(read_corpus(inner, problems), variant)
+            inner, suffix = found
+            return with_suffix(read_corpus(inner, problems), suffix)
     source, records = find_records(spec, problems)
     utterances = tuple(_utterances(usable(records, problems)))
     if not utterances and not problems.found:

@@ -9,6 +9,7 @@ A corpus spec takes them as suffixes, one after another, the first done first:
 - ``FOLDER@flat``: on one pitch, the median of each recording.
 
 What is drawn follows the seed and the utterance's id, so a variant is the same wherever and whenever it is made.
+Suffixes that choose utterances, ``@part:0.25`` and ``@leave:NAME``, may stand among them: `echo_asr.data.selections`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from echo_asr.audio import SAMPLE_RATE, SoundSource, load_audio
 from echo_asr.data.corpus import Corpus
 from echo_asr.data.noise import Kind, noise_clip
 from echo_asr.data.psola import flatten_f0, shift_semitones
+from echo_asr.data.selections import NAMES as SELECTIONS
+from echo_asr.data.selections import Selection, parse_selection
 from echo_asr.errors import EchoError
 from echo_asr.excerpt import AudioFile
 
@@ -117,7 +120,7 @@ class Altered:
         return f"{self.source}{self.variant}"
 
 
-def split_variant(spec: str) -> tuple[str, Variant] | None:
+def split_variant(spec: str) -> tuple[str, Variant | Selection] | None:
     """A corpus spec without its last suffix, and that; None if it has none. A folder whose own name ends like a suffix
     is a folder.
 
@@ -125,14 +128,23 @@ def split_variant(spec: str) -> tuple[str, Variant] | None:
         EchoError: a suffix that is not known, or an amount that cannot be.
     """
     found = SUFFIX.search(spec)
-    if not found or not found.start() or Path(spec).expanduser().exists():
+    if not found or not found.start() or _exists(spec):
         return None
     name, rest = found.groups()
+    if name in SELECTIONS:
+        return spec[: found.start()], parse_selection(name, rest, spec)
     if name not in NAMES:
         if rest is None:  # an address, perhaps, or a folder that is missing: for others to say
             return None
-        raise EchoError(f"corpus {spec}: no variant is called {name!r}; there are: {', '.join(NAMES)}")
+        raise EchoError(f"corpus {spec}: no variant is called {name!r}; there are: {', '.join((*NAMES, *SELECTIONS))}")
     return spec[: found.start()], _parse(name, rest, spec)
+
+
+def _exists(spec: str) -> bool:
+    try:
+        return Path(spec).expanduser().exists()
+    except OSError:  # longer than a name can be: a suffix with a long one
+        return False
 
 
 def _parse(name: str, rest: str | None, spec: str) -> Variant:
@@ -172,4 +184,13 @@ def _options(name: str, options: list[str], spec: str) -> Mapping[str, object]:
 def altered(corpus: Corpus, variant: Variant) -> Corpus:
     """A corpus with all its recordings under a variant; texts, splits and durations are the same."""
     utterances = tuple(replace(u, audio=Altered(u.audio, variant, u.id)) for u in corpus.utterances)
-    return Corpus(f"{corpus.name}{variant}", utterances)
+    return replace(corpus, name=f"{corpus.name}{variant}", utterances=utterances)
+
+
+def with_suffix(corpus: Corpus, suffix: Variant | Selection) -> Corpus:
+    """A corpus as a suffix that `split_variant` found makes it.
+
+    Raises:
+        EchoError: what is to be selected is not there.
+    """
+    return altered(corpus, suffix) if isinstance(suffix, Variant) else suffix(corpus)

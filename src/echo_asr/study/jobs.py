@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ from echo_asr.study.plan import Arm, Study, slug
 
 MODULE = "echo_asr.study.job"
 LOOK = 0.2  # seconds between looks at the processes
+LONGEST_NAME = 255  # bytes of a folder's
 PATIENCE = 600.0  # seconds that jobs have to save a checkpoint after Ctrl-C
 
 
@@ -59,11 +61,12 @@ def sections_of(arm: Arm, seed: int, corpus: Corpus) -> dict[str, Any]:
 def make_jobs(
     study: Study, corpora: dict[str, Corpus], out: Path, device: str, threads: int, keep: bool = False
 ) -> list[Job]:
-    """All jobs of a study, seeds first, so that every arm has its first seed early. Conditions that train alike share
-    their jobs."""
+    """All jobs of a study, seeds first, so that every arm has its first seed early. Every fold of a condition is a
+    training of its own; conditions, and folds of them, that train alike share their jobs."""
     evaluations: dict[str, list[str]] = {}
-    for condition in study.conditions:
-        evaluations.setdefault(condition.train, []).append(study.corpus + condition.evaluate)
+    for train, evaluate in (pair for condition in study.conditions for pair in condition.pairs):
+        evaluations.setdefault(train, []).append(study.corpus + evaluate)
+    folders = _folders(study, list(evaluations))
     jobs = []
     for seed in study.seeds:
         for train, specs in evaluations.items():
@@ -79,9 +82,22 @@ def make_jobs(
                     "evaluations": list(dict.fromkeys(specs)),
                     "invented_clips": study.invented_clips,
                 }
-                folder = out / "jobs" / slug(arm.name + train) / f"seed-{seed}"
+                folder = out / "jobs" / folders[arm.name, train] / f"seed-{seed}"
                 jobs.append(Job(folder, {**spec, "device": device, "threads": threads, "keep": keep}))
     return jobs
+
+
+def _folders(study: Study, trained: Sequence[str]) -> dict[tuple[str, str], str]:
+    """The folder of each arm and suffix that it is trained with. Where two would share one, as those of the speakers
+    `a b` and `a-b`, or a name is too long for a folder, a hash of the suffix tells them apart."""
+    folders: dict[tuple[str, str], str] = {}
+    for train in trained:
+        for arm in study.arms:
+            name = slug(arm.name + train)
+            if name in folders.values() or len(name.encode()) > LONGEST_NAME:
+                name = f"{name[:40]}-{hashlib.sha256(f'{arm.name}{train}'.encode()).hexdigest()[:12]}"
+            folders[arm.name, train] = name
+    return folders
 
 
 def devices(name: str) -> list[str]:

@@ -42,11 +42,27 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Condition:
-    """A variant of the corpus: suffixes of its spec such as `@noise:10`, for training and for the evaluation."""
+    """A variant of the corpus: suffixes of its spec such as `@noise:10`, for training and for the evaluation.
+
+    Attributes:
+        each: folds, suffixes such as `@leave:anna`. On each of them is trained and evaluated, with `train` and
+            `evaluate` behind it, and the errors of all are pooled. Without any the condition is one training.
+    """
 
     name: str = AS_RECORDED
     train: str = ""
     evaluate: str = ""
+    each: tuple[str, ...] = ()
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The suffixes of training and of evaluation, of each fold."""
+        return tuple((fold + self.train, fold + self.evaluate) for fold in self.each or ("",))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was declared; folds only where there are some."""
+        folds = {"each": list(self.each)} if self.each else {}
+        return {"name": self.name, "train": self.train, "evaluate": self.evaluate, **folds}
 
 
 @dataclass(frozen=True)
@@ -85,7 +101,7 @@ class Study:
         """What was declared, as JSON can hold it."""
         arms = {a.name: {"against": list(a.against), **a.changes} for a in self.arms}
         plain = {k: v for k, v in vars(self).items() if k not in ("path", "arms", "conditions", "endpoints", "seeds")}
-        conditions, endpoints = [asdict(c) for c in self.conditions], [asdict(e) for e in self.endpoints]
+        conditions, endpoints = [c.to_dict() for c in self.conditions], [asdict(e) for e in self.endpoints]
         return {**plain, "seeds": list(self.seeds), "arms": arms, "conditions": conditions, "endpoints": endpoints}
 
 
@@ -266,13 +282,23 @@ def _conditions(value: Any, where: str) -> tuple[Condition, ...]:
     conditions = []
     for name, given in _mapping(value, where, "conditions").items():
         keys = _mapping({} if given is None else given, where, f"condition {name}")
-        _only(keys, ("train", "evaluate"), where, f"conditions.{name}.")
+        _only(keys, ("train", "evaluate", "each"), where, f"conditions.{name}.")
         suffixes = {key: str(keys.get(key) or "") for key in ("train", "evaluate")}
         for key, suffix in suffixes.items():
             if suffix and not suffix.startswith("@"):
                 raise EchoError(f"{where}: conditions.{name}.{key} must be a variant such as @noise:10, got {suffix!r}")
-        conditions.append(Condition(name, **suffixes))
+        each = _folds(keys["each"], f"{where}: conditions.{name}.each") if "each" in keys else ()
+        conditions.append(Condition(name, **suffixes, each=each))
     return tuple(conditions) or (Condition(),)
+
+
+def _folds(value: Any, label: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(f, str) and f.startswith("@") for f in value):
+        raise EchoError(f'{label} must be a list of suffixes such as ["@leave:anna", "@leave:ben"], got {value!r}')
+    repeated = next((fold for number, fold in enumerate(value) if fold in value[:number]), None)
+    if repeated is not None:
+        raise EchoError(f"{label} has {repeated} twice, which would count its errors twice; take one out")
+    return tuple(value)
 
 
 def _seeds(value: Any, where: str) -> tuple[int, ...]:

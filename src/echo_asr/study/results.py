@@ -47,22 +47,27 @@ class Row:
 
 @dataclass(frozen=True)
 class Texts:
-    """The references of a split: normalised texts by utterance, and what each is resampled with."""
+    """The references of a condition: normalised texts by utterance, and what each is resampled with.
 
-    ids: tuple[str, ...]
+    Attributes:
+        ids: of each utterance, in each fold: the spec of the corpus, and its id there.
+    """
+
+    ids: tuple[tuple[str, str], ...]
     texts: tuple[str, ...]
     blocks: tuple[Hashable, ...]
     blocked_by: str
 
     @staticmethod
-    def of(corpus: Corpus, split: str, normalize: Callable[[str], str]) -> Texts:
-        """Those of a corpus."""
-        rows = corpus.split(split)
-        texts = tuple(normalize(u.text) for u in rows)
-        speakers = tuple(u.speaker for u in rows)
+    def of(study: Study, condition: Condition, corpora: Mapping[str, Corpus], normalize: Callable[[str], str]) -> Texts:
+        """Those of the split that a study judges by, of all folds one after another."""
+        specs = [study.corpus + evaluated for _, evaluated in condition.pairs]
+        rows = [(spec, u) for spec in specs for u in corpora[spec].split(study.split)]
+        texts = tuple(normalize(u.text) for _, u in rows)
+        speakers = tuple(u.speaker for _, u in rows)
         by_speaker = all(speakers) and len(set(speakers)) >= SPEAKERS
         blocks = speakers if by_speaker else texts
-        return Texts(tuple(u.id for u in rows), texts, blocks, "speaker" if by_speaker else "text")
+        return Texts(tuple((spec, u.id) for spec, u in rows), texts, blocks, "speaker" if by_speaker else "text")
 
 
 def analyse(study: Study, results: Results, corpora: Mapping[str, Corpus]) -> tuple[list[Row], list[dict[str, Any]]]:
@@ -75,7 +80,7 @@ def analyse(study: Study, results: Results, corpora: Mapping[str, Corpus]) -> tu
     rows: list[Row] = []
     curves: list[dict[str, Any]] = []
     for condition in study.conditions:
-        texts = Texts.of(corpora[study.corpus + condition.evaluate], study.split, normalize)
+        texts = Texts.of(study, condition, corpora, normalize)
         scorer = _Scorer(study, condition, texts, results, normalize)
         for endpoint in study.endpoints:
             rows += scorer.rows(endpoint)
@@ -84,36 +89,49 @@ def analyse(study: Study, results: Results, corpora: Mapping[str, Corpus]) -> tu
 
 
 class _Scorer:
-    """Errors of jobs under one condition; hypotheses are compared with references once."""
+    """Errors of jobs under one condition, of all its folds together; hypotheses are compared with references once."""
 
     def __init__(
         self, study: Study, condition: Condition, texts: Texts, results: Results, normalize: Callable[[str], str]
     ) -> None:
         self.study, self.condition, self.texts = study, condition, texts
         self.results, self.normalize = results, normalize
-        self.corpus = study.corpus + condition.evaluate
+        self.pairs = condition.pairs
         self.validated = condition.train == condition.evaluate and study.split == "validation"
         self._known: dict[tuple[str, int, int, str], tuple[np.ndarray, np.ndarray]] = {}
 
     def seeds(self, arm: str) -> tuple[int, ...]:
-        """Those with which an arm has a result."""
-        return tuple(s for s in self.study.seeds if (arm, self.condition.train, s) in self.results)
+        """Those with which an arm has a result in every fold."""
+        return tuple(s for s in self.study.seeds if all((arm, train, s) in self.results for train, _ in self.pairs))
+
+    def folds(self, arm: str, seed: int) -> list[tuple[str, dict[str, Any]]]:
+        """The spec that is evaluated and the result, of each fold."""
+        return [(self.study.corpus + evaluated, self.results[arm, train, seed]) for train, evaluated in self.pairs]
+
+    def updates(self, arm: str, seed: int) -> list[int]:
+        """Those at which every fold was validated."""
+        first, *others = ([v["update"] for v in result["validations"]] for _, result in self.folds(arm, seed))
+        return [update for update in first if all(update in other for other in others)]
 
     def errors(self, arm: str, seed: int, update: int, measure: str) -> tuple[np.ndarray, np.ndarray]:
         """Errors and units `(U,)` at an update, 0 for the last."""
         key = (arm, seed, update, measure)
         if key not in self._known:
-            result = self.results[(arm, self.condition.train, seed)]
+            folds = self.folds(arm, seed)
             if measure == INVENTED:
-                said = np.array([bool(self.normalize(text).strip()) for text in result["invented"]], dtype=np.int64)
+                heard_in = [text for _, result in folds for text in result["invented"]]
+                said = np.array([bool(self.normalize(text).strip()) for text in heard_in], dtype=np.int64)
                 self._known[key] = said, np.ones(len(said), dtype=np.int64)
                 return self._known[key]
-            if update:
-                found = next(v for v in result["validations"] if v["update"] == update)
-                heard = dict(zip(result["ids"], found["hypotheses"], strict=True))
-            else:
-                last = result["evaluations"][self.corpus]
-                heard = dict(zip(last["ids"], last["hypotheses"], strict=True))
+            heard: dict[tuple[str, str], str] = {}
+            for spec, result in folds:
+                if update:
+                    found = next(v for v in result["validations"] if v["update"] == update)
+                    ids = result["ids"]
+                else:
+                    found = result["evaluations"][spec]
+                    ids = found["ids"]
+                heard |= {(spec, name): text for name, text in zip(ids, found["hypotheses"], strict=True)}
             hypotheses = [self.normalize(heard[name]) for name in self.texts.ids]
             kind: Measure = measure  # type: ignore[assignment]  # read_study let no other pass
             self._known[key] = measure_errors(self.texts.texts, hypotheses, kind)
@@ -125,8 +143,11 @@ class _Scorer:
 
     def reached(self, arm: str, seed: int, endpoint: Endpoint) -> int | None:
         """The first validated update at which the error is low enough."""
-        updates = [v["update"] for v in self.results[(arm, self.condition.train, seed)]["validations"]]
-        low = (u for u in updates if self.percent(arm, seed, u, endpoint.measure) <= (endpoint.reach or 0.0))
+        low = (
+            u
+            for u in self.updates(arm, seed)
+            if self.percent(arm, seed, u, endpoint.measure) <= (endpoint.reach or 0.0)
+        )
         return next(low, None)
 
     def rows(self, endpoint: Endpoint) -> list[Row]:
@@ -167,7 +188,10 @@ class _Scorer:
         found = [[self.errors(name, s, endpoint.at, endpoint.measure) for s in seeds] for name in (arm, against)]
         one, other = (np.stack([errors for errors, _ in each]) for each in found)
         units = found[0][0][1]
-        blocks: Sequence[Hashable] = range(len(units)) if endpoint.measure == INVENTED else self.texts.blocks
+        blocks: Sequence[Hashable] = self.texts.blocks
+        if endpoint.measure == INVENTED:  # a clip is the same in every fold
+            clips = len(units) // len(self.pairs)
+            blocks = [number % clips for number in range(len(units))]
         return compare_errors(one, other, units, blocks) if units.sum() else None
 
     def curves(self) -> list[dict[str, Any]]:
@@ -176,11 +200,11 @@ class _Scorer:
             return []
         measures = dict.fromkeys(e.measure for e in self.study.endpoints if e.measure != INVENTED)
         return [
-            {"condition": self.condition.name, "arm": arm.name, "seed": seed, "update": v["update"], "measure": measure,
-             "error": round(self.percent(arm.name, seed, v["update"], measure), 4)}
+            {"condition": self.condition.name, "arm": arm.name, "seed": seed, "update": update, "measure": measure,
+             "error": round(self.percent(arm.name, seed, update, measure), 4)}
             for arm in self.study.arms
             for seed in self.seeds(arm.name)
-            for v in self.results[(arm.name, self.condition.train, seed)]["validations"]
+            for update in self.updates(arm.name, seed)
             for measure in measures
         ]  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from echo_asr.text import make_normalizer
 from echo_asr.train.run import hold_out, new_tokenizer
 
 CACHE_ROUND = 4096  # recordings looked up in the cache at a time
+MOST_NAMED = 10  # folds, in a note
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,27 @@ def load_corpora(study: Study) -> dict[str, Corpus]:
     """The corpora that a study trains on and evaluates, by spec, each with a validation split.
 
     Raises:
-        EchoError: one cannot be read, lacks the split, or has no tones to measure.
+        EchoError: one cannot be read, lacks the split, has no tones to measure, or holds utterances to be evaluated on
+            that are trained on under the same condition.
     """
-    specs = {study.corpus + suffix for c in study.conditions for suffix in (c.train, c.evaluate)}
-    corpora = {spec: hold_out(load_corpus(spec)) for spec in sorted(specs)}
-    for spec in (study.corpus + c.evaluate for c in study.conditions):
+    pairs = [(study.corpus + t, study.corpus + e) for c in study.conditions for t, e in c.pairs]
+    corpora = {}
+    for spec in sorted({spec for pair in pairs for spec in pair}):
+        read = load_corpus(spec)
+        if "@leave:" in spec and study.split == "validation" and "validation" not in read.splits:
+            raise EchoError(
+                f"{study.path}: {spec} has nothing to validate on: the speaker left out has test utterances alone; "
+                "leave out another"
+            )
+        corpora[spec] = hold_out(read)
+    for trained, spec in pairs:
+        seen = {u.id for u in corpora[trained].split("train")} & {u.id for u in corpora[spec].split(study.split)}
+        if seen:
+            raise EchoError(
+                f"{study.path}: {len(seen)} utterances of {spec} are to be evaluated on that {trained} trains on, "
+                f"{min(seen)} first; select alike for both, as each: does, and give the corpus a validation split"
+            )
+    for spec in (evaluated for _, evaluated in pairs):
         texts = [u.text for u in corpora[spec].split(study.split)]
         for endpoint in study.endpoints:
             if endpoint.measure in ("tone", "base") and not is_tonal(texts):
@@ -123,12 +140,12 @@ def load_corpora(study: Study) -> dict[str, Corpus]:
 
 
 def examine_arms(study: Study, corpora: Mapping[str, Corpus]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Parameters and compute of each arm, and what is to be said of them.
+    """Parameters and compute of each arm, with the texts of the first training, and what is to be said of them.
 
     Raises:
         EchoError: an arm has more or fewer parameters than the study file allows.
     """
-    corpus = corpora[study.corpus + study.conditions[0].train]
+    corpus = corpora[study.corpus + study.conditions[0].pairs[0][0]]
     rows = corpus.split("train")
     seconds = sum(u.duration for u in rows) / len(rows)
     costs, notes = [], []
@@ -173,12 +190,12 @@ def prepare_features(study: Study, corpora: Mapping[str, Corpus]) -> None:
     for arm in study.arms:
         extractor = FeatureExtractor(arm.sections["features"])
         cache, rows = wanted.setdefault(extractor.key, (FeatureCache(None, extractor, required=True), {}))
-        for condition in study.conditions:
-            train = corpora[study.corpus + condition.train]
+        for trained, evaluated in (pair for condition in study.conditions for pair in condition.pairs):
+            train = corpora[study.corpus + trained]
             jobs: list[tuple[Any, Rendition]] = []
             jobs += [(u, played) for u in train.split("train") for played in arm.sections["train"].renditions]
             jobs += [(u, AS_RECORDED) for u in train.split("validation")]
-            jobs += [(u, AS_RECORDED) for u in corpora[study.corpus + condition.evaluate].split(study.split)]
+            jobs += [(u, AS_RECORDED) for u in corpora[study.corpus + evaluated].split(study.split)]
             rows.update({(str(u.audio), played): (u, played) for u, played in jobs})
     total, done = sum(len(rows) for _, rows in wanted.values()), 0
     with progress_bar("features", total) as advance:
@@ -213,10 +230,20 @@ def collect(
     said = list(notes)
     if len(study.seeds) < 3:
         said.append(f"{len(study.seeds)} seeds say little of other seeds; three or more do.")
-    blocked = Texts.of(corpora[study.corpus + study.conditions[0].evaluate], study.split, str.lower).blocked_by
-    said.append(f"Intervals: resampled over seeds and {blocked}s; p corrected over the arms by Holm's method.")
+    blocked: dict[str, list[str]] = {}
+    for condition in study.conditions:
+        blocked.setdefault(Texts.of(study, condition, corpora, str.lower).blocked_by, []).append(condition.name)
+        if condition.each:
+            said.append(f"{condition.name}: pooled over {_named(condition.each)}.")
+    over = [f"{by}s" if len(blocked) == 1 else f"{by}s ({', '.join(names)})" for by, names in blocked.items()]
+    said.append(f"Intervals: resampled over seeds and {', '.join(over)}; p corrected over the arms by Holm's method.")
     named = {job.name: failed[str(job.folder)] for job in jobs if str(job.folder) in failed}
     return Findings(study, rows, curves, arms, times, named, said)
+
+
+def _named(folds: Sequence[str]) -> str:
+    more = f" and {len(folds) - MOST_NAMED} more" if len(folds) > MOST_NAMED else ""
+    return f"{len(folds)} folds, {', '.join(folds[:MOST_NAMED])}{more}"
 
 
 def summary(outcome: Outcome) -> str:

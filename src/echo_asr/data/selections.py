@@ -1,0 +1,159 @@
+"""Selections of a corpus by name: suffixes of its spec that choose utterances and change no sound.
+
+- ``FOLDER@part:0.25``: a quarter of the training utterances; ``@part:0.25,seed=3`` draws others. Of each speaker a
+  quarter is kept, and validation and test stay whole. What a seed draws is nested: its 0.25 lies within its 0.5.
+- ``FOLDER@leave:NAME``: one speaker left out. Training has the training utterances of all other speakers, validation
+  the training and validation utterances of NAME, test NAME's test utterances alone.
+
+They stand beside the variants (`echo_asr.data.variants`) in any order, the first done first. Features are cached by the
+sound, so those of a selection are those of the whole corpus.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from echo_asr.data.corpus import Corpus, Utterance
+from echo_asr.errors import EchoError
+
+NAMES = ("part", "leave")
+MOST_NAMED = 10  # speakers, in a message
+
+
+@dataclass(frozen=True)
+class Part:
+    """A share of the training utterances, drawn without replacement.
+
+    Of `N` utterances, `share * N` are kept, rounded, and at least one. Of a speaker's `N_s` that is the share of those,
+    rounded up or down, and at least one wherever there are enough to go round.
+
+    Attributes:
+        share: above 0, up to 1.
+        seed: of what is drawn.
+    """
+
+    share: float
+    seed: int = 0
+
+    def __str__(self) -> str:
+        return f"@part:{self.share:.12g}" + (f",seed={self.seed}" if self.seed else "")
+
+    def __call__(self, corpus: Corpus) -> Corpus:
+        """The corpus with that part of its training utterances, in their order, and all others."""
+        training = [u for u in corpus.utterances if u.split == "train"]
+        count = max(1, math.floor(self.share * len(training) + 0.5))
+        kept = set(draw_in_turn(training, self.seed)[:count])
+        chosen = tuple(u for u in corpus.utterances if u.split != "train" or u.id in kept)
+        return replace(corpus, name=f"{corpus.name}{self}", utterances=chosen)
+
+
+@dataclass(frozen=True)
+class Leave:
+    """One speaker left out of training, and validation and test by that one alone.
+
+    Utterances of nobody known are in no split, for the speaker may have said them.
+    """
+
+    speaker: str
+
+    def __str__(self) -> str:
+        return f"@leave:{self.speaker}"
+
+    def __call__(self, corpus: Corpus) -> Corpus:
+        """The corpus without the speaker in training and without the others elsewhere.
+
+        Raises:
+            EchoError: there is no such speaker, speakers are not known, or nobody else has training utterances.
+        """
+        if not corpus.utterances:  # all its records are broken, which is for others to say
+            return corpus
+        name = f"{corpus.name}{self}"
+        speakers = sorted({u.speaker for u in corpus.utterances} - {""})
+        if not speakers:
+            raise EchoError(
+                f"corpus {name}: its speakers are not known, so none can be left out; name them in the corpus"
+            )
+        if self.speaker not in speakers:
+            named = ", ".join(" ".join(speaker.split()) for speaker in speakers[:MOST_NAMED])
+            more = f" and {len(speakers) - MOST_NAMED} more" if len(speakers) > MOST_NAMED else ""
+            raise EchoError(f"corpus {name}: no speaker is called {self.speaker!r}; there are: {named}{more}")
+        chosen = []
+        for u in corpus.utterances:
+            if u.speaker == self.speaker:
+                chosen.append(replace(u, split="validation") if u.split == "train" else u)
+            elif u.speaker and u.split == "train":
+                chosen.append(u)
+        if not any(u.split == "train" for u in chosen):
+            only = "it is the only speaker" if len(speakers) == 1 else "no other speaker has training utterances"
+            raise EchoError(f"corpus {name}: nothing is left to train on: {only}; leave it in, or take a larger corpus")
+        return replace(corpus, name=name, utterances=tuple(chosen))
+
+
+Selection = Part | Leave
+
+
+def parse_selection(name: str, rest: str | None, spec: str) -> Selection:
+    """A selection from its name, one of NAMES, and what stands behind the colon, if anything does.
+
+    Args:
+        spec: the whole of the corpus spec, for messages.
+
+    Raises:
+        EchoError: no share, a share that cannot be, an option that is not known, or no speaker.
+    """
+    if name == "leave":
+        if not rest:
+            raise EchoError(f"corpus {spec}: @leave takes the name of a speaker, as in @leave:anna")
+        return Leave(rest)
+    amount, *options = (rest or "").split(",")
+    try:
+        share = float(amount)
+    except ValueError:
+        share = math.nan
+    if not 0.0 < share <= 1.0:  # false of NaN, too
+        raise EchoError(f"corpus {spec}: @part takes a share above 0 and up to 1, as in @part:0.25, got {amount!r}")
+    seed = 0
+    for option in options:
+        key, _, value = option.partition("=")
+        if key != "seed" or not (value.isascii() and value.isdigit()):
+            raise EchoError(f"corpus {spec}: not an option: {option!r}; @part takes seed=NUMBER")
+        seed = int(value)
+    return Part(share, seed)
+
+
+def draw_in_turn(utterances: Sequence[Utterance], seed: int) -> list[str]:
+    """The ids of utterances in the order in which they are drawn, so that a smaller part lies within a larger one.
+
+    Each speaker's are in the order of a hash of seed and id. Speakers take turns: with `N_s` of `N` utterances, the
+    k-th (from 0) may come from place `floor(k N / N_s)` on and is due before place `ceil((k + 1) N / N_s)`; of those
+    that may come, the one that is due first does. Then the first `n` hold `n N_s / N` of each speaker, rounded up or
+    down: no more than `n' - n` are both to come from `n` on and due before `n'`, so that none is late (the windows are
+    those of Baruah et al. 1996, "Proportionate progress"). Last, the first of every speaker is moved to the front, so
+    that nobody is lost where there are as many places as speakers; those who have most stand first.
+    """
+    by_speaker: dict[str, list[str]] = {}
+    for u in sorted(utterances, key=lambda u: _hashed(seed, u.id)):
+        by_speaker.setdefault(u.speaker, []).append(u.id)
+    own = list(by_speaker.values())
+    total = len(utterances)
+    coming = [(0, number, 0) for number in range(len(own))]  # first place, speaker, which of theirs
+    ready: list[tuple[int, int, int]] = []  # due before, speaker, which of theirs
+    firsts: list[str] = []
+    others: list[str] = []
+    for place in range(total):
+        while coming and coming[0][0] <= place:
+            _, number, which = heapq.heappop(coming)
+            heapq.heappush(ready, (-(-(which + 1) * total // len(own[number])), number, which))
+        _, number, which = heapq.heappop(ready)
+        (others if which else firsts).append(own[number][which])
+        if which + 1 < len(own[number]):
+            heapq.heappush(coming, ((which + 1) * total // len(own[number]), number, which + 1))
+    return firsts + others
+
+
+def _hashed(seed: int, utterance: str) -> bytes:
+    return hashlib.sha256(f"{seed}\n{utterance}".encode("utf-8", "surrogatepass")).digest()

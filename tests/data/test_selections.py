@@ -1,0 +1,199 @@
+"""Parts of a corpus and speakers left out: what is chosen, never what it sounds like."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from echo_asr.audio import SAMPLE_RATE
+from echo_asr.cli import main
+from echo_asr.data.cache import FeatureCache
+from echo_asr.data.corpus import Corpus, Utterance, load_corpus
+from echo_asr.data.selections import Leave, Part
+from echo_asr.data.variants import split_variant
+from echo_asr.errors import EchoError
+from echo_asr.features import FeatureConfig, FeatureExtractor
+
+SPLITS = ("train", "validation", "test")
+SPEAKERS = st.lists(st.tuples(*[st.integers(0, 30)] * 3), min_size=1, max_size=12)  # utterances by split, of each
+SHARES = st.floats(0.001, 1.0)
+
+
+def made(counts: list[tuple[int, int, int]]) -> Corpus:
+    """A corpus of speakers `s0`, `s1`, ... with so many utterances of each split."""
+    return Corpus("made", tuple(
+        Utterance(f"{split}-{number}-{index}", Path("a.wav"), "text", f"s{number}", split, 1.0)
+        for number, by_split in enumerate(counts)
+        for split, count in zip(SPLITS, by_split, strict=True)
+        for index in range(count)
+    ))  # fmt: skip
+
+
+def ids(corpus: Corpus, *splits: str) -> set[str]:
+    return {u.id for u in corpus.utterances if u.split in (splits or SPLITS)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(SPEAKERS, SHARES, SHARES, st.integers(0, 5))
+def test_a_part_is_a_share_of_all_and_of_every_speaker(
+    counts: list[tuple[int, int, int]], one: float, other: float, seed: int
+) -> None:
+    corpus = made(counts)
+    whole, number = Counter(u.speaker for u in corpus.utterances if u.split == "train"), sum(c[0] for c in counts)
+    less, more = Part(min(one, other), seed)(corpus), Part(max(one, other), seed)(corpus)
+    assert ids(less) <= ids(more) <= ids(corpus)
+    for share, part in ((min(one, other), less), (max(one, other), more)):
+        assert ids(part, "validation") == ids(corpus, "validation") and ids(part, "test") == ids(corpus, "test")
+        kept = Counter(u.speaker for u in part.utterances if u.split == "train")
+        total = kept.total()
+        assert total == (max(1, math.floor(share * number + 0.5)) if number else 0)
+        if total >= len(whole):
+            assert set(kept) == set(whole), "nobody is lost where there is room for all"
+        else:
+            assert max(kept.values(), default=1) == 1
+        if all(total * n >= number for n in whole.values()):  # at least one of each is due: then shares are exact
+            for speaker, n in whole.items():
+                assert math.floor(total * n / number) <= kept[speaker] <= math.ceil(total * n / number)
+
+
+def test_a_part_is_the_same_wherever_it_is_made_and_another_with_another_seed() -> None:
+    corpus = made([(40, 2, 2), (20, 2, 2), (4, 0, 1)])
+    shuffled = list(corpus.utterances)
+    random.Random(0).shuffle(shuffled)
+    part = Part(0.25)(corpus)
+    assert ids(Part(0.25)(Corpus("elsewhere", tuple(shuffled))), "train") == ids(part, "train")
+    assert Counter(u.speaker for u in part.utterances if u.split == "train") == {"s0": 10, "s1": 5, "s2": 1}
+    assert [u for u in corpus.utterances if u in part.utterances] == list(part.utterances), "in the order of the corpus"
+    assert ids(Part(0.25, 1)(corpus), "train") != ids(part, "train")
+    assert sorted(ids(part, "train"))[:3] == ["train-0-11", "train-0-12", "train-0-14"], "for good"
+
+
+def test_a_part_needs_no_speakers() -> None:
+    nobody = tuple(Utterance(str(n), Path("a.wav"), "", "", "train", 1.0) for n in range(10))
+    assert len(Part(0.25)(Corpus("c", nobody)).utterances) == 3
+    assert len(Part(0.01)(Corpus("c", nobody)).utterances) == 1
+    assert Part(1.0)(Corpus("c", nobody)).utterances == nobody
+
+
+@settings(max_examples=40, deadline=None)
+@given(SPEAKERS)
+def test_speakers_left_out_one_by_one_are_heard_once_each_and_never_trained_on(
+    counts: list[tuple[int, int, int]],
+) -> None:
+    corpus = made([(n + 1, v, t) for n, v, t in counts] + [(1, 0, 0)])
+    heard: Counter[str] = Counter()
+    tested: Counter[str] = Counter()
+    for speaker in sorted({u.speaker for u in corpus.utterances}):
+        left = Leave(speaker)(corpus)
+        by_split = {split: ids(left, split) for split in SPLITS}
+        own = {u.id for u in corpus.utterances if u.speaker == speaker}
+        assert sum(map(len, by_split.values())) == len(ids(left)) == len(left.utterances), "no utterance in two splits"
+        assert by_split["train"] == ids(corpus, "train") - own
+        assert by_split["validation"] | by_split["test"] == own
+        assert by_split["test"] == own & ids(corpus, "test"), "what is for test stays there"
+        heard.update(by_split["validation"])
+        tested.update(by_split["test"])
+    assert heard == Counter(ids(corpus, "train", "validation"))
+    assert tested == Counter(ids(corpus, "test"))
+
+
+def test_what_nobody_is_known_to_have_said_is_not_trained_on_when_somebody_is_left_out() -> None:
+    corpus = made([(2, 1, 1), (2, 1, 1)])
+    unknown = Utterance("who", Path("a.wav"), "text", "", "train", 1.0)
+    assert "who" not in ids(Leave("s0")(Corpus("c", (*corpus.utterances, unknown))))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three speakers; two clips for training and one for test of each."""
+    made = tmp_path / "corpus"
+    made.mkdir()
+    lines = ["file_name,transcription,speaker,split"]
+    for number, speaker in enumerate(("anna", "ben, the elder: 2", "cleo")):
+        for index, split in enumerate(("train", "train", "test")):
+            time = np.arange(4000) / SAMPLE_RATE
+            soundfile.write(made / f"{number}{index}.wav", 0.2 * np.sin(2e3 * (1 + number + index) * time), SAMPLE_RATE)
+            lines.append(f'{number}{index}.wav,one,"{speaker}",{split}')
+    (made / "metadata.csv").write_text("\n".join(lines), encoding="utf-8")
+    return made
+
+
+def test_selections_stand_among_variants_in_any_order(folder: Path) -> None:
+    one = load_corpus(f"{folder}@leave:anna@part:0.5,seed=2@noise:10")
+    other = load_corpus(f"{folder}@noise:10@leave:anna@part:.5,seed=2")
+    assert one.utterances == other.utterances and len(one.split("train")) == 2
+    assert one.name == f"{folder}@leave:anna@part:0.5,seed=2@noise:10"
+    assert {u.speaker for u in one.split("train")} == {"ben, the elder: 2", "cleo"}
+    left = load_corpus(f"{folder}@leave:ben, the elder: 2")
+    assert [u.id for u in left.split("validation")] == ["10.wav", "11.wav"]
+    assert [u.id for u in left.split("test")] == ["12.wav"]
+
+
+def test_features_of_a_selection_are_those_of_the_whole(folder: Path, tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path / "cache", FeatureExtractor(FeatureConfig(mels=24, tracker="autocorrelation")))
+    for utterance in load_corpus(folder).utterances:
+        cache.features(utterance.audio)
+    for suffix in ("@part:0.5", "@leave:cleo", "@leave:anna@part:0.5"):
+        assert all(cache.holds(u.audio) for u in load_corpus(f"{folder}{suffix}").utterances)
+
+
+def test_corpus_commands_take_selections(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["corpus", "check", f"{folder}@leave:cleo", "--json"]) == 0
+    assert main(["corpus", "stats", f"{folder}@part:0.5", "--json"]) == 0
+    capsys.readouterr()
+    assert main(["corpus", "stats", f"{folder}@leave:dora"]) == 1
+    assert "no speaker is called 'dora'" in capsys.readouterr().err
+
+
+def test_a_name_longer_than_a_folder_can_have_is_a_name(folder: Path) -> None:
+    assert split_variant(f"{folder}@leave:{'x' * 400}") == (str(folder), Leave("x" * 400))
+
+
+def test_broken_records_are_still_told_of(folder: Path) -> None:
+    with (folder / "metadata.csv").open("a", encoding="utf-8") as file:
+        file.write("\ngone.wav,one,anna,train")
+    with pytest.raises(EchoError, match="names 1 audio file not found"):
+        load_corpus(f"{folder}@part:0.5@gain:3")
+    with pytest.warns(UserWarning, match="1 of 7 records are left out"):
+        load_corpus(f"{folder}@part:0.5@gain:3", broken="skip")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "message"),
+    [
+        ("@part", "@part takes a share above 0 and up to 1, as in @part:0.25, got ''"),
+        ("@part:25", "got '25'"),
+        ("@part:0", "got '0'"),
+        ("@part:nan", "got 'nan'"),
+        ("@part:0.5,sede=1", "not an option: 'sede=1'; @part takes seed=NUMBER"),
+        ("@part:0.5,seed=-1", "not an option: 'seed=-1'"),
+        ("@leave", "@leave takes the name of a speaker, as in @leave:anna"),
+        ("@leave:", "@leave takes the name of a speaker"),
+        ("@leave:Anna", "no speaker is called 'Anna'; there are: anna, ben, the elder: 2, cleo"),
+        ("@leaf:anna", "no variant is called 'leaf'; there are: noise, gain, pitch, flat, part, leave"),
+    ],
+)
+def test_what_cannot_be_selected_is_refused(suffix: str, message: str, folder: Path) -> None:
+    with pytest.raises(EchoError, match="corpus .*: ") as refused:
+        load_corpus(f"{folder}{suffix}")
+    assert message in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_corpus_that_has_nobody_to_leave_out_is_refused() -> None:
+    nobody = Corpus("c", (Utterance("u", Path("a.wav"), "", "", "train", 1.0),))
+    with pytest.raises(EchoError, match="corpus c@leave:anna: its speakers are not known"):
+        Leave("anna")(nobody)
+    with pytest.raises(EchoError, match="nothing is left to train on: it is the only speaker"):
+        Leave("s0")(made([(3, 1, 1)]))
+    with pytest.raises(EchoError, match="no other speaker has training utterances"):
+        Leave("s0")(made([(3, 1, 1), (0, 1, 0)]))
+    with pytest.raises(EchoError, match=r"there are: s0, s1, s10, s11, s2, s3, s4, s5, s6, s7 and 2 more$"):
+        Leave("nobody")(made([(1, 0, 0)] * 12))
