@@ -35,7 +35,8 @@ from echo_asr.data.corpus import load_corpus
 from echo_asr.data.fill import fill_recordings
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.launch import Place
-from echo_asr.text import Tokenizer, normalize_basic
+from echo_asr.text import normalize_basic
+from echo_asr.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.data import TrainingData
 

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "echo_asr"
 
-FEATURES = {"excerpt", "audio", "pitch", "controls", "features", "text"}
+FEATURES = {"excerpt", "audio", "pitch", "controls", "features", "text", "tokenizer"}
 BASE = {"errors", "config", "console", "launch", "storage"}
 MODEL = {*BASE, "vrope", *FEATURES, "model"}
 WHOLE = {*MODEL, "data", "decode", "evaluate", "diagnose", "train"}
@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "pitch": {"audio", "errors"},
     "controls": {"pitch", "errors"},
     "features": {"audio", "pitch", "controls", "errors"},
-    "text": {"errors", "storage"},
+    "text": {"errors"},
+    "tokenizer": {"errors", "storage"},
     "data": {*FEATURES, *BASE},
     "model": MODEL - {"model"},
     "decode": MODEL,

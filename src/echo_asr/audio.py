@@ -1,7 +1,4 @@
-"""Sound from a file or an array: mono float32 at 16 kHz, or one line that says why not.
-
-Shapes follow the legend of the design notes: `S` samples.
-"""
+"""Sound from a file or an array: mono float32 `(S,)` at 16 kHz, `S` samples, or one line that says why not."""
 
 from __future__ import annotations
 
@@ -28,9 +25,7 @@ BLOCK = 1 << 20  # frames read at a time, so that a long stereo file is never wh
 UNKNOWN_SIZE = 0x7FFF_0000  # bytes; programs that write wav into a pipe put a size from here up (or 0)
 AV_SLACK = 0.25  # seconds; codecs' delays and round header values
 MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which tags of sound files often overstate the length
-# Samples read before each block and dropped. A frame takes from the ones before it what they left over, and soundfile
-# seeks after each read, by which the decoder forgets that.
-MP3_LEAD = 4 * 1152
+MP3_LEAD = 4 * 1152  # samples read before each block and dropped: a frame needs those before it, forgotten by a seek
 _HUSH = threading.Lock()
 
 

@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import ctc_loss
 
 from echo_asr.decode.search import DecodeConfig
-from echo_asr.text import Tokenizer
+from echo_asr.tokenizer import Tokenizer
 
 needs_kenlm = pytest.mark.skipif(find_spec("flashlight") is None, reason="the extra echo-asr[lm] is not installed")
 

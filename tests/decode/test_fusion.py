@@ -13,7 +13,8 @@ from echo_asr.decode.hotwords import Hotwords
 from echo_asr.decode.ngram import build_language_model
 from echo_asr.decode.search import DecodeConfig, Hypothesis, make_fusion, search, search_nbest
 from echo_asr.model.echo import Echo
-from echo_asr.text import Tokenizer, normalize_basic
+from echo_asr.text import normalize_basic
+from echo_asr.tokenizer import Tokenizer
 
 from .plain import LETTERS, TOKENIZER, Arpa, Table, along, needs_kenlm
 

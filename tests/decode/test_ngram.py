@@ -22,7 +22,8 @@ from echo_asr.decode.ngram import (
     train_ngram,
 )
 from echo_asr.errors import EchoError
-from echo_asr.text import Tokenizer, normalize_basic
+from echo_asr.text import normalize_basic
+from echo_asr.tokenizer import Tokenizer
 
 from .plain import Arpa, Words
 

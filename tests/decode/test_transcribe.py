@@ -20,7 +20,7 @@ from echo_asr.decode.transcribe import Recognizer, batches_by_length, choose_dev
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.model.checkpoint import CONFIG, Bundle
-from echo_asr.text import Tokenizer
+from echo_asr.tokenizer import Tokenizer
 
 Make = Callable[..., Any]
 SYMBOLS = Tokenizer.train(["abcxyz"])

@@ -15,7 +15,7 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.diagnose.counterfactuals import UNCHANGED, Outcome, changes, compare, counterfactuals, outcome
 from echo_asr.features import FeatureConfig, Features
 from echo_asr.model.checkpoint import Bundle
-from echo_asr.text import Tokenizer
+from echo_asr.tokenizer import Tokenizer
 
 Make = Callable[..., Any]
 IDS = [(1, 2, 2, 3), (4, 5), (), (6, 1)]

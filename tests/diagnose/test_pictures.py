@@ -25,7 +25,7 @@ from echo_asr.diagnose.runs import plot_runs, run_names
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.model.checkpoint import Bundle
-from echo_asr.text import Tokenizer
+from echo_asr.tokenizer import Tokenizer
 from echo_asr.vrope import PitchTrack
 
 Make = Callable[..., Any]

@@ -22,7 +22,7 @@ from echo_asr.diagnose.page import page, save_page
 from echo_asr.diagnose.report import Material, Report, cells, diagnose, gather, plain, shown
 from echo_asr.features import FeatureConfig
 from echo_asr.model.checkpoint import Bundle
-from echo_asr.text import Tokenizer
+from echo_asr.tokenizer import Tokenizer
 
 Make = Callable[..., Any]
 PAGE = Path(__file__).parents[2] / "docs" / "diagnostics.md"

@@ -14,7 +14,7 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.diagnose.zero import ZeroShare, zero_shares
 from echo_asr.features import FeatureConfig, Features
 from echo_asr.model.checkpoint import Bundle
-from echo_asr.text import Tokenizer
+from echo_asr.tokenizer import Tokenizer
 
 Make = Callable[..., Any]
 

@@ -15,7 +15,7 @@ from echo_asr.features import FeatureConfig
 from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_bundle, load_weights
 from echo_asr.model.config import PRESETS, ModelConfig, TextConfig
 from echo_asr.model.echo import Echo
-from echo_asr.text import Tokenizer
+from echo_asr.tokenizer import Tokenizer
 
 Make = Callable[..., Any]
 SYMBOLS = Tokenizer.train(["abc xy"])  # with zero, as many as the models here have

@@ -25,7 +25,8 @@ from echo_asr.data.rendition import Rendition
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.echo import Echo
-from echo_asr.text import Tokenizer, normalize_basic
+from echo_asr.text import normalize_basic
+from echo_asr.tokenizer import Tokenizer
 from echo_asr.train.data import TrainingData
 from echo_asr.train.loop import SECTIONS, Trainer
 from echo_asr.train.report import Reporter

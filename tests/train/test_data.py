@@ -15,7 +15,8 @@ from echo_asr.data.corpus import Corpus, load_corpus
 from echo_asr.data.rendition import Rendition
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
-from echo_asr.text import Tokenizer, normalize_basic
+from echo_asr.text import normalize_basic
+from echo_asr.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.data import NEAR, NOISE_LEVELS, TrainingData
 

@@ -33,7 +33,8 @@ from echo_asr.data.speakers import speaker_medians
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.launch import Place
-from echo_asr.text import Tokenizer, join_texts
+from echo_asr.text import join_texts
+from echo_asr.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
 
 NEAR = 20  # frames of noise left before and after an example, at most, so that batches stay the size that was planned

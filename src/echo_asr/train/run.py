@@ -23,7 +23,8 @@ from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_b
 from echo_asr.model.config import TextConfig, expand_preset
 from echo_asr.model.echo import Echo
 from echo_asr.storage import sweep
-from echo_asr.text import Tokenizer, make_normalizer
+from echo_asr.text import make_normalizer
+from echo_asr.tokenizer import Tokenizer
 from echo_asr.train.data import TrainingData
 from echo_asr.train.loop import SECTIONS, Trainer, grow_vocabulary
 from echo_asr.train.processes import Processes, open_processes, reseed

@@ -1,0 +1,241 @@
+"""Text to ids and back.
+
+Token 0 is the pad, the start and the end token at once; the symbols of the text have the ids 1 to V - 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+from echo_asr.errors import EchoError
+from echo_asr.storage import replace_text
+
+# The symbol in place 0 of every vocabulary. It is longer than one character and no merge makes it, so that no
+# text, not even one that spells it out, is ever encoded with it.
+ZERO_SYMBOL = "<|zero|>"
+
+
+class Tokenizer:
+    """Turns text into ids from 1 to V - 1 and back; id 0 stands for nothing in the text.
+
+    Three kinds: ``character`` (one id a Unicode code point), ``bpe`` (byte-pair encoding over characters,
+    Sennrich et al. 2016; pieces do not reach across words, and a space belongs to the word after it) and
+    ``ready`` (whatever another program left in a ``tokenizer.json``; its ids are moved up by one, to make
+    room for 0). A space is a symbol like any other, so ``decode(encode(text)) == text`` for every text that
+    ``encode`` takes.
+
+    Made by :meth:`train`, :meth:`load` or :meth:`extend`.
+
+    Attributes:
+        kind: ``character``, ``bpe`` or ``ready``.
+        symbols: the V symbols in the order of their ids; place 0 holds :data:`ZERO_SYMBOL`.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer) -> None:
+        vocabulary = backend.get_vocab()
+        own = vocabulary.get(ZERO_SYMBOL) == 0
+        kind = "bpe" if isinstance(backend.model, models.BPE) else "character"
+        self.kind: str = kind if own else "ready"
+        pieces = sorted(vocabulary, key=lambda symbol: vocabulary[symbol])
+        self.symbols: list[str] = pieces if own else [ZERO_SYMBOL, *pieces]
+        self._backend = backend
+        self._alphabet = frozenset(symbol for symbol in pieces if len(symbol) == 1)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V, the number of ids, 0 included."""
+        return len(self.symbols)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], kind: str = "character", size: int | None = None) -> Self:
+        """A tokenizer for the given texts; the same texts give the same tokenizer.
+
+        Args:
+            texts: normalised texts; every character in them becomes a symbol.
+            kind: ``character`` or ``bpe``.
+            size: the vocabulary size wanted of ``bpe``, 0 included; a corpus with fewer pieces than that
+                gives a smaller vocabulary. ``character`` passes it over.
+
+        Raises:
+            ValueError: an unknown kind.
+            EchoError: the texts hold no character, or the size does not even hold their characters.
+        """
+        if kind not in ("character", "bpe"):
+            raise ValueError(f"kind: expected character or bpe, got {kind!r}")
+        texts = list(texts)
+        characters = sorted(set().union(*texts))
+        if not characters:
+            raise EchoError("tokenizer: the training texts hold no character; expected texts to learn from")
+        if kind == "character":
+            return cls(_character_backend([ZERO_SYMBOL, *characters]))
+        if size is None or size < len(characters) + 1:
+            raise EchoError(
+                f"tokenizer size: expected at least {len(characters) + 1} for bpe, one for each character of "
+                f"the texts and one for 0, got {size}; raise it or take the character tokenizer"
+            )
+        trainer = trainers.BpeTrainer(
+            vocab_size=size, special_tokens=[ZERO_SYMBOL], initial_alphabet=characters, show_progress=False
+        )
+        learner = _bpe_backend({}, [])
+        learner.train_from_iterator(texts, trainer)
+        return cls(_bpe_backend(learner.get_vocab(), _merges(learner)))
+
+    def encode(self, text: str, unknown: Literal["error", "skip"] = "error") -> list[int]:
+        """The ids of a text, each from 1 to V - 1; an empty text gives an empty list.
+
+        Raises:
+            EchoError: a character that no symbol stands for, unless ``unknown`` is ``skip``, which drops it; a
+                text that a ready tokenizer does not give back as it was.
+        """
+        if self.kind == "ready":
+            return self._encode_ready(text, unknown)
+        strange = sorted(set(text) - self._alphabet)
+        if strange and unknown == "error":
+            named = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in strange[:5])
+            raise EchoError(
+                f"text {_shorten(text)!r}: the tokenizer has no symbol for {named}; correct the text, "
+                "normalise it, or train with a tokenizer that knows it"
+            )
+        if strange:
+            text = "".join(character for character in text if character in self._alphabet)
+        ids = list(self._backend.encode(text, add_special_tokens=False).ids)
+        if 0 in ids:  # never with what `train` made; the file was changed
+            raise EchoError(f"text {_shorten(text)!r}: the tokenizer.json is damaged; copy it again")
+        return ids
+
+    def encode_many(self, texts: Sequence[str], unknown: Literal["error", "skip"] = "error") -> list[tuple[int, ...]]:
+        """What `encode` gives for each of many texts, faster.
+
+        Raises:
+            EchoError: as `encode`; the message names the text and not its place.
+        """
+        if self.kind == "character":
+            return self._encode_characters(texts, unknown)
+        if self.kind == "ready" or not self._alphabet.issuperset(set().union(*texts)):
+            return [tuple(self.encode(text, unknown)) for text in texts]
+        found = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [tuple(encoding.ids) for encoding in found]
+
+    def _encode_characters(self, texts: Sequence[str], unknown: Literal["error", "skip"]) -> list[tuple[int, ...]]:
+        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4")
+        table = np.zeros(int(codes.max(initial=0)) + 1, dtype=np.int32)
+        for index, symbol in enumerate(self.symbols):
+            if index and ord(symbol) < len(table):
+                table[ord(symbol)] = index
+        ids = table[codes].tolist()
+        ends = np.cumsum([len(text) for text in texts]).tolist()
+        found = [tuple(ids[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+        if 0 in ids:
+            return [
+                tuple(self.encode(text, unknown)) if 0 in own else own for text, own in zip(texts, found, strict=True)
+            ]
+        return found
+
+    def _encode_ready(self, text: str, unknown: str) -> list[int]:
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        dropped = self._backend.token_to_id(getattr(self._backend.model, "unk_token", None) or "")
+        ids = [number + 1 for number in encoding.ids if number != dropped]
+        back = self.decode(ids)
+        if unknown == "error" and back != text:
+            raise EchoError(
+                f"text {_shorten(text)!r}: the ready tokenizer gives it back as {_shorten(back)!r}; take another "
+                "text.normalizer, or a tokenizer that knows these texts"
+            )
+        return ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of some ids; zeros are skipped.
+
+        Raises:
+            ValueError: an id that is not in 0 to V - 1.
+        """
+        numbers = []
+        for number in map(int, ids):
+            if not 0 <= number < len(self.symbols):
+                raise ValueError(f"ids: expected 0 to {len(self.symbols) - 1}, got {number}")
+            if number:
+                numbers.append(number)
+        if self.kind == "ready":
+            return str(self._backend.decode([number - 1 for number in numbers]))
+        return "".join(self.symbols[number] for number in numbers)
+
+    def extend(self, texts: Iterable[str]) -> tuple[Self, dict[int, int]]:
+        """A tokenizer that also knows the new characters of ``texts``, and the new id of every old id.
+
+        Old symbols keep their ids and new ones follow in the order of their code points, so the mapping is
+        the identity. BPE gets the characters alone, no new pieces of several; a ready tokenizer is finished and
+        stays as it is.
+        """
+        if self.kind == "ready":
+            return self, {index: index for index in range(self.vocabulary_size)}
+        new = sorted(set().union(*texts) - self._alphabet)
+        symbols = [*self.symbols, *new]
+        if self.kind == "character":
+            backend = _character_backend(symbols)
+        else:
+            vocabulary = {symbol: index for index, symbol in enumerate(symbols)}
+            backend = _bpe_backend(vocabulary, _merges(self._backend))
+        return type(self)(backend), {index: index for index in range(self.vocabulary_size)}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write ``tokenizer.json``, in the form of the tokenizers library, whole or not at all.
+
+        Raises:
+            EchoError: the folder cannot be written, or the disk is full.
+        """
+        replace_text(Path(path), self._backend.to_str(pretty=True))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what :meth:`save` wrote, or a ``tokenizer.json`` of another program.
+
+        Raises:
+            EchoError: there is no such file, it holds something else, or its ids have gaps.
+        """
+        try:
+            backend = tokenizers.Tokenizer.from_str(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise EchoError(f"{path}: no such file; expected a tokenizer.json") from None
+        except Exception as error:  # the library raises bare Exception for a malformed file
+            reason = _shorten(str(error))
+            raise EchoError(f"{path}: cannot read it ({reason}); expected a tokenizer.json") from error
+        ids = sorted(backend.get_vocab().values())
+        if not ids or ids != list(range(len(ids))):
+            raise EchoError(f"{path}: expected a tokenizer whose ids go from 0 without a gap; train one anew")
+        if backend.token_to_id(ZERO_SYMBOL):
+            raise EchoError(f"{path}: expected {ZERO_SYMBOL!r} to be symbol 0 or none; train one anew")
+        backend.no_padding()
+        backend.no_truncation()
+        return cls(backend)
+
+
+def _character_backend(symbols: list[str]) -> tokenizers.Tokenizer:
+    vocabulary = {symbol: index for index, symbol in enumerate(symbols)}
+    backend = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token=ZERO_SYMBOL))
+    backend.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(r"[\s\S]"), "isolated")
+    backend.decoder = decoders.Fuse()
+    return backend
+
+
+def _bpe_backend(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> tokenizers.Tokenizer:
+    backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    backend.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_next")
+    backend.decoder = decoders.Fuse()
+    return backend
+
+
+def _merges(backend: tokenizers.Tokenizer) -> list[tuple[str, str]]:
+    return [(left, right) for left, right in json.loads(backend.to_str())["model"]["merges"]]
+
+
+def _shorten(text: str, length: int = 60) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1] + "\u2026"
