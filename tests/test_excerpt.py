@@ -37,6 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.floats(0, 2.9), duration=st.floats(0.001, 1), suffix=st.sampled_from(sorted(FORMATS)))
 @example(start=2.75, duration=0.25, suffix="mp3")  # an MP3 frame needs what the ones before left over
+@example(start=2.75, duration=0.25, suffix="ogg")  # libvorbis is misled by a last page cut short
 def test_a_stretch_is_that_part_of_the_whole(folder: Path, start: float, duration: float, suffix: str) -> None:
     assume(start + duration <= SECONDS)
     path = folder / f"a.{suffix}"

@@ -15,6 +15,7 @@ import soundfile
 import soxr
 import torch
 
+from echo_asr.containers import cut_off, last_ogg_page
 from echo_asr.errors import EchoError
 from echo_asr.excerpt import AudioFile, Excerpt
 
@@ -22,7 +23,6 @@ SAMPLE_RATE = 16_000  # Hz, of all sound inside Echo
 AV_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".webm", ".mkv", ".mov", ".wma", ".amr", ".3gp"})
 AV_HINT = "install the extra for it (pip install 'echo-asr[av]') or convert it to wav or flac"
 BLOCK = 1 << 20  # frames read at a time, so that a long stereo file is never whole in memory
-UNKNOWN_SIZE = 0x7FFF_0000  # bytes; programs that write wav into a pipe put a size from here up (or 0)
 AV_SLACK = 0.25  # seconds; codecs' delays and round header values
 MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which tags of sound files often overstate the length
 MP3_LEAD = 4 * 1152  # samples read before each block and dropped: a frame needs those before it, forgotten by a seek
@@ -151,7 +151,7 @@ def audio_duration(source: AudioFile) -> float:
     head = _checked_head(file)
     if _needs_av(file, head):
         return _av_duration(file)
-    _refuse_truncated(file, head)
+    _refuse_cut_off(file, head)
     with _hushed(head), _open(file) as sound:
         if sound.frames <= 0:
             raise EchoError(f"{file}: holds no samples; give a recording of at least one sample")
@@ -168,7 +168,7 @@ def _read(stretch: Excerpt) -> tuple[Iterator[np.ndarray], int]:
     head = _checked_head(path)
     if _needs_av(path, head):
         return _av_read(stretch)
-    _refuse_truncated(path, head)
+    _refuse_cut_off(path, head)
     with _hushed(head):
         sound = _open(path)
     return _sound_blocks(stretch, head, sound), sound.samplerate
@@ -183,8 +183,8 @@ def _sound_blocks(stretch: Excerpt, head: bytes, sound: soundfile.SoundFile) -> 
             try:
                 with _hushed(head):
                     at = first + read
-                    lead = min(at, MP3_LEAD) if sound.format == "MP3" else 0
-                    if lead or (at and not read):
+                    lead = _lead(sound, path, at)
+                    if sound.tell() != at - lead:
                         sound.seek(at - lead)
                     wanted = BLOCK if whole else min(BLOCK, stop - at)
                     block = sound.read(lead + wanted, dtype="float32", always_2d=True)[lead:]
@@ -196,6 +196,15 @@ def _sound_blocks(stretch: Excerpt, head: bytes, sound: soundfile.SoundFile) -> 
             yield _to_mono(block, stretch)
         if stop - first - read > (MP3_SLACK if sound.format == "MP3" else 0):
             raise _truncated(path, f"its header says {sound.frames} samples, it holds {first + read}")
+
+
+def _lead(sound: soundfile.SoundFile, path: Path, at: int) -> int:
+    """How many samples to read and drop before sample `at`, which would otherwise not be what the whole file has."""
+    if sound.format == "MP3":
+        return min(at, MP3_LEAD)
+    if sound.subtype == "VORBIS" and sound.tell() != at:
+        return max(0, at - max(0, last_ogg_page(path) - 1))
+    return 0
 
 
 def _to_mono(block: np.ndarray, stretch: Excerpt) -> np.ndarray:
@@ -268,22 +277,9 @@ def _open(path: Path) -> soundfile.SoundFile:
         raise _not_sound(path) from None
 
 
-def _refuse_truncated(path: Path, head: bytes) -> None:
-    """libsndfile reads a cut-off wav, aiff or Ogg file as a shorter one; the container still knows better."""
-    size = path.stat().st_size
-    if head[:4] in (b"RIFF", b"FORM") and len(head) >= 8:
-        stated = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
-        # The size leaves out the 8 bytes before it, so that many bytes of sloppiness are let pass.
-        if size < stated < UNKNOWN_SIZE:
-            raise _truncated(path, f"its header says {stated + 8} bytes, it has {size}")
-    elif head[:4] == b"OggS":
-        with path.open("rb") as file:
-            file.seek(max(0, size - 65_307 - 27))  # bytes of the largest Ogg page, RFC 3533
-            tail = file.read()
-        page = tail[tail.rfind(b"OggS") :]
-        segments = page[26] if len(page) > 26 else 255
-        if len(page) < 27 + segments + sum(page[27 : 27 + segments]):
-            raise _truncated(path, "it ends in the middle of an Ogg page")
+def _refuse_cut_off(path: Path, head: bytes) -> None:
+    if why := cut_off(path, head):
+        raise _truncated(path, why)
 
 
 def _truncated(path: Path, why: str) -> EchoError:
