@@ -82,6 +82,9 @@ def read(tmp_path: Path) -> Callable[..., Study]:
         ({"conditions__noise": {"test": "@noise:10"}}, "unknown key conditions.noise.test"),
         ({"parameters_within": -1}, "parameters_within must be a percentage"),
         ({"base": "gone.yaml"}, "gone.yaml: no such configuration file"),
+        ({"changes": 3}, "changes must be a mapping, got 3"),
+        ({"changes": {"train.max_stepz": 40}}, "changes: unknown key train.max_stepz; did you mean max_steps?"),
+        ({"changes": {"train.seed": 3}}, "train.seed is set by the study"),
         ({"base": 3}, "base must be a configuration file or a mapping"),
     ],
 )
@@ -105,6 +108,15 @@ def test_arms_differ_from_the_base_by_what_they_name_alone(read: Callable[..., S
 def test_a_base_is_found_beside_the_study(read: Callable[..., Study], tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text("train: {max_steps: 40, validate_every: 40}\n")
     assert read("other", base="base.yaml").arms[0].sections["train"].max_steps == 40
+
+
+def test_changes_of_the_base_are_those_of_every_arm(read: Callable[..., Study]) -> None:
+    study = read(changes={"train.max_steps": 60, "model": {"vrope.radius": "learned"}})
+    for arm in study.arms:
+        assert arm.sections["train"].max_steps == 60 and arm.sections["train"].validate_every == 20
+        assert arm.sections["model"].vrope.radius == "learned"
+    assert study.arm("axis").changes == {"model.vrope.theta": "axis"}
+    assert study.arm("static").sections["model"].vrope.theta == "static"
 
 
 def test_the_command_line_has_the_last_word_on_the_corpus(read: Callable[..., Study]) -> None:

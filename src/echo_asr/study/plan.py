@@ -16,8 +16,8 @@ from echo_asr.train.run import build_config
 
 INVENTED = "invented"  # the measure of clips without speech that get text
 KEYS = (
-    "name", "question", "base", "corpus", "conditions", "arms", "baseline", "seeds", "split", "final", "endpoints",
-    "primary", "parameters_within", "invented_clips",
+    "name", "question", "base", "changes", "corpus", "conditions", "arms", "baseline", "seeds", "split", "final",
+    "endpoints", "primary", "parameters_within", "invented_clips",
 )  # fmt: skip
 WITHIN = 5.0  # percent of parameters by which an arm may differ without a warning
 CLIPS = 60  # without speech
@@ -125,6 +125,9 @@ def read_study(path: str | os.PathLike[str], corpus: str | None = None) -> Study
     if not spec or not isinstance(spec, str):
         raise EchoError(f"{where}: no corpus; name one in the file, or with --corpus")
     base = _base(data.get("base"), path)
+    if data.get("changes") is not None:
+        base = _merged(base, _flat(_mapping(data["changes"], where, "changes")))
+        build_config(base, f"{where}, changes")
     baseline = str(data["baseline"])
     arms = _arms(data["arms"], base, baseline, where)
     endpoints = _endpoints(data["endpoints"], where)
