@@ -76,6 +76,7 @@ def test_a_state_depends_on_every_frame_of_its_recording(
         {"theta": "static", "radius": "acoustic"},
         {"theta": "axis", "radius": "acoustic", "bias": "quadratic"},
         {"theta": "axis", "bias": "laplace"},
+        {"theta": "axis", "values": "turned"},
     ],
     ids=str,
 )

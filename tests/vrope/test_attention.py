@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from echo_asr.vrope import KeyValueCache, PitchTrack, VRoPEAttention, VRoPEConfig
+from echo_asr.vrope.rotation import octave_frequencies
 
 MakeTrack = Callable[..., PitchTrack]
 THETAS = ("none", "static", "mean", "frame", "integrated", "mapped", "axis")
@@ -20,6 +21,7 @@ BIASES = ("none", "laplace", "quadratic", "harmonic", "energy", "random")
 NULLS = ("none", "hard", "weight", "score")
 NAMES = ("f0", "voicing", "energy", "null", "padding")
 RICH = {"radius": "acoustic", "bias": "quadratic", "nulls": "weight"}
+VOICED = [("unit", "laplace", "fixed"), ("learned", "quadratic", "utterance"), ("acoustic", "harmonic", "fixed")]
 WIDTH, HEADS = 48, 2
 
 
@@ -61,6 +63,18 @@ def naive(module: VRoPEAttention, x: Tensor, track: PitchTrack) -> Tensor:
     phase, radius = rotation.phase(track), rotation.radius(track)
     bias = module.bias.matrix(track).double() if module.bias is not None else None
     batch, frames, width = x.shape[0], x.shape[1], config.content_width
+
+    def heard(weights: Tensor, value: Tensor, b: int) -> Tensor:
+        """What each frame hears: the pitch pairs of the values as far round as their pitch is above its own."""
+        out, pairs = weights @ value, rotation.pitch_pairs
+        if config.values == "turned":
+            z = track.z(config.reference)[b].double()
+            above = torch.exp(1j * (z[None, :, None] - z[:, None, None]) * octave_frequencies(pairs))
+            pair = torch.complex(value[:, :pairs], value[:, pairs : 2 * pairs])
+            turned = (weights[..., None] * above * pair[None]).sum(1)
+            out = torch.cat((turned.real, turned.imag, out[:, 2 * pairs :]), -1)
+        return out
+
     for b in range(batch):
         heads = []
         for h in range(config.heads):
@@ -89,7 +103,7 @@ def naive(module: VRoPEAttention, x: Tensor, track: PitchTrack) -> Tensor:
                 if config.nulls == "weight" and null:
                     score = score + module.nulls.log_gamma[h].double()
                 scores[i, j] = score
-            heads.append(scores.softmax(-1) @ value)
+            heads.append(heard(scores.softmax(-1), value, b))
         rows.append(torch.cat(heads, -1) @ module.output.weight.double().T + module.output.bias.double())
     return torch.stack(rows)
 
@@ -100,6 +114,15 @@ def test_the_layer_is_its_definition(
     track: PitchTrack, x: Tensor, theta: str, radius: str, bias: str, nulls: str
 ) -> None:
     module = layer(theta=theta, radius=radius, bias=bias, nulls=nulls)
+    torch.testing.assert_close(module(x, track).double(), naive(module, x, track), atol=2e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("nulls", NULLS)
+@pytest.mark.parametrize(("radius", "bias", "reference"), VOICED)
+def test_so_it_is_where_values_turn(
+    track: PitchTrack, x: Tensor, radius: str, bias: str, reference: str, nulls: str
+) -> None:
+    module = layer(theta="axis", values="turned", radius=radius, bias=bias, nulls=nulls, reference=reference)
     torch.testing.assert_close(module(x, track).double(), naive(module, x, track), atol=2e-6, rtol=1e-4)
 
 

@@ -33,6 +33,8 @@ from echo_asr.vrope import VRoPEConfig, VRoPEModes
         ({"fastest": 2.0, "theta": "none"}, "fastest has no set to scale under theta none"),
         ({"learn_frequencies": True, "theta": "none"}, "learn_frequencies has no set to train under theta none"),
         ({"learn_frequencies": True, "theta": "mapped"}, "learn_frequencies has no set to train under theta mapped"),
+        ({"values": "turned", "theta": "mean"}, "values turned need pitch pairs to turn with, and theta mean has none"),
+        ({"values": "spun"}, "values must be one of still, turned, got 'spun'"),
         ({"radius": "sigmoid"}, "radius must be one of unit, learned, acoustic, got 'sigmoid'"),
         ({"bias": "gauss"}, "bias must be one of none, laplace, quadratic, harmonic, energy, random, got 'gauss'"),
         ({"nulls": "soft"}, "nulls must be one of none, hard, weight, score, got 'soft'"),
@@ -68,7 +70,8 @@ def test_folded_terms_are_taken_out_of_the_head_in_pairs(bias: str, nulls: str, 
 def test_a_layer_carries_every_mode_over() -> None:
     modes = VRoPEModes(
         theta="axis", frequencies="inverse_power", learn_frequencies=True, clock="encoder", fastest=2.0,
-        reference="utterance", radius="acoustic", radius_range=0.25, bias="none", nulls="score", backend="reference",
+        values="turned", reference="utterance", radius="acoustic", radius_range=0.25, bias="none", nulls="score",
+        backend="reference",
     )  # fmt: skip
     config = modes.attention(width=96, heads=3, causal=True)
     assert {field.name: getattr(config, field.name) for field in fields(VRoPEModes)} == vars(modes)

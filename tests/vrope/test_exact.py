@@ -38,17 +38,18 @@ def combinations(theta: str, nulls: str) -> Iterator[dict[str, Any]]:
     learn = theta not in ("none", "mapped")  # these have no set to train
     for radius, bias, causal in itertools.product(RADII, BIASES, (False, True)):
         if not causal or (bias == "none" and theta in ("none", "static")):
-            yield {
-                "theta": theta, "nulls": nulls, "radius": radius, "bias": bias, "causal": causal,
-                "learn_frequencies": learn,
-            }  # fmt: skip
+            for values in ("still", "turned") if theta == "axis" else ("still",):
+                yield {
+                    "theta": theta, "nulls": nulls, "radius": radius, "bias": bias, "causal": causal,
+                    "learn_frequencies": learn, "values": values,
+                }  # fmt: skip
 
 
 EVERY = [modes for pair in itertools.product(THETAS, NULLS) for modes in combinations(*pair)]
 
 
 def named(modes: dict[str, Any]) -> str:
-    return "-".join(str(modes[x]) for x in ("theta", "radius", "bias", "nulls")) + "-causal" * modes["causal"]
+    return "-".join(str(modes[x]) for x in ("theta", "values", "radius", "bias", "nulls")) + "-causal" * modes["causal"]
 
 
 def cast(track: PitchTrack, dtype: torch.dtype) -> PitchTrack:

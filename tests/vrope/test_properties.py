@@ -25,6 +25,7 @@ CHOICES = {  # of all but theta, of which each property runs with every one
     "learn_frequencies": (False, True),
     "clock": ("frame", "encoder"),
     "reference": ("fixed", "utterance", "speaker"),
+    "values": ("still", "turned"),
     "radius": ("unit", "learned", "acoustic"),
     "bias": BIASES,
     "nulls": ("none", "hard", "weight", "score"),
@@ -55,6 +56,7 @@ def make(make_layer: MakeLayer) -> MakeLayer:
     def make(seed: int, theta: str, modes: dict[str, Any]) -> VRoPEAttention:
         modes = {**modes, "theta": theta}
         modes["learn_frequencies"] &= theta not in ("none", "mapped")
+        modes["values"] = modes["values"] if theta == "axis" else "still"
         modes["causal"] &= modes["bias"] == "none"
         modes["backend"] = "reference" if modes["bias"] == "laplace" else modes["backend"]
         return make_layer(seed, **modes)
@@ -197,7 +199,7 @@ def test_a_radius_never_leaves_its_range(radius: str, rho: float, size: float, t
 
 @pytest.mark.parametrize("theta", THETAS)
 @few
-@given(modes=some_modes(nulls=("weight",)), track=some_track(), seed=SEEDS)
+@given(modes=some_modes(nulls=("weight",), values=("still",)), track=some_track(), seed=SEEDS)
 def test_weight_multiplies_the_attention_weight_of_a_null_by_gamma(
     make: MakeLayer, theta: str, modes: dict[str, Any], track: PitchTrack, seed: int
 ) -> None:

@@ -11,7 +11,7 @@ from .bias import PitchBias
 from .config import VRoPEConfig
 from .functional import attend, choose_backend
 from .nulls import NullKeys
-from .rotation import Rotation, rotate
+from .rotation import Rotation, rotate, rotate_first
 from .track import PitchTrack
 
 
@@ -94,6 +94,9 @@ class VoiceModulation(nn.Module):
         turn = self.rotation(track, 0 if cache is None else cache.length, dtype)
         if turn is not None:
             query, key = rotate(query, *turn), rotate(key, *turn)
+        turned = self.rotation.value_turn(track, dtype)
+        if turned is not None:
+            value = rotate_first(value, *turned)
         null = track.null
         if cache is not None:
             key, value, null = cache.append(key, value, null)
@@ -110,7 +113,7 @@ class VoiceModulation(nn.Module):
         hard = self.nulls.masked(null)
         if hard is not None:
             masked = hard if masked is None else masked | hard
-        return attend(
+        out = attend(
             query,
             self.nulls.scale_keys(key, null),
             value,
@@ -123,6 +126,7 @@ class VoiceModulation(nn.Module):
             causal=config.causal,
             backend=backend,
         )
+        return out if turned is None else rotate_first(out, turned[0], -turned[1])
 
 
 class VRoPEAttention(VoiceModulation):

@@ -5,7 +5,9 @@ A pair of dimensions `(x_j, x_{j + P})` of a head is one complex number; the enc
 float64, whatever the autocast type, and cast afterwards: to float32, or not at all for queries in float64.
 
 Sources: RoPE, Su et al. 2021 (arXiv:2104.09864); the mel set and the substitution of F0 for theta, the Echo founders'
-descriptions. `integrated`, `axis` and the acoustic radius are Echo's.
+descriptions. `integrated`, `axis` and the acoustic radius are Echo's. Values that turn relative to who hears them: with
+time, Su 2025 (VO-RoPE, kexue.fm/archives/10862); with geometry, Miyato et al. 2024 (GTA, arXiv:2310.10375); with
+pitch, here.
 """
 
 from __future__ import annotations
@@ -128,6 +130,12 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return torch.cat((real * cosine - imaginary * sine, real * sine + imaginary * cosine), dim=-1).to(x.dtype)
 
 
+def rotate_first(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """`rotate` of the first `2P` dimensions of `x` `(B, H, F, K)`; the others stay as they are."""
+    width = 2 * cosine.shape[-1]
+    return torch.cat((rotate(x[..., :width], cosine, sine), x[..., width:]), dim=-1)
+
+
 class Rotation(nn.Module):
     """Phase and radius of every frame and pair, from a pitch track.
 
@@ -202,10 +210,26 @@ class Rotation(nn.Module):
         timed = self.learned_frequencies.double() if learned else self.fixed_frequencies(device)
         phase = reduce_phase(ticks[..., None] * timed, dtype)
         if theta == "axis":
-            own = self.learned_octave_frequencies.double() if learned else octave_frequencies(self.pitch_pairs, device)
-            pitch = track.z(self.modes.reference).double()[..., None] * own
-            phase = torch.cat((reduce_phase(pitch, dtype), phase.expand(pitch.shape[0], -1, -1)), dim=-1)
+            pitch = self.pitch_phase(track, dtype)
+            phase = torch.cat((pitch, phase.expand(pitch.shape[0], -1, -1)), dim=-1)
         return phase
+
+    def pitch_phase(self, track: PitchTrack, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Phases of the pitch pairs of theta `axis` in radians, reduced to one turn: `(B, F, pitch pairs)`."""
+        own = octave_frequencies(self.pitch_pairs, track.f0.device)
+        if self.modes.learn_frequencies:
+            own = self.learned_octave_frequencies.double()
+        return reduce_phase(track.z(self.modes.reference).double()[..., None] * own, dtype)
+
+    def value_turn(self, track: PitchTrack, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor] | None:
+        """`(cosine, sine)`, each `(B, 1, F, pitch pairs)` of `dtype`, that values turn by; None where they are still.
+
+        On the unit circle: a radius weighs who is attended to, and what is heard of them stays as loud as it is.
+        """
+        if self.modes.values == "still":
+            return None
+        phase = self.pitch_phase(track, dtype)[:, None]
+        return phase.cos(), phase.sin()
 
     def radius(self, track: PitchTrack) -> Tensor | None:
         """Radii: `(B or 1, F or 1, P)` float32 in `(1 - rho, 1 + rho)`, or None for the unit circle.
