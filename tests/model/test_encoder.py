@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from echo_asr.features import FeatureBatch
 from echo_asr.model.echo import CLOSING_FRAMES, Echo
-from echo_asr.model.encoder import feature_track, pitch_channels
+from echo_asr.model.encoder import feature_track, pitch_channels, sound
 
 Make = Callable[..., Any]
 
@@ -33,6 +34,30 @@ def test_pitch_channels_are_octaves_where_voiced_and_zero_elsewhere(make_batch: 
     assert not z[silent].any() and not voicing[silent].any()
     assert torch.equal(energy, batch.pitch[:, 1]) and torch.equal(periodicity, batch.pitch[:, 2])
     assert not pitch_channels(batch, reference).transpose(1, 2)[batch.padding].any()
+
+
+def test_at_first_an_encoder_hears_the_shape_of_a_spectrum_and_not_its_level(
+    make_config: Make, make_batch: Make
+) -> None:
+    """What all mel bins have in common goes by unheard, also beside stacked pitch, which is heard; and blocks leave
+    what the front end says nearly as it is."""
+    torch.manual_seed(0)
+    model = Echo(make_config(features=("spectrogram", "pitch"), stacked_pitch=True), 7, 8).eval()
+    batch: FeatureBatch = make_batch([40])
+    tilt = torch.linspace(-0.1, 0.1, 8)[None, :, None]
+
+    def front(name: str = "spectrogram", **changed: Tensor) -> Tensor:
+        """Away from the ends, where a level is a difference from the zero beyond."""
+        heard = sound(replace(batch, **changed), name, model.config)
+        return model.encoders[name].front(heard, batch.lengths)[:, 2:-2]
+
+    with torch.inference_mode():
+        plain = front()
+        torch.testing.assert_close(front(spectrogram=batch.spectrogram + 0.3), plain, atol=1e-4, rtol=0.0)
+        assert (front(spectrogram=batch.spectrogram + tilt) - plain).abs().mean() > 0.05
+        assert (front(pitch=batch.pitch * 1.3) - plain).abs().mean() > 0.01
+        for name, states in model.encode(batch).states.items():
+            assert 0.0 < (states[:, 2:-2] - model.encoders[name].norm(front(name))).square().mean() < 0.1
 
 
 def test_padding_and_batch_size_change_no_state(

@@ -208,7 +208,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     """A run that was long enough to learn the corpus. Read it only."""
     folder = tmp_path_factory.getbasetemp() / "echo-learnt"
     if not folder.exists():
-        longer = {"max_steps": 90, "batch_seconds": 20, "speeds": [1.0], "validate_every": 45, "noise_share": 0.8}
+        longer = {"max_steps": 200, "batch_seconds": 20, "speeds": [1.0], "validate_every": 100, "noise_share": 0.8}
         train(write_config(folder.with_suffix(".yaml"), train=longer), str(corpus), folder)
     return folder
 

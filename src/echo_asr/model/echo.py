@@ -50,6 +50,8 @@ class Echo(nn.Module):
         self.decoder = Decoder(config, vocabulary_size)
         self.ctc_head = nn.Linear(config.width, vocabulary_size)
         self.apply(_initialise)
+        for encoder in self.encoders.values():
+            encoder.begin_quietly()  # type: ignore[operator]
 
     @property
     def device(self) -> torch.device:
@@ -163,7 +165,8 @@ class Echo(nn.Module):
 
 
 def _initialise(module: nn.Module) -> None:
-    """Truncated normal of fan-in width for the linear maps; biases at zero."""
+    """Truncated normal of fan-in width for the linear maps; biases at zero. Convolutions stay as torch draws them, for
+    biases at zero there make silence nothing at all, and learning slow."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
         if module.bias is not None:

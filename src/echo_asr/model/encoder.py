@@ -12,6 +12,8 @@ from echo_asr.model.config import ModelConfig
 from echo_asr.model.layers import Block, FrontEnd, WaveFrontEnd, sinusoids
 from echo_asr.vrope import PitchTrack
 
+CONTRAST = 4.0  # of kernels over mel bins, which lie between 0 and 1 and differ by some tenths
+QUIET = 0.1  # of what a block adds to its input, at first
 PITCH_CHANNELS = 4  # z where voiced, voicing, energy, periodicity
 
 
@@ -80,6 +82,7 @@ class Encoder(nn.Module):
     def __init__(self, config: ModelConfig, feature: str, mels: int) -> None:
         super().__init__()
         self.config = config
+        self.mels = mels if feature == "spectrogram" else 0
         stacked = PITCH_CHANNELS if config.stacked_pitch else 0
         channels = {"spectrogram": mels + stacked, "pitch": PITCH_CHANNELS, "waveform": config.width}[feature]
         self.wave = WaveFrontEnd(config.width) if feature == "waveform" else None
@@ -90,6 +93,24 @@ class Encoder(nn.Module):
             for _ in range(config.layers(feature))
         )
         self.norm = nn.LayerNorm(config.width)
+
+    @torch.no_grad()
+    def begin_quietly(self) -> None:
+        """Set weights, once they are drawn, to where learning starts well.
+
+        The mel bins of a frame rise and fall together, far more than they differ, so that kernels drawn at random hear
+        how loud it is and little else. Here they begin by hearing differences between bins alone, each of about unit
+        size; and blocks begin by adding little to what the front end says. Without the two, some draws of the weights
+        and some orders of the data took three times as many updates to an error as others (LOG.md, 2026-11-22).
+        """
+        if self.mels:
+            first, second = (convolution.get_parameter("weight") for convolution in self.front.convolutions)
+            bins = first[:, : self.mels]
+            bins.sub_(bins.mean(dim=1, keepdim=True)).mul_(CONTRAST)
+            second.mul_(3.0**0.5)  # torch draws for a third of the variance that goes in
+        for name, weight in self.blocks.named_parameters():
+            if name.endswith(("attention.output.weight", "feedforward.output.weight")):
+                weight.mul_(QUIET)
 
     def forward(self, x: Tensor, lengths: Tensor, track: PitchTrack) -> Tensor:
         """Encode.
