@@ -19,7 +19,7 @@ def cut_off(path: Path, head: bytes) -> str | None:
         if size < stated < UNKNOWN_SIZE:
             return f"its header says {stated + 8} bytes, it has {size}"
     elif head[:4] == b"OggS":
-        page = _ogg_pages(path)[-1]
+        page = _last_ogg_pages(path, 1)[-1]
         segments = page[26] if len(page) > 26 else 255
         if len(page) < 27 + segments + sum(page[27 : 27 + segments]):
             return "it ends in the middle of an Ogg page"
@@ -32,14 +32,14 @@ def last_ogg_page(path: Path) -> int:
     libvorbis counts back from a page's end to find where a seek has led to. A last page that is cut short to the
     sound's length misleads it: what it then reads is late by up to a block.
     """
-    pages = _ogg_pages(path)
+    pages = _last_ogg_pages(path, 2)
     return max(0, int.from_bytes(pages[-2][6:14], "little", signed=True)) if len(pages) > 1 else 0
 
 
-def _ogg_pages(path: Path) -> list[bytes]:
-    """The last pages of an Ogg file, two at least where it has them; the last runs to the file's end."""
+def _last_ogg_pages(path: Path, count: int) -> list[bytes]:
+    """The last pages of an Ogg file, `count` at least where it has so many; the last runs to the file's end."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 3 * OGG_PAGE))  # two whole pages end there, whatever comes before
+        file.seek(max(0, path.stat().st_size - count * OGG_PAGE))
         tail = file.read()
     starts = [match.start() for match in re.finditer(b"OggS", tail)] or [0]
     return [tail[start:stop] for start, stop in zip(starts, [*starts[1:], None], strict=True)]
