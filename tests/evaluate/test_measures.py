@@ -42,6 +42,15 @@ def test_plain_measures_are_those_of_error_rate(measure: Measure, units: int) ->
     assert errors.tolist() == [1] and found.tolist() == [units]
 
 
+@pytest.mark.parametrize(
+    ("said", "heard", "runs"),
+    [(0, 2, 0), (0, 3, 1), (1, 4, 0), (1, 5, 1), (4, 10, 0), (4, 11, 1)],
+)
+def test_a_runaway_says_more_than_twice_as_much_and_two_words(said: int, heard: int, runs: int) -> None:
+    errors, utterances = measure_errors(["a " * said, "b"], ["a " * heard, "c"], "runaway")
+    assert errors.tolist() == [runs, 0] and utterances.tolist() == [1, 1]
+
+
 def test_only_texts_with_tones_are_tonal() -> None:
     assert is_tonal(["hello", "ni3"]) and not is_tonal(["hello", "7"])
     assert np.array_equal(measure_errors(["a"], ["b"], "tone")[0], [0])

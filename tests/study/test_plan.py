@@ -80,6 +80,8 @@ def read(tmp_path: Path) -> Callable[..., Study]:
         ({"seeds": [0.5]}, "seeds must be different whole numbers"),
         ({"conditions__noise": {"evaluate": "noise:10"}}, "must be a variant such as @noise:10, got 'noise:10'"),
         ({"conditions__noise": {"test": "@noise:10"}}, "unknown key conditions.noise.test"),
+        ({"conditions__greedy": {"decode": {"beem": 1}}}, "condition greedy: unknown key decode.beem; did"),
+        ({"conditions__greedy": {"decode": 1}}, "conditions.greedy.decode must be a mapping, got 1"),
         ({"parameters_within": -1}, "parameters_within must be a percentage"),
         ({"base": "gone.yaml"}, "gone.yaml: no such configuration file"),
         ({"changes": 3}, "changes must be a mapping, got 3"),

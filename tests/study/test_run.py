@@ -19,8 +19,10 @@ import yaml
 
 import echo_asr
 from echo_asr.cli import main
+from echo_asr.decode.search import DecodeConfig
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
-from echo_asr.study.job import LOG, RESULT, run_job, silent_clips
+from echo_asr.study.job import LOG, RESULT, evaluate_split, run_job, silent_clips
 from echo_asr.study.jobs import Job
 from echo_asr.study.run import Outcome, run_study
 
@@ -42,6 +44,7 @@ STUDY: dict[str, Any] = {
     "endpoints": {
         "characters at 3": {"measure": "character", "at": 3},
         "characters": {"measure": "character"},
+        "runaways": {"measure": "runaway"},
         "updates to 1000 %": {"measure": "word", "reach": 1000},
         "updates to 0 %": {"measure": "word", "reach": 0},
         "invented": {"measure": "invented"},
@@ -89,13 +92,46 @@ def test_every_arm_is_measured_by_every_endpoint(finished: Outcome) -> None:
     found = [(r["condition"], r["endpoint"], r["arm"], r["against"]) for r in rows(finished)]
     pairs = [("axis", ""), ("static", "axis"), ("other pitch", "axis"), ("other pitch", "static")]
     recorded = [("as recorded", e, *pair) for e in STUDY["endpoints"] for pair in pairs]
-    noisy = [("in noise", e, *pair) for e in ("characters", "invented") for pair in pairs]
+    alone = ("characters", "runaways", "invented")
+    noisy = [("in noise", e, *pair) for e in alone for pair in pairs]
     assert found == recorded + noisy, "what is evaluated alone has no errors during training"
     for row in rows(finished):
         assert row["seeds"] == "0 1" and len(row["values"].split()) == 2
         assert bool(row["low"]) == (bool(row["against"]) and row["endpoint"] != "updates to 0 %")
     reached = {r["endpoint"]: r["values"] for r in rows(finished) if r["unit"] == "updates"}
     assert reached == {"updates to 1000 %": "3 3", "updates to 0 %": "never never"}
+
+
+def test_a_condition_may_search_otherwise(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its evaluation does, and no other; the training is shared."""
+    asked = []
+
+    def evaluated(recognizer: Recognizer, spec: str, split: str) -> dict[str, list[str]]:
+        asked.append((spec, recognizer.decode))
+        return evaluate_split(recognizer, spec, split)
+
+    monkeypatch.setattr("echo_asr.study.job.evaluate_split", evaluated)
+    monkeypatch.setattr("echo_asr.study.run.run_jobs", in_this_process)
+    changes = {
+        "seeds": 1,
+        "arms": {"axis": {}, "static": {"model.vrope.theta": "static"}},
+        "conditions": {
+            "CTC alone": {"decode": {"ctc_weight": 1.0}},
+            "CTC alone, in noise": {"evaluate": "@noise:10", "decode": {"ctc_weight": 1.0}},
+            "in noise": {"evaluate": "@noise:10"},
+            "as the arm does": {"decode": {"ctc_weight": DecodeConfig().ctc_weight}},
+            "as recorded": {},
+        },
+    }
+    outcome = run_study(write_study(tmp_path / "study.yaml", corpus, **changes), tmp_path / "out", device="cpu")
+    own, alone = DecodeConfig(), DecodeConfig(ctc_weight=1.0)
+    noisy = f"{corpus}@noise:10"
+    assert asked == [(str(corpus), alone), (noisy, alone), (noisy, own), (str(corpus), own)] * 2
+    assert len(list(outcome.out.glob("jobs/*/*/result.json"))) == 2
+    values = {(r["condition"], r["endpoint"], r["arm"]): r["values"] for r in rows(outcome)}
+    for endpoint in ("characters", "runaways"):
+        assert values["as the arm does", endpoint, "axis"] == values["as recorded", endpoint, "axis"]
+    assert ("CTC alone", "updates to 1000 %", "axis") not in values, "validations searched as the arm does"
 
 
 def test_figures_are_those_of_the_validations(finished: Outcome) -> None:

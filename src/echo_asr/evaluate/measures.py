@@ -8,6 +8,9 @@ runs of letters (and apostrophes), each with the digit that follows it, if any.
 - The **base-syllable error** rate is that of the sequence of bases with the tones taken away: `ni hao`.
 
 Both are word error rates of those sequences: insertions, deletions and substitutions over the reference's syllables.
+
+A **runaway** is an utterance of which more than twice as many words are heard as were said, and two more: a search that
+found no end. Its rate is that of utterances.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import numpy as np
 
 from echo_asr.evaluate.metrics import count_errors
 
-Measure = Literal["word", "character", "tone", "base"]
+Measure = Literal["word", "character", "tone", "base", "runaway"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 _SYLLABLE = re.compile(r"([^\W\d_]+(?:['’][^\W\d_]+)*)(\d?)")
 
@@ -44,6 +47,9 @@ def measure_errors(
     references: Sequence[str], hypotheses: Sequence[str], measure: Measure
 ) -> tuple[np.ndarray, np.ndarray]:
     """Errors and reference units of each utterance: `(U,)` int64 each."""
+    if measure == "runaway":
+        said, heard = (np.array([len(text.split()) for text in texts]) for texts in (references, hypotheses))
+        return (heard > 2 * said + 2).astype(np.int64), np.ones(len(said), dtype=np.int64)
     if measure in ("tone", "base"):
         part = tones if measure == "tone" else bases
         references, hypotheses = [part(text) for text in references], [part(text) for text in hypotheses]

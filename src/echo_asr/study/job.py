@@ -107,11 +107,16 @@ def _result(job: dict[str, Any], folder: Path, progress: Progress) -> dict[str, 
         spoken = hold_out(load_corpus(job["corpus"])).split("train")
         recognizer.extractor.donors = [cache.as_heard(u.audio).track for u in spoken]
     evaluations = {}
-    for corpus in job["evaluations"]:
-        if corpus == job["corpus"] and job["split"] == "validation":  # validated on already, with the same weights
-            evaluations[corpus] = {key: validations[-1][key] for key in ("ids", "hypotheses")}
+    for name in job["evaluations"]:
+        search = job.get("searches", {}).get(name)
+        if search:
+            otherwise = Recognizer(recognizer.bundle, replace(recognizer.decode, **search["decode"]))
+            otherwise.extractor.donors = recognizer.extractor.donors
+            evaluations[name] = evaluate_split(otherwise, search["corpus"], job["split"])
+        elif name == job["corpus"] and job["split"] == "validation":  # validated on already, with the same weights
+            evaluations[name] = {key: validations[-1][key] for key in ("ids", "hypotheses")}
         else:
-            evaluations[corpus] = evaluate_split(recognizer, corpus, job["split"])
+            evaluations[name] = evaluate_split(recognizer, name, job["split"])
     clips = silent_clips(job["invented_clips"])
     invented = [heard.text for heard in recognizer.recognize([recognizer.extractor(clip) for clip in clips])]
     return {

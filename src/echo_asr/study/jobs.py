@@ -64,8 +64,13 @@ def make_jobs(
     """All jobs of a study, seeds first, so that every arm has its first seed early. Every fold of a condition is a
     training of its own; conditions, and folds of them, that train alike share their jobs."""
     evaluations: dict[str, list[str]] = {}
-    for train, evaluate in (pair for condition in study.conditions for pair in condition.pairs):
-        evaluations.setdefault(train, []).append(study.corpus + evaluate)
+    searches: dict[str, dict[str, Any]] = {}  # of evaluations that search otherwise than the arm does
+    for condition in study.conditions:
+        for train, evaluate in condition.pairs:
+            key = condition.evaluation(study.corpus + evaluate)
+            evaluations.setdefault(train, []).append(key)
+            if condition.decode:
+                searches[key] = {"corpus": study.corpus + evaluate, "decode": condition.decode}
     folders = _folders(study, list(evaluations))
     jobs = []
     for seed in study.seeds:
@@ -81,6 +86,7 @@ def make_jobs(
                     "split": study.split,
                     "evaluations": list(dict.fromkeys(specs)),
                     "invented_clips": study.invented_clips,
+                    **({"searches": {key: searches[key] for key in specs if key in searches}} if searches else {}),
                 }
                 folder = out / "jobs" / folders[arm.name, train] / f"seed-{seed}"
                 jobs.append(Job(folder, {**spec, "device": device, "threads": threads, "keep": keep}))

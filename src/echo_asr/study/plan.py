@@ -47,22 +47,29 @@ class Condition:
     Attributes:
         each: folds, suffixes such as `@leave:anna`. On each of them is trained and evaluated, with `train` and
             `evaluate` behind it, and the errors of all are pooled. Without any the condition is one training.
+        decode: settings of the search that take the place of the arms' own in the evaluation.
     """
 
     name: str = AS_RECORDED
     train: str = ""
     evaluate: str = ""
     each: tuple[str, ...] = ()
+    decode: dict[str, Any] = field(default_factory=dict)
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """The suffixes of training and of evaluation, of each fold."""
         return tuple((fold + self.train, fold + self.evaluate) for fold in self.each or ("",))
 
+    def evaluation(self, spec: str) -> str:
+        """What the evaluation on a corpus goes by in the result of a job: two with different searches are two."""
+        return " ".join([spec, *(f"decode.{key}={value}" for key, value in self.decode.items())])
+
     def to_dict(self) -> dict[str, Any]:
-        """What was declared; folds only where there are some."""
+        """What was declared; folds and search only where there are some."""
         folds = {"each": list(self.each)} if self.each else {}
-        return {"name": self.name, "train": self.train, "evaluate": self.evaluate, **folds}
+        search = {"decode": self.decode} if self.decode else {}
+        return {"name": self.name, "train": self.train, "evaluate": self.evaluate, **folds, **search}
 
 
 @dataclass(frozen=True)
@@ -143,7 +150,7 @@ def read_study(path: str | os.PathLike[str], corpus: str | None = None) -> Study
             f"{where}: choices are made on the validation split, and the test split gives final figures, once; "
             "say both split: test and final: true, or neither"
         )
-    conditions = _conditions(data.get("conditions") or {}, where)
+    conditions = _conditions(data.get("conditions") or {}, base, where)
     for endpoint in endpoints:
         _check_met(endpoint, arms, split, where)
     within = data.get("parameters_within")
@@ -281,17 +288,19 @@ def _check_met(endpoint: Endpoint, arms: Sequence[Arm], split: str, where: str) 
             )
 
 
-def _conditions(value: Any, where: str) -> tuple[Condition, ...]:
+def _conditions(value: Any, base: dict[str, Any], where: str) -> tuple[Condition, ...]:
     conditions = []
     for name, given in _mapping(value, where, "conditions").items():
         keys = _mapping({} if given is None else given, where, f"condition {name}")
-        _only(keys, ("train", "evaluate", "each"), where, f"conditions.{name}.")
+        _only(keys, ("train", "evaluate", "each", "decode"), where, f"conditions.{name}.")
         suffixes = {key: str(keys.get(key) or "") for key in ("train", "evaluate")}
         for key, suffix in suffixes.items():
             if suffix and not suffix.startswith("@"):
                 raise EchoError(f"{where}: conditions.{name}.{key} must be a variant such as @noise:10, got {suffix!r}")
         each = _folds(keys["each"], f"{where}: conditions.{name}.each") if "each" in keys else ()
-        conditions.append(Condition(name, **suffixes, each=each))
+        search = _mapping(keys.get("decode") or {}, where, f"conditions.{name}.decode")
+        build_config(_merged(base, {f"decode.{key}": one for key, one in search.items()}), f"{where}, condition {name}")
+        conditions.append(Condition(name, **suffixes, each=each, decode=search))
     return tuple(conditions) or (Condition(),)
 
 

@@ -97,7 +97,7 @@ class _Scorer:
         self.study, self.condition, self.texts = study, condition, texts
         self.results, self.normalize = results, normalize
         self.pairs = condition.pairs
-        self.validated = condition.train == condition.evaluate and study.split == "validation"
+        self.validated = condition.train == condition.evaluate and not condition.decode and study.split == "validation"
         self._known: dict[tuple[str, int, int, str], tuple[np.ndarray, np.ndarray]] = {}
 
     def seeds(self, arm: str) -> tuple[int, ...]:
@@ -129,7 +129,7 @@ class _Scorer:
                     found = next(v for v in result["validations"] if v["update"] == update)
                     ids = result["ids"]
                 else:
-                    found = result["evaluations"][spec]
+                    found = result["evaluations"][self.condition.evaluation(spec)]
                     ids = found["ids"]
                 heard |= {(spec, name): text for name, text in zip(ids, found["hypotheses"], strict=True)}
             hypotheses = [self.normalize(heard[name]) for name in self.texts.ids]
