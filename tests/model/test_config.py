@@ -18,6 +18,10 @@ from echo_asr.vrope import VRoPEModes
             {"features": ("waveform",), "ctc_feature": "waveform", "stacked_pitch": True},
             "model.stacked_pitch needs spectrogram among model.features",
         ),
+        *(
+            ({"stacked_gain": gain, "stacked_pitch": stacked}, "model.stacked_gain must be above 0, and needs model.st")
+            for gain, stacked in ((2.0, False), (0.0, True), (-1.0, True), (float("nan"), True), (float("inf"), True))
+        ),
         ({"width": 0}, "model.width must be at least 1, got 0"),
         ({"heads": 0}, "model.heads must be at least 1, got 0"),
         ({"feedforward": 0}, "model.feedforward must be at least 1, got 0"),

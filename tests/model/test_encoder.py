@@ -171,3 +171,15 @@ def test_stacked_pitch_is_heard_by_the_spectrograms_encoder_and_nothing_else_cha
         assert (heard - states).abs().max() > 0.01
         assert (stacked.encode(higher).states["spectrogram"] - heard).abs().max() > 0.01
         torch.testing.assert_close(alone.encode(higher).states["spectrogram"], states)
+
+
+def test_stacked_gain_is_of_the_first_kernels_over_pitch_and_of_nothing_else(make_config: Make) -> None:
+    models = []
+    for gain in (1.0, 4.0):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            models.append(Echo(make_config(features=("spectrogram",), stacked_pitch=True, stacked_gain=gain), 7, 8))
+    plain, louder = (model.state_dict() for model in models)
+    first = "encoders.spectrogram.front.convolutions.0.weight"
+    louder[first][:, -4:] /= 4.0
+    assert plain.keys() == louder.keys() and all(torch.equal(plain[name], louder[name]) for name in plain)

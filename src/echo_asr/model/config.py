@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -51,6 +52,7 @@ class ModelConfig:
     features: tuple[Feature, ...] = ("spectrogram", "pitch")  # in the order the decoder learns from them
     ctc_feature: Feature = "spectrogram"  # whose encoder carries the CTC head
     stacked_pitch: bool = False  # the spectrogram's encoder hears the channels of pitch beside it
+    stacked_gain: float = 1.0  # of the kernels over those channels, at first
     width: int = 144  # D
     heads: int = 3  # H
     feedforward: int = 384  # hidden width of the gated feed-forward
@@ -79,6 +81,10 @@ class ModelConfig:
             raise ValueError(f"model.ctc_feature {self.ctc_feature} is not among model.features {self.features}")
         if self.stacked_pitch and "spectrogram" not in self.features:
             raise ValueError(f"model.stacked_pitch needs spectrogram among model.features, got {self.features}")
+        if self.stacked_gain != 1.0 and not (self.stacked_pitch and 0.0 < self.stacked_gain < math.inf):
+            raise ValueError(
+                f"model.stacked_gain must be above 0, and needs model.stacked_pitch, got {self.stacked_gain}"
+            )
         layers = (f"{feature}_layers" for feature in FEATURES)
         for name in ("width", "heads", "feedforward", *layers, "cross_layers"):
             if getattr(self, name) < 1:

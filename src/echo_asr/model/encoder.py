@@ -107,6 +107,7 @@ class Encoder(nn.Module):
             first, second = (convolution.get_parameter("weight") for convolution in self.front.convolutions)
             bins = first[:, : self.mels]
             bins.sub_(bins.mean(dim=1, keepdim=True)).mul_(CONTRAST)
+            first[:, self.mels :].mul_(self.config.stacked_gain)
             second.mul_(3.0**0.5)  # torch draws for a third of the variance that goes in
         for name, weight in self.blocks.named_parameters():
             if name.endswith(("attention.output.weight", "feedforward.output.weight")):
