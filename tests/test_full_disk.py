@@ -16,7 +16,7 @@ from echo_asr.cli import main
 from echo_asr.train.report import Reporter
 from echo_asr.train.state import CHECKPOINT
 
-from .test_cli import run
+from .commands import run
 from .train.conftest import (  # noqa: F401, fixtures
     assert_same_run,
     cache_folder,

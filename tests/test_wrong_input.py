@@ -20,7 +20,7 @@ import torch
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.storage import pack, unpack
 
-from .test_cli import Place, place, run  # noqa: F401, a fixture
+from .commands import Place, place, run  # noqa: F401, a fixture
 from .train.conftest import cache_folder, config, corpus, learnt, tone  # noqa: F401, fixtures
 
 SPOKEN = "a b"  # what is said in all recordings that say anything

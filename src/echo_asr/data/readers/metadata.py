@@ -67,26 +67,12 @@ def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix
         if start is not None or channel is not None:
             audio = Excerpt(folder / name, start or 0.0, duration, channel)
             key = prefix + _stretch_id(name, audio)
-        text = _first_there(row)
+        text = next((row[column] for column in TEXT if column in row), None)
         if text is None:
             problems.add(place(source, line), f"has no {' and no '.join(TEXT)}; give it one, empty if nobody speaks")
             continue
-        speaker = _first_filled(row)
+        speaker = next(filter(None, map(row.get, SPEAKER)), "")
         yield Record(source, line, key, audio, text, speaker, own_split or split, duration)
-
-
-def _first_there(row: dict[str, str]) -> str | None:
-    for column in TEXT:
-        if column in row:
-            return row[column]
-    return None
-
-
-def _first_filled(row: dict[str, str]) -> str:
-    for column in SPEAKER:
-        if found := row.get(column):
-            return found
-    return ""
 
 
 def _stretch_id(name: str, audio: Excerpt) -> str:
