@@ -328,6 +328,7 @@ RANGES: dict[str, st.SearchStrategy[Any]] = {
     "weight_decay": st.floats(0, 1e9),
     "beam": st.integers(1, 10**9),
     "repetition": st.sampled_from([0, 2, 8]),
+    "stacked_gain": st.sampled_from([1.0, 1.0, 0.25, 1e9]),
     "pause": st.floats(0.6, 10.0),
     "margin": st.floats(0.0, 0.3),
     "longest": st.floats(10.0, 100.0),
@@ -338,7 +339,8 @@ RANGES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 ACCOMPANIED = (  # modes that others must go with
-    "text_pitch aligned", "learn_frequencies", "fastest has no set", "values turned", "needs decode.beam"
+    "text_pitch aligned", "learn_frequencies", "fastest has no set", "values turned", "needs decode.beam",
+    "needs model.stacked_pitch",
 )  # fmt: skip
 
 
