@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,14 +120,16 @@ def test_a_condition_may_search_otherwise(corpus: Path, tmp_path: Path, monkeypa
             "CTC alone": {"decode": {"ctc_weight": 1.0}},
             "CTC alone, in noise": {"evaluate": "@noise:10", "decode": {"ctc_weight": 1.0}},
             "in noise": {"evaluate": "@noise:10"},
+            "short pauses": {"decode": {"segments": {"pause": 0.7}}},
             "as the arm does": {"decode": {"ctc_weight": DecodeConfig().ctc_weight}},
             "as recorded": {},
         },
     }
     outcome = run_study(write_study(tmp_path / "study.yaml", corpus, **changes), tmp_path / "out", device="cpu")
     own, alone = DecodeConfig(), DecodeConfig(ctc_weight=1.0)
+    short = replace(own, segments=replace(own.segments, pause=0.7))
     noisy = f"{corpus}@noise:10"
-    assert asked == [(str(corpus), alone), (noisy, alone), (noisy, own), (str(corpus), own)] * 2
+    assert asked == [(str(corpus), alone), (noisy, alone), (noisy, own), (str(corpus), short), (str(corpus), own)] * 2
     assert len(list(outcome.out.glob("jobs/*/*/result.json"))) == 2
     values = {(r["condition"], r["endpoint"], r["arm"]): r["values"] for r in rows(outcome)}
     for endpoint in ("characters", "runaways"):

@@ -110,7 +110,8 @@ def _result(job: dict[str, Any], folder: Path, progress: Progress) -> dict[str, 
     for name in job["evaluations"]:
         search = job.get("searches", {}).get(name)
         if search:
-            otherwise = Recognizer(recognizer.bundle, replace(recognizer.decode, **search["decode"]))
+            options = [word for key, value in search["decode"].items() for word in (f"--decode.{key}", str(value))]
+            otherwise = Recognizer(recognizer.bundle, decode_config(recognizer.bundle, run, options))
             otherwise.extractor.donors = recognizer.extractor.donors
             evaluations[name] = evaluate_split(otherwise, search["corpus"], job["split"])
         elif name == job["corpus"] and job["split"] == "validation":  # validated on already, with the same weights

@@ -47,7 +47,8 @@ class Condition:
     Attributes:
         each: folds, suffixes such as `@leave:anna`. On each of them is trained and evaluated, with `train` and
             `evaluate` behind it, and the errors of all are pooled. Without any the condition is one training.
-        decode: settings of the search that take the place of the arms' own in the evaluation.
+        decode: settings of the search, dotted where they are nested, that take the place of the arms' own in the
+            evaluation.
     """
 
     name: str = AS_RECORDED
@@ -298,7 +299,7 @@ def _conditions(value: Any, base: dict[str, Any], where: str) -> tuple[Condition
             if suffix and not suffix.startswith("@"):
                 raise EchoError(f"{where}: conditions.{name}.{key} must be a variant such as @noise:10, got {suffix!r}")
         each = _folds(keys["each"], f"{where}: conditions.{name}.each") if "each" in keys else ()
-        search = _mapping(keys.get("decode") or {}, where, f"conditions.{name}.decode")
+        search = _flat(_mapping(keys.get("decode") or {}, where, f"conditions.{name}.decode"))
         build_config(_merged(base, {f"decode.{key}": one for key, one in search.items()}), f"{where}, condition {name}")
         conditions.append(Condition(name, **suffixes, each=each, decode=search))
     return tuple(conditions) or (Condition(),)
