@@ -9,7 +9,7 @@ from pathlib import Path
 
 from echo_asr.storage import replace_text
 from echo_asr.study.pictures import draw_curves, draw_differences
-from echo_asr.study.tables import Findings, Table, arm_table, time_table, value_table
+from echo_asr.study.tables import Findings, Table, arm_table, overviews, time_table, value_table
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --page: #ffffff; --line: #d9dde2; --dim: #5d6570;
@@ -19,6 +19,7 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); max-width: 62rem;
   margin: 2rem auto; padding: 0 1rem; }
 h1 { margin-bottom: 0; } h2 { margin-top: 2.2rem; font-size: 1.15rem; }
+h3 { margin-bottom: 0.3rem; font-size: 1rem; }
 .dim { color: var(--dim); } .better { color: var(--better); font-weight: 600; }
 .worse { color: var(--worse); font-weight: 600; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 0.86rem; font-variant-numeric: tabular-nums; }
@@ -42,9 +43,13 @@ def write_page(findings: Findings, out: Path) -> None:
         f"<b>{escape(study.primary)}</b>. An arm is better where its 95 % interval lies under 0, after Holm's "
         "correction over the arms.</p>"
     )
+    parts += ["<h2>At a glance</h2>"]
+    for title, table in overviews(findings):
+        parts += [f"<h3>{escape(title)}</h3>", _table(table)]
     parts += ["<h2>Verdicts</h2>", _list(findings.sentences()), _list(findings.notes, "dim")]
     parts += [f'<p class="worse">Failed: {escape(name)}: {escape(why)}</p>' for name, why in findings.failed.items()]
-    parts += ["<h2>Differences</h2>", _picture(findings, draw_differences, out / "differences.png")]
+    parts += [f"<h2>Differences: {escape(study.primary)}</h2>"]
+    parts += [_picture(findings, draw_differences, out / "differences.png")]
     parts += ["<h2>Learning curves</h2>", _picture(findings, draw_curves, out / "curves.png")]
     for condition, endpoint, rows in findings.sections():
         parts += [f"<h2>{escape(endpoint)}, {escape(condition)}</h2>", _table(value_table(rows))]

@@ -60,20 +60,21 @@ def draw_curves(findings: Findings, path: Path) -> bool:
 
 
 def draw_differences(findings: Findings, path: Path) -> bool:
-    """Draw each arm less what it is compared with, with its 95 % interval; a panel a condition and endpoint.
+    """Draw each arm less what it is compared with by the primary endpoint, with its 95 % interval; a panel a condition.
 
     Returns, Raises: as `draw_curves`.
     """
-    groups = [(c, e, drawn) for c, e, rows in findings.sections() if (drawn := [r for r in rows if _drawable(r)])]
+    primary = findings.study.primary
+    sections = [(c, [r for r in rows if _drawable(r)]) for c, e, rows in findings.sections() if e == primary]
+    groups = [(condition, rows) for condition, rows in sections if rows]
     if not groups:
         return False
-    heights = [0.9 + 0.34 * len(rows) for _, _, rows in groups]
+    heights = [0.9 + 0.34 * len(rows) for _, rows in groups]
     figure = new_figure(10, 0.4 + sum(heights))
     panels = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for panel, (condition, endpoint, rows) in zip(panels, groups, strict=True):
+    for panel, (condition, rows) in zip(panels, groups, strict=True):
         _draw_intervals(panel, rows)
-        star = ", the primary endpoint" if endpoint == findings.study.primary else ""
-        panel.set_title(f"{endpoint}{star}, {condition}", loc="left", fontsize=10)
+        panel.set_title(f"{primary}, {condition}", loc="left", fontsize=10)
     save_figure(figure, path)
     return True
 

@@ -53,6 +53,24 @@ class Findings:
         ]
 
 
+def overviews(findings: Findings) -> list[tuple[str, Table]]:
+    """The mean of each arm at a glance: for each endpoint a table of arms by conditions, or, where there is but one
+    condition, one table of arms by endpoints. With the title of each."""
+    means = {(r.arm, r.condition, r.endpoint): figure(r.mean, r.unit) for r in findings.rows}
+    conditions = list(dict.fromkeys(r.condition for r in findings.rows))
+    endpoints = list(dict.fromkeys(endpoint for _, endpoint, _ in findings.sections()))
+    arms = list(dict.fromkeys(r.arm for r in findings.rows))
+    if len(conditions) < 2:
+        lines = [(arm, *(means.get((arm, c, e), "") for c in conditions for e in endpoints)) for arm in arms]
+        return [("all endpoints", (("arm", *endpoints), lines))] if lines else []
+    found = []
+    for endpoint in endpoints:
+        known = [c for c in conditions if any((arm, c, endpoint) in means for arm in arms)]
+        lines = [(arm, *(means.get((arm, c, endpoint), "") for c in known)) for arm in arms]
+        found.append((endpoint, (("arm", *known), lines)))
+    return found
+
+
 def value_table(rows: Sequence[Row]) -> Table:
     """The rows of one endpoint under one condition, as text."""
     heads = ("arm", "mean", "seeds", "against", "difference (95 %)", "relative (95 %)", "p (Holm)", "verdict")
@@ -102,7 +120,10 @@ def markdown(findings: Findings) -> str:
     lines = [f"# {study.name}", "", *([study.question, ""] if study.question else [])]
     seeds = ", ".join(map(str, study.seeds))
     lines += [f"Corpus {study.corpus}, {study.split} split; seeds {seeds}; primary endpoint: {study.primary}.", ""]
-    lines += [f"- {text}" for text in findings.sentences()]
+    lines += ["## At a glance", ""]
+    for title, table in overviews(findings):
+        lines += [f"### {title}", "", *_markdown_table(table), ""]
+    lines += ["## Verdicts", "", *(f"- {text}" for text in findings.sentences())]
     lines += ["", *(f"- {note}" for note in findings.notes), ""]
     for name, why in findings.failed.items():
         lines += [f"Failed: {name}: {why}", ""]

@@ -1,0 +1,42 @@
+"""Tables of a study."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from echo_asr.study.results import Row
+from echo_asr.study.tables import Findings, overviews
+
+
+def row(arm: str, condition: str, endpoint: str, mean: float | None, against: str = "", unit: str = "%") -> Row:
+    return Row(condition, endpoint, unit, arm, (0,), (mean,), mean, against)
+
+
+def findings(*rows: Row) -> Findings:
+    study: Any = SimpleNamespace(primary="word error")
+    return Findings(study, list(rows), [], [], [], {}, [])
+
+
+def test_arms_by_conditions_at_a_glance_a_table_an_endpoint_the_primary_one_first() -> None:
+    found = overviews(
+        findings(
+            row("static", "quiet", "updates to 20 %", None, unit="updates"),
+            row("axis", "quiet", "updates to 20 %", 400.0, unit="updates"),
+            row("static", "quiet", "word error", 20.0),
+            row("axis", "quiet", "word error", 10.0, against="static"),
+            row("axis", "quiet", "word error", 10.0, against="another"),
+            row("static", "in noise", "word error", 30.0),
+        )
+    )
+    words = (("arm", "quiet", "in noise"), [("static", "20.00 %", "30.00 %"), ("axis", "10.00 %", "")])
+    updates = (("arm", "quiet"), [("static", "not reached"), ("axis", "400 updates")])
+    assert found == [("word error", words), ("updates to 20 %", updates)]
+
+
+def test_under_one_condition_arms_by_endpoints() -> None:
+    rows = [row("static", "quiet", "tone error", 5.0), row("static", "quiet", "word error", 20.0)]
+    assert overviews(findings(*rows)) == [
+        ("all endpoints", (("arm", "word error", "tone error"), [("static", "20.00 %", "5.00 %")]))
+    ]
+    assert overviews(findings()) == []
