@@ -60,6 +60,21 @@ def test_at_first_an_encoder_hears_the_shape_of_a_spectrum_and_not_its_level(
             assert 0.0 < (states[:, 2:-2] - model.encoders[name].norm(front(name))).square().mean() < 0.1
 
 
+def test_at_first_a_waveform_is_not_lost_among_constants(make_config: Make) -> None:
+    """Speech-like noise at the level of recordings, a syllable and a pause in turn, moves what each layer says."""
+    config = make_config(features=("waveform",), ctc_feature="waveform", width=144, heads=3)
+    torch.manual_seed(0)
+    encoder = Echo(config, 7, 8).encoders["waveform"].eval()
+    syllables = torch.arange(48_000).div(3_200).floor().remainder(2.0)
+    heard = 0.2 * torch.randn(1, 1, 48_000) * syllables
+    lengths = torch.tensor([300])
+    with torch.inference_mode():
+        frames = encoder.wave(heard, lengths)[0]
+        inside = encoder.front(encoder.wave(heard, lengths), lengths)[0, 2:-2]
+    assert 0.2 < frames.std(dim=1).mean() < 2.0
+    assert inside.std(dim=0).mean() > 0.3, "of values that have a variance of one"
+
+
 def test_padding_and_batch_size_change_no_state(
     encoding: dict[str, Any], make_model: Make, make_batch: Make, cut: Make
 ) -> None:

@@ -103,6 +103,8 @@ class Encoder(nn.Module):
         size; and blocks begin by adding little to what the front end says. Without the two, runs that differed in their
         seed alone ended 15 points apart after 1000 updates on a small corpus (LOG.md, 2026-11-22).
         """
+        if self.wave is not None:
+            self.wave.begin_audibly()
         if self.mels:
             first, second = (convolution.get_parameter("weight") for convolution in self.front.convolutions)
             bins = first[:, : self.mels]

@@ -263,6 +263,10 @@ class FrontEnd(nn.Module):
         return self.norm(x.transpose(1, 2))
 
 
+LEVEL = 0.15  # RMS of speech whose peak is at full scale
+GELU_POWER = 0.425  # mean square of GELU of what is normally distributed
+
+
 class WaveFrontEnd(nn.Module):
     """Convolutions from samples `(B, 1, S)` to 10 ms frames `(B, D, T)`, `S = 160 T`.
 
@@ -283,6 +287,19 @@ class WaveFrontEnd(nn.Module):
             nn.Conv1d(sizes[i], sizes[i + 1], kernel_size=2 * stride, stride=stride)
             for i, stride in enumerate(self.STRIDES)
         )
+
+    @torch.no_grad()
+    def begin_audibly(self) -> None:
+        """Set kernels, once they are drawn, so that what varies in a recording is about as strong after each layer.
+
+        As torch draws them, each layer passes on a third of the variance of what goes in: after four, a recording moves
+        its frames by a fifteenth of the constants that the biases put there. Kernels over the channels of the layer
+        before are made to hear differences between them, which otherwise rise and fall together with the loudness.
+        """
+        first, *others = (convolution.get_parameter("weight") for convolution in self.convolutions)
+        first.mul_(3.0**0.5 / LEVEL)
+        for weight in others:
+            weight.sub_(weight.mean(dim=1, keepdim=True)).mul_((3.0 / GELU_POWER) ** 0.5)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """`lengths` `(B,)` counts the 10 ms frames of each recording."""
