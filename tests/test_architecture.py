@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "echo_asr"
 
-FEATURES = {"excerpt", "containers", "audio", "pitch", "controls", "features", "text", "tokenizer"}
+FEATURES = {"excerpt", "containers", "audio", "hum", "pitch", "controls", "features", "text", "tokenizer"}
 BASE = {"errors", "config", "console", "launch", "storage"}
 MODEL = {*BASE, "vrope", *FEATURES, "model"}
 WHOLE = {*MODEL, "data", "decode", "evaluate", "diagnose", "train"}
@@ -30,9 +30,10 @@ MAY_IMPORT = {
     "excerpt": {"errors"},
     "containers": set(),
     "audio": {"errors", "excerpt", "containers"},
+    "hum": {"audio"},
     "pitch": {"audio", "errors"},
     "controls": {"pitch", "errors"},
-    "features": {"audio", "pitch", "controls", "errors"},
+    "features": {"audio", "hum", "pitch", "controls", "errors"},
     "text": {"errors"},
     "tokenizer": {"errors", "storage"},
     "data": {*FEATURES, *BASE},

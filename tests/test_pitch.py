@@ -112,21 +112,6 @@ def test_level_does_not_matter(tracker: PitchTracker) -> None:
     np.testing.assert_allclose(loud[both], soft[both], rtol=0.02)
 
 
-@pytest.mark.parametrize("mains", [50.0, 60.0])
-def test_the_hum_of_the_mains_is_no_voice(tracker: PitchTracker, mains: float) -> None:
-    """10 dB below it, with harmonics: next to no frame of a pause is voiced, nor is a voice heard as the hum."""
-    f0, voiced = syllables(150.0, 1.5)
-    audio = voice(f0, voiced)
-    time = np.arange(len(audio)) / 16000
-    hum = np.sum([0.4**n * np.sin(2 * np.pi * mains * (n + 1) * time + n) for n in range(8)], axis=0)
-    heard = audio + hum * np.sqrt(np.mean(audio**2) / np.mean(hum**2) / 10)
-    clean, found = tracker(audio, 150)[0], tracker(heard.astype(np.float32), 150)[0]
-    assert (found[clean == 0] > 0).mean() < 0.1
-    both = (clean > 0) & (found > 0)
-    assert both.sum() > 0.5 * (clean > 0).sum()
-    assert np.abs(np.log2(found[both] / clean[both])).max() < 0.5
-
-
 def test_repeats_to_the_bit_and_survives_pickling(tracker: PitchTracker) -> None:
     f0, voiced = syllables(150.0, 1.0)
     audio = voice(f0, voiced)

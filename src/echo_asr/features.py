@@ -17,9 +17,10 @@ from torch.nn.functional import pad
 
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.controls import F0Control, control_f0
+from echo_asr.hum import remove_hum
 from echo_asr.pitch import HOP, REFERENCE_F0, TrackerName, fill_track, make_tracker
 
-CODE_VERSION = 1  # raise it when the same settings come to give other values: cached features then lapse
+CODE_VERSION = 2  # raise it when the same settings come to give other values: cached features then lapse
 WINDOW = 400  # samples, 25 ms, Hann
 FFT = 512  # samples, the window centred in zeros
 RANGE = 8.0  # decades of power, 80 dB, between the recording's peak (1) and silence (0)
@@ -216,7 +217,7 @@ class FeatureExtractor:
         highest = max(float(level.max()), loudest - PIECE_RANGE)
         null = (level < highest - self.config.null_relative_db) | (level < self.config.null_absolute_db)
 
-        f0, periodicity = (torch.from_numpy(values) for values in self.tracker(audio, frames))
+        f0, periodicity = (torch.from_numpy(values) for values in self.tracker(remove_hum(audio), frames))
         f0, periodicity = f0.masked_fill(null, 0.0), periodicity.masked_fill(null, 0.0)
         track = torch.from_numpy(fill_track(f0.numpy()))
         pitch = torch.stack([f0, energy, periodicity])

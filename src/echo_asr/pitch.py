@@ -18,7 +18,7 @@ from echo_asr.errors import EchoError
 
 REFERENCE_F0 = 220.0  # Hz, the track of an utterance without a voiced frame, and vRoPE's default reference
 HOP = 160  # samples, 10 ms
-LOWEST_F0 = 65.0  # Hz; below a voice, but for its creak, and above the hum of the mains, which passes for one
+LOWEST_F0 = 46.875  # Hz, the lowest that SwiftF0 knows
 HIGHEST_F0 = 600.0  # Hz, above a child's speaking voice
 TrackerName = Literal["swiftf0", "autocorrelation"]
 
@@ -81,7 +81,7 @@ class SwiftTracker:
 
     def __init__(self) -> None:
         try:
-            self.version = f"{importlib.metadata.version('swift-f0')}-2"
+            self.version = f"{importlib.metadata.version('swift-f0')}-1"
         except importlib.metadata.PackageNotFoundError:
             raise EchoError(
                 "tracker: swiftf0 needs swift-f0 (pip install swift-f0), or choose autocorrelation"
@@ -130,10 +130,10 @@ class AutocorrelationTracker:
     """
 
     name = "autocorrelation"
-    version = "2"
-    LOWEST = LOWEST_F0  # sets the window: three periods
+    version = "1"
+    LOWEST = 60.0  # Hz, sets the window: three periods
     HIGHEST = 500.0  # Hz; from about there a lone first formant passes for a voice
-    WINDOW = int(3 * SAMPLE_RATE / LOWEST)  # samples, 46 ms
+    WINDOW = int(3 * SAMPLE_RATE / LOWEST)  # samples, 50 ms
     FFT = 2048  # samples, at least 1.5 windows
     CANDIDATES = 6
     VOICING_THRESHOLD = 0.45  # normalised autocorrelation
