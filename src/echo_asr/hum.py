@@ -17,6 +17,7 @@ SILENT = 1e-4  # of a recording's peak; resampling leaves less than that where t
 BLOCK = 8 * SAMPLE_RATE  # samples that one estimate holds for; the last block may be twice as long
 STEADY = 3.0  # a line's level over how much it varies, from which it is hum
 ALWAYS = 0.3  # of its level, which the mains' own line passes in 19 windows of 20
+TAPER = np.hanning(WINDOW) * (2.0 / np.hanning(WINDOW).sum())  # brings a line's amplitude out as it is
 
 
 def remove_hum(audio: np.ndarray) -> np.ndarray:
@@ -106,10 +107,8 @@ def _near(line: np.ndarray, level: np.ndarray) -> np.ndarray:
 
 def _brought_down(windows: np.ndarray, begins: np.ndarray, frequency: float) -> np.ndarray:
     """Complex amplitudes `(T,)` of a frequency in Hz, with phases as of time 0."""
-    shape = np.hanning(WINDOW)
-    time = np.arange(WINDOW) / LOW_RATE
-    angle = 2 * np.pi * frequency * time
-    real, imaginary = (windows @ (2.0 / shape.sum() * shape * wave) for wave in (np.cos(angle), -np.sin(angle)))
+    angle = 2 * np.pi * frequency * np.arange(WINDOW) / LOW_RATE
+    real, imaginary = (windows @ (TAPER * wave) for wave in (np.cos(angle), -np.sin(angle)))
     amplitudes: np.ndarray = (real + 1j * imaginary) * np.exp(-2j * np.pi * frequency * begins)
     return amplitudes
 
