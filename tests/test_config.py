@@ -320,6 +320,7 @@ RANGES: dict[str, st.SearchStrategy[Any]] = {
     "time_share": st.floats(0, 1),
     "final_rate": st.floats(0, 1),
     "speeds": st.lists(st.floats(0.5, 2.0), min_size=1, max_size=3).map(tuple),
+    "semitones": st.lists(st.floats(-12.0, 12.0), min_size=1, max_size=3).map(tuple),
     "seed": st.integers(0, 2**40),
     "length_bonus": st.floats(allow_nan=False, allow_infinity=False),
     "learning_rate": st.floats(1e-300, 1e3),

@@ -45,6 +45,9 @@ def test_some_may_be_zero_but_not_negative(name: str, value: float) -> None:
         ({"speeds": (1.0, 0.4)}, "train.speeds"),
         ({"speeds": (1.0, 2.1)}, "train.speeds"),
         ({"speeds": (1.0, float("nan"))}, "train.speeds"),
+        ({"semitones": ()}, r"train.semitones must be shifts from -12 to 12, at least one, got \(\)"),
+        ({"semitones": (0.0, 12.5)}, "train.semitones"),
+        ({"semitones": (float("nan"),)}, "train.semitones"),
     ],
 )
 def test_other_impossible_values_are_refused(options: dict[str, Any], message: str) -> None:

@@ -54,6 +54,8 @@ def test_each_speaker_has_a_pitch_of_their_own_where_the_model_asks_for_it(corpu
     f0 = torch.cat([data.features(u).pitch[0] for u in heard])
     assert data.speaker_f0["anna"] == float(f0[f0 > 0].median())
     assert data.features(heard[0], Rendition(1.1)).speaker_f0 == pytest.approx(1.1 * data.speaker_f0["anna"])
+    octave_up = data.features(heard[0], Rendition(semitones=12.0))
+    assert octave_up.speaker_f0 == pytest.approx(2.0 * data.speaker_f0["anna"])
     nobody = next(u for u in named if not u.speaker)
     assert data.features(nobody).speaker_f0 == 0.0
 
@@ -130,6 +132,24 @@ def test_recordings_are_heard_at_each_speed(corpus: Path) -> None:
     expected = [np.ceil(round(duration * 16_000 / speed) / 160) for speed in (0.8, 1.0, 1.25)]
     assert len(frames) == 3
     assert all(abs(got - want) <= 1 for got, want in zip(sorted(frames, reverse=True), expected, strict=True))
+
+
+def test_voices_are_moved_by_each_shift_at_each_speed(corpus: Path) -> None:
+    """In recordings and in rows of them, which are of one rendition throughout."""
+    data = make_data(corpus, speeds=(1.0, 1.25), semitones=(-3.0, 0.0), joined_share=0.9)
+    assert len(data.config.clean) == 4 and data.rows
+    heard: list[Rendition] = []
+    features = data.features
+    data.features = lambda utterance, rendition: heard.append(rendition) or features(utterance, rendition)  # type: ignore
+    for epoch in range(20):
+        data.batch(epoch, [0])
+    assert set(heard) == set(data.config.clean)
+    heard.clear()
+    row = next(i for i, row in enumerate(data.rows) if len(row.parts) > 1)
+    for epoch in range(20):
+        data.batch(epoch, [data.first_row + row])
+        assert len(set(heard[-len(data.rows[row].parts) :])) == 1
+    assert set(heard) == set(data.config.clean)
 
 
 def test_batches_go_on_without_end_from_any_place(corpus: Path) -> None:

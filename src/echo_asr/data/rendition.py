@@ -1,4 +1,4 @@
-"""How a recording is rendered for training: faster or slower, as it is or in noise."""
+"""How a recording is rendered for training: faster or slower, in a higher or lower voice, as it is or in noise."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from echo_asr.audio import SAMPLE_RATE, resample
 from echo_asr.data.noise import Kind, noise_clip
+from echo_asr.data.psola import shift_semitones
 from echo_asr.pitch import HOP
 
 BED_KINDS: tuple[Kind, ...] = ("white", "pink", "brown", "room", "hum")
@@ -23,22 +24,32 @@ class Rendition:
 
     Attributes:
         speed: factor of speed perturbation (Ko et al. 2015), pitch and all, as on a tape.
+        semitones: by which the voice is moved up, or down where below 0; formants and tempo stay.
         noise: 0, as it was recorded; 1, 2, ...: in a noise, which begins `MARGIN` before it and ends that much after
             it, and whose kind and level (10 to 40 dB below the recording) this number and the samples decide.
     """
 
     speed: float = 1.0
+    semitones: float = 0.0
     noise: int = 0
 
     @property
     def name(self) -> str:
         """Names what is done, as the feature cache asks; empty where nothing is."""
         parts = [f"speed={self.speed:g}"] if self.speed != 1.0 else []
+        parts += [f"semitones={self.semitones:g}"] if self.semitones else []
         return ",".join([*parts, f"noise={self.noise},margin={MARGIN}"] if self.noise else parts)
+
+    @property
+    def f0_factor(self) -> float:
+        """What F0 is multiplied by."""
+        return float(self.speed * 2.0 ** (self.semitones / 12.0))
 
     def __call__(self, audio: np.ndarray) -> np.ndarray:
         if self.speed != 1.0:
             audio = perturb_speed(audio, self.speed)
+        if self.semitones:
+            audio = shift_semitones(audio, self.semitones)
         return add_noise(audio, self.noise) if self.noise else audio
 
 

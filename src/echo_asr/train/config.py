@@ -36,8 +36,9 @@ class TrainConfig:
     loaders: int = 1  # threads that make batches ready
     curriculum: dict[str, int] = field(default_factory=dict)  # update from which a feature takes part; 0 unless named
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # factors at which recordings are played, drawn at random
+    semitones: tuple[float, ...] = (0.0,)  # by which voices are moved, formants and tempo kept, drawn at random
     augment: SpecAugment = field(default_factory=SpecAugment)  # masks on the features
-    noisy_copies: int = 2  # renditions of each recording in noise, drawn as often as each of the speeds
+    noisy_copies: int = 2  # renditions of each recording in noise, drawn as often as each clean rendition
     clean_start: float = 0.5  # share of the updates before noisy copies and rows of recordings come in
     joined_share: float = 0.1  # rows of recordings with silence around and between, as a share of the training clips
     noise_share: float = 0.04  # clips of noise and silence with empty text, as a share of the training clips
@@ -67,14 +68,16 @@ class TrainConfig:
             raise ValueError(f"train.curriculum: updates must not be negative, got {self.curriculum}")
         if not self.speeds or not all(0.5 <= speed <= 2.0 for speed in self.speeds):
             raise ValueError(f"train.speeds must be factors from 0.5 to 2, at least one, got {self.speeds}")
+        if not self.semitones or not all(-12.0 <= moved <= 12.0 for moved in self.semitones):
+            raise ValueError(f"train.semitones must be shifts from -12 to 12, at least one, got {self.semitones}")
 
     @property
     def clean(self) -> tuple[Rendition, ...]:
-        """The ways in which recordings are played at first, drawn at random: at each speed."""
-        return tuple(Rendition(speed) for speed in self.speeds)
+        """The ways in which recordings are played at first, drawn at random: at each speed, moved by each shift."""
+        return tuple(Rendition(speed, moved) for speed in self.speeds for moved in self.semitones)
 
     @property
     def renditions(self) -> tuple[Rendition, ...]:
-        """The ways in which they are played later: at each speed, and in each noise."""
+        """The ways in which they are played later: these, and in each noise."""
         noisy = (Rendition(noise=number) for number in range(1, self.noisy_copies + 1))
         return (*self.clean, *noisy)

@@ -149,10 +149,10 @@ class TrainingData:
         return digest.hexdigest()[:16]
 
     def features(self, utterance: Utterance, rendition: Rendition = AS_RECORDED) -> Features:
-        """Features of an utterance as it is played, from the cache; the pitch of its speaker rises with the speed."""
+        """Features of an utterance as it is played, from the cache; the pitch of its speaker is moved alike."""
         found = self.cache.features(utterance.audio, rendition)
         known = self.speaker_f0.get(utterance.speaker, 0.0)
-        return replace(found, speaker_f0=known * rendition.speed) if known else found
+        return replace(found, speaker_f0=known * rendition.f0_factor) if known else found
 
     def prepare(
         self,
@@ -199,7 +199,8 @@ class TrainingData:
         if index < self.first_row:
             return augment(self._noise_clip(self.noise[index - len(self.examples)], rng), rng), ()
         row = self.rows[index - self.first_row]
-        played = Rendition(noise=row.noise) if row.noise else Rendition(float(rng.choice(self.config.speeds)))
+        clean = self.config.clean
+        played = Rendition(noise=row.noise) if row.noise else clean[int(rng.integers(len(clean)))]
         parts = [augment(self._played(self.examples[i], played, MARGIN, rng), rng) for i in row.parts]
         return join(parts, row.gaps), self._row_tokens(row)
 
