@@ -85,15 +85,18 @@ def build_sections(
     parser = ArgumentParser(exit_on_error=False, default_env=False, add_help=False)
     for name, kind in sections.items():
         parser.add_argument(f"--{name}", type=kind, default=kind())
+    told = where
     try:
         parsed = parser.parse_object(data)
         if overrides:
+            told = "command line"
             parsed = parser.parse_args(_joined(overrides), namespace=parsed)
+        told = where
         built = parser.instantiate(parsed) if hasattr(parser, "instantiate") else parser.instantiate_classes(parsed)
     except EchoError:
         raise
     except Exception as error:  # jsonargparse raises several kinds; all are the user's values
-        raise EchoError(f"{where}: {_readable(error)}") from None
+        raise EchoError(f"{told}: {_readable(error)}") from None
     return {name: getattr(built, name) for name in sections}
 
 
@@ -148,12 +151,28 @@ def _one_line(error: object) -> str:
     return re.sub(r"\s+", " ", str(error)).strip()
 
 
+KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a text",
+    "tuple": "a list in brackets, as [a, b]",
+    "dict": "names and values in braces, as {pitch: 300}",
+}
+
+
 def _readable(error: Exception) -> str:
     text = _one_line(error).replace("Parser key ", "").replace("typing.", "")
     text = re.sub(r"<class '(\w+)'>", r"\1", text)
     choices = re.fullmatch(r"(.*?): Expected a (?:typing\.)?Literal\[([^\]]*)\]\. Got value: (.*)", text)
     if choices:
         return f"{choices[1]}: expected one of {choices[2].replace(chr(39), '')}; got {choices[3]}"
+    kind = re.fullmatch(r"(.*?): Expected a (\w+)\. Got value: ?(.*)", text)
+    if kind and kind[2] in KINDS:
+        return f"{kind[1]}: expected {KINDS[kind[2]]}; got {kind[3] or 'nothing'}"
+    group = re.match(r'"([\w.]+)": Unable to load config', text)
+    if group:
+        return f'"{group[1]}" is a group of options; give them one by one, as --{group[1]}.OPTION VALUE'
     return text
 
 
