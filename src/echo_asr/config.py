@@ -89,7 +89,7 @@ def build_sections(
     try:
         parsed = parser.parse_object(data)
         if overrides:
-            told = "command line"
+            told = "options"  # on the command line, or from Python
             parsed = parser.parse_args(_joined(overrides), namespace=parsed)
         told = where
         built = parser.instantiate(parsed) if hasattr(parser, "instantiate") else parser.instantiate_classes(parsed)
