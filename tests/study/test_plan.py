@@ -82,6 +82,7 @@ def read(tmp_path: Path) -> Callable[..., Study]:
         ({"conditions__noise": {"test": "@noise:10"}}, "unknown key conditions.noise.test"),
         ({"conditions__greedy": {"decode": {"beem": 1}}}, "condition greedy: unknown key decode.beem; did"),
         ({"conditions__greedy": {"decode": 1}}, "conditions.greedy.decode must be a mapping, got 1"),
+        ({"conditions__h": {"hide": "start"}}, "conditions.h.hide must be start token or silence, got 'start'"),
         ({"parameters_within": -1}, "parameters_within must be a percentage"),
         ({"base": "gone.yaml"}, "gone.yaml: no such configuration file"),
         ({"changes": 3}, "changes must be a mapping, got 3"),

@@ -22,6 +22,7 @@ import echo_asr
 from echo_asr.cli import main
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer
+from echo_asr.diagnose.interventions import null_keys
 from echo_asr.errors import EchoError
 from echo_asr.study.job import LOG, RESULT, evaluate_split, run_job, silent_clips
 from echo_asr.study.jobs import Job
@@ -135,6 +136,38 @@ def test_a_condition_may_search_otherwise(corpus: Path, tmp_path: Path, monkeypa
     for endpoint in ("characters", "runaways"):
         assert values["as the arm does", endpoint, "axis"] == values["as recorded", endpoint, "axis"]
     assert ("CTC alone", "updates to 1000 %", "axis") not in values, "validations searched as the arm does"
+
+
+def test_a_condition_may_hide_the_start_token_or_silence(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the attention of its own evaluation, and of no other."""
+    asked = []
+
+    def evaluated(recognizer: Recognizer, spec: str, split: str) -> dict[str, list[str]]:
+        model = recognizer.bundle.model
+        asked.append(tuple({nulls.mode for nulls in null_keys(model, start)} for start in (True, False)))
+        return evaluate_split(recognizer, spec, split)
+
+    monkeypatch.setattr("echo_asr.study.job.evaluate_split", evaluated)
+    monkeypatch.setattr("echo_asr.study.run.run_jobs", in_this_process)
+    changes = {
+        "seeds": 1,
+        "arms": {"axis": {}, "static": {"model.vrope.theta": "static"}},
+        "changes": {"model.text_nulls": "weight"},
+        "conditions": {
+            "no start": {"hide": "start token"},
+            "no silence": {"hide": "silence"},
+            "in noise": {"evaluate": "@noise:10"},
+            "as recorded": {},
+        },
+    }
+    outcome = run_study(write_study(tmp_path / "study.yaml", corpus, **changes), tmp_path / "out", device="cpu")
+    own = asked[2]
+    assert asked == [({"hard"}, own[1]), (own[0], {"hard"}), own] * 2 and own[0] == {"weight"} and "hard" not in own[1]
+    values = {(r["condition"], r["endpoint"], r["arm"]) for r in rows(outcome)}
+    assert ("no start", "characters", "axis") in values
+    assert ("no start", "updates to 1000 %", "axis") not in values, "nothing was hidden from validations"
 
 
 def test_figures_are_those_of_the_validations(finished: Outcome) -> None:

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,11 @@ from echo_asr.data.corpus import load_corpus
 from echo_asr.data.noise import KINDS, noise_clip
 from echo_asr.data.speakers import speaker_medians
 from echo_asr.decode.transcribe import Recognizer, choose_device, decode_config
+from echo_asr.diagnose.interventions import nulls_masked
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.model.checkpoint import load_bundle
+from echo_asr.model.echo import Echo
 from echo_asr.storage import replace_text, sweep
 from echo_asr.train.report import VALIDATIONS
 from echo_asr.train.run import hold_out, train
@@ -113,7 +115,8 @@ def _result(job: dict[str, Any], folder: Path, progress: Progress) -> dict[str, 
             options = [word for key, value in search["decode"].items() for word in (f"--decode.{key}", str(value))]
             otherwise = Recognizer(recognizer.bundle, decode_config(recognizer.bundle, run, options))
             otherwise.extractor.donors = recognizer.extractor.donors
-            evaluations[name] = evaluate_split(otherwise, search["corpus"], job["split"])
+            with _hidden(recognizer.bundle.model, search.get("hide", "")):
+                evaluations[name] = evaluate_split(otherwise, search["corpus"], job["split"])
         elif name == job["corpus"] and job["split"] == "validation":  # validated on already, with the same weights
             evaluations[name] = {key: validations[-1][key] for key in ("ids", "hypotheses")}
         else:
@@ -135,6 +138,10 @@ def _result(job: dict[str, Any], folder: Path, progress: Progress) -> dict[str, 
         "threads": job["threads"],
         "device": str(recognizer.bundle.model.device),
     }
+
+
+def _hidden(model: Echo, what: str) -> AbstractContextManager[None]:
+    return nulls_masked(model, start=what == "start token") if what else nullcontext()
 
 
 def _last_weights(run: Path, device: str) -> Recognizer:

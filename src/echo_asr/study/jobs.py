@@ -69,8 +69,8 @@ def make_jobs(
         for train, evaluate in condition.pairs:
             key = condition.evaluation(study.corpus + evaluate)
             evaluations.setdefault(train, []).append(key)
-            if condition.decode:
-                searches[key] = {"corpus": study.corpus + evaluate, "decode": condition.decode}
+            if condition.search:
+                searches[key] = {"corpus": study.corpus + evaluate, **condition.search}
     folders = _folders(study, list(evaluations))
     jobs = []
     for seed in study.seeds:

@@ -22,6 +22,7 @@ KEYS = (
 WITHIN = 5.0  # percent of parameters by which an arm may differ without a warning
 CLIPS = 60  # without speech
 AS_RECORDED = "as recorded"
+HIDDEN = ("start token", "silence")  # what an evaluation may keep attention from
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Condition:
             `evaluate` behind it, and the errors of all are pooled. Without any the condition is one training.
         decode: settings of the search, dotted where they are nested, that take the place of the arms' own in the
             evaluation.
+        hide: the one of `HIDDEN` that gets no attention in the evaluation, or none.
     """
 
     name: str = AS_RECORDED
@@ -56,21 +58,28 @@ class Condition:
     evaluate: str = ""
     each: tuple[str, ...] = ()
     decode: dict[str, Any] = field(default_factory=dict)
+    hide: str = ""
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """The suffixes of training and of evaluation, of each fold."""
         return tuple((fold + self.train, fold + self.evaluate) for fold in self.each or ("",))
 
+    @property
+    def search(self) -> dict[str, Any]:
+        """What the evaluation does otherwise than the arms' own, empty where it does nothing."""
+        hide = {"hide": self.hide} if self.hide else {}
+        return {"decode": self.decode, **hide} if self.decode or hide else {}
+
     def evaluation(self, spec: str) -> str:
         """What the evaluation on a corpus goes by in the result of a job: two with different searches are two."""
-        return " ".join([spec, *(f"decode.{key}={value}" for key, value in self.decode.items())])
+        hidden = [f"without {self.hide}"] if self.hide else []
+        return " ".join([spec, *(f"decode.{key}={value}" for key, value in self.decode.items()), *hidden])
 
     def to_dict(self) -> dict[str, Any]:
         """What was declared; folds and search only where there are some."""
         folds = {"each": list(self.each)} if self.each else {}
-        search = {"decode": self.decode} if self.decode else {}
-        return {"name": self.name, "train": self.train, "evaluate": self.evaluate, **folds, **search}
+        return {"name": self.name, "train": self.train, "evaluate": self.evaluate, **folds, **self.search}
 
 
 @dataclass(frozen=True)
@@ -293,7 +302,7 @@ def _conditions(value: Any, base: dict[str, Any], where: str) -> tuple[Condition
     conditions = []
     for name, given in _mapping(value, where, "conditions").items():
         keys = _mapping({} if given is None else given, where, f"condition {name}")
-        _only(keys, ("train", "evaluate", "each", "decode"), where, f"conditions.{name}.")
+        _only(keys, ("train", "evaluate", "each", "decode", "hide"), where, f"conditions.{name}.")
         suffixes = {key: str(keys.get(key) or "") for key in ("train", "evaluate")}
         for key, suffix in suffixes.items():
             if suffix and not suffix.startswith("@"):
@@ -301,7 +310,10 @@ def _conditions(value: Any, base: dict[str, Any], where: str) -> tuple[Condition
         each = _folds(keys["each"], f"{where}: conditions.{name}.each") if "each" in keys else ()
         search = _flat(_mapping(keys.get("decode") or {}, where, f"conditions.{name}.decode"))
         build_config(_merged(base, {f"decode.{key}": one for key, one in search.items()}), f"{where}, condition {name}")
-        conditions.append(Condition(name, **suffixes, each=each, decode=search))
+        hide = keys.get("hide") or ""
+        if hide and hide not in HIDDEN:
+            raise EchoError(f"{where}: conditions.{name}.hide must be {' or '.join(HIDDEN)}, got {hide!r}")
+        conditions.append(Condition(name, **suffixes, each=each, decode=search, hide=hide))
     return tuple(conditions) or (Condition(),)
 
 

@@ -97,7 +97,7 @@ class _Scorer:
         self.study, self.condition, self.texts = study, condition, texts
         self.results, self.normalize = results, normalize
         self.pairs = condition.pairs
-        self.validated = condition.train == condition.evaluate and not condition.decode and study.split == "validation"
+        self.validated = condition.train == condition.evaluate and not condition.search and study.split == "validation"
         self._known: dict[tuple[str, int, int, str], tuple[np.ndarray, np.ndarray]] = {}
 
     def seeds(self, arm: str) -> tuple[int, ...]:
