@@ -76,6 +76,14 @@ def test_one_number_a_seed_is_a_paired_t_interval_over_the_seeds() -> None:
     assert found.difference == -237.5 and found.relative == pytest.approx(100 * (662.5 / 900 - 1))
 
 
+def test_seeds_that_agree_do_not_tell_how_much_others_would() -> None:
+    """As updates do that were counted in steps of 250."""
+    for arm in ([500, 750, 500], [750, 1000, 750]):
+        found = compare_values(arm, [500, 750, 500])
+        assert (found.interval, found.relative_interval, found.p) == (None, None, None)
+        assert found.difference == arm[0] - 500
+
+
 def test_texts_said_again_count_once() -> None:
     random = np.random.default_rng(0)
     arm, baseline = random.integers(0, 3, (2, 20)), random.integers(0, 4, (2, 20))

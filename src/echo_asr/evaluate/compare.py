@@ -104,14 +104,19 @@ def compare_errors(
 def compare_values(
     arm: Sequence[float], baseline: Sequence[float], resamples: int = RESAMPLES, seed: int = 0
 ) -> Comparison:
-    """Compare one number a seed, such as the updates that it took to reach an error; seeds alone are resampled.
+    """Compare one number a seed, such as the updates that it took to reach an error; seeds alone are resampled. Where
+    all seeds differ by the same, as numbers that were rounded may, they do not tell how much others would: no interval.
 
     Args:
         arm, baseline: `(S,)`, seeds in the same order.
     """
     one, other = np.asarray(arm, dtype=np.float64)[:, None], np.asarray(baseline, dtype=np.float64)[:, None]
     drawn = _draws(len(one), 1, resamples, seed)
-    return _comparison(one, other, 1.0, lambda gap: _standard_error(gap, np.ones(1), *drawn), 0)
+
+    def error_of(gap: np.ndarray) -> tuple[float, float] | None:
+        return _standard_error(gap, np.ones(1), *drawn) if np.ptp(one - other) > 0 else None
+
+    return _comparison(one, other, 1.0, error_of, 0)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

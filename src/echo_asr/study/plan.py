@@ -32,7 +32,7 @@ class Endpoint:
     Attributes:
         measure: `word`, `character`, `tone` or `base` error, or `invented`: clips without speech that get text.
         at: the update at which it is measured; 0 for the last.
-        reach: an error in percent; then the endpoint is the first validated update whose error is no higher.
+        reach: an error in percent; then the endpoint is the update at which the error comes down to it.
     """
 
     name: str

@@ -141,14 +141,18 @@ class _Scorer:
         errors, units = self.errors(arm, seed, update, measure)
         return 100.0 * float(errors.sum()) / max(1, int(units.sum()))
 
-    def reached(self, arm: str, seed: int, endpoint: Endpoint) -> int | None:
-        """The first validated update at which the error is low enough."""
-        low = (
-            u
-            for u in self.updates(arm, seed)
-            if self.percent(arm, seed, u, endpoint.measure) <= (endpoint.reach or 0.0)
-        )
-        return next(low, None)
+    def reached(self, arm: str, seed: int, endpoint: Endpoint) -> float | None:
+        """The update at which the error comes to be low enough, as if it went in straight lines from validation to
+        validation; the first validation where it is so there, which may be late."""
+        wanted, before = endpoint.reach or 0.0, None
+        for update in self.updates(arm, seed):
+            error = self.percent(arm, seed, update, endpoint.measure)
+            if error <= wanted:
+                if before is None:
+                    return float(update)
+                return before[0] + (update - before[0]) * (before[1] - wanted) / (before[1] - error)
+            before = update, error
+        return None
 
     def rows(self, endpoint: Endpoint) -> list[Row]:
         """One for each pair of arms that are compared, and for the baseline, where there are results; none where the
@@ -184,7 +188,7 @@ class _Scorer:
             both = [(one, other) for one, other in pairs if one is not None and other is not None]
             if len(both) < len(pairs):
                 return None
-            return compare_values([float(one) for one, _ in both], [float(other) for _, other in both])
+            return compare_values([one for one, _ in both], [other for _, other in both])
         found = [[self.errors(name, s, endpoint.at, endpoint.measure) for s in seeds] for name in (arm, against)]
         one, other = (np.stack([errors for errors, _ in each]) for each in found)
         units = found[0][0][1]
@@ -229,7 +233,7 @@ def sentence(row: Row, other: Row | None) -> str:
     if found is None:
         return f"{row.arm}: no verdict by {by}: {row.against} has no result, or never reached it."
     if found.interval is None:
-        return f"{row.arm}: no verdict by {by}: one seed and one text give no interval."
+        return f"{row.arm}: no verdict by {by}: one seed, or seeds that all agree, give no interval."
     low, high = found.interval
     says = f"{row.verdict} {'from' if row.verdict == 'not told apart' else 'than'} {row.against}"
     against = "" if other is None or other.mean is None else f" against {figure(other.mean, row.unit)}"

@@ -85,7 +85,7 @@ def value_table(rows: Sequence[Row]) -> Table:
                 "" if found.relative is None else f"{found.relative:+.1f} %{_ends(found.relative_interval, 1)}",
                 p,
             )
-        seeds = ", ".join("never" if v is None else f"{v:.2f}" if row.unit == "%" else f"{v:g}" for v in row.values)
+        seeds = ", ".join("never" if v is None else f"{v:.2f}" if row.unit == "%" else f"{v:.0f}" for v in row.values)
         lines.append((row.arm, figure(row.mean, row.unit), seeds, row.against, *cells, row.verdict))
     return heads, lines
 
