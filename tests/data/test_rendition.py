@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echo_asr.audio import SAMPLE_RATE
+from echo_asr.data.noise import BEDS, Kind, noise_clip
 from echo_asr.data.psola import shift_semitones
 from echo_asr.data.rendition import AS_RECORDED, MARGIN, SNR_RANGE, Rendition, add_noise, perturb_speed
 from echo_asr.pitch import AutocorrelationTracker
@@ -64,6 +65,23 @@ def test_silence_in_noise_is_still_a_clip() -> None:
 def test_any_clip_stays_a_clip(size: int, factor: float) -> None:
     played = perturb_speed(np.full(size, 0.25, np.float32), factor)
     assert played.ndim == 1 and played.size >= 1 and np.isfinite(played).all()
+
+
+def test_speech_is_learnt_in_every_kind_of_noise_that_a_corpus_can_be_heard_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tones and glides, too, which pass for a voice where a model never heard them beside one."""
+    drawn = set()
+
+    def noted(kind: Kind, seconds: float, seed: int, level_db: float) -> np.ndarray:
+        drawn.add(kind)
+        return noise_clip(kind, seconds, seed, level_db)
+
+    monkeypatch.setattr("echo_asr.data.rendition.noise_clip", noted)
+    audio = np.random.default_rng(0).standard_normal(1600).astype(np.float32)
+    for number in range(1, 60):
+        add_noise(audio, number)
+    assert drawn == set(BEDS) and "mixed" in BEDS
 
 
 def test_each_rendition_has_its_name_and_processes_can_share_it() -> None:

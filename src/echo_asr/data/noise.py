@@ -23,6 +23,7 @@ Kind = Literal[
     "silence", "white", "pink", "brown", "room", "hum", "clicks", "tone", "chord", "glide", "pulses", "mixed"
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+BEDS: tuple[Kind, ...] = ("white", "pink", "brown", "room", "hum", "mixed")  # what speech may be heard in
 
 EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
 LOWEST = 20.0  # Hz; noises have no power below, where brown noise would wander off

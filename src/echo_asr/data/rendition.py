@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from echo_asr.audio import SAMPLE_RATE, resample
-from echo_asr.data.noise import Kind, noise_clip
+from echo_asr.data.noise import BEDS, noise_clip
 from echo_asr.data.psola import shift_semitones
 from echo_asr.pitch import HOP
 
-BED_KINDS: tuple[Kind, ...] = ("white", "pink", "brown", "room", "hum")
 SNR_RANGE = (10.0, 40.0)  # dB, of the recording's RMS to the noise's
 MARGIN = 60  # frames of 10 ms of noise before a recording and after it
 SOFTEST_BED = -110.0  # dBFS
@@ -38,7 +37,8 @@ class Rendition:
         """Names what is done, as the feature cache asks; empty where nothing is."""
         parts = [f"speed={self.speed:g}"] if self.speed != 1.0 else []
         parts += [f"semitones={self.semitones:g}"] if self.semitones else []
-        return ",".join([*parts, f"noise={self.noise},margin={MARGIN}"] if self.noise else parts)
+        parts += [f"noise={self.noise},margin={MARGIN},kinds={len(BEDS)}"] if self.noise else []
+        return ",".join(parts)
 
     @property
     def f0_factor(self) -> float:
@@ -68,7 +68,7 @@ def add_noise(audio: np.ndarray, number: int) -> np.ndarray:
     speech = np.pad(audio, MARGIN * HOP)
     level = 10.0 * np.log10(max(float(np.mean(np.square(audio, dtype=np.float64))), 1e-12))  # dBFS
     wanted = float(np.clip(level - rng.uniform(*SNR_RANGE), SOFTEST_BED, 0.0))
-    kind = BED_KINDS[int(rng.integers(len(BED_KINDS)))]
+    kind = BEDS[int(rng.integers(len(BEDS)))]
     noise = noise_clip(kind, len(speech) / SAMPLE_RATE, int(rng.integers(2**31)), wanted)
     mixed: np.ndarray = (speech + noise[: len(speech)]).astype(np.float32)
     return mixed

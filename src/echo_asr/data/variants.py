@@ -26,7 +26,7 @@ import numpy as np
 
 from echo_asr.audio import SAMPLE_RATE, SoundSource, load_audio
 from echo_asr.data.corpus import Corpus
-from echo_asr.data.noise import Kind, noise_clip
+from echo_asr.data.noise import BEDS, Kind, noise_clip
 from echo_asr.data.psola import flatten_f0, shift_semitones
 from echo_asr.data.selections import NAMES as SELECTIONS
 from echo_asr.data.selections import Selection, parse_selection
@@ -34,7 +34,6 @@ from echo_asr.errors import EchoError
 from echo_asr.excerpt import AudioFile
 
 NAMES = ("noise", "gain", "pitch", "flat")
-DRAWN_KINDS: tuple[Kind, ...] = ("white", "pink", "brown", "room", "hum", "mixed")
 LIMITS = {"noise": (-40.0, 100.0), "gain": (-100.0, 60.0), "pitch": (-24.0, 24.0)}  # dB, dB, semitones
 FIRST_SEED = 2**32  # of noise; training draws its own below 2^31
 SUFFIX = re.compile(r"@([a-z]+)(?::([^@]*))?$")
@@ -83,7 +82,7 @@ class Variant:
         if self.name == "flat":
             return flatten_f0(audio)
         random = np.random.default_rng([self.seed, *hashlib.sha256(utterance.encode()).digest()])
-        kind = self.kind or DRAWN_KINDS[int(random.integers(len(DRAWN_KINDS)))]
+        kind = self.kind or BEDS[int(random.integers(len(BEDS)))]
         seed = FIRST_SEED + int(random.integers(2**31))
         noise = noise_clip(kind, len(audio) / SAMPLE_RATE, seed, -20.0)[: len(audio)].astype(np.float64)
         speech, floor = (float(np.mean(np.square(x, dtype=np.float64))) for x in (audio, noise))
