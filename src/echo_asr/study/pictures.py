@@ -54,7 +54,7 @@ def draw_curves(findings: Findings, path: Path) -> bool:
         panel.set_ylim(bottom=0)
         panel.grid(color="#eeeeee", linewidth=0.6)
         panel.set_axisbelow(True)
-        panel.legend(**beside())
+        panel.legend(**beside(), handlelength=4.0)  # long enough for a dashed line
     save_figure(figure, path)
     return True
 
