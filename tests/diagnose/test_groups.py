@@ -85,7 +85,7 @@ def test_what_a_model_lacks_is_said(make_model: Make, batches: list[Batch]) -> N
     assert "no gates" in groups["component_statistics"].remark and "gate" not in groups["component_statistics"].rows
     model = make_model(combine="blend", gate="scalar")
     groups = {g.name: g for g in published_groups(model, [probe(model, batches[0])])}
-    raw = float(model.decoder.blends["pitch"])
+    raw = float(model.decoder.blends["pitch"].detach())
     row = groups["cross_attention_blend"].rows["decoder.blends.pitch"]
     assert row["blend"] == pytest.approx(1 / (1 + math.exp(-raw))) and row["raw"] == pytest.approx(raw)
     assert groups["component_statistics"].rows["blend"]["samples"] == 2 and groups["gate_against_mlp"].rows
