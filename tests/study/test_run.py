@@ -75,6 +75,19 @@ def in_this_process(jobs: list[Job], at_once: int, places: list[str]) -> dict[st
     return failed
 
 
+def note_evaluations(monkeypatch: pytest.MonkeyPatch, note: Callable[[Recognizer, str], Any]) -> list[Any]:
+    """What is noted of each evaluation of the jobs to come, which run in this process."""
+    noted = []
+
+    def evaluated(recognizer: Recognizer, spec: str, split: str) -> dict[str, list[str]]:
+        noted.append(note(recognizer, spec))
+        return evaluate_split(recognizer, spec, split)
+
+    monkeypatch.setattr("echo_asr.study.job.evaluate_split", evaluated)
+    monkeypatch.setattr("echo_asr.study.run.run_jobs", in_this_process)
+    return noted
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Outcome:
     """A study that nothing disturbed. Read it only."""
@@ -108,14 +121,7 @@ def test_every_arm_is_measured_by_every_endpoint(finished: Outcome) -> None:
 
 def test_a_condition_may_search_otherwise(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its evaluation does, and no other; the training is shared."""
-    asked = []
-
-    def evaluated(recognizer: Recognizer, spec: str, split: str) -> dict[str, list[str]]:
-        asked.append((spec, recognizer.decode))
-        return evaluate_split(recognizer, spec, split)
-
-    monkeypatch.setattr("echo_asr.study.job.evaluate_split", evaluated)
-    monkeypatch.setattr("echo_asr.study.run.run_jobs", in_this_process)
+    asked = note_evaluations(monkeypatch, lambda recognizer, spec: (spec, recognizer.decode))
     changes = {
         "seeds": 1,
         "arms": {"axis": {}, "static": {"model.vrope.theta": "static"}},
@@ -144,15 +150,12 @@ def test_a_condition_may_hide_the_start_token_or_silence(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the attention of its own evaluation, and of no other."""
-    asked = []
 
-    def evaluated(recognizer: Recognizer, spec: str, split: str) -> dict[str, list[str]]:
+    def modes(recognizer: Recognizer, _: str) -> tuple[set[str], ...]:
         model = recognizer.bundle.model
-        asked.append(tuple({nulls.mode for nulls in null_keys(model, start)} for start in (True, False)))
-        return evaluate_split(recognizer, spec, split)
+        return tuple({nulls.mode for nulls in null_keys(model, start)} for start in (True, False))
 
-    monkeypatch.setattr("echo_asr.study.job.evaluate_split", evaluated)
-    monkeypatch.setattr("echo_asr.study.run.run_jobs", in_this_process)
+    asked = note_evaluations(monkeypatch, modes)
     changes = {
         "seeds": 1,
         "arms": {"axis": {}, "static": {"model.vrope.theta": "static"}},
