@@ -219,10 +219,7 @@ def test_values_out_of_range_are_told(text: str, message: str) -> None:
         ),
         (["--train.speeds", "1"], 'options: "train.speeds": expected a list in brackets, as .*; got 1$'),
         (["--train.compile", "perhaps"], 'options: "train.compile": expected true or false; got perhaps$'),
-        (
-            ["--train.curriculum", "3"],
-            'options: "train.curriculum": expected names and values in braces, .*; got 3$',
-        ),
+        (["--train.curriculum", "3"], 'options: "train.curriculum": expected names and values in braces, .*; got 3$'),
         (["--model.vrope", "3"], 'options: "model.vrope" is a group of options; .* --model.vrope.OPTION VALUE$'),
         (["--decode.beam", "0"], "my.yaml: .*decode.beam must be at least 1, got 0"),
     ],
