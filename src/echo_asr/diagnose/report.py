@@ -15,6 +15,7 @@ from echo_asr.data.speakers import speaker_medians
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.diagnose import advice
 from echo_asr.diagnose.counterfactuals import counterfactuals
+from echo_asr.diagnose.filters import gate_group
 from echo_asr.diagnose.groups import MARKS, Group, Progress, Value, published_groups
 from echo_asr.diagnose.learnt import bias_group, gamma_group, radius_group, silence_group, theta_group
 from echo_asr.diagnose.probes import Probe, probe
@@ -134,6 +135,7 @@ def diagnose(
     shares = zero_shares(recognizer, _within(material.clips, ATTENTION_SECONDS))
     groups = [
         *published_groups(model, probes),
+        gate_group(model, material.batches, heard),
         theta_group(model),
         radius_group(model, material.batches, heard),
         bias_group(model),
