@@ -232,6 +232,8 @@ def test_recordings_are_heard_in_noise_too(corpus: Path) -> None:
     lengths = {one.shape[1] - alone.shape[1] for one in noisy}
     assert min(lengths) >= 0 and max(lengths) <= 2 * NEAR and len(lengths) > 10, "with a little noise on either side"
     assert all((one > 0).sum() > (alone > 0).sum() for one in noisy), "more is heard"
+    spans = [(one > 0).float().mean(0).unfold(0, alone.shape[1], 1).mean(1).max() for one in noisy]
+    assert min(spans) > (alone > 0).float().mean(), "and not in the margins alone"
 
 
 @pytest.mark.parametrize("noisy_copies", [0, 1])
