@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from echo_asr.diagnose.plots import BLUE, GREEN, GREY, INK, RED, beside, new_figure, save_figure
+from echo_asr.diagnose.plots import BLUE, GREEN, GREY, INK, RED, new_figure, save_figure
 from echo_asr.study.results import Row
 from echo_asr.study.tables import Findings
 
 COLOURS = (INK, BLUE, RED, GREEN, "#b8860b", "#7a4fa3", "#008b8b", "#d16ba5", "#6b8e23", "#a0522d")
 STYLES = ("-", "--", ":", "-.")  # arms beyond the colours differ by their lines
+WIDTH = 10.0  # inches
+LINE, CHARACTER = 0.75, 0.06  # inches that an arm takes in the legend: the line, and a character of its name
 VERDICTS = {"better": GREEN, "worse": RED, "not told apart": GREY, "": GREY}
 
 
@@ -31,7 +34,9 @@ def draw_curves(findings: Findings, path: Path) -> bool:
         groups.setdefault((point["condition"], point["measure"]), []).append(point)
     if not groups:
         return False
-    figure = new_figure(10, 0.6 + 4.2 * len(groups))
+    drawn = {point["arm"] for point in findings.curves}
+    across = max(1, math.floor(WIDTH / (LINE + CHARACTER * max(map(len, drawn)))))  # arms named side by side
+    figure = new_figure(WIDTH, 0.9 + 3.8 * len(groups) + 0.2 * math.ceil(len(drawn) / across))
     panels = figure.subplots(len(groups), 1, squeeze=False)[:, 0]
     primary = next(e for e in findings.study.endpoints if e.name == findings.study.primary)
     for panel, ((condition, measure), points) in zip(panels, groups.items(), strict=True):
@@ -54,7 +59,13 @@ def draw_curves(findings: Findings, path: Path) -> bool:
         panel.set_ylim(bottom=0)
         panel.grid(color="#eeeeee", linewidth=0.6)
         panel.set_axisbelow(True)
-        panel.legend(**beside(), handlelength=4.0)  # long enough for a dashed line
+    lines = {line.get_label(): line for panel in panels for line in panel.get_legend_handles_labels()[0]}
+    arms = [lines[a.name] for a in findings.study.arms if a.name in lines]
+    place: dict[str, Any] = {
+        "loc": "outside lower left",
+        "ncols": across,
+    }  # once for all panels, and where it hides none of them
+    figure.legend(handles=arms, **place, fontsize=8, frameon=False, handlelength=4.0)  # long enough for a dashed line
     save_figure(figure, path)
     return True
 
@@ -70,7 +81,7 @@ def draw_differences(findings: Findings, path: Path) -> bool:
     if not groups:
         return False
     heights = [0.9 + 0.34 * len(rows) for _, rows in groups]
-    figure = new_figure(10, 0.4 + sum(heights))
+    figure = new_figure(WIDTH, 0.4 + sum(heights))
     panels = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
     for panel, (condition, rows) in zip(panels, groups, strict=True):
         _draw_intervals(panel, rows)
