@@ -61,11 +61,8 @@ def draw_curves(findings: Findings, path: Path) -> bool:
         panel.set_axisbelow(True)
     lines = {line.get_label(): line for panel in panels for line in panel.get_legend_handles_labels()[0]}
     arms = [lines[a.name] for a in findings.study.arms if a.name in lines]
-    place: dict[str, Any] = {
-        "loc": "outside lower left",
-        "ncols": across,
-    }  # once for all panels, and where it hides none of them
-    figure.legend(handles=arms, **place, fontsize=8, frameon=False, handlelength=4.0)  # long enough for a dashed line
+    look: dict[str, Any] = {"fontsize": 8, "frameon": False, "handlelength": 4.0}  # long enough for a dashed line
+    figure.legend(handles=arms, loc="outside lower left", ncols=across, **look)  # once for all panels, hiding none
     save_figure(figure, path)
     return True
 
