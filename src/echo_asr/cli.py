@@ -80,6 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--corpus", metavar="SPEC", help="in place of the corpus that the file names")
     add.add_argument("--device", default="auto", help="auto (all GPUs there are), cpu, cuda, cuda:1, ...")
     add.add_argument("--keep-checkpoints", action="store_true", help="leave the checkpoints of finished jobs")
+    add.add_argument(
+        "--trained", type=Path, action="append", metavar="DIR",
+        help="take the trainings of another study, where they are the same; may be given again",
+    )  # fmt: skip
     add.epilog = "Interrupted at any moment, the same command goes on where it was."
 
     add = command("transcribe", "write down what is said in audio files")
@@ -265,8 +269,9 @@ def study(arguments: argparse.Namespace) -> int:
     from echo_asr.study.run import run_study, summary
 
     outcome = run_study(
-        arguments.study, arguments.out, arguments.jobs, arguments.device, arguments.corpus, arguments.keep_checkpoints
-    )
+        arguments.study, arguments.out, arguments.jobs, arguments.device, arguments.corpus,
+        arguments.keep_checkpoints, arguments.trained or [],
+    )  # fmt: skip
     print(summary(outcome))
     return 0 if outcome.complete else 1
 

@@ -14,11 +14,11 @@ import yaml
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.compare import compare_errors
 from echo_asr.evaluate.measures import measure_errors
-from echo_asr.study.job import RESULT, digest
 from echo_asr.study.jobs import Job, make_jobs
 from echo_asr.study.plan import Condition, read_study
 from echo_asr.study.results import Row
 from echo_asr.study.run import Outcome, load_corpora, run_study
+from echo_asr.study.trained import RESULT, digest
 
 from ..train.conftest import CONFIG
 
@@ -82,7 +82,7 @@ def faked(path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, failing: str =
     study = read_study(path)
     corpora = load_corpora(study)
 
-    def fake(jobs: list[Job], at_once: int, places: list[str]) -> dict[str, str]:
+    def fake(jobs: list[Job], at_once: int, threads: int, places: list[str]) -> dict[str, str]:
         for job in jobs:
             if failing and failing in str(job.folder):
                 continue

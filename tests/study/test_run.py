@@ -24,9 +24,10 @@ from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.diagnose.interventions import null_keys
 from echo_asr.errors import EchoError
-from echo_asr.study.job import LOG, RESULT, evaluate_split, run_job, silent_clips
+from echo_asr.study.job import LOG, evaluate_split, run_job, silent_clips
 from echo_asr.study.jobs import Job
 from echo_asr.study.run import Outcome, run_study
+from echo_asr.study.trained import RESULT
 
 from ..train.conftest import CONFIG, cache_folder, corpus, snapshot  # noqa: F401, fixtures
 
@@ -61,7 +62,7 @@ def write_study(path: Path, spoken: Path, **changes: Any) -> Path:
     return path
 
 
-def in_this_process(jobs: list[Job], at_once: int, places: list[str]) -> dict[str, str]:
+def in_this_process(jobs: list[Job], at_once: int, threads: int, places: list[str]) -> dict[str, str]:
     """`run_jobs` without the processes, which take seconds to start."""
     failed = {}
     for job in jobs:

@@ -2,12 +2,12 @@
 
 A job is a folder: `job.json` says what to do, `run/` is the run, `result.json` all that the study needs of it. A job is
 finished when `result.json` stands, which is written whole or not at all; until then it goes on from the checkpoint in
-`run/`. The process ends when the one that started it does, whatever ended that.
+`run/`, or has only to evaluate what was trained before. The process ends when the one that started it does, whatever
+ended that.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -32,45 +32,28 @@ from echo_asr.decode.transcribe import Recognizer, choose_device, decode_config
 from echo_asr.diagnose.interventions import nulls_masked
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
-from echo_asr.model.checkpoint import load_bundle
 from echo_asr.model.echo import Echo
 from echo_asr.storage import replace_text, sweep
+from echo_asr.study.trained import (
+    RESULT,
+    RUN,
+    TRAINED_IN,
+    Trained,
+    digest,
+    keep_last_weights,
+    load_result,
+    read_result,
+    relative,
+    training_digest,
+)
 from echo_asr.train.report import VALIDATIONS
 from echo_asr.train.run import hold_out, train
-from echo_asr.train.state import CHECKPOINT, Progress
+from echo_asr.train.state import CHECKPOINT
 
-JOB, RESULT, RUN, LOG = "job.json", "result.json", "run", "log.txt"
+JOB, LOG = "job.json", "log.txt"
 FIRST_SEED = 2**31  # of the clips without speech; training draws its own below
 CLIP_SECONDS = (0.5, 6.0)
 CLIP_LEVELS = (-60.0, -10.0)  # dBFS, as in training
-
-
-def digest(job: dict[str, Any]) -> str:
-    """Tells jobs apart that do different things; where and with how many threads they are done makes no difference."""
-    content = {key: value for key, value in job.items() if key not in ("device", "threads", "keep")}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def read_result(folder: Path, job: dict[str, Any]) -> dict[str, Any] | None:
-    """The result of a job, or None while there is none.
-
-    Raises:
-        EchoError: it is damaged, or that of another job.
-    """
-    path = folder / RESULT
-    try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        made_of = result["digest"]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError):
-        raise EchoError(f"{path}: damaged; remove it, and the job is finished again") from None
-    if made_of != digest(job):
-        raise EchoError(
-            f"{folder}: was made by another version of this study (its arms, corpus or options); choose another --out, "
-            "or remove that folder"
-        )
-    return result
 
 
 def run_job(folder: Path) -> None:
@@ -85,74 +68,82 @@ def run_job(folder: Path) -> None:
     with locked(folder / "lock"):
         if read_result(folder, job) is None:
             sweep(folder)
-            result = _result(job, folder, _train(job, folder))
+            before = Trained.of(Path(job["trained"]), job) if job.get("trained") else None
+            result = _evaluate(job, before or _train(job, folder), folder)
             replace_text(folder / RESULT, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
     if not job["keep"]:
         shutil.rmtree(folder / RUN / Path(CHECKPOINT).parent, ignore_errors=True)
 
 
-def _train(job: dict[str, Any], folder: Path) -> Progress:
+def _train(job: dict[str, Any], folder: Path) -> Trained:
     config = folder / "config.yaml"
     write_yaml(config, job["sections"])
     run = folder / RUN
-    return train(config, job["corpus"], run, resume=(run / CHECKPOINT).is_file(), device=job["device"])
-
-
-def _result(job: dict[str, Any], folder: Path, progress: Progress) -> dict[str, Any]:
-    began = time.perf_counter()
-    run = folder / RUN
+    progress = train(config, job["corpus"], run, resume=(run / CHECKPOINT).is_file(), device=job["device"])
     lines = (run / VALIDATIONS).read_text(encoding="utf-8").split("\n")
     validations = [json.loads(line) for line in lines if line]
-    recognizer = _last_weights(run, job["device"])
+    return Trained(
+        folder,
+        {
+            "training": training_digest(job),
+            "updates": progress.step,
+            "weights": keep_last_weights(folder, progress),
+            "ids": validations[-1]["ids"],
+            "validations": [{"update": v["update"], "hypotheses": v["hypotheses"]} for v in validations],
+            "seconds": {"training": progress.seconds},
+            "threads": job["threads"],
+        },
+    )
+
+
+def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, Any]:
+    began = time.perf_counter()
+    before = trained.result
+    bundle = trained.bundle()
+    bundle.model.to(choose_device(job["device"]))
+    recognizer = Recognizer(bundle, decode_config(bundle, trained.folder / RUN))
     if recognizer.extractor.config.f0 == "shuffled":  # the contours that were handed out in training
         cache = FeatureCache(None, recognizer.extractor)
         spoken = hold_out(load_corpus(job["corpus"])).split("train")
         recognizer.extractor.donors = [cache.as_heard(u.audio).track for u in spoken]
+    heard: dict[str, Any] = {}
+    for result in (before, load_result(folder)):
+        heard |= result["evaluations"] if result and result.get("split") == job["split"] else {}
     evaluations = {}
     for name in job["evaluations"]:
         search = job.get("searches", {}).get(name)
-        if search:
+        if name in heard:
+            evaluations[name] = heard[name]
+        elif search:
             options = [word for key, value in search["decode"].items() for word in (f"--decode.{key}", str(value))]
-            otherwise = Recognizer(recognizer.bundle, decode_config(recognizer.bundle, run, options))
+            otherwise = Recognizer(bundle, decode_config(bundle, trained.folder / RUN, options))
             otherwise.extractor.donors = recognizer.extractor.donors
-            with _hidden(recognizer.bundle.model, search.get("hide", "")):
+            with _hidden(bundle.model, search.get("hide", "")):
                 evaluations[name] = evaluate_split(otherwise, search["corpus"], job["split"])
         elif name == job["corpus"] and job["split"] == "validation":  # validated on already, with the same weights
-            evaluations[name] = {key: validations[-1][key] for key in ("ids", "hypotheses")}
+            evaluations[name] = {"ids": before["ids"], "hypotheses": before["validations"][-1]["hypotheses"]}
         else:
             evaluations[name] = evaluate_split(recognizer, name, job["split"])
     clips = silent_clips(job["invented_clips"])
     invented = [heard.text for heard in recognizer.recognize([recognizer.extractor(clip) for clip in clips])]
     return {
         "digest": digest(job),
+        **{key: before[key] for key in ("training", "weights", "updates", "ids", "validations", "threads")},
+        **({} if trained.folder == folder else {TRAINED_IN: relative(trained.folder, folder)}),
         "arm": job["arm"],
         "seed": job["seed"],
         "corpus": job["corpus"],
-        "updates": progress.step,
-        "parameters": recognizer.bundle.model.parameter_count,
-        "ids": validations[-1]["ids"],
-        "validations": [{"update": v["update"], "hypotheses": v["hypotheses"]} for v in validations],
+        "split": job["split"],
+        "parameters": bundle.model.parameter_count,
         "evaluations": evaluations,
         "invented": invented,
-        "seconds": {"training": progress.seconds, "evaluation": time.perf_counter() - began},
-        "threads": job["threads"],
-        "device": str(recognizer.bundle.model.device),
+        "seconds": {"training": before["seconds"]["training"], "evaluation": time.perf_counter() - began},
+        "device": str(bundle.model.device),
     }
 
 
 def _hidden(model: Echo, what: str) -> AbstractContextManager[None]:
     return nulls_masked(model, start=what == "start token") if what else nullcontext()
-
-
-def _last_weights(run: Path, device: str) -> Recognizer:
-    """The recogniser with the averaged weights of the last update, which the last validation was made with; those in
-    the run's folder are of the best one."""
-    bundle = load_bundle(run)
-    state = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)
-    bundle.model.load_state_dict(state["averaged"])
-    bundle.model.to(choose_device(device))
-    bundle.heard = None
-    return Recognizer(bundle, decode_config(bundle, run))
 
 
 def evaluate_split(recognizer: Recognizer, corpus: str, split: str) -> dict[str, list[str]]:

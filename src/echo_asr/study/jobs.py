@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,8 +21,9 @@ from echo_asr.console import console, progress_bar
 from echo_asr.data.corpus import Corpus
 from echo_asr.errors import EchoError
 from echo_asr.storage import replace_text
-from echo_asr.study.job import JOB, LOG, digest, read_result
+from echo_asr.study.job import JOB, LOG
 from echo_asr.study.plan import Arm, Study, slug
+from echo_asr.study.trained import read_result, trained_before, training_digest
 
 MODULE = "echo_asr.study.job"
 LOOK = 0.2  # seconds between looks at the processes
@@ -59,10 +60,19 @@ def sections_of(arm: Arm, seed: int, corpus: Corpus) -> dict[str, Any]:
 
 
 def make_jobs(
-    study: Study, corpora: dict[str, Corpus], out: Path, device: str, threads: int, keep: bool = False
+    study: Study,
+    corpora: dict[str, Corpus],
+    out: Path,
+    device: str,
+    keep: bool = False,
+    trained: Mapping[str, Path] | None = None,
 ) -> list[Job]:
     """All jobs of a study, seeds first, so that every arm has its first seed early. Every fold of a condition is a
-    training of its own; conditions, and folds of them, that train alike share their jobs."""
+    training of its own; conditions, and folds of them, that train alike share their jobs.
+
+    Args:
+        trained: what `find_trainings` found in other studies.
+    """
     evaluations: dict[str, list[str]] = {}
     searches: dict[str, dict[str, Any]] = {}  # of evaluations that search otherwise than the arm does
     for condition in study.conditions:
@@ -89,7 +99,9 @@ def make_jobs(
                     **({"searches": {key: searches[key] for key in specs if key in searches}} if searches else {}),
                 }
                 folder = out / "jobs" / folders[arm.name, train] / f"seed-{seed}"
-                jobs.append(Job(folder, {**spec, "device": device, "threads": threads, "keep": keep}))
+                ids = [u.id for u in corpora[corpus].split("validation")]
+                before = trained_before(spec, folder, trained or {}, ids)
+                jobs.append(Job(folder, {**spec, "device": device, "threads": 1, "keep": keep, "trained": before}))
     return jobs
 
 
@@ -126,8 +138,8 @@ def how_many(asked: int | None, waiting: int, places: Sequence[str]) -> tuple[in
     return max(1, min(most, waiting)), max(1, cores // max(1, min(most, waiting)))
 
 
-def run_jobs(jobs: Sequence[Job], at_once: int, places: Sequence[str]) -> dict[str, str]:
-    """Run jobs to their results; those that have one are left alone.
+def run_jobs(jobs: Sequence[Job], at_once: int, threads: int, places: Sequence[str]) -> dict[str, str]:
+    """Run jobs to their results, so many at once, of so many threads each; those that have a result are left alone.
 
     Returns:
         the reason for which each job failed, by its folder; the others went on.
@@ -149,7 +161,7 @@ def run_jobs(jobs: Sequence[Job], at_once: int, places: Sequence[str]) -> dict[s
                     used = [place for _, place in running.values()]
                     place = min(places, key=used.count)
                     job = waiting.pop(0)
-                    running[_start(job, place)] = (job, place)
+                    running[_start(job, place, threads)] = (job, place)
                 time.sleep(LOOK)
                 for process in [p for p in running if p.poll() is not None]:
                     job, _ = running.pop(process)
@@ -173,22 +185,22 @@ def run_jobs(jobs: Sequence[Job], at_once: int, places: Sequence[str]) -> dict[s
     return failed
 
 
-def _start(job: Job, place: str) -> subprocess.Popen[bytes]:
+def _start(job: Job, place: str, threads: int) -> subprocess.Popen[bytes]:
     """Start the process of a job; it ends with this one, for its standard input then does."""
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
-        spec, path = {**job.spec, "device": place}, job.folder / JOB
+        spec, path = {**job.spec, "device": place, "threads": threads}, job.folder / JOB
         with suppress(OSError, ValueError, KeyError):
             begun = json.loads(path.read_text(encoding="utf-8"))
-            if digest(begun) == digest(spec):  # with other threads sums would round otherwise
+            if training_digest(begun) == training_digest(spec):  # with other threads sums would round otherwise
                 spec["threads"] = begun["threads"]
         replace_text(path, json.dumps(spec, ensure_ascii=False, indent=1) + "\n")
-        threads = str(spec["threads"])
+        most = str(spec["threads"])
         root = str(Path(__file__).parents[2])  # the package need not be installed
         environment = {
             **os.environ,
-            "OMP_NUM_THREADS": threads,
-            "MKL_NUM_THREADS": threads,
+            "OMP_NUM_THREADS": most,
+            "MKL_NUM_THREADS": most,
             "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
         }
         with (job.folder / LOG).open("ab") as log:

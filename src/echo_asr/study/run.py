@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from echo_asr.study.jobs import Job, devices, how_many, make_jobs, run_jobs
 from echo_asr.study.plan import WITHIN, Study, read_study, slug
 from echo_asr.study.results import Texts, analyse
 from echo_asr.study.tables import Findings, write_tables
+from echo_asr.study.trained import TRAINED_IN, find_trainings
 from echo_asr.text import make_normalizer
 from echo_asr.train.run import hold_out, new_tokenizer
 
@@ -52,8 +54,10 @@ def run_study(
     device: str = "auto",
     corpus: str | None = None,
     keep: bool = False,
+    trained: Sequence[str | os.PathLike[str]] = (),
 ) -> Outcome:
-    """Run a study, or what is left of it, and write its tables, pictures and page.
+    """Run a study, or what is left of it, and write its tables, pictures and page. What this study has trained already
+    is not trained again where it was given a condition, or other endpoints, since.
 
     Args:
         path: the study file.
@@ -62,6 +66,7 @@ def run_study(
         device: as in `choose_device`; with several GPUs and `auto` or `cuda`, jobs are dealt out to all.
         corpus: in place of the one that the file names.
         keep: leave checkpoints where they are.
+        trained: folders of other studies, whose trainings are taken where they are the same.
 
     Raises:
         EchoError: anything the user can mend.
@@ -70,6 +75,7 @@ def run_study(
     study = read_study(path, corpus)
     choose_device(device)
     folder = Path(out) if out is not None else Path("runs") / "studies" / slug(study.name)
+    elsewhere = find_trainings(map(Path, trained))
     corpora = load_corpora(study)
     arms, notes = examine_arms(study, corpora)
     try:
@@ -79,23 +85,24 @@ def run_study(
     with locked(folder / "lock", wait=False):
         sweep(folder)
         places = devices(device)
-        planned = make_jobs(study, corpora, folder, device, threads=1, keep=keep)
+        planned = make_jobs(study, corpora, folder, device, keep, elsewhere)
         waiting = [job for job in planned if job.result is None]
         at_once, threads = how_many(jobs, len(waiting), places)
-        planned = make_jobs(study, corpora, folder, device, threads, keep)
+        there = sum(bool(job.spec["trained"]) for job in waiting)
         told = console()
         for note in notes:
             told.print(note, highlight=False, markup=False)
         told.print(
             f"{study.name}: {len(planned)} jobs ({len(study.arms)} arms, {len(study.seeds)} seeds), "
-            f"{len(planned) - len(waiting)} finished before; {at_once} at once, {threads} threads each",
+            f"{len(planned) - len(waiting)} finished before{f', {there} trained before' if there or trained else ''}; "
+            f"{at_once} at once, {threads} threads each",
             highlight=False, markup=False,
         )  # fmt: skip
         replace_text(folder / "study.json", json.dumps(study.to_dict(), ensure_ascii=False, indent=1) + "\n")
         failed: dict[str, str] = {}
         if waiting:
-            prepare_features(study, corpora)
-            failed = run_jobs(planned, at_once, places)
+            prepare_features(study, corpora, waiting)
+            failed = run_jobs(planned, at_once, threads, places)
         findings = collect(study, planned, corpora, arms, notes, failed)
         write_tables(findings, folder)
         from echo_asr.study.page import write_page  # draws, so it is loaded when there is something to draw
@@ -180,23 +187,25 @@ def examine_arms(study: Study, corpora: Mapping[str, Corpus]) -> tuple[list[dict
     return costs, notes
 
 
-def prepare_features(study: Study, corpora: Mapping[str, Corpus]) -> None:
+def prepare_features(study: Study, corpora: Mapping[str, Corpus], jobs: Sequence[Job]) -> None:
     """Extract once, in this process and its helpers, all the features that jobs will read.
 
     Raises:
         EchoError: a recording cannot be read, or features cannot be kept.
     """
     wanted: dict[str, tuple[FeatureCache, dict[Any, Any]]] = {}
+    training = {(job.spec["arm"], job.spec["corpus"]) for job in jobs if not job.spec["trained"]}
     for arm in study.arms:
         extractor = FeatureExtractor(arm.sections["features"])
         cache, rows = wanted.setdefault(extractor.key, (FeatureCache(None, extractor, required=True), {}))
         for trained, evaluated in (pair for condition in study.conditions for pair in condition.pairs):
-            train = corpora[study.corpus + trained]
-            jobs: list[tuple[Any, Rendition]] = []
-            jobs += [(u, played) for u in train.split("train") for played in arm.sections["train"].renditions]
-            jobs += [(u, AS_RECORDED) for u in train.split("validation")]
-            jobs += [(u, AS_RECORDED) for u in corpora[study.corpus + evaluated].split(study.split)]
-            rows.update({(str(u.audio), played): (u, played) for u, played in jobs})
+            read: list[tuple[Any, Rendition]] = []
+            if (arm.name, study.corpus + trained) in training:
+                train = corpora[study.corpus + trained]
+                read += [(u, played) for u in train.split("train") for played in arm.sections["train"].renditions]
+                read += [(u, AS_RECORDED) for u in train.split("validation")]
+            read += [(u, AS_RECORDED) for u in corpora[study.corpus + evaluated].split(study.split)]
+            rows.update({(str(u.audio), played): (u, played) for u, played in read})
     total, done = sum(len(rows) for _, rows in wanted.values()), 0
     with progress_bar("features", total) as advance:
         for cache, rows in wanted.values():
@@ -214,20 +223,22 @@ def collect(
     failed: Mapping[str, str],
 ) -> Findings:
     """What the results of the jobs say."""
-    results, times = {}, []
+    results, times, taken = {}, [], Counter[str]()
     for job in jobs:
         result = job.result
         if result is None:
             continue
         trained = job.spec["corpus"].removeprefix(study.corpus)
         results[(job.spec["arm"], trained, job.spec["seed"])] = result
+        if TRAINED_IN in result:
+            taken[Path(result[TRAINED_IN]).parents[2].name] += 1
         measured = {key: round(value, 2) for key, value in result["seconds"].items()}
         where = {key: result[key] for key in ("device", "threads")}
         times.append(
             {"arm": job.spec["arm"], "seed": job.spec["seed"], "corpus": job.spec["corpus"], **measured, **where}
         )
     rows, curves = analyse(study, results, corpora)
-    said = list(notes)
+    said = [*notes, *(f"Trained in the study in {name}: {n} of {len(results)} jobs." for name, n in taken.items())]
     if len(study.seeds) < 3:
         said.append(f"{len(study.seeds)} seeds say little of other seeds; three or more do.")
     blocked: dict[str, list[str]] = {}

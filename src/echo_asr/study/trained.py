@@ -1,0 +1,162 @@
+"""Trainings that are finished: what they are told by, and where their weights lie.
+
+A job trains and then evaluates. Where a study was given another condition since, or another study asks the same models
+something else (their final figures on the test split, say), the training is there already, and only the rest is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from echo_asr.errors import EchoError
+from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_bundle
+from echo_asr.storage import pack, replace_file, unpack
+from echo_asr.train.state import CHECKPOINT, Progress
+
+RESULT, RUN, LAST = "result.json", "run", "last.safetensors"
+TRAINED_IN = "trained_in"  # of a result: the folder of the job that trained, from its own, where that is another
+HOW = ("device", "threads", "keep", "trained")  # a job is done, which makes no difference to what it is
+
+
+def digest(job: Mapping[str, Any]) -> str:
+    """Tells jobs apart that do different things."""
+    return _hash({key: value for key, value in job.items() if key not in HOW})
+
+
+def training_digest(job: Mapping[str, Any]) -> str:
+    """Tells jobs apart that train differently, whatever they are called and evaluated on."""
+    return _hash({key: job[key] for key in ("seed", "corpus", "sections")})
+
+
+def _hash(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load_result(folder: Path) -> dict[str, Any] | None:
+    """What `result.json` of a job's folder holds; None where there is none.
+
+    Raises:
+        EchoError: it is damaged.
+    """
+    path = folder / RESULT
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _ = result["digest"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError):
+        raise EchoError(f"{path}: damaged; remove it, and the job is finished again") from None
+    return result
+
+
+def read_result(folder: Path, job: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The result of a job; None while there is none, or only that of the same training asked something else.
+
+    Raises:
+        EchoError: it is damaged, or that of another job.
+    """
+    result = load_result(folder)
+    if result is None or result["digest"] == digest(job):
+        return result
+    if result.get("training") == training_digest(job):
+        return None
+    raise EchoError(
+        f"{folder}: was made by another version of this study (its arms, corpus or options); choose another --out, "
+        "or remove that folder"
+    )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: the folder of its job, and what is known of it."""
+
+    folder: Path
+    result: dict[str, Any]
+
+    @classmethod
+    def of(cls, folder: Path, job: Mapping[str, Any]) -> Trained | None:
+        """What a folder holds of the training that a job needs; None where that is another, or its weights are gone."""
+        result = load_result(folder)
+        if result is None or result.get("training") != training_digest(job):
+            return None
+        there = all((folder / RUN / name).is_file() for name in (CONFIG, TOKENIZER, WEIGHTS))
+        return cls(folder, result) if there and (folder / result["weights"]).is_file() else None
+
+    def bundle(self) -> Bundle:
+        """The model with the averaged weights of the last update; those in `run/` are of the best one.
+
+        Raises:
+            EchoError: a file is damaged.
+        """
+        bundle = load_bundle(self.folder / RUN)
+        path = self.folder / self.result["weights"]
+        try:
+            bundle.model.load_state_dict(unpack(path.read_bytes()))
+        except (OSError, ValueError, RuntimeError):
+            raise EchoError(f"{path}: damaged; remove {self.folder}, and the job is done again") from None
+        bundle.heard = None  # all features, where a curriculum had not yet brought them in at the best update
+        return bundle
+
+
+def keep_last_weights(folder: Path, progress: Progress) -> str:
+    """The file, from a job's folder, with the averaged weights of the last update: those of the run where they are the
+    best, else one that is written."""
+    if progress.best_step == progress.step:
+        return f"{RUN}/{WEIGHTS}"
+    state = torch.load(folder / RUN / CHECKPOINT, map_location="cpu", weights_only=True)
+    replace_file(folder / LAST, lambda path: path.write_bytes(pack(state["averaged"])))
+    return LAST
+
+
+def relative(there: Path, here: Path) -> str:
+    """A folder as seen from another, so that both can be moved together."""
+    try:
+        return Path(os.path.relpath(there.resolve(), here.resolve())).as_posix()
+    except ValueError:  # on another drive
+        return str(there.resolve())
+
+
+def home(folder: Path, result: Mapping[str, Any]) -> Path:
+    """The folder of the job that did the training of a result, which lies in `folder`."""
+    return Path(os.path.normpath(folder / result[TRAINED_IN])) if TRAINED_IN in result else folder
+
+
+def find_trainings(folders: Iterable[Path]) -> dict[str, Path]:
+    """The jobs that did the trainings of the studies in folders, by what tells trainings apart.
+
+    Raises:
+        EchoError: a folder holds no study, or a result in it is damaged.
+    """
+    found: dict[str, Path] = {}
+    for folder in folders:
+        if not (folder / "study.json").is_file():
+            raise EchoError(f"{folder}: no folder of a study; name one that echo-asr study made")
+        for path in sorted(folder.glob(f"jobs/*/*/{RESULT}")):
+            result = load_result(path.parent)
+            if result is not None and "training" in result:
+                found.setdefault(result["training"], home(path.parent, result))
+    return found
+
+
+def trained_before(job: Mapping[str, Any], folder: Path, elsewhere: Mapping[str, Path], ids: Sequence[str]) -> str:
+    """The folder of the job that did a training already, for this study or another; empty where it is to be done.
+
+    Args:
+        folder: of the job that wants it.
+        elsewhere: what `find_trainings` found.
+        ids: of the utterances that are validated on; a corpus of the same name may have become another.
+    """
+    own, other = load_result(folder), elsewhere.get(training_digest(job))
+    for place in (*([home(folder, own)] if own else []), *([other] if other else [])):
+        trained = Trained.of(place, job)
+        if trained and trained.result["ids"] == list(ids):
+            return str(place)
+    return ""
