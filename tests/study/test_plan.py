@@ -89,6 +89,8 @@ def read(tmp_path: Path) -> Callable[..., Study]:
         ({"changes": {"train.max_stepz": 40}}, "changes: unknown key train.max_stepz; did you mean max_steps?"),
         ({"changes": {"train.seed": 3}}, "train.seed is set by the study"),
         ({"base": 3}, "base must be a configuration file or a mapping"),
+        ({"like": 3}, "like must be a study file, got 3"),
+        ({"like": "gone.yaml"}, "gone.yaml: no such configuration file"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(changes: dict[str, Any], message: str, read: Callable[..., Study]) -> None:
@@ -127,10 +129,45 @@ def test_the_command_line_has_the_last_word_on_the_corpus(read: Callable[..., St
     assert read("mine").corpus == "mine"
 
 
+@pytest.fixture
+def other(read: Callable[..., Study], tmp_path: Path) -> Callable[..., Study]:
+    """`(**keys)`: a study like one of three arms in a folder beside it, whose base lies there, too."""
+    (tmp_path / "before").mkdir()
+    (tmp_path / "before" / "small.yaml").write_text(yaml.safe_dump(PLAIN["base"]), encoding="utf-8")
+    arms = {
+        **PLAIN["arms"],
+        "both": {"model.vrope.theta": "axis", "model.gate": "token", "against": ["axis", "static"]},
+    }
+    data = {**PLAIN, "arms": arms, "base": "small.yaml", "seeds": 4}
+    (tmp_path / "before" / "first.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+
+    def written(**keys: Any) -> Study:
+        file = tmp_path / "second.yaml"
+        file.write_text(yaml.safe_dump({"like": "before/first.yaml", **keys}, sort_keys=False), encoding="utf-8")
+        return read_study(file)
+
+    return written
+
+
+def test_a_study_like_another_says_only_what_differs(other: Callable[..., Study]) -> None:
+    study = other(name="final", split="test", final=True, endpoints={"error": {"measure": "word"}}, seeds=2)
+    assert (study.name, study.split, study.seeds, study.baseline) == ("final", "test", (0, 1), "static")
+    assert [arm.name for arm in study.arms] == ["static", "axis", "both"]
+    assert study.arm("both").sections["model"].gate == "token" and study.endpoints[0].at == 0
+    assert study.arm("static").sections["train"].max_steps == 100, "the base lies beside the other"
+
+
+def test_arms_may_be_chosen_of_those_of_the_other(other: Callable[..., Study]) -> None:
+    assert other(arms=["static", "both"]).arm("both").against == ("static",)
+    assert other(arms=["both", "axis"], baseline="both").arm("axis").against == ("both",)
+    with pytest.raises(EchoError, match=r"before/first.yaml has no arm 'axes'; did you mean axis\?"):
+        other(arms=["static", "axes"])
+
+
 @pytest.mark.parametrize(
     "path", sorted(p for p in STUDIES.glob("*.yaml") if p.stem not in ("tiny", "masked")), ids=lambda p: p.stem
 )
 def test_the_studies_that_come_with_echo_are_sound(path: Path) -> None:
     study = read_study(path, "my-corpus")
-    assert study.split == "validation" and study.question
+    assert study.split == ("test" if path.stem.startswith("final_") else "validation") and study.question
     assert all(arm.against for arm in study.arms if arm.name != study.baseline)

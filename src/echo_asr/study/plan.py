@@ -16,8 +16,8 @@ from echo_asr.train.run import build_config
 
 INVENTED = "invented"  # the measure of clips without speech that get text
 KEYS = (
-    "name", "question", "base", "changes", "corpus", "conditions", "arms", "baseline", "seeds", "split", "final",
-    "endpoints", "primary", "parameters_within", "invented_clips",
+    "like", "name", "question", "base", "changes", "corpus", "conditions", "arms", "baseline", "seeds", "split",
+    "final", "endpoints", "primary", "parameters_within", "invented_clips",
 )  # fmt: skip
 WITHIN = 5.0  # percent of parameters by which an arm may differ without a warning
 CLIPS = 60  # without speech
@@ -132,8 +132,8 @@ def read_study(path: str | os.PathLike[str], corpus: str | None = None) -> Study
         EchoError: whatever is wrong with it, in one line.
     """
     path = Path(path)
-    data = read_yaml(path)
     where = str(path)
+    data = _with_other(read_yaml(path), path)
     _only(data, KEYS, where, "")
     for key in ("name", "arms", "baseline", "endpoints", "primary"):
         if data.get(key) in (None, "", {}, []):
@@ -201,6 +201,37 @@ def _mapping(value: Any, where: str, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise EchoError(f"{where}: {what} must be a mapping, got {value!r}")
     return {str(key): inner for key, inner in value.items()}
+
+
+def _with_other(data: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A study file with what it leaves out taken from the one that it is `like`; of that one's arms those it lists."""
+    if "like" not in data:
+        return data
+    other = data["like"]
+    if not isinstance(other, str):
+        raise EchoError(f"{path}: like must be a study file, got {other!r}")
+    found = read_yaml(path.parent / other)
+    if "like" in found:
+        raise EchoError(f"{path}: like: {other} is itself like another; name that one")
+    chosen = data.get("arms")
+    if isinstance(chosen, list):
+        arms = _mapping(found.get("arms"), str(path.parent / other), "arms")
+        for name in chosen:
+            if name not in arms:
+                raise EchoError(f"{path}: {other} has no arm {name!r}{nearest(str(name), arms)}")
+        data = {**data, "arms": {name: _among(arms[name], chosen) for name in chosen}}
+    if isinstance(found.get("base"), str):
+        found["base"] = str(Path(other).parent / found["base"])
+    return {**found, **data}
+
+
+def _among(arm: Any, chosen: Sequence[str]) -> Any:
+    """An arm, compared only with those that are there."""
+    if not isinstance(arm, dict) or "against" not in arm:
+        return arm
+    others = arm["against"] if isinstance(arm["against"], list) else [arm["against"]]
+    left = [name for name in others if name in chosen]
+    return {**arm, "against": left} if left else {key: value for key, value in arm.items() if key != "against"}
 
 
 def _base(value: Any, path: Path) -> dict[str, Any]:
