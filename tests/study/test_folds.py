@@ -213,7 +213,7 @@ def test_a_study_without_folds_is_as_it_was(spoken: Path, tmp_path: Path) -> Non
     conditions = {"as recorded": {}, "noise": {"evaluate": "@noise:5"}, "loud": {"train": "@gain:3"}}
     study = read_study(write(tmp_path / "s.yaml", spoken, conditions=conditions))
     assert study.to_dict()["conditions"][0] == {"name": "as recorded", "train": "", "evaluate": ""}
-    jobs = make_jobs(study, load_corpora(study), Path("o"), "cpu", 1)
+    jobs = make_jobs(study, load_corpora(study), Path("o"), "cpu")
     assert [str(job.folder) for job in jobs[:4]] == [
         "o/jobs/axis/seed-0", "o/jobs/static/seed-0", "o/jobs/axis-gain-3/seed-0", "o/jobs/static-gain-3/seed-0",
     ]  # fmt: skip

@@ -106,14 +106,14 @@ def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, 
         cache = FeatureCache(None, recognizer.extractor)
         spoken = hold_out(load_corpus(job["corpus"])).split("train")
         recognizer.extractor.donors = [cache.as_heard(u.audio).track for u in spoken]
-    heard: dict[str, Any] = {}
+    known: dict[str, Any] = {}
     for result in (before, load_result(folder)):
-        heard |= result["evaluations"] if result and result.get("split") == job["split"] else {}
+        known |= result["evaluations"] if result and result.get("split") == job["split"] else {}
     evaluations = {}
     for name in job["evaluations"]:
         search = job.get("searches", {}).get(name)
-        if name in heard:
-            evaluations[name] = heard[name]
+        if name in known:
+            evaluations[name] = known[name]
         elif search:
             options = [word for key, value in search["decode"].items() for word in (f"--decode.{key}", str(value))]
             otherwise = Recognizer(bundle, decode_config(bundle, trained.folder / RUN, options))

@@ -65,14 +65,9 @@ def make_jobs(
     out: Path,
     device: str,
     keep: bool = False,
-    trained: Mapping[str, Path] | None = None,
 ) -> list[Job]:
     """All jobs of a study, seeds first, so that every arm has its first seed early. Every fold of a condition is a
-    training of its own; conditions, and folds of them, that train alike share their jobs.
-
-    Args:
-        trained: what `find_trainings` found in other studies.
-    """
+    training of its own; conditions, and folds of them, that train alike share their jobs."""
     evaluations: dict[str, list[str]] = {}
     searches: dict[str, dict[str, Any]] = {}  # of evaluations that search otherwise than the arm does
     for condition in study.conditions:
@@ -99,10 +94,24 @@ def make_jobs(
                     **({"searches": {key: searches[key] for key in specs if key in searches}} if searches else {}),
                 }
                 folder = out / "jobs" / folders[arm.name, train] / f"seed-{seed}"
-                ids = [u.id for u in corpora[corpus].split("validation")]
-                before = trained_before(spec, folder, trained or {}, ids)
-                jobs.append(Job(folder, {**spec, "device": device, "threads": 1, "keep": keep, "trained": before}))
+                jobs.append(Job(folder, {**spec, "device": device, "threads": 1, "keep": keep, "trained": ""}))
     return jobs
+
+
+def with_trainings(jobs: Sequence[Job], corpora: Mapping[str, Corpus], elsewhere: Mapping[str, Path]) -> list[Job]:
+    """The jobs, those without a result told where their training lies if it was done before.
+
+    Args:
+        elsewhere: what `find_trainings` found in other studies.
+    """
+    ids = {name: [u.id for u in corpora[name].split("validation")] for name in {job.spec["corpus"] for job in jobs}}
+    told = []
+    for job in jobs:
+        if job.result is None:
+            before = trained_before(job.spec, job.folder, elsewhere, ids[job.spec["corpus"]])
+            job = replace(job, spec={**job.spec, "trained": before})
+        told.append(job)
+    return told
 
 
 def _folders(study: Study, trained: Sequence[str]) -> dict[tuple[str, str], str]:

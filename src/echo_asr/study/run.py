@@ -22,7 +22,7 @@ from echo_asr.features import FeatureExtractor
 from echo_asr.storage import replace_text, sweep
 from echo_asr.study.cost import multiply_adds, parameter_count
 from echo_asr.study.job import locked
-from echo_asr.study.jobs import Job, devices, how_many, make_jobs, run_jobs
+from echo_asr.study.jobs import Job, devices, how_many, make_jobs, run_jobs, with_trainings
 from echo_asr.study.plan import WITHIN, Study, read_study, slug
 from echo_asr.study.results import Texts, analyse
 from echo_asr.study.tables import Findings, write_tables
@@ -85,7 +85,7 @@ def run_study(
     with locked(folder / "lock", wait=False):
         sweep(folder)
         places = devices(device)
-        planned = make_jobs(study, corpora, folder, device, keep, elsewhere)
+        planned = with_trainings(make_jobs(study, corpora, folder, device, keep), corpora, elsewhere)
         waiting = [job for job in planned if job.result is None]
         at_once, threads = how_many(jobs, len(waiting), places)
         there = sum(bool(job.spec["trained"]) for job in waiting)
