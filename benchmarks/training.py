@@ -72,7 +72,7 @@ def updating(
 
 
 def echo(listener: str, subsampling: Literal[2, 4], clips: list[Any], texts: Tensor) -> Trained:
-    """Echo, with all of vRoPE, listening as `LISTENERS` has it."""
+    """Echo, listening as `LISTENERS` has it."""
     torch.manual_seed(0)
     features, modes = LISTENERS[listener]
     config = ModelConfig(

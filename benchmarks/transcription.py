@@ -38,16 +38,13 @@ from echo_asr.vrope import VRoPEModes
 CLIP_SECONDS = 4.0
 BATCHES = (1, 32)  # clips transcribed at once
 LISTENERS: dict[str, tuple[tuple[Feature, ...], VRoPEModes]] = {
-    "spectrogram": (
-        ("spectrogram",),
-        VRoPEModes(theta="static", radius="acoustic", bias="quadratic", nulls="weight"),
-    ),
-    "spectrogram+pitch": (
+    "default": (("spectrogram",), VRoPEModes()),
+    "everything": (
         ("spectrogram", "pitch"),
-        VRoPEModes(theta="axis", reference="utterance", radius="acoustic", bias="quadratic", nulls="weight"),
+        VRoPEModes(reference="utterance", radius="acoustic", bias="quadratic", nulls="weight"),
     ),
 }
-"""By name, the features that Echo listens to and its modes, as `configs/arctic.yaml` and the demo have them."""
+"""By name, the features that Echo listens to and its modes: what it does unless told otherwise, and all that it has."""
 
 
 class ForcedEcho:

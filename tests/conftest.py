@@ -22,7 +22,14 @@ SMALL = dict(width=32, heads=2, feedforward=24, spectrogram_layers=2, pitch_laye
 
 # What a test of the whole model runs with: fields of ModelConfig, those of its vrope under `vrope`.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "defaults": {},
+    "plain, of two features": {},
+    "defaults": {"features": ("spectrogram",), "stacked_pitch": "auto", "vrope": {"theta": "axis", "values": "turned"}},
+    "defaults, louder": {
+        "features": ("waveform", "spectrogram"),
+        "stacked_pitch": True,
+        "stacked_gain": 3.0,
+        "vrope": {"theta": "axis", "values": "turned", "reference": "utterance"},
+    },
     "static, inverse power": {"vrope": {"frequencies": "inverse_power", "clock": "encoder"}},
     "theta none": {"vrope": {"theta": "none"}},
     "theta mean": {"vrope": {"theta": "mean"}},
@@ -110,9 +117,12 @@ def features(frames: int, seed: int = 0, mels: int = MELS) -> Features:
 
 
 def model_config(**options: Any) -> ModelConfig:
-    """A narrow model of few layers; `vrope` is a mapping of fields."""
-    vrope = VRoPEModes(**options.pop("vrope", {}))
-    return ModelConfig(**{**SMALL, **options, "vrope": vrope})
+    """A narrow model of few layers that hears pitch by an encoder of its own and turns by time alone, unless the
+    options say otherwise; `vrope` is a mapping of fields."""
+    vrope = VRoPEModes(**{"theta": "static", "values": "still", **options.pop("vrope", {})})
+    return ModelConfig(
+        **{**SMALL, "features": ("spectrogram", "pitch"), "stacked_pitch": False, **options, "vrope": vrope}
+    )
 
 
 def randomise(model: torch.nn.Module, seed: int = 0) -> None:

@@ -166,7 +166,8 @@ def _readable(error: Exception) -> str:
     text = re.sub(r"<class '(\w+)'>", r"\1", text)
     choices = re.fullmatch(r"(.*?): Expected a (?:typing\.)?Literal\[([^\]]*)\]\. Got value: (.*)", text)
     if choices:
-        return f"{choices[1]}: expected one of {choices[2].replace(chr(39), '')}; got {choices[3]}"
+        known = re.sub(r"'|True|False", lambda word: word[0].strip("'").lower(), choices[2])
+        return f"{choices[1]}: expected one of {known}; got {choices[3]}"
     kind = re.fullmatch(r"(.*?): Expected a (\w+)\. Got value: ?(.*)", text)
     if kind and kind[2] in KINDS:
         return f"{kind[1]}: expected {KINDS[kind[2]]}; got {kind[3] or 'nothing'}"

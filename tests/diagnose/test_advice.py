@@ -90,6 +90,9 @@ def test_pitch_that_is_not_used_and_pitch_of_which_little_is_known() -> None:
     assert kinds(group(-0.001, 0.0, 0.001)) == ["pitch_unused"]
     assert kinds(group(-0.1, 0.1, 0.3)) == ["pitch_unclear"]
     assert kinds(group(0.1, 0.2, 0.3, flat=1e-4)) == ["voicing_alone"]
+    both = group(0.1, 0.2, 0.3, flat=1e-4)
+    both.rows["F0 constant, position"] = dict(group(0.1, 0.2, 0.3).rows["F0 constant, input"])
+    assert kinds(both) == [], "position hears how high the voice is"
     assert kinds(group(0.1, 0.2, 0.3)) == [] and kinds(group(-0.1, 0.1, 0.3, 2.0)) == []
 
 

@@ -52,12 +52,10 @@ def drawn(seed: int, count: int) -> list[dict[str, Any]]:
         options = {name: values[index] for name, values in own.items()}
         if options["ctc_feature"] not in options["features"]:
             options["ctc_feature"] = draw.choice(options["features"])
-        if "spectrogram" not in options["features"]:
-            options["stacked_pitch"] = False
+        if "spectrogram" not in options["features"] and options["stacked_pitch"] is True:
+            options["stacked_pitch"] = "auto"
         if modes["theta"] != "none" and options["positions"] == "sinusoidal":
             options["positions"] = "both"
-        if modes["theta"] != "axis":
-            modes["values"] = "still"
         if modes["theta"] in ("none", "mapped"):
             modes["learn_frequencies"] = False
         if not options["end_in_loss"]:

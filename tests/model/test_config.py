@@ -7,6 +7,8 @@ from echo_asr.model.config import FEATURES, PRESETS, ModelConfig, TextConfig, ex
 from echo_asr.model.echo import Echo
 from echo_asr.vrope import VRoPEModes
 
+BOTH: tuple[Any, ...] = ("spectrogram", "pitch")
+
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
@@ -38,19 +40,19 @@ from echo_asr.vrope import VRoPEModes
         ),
         ({"positions": "sinusoidal"}, "model.positions sinusoidal takes model.vrope.theta none"),
         (
-            {"text_pitch": "aligned", "gate": "pitch", "features": ("spectrogram",)},
+            {"text_pitch": "aligned", "gate": "pitch"},
             "model.text_pitch aligned needs two blocks with cross-attention: .*; raise model.cross_layers$",
         ),
         (
-            {"text_pitch": "aligned", "gate": "pitch", "combine": "joint"},
+            {"text_pitch": "aligned", "features": BOTH, "gate": "pitch", "combine": "joint"},
             "model.text_pitch aligned needs two blocks with cross-attention: .*; raise model.cross_layers$",
         ),
         (
-            {"text_pitch": "aligned"},
+            {"text_pitch": "aligned", "features": BOTH},
             "model.text_pitch aligned is read by model.vrope.radius acoustic or model.gate pitch",
         ),
         (
-            {"text_pitch": "aligned", "gate": "token", "vrope": VRoPEModes(radius="learned")},
+            {"text_pitch": "aligned", "features": BOTH, "gate": "token", "vrope": VRoPEModes(radius="learned")},
             "model.text_pitch aligned is read by model.vrope.radius acoustic or model.gate pitch; set either$",
         ),
         ({"width": 100}, "width 100 must be a multiple of heads 3"),
@@ -69,11 +71,11 @@ def test_options_that_cannot_work_are_named(wrong: dict[str, Any], message: str)
 @pytest.mark.parametrize(
     "right",
     [
-        {"gate": "pitch"},
-        {"vrope": VRoPEModes(radius="acoustic")},
-        {"gate": "pitch", "features": ("spectrogram",), "cross_layers": 2},
-        {"gate": "pitch", "combine": "joint", "cross_layers": 2},
-        {"vrope": VRoPEModes(radius="acoustic"), "combine": "blend"},
+        {"gate": "pitch", "features": BOTH},
+        {"vrope": VRoPEModes(radius="acoustic"), "features": BOTH},
+        {"gate": "pitch", "cross_layers": 2},
+        {"gate": "pitch", "features": BOTH, "combine": "joint", "cross_layers": 2},
+        {"vrope": VRoPEModes(radius="acoustic"), "features": BOTH, "combine": "blend"},
     ],
     ids=str,
 )
@@ -87,11 +89,32 @@ def test_a_vocabulary_needs_a_symbol_beside_zero() -> None:
         TextConfig(vocabulary=1)
 
 
-@pytest.mark.parametrize(("name", "millions"), [("tiny", 2.6), ("small", 15.3), ("medium", 28.6), ("base", 47.4)])
-def test_presets_have_the_size_they_say(name: str, millions: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "millions", "with_pitch"),
+    [("tiny", 1.7, 2.6), ("small", 10.5, 15.3), ("medium", 21.2, 28.6), ("base", 32.6, 47.4)],
+)
+def test_presets_have_the_size_they_say(
+    name: str, millions: float, with_pitch: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("echo_asr.model.echo._initialise", lambda module: None)  # which is slow
-    model = Echo(ModelConfig(**PRESETS[name]), vocabulary_size=40)
-    assert model.parameter_count / 1e6 == pytest.approx(millions, abs=0.1)
+    for features, expected in ((("spectrogram",), millions), (BOTH, with_pitch)):
+        model = Echo(ModelConfig(**{**PRESETS[name], "features": features}), vocabulary_size=40)
+        assert model.parameter_count / 1e6 == pytest.approx(expected, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("features", "asked", "stacked"),
+    [
+        (("spectrogram",), "auto", True),
+        (("waveform", "spectrogram"), "auto", True),
+        (BOTH, "auto", False),
+        (("waveform",), "auto", False),
+        (BOTH, True, True),
+        (("spectrogram",), False, False),
+    ],
+)
+def test_pitch_is_stacked_where_it_has_no_encoder_unless_told(features: Any, asked: Any, stacked: bool) -> None:
+    assert ModelConfig(features=features, ctc_feature=features[0], stacked_pitch=asked).stacks_pitch is stacked
 
 
 def test_layers_of_each_feature() -> None:

@@ -111,7 +111,9 @@ def test_arms_differ_from_the_base_by_what_they_name_alone(read: Callable[..., S
 
 
 def test_a_base_is_found_beside_the_study(read: Callable[..., Study], tmp_path: Path) -> None:
-    (tmp_path / "base.yaml").write_text("train: {max_steps: 40, validate_every: 40}\n")
+    (tmp_path / "base.yaml").write_text(
+        "{train: {max_steps: 40, validate_every: 40}, model: {vrope: {theta: static}}}\n"
+    )
     assert read("other", base="base.yaml").arms[0].sections["train"].max_steps == 40
 
 

@@ -44,6 +44,7 @@ SHIFTS = {"train": 1.0, "validation": 1.03, "test": 0.97}  # factors on F0
 CONFIG: dict[str, dict[str, Any]] = {
     "features": {"mels": 24, "tracker": "autocorrelation"},
     "model": {
+        "features": ["spectrogram", "pitch"],
         "width": 32,
         "heads": 2,
         "feedforward": 48,
@@ -53,7 +54,7 @@ CONFIG: dict[str, dict[str, Any]] = {
         "cross_layers": 1,
         "subsampling": 4,
         "dropout": 0.1,
-        "vrope": {"theta": "axis", "radius": "acoustic", "bias": "quadratic", "nulls": "weight"},
+        "vrope": {"theta": "axis", "values": "still", "radius": "acoustic", "bias": "quadratic", "nulls": "weight"},
         "text_nulls": "weight",
         "heard_nulls": "weight",
     },

@@ -24,6 +24,7 @@ from .conftest import checkpoint, metrics, same, write_config
 
 Make = Callable[..., Any]
 Texts = tuple[Tensor, Tensor]
+BOTH = "model: {features: [spectrogram, pitch]}\n"
 JOINS = 3  # the update from which pitch takes part, in these tests
 
 
@@ -210,7 +211,7 @@ def test_every_feature_takes_part_from_the_start_unless_it_is_named() -> None:
 @pytest.mark.parametrize("updates", [0, 1, 1999])
 def test_a_curriculum_is_read_from_a_file(updates: int, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
-    path.write_text(f"train: {{curriculum: {{pitch: {updates}, spectrogram: 0}}}}\n")
+    path.write_text(f"{BOTH}train: {{curriculum: {{pitch: {updates}, spectrogram: 0}}}}\n")
     assert read_config(path)["train"].curriculum == {"pitch": updates, "spectrogram": 0}
 
 
@@ -234,7 +235,7 @@ def test_a_curriculum_is_read_from_a_file(updates: int, tmp_path: Path) -> None:
 )
 def test_a_curriculum_that_cannot_be_is_told_in_one_line(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
-    path.write_text(f"train: {{curriculum: {text}}}\n")
+    path.write_text(f"{BOTH}train: {{curriculum: {text}}}\n")
     with pytest.raises(EchoError, match=message) as caught:
         read_config(path)
     assert "\n" not in str(caught.value)

@@ -71,9 +71,13 @@ def test_a_preset_can_be_given_on_the_command_line(words: list[str], tmp_path: P
         (
             "train: {curriculum: {ptich: 9}}",
             [],
-            "train.curriculum names 'ptich'; model.features are spectrogram, pitch",
+            "train.curriculum names 'ptich'; model.features are spectrogram",
         ),
-        ("train: {max_steps: 5, curriculum: {pitch: 5}}", [], "brings pitch in at update 5, and train.max_steps is 5"),
+        (
+            "{model: {features: [spectrogram, pitch]}, train: {max_steps: 5, curriculum: {pitch: 5}}}",
+            [],
+            "brings pitch in at update 5, and train.max_steps is 5",
+        ),
         ("train: {curriculum: {spectrogram: 9}}", [], "train.curriculum must leave spectrogram, model.ctc_feature"),
         ("", ["--train.max_step", "3"], "unknown option --train.max_step; did you mean --train.max_steps?"),
         ("", ["--train.max_steps", "many"], "train.max_steps"),

@@ -119,7 +119,9 @@ def test_no_complex_number_is_ever_made(make_track: MakeTrack) -> None:
 
 
 def test_a_cache_goes_on_without_projections_too(make_track: MakeTrack) -> None:
-    config = VRoPEModes(frequencies="inverse_power", clock="encoder", nulls="weight").attention(32, 2, causal=True)
+    config = VRoPEModes(theta="static", frequencies="inverse_power", clock="encoder", nulls="weight").attention(
+        32, 2, causal=True
+    )
     alone, track = VoiceModulation(config), PitchTrack.tokens(torch.rand(1, 6) < 0.3)
     query, key = torch.randn(2, 1, 2, 6, config.content_width).unbind()
     value = torch.randn(1, 2, 6, 16)

@@ -33,7 +33,6 @@ from echo_asr.vrope import VRoPEConfig, VRoPEModes
         ({"fastest": 2.0, "theta": "none"}, "fastest has no set to scale under theta none"),
         ({"learn_frequencies": True, "theta": "none"}, "learn_frequencies has no set to train under theta none"),
         ({"learn_frequencies": True, "theta": "mapped"}, "learn_frequencies has no set to train under theta mapped"),
-        ({"values": "turned", "theta": "mean"}, "values turned need pitch pairs to turn with, and theta mean has none"),
         ({"values": "spun"}, "values must be one of still, turned, got 'spun'"),
         ({"radius": "sigmoid"}, "radius must be one of unit, learned, acoustic, got 'sigmoid'"),
         ({"bias": "gauss"}, "bias must be one of none, laplace, quadratic, harmonic, energy, random, got 'gauss'"),
@@ -69,8 +68,8 @@ def test_folded_terms_are_taken_out_of_the_head_in_pairs(bias: str, nulls: str, 
 
 def test_a_layer_carries_every_mode_over() -> None:
     modes = VRoPEModes(
-        theta="axis", frequencies="inverse_power", learn_frequencies=True, clock="encoder", fastest=2.0,
-        values="turned", reference="utterance", radius="acoustic", radius_range=0.25, bias="none", nulls="score",
+        theta="integrated", frequencies="inverse_power", learn_frequencies=True, clock="encoder", fastest=2.0,
+        values="still", reference="utterance", radius="acoustic", radius_range=0.25, bias="none", nulls="score",
         backend="reference",
     )  # fmt: skip
     config = modes.attention(width=96, heads=3, causal=True)
@@ -83,4 +82,4 @@ def test_a_layer_carries_every_mode_over() -> None:
 
 def test_a_configuration_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
-        VRoPEModes().theta = "axis"  # type: ignore[misc]
+        VRoPEModes().theta = "static"  # type: ignore[misc]

@@ -149,7 +149,10 @@ def plateau_warnings(run: Path) -> Iterator[Warning]:
 
 
 def pitch_warnings(counterfactuals: Group, wanted: Collection[str]) -> Iterator[Warning]:
-    """Pitch that the model is given and does not use, or of which too few utterances tell."""
+    """Pitch that the model is given and does not use, or of which too few utterances tell. How high a voice is may
+    well reach a model one way alone."""
+    flats = [counterfactuals.rows.get(f"F0 constant, {place}") for place in wanted]
+    melodic = any(_rises(flat, UNUSED) for flat in flats if flat is not None)
     for place in wanted:
         row = counterfactuals.rows.get(f"F0 removed, {place}")
         if row is None:
@@ -162,7 +165,7 @@ def pitch_warnings(counterfactuals: Group, wanted: Collection[str]) -> Iterator[
             continue
         if _rises(row):
             flat = counterfactuals.rows[f"F0 constant, {place}"]
-            if not _rises(flat, UNUSED) and _number(flat, "loss_high") <= UNUSED:
+            if not melodic and _number(flat, "loss_high") <= UNUSED:
                 change, high = _number(flat, "loss_change"), _number(flat, "loss_high")
                 yield Warning(
                     "voicing_alone", place, f"it suffers without F0 as {place}, but not from a constant one (loss "

@@ -109,7 +109,7 @@ def places(model: Echo, features: Sequence[str] | None = None) -> list[Place]:
         or config.text_pitch == "aligned"
     )
     found: list[Place] = ["position"] if position else []
-    if "pitch" in heard or (config.stacked_pitch and "spectrogram" in heard):
+    if "pitch" in heard or (config.stacks_pitch and "spectrogram" in heard):
         found.append("input")
     return [*found, "both"] if len(found) == 2 else found
 

@@ -49,9 +49,9 @@ class ModelConfig:
         ValueError: options that cannot work together; the message names them.
     """
 
-    features: tuple[Feature, ...] = ("spectrogram", "pitch")  # in the order the decoder learns from them
+    features: tuple[Feature, ...] = ("spectrogram",)  # in the order the decoder learns from them
     ctc_feature: Feature = "spectrogram"  # whose encoder carries the CTC head
-    stacked_pitch: bool = False  # the spectrogram's encoder hears the channels of pitch beside it
+    stacked_pitch: Literal["auto", True, False] = "auto"  # the spectrogram's encoder hears pitch's channels, too
     stacked_gain: float = 1.0  # of the kernels over those channels, at first
     width: int = 144  # D
     heads: int = 3  # H
@@ -79,9 +79,9 @@ class ModelConfig:
             raise ValueError(f"model.features must name each feature once, at least one of {FEATURES}")
         if self.ctc_feature not in self.features:
             raise ValueError(f"model.ctc_feature {self.ctc_feature} is not among model.features {self.features}")
-        if self.stacked_pitch and "spectrogram" not in self.features:
+        if self.stacked_pitch is True and "spectrogram" not in self.features:
             raise ValueError(f"model.stacked_pitch needs spectrogram among model.features, got {self.features}")
-        if self.stacked_gain != 1.0 and not (self.stacked_pitch and 0.0 < self.stacked_gain < math.inf):
+        if self.stacked_gain != 1.0 and not (self.stacks_pitch and 0.0 < self.stacked_gain < math.inf):
             raise ValueError(
                 f"model.stacked_gain must be above 0, and needs model.stacked_pitch, got {self.stacked_gain}"
             )
@@ -115,6 +115,13 @@ class ModelConfig:
                 )
         self.vrope.attention(self.width, self.heads)  # the heads must hold what is folded into them
 
+    @property
+    def stacks_pitch(self) -> bool:
+        """Whether the spectrogram's encoder hears the channels of pitch; `auto`: where pitch has no encoder itself."""
+        if self.stacked_pitch == "auto":
+            return "spectrogram" in self.features and "pitch" not in self.features
+        return self.stacked_pitch
+
     def layers(self, feature: str) -> int:
         """Blocks in the encoder of a feature."""
         layers: int = getattr(self, f"{feature}_layers")
@@ -139,7 +146,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         ("base", (384, 6, 1024, 12, 4, 2, 3)),
     )
 }
-"""Dimensions by name: about 2.6, 15, 29 and 47 million parameters with both features."""
+"""Dimensions by name: about 1.7, 11, 21 and 33 million parameters; 2.6, 15, 29 and 47 with an encoder of the pitch."""
 
 
 def expand_preset(data: Mapping[str, Any], where: str = "configuration") -> dict[str, Any]:

@@ -45,7 +45,7 @@ def sound(batch: FeatureBatch, feature: str, config: ModelConfig) -> Tensor:
     """
     reference = config.vrope.reference
     if feature == "spectrogram":
-        if config.stacked_pitch:
+        if config.stacks_pitch:
             return torch.cat((batch.spectrogram, pitch_channels(batch, reference)), dim=1)
         return batch.spectrogram
     if feature == "pitch":
@@ -83,7 +83,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.mels = mels if feature == "spectrogram" else 0
-        stacked = PITCH_CHANNELS if config.stacked_pitch else 0
+        stacked = PITCH_CHANNELS if config.stacks_pitch else 0
         channels = {"spectrogram": mels + stacked, "pitch": PITCH_CHANNELS, "waveform": config.width}[feature]
         self.wave = WaveFrontEnd(config.width) if feature == "waveform" else None
         self.front = FrontEnd(channels, config.width, config.subsampling)

@@ -23,12 +23,12 @@ class VRoPEModes:
         ValueError: a value out of its range; the message names the field.
     """
 
-    theta: Theta = "static"  # how F0 turns the wheel
+    theta: Theta = "axis"  # how F0 turns the wheel
     frequencies: Literal["mel", "inverse_power"] = "mel"  # the set of rotary frequencies, rad per clock tick
     learn_frequencies: bool = False  # train the rotary frequencies of each layer
     clock: Literal["frame", "encoder"] = "frame"  # ticks of the clock: 10 ms frames, or encoder frames
     fastest: float = 0.0  # rad per tick of the fastest pair; 0: the set's own, 8 of mel and 1 of inverse_power
-    values: Literal["still", "turned"] = "still"  # whether values, too, turn with pitch (theta axis)
+    values: Literal["still", "turned"] = "turned"  # whether values, too, turn with pitch; theta axis alone turns any
     reference: Literal["fixed", "utterance", "speaker"] = "fixed"  # z is relative to 220 Hz, or to a median voiced F0
     radius: Radius = "unit"  # magnitude of the rotation
     radius_range: float = 0.5  # rho: an acoustic radius stays in (1 - rho, 1 + rho)
@@ -49,8 +49,6 @@ class VRoPEModes:
             raise ValueError("fastest has no set to scale under theta none; take another theta")
         if self.learn_frequencies and self.theta in ("none", "mapped"):
             raise ValueError(f"learn_frequencies has no set to train under theta {self.theta}; take another theta")
-        if self.values == "turned" and self.theta != "axis":
-            raise ValueError(f"values turned need pitch pairs to turn with, and theta {self.theta} has none; take axis")
         if self.backend == "sdpa" and self.bias == "laplace":
             raise ValueError("backend sdpa cannot fold bias laplace; take backend auto, or bias quadratic")
 

@@ -226,7 +226,7 @@ class Rotation(nn.Module):
 
         On the unit circle: a radius weighs who is attended to, and what is heard of them stays as loud as it is.
         """
-        if self.modes.values == "still":
+        if self.modes.values == "still" or self.modes.theta != "axis":
             return None
         phase = self.pitch_phase(track, dtype)[:, None]
         return phase.cos(), phase.sin()
