@@ -22,6 +22,7 @@ from echo_asr.excerpt import Excerpt
 from ..train.conftest import TEXTS, cache_folder, corpus, learnt  # noqa: F401, fixtures
 
 RATE = {"percent", "insertions", "deletions", "substitutions", "reference", "ci95"}
+PARTS: tuple[Callable[[str], bool], ...] = (str.isdigit, str.isalpha)  # of a syllable: its tone, its base
 HEARD = ["B", "a, c!", "", "b c d", "A-B", "it's"]
 
 
@@ -151,6 +152,25 @@ def test_the_summary_says_it_for_people(canned: Callable[..., Evaluation]) -> No
     assert f"{found.cer.percent:.2f} %" in lines[2]
     assert f"{found.raw_wer.percent:.2f} % of words" in lines[3]
     assert "times real time" in lines[4]
+
+
+def test_tonal_texts_have_errors_of_tones_and_of_base_syllables(canned: Callable[..., Evaluation]) -> None:
+    said = ["Ni3 hao3", "ma1", "shi4 bu2", "ren2", "tian1", "lü4"]
+    heard = ["ni3 hao4", "ma1", "si4", "ren2", "tian2", "lü4"]
+    found = canned(said, heard)
+    assert found.tone is not None and found.base is not None
+    assert (found.tone.errors, found.base.errors, found.tone.reference) == (3, 2, 8)
+    tones, bases = (["".join(c for c in text if keep(c) or c == " ") for text in said] for keep in PARTS)
+    heard_tones, heard_bases = (["".join(c for c in text if keep(c) or c == " ") for text in heard] for keep in PARTS)
+    spaced = [" ".join(text.replace(" ", "")) for text in (*tones, *heard_tones)]
+    assert found.tone.percent == pytest.approx(100 * jiwer.wer(spaced[:6], spaced[6:]))
+    assert found.base.percent == pytest.approx(100 * jiwer.wer([b.lower() for b in bases], heard_bases))
+    kept = json.loads(json.dumps(found.to_dict()))
+    assert kept["tone"]["percent"] == found.tone.percent and set(kept["base"]) == RATE
+    lines = summary(found).splitlines()
+    assert f"{found.tone.percent:.2f} %" in lines[3] and f"{found.base.percent:.2f} %" in lines[4]
+    plain = canned(["b", "a mp3", "c", "b c", "a b", "c a"], HEARD)
+    assert plain.tone is None and plain.base is None and "tone" not in plain.to_dict()
 
 
 def test_texts_are_written_side_by_side(

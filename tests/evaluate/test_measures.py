@@ -52,5 +52,6 @@ def test_a_runaway_says_more_than_twice_as_much_and_two_words(said: int, heard: 
 
 
 def test_only_texts_with_tones_are_tonal() -> None:
-    assert is_tonal(["hello", "ni3"]) and not is_tonal(["hello", "7"])
+    assert is_tonal(["hello", "ni3"]) and not is_tonal(["hello", "7"]) and not is_tonal(["my mp3 is gone"])
+    assert not is_tonal([]) and not is_tonal(["", "7"])
     assert np.array_equal(measure_errors(["a"], ["b"], "tone")[0], [0])

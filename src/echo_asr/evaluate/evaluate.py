@@ -15,6 +15,7 @@ from echo_asr.data.speakers import speaker_medians
 from echo_asr.decode.results import Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
+from echo_asr.evaluate.measures import bases, is_tonal, tones
 from echo_asr.evaluate.metrics import ErrorRate, error_rate
 from echo_asr.excerpt import Excerpt
 from echo_asr.storage import replace_text
@@ -28,6 +29,8 @@ class Evaluation:
     Attributes:
         wer, cer: on texts that the model's normaliser has passed through, with 95 % bootstrap intervals.
         raw_wer, raw_cer: on the texts as they stand in the corpus.
+        tone, base: of tonal texts, `ni3 hao3`, on what the normaliser left: the error rates of tones and of base
+            syllables, as `measures` counts them; None of other texts.
         audio_seconds: of speech; wall_seconds: spent reading, extracting features and decoding.
         references, hypotheses: as they stand, in corpus order.
     """
@@ -43,6 +46,8 @@ class Evaluation:
     wall_seconds: float
     references: list[str]
     hypotheses: list[str]
+    tone: ErrorRate | None = None
+    base: ErrorRate | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `evaluate --json` prints."""
@@ -52,6 +57,7 @@ class Evaluation:
             "utterances": self.utterances,
             "wer": self.wer.to_dict(),
             "cer": self.cer.to_dict(),
+            **({"tone": self.tone.to_dict(), "base": self.base.to_dict()} if self.tone and self.base else {}),
             "raw": {"wer": self.raw_wer.to_dict(), "cer": self.raw_cer.to_dict()},
             "audio_seconds": round(self.audio_seconds, 3),
             "wall_seconds": round(self.wall_seconds, 3),
@@ -93,6 +99,7 @@ def evaluate(
     references = [u.text for u in utterances]
     normal = make_normalizer(recognizer.bundle.text.normalizer)
     pairs = [normal(r) for r in references], [normal(h) for h in hypotheses]
+    tonal = is_tonal(pairs[0])
     return Evaluation(
         corpus=corpus,
         split=split,
@@ -105,6 +112,8 @@ def evaluate(
         wall_seconds=wall,
         references=references,
         hypotheses=hypotheses,
+        tone=error_rate(list(map(tones, pairs[0])), list(map(tones, pairs[1]))) if tonal else None,
+        base=error_rate(list(map(bases, pairs[0])), list(map(bases, pairs[1]))) if tonal else None,
     )
 
 
@@ -116,6 +125,7 @@ def summary(found: Evaluation) -> str:
             f"{found.corpus}, {found.split}: {found.utterances} utterances, {found.audio_seconds / 60:.1f} min",
             f"word error       {found.wer}",
             f"character error  {found.cer}",
+            *((f"tone error       {found.tone}", f"base syllables   {found.base}") if found.tone else ()),
             f"as they stand    {found.raw_wer.percent:.2f} % of words, {found.raw_cer.percent:.2f} % of characters",
             f"speed            {speed:.0f} times real time",
         )

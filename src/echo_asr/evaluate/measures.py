@@ -39,8 +39,9 @@ def bases(text: str) -> str:
 
 
 def is_tonal(texts: Sequence[str]) -> bool:
-    """Whether any syllable of the texts carries a tone."""
-    return any(tone for text in texts for _, tone in _SYLLABLE.findall(text))
+    """Whether every second syllable of the texts carries a tone, at least; `mp3` alone does not make a text tonal."""
+    carried = [bool(tone) for text in texts for _, tone in _SYLLABLE.findall(text)]
+    return any(carried) and 2 * sum(carried) >= len(carried)
 
 
 def measure_errors(
