@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -96,7 +96,7 @@ def build_sections(
     except EchoError:
         raise
     except Exception as error:  # jsonargparse raises several kinds; all are the user's values
-        raise EchoError(f"{told}: {_readable(error)}") from None
+        raise EchoError(f"{told}: {_readable(error, sections)}") from None
     return {name: getattr(built, name) for name in sections}
 
 
@@ -161,14 +161,22 @@ KINDS = {
 }
 
 
-def _readable(error: Exception) -> str:
+def _choices(path: str, sections: Mapping[str, type]) -> tuple[Any, ...]:
+    """The values that the option at a dotted path chooses from; none where it takes others."""
+    kind: Any = None
+    for name in path.strip('"').split("."):
+        kind = get_type_hints(kind).get(name) if kind else sections.get(name)
+    return get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def _readable(error: Exception, sections: Mapping[str, type]) -> str:
     text = _one_line(error).replace("Parser key ", "").replace("typing.", "")
     text = re.sub(r"<class '(\w+)'>", r"\1", text)
-    choices = re.fullmatch(r"(.*?): Expected a (?:typing\.)?Literal\[([^\]]*)\]\. Got value: (.*)", text)
-    if choices:
-        known = re.sub(r"'|True|False", lambda word: word[0].strip("'").lower(), choices[2])
-        return f"{choices[1]}: expected one of {known}; got {choices[3]}"
-    kind = re.fullmatch(r"(.*?): Expected a (\w+)\. Got value: ?(.*)", text)
+    kind = re.fullmatch(r"(.*?): Expected a (?:typing\.)?(\w+)(?:\[[^\]]*\])?\. Got value: ?(.*)", text)
+    choices = _choices(kind[1], sections) if kind else ()
+    if kind and choices:  # true and false as YAML writes them
+        known = ", ".join(str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in choices)
+        return f"{kind[1]}: expected one of {known}; got {kind[3] or 'nothing'}"
     if kind and kind[2] in KINDS:
         return f"{kind[1]}: expected {KINDS[kind[2]]}; got {kind[3] or 'nothing'}"
     group = re.match(r'"([\w.]+)": Unable to load config', text)
