@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from echo_asr.evaluate.measures import Measure, bases, is_tonal, measure_errors, tones
+from echo_asr.evaluate.measures import Measure, bases, is_tonal, measure_errors, tonal_share, tones
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,7 @@ def test_a_runaway_says_more_than_twice_as_much_and_two_words(said: int, heard: 
 
 
 def test_only_texts_with_tones_are_tonal() -> None:
-    assert is_tonal(["hello", "ni3"]) and not is_tonal(["hello", "7"]) and not is_tonal(["my mp3 is gone"])
+    assert is_tonal(["hello", "ni3"]) and not is_tonal(["hello", "7"])
     assert not is_tonal([]) and not is_tonal(["", "7"])
+    assert tonal_share(["my mp3 is gone"]) == 0.25 and tonal_share(["ni3 hao3", "de"]) == pytest.approx(2 / 3)
     assert np.array_equal(measure_errors(["a"], ["b"], "tone")[0], [0])

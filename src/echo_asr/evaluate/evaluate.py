@@ -15,11 +15,13 @@ from echo_asr.data.speakers import speaker_medians
 from echo_asr.decode.results import Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
-from echo_asr.evaluate.measures import bases, is_tonal, tones
+from echo_asr.evaluate.measures import bases, tonal_share, tones
 from echo_asr.evaluate.metrics import ErrorRate, error_rate
 from echo_asr.excerpt import Excerpt
 from echo_asr.storage import replace_text
 from echo_asr.text import make_normalizer
+
+MOSTLY = 0.5  # share of syllables with a tone from which tone errors are told unasked
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Evaluation:
     Attributes:
         wer, cer: on texts that the model's normaliser has passed through, with 95 % bootstrap intervals.
         raw_wer, raw_cer: on the texts as they stand in the corpus.
-        tone, base: of tonal texts, `ni3 hao3`, on what the normaliser left: the error rates of tones and of base
-            syllables, as `measures` counts them; None of other texts.
+        tone, base: of texts most of whose syllables carry a tone, `ni3 hao3`, on what the normaliser left: the error
+            rates of tones and of base syllables, as `measures` counts them; None of other texts.
         audio_seconds: of speech; wall_seconds: spent reading, extracting features and decoding.
         references, hypotheses: as they stand, in corpus order.
     """
@@ -99,7 +101,7 @@ def evaluate(
     references = [u.text for u in utterances]
     normal = make_normalizer(recognizer.bundle.text.normalizer)
     pairs = [normal(r) for r in references], [normal(h) for h in hypotheses]
-    tonal = is_tonal(pairs[0])
+    tonal = tonal_share(pairs[0]) >= MOSTLY
     return Evaluation(
         corpus=corpus,
         split=split,

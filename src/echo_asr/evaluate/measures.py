@@ -38,10 +38,16 @@ def bases(text: str) -> str:
     return " ".join(base for base, _ in _SYLLABLE.findall(text))
 
 
-def is_tonal(texts: Sequence[str]) -> bool:
-    """Whether every second syllable of the texts carries a tone, at least; `mp3` alone does not make a text tonal."""
+def tonal_share(texts: Sequence[str]) -> float:
+    """The share of the syllables of the texts that carry a tone, between 0 and 1; 0 where there are no syllables. Not
+    every one has to in a tonal text, and in another a few may seem to, as `mp3` does."""
     carried = [bool(tone) for text in texts for _, tone in _SYLLABLE.findall(text)]
-    return any(carried) and 2 * sum(carried) >= len(carried)
+    return sum(carried) / max(len(carried), 1)
+
+
+def is_tonal(texts: Sequence[str]) -> bool:
+    """Whether any syllable of the texts carries a tone."""
+    return tonal_share(texts) > 0
 
 
 def measure_errors(
