@@ -84,19 +84,21 @@ def read(tmp_path: Path) -> Callable[..., Study]:
         ({"conditions__greedy": {"decode": 1}}, "conditions.greedy.decode must be a mapping, got 1"),
         ({"conditions__h": {"hide": "start"}}, "conditions.h.hide must be start token or silence, got 'start'"),
         ({"parameters_within": -1}, "parameters_within must be a percentage"),
-        ({"base": "gone.yaml"}, "gone.yaml: no such configuration file"),
+        ({"base": "gone.yaml"}, "study.yaml, base: {folder}/gone.yaml: no such configuration file"),
         ({"changes": 3}, "changes must be a mapping, got 3"),
         ({"changes": {"train.max_stepz": 40}}, "changes: unknown key train.max_stepz; did you mean max_steps?"),
         ({"changes": {"train.seed": 3}}, "train.seed is set by the study"),
         ({"base": 3}, "base must be a configuration file or a mapping"),
         ({"like": 3}, "like must be a study file, got 3"),
-        ({"like": "gone.yaml"}, "gone.yaml: no such configuration file"),
+        ({"like": "gone.yaml"}, "study.yaml, like: {folder}/gone.yaml: no such configuration file"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line(changes: dict[str, Any], message: str, read: Callable[..., Study]) -> None:
+def test_what_is_wrong_is_told_in_one_line(
+    changes: dict[str, Any], message: str, read: Callable[..., Study], tmp_path: Path
+) -> None:
     with pytest.raises(EchoError) as refused:
         read(**changes)
-    assert message in str(refused.value) and "\n" not in str(refused.value)
+    assert message.format(folder=tmp_path) in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_arms_differ_from_the_base_by_what_they_name_alone(read: Callable[..., Study]) -> None:

@@ -210,7 +210,7 @@ def _with_other(data: dict[str, Any], path: Path) -> dict[str, Any]:
     other = data["like"]
     if not isinstance(other, str):
         raise EchoError(f"{path}: like must be a study file, got {other!r}")
-    found = read_yaml(path.parent / other)
+    found = _beside(path, "like", other)
     if "like" in found:
         raise EchoError(f"{path}: like: {other} is itself like another; name that one")
     chosen = data.get("arms")
@@ -240,7 +240,15 @@ def _base(value: Any, path: Path) -> dict[str, Any]:
         return value or {}
     if not isinstance(value, str):
         raise EchoError(f"{path}: base must be a configuration file or a mapping of sections, got {value!r}")
-    return read_yaml(path.parent / value)
+    return _beside(path, "base", value)
+
+
+def _beside(path: Path, key: str, name: str) -> dict[str, Any]:
+    """The file that a study file names, beside it."""
+    try:
+        return read_yaml(path.parent / name)
+    except EchoError as error:
+        raise EchoError(f"{path}, {key}: {error}") from None
 
 
 def _arms(value: Any, base: dict[str, Any], baseline: str, where: str) -> tuple[Arm, ...]:
