@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,33 @@ def test_training_goes_on_without_tensorboard(moment: str, tmp_path: Path, capsy
     assert len(lines(tmp_path)) == 2
     errors = " ".join(capsys.readouterr().err.split())
     assert errors.count("warning: no more TensorBoard events") == 1
+
+
+def test_a_disk_that_is_full_is_told_by_no_thread(tmp_path: Path) -> None:
+    """Events are written by a thread of TensorBoard's; what other threads fail of is still seen."""
+    code = f"""
+import threading, time
+from pathlib import Path
+from tensorboard.summary.writer.record_writer import RecordWriter
+from echo_asr.train.report import Reporter
+
+def full(self, data):
+    raise OSError(28, "No space left on device")
+
+reporter = Reporter(Path({str(tmp_path)!r}))
+reporter.training({{"update": 1, "loss": 1.0}})
+RecordWriter.write = full
+for update in range(2, 20):
+    reporter.training({{"update": update, "loss": 1.0}})
+    time.sleep(0.01)
+reporter.close()
+other = threading.Thread(target=lambda: 1 / 0)
+other.start(), other.join()
+"""
+    errors = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+    assert "warning: no more TensorBoard events (No space left on device)" in errors
+    assert "OSError" not in errors and errors.count("Traceback") == errors.count("ZeroDivisionError") == 1, errors
+    assert len(lines(tmp_path)) == 19
 
 
 def test_the_bar_moves_only_while_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

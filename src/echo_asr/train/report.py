@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,12 +132,29 @@ class Reporter:
                 from torch.utils.tensorboard import SummaryWriter
 
                 folder = str(self.path.parent / "tensorboard")
+                if not isinstance(threading.excepthook, _TensorBoardApart):
+                    threading.excepthook = _TensorBoardApart(threading.excepthook)
                 self.writer = SummaryWriter(folder, purge_step=self.purge)
             if self.writer is not None:
                 write(self.writer)
         except OSError as error:
             self.tensorboard, self.writer = False, None
             self.warn(f"no more TensorBoard events ({error.strerror or error})")
+
+
+class _TensorBoardApart:
+    """Hook for what a thread failed of: no traceback where TensorBoard's could not write to its file.
+
+    The writer raises the same error at the next event, where it becomes a warning.
+    """
+
+    def __init__(self, other: Callable[[threading.ExceptHookArgs], object]) -> None:
+        self.other = other  # for all other threads and errors
+
+    def __call__(self, failed: threading.ExceptHookArgs) -> None:
+        writer = type(failed.thread).__module__.startswith("tensorboard.")
+        if not (writer and isinstance(failed.exc_value, OSError)):
+            self.other(failed)
 
 
 class Silent(Reporter):
