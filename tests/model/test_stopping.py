@@ -174,8 +174,9 @@ def test_a_model_learns_when_to_stop(stop: str, end_in_loss: bool, make_config: 
         return [torch.randint(1, 4, (size,), generator=draw).tolist() for size in sizes]
 
     optimizer = torch.optim.AdamW(model.parameters(), 4e-3)
-    for step in range(300):
-        optimizer.param_groups[0]["lr"] = 4e-3 * min(1.0, (300 - step) / 150)
+    updates = 500  # with 300 the hardest way ends 56 to 58 of 60 texts well, as the processor rounds
+    for step in range(updates):
+        optimizer.param_groups[0]["lr"] = 4e-3 * min(1.0, (updates - step) / 150)
         spoken = texts(16)
         batch = collate(recordings(spoken, step), spoken)
         optimizer.zero_grad()
