@@ -223,6 +223,14 @@ def test_another_study_does_not_take_these_results_for_its_own(finished: Outcome
         run_study(study, finished.out, device="cpu")
 
 
+def test_the_folder_of_another_study_is_left_as_it_is(finished: Outcome, corpus: Path, tmp_path: Path) -> None:
+    before = snapshot(finished.out)
+    study = write_study(tmp_path / "other.yaml", corpus, name="other", arms={"of its own": {}}, baseline="of its own")
+    with pytest.raises(EchoError, match=rf"{finished.out.name}: holds another study, '.+'; choose another --out"):
+        run_study(study, finished.out, device="cpu")
+    assert snapshot(finished.out) == before
+
+
 def test_clips_without_speech_are_the_same_for_all_and_unknown_to_training() -> None:
     clips = silent_clips(13)
     assert len(clips) == 13 and all((a == b).all() for a, b in zip(clips, silent_clips(13), strict=True))

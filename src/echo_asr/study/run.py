@@ -83,6 +83,7 @@ def run_study(
     except OSError as error:
         raise EchoError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
     with locked(folder / "lock", wait=False):
+        check_name(folder / "study.json", study.name)
         sweep(folder)
         places = devices(device)
         planned = with_trainings(make_jobs(study, corpora, folder, device, keep), corpora, elsewhere)
@@ -109,6 +110,20 @@ def run_study(
 
         write_page(findings, folder)
     return Outcome(findings, folder)
+
+
+def check_name(path: Path, name: str) -> None:
+    """See that a folder's `study.json`, where there is one, is of the study of this name.
+
+    Raises:
+        EchoError: it is of another study, whose tables would be written over.
+    """
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))["name"]
+    except (OSError, ValueError, TypeError, KeyError):  # none yet, or damaged: it is written anew, and jobs tell
+        return
+    if there != name:
+        raise EchoError(f"{path.parent}: holds another study, {there!r}; choose another --out")
 
 
 def load_corpora(study: Study) -> dict[str, Corpus]:
