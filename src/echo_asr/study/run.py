@@ -26,11 +26,10 @@ from echo_asr.study.jobs import Job, devices, how_many, make_jobs, run_jobs, wit
 from echo_asr.study.plan import WITHIN, Study, read_study, slug
 from echo_asr.study.results import Texts, analyse
 from echo_asr.study.tables import Findings, write_tables
-from echo_asr.study.trained import TRAINED_IN, find_trainings
+from echo_asr.study.trained import STUDY, TRAINED_IN, find_trainings
 from echo_asr.text import make_normalizer
 from echo_asr.train.run import hold_out, new_tokenizer
 
-CACHE_ROUND = 4096  # recordings looked up in the cache at a time
 MOST_NAMED = 10  # folds, in a note
 
 
@@ -83,7 +82,7 @@ def run_study(
     except OSError as error:
         raise EchoError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
     with locked(folder / "lock", wait=False):
-        check_name(folder / "study.json", study.name)
+        check_name(folder, study.name)
         sweep(folder)
         places = devices(device)
         planned = with_trainings(make_jobs(study, corpora, folder, device, keep), corpora, elsewhere)
@@ -99,7 +98,7 @@ def run_study(
             f"{at_once} at once, {threads} threads each",
             highlight=False, markup=False,
         )  # fmt: skip
-        replace_text(folder / "study.json", json.dumps(study.to_dict(), ensure_ascii=False, indent=1) + "\n")
+        replace_text(folder / STUDY, json.dumps(study.to_dict(), ensure_ascii=False, indent=1) + "\n")
         failed: dict[str, str] = {}
         if waiting:
             prepare_features(study, corpora, waiting)
@@ -112,18 +111,18 @@ def run_study(
     return Outcome(findings, folder)
 
 
-def check_name(path: Path, name: str) -> None:
-    """See that a folder's `study.json`, where there is one, is of the study of this name.
+def check_name(folder: Path, name: str) -> None:
+    """See that a folder holds the study of this name, or none.
 
     Raises:
         EchoError: it is of another study, whose tables would be written over.
     """
     try:
-        there = json.loads(path.read_text(encoding="utf-8"))["name"]
+        there = json.loads((folder / STUDY).read_text(encoding="utf-8"))["name"]
     except (OSError, ValueError, TypeError, KeyError):  # none yet, or damaged: it is written anew, and jobs tell
         return
     if there != name:
-        raise EchoError(f"{path.parent}: holds another study, {there!r}; choose another --out")
+        raise EchoError(f"{folder}: holds another study, {there!r}; choose another --out")
 
 
 def load_corpora(study: Study) -> dict[str, Corpus]:

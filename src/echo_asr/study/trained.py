@@ -21,7 +21,8 @@ from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_b
 from echo_asr.storage import pack, replace_file, unpack
 from echo_asr.train.state import CHECKPOINT, Progress
 
-RESULT, RUN, LAST = "result.json", "run", "last.safetensors"
+STUDY = "study.json"  # of a study's folder
+RESULT, RUN, LAST = "result.json", "run", "last.safetensors"  # of a job's
 TRAINED_IN = "trained_in"  # of a result: the folder of the job that trained, from its own, where that is another
 HOW = ("device", "threads", "keep", "trained")  # a job is done, which makes no difference to what it is
 
@@ -137,7 +138,7 @@ def find_trainings(folders: Iterable[Path]) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for folder in folders:
-        if not (folder / "study.json").is_file():
+        if not (folder / STUDY).is_file():
             raise EchoError(f"{folder}: no folder of a study; name one that echo-asr study made")
         for path in sorted(folder.glob(f"jobs/*/*/{RESULT}")):
             result = load_result(path.parent)
