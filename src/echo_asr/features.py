@@ -20,7 +20,7 @@ from echo_asr.controls import F0Control, control_f0
 from echo_asr.hum import remove_hum
 from echo_asr.pitch import HOP, REFERENCE_F0, TrackerName, fill_track, make_tracker
 
-CODE_VERSION = 2  # raise it when the same settings come to give other values: cached features then lapse
+CODE_VERSION = 3  # raise it when the same settings come to give other values: cached features then lapse
 WINDOW = 400  # samples, 25 ms, Hann
 FFT = 512  # samples, the window centred in zeros
 RANGE = 8.0  # decades of power, 80 dB, between the recording's peak (1) and silence (0)

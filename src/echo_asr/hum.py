@@ -16,6 +16,7 @@ LOUDER = 10.0  # times the mains' own line, beyond which another is none of its 
 SILENT = 1e-4  # of a recording's peak; resampling leaves less than that where there was nothing
 BLOCK = 8 * SAMPLE_RATE  # samples that one estimate holds for; the last block may be twice as long
 STEADY = 3.0  # a line's level over how much it varies, from which it is hum
+HEARD = 1.0  # the same for harmonics, once the mains' own line is: under a voice they vary more, and are there
 ALWAYS = 0.3  # of its level, which the mains' own line passes in 19 windows of 20
 TAPER = np.hanning(WINDOW) * (2.0 / np.hanning(WINDOW).sum())  # brings a line's amplitude out as it is
 
@@ -86,7 +87,7 @@ def _lines(windows: np.ndarray, begins: np.ndarray, mains: float) -> list[tuple[
         line = _brought_down(windows, begins, frequency * multiple)
         level = _median(line)
         louder = np.abs(level) > LOUDER * abs(found[0][1]) if found else False  # a steady voice, most likely
-        if not louder and np.abs(level) >= STEADY * np.median(np.abs(line - level)):
+        if not louder and np.abs(level) >= HEARD * np.median(np.abs(line - level)):
             found.append((frequency * multiple, complex(line[_near(line, level)].mean())))
     return found
 
