@@ -184,8 +184,10 @@ def test_a_run_learns_to_write_what_was_said(learnt: Path, corpus: Path) -> None
     for split in ("train", "validation", "test"):
         found = evaluate(recognizer, "tones", split, corpora.split(split))
         assert found.hypotheses == found.references, f"{split}, free-running"
-    losses = [line["loss"] for line in metrics(learnt) if line["split"] == "validation"]
-    assert len(losses) == 2 and losses[1] < losses[0]
+    lines = metrics(learnt)
+    losses = [line["loss"] for line in lines if line["split"] == "validation"]
+    # Not the second below the first: that one ends what is heard without noise.
+    assert len(losses) == 2 and max(losses) < lines[0]["loss"] / 4
 
 
 def test_silence_and_noise_are_learnt_as_no_speech(learnt: Path) -> None:
