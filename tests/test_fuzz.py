@@ -325,7 +325,7 @@ def test_damaged_features(data: st.DataObject, folder: Path) -> None:
 def written() -> dict[str, Any]:
     """A configuration with many of its keys given."""
     return {
-        "features": {"mels": 40, "peak_floor_db": -40.0, "tracker": "autocorrelation"},
+        "features": {"mels": 40, "null_relative_db": 40.0, "tracker": "autocorrelation"},
         "text": {"normalizer": "none", "tokenizer": "bpe", "vocabulary": 200},
         "model": {"width": 64, "heads": 2, "features": ["spectrogram", "pitch"], "vrope": {"theta": "axis"}},
         "train": {"max_steps": 50, "speeds": [0.9, 1.0], "augment": {"time_masks": 1}, "curriculum": {"pitch": 10}},

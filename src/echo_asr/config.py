@@ -18,6 +18,11 @@ import yaml
 
 from echo_asr.errors import EchoError
 
+# Options that are no more, and why.
+RETIRED = dict.fromkeys(
+    ("features.peak_floor_db", "features.null_absolute_db"),
+    "since 2026-12 every recording is brought to one level; leave it out, and train models of before again",
+)
 
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The mapping that a YAML file holds.
@@ -45,6 +50,14 @@ def write_yaml(path: str | os.PathLike[str], sections: Mapping[str, Any]) -> Non
     """Write sections (dataclasses or plain mappings) as YAML that `build_sections` reads back to equal values."""
     plain = {name: _plain(asdict(value) if is_dataclass(value) else value) for name, value in sections.items()}  # type: ignore[arg-type]
     Path(path).write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def without_retired(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections without the options that are no more."""
+    return {
+        name: {key: one for key, one in section.items() if f"{name}.{key}" not in RETIRED}
+        for name, section in data.items()
+    }
 
 
 def build_sections(
@@ -79,6 +92,8 @@ def build_sections(
     for word in overrides:
         if word.startswith("--"):
             path = word[2:].split("=", 1)[0]
+            if path in RETIRED:
+                raise EchoError(f"--{path} is no longer an option: {RETIRED[path]}")
             flat = [f"{name}.{key}" for name in known for key in _flat(known[name])]
             if path not in flat:
                 raise EchoError(f"unknown option --{path}{nearest(path, flat, '--')}")
@@ -128,6 +143,8 @@ def _flat(keys: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 def _check_keys(value: Mapping[str, Any], known: Mapping[str, Any], where: str, path: str) -> None:
     for key, inner in value.items():
+        if f"{path}.{key}" in RETIRED:
+            raise EchoError(f"{where}: {path}.{key} is no longer an option: {RETIRED[f'{path}.{key}']}")
         if key not in known:
             raise EchoError(f"{where}: unknown key {path}.{key}{nearest(str(key), known)}")
         if inner is None:

@@ -18,26 +18,26 @@ from torch.nn.functional import pad
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.controls import F0Control, control_f0
 from echo_asr.hum import remove_hum
+from echo_asr.level import SILENCE_PEAK, peak_level, to_one_level
 from echo_asr.pitch import HOP, REFERENCE_F0, TrackerName, fill_track, make_tracker
 
-CODE_VERSION = 3  # raise it when the same settings come to give other values: cached features then lapse
+CODE_VERSION = 4  # raise it when the same settings come to give other values: cached features then lapse
 WINDOW = 400  # samples, 25 ms, Hann
 FFT = 512  # samples, the window centred in zeros
 RANGE = 8.0  # decades of power, 80 dB, between the recording's peak (1) and silence (0)
 ENERGY_FROM = 125.0  # Hz; frame power leaves out what lies below, so that DC or hum does not hide silence
 TINY = 1e-30  # power, stands for zero under a logarithm
-PIECE_RANGE = 30.0  # dB; a piece of a recording is never taken to peak further than that under the loudest frame
+PART_RANGE = 30.0  # dB; a part of a recording is never taken to peak further than that under what is around it
+PEAK_RANGE = 60.0  # dB; a spectrogram's peak is never taken to lie further than that under the samples', as with an offset
 CHUNK = 16_384  # frames transformed at a time, 164 s: 70 MB
 
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """What shapes the features. 0 dBFS is an RMS of 1."""
+    """What shapes the features."""
 
     mels: int = 80  # mel bins, 0 to 8000 Hz
-    peak_floor_db: float = -40.0  # dBFS of a sine; the recording's peak is never taken to lie below it
     null_relative_db: float = 50.0  # dB under the recording's loudest frame, below which a frame is null
-    null_absolute_db: float = -80.0  # dBFS, below which a frame is null
     tracker: TrackerName = "swiftf0"  # what measures F0
     waveform: bool = False  # keep the samples too, for a model that listens to them
     f0: F0Control = "as_heard"  # what is left of the pitch: a control for studies
@@ -45,13 +45,8 @@ class FeatureConfig:
     def __post_init__(self) -> None:
         if isinstance(self.mels, bool) or not isinstance(self.mels, int) or not 8 <= self.mels <= 128:
             raise ValueError(f"mels: expected a whole number from 8 to 128, got {self.mels!r}")
-        lowest = {"peak_floor_db": -120.0, "null_relative_db": 10.0, "null_absolute_db": -160.0}  # dB
-        highest = {"peak_floor_db": 0.0, "null_relative_db": 120.0, "null_absolute_db": 0.0}  # dB
-        for field, low in lowest.items():
-            high = highest[field]
-            value = getattr(self, field)
-            if not low <= value <= high:
-                raise ValueError(f"{field}: expected a level from {low:g} to {high:g} dB, got {value!r}")
+        if not 10.0 <= self.null_relative_db <= 120.0:
+            raise ValueError(f"null_relative_db: expected a level from 10 to 120 dB, got {self.null_relative_db!r}")
         if self.tracker not in get_args(TrackerName):
             names = ", ".join(get_args(TrackerName))
             raise ValueError(f"tracker: expected one of {names}; got {self.tracker!r}")
@@ -155,11 +150,13 @@ def collate_features(features: list[Features]) -> FeatureBatch:
 class FeatureExtractor:
     """Sound to `Features`, one recording at a time: deterministic, picklable, blind to any batch.
 
+    A recording whose peak is -60 dBFS or more is first brought to one level, its peak at 1, so that nothing that is
+    measured depends on its gain. One below is silence: zeros, null in every frame.
+
     With mel power `p` (window of 25 ms, hop of 10 ms), each spectrogram value is
-    `clip(log10(p) - (peak - 8), 0) / 8`, `peak` being the recording's largest `log10(p)`, but at least that
-    of a sine of `peak_floor_db`. Energy is the same of the frame's mean square from 125 Hz up. A frame is null
-    if its level lies more than `null_relative_db` under that of the loudest frame, or below
-    `null_absolute_db`; a null frame is unvoiced.
+    `clip(log10(p) - (peak - 8), 0) / 8`, `peak` being the recording's largest `log10(p)`. Energy is the same of the
+    frame's mean square from 125 Hz up. A frame is null if its level lies more than `null_relative_db` under that of
+    the loudest frame; a null frame is unvoiced.
     """
 
     def __init__(self, config: FeatureConfig | None = None) -> None:
@@ -195,8 +192,10 @@ class FeatureExtractor:
         """Features of `audio` `(S,)` float32 at 16 kHz: `T = ceil(S / 160)` frames.
 
         Args:
-            loudest: dBFS, the loudest frame of the recording that `audio` is a piece of. The piece's own peak counts,
-                as a clip's does, but is not taken to lie more than 30 dB below this: then it holds no speech.
+            loudest: dBFS (0 is an RMS of 1), the level of what is around `audio` in the recording that it is a part of.
+                The part's own peak counts, as a recording's does, but is not taken to lie more than 30 dB below this,
+                so that the noise between sentences is not blown up to their level. Minus infinity for a recording by
+                itself, which is silence if its peak is below -60 dBFS.
 
         Raises:
             ValueError: if `audio` is not one-dimensional, is empty or holds NaN or infinite samples.
@@ -205,17 +204,21 @@ class FeatureExtractor:
         if audio.ndim != 1 or audio.size == 0 or not np.isfinite(audio).all():
             raise ValueError(f"audio: expected finite samples (S,), S >= 1; got {audio.shape}; load_audio")
         frames = max(1, -(-len(audio) // HOP))
+        own_peak = peak_level(audio)
+        if own_peak == 0.0 or (own_peak < SILENCE_PEAK and loudest == -np.inf):
+            return self._silence(frames)
+        audio = to_one_level(audio)
+        around = loudest - 20 * np.log10(own_peak)  # dB of full scale, now that the peak is 1
+        lowest_peak = max(around - PART_RANGE, -PEAK_RANGE)  # dB of full scale
         mel, power = self._powers(audio, frames)
-        floor_db = max(self.config.peak_floor_db, loudest - PIECE_RANGE)
-        amplitude = 10 ** (floor_db / 20) * 2**0.5  # of a sine of that RMS
+        amplitude = 10 ** (lowest_peak / 20) * 2**0.5  # of a sine of that RMS
         # The sine's power in the bin that its frequency meets fully, in the lower half of the scale, where
         # all mel filters are equally high.
         sine_peak = (amplitude * float(self.window.sum()) / 2) ** 2 * float(self.filters.max())
         spectrogram = _zero_floored(mel, sine_peak)
-        energy = _zero_floored(power, 10 ** (floor_db / 10))
-        level = 10 * power.clamp(min=TINY).log10()  # dBFS
-        highest = max(float(level.max()), loudest - PIECE_RANGE)
-        null = (level < highest - self.config.null_relative_db) | (level < self.config.null_absolute_db)
+        energy = _zero_floored(power, 10 ** (lowest_peak / 10))
+        level = 10 * power.clamp(min=TINY).log10()  # dB of full scale
+        null = level < max(float(level.max()), lowest_peak) - self.config.null_relative_db
 
         f0, periodicity = (torch.from_numpy(values) for values in self.tracker(remove_hum(audio), frames))
         f0, periodicity = f0.masked_fill(null, 0.0), periodicity.masked_fill(null, 0.0)
@@ -223,8 +226,19 @@ class FeatureExtractor:
         pitch = torch.stack([f0, energy, periodicity])
         return Features(spectrogram, pitch, track, (f0 > 0).float(), null, self._waveform(audio, frames, amplitude))
 
+    def _silence(self, frames: int) -> Features:
+        """Features of silence: zeros, and a track of 220 Hz."""
+        return Features(
+            spectrogram=torch.zeros(self.config.mels, frames),
+            pitch=torch.zeros(3, frames),
+            track=torch.full((frames,), REFERENCE_F0),
+            voicing=torch.zeros(frames),
+            null=torch.ones(frames, dtype=torch.bool),
+            waveform=torch.zeros(frames * HOP) if self.config.waveform else None,
+        )
+
     def _waveform(self, audio: np.ndarray, frames: int, lowest_peak: float) -> torch.Tensor | None:
-        """Samples `(160 T,)` relative to the peak, at least `lowest_peak`; None unless asked for."""
+        """Samples `(160 T,)` over their peak, or over `lowest_peak` if that is higher; None unless asked for."""
         if not self.config.waveform:
             return None
         waveform = torch.zeros(frames * HOP)
@@ -269,7 +283,7 @@ def _mean_square(squared: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
 def _zero_floored(power: torch.Tensor, lowest_peak: float) -> torch.Tensor:
     """`clip(log10(power) - (peak - 8), 0) / 8`, the peak at least `lowest_peak`: 0 for silence, at most 1."""
     decades = power.clamp(min=TINY).log10()
-    peak = max(float(decades.max()), float(np.log10(lowest_peak)))
+    peak = max(float(decades.max()), float(np.log10(max(lowest_peak, TINY))))
     return (decades - (peak - RANGE)).clamp(min=0.0, max=RANGE) / RANGE
 
 

@@ -128,10 +128,77 @@ def test_a_click_is_no_segment_and_a_short_word_is() -> None:
     assert len(found) == 2 and found[1][0] == pytest.approx(9.0 - 0.25, abs=0.08)
 
 
-def test_the_loudest_so_far_goes_with_each_cut() -> None:
-    audio = np.concatenate((voice(1.0, level_db=-40.0), silence(60.0), voice(1.0, level_db=-10.0), silence(2.0)))
-    first, second = cut([audio], SegmentConfig())
-    assert first.loudest < -30.0 and -10.0 < second.loudest < 0.0
+def gain(audio: np.ndarray, db: float) -> np.ndarray:
+    return (audio * 10 ** (db / 20)).astype(np.float32)
+
+
+def test_a_recording_that_comes_whole_is_measured_by_itself() -> None:
+    (found,) = cut([voice(2.0, level_db=-30.0)], SegmentConfig())
+    assert found.whole and found.loudest == -np.inf
+
+
+def test_the_level_of_speech_about_it_goes_with_each_part() -> None:
+    audio = np.concatenate((
+        voice(1.0, level_db=-40.0), silence(60.0), voice(1.0, level_db=-10.0), silence(60.0),
+        voice(1.0, level_db=-15.0), silence(60.0), voice(1.0, level_db=-60.0), silence(2.0),
+    ))  # fmt: skip
+    first, loud, near, soft = (one.loudest for one in cut([audio], SegmentConfig()))
+    assert -40.0 < first < -33.0 and -10.0 < loud < -3.0 and -15.0 < near < -8.0
+    assert soft == pytest.approx(loud - 20.0, abs=1.0), "no more than 20 dB under the loudest so far"
+
+
+@pytest.mark.parametrize("bump_db", [-20.0, 0.0])
+def test_a_bump_hides_no_softer_speech_that_follows(bump_db: float) -> None:
+    rng = np.random.default_rng(0)
+    bump = gain(rng.standard_normal(RATE // 20) / 4, bump_db)  # 50 ms
+    audio, where = layout(
+        ("pause", 2.0), ("voice", 1.0), ("pause", 1.5), ("voice", 1.0), ("pause", 1.5), level_db=-55.0
+    )
+    audio = np.concatenate((silence(2.0), bump, audio))
+    audio = audio + noise_clip("room", len(audio) / RATE, 1, -85.0)[: len(audio)]
+    found = [one for one in cut([audio], SegmentConfig()) if one.start > 2.5]
+    assert len(found) == len(where)
+    for (start, end), (first, last) in zip(spans(found), where, strict=True):
+        assert start < first + 2.05 and last + 2.05 < end
+    assert all(one.loudest < -45.0 for one in found)
+
+
+def test_a_softer_speaker_who_follows_a_louder_one_is_measured_by_his_own_level() -> None:
+    turns = [voice(2.0, number, level_db=-15.0 - 20.0 * (number % 2)) for number in range(8)]
+    audio = np.concatenate([part for turn in turns for part in (turn, silence(1.0))])
+    audio = audio + noise_clip("room", len(audio) / RATE, 1, -65.0)[: len(audio)]
+    found = list(cut([audio], SegmentConfig()))
+    assert len(found) == len(turns)
+    for one in found:
+        assert one.loudest - 30.0 < 20 * np.log10(np.sqrt(np.mean(one.samples**2))) + 6.0, "his own peak counts"
+
+
+@pytest.mark.parametrize("kind", ["white", "pink", "room", "hum"])
+@pytest.mark.parametrize("below", [15.0, 30.0, 50.0])
+def test_noise_in_a_long_pause_is_no_speech(kind: str, below: float) -> None:
+    audio, where = layout(("voice", 3.0), ("pause", 100.0), ("voice", 3.0), level_db=-20.0)
+    audio = audio + noise_clip(kind, len(audio) / RATE, 1, -20.0 - below)[: len(audio)]  # type: ignore[arg-type]
+    found = spans(list(cut([audio], SegmentConfig())))
+    assert len(found) == 2 and found[0][1] < 3.5 and found[1][0] > 102.5, found
+
+
+@pytest.mark.parametrize("db", [12.0, -20.0, -35.0])
+def test_the_gain_of_a_recording_changes_no_cut(db: float) -> None:
+    audio, _ = layout(("pause", 2.0), ("voice", 1.0), ("pause", 1.0), ("voice", 2.0), ("pause", 30.0), ("voice", 0.4))
+    audio = audio + noise_clip("pink", len(audio) / RATE, 1, -45.0)[: len(audio)]
+    expected, found = list(cut([audio], SegmentConfig())), list(cut([gain(audio, db)], SegmentConfig()))
+    assert spans(found) == spans(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert one.loudest == pytest.approx(other.loudest + db, abs=0.01)
+
+
+def test_a_recording_below_60_db_under_full_scale_is_silence_and_one_above_loses_nothing() -> None:
+    audio, _ = layout(("pause", 2.0), ("voice", 1.0), ("pause", 20.0), ("voice", 1.0), ("pause", 2.0), level_db=-75.0)
+    assert np.abs(audio).max() < 1e-3
+    assert list(cut([audio], SegmentConfig())) == []
+    louder = np.concatenate((audio, voice(1.0, level_db=-40.0), silence(2.0)))
+    found = list(cut(blocks(louder, RATE), SegmentConfig()))
+    assert [round(one.start) for one in found] == [2, 23, 26], "what came before it was known is not lost"
 
 
 def test_memory_does_not_grow_with_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:

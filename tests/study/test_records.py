@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from echo_asr.study.plan import read_study
+from echo_asr.study.trained import as_now
 
 ROOT = Path(__file__).parents[2]
 RECORDS = sorted((ROOT / "docs" / "findings" / "records").glob("*.tar.xz"))
@@ -33,7 +34,7 @@ def test_every_job_of_a_record_is_one_that_the_study_would_train(record: Path) -
     assert len(corpora) == 1
     study = read_study(ROOT / "studies" / f"{record.name.split('.')[0]}.yaml", corpora.pop())
     declared = {arm.name: {name: asdict(section) for name, section in arm.sections.items()} for arm in study.arms}
-    for job in jobs:
+    for job in map(as_now, jobs):
         expected = json.loads(json.dumps({name: declared[job["arm"]][name] for name in job["sections"]}))
         for name in ("seed", "validation_utterances"):  # of the job, and of its corpus
             expected["train"][name] = job["sections"]["train"][name]

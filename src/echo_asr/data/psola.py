@@ -21,6 +21,7 @@ from collections.abc import Callable
 import numpy as np
 
 from echo_asr.audio import SAMPLE_RATE
+from echo_asr.level import to_one_level
 from echo_asr.pitch import HOP, AutocorrelationTracker
 
 SEARCH = 0.25  # share of a period by which a mark may lie off where it is expected
@@ -36,7 +37,7 @@ def change_f0(audio: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> 
     """
     samples = np.asarray(audio, dtype=np.float64)
     frames = max(1, -(-len(samples) // HOP))
-    f0 = AutocorrelationTracker()(np.asarray(audio, dtype=np.float32), frames)[0].astype(np.float64)
+    f0 = AutocorrelationTracker()(to_one_level(audio), frames)[0].astype(np.float64)
     voiced = f0 > 0
     if not voiced.any():
         return np.array(audio, dtype=np.float32)

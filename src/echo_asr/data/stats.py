@@ -13,6 +13,7 @@ import numpy as np
 from echo_asr.audio import load_audio
 from echo_asr.data.corpus import Corpus, Utterance
 from echo_asr.hum import remove_hum
+from echo_asr.level import to_one_level
 from echo_asr.pitch import HOP, TrackerName, make_tracker
 from echo_asr.text import normalize_basic
 
@@ -105,7 +106,7 @@ def measure(
     track = make_tracker(tracker)
     for done, utterance in enumerate(sample, start=1):
         audio = load_audio(utterance.audio)
-        f0, _ = track(remove_hum(audio), max(1, -(-len(audio) // HOP)))
+        f0, _ = track(remove_hum(to_one_level(audio)), max(1, -(-len(audio) // HOP)))
         voiced[utterance.speaker].append(f0[f0 > 0])
         if progress:
             progress(done)

@@ -9,19 +9,24 @@ import numpy as np
 
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.features import frame_levels
+from echo_asr.level import SILENCE_PEAK
 from echo_asr.pitch import HOP
 
 FRAMES = SAMPLE_RATE // HOP  # a second
-AHEAD = 15 * FRAMES  # frames heard before and after a frame, from which the level of the noise about it is told
+AROUND = 15 * FRAMES  # frames before and after a frame from which the levels of noise and speech about it are measured
 SMOOTH = 5  # frames over which levels are averaged
 NOISE_SHARE = 0.1  # of the frames about a frame are taken to be pauses, the softest ones
-LEAST_RANGE = (
-    25.0  # dB; the noise is never taken to be nearer to the loudest speech, as it would be in a clip cut tight
-)
-SPEECH_RANGE = 45.0  # dB under the loudest frame, beyond which nothing is speech
-SOFTEST = -75.0  # dBFS; softer is no speech
+BUMP = 15  # frames; what is loud for a shorter time, as a bump is, does not count as the level of speech
+SHARE = 10  # of the frames there are, the part that counts as a bump where they are few
+LEAST_RANGE = 25.0  # dB; the noise is never taken to be nearer to speech, as it would be in a clip cut tight
+STEADY_RANGE = 10.0  # dB; what varies by less is noise, if it is that far under what was louder
+SPEAKER_RANGE = 20.0  # dB by which speech that follows may be softer and still be measured by its own level
+SPEECH_RANGE = 45.0  # dB under the level of speech, beyond which nothing is speech
+NOISE_RANGE = 75.0  # dB under the level of speech; what is softer does not count as noise
+NOTHING = -140.0  # dBFS, softer than the rounding of any recording whose peak is above -60 dBFS
 SHORTEST = 10  # frames of sound in a segment, at least; a click, averaged, has fewer
-HOP_NOISE = 50  # frames for which the level of the noise is told at once
+STEP = 50  # frames for which the levels about them are measured at once
+WAITING = 600.0  # seconds of segments kept at most while a recording may yet be all silence
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ class Cut:
     Attributes:
         start: seconds from the recording's beginning.
         samples: `(S,)` at 16 kHz.
-        loudest: dBFS, the loudest frame of the recording up to here (the next 15 s included).
+        loudest: dBFS (0 is an RMS of 1), the level of speech around it; minus infinity for a whole recording, which
+            is measured by itself.
         whole: it is the whole recording.
     """
 
@@ -69,9 +75,14 @@ def cut(blocks: Iterable[np.ndarray], config: SegmentConfig) -> Iterator[Cut]:
     """The stretches of a recording in which there may be speech, from its samples in blocks.
 
     A frame may be speech if its level (over 50 ms) is `above_noise` over that of the noise, the level that a tenth of
-    the frames within 15 s stay under, and no more than 45 dB under the loudest so far. A recording that holds no longer
-    pause, at its ends either, comes whole. So does one in which nothing rises above the noise: steady sound may be a
-    vowel, and the model can tell.
+    the frames within 15 s stay under, and no more than 45 dB under the level of speech. That is the loudest within
+    15 s, what is loud for less than a tenth of a second left out, and no more than 20 dB under the loudest so far. So neither a bump
+    nor a louder speaker hides a softer one who follows, and noise in a long pause is not taken for speech. A recording
+    that holds no longer pause, at its ends either, comes whole. So does one in which nothing rises above the noise:
+    steady sound may be a vowel, which is for the model to decide.
+
+    Nothing depends on the recording's gain, but for this: one whose peak is below -60 dBFS is silence, and has no
+    stretches unless it comes whole.
     """
     cutter = _Cutter(config)
     for block in blocks:
@@ -92,7 +103,11 @@ class _Cutter:
         self.levels = np.zeros(0)  # dBFS, smoothed, from frame `first_level` on
         self.first_level = 0
         self.decided = 0  # frames before are known to be speech or not
-        self.loudest = -np.inf
+        self.peaks = np.zeros(0)  # largest magnitude of a sample in each frame, from frame `first_level` on
+        self.peak = 0.0  # of them, so far
+        self.loudest = -np.inf  # dBFS, the level of speech about any frame so far, at most
+        self.around = -np.inf  # dBFS, the level of speech about the frames decided last
+        self.waiting: list[Cut] = []  # segments of what is silence until a sample comes that is louder
         self.begun: int | None = None  # frame at which the stretch that is open begins
         self.last = 0  # the last frame of it that is speech
         self.sounding = 0  # frames of it that are speech
@@ -113,7 +128,7 @@ class _Cutter:
         total = self.total
         yield from self._decide(total, at_end=True)
         if self.cuts == 0 and total <= self.longest and self._unbroken(total):
-            yield Cut(0.0, self.audio, self.loudest, whole=True)
+            yield Cut(0.0, self.audio, -np.inf, whole=True)
         elif self.begun is not None:
             yield from self._close(total)
 
@@ -132,20 +147,32 @@ class _Cutter:
             part = self.audio[(have - lead - self.first) * HOP : (known + 2 * SMOOTH - self.first) * HOP]
             fresh = _smooth(frame_levels(part, lead + known - have + tail))
             self.levels = np.concatenate((self.levels, fresh[lead : len(fresh) - tail]))
+            self.peaks = np.concatenate((self.peaks, _frame_peaks(part)[lead:][: known - have]))
         end = self.first_level + len(self.levels)
-        limit = end if at_end else end - AHEAD
-        while self.decided < limit and (at_end or self.decided + HOP_NOISE <= limit):
-            upto = min(self.decided + HOP_NOISE, limit)
-            about = self._about(max(self.first_level, self.decided - AHEAD), upto + AHEAD)
-            self.loudest = max(self.loudest, float(about.max()))
-            sounding = about[about > SOFTEST]
-            noise = float(np.quantile(sounding, NOISE_SHARE)) if len(sounding) else SOFTEST
-            noise = min(noise, self.loudest - LEAST_RANGE)
-            threshold = max(noise + self.config.above_noise, self.loudest - SPEECH_RANGE, SOFTEST)
+        limit = end if at_end else end - AROUND
+        while self.decided < limit and (at_end or self.decided + STEP <= limit):
+            upto = min(self.decided + STEP, limit)
+            first = max(self.first_level, self.decided - AROUND)
+            about = self._about(first, upto + AROUND)
+            peaks = self.peaks[first - self.first_level : upto + AROUND - self.first_level]
+            self.peak = max(self.peak, float(peaks.max()))
+            threshold = self._threshold(about)
             speech = (self._about(self.decided, upto) > threshold).tolist()
             for frame, is_speech in enumerate(speech, self.decided):
                 yield from self._step(frame, is_speech)
             self.decided = upto
+
+    def _threshold(self, about: np.ndarray) -> float:
+        """The level in dBFS above which frames may be speech, from the levels `(T,)` about them."""
+        local = float(np.sort(about)[-min(BUMP, -(-len(about) // SHARE))])
+        self.loudest = max(self.loudest, local)
+        self.around = max(local, self.loudest - SPEAKER_RANGE)
+        sounding = about[about > max(self.around - NOISE_RANGE, NOTHING)]
+        noise = float(np.quantile(sounding, NOISE_SHARE)) if len(sounding) else -np.inf
+        between_speech = local - noise < STEADY_RANGE < self.loudest - noise
+        if not between_speech:
+            noise = min(noise, self.around - LEAST_RANGE)
+        return max(noise + self.config.above_noise, self.around - SPEECH_RANGE, NOTHING)
 
     def _about(self, begin: int, end: int) -> np.ndarray:
         """Levels of frames `begin` to `end`, as far as they are known."""
@@ -180,7 +207,12 @@ class _Cutter:
     def _emit(self, begin: int, end: int) -> Iterator[Cut]:
         self.cuts += 1
         samples = self.audio[(begin - self.first) * HOP : (end - self.first) * HOP]
-        yield Cut(begin / FRAMES, samples.copy(), self.loudest)
+        self.waiting.append(Cut(begin / FRAMES, samples.copy(), self.around))
+        if self.peak >= SILENCE_PEAK:
+            yield from self.waiting
+            self.waiting.clear()
+        while sum(len(one.samples) for one in self.waiting) > WAITING * SAMPLE_RATE:
+            del self.waiting[0]
 
     def _forget(self) -> None:
         """Drop the samples and levels that nothing will ask for again."""
@@ -190,9 +222,17 @@ class _Cutter:
         needed = min(needed, self.first_level + len(self.levels) - 2 * SMOOTH)
         if needed > self.first:
             self.audio, self.first = self.audio[(needed - self.first) * HOP :], needed
-        old = min(self.decided - AHEAD, self.decided if self.begun is None else self.begun)
+        old = min(self.decided - AROUND, self.decided if self.begun is None else self.begun)
         if old > self.first_level:
-            self.levels, self.first_level = self._about(old, self.first_level + len(self.levels)), old
+            self.levels, self.peaks = self.levels[old - self.first_level :], self.peaks[old - self.first_level :]
+            self.first_level = old
+
+
+def _frame_peaks(audio: np.ndarray) -> np.ndarray:
+    """The largest magnitude of each frame's 10 ms of samples: `(T,)` of `(S,)`."""
+    padded = np.pad(np.abs(audio), (0, -len(audio) % HOP))
+    peaks: np.ndarray = padded.reshape(-1, HOP).max(axis=1)
+    return peaks
 
 
 def _smooth(levels: np.ndarray) -> np.ndarray:

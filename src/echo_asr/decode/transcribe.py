@@ -161,11 +161,14 @@ class Recognizer:
     def recognize(self, features: Sequence[Features], words: bool = False) -> list[Segment]:
         """What is said in clips whose features are there, in their order; decoded in batches of similar length.
 
-        What is found does not depend on what else is in the list. Times are in seconds from each clip's beginning.
+        What is found does not depend on what else is in the list. Times are in seconds from each clip's beginning. The
+        text of silence, a clip all of whose frames are null, is empty.
         """
         found: list[Segment] = [Segment(0.0, f.frames / 100, "") for f in features]
         model, tokenizer = self.bundle.model, self.bundle.tokenizer
-        for group in batches_by_length([f.frames / 100 for f in features], BATCH_SECONDS):
+        heard = [i for i, f in enumerate(features) if not f.null.all()]
+        for numbers in batches_by_length([features[i].frames / 100 for i in heard], BATCH_SECONDS):
+            group = [heard[number] for number in numbers]
             clips = [features[i] for i in group]
             encoded = model.encode(collate_features(clips).to(model.device), self.features)
             texts = search_nbest(model, encoded, self.decode, self.fusion)

@@ -35,6 +35,7 @@ from echo_asr.features import Features
 from echo_asr.model.echo import Echo
 from echo_asr.storage import replace_text, sweep
 from echo_asr.study.trained import (
+    JOB,
     RESULT,
     RUN,
     TRAINED_IN,
@@ -50,7 +51,7 @@ from echo_asr.train.report import VALIDATIONS
 from echo_asr.train.run import hold_out, train
 from echo_asr.train.state import CHECKPOINT
 
-JOB, LOG = "job.json", "log.txt"
+LOG = "log.txt"
 FIRST_SEED = 2**31  # of the clips without speech; training draws its own below
 CLIP_SECONDS = (0.5, 6.0)
 CLIP_LEVELS = (-60.0, -10.0)  # dBFS, as in training

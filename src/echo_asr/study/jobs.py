@@ -21,9 +21,9 @@ from echo_asr.console import console, progress_bar
 from echo_asr.data.corpus import Corpus
 from echo_asr.errors import EchoError
 from echo_asr.storage import replace_text
-from echo_asr.study.job import JOB, LOG
+from echo_asr.study.job import LOG
 from echo_asr.study.plan import Arm, Study, slug
-from echo_asr.study.trained import read_result, trained_before, training_digest
+from echo_asr.study.trained import JOB, read_result, trained_before, training_digest
 
 MODULE = "echo_asr.study.job"
 LOOK = 0.2  # seconds between looks at the processes

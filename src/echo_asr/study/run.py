@@ -26,7 +26,7 @@ from echo_asr.study.jobs import Job, devices, how_many, make_jobs, run_jobs, wit
 from echo_asr.study.plan import WITHIN, Study, read_study, slug
 from echo_asr.study.results import Texts, analyse
 from echo_asr.study.tables import Findings, write_tables
-from echo_asr.study.trained import STUDY, TRAINED_IN, find_trainings
+from echo_asr.study.trained import STUDY, TRAINED_IN, find_trainings, is_of_before
 from echo_asr.text import make_normalizer
 from echo_asr.train.run import hold_out, new_tokenizer
 
@@ -87,6 +87,11 @@ def run_study(
         places = devices(device)
         planned = with_trainings(make_jobs(study, corpora, folder, device, keep), corpora, elsewhere)
         waiting = [job for job in planned if job.result is None]
+        if waiting and any(is_of_before(job.folder) for job in planned if job not in waiting):
+            raise EchoError(
+                f"{folder}: some of its jobs were done when features depended on how loud a recording is (before "
+                "2026-12), and those left would not compare with them; choose another --out"
+            )
         at_once, threads = how_many(jobs, len(waiting), places)
         there = sum(bool(job.spec["trained"]) for job in waiting)
         told = console()

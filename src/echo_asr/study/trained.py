@@ -10,19 +10,21 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from echo_asr.config import without_retired
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_bundle
 from echo_asr.storage import pack, replace_file, unpack
+from echo_asr.train.run import SECTIONS
 from echo_asr.train.state import CHECKPOINT, Progress
 
 STUDY = "study.json"  # of a study's folder
-RESULT, RUN, LAST = "result.json", "run", "last.safetensors"  # of a job's
+JOB, RESULT, RUN, LAST = "job.json", "result.json", "run", "last.safetensors"  # of a job's
 TRAINED_IN = "trained_in"  # of a result: the folder of the job that trained, from its own, where that is another
 HOW = ("device", "threads", "keep", "trained")  # a job is done, which makes no difference to what it is
 
@@ -65,7 +67,7 @@ def read_result(folder: Path, job: Mapping[str, Any]) -> dict[str, Any] | None:
         EchoError: it is damaged, or that of another job.
     """
     result = load_result(folder)
-    if result is None or result["digest"] == digest(job):
+    if result is None or result["digest"] in (digest(job), _digest_before(folder, job)):
         return result
     if result.get("training") == training_digest(job):
         return None
@@ -73,6 +75,42 @@ def read_result(folder: Path, job: Mapping[str, Any]) -> dict[str, Any] | None:
         f"{folder}: was made by another version of this study (its arms, corpus or options); choose another --out, "
         "or remove that folder"
     )
+
+
+def as_now(job: Mapping[str, Any]) -> dict[str, Any]:
+    """A job of before as it is written now: without the options that are no more, with the defaults of later ones."""
+    defaults = json.loads(json.dumps({name: asdict(kind()) for name, kind in SECTIONS.items()}))
+    given = without_retired(job["sections"])
+    return {**job, "sections": {name: _filled(one, defaults.get(name, {})) for name, one in given.items()}}
+
+
+def _filled(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with the defaults of those that are not given, those of groups of options too."""
+    both = {**defaults, **given}
+    return {
+        name: _filled(one, defaults[name]) if isinstance(one, Mapping) and defaults.get(name) else one
+        for name, one in both.items()
+    }
+
+
+def is_of_before(folder: Path) -> bool:
+    """Whether the job of a folder was written when there were options that are no more."""
+    job = _read_job(folder)
+    return job is not None and without_retired(job["sections"]) != job["sections"]
+
+
+def _digest_before(folder: Path, job: Mapping[str, Any]) -> str | None:
+    """What tells the job of a folder apart as it was written, if it is this one; else None."""
+    before = _read_job(folder)
+    return digest(before) if before is not None and digest(as_now(before)) == digest(job) else None
+
+
+def _read_job(folder: Path) -> dict[str, Any] | None:
+    try:
+        job: dict[str, Any] = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return job
 
 
 @dataclass(frozen=True)

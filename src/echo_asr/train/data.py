@@ -31,8 +31,9 @@ from echo_asr.data.noise import KINDS, noise_clip
 from echo_asr.data.rendition import AS_RECORDED, MARGIN, Rendition
 from echo_asr.data.speakers import speaker_medians
 from echo_asr.errors import EchoError
-from echo_asr.features import Features
+from echo_asr.features import PART_RANGE, Features, frame_levels
 from echo_asr.launch import Place
+from echo_asr.pitch import HOP
 from echo_asr.text import join_texts
 from echo_asr.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
@@ -40,7 +41,7 @@ from echo_asr.train.config import TrainConfig
 NEAR = 20  # frames of noise left before and after an example, at most, so that batches stay the size that was planned
 AHEAD = 3  # batches made ready while the model works
 DIGESTED = 10_000  # examples that are digested at a time
-NOISE_LEVELS = (-60.0, -10.0)  # dBFS, RMS of noise clips
+SOFTER = (-PART_RANGE, PART_RANGE)  # dB by which a clip of noise is softer than what is around it; as loud where below 0
 
 
 @dataclass
@@ -95,10 +96,12 @@ class TrainingData:
         return [self.examples[i].utterance.duration for i in drawn]
 
     def _noise_clip(self, seconds: float, rng: np.random.Generator) -> Features:
-        """Silence or noise that has not been heard before, so that no clip of it can be learnt by heart."""
+        """Silence or noise that was not drawn before, so that no clip of it can be learnt by heart. Half of the clips are
+        as loud as speech is, as noise alone is; the others up to 30 dB softer, as noise between sentences is."""
         kind = KINDS[int(rng.integers(len(KINDS)))]
-        clip = noise_clip(kind, seconds, int(rng.integers(2**31)), float(rng.uniform(*NOISE_LEVELS)))
-        return self.cache.extractor(clip)
+        clip = noise_clip(kind, seconds, int(rng.integers(2**31)))
+        level = float(frame_levels(clip, max(1, len(clip) // HOP)).max())  # dBFS
+        return self.cache.extractor(clip, level + PART_RANGE + float(rng.uniform(*SOFTER)))
 
     def _clean_epochs(self) -> int:
         """Epochs before noisy renditions and rows come in; 0 where neither does."""
