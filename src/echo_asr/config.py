@@ -24,6 +24,7 @@ RETIRED = dict.fromkeys(
     "since 2026-12 every recording is brought to one level; leave it out, and train models of before again",
 )
 
+
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The mapping that a YAML file holds.
 

@@ -28,7 +28,7 @@ RANGE = 8.0  # decades of power, 80 dB, between the recording's peak (1) and sil
 ENERGY_FROM = 125.0  # Hz; frame power leaves out what lies below, so that DC or hum does not hide silence
 TINY = 1e-30  # power, stands for zero under a logarithm
 PART_RANGE = 30.0  # dB; a part of a recording is never taken to peak further than that under what is around it
-PEAK_RANGE = 60.0  # dB; a spectrogram's peak is never taken to lie further than that under the samples', as with an offset
+PEAK_RANGE = 60.0  # dB; a spectrogram's peak is never taken to lie further than that under that of the samples
 CHUNK = 16_384  # frames transformed at a time, 164 s: 70 MB
 
 

@@ -169,7 +169,7 @@ def test_stopping_is_told_to_who_called(
 
 @pytest.mark.parametrize(
     "words",
-    [["--train.seed", "1"], ["--train.max_steps", "7"], ["--model.dropout", "0.2"], ["--features.null_relative_db", "41"],
+    [["--train.seed", "1"], ["--train.max_steps", "7"], ["--model.dropout", "0.2"], ["--features.mels", "41"],
      ["--train.augment.time_masks", "1"]],
     ids=lambda words: words[0],
 )  # fmt: skip

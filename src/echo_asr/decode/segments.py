@@ -76,10 +76,10 @@ def cut(blocks: Iterable[np.ndarray], config: SegmentConfig) -> Iterator[Cut]:
 
     A frame may be speech if its level (over 50 ms) is `above_noise` over that of the noise, the level that a tenth of
     the frames within 15 s stay under, and no more than 45 dB under the level of speech. That is the loudest within
-    15 s, what is loud for less than a tenth of a second left out, and no more than 20 dB under the loudest so far. So neither a bump
-    nor a louder speaker hides a softer one who follows, and noise in a long pause is not taken for speech. A recording
-    that holds no longer pause, at its ends either, comes whole. So does one in which nothing rises above the noise:
-    steady sound may be a vowel, which is for the model to decide.
+    15 s, what is loud for less than a tenth of a second left out, and no more than 20 dB under the loudest so far. So
+    neither a bump nor a louder speaker hides a softer one who follows, and noise in a long pause is not taken for
+    speech. A recording that holds no longer pause, at its ends either, comes whole. So does one in which nothing rises
+    above the noise: steady sound may be a vowel, which is for the model to decide.
 
     Nothing depends on the recording's gain, but for this: one whose peak is below -60 dBFS is silence, and has no
     stretches unless it comes whole.

@@ -41,7 +41,7 @@ from echo_asr.train.config import TrainConfig
 NEAR = 20  # frames of noise left before and after an example, at most, so that batches stay the size that was planned
 AHEAD = 3  # batches made ready while the model works
 DIGESTED = 10_000  # examples that are digested at a time
-SOFTER = (-PART_RANGE, PART_RANGE)  # dB by which a clip of noise is softer than what is around it; as loud where below 0
+SOFTER = (-PART_RANGE, PART_RANGE)  # dB by which noise is softer than what is around it; as loud where below 0
 
 
 @dataclass
@@ -96,8 +96,8 @@ class TrainingData:
         return [self.examples[i].utterance.duration for i in drawn]
 
     def _noise_clip(self, seconds: float, rng: np.random.Generator) -> Features:
-        """Silence or noise that was not drawn before, so that no clip of it can be learnt by heart. Half of the clips are
-        as loud as speech is, as noise alone is; the others up to 30 dB softer, as noise between sentences is."""
+        """Silence or noise that was not drawn before, so that no clip of it can be learnt by heart. Half of the clips
+        are as loud as speech is, as noise alone is; the others up to 30 dB softer, as noise between sentences is."""
         kind = KINDS[int(rng.integers(len(KINDS)))]
         clip = noise_clip(kind, seconds, int(rng.integers(2**31)))
         level = float(frame_levels(clip, max(1, len(clip) // HOP)).max())  # dBFS
