@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ TINY = 1e-30  # power, stands for zero under a logarithm
 PART_RANGE = 30.0  # dB; a part of a recording is never taken to peak further than that under what is around it
 PEAK_RANGE = 60.0  # dB; a spectrogram's peak is never taken to lie further than that under that of the samples
 CHUNK = 16_384  # frames transformed at a time, 164 s: 70 MB
+UNMASKED: Any = None  # stands for the energy of a pitch feature that no mask has touched
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ class Features:
     null: torch.Tensor  # (T,) bool, true where there is nothing to hear
     waveform: torch.Tensor | None = None  # (160 T,) float32, 1 at the recording's peak; None unless asked for
     speaker_f0: float = 0.0  # Hz, the median F0 of who speaks, where whoever asks for the features knows it; else 0
+    energy: torch.Tensor = UNMASKED  # (T,) float32, the energy of `pitch` before any mask: it belongs to the track
+
+    def __post_init__(self) -> None:
+        if self.energy is UNMASKED:
+            object.__setattr__(self, "energy", self.pitch[1])
 
     @property
     def frames(self) -> int:
@@ -84,6 +90,11 @@ class FeatureBatch:
     lengths: torch.Tensor  # (B,) int64, frames
     speaker_f0: torch.Tensor  # (B,) float32, Hz, 0 where not known
     waveform: torch.Tensor | None = None  # (B, 1, 160 T) float32
+    energy: torch.Tensor = UNMASKED  # (B, T) float32, as in `Features`
+
+    def __post_init__(self) -> None:
+        if self.energy is UNMASKED:
+            object.__setattr__(self, "energy", self.pitch[:, 1])
 
     @property
     def padding(self) -> torch.Tensor:
@@ -105,6 +116,7 @@ class FeatureBatch:
             lengths=self.lengths + frames,
             speaker_f0=self.speaker_f0,
             waveform=None if self.waveform is None else pad(self.waveform, (0, frames * HOP)),
+            energy=pad(self.energy, (0, frames)),
         )
 
     def to(self, device: torch.device | str) -> FeatureBatch:
@@ -132,9 +144,10 @@ def collate_features(features: list[Features]) -> FeatureBatch:
         null=torch.ones(size, frames, dtype=torch.bool),
         lengths=torch.tensor([one.frames for one in features]),
         speaker_f0=torch.tensor([one.speaker_f0 for one in features], dtype=torch.float32),
+        energy=torch.zeros(size, frames),
     )
     for row, one in enumerate(features):
-        for name in ("spectrogram", "pitch", "track", "voicing", "null"):
+        for name in ("spectrogram", "pitch", "track", "voicing", "null", "energy"):
             getattr(batch, name)[row, ..., : one.frames] = getattr(one, name)
     waves = [one.waveform for one in features if one.waveform is not None]
     if not waves:

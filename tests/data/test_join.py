@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from echo_asr.data.batch import SpecAugment
 from echo_asr.data.join import EDGES, GAPS, MOST, crop, draw_rows, join
-from echo_asr.features import FeatureConfig, FeatureExtractor, Features
+from echo_asr.features import FeatureConfig, FeatureExtractor, Features, collate_features
+from echo_asr.model.encoder import feature_track
 
 
 def voice(seconds: float, f0: float) -> np.ndarray:
@@ -53,8 +55,29 @@ def test_joined_features_are_those_of_the_joined_sound(extractor: FeatureExtract
 
 def test_one_clip_without_gaps_is_itself(clips: list[Features]) -> None:
     found = join(clips[:1], (0, 0))
-    for name in ("spectrogram", "pitch", "track", "voicing", "null", "waveform"):
+    for name in ("spectrogram", "pitch", "track", "voicing", "null", "energy", "waveform"):
         assert torch.equal(getattr(found, name), getattr(clips[0], name)), name
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_masks_do_not_reach_the_track_of_joined_clips(clips: list[Features], seed: int) -> None:
+    """What vRoPE reads is that of the parts, whatever SpecAugment hides of the features, and never a mixture."""
+    gaps, augment = (10, 25, 15), SpecAugment(2, 16, 4, 1.0)
+    masked = [augment(clip, np.random.default_rng([seed, i])) for i, clip in enumerate(clips)]
+    assert any(not torch.equal(a.pitch, b.pitch) for a, b in zip(masked, clips, strict=True))
+    found, whole = join(masked, gaps), join(clips, gaps)
+    begin = 0
+    for gap, clip in zip(gaps[:-1], clips, strict=True):
+        begin += gap
+        inside = slice(begin, begin + clip.frames)
+        for name in ("track", "voicing", "null", "energy"):
+            assert torch.equal(getattr(found, name)[inside], getattr(clip, name)), name
+        begin += clip.frames
+    cropped = crop(found, 5, 5)
+    for one, other in ((found, whole), (cropped, crop(whole, 5, 5))):
+        ours, theirs = (feature_track(collate_features([features])) for features in (one, other))
+        for name in ("f0", "voicing", "energy", "null", "padding"):
+            assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
 
 
 def test_cropped_features_are_those_of_the_cropped_sound(extractor: FeatureExtractor, clips: list[Features]) -> None:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from echo_asr.features import FeatureBatch
-from echo_asr.model.echo import Echo
+from echo_asr.features import FeatureBatch, collate_features
+from echo_asr.model.echo import Echo, LossSizes
 
 from .plain import PlainTransformer
 
@@ -162,6 +162,47 @@ def test_loss_is_the_equation_of_its_docstring(
     assert float(found.ctc) == pytest.approx(ctc / (4 + 2 + 1 + 2), rel=1e-4)  # an empty text counts as one token
     assert float(found.total) == pytest.approx((1 - weight) * attention + weight * ctc / 9, rel=1e-4)
     assert float(found.blank_ratio) == pytest.approx(blanks / frames, abs=1e-6)
+
+
+@pytest.mark.parametrize("parts", [[(0,), (1,), (2,), (3,)], [(2,), (0, 1, 3)], [(0, 3), (1, 2)]], ids=str)
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {},
+        {"ctc_weight": 0.01},
+        {"ctc_weight": 0.99},
+        {"end_in_loss": False, "stop": "silence"},
+        {"stop": "both", "heard_nulls": "score", "subsampling": 2},
+    ],
+    ids=str,
+)
+def test_the_losses_of_parts_add_up_to_that_of_the_whole(
+    choice: dict[str, Any], parts: list[tuple[int, ...]], make_model: Make, texts: Texts, make_features: Make
+) -> None:
+    """So do the gradients, of the cross-entropy, of CTC and of what is learnt of stopping, however many tokens, empty
+    texts and frames each part holds."""
+    model: Echo = make_model(**choice)
+    clips, (tokens, lengths) = [make_features(frames) for frames in (29, 40, 9, 22)], texts
+
+    def taken(rows: tuple[int, ...]) -> tuple[FeatureBatch, torch.Tensor, torch.Tensor]:
+        index = list(rows)
+        longest = max(1, int(lengths[index].max()))
+        return collate_features([clips[row] for row in rows]), tokens[index, :longest], lengths[index]
+
+    whole = model.loss(*taken((0, 1, 2, 3)), 0.1)
+    whole.total.backward()
+    expected = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    counted = [vars(model.loss_sizes(batch, size)) for batch, _, size in map(taken, parts)]
+    sizes = LossSizes(**{name: sum(one[name] for one in counted) for name in counted[0]})
+    found = [model.loss(*taken(rows), 0.1, sizes=sizes) for rows in parts]
+    for name in ("total", "attention", "ctc", "blank_ratio"):
+        torch.testing.assert_close(sum(getattr(one, name) for one in found), getattr(whole, name))
+    for one in found:
+        one.total.backward()
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-3, atol=1e-5)
 
 
 def ctc_log_probability(logp: np.ndarray, text: list[int]) -> float:

@@ -7,13 +7,16 @@ import os
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from echo_asr import audio, features, hum, pitch
 from echo_asr.audio import SoundSource, load_audio
+from echo_asr.data.provenance import constants_digest, library_versions
 from echo_asr.data.rendition import AS_RECORDED, Rendition
 from echo_asr.errors import EchoError
 from echo_asr.excerpt import AudioFile, Excerpt
@@ -34,9 +37,9 @@ class FeatureCache:
     """Gives the features of a recording, from disk where they were made before.
 
     An entry is one safetensors file, named by a hash of the file's bytes (or the array's; of an `Excerpt`, also of its
-    stretch and channel), of the extractor's key and of the rendition's name; so a changed recording, setting or
-    tracker never meets an old entry, and a renamed recording keeps its own. It is written whole or not at all and may
-    be shared by processes. A damaged entry is made anew; a full or read-only disk costs one warning and the speed,
+    stretch and channel), of `made_by` and of the rendition's name; so a changed recording, setting, constant, tracker
+    or library never meets an old entry, and a renamed recording keeps its own. It is written whole or not at all and
+    may be shared by processes. A damaged entry is made anew; a full or read-only disk costs one warning and the speed,
     nothing else.
 
     Args:
@@ -73,6 +76,13 @@ class FeatureCache:
                 self._write(entry, features)
         return features
 
+    @cached_property
+    def made_by(self) -> str:
+        """All that shapes features beside the recording and its rendition: settings, code, tracker, libraries. What
+        the same libraries round otherwise on another machine is not told apart."""
+        code = constants_digest(audio, features, hum, pitch, type(self.extractor.tracker))
+        return f"{self.extractor.key} {code} {library_versions()}"
+
     def holds(self, source: Sound, rendition: Rendition = AS_RECORDED) -> bool:
         """Whether the features of a sound are on disk (nothing is said of their being undamaged)."""
         entry = self._entry(source, rendition.name)
@@ -84,7 +94,7 @@ class FeatureCache:
             content = _hash_array(source) if isinstance(source, np.ndarray) else _told(source, self._hash_file)
         except OSError:
             return None
-        made_of = "\n".join((content, self.extractor.key, rendition))
+        made_of = "\n".join((content, self.made_by, rendition))
         key = hashlib.sha256(made_of.encode()).hexdigest()
         return self.root / "features" / key[:2] / f"{key}.safetensors"
 
@@ -98,7 +108,7 @@ class FeatureCache:
     def note(self, recordings: Iterable[tuple[AudioFile | SoundSource, Sequence[Rendition]]]) -> Path | None:
         """Where it may be noted that all features of some recordings, each played in some ways, are here; the place
         changes with the size and time of any. None where a recording is not there."""
-        digest = hashlib.sha256(self.extractor.key.encode())
+        digest = hashlib.sha256(self.made_by.encode())
         played: Sequence[Rendition] | None = None
         try:
             for source, renditions in recordings:

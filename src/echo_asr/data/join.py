@@ -65,7 +65,7 @@ def crop(features: Features, before: int, after: int) -> Features:
         features,
         **{
             name: getattr(features, name)[..., before:end]
-            for name in ("spectrogram", "pitch", "track", "voicing", "null")
+            for name in ("spectrogram", "pitch", "track", "voicing", "null", "energy")
         },
         waveform=None if wave is None else wave[before * HOP : end * HOP],
     )
@@ -73,6 +73,9 @@ def crop(features: Features, before: int, after: int) -> Features:
 
 def join(parts: Sequence[Features], gaps: Sequence[int]) -> Features:
     """Features of recordings one after another.
+
+    Each part keeps its track and energy, whatever is masked of its spectrogram and pitch; in a gap the track runs
+    log-linearly from the last value of one part to the first of the next.
 
     Args:
         parts: of one extractor.
@@ -84,13 +87,13 @@ def join(parts: Sequence[Features], gaps: Sequence[int]) -> Features:
         pieces = [pad(getattr(part, name), (gap * scale, 0), value=silence) for part, gap in before]
         return pad(torch.cat(pieces, dim=-1), (0, gaps[-1] * scale), value=silence)
 
-    pitch = row("pitch")
     return Features(
         spectrogram=row("spectrogram"),
-        pitch=pitch,
-        track=torch.from_numpy(fill_track(pitch[0].numpy())),
+        pitch=row("pitch"),
+        track=torch.from_numpy(fill_track(row("track").numpy())),  # a track is above 0 throughout: gaps alone are 0
         voicing=row("voicing"),
         null=row("null", True),
+        energy=row("energy"),
         waveform=None if parts[0].waveform is None else row("waveform", scale=HOP),
         speaker_f0=parts[0].speaker_f0,
     )

@@ -36,6 +36,7 @@ GLIDE_SECONDS = (0.1, 2.0)  # between two frequencies of a glide
 PULSE_RATE = (0.5, 8.0)  # a second
 DECAY_SECONDS = (0.02, 0.5)  # in which a struck sound falls by 8.7 dB
 LOUDEST, SOFTEST = 0.0, -120.0  # dBFS
+VERSION = 1  # raise it when the same arguments come to give other samples: cached features then lapse
 
 
 def noise_clip(kind: Kind, seconds: float, seed: int, level_db: float = -40.0) -> np.ndarray:

@@ -27,6 +27,7 @@ from echo_asr.pitch import HOP, AutocorrelationTracker
 SEARCH = 0.25  # share of a period by which a mark may lie off where it is expected
 UNVOICED_STEP = 80  # samples between marks where there is no period, 5 ms
 TINY = 1e-4  # sum of windows below which nothing was laid down
+VERSION = 1  # raise it when the same change comes to give other samples: cached features then lapse
 
 
 def change_f0(audio: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

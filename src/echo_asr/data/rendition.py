@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from echo_asr.audio import SAMPLE_RATE, resample
+from echo_asr.data import noise, psola
 from echo_asr.data.noise import BEDS, noise_clip
+from echo_asr.data.provenance import constants_digest
 from echo_asr.data.psola import shift_semitones
 from echo_asr.pitch import HOP
 
 SNR_RANGE = (10.0, 40.0)  # dB, of the recording's RMS to the noise's
 MARGIN = 60  # frames of 10 ms of noise before a recording and after it
 SOFTEST_BED = -110.0  # dBFS
+VERSION = 1  # raise it when the same rendition comes to sound otherwise: cached features then lapse
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,11 @@ class Rendition:
 
     @property
     def name(self) -> str:
-        """Names what is done, as the feature cache asks; empty where nothing is."""
-        parts = [f"speed={self.speed:g}"] if self.speed != 1.0 else []
-        parts += [f"semitones={self.semitones:g}"] if self.semitones else []
-        parts += [f"noise={self.noise},margin={MARGIN},kinds={len(BEDS)}"] if self.noise else []
-        return ",".join(parts)
+        """Names what is done and by which code, as the feature cache asks; empty where nothing is."""
+        parts = [f"speed={float(self.speed)!r}"] if self.speed != 1.0 else []
+        parts += [f"semitones={float(self.semitones)!r}~{constants_digest(psola)}"] if self.semitones else []
+        parts += [f"noise={self.noise}~{constants_digest(noise)}"] if self.noise else []
+        return ",".join([*parts, constants_digest(sys.modules[__name__])]) if parts else ""
 
     @property
     def f0_factor(self) -> float:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +26,10 @@ from typing import get_args
 import numpy as np
 
 from echo_asr.audio import SAMPLE_RATE, SoundSource, load_audio
+from echo_asr.data import noise, psola
 from echo_asr.data.corpus import Corpus
 from echo_asr.data.noise import BEDS, Kind, noise_clip
+from echo_asr.data.provenance import constants_digest
 from echo_asr.data.psola import flatten_f0, shift_semitones
 from echo_asr.data.selections import NAMES as SELECTIONS
 from echo_asr.data.selections import Selection, parse_selection
@@ -84,10 +87,10 @@ class Variant:
         random = np.random.default_rng([self.seed, *hashlib.sha256(utterance.encode()).digest()])
         kind = self.kind or BEDS[int(random.integers(len(BEDS)))]
         seed = FIRST_SEED + int(random.integers(2**31))
-        noise = noise_clip(kind, len(audio) / SAMPLE_RATE, seed, -20.0)[: len(audio)].astype(np.float64)
-        speech, floor = (float(np.mean(np.square(x, dtype=np.float64))) for x in (audio, noise))
+        bed = noise_clip(kind, len(audio) / SAMPLE_RATE, seed, -20.0)[: len(audio)].astype(np.float64)
+        speech, floor = (float(np.mean(np.square(x, dtype=np.float64))) for x in (audio, bed))
         scale = math.sqrt(speech / floor * 10.0 ** (-self.amount / 10.0)) if floor > 0 else 0.0
-        mixed: np.ndarray = (audio + scale * noise).astype(np.float32)
+        mixed: np.ndarray = (audio + scale * bed).astype(np.float32)
         return mixed
 
 
@@ -113,7 +116,9 @@ class Altered:
         """Names what is heard, from a hash of the file."""
         source = self.source
         inner = source.content(hash_file) if isinstance(source, SoundSource) else hash_file(source)
-        return f"{inner}{self.variant}~{VERSION}" + (f"~{self.utterance}" if self.variant.draws else "")
+        made_by = constants_digest(sys.modules[__name__], noise if self.variant.draws else psola)
+        exact = f"{self.variant.amount!r}~{made_by}"  # the name of a variant rounds its amount
+        return f"{inner}{self.variant}~{exact}" + (f"~{self.utterance}" if self.variant.draws else "")
 
     def __str__(self) -> str:
         return f"{self.source}{self.variant}"

@@ -34,6 +34,29 @@ class Loss:
     blank_ratio: Tensor
 
 
+@dataclass(frozen=True)
+class LossSizes:
+    """What the parts of a loss are means over: counts of one batch, or of all batches of an update.
+
+    Attributes:
+        targets: of the cross-entropy.
+        positions: of the decoder, each of which ends its text or does not.
+        tokens: of the texts, over which CTC is a mean; an empty batch counts as one.
+        frames: of the encoder, over which the ratio of blanks is taken.
+    """
+
+    targets: float
+    positions: float
+    tokens: float
+    frames: float
+
+
+def encoder_frames(frames: Tensor, config: ModelConfig) -> Tensor:
+    """The encoder frames of recordings of so many feature frames, both `(B,)`."""
+    closing = CLOSING_FRAMES if config.stop != "token" else 0
+    return -((frames + closing) // -config.subsampling)
+
+
 class Echo(nn.Module):
     """Audio features to text.
 
@@ -113,6 +136,7 @@ class Echo(nn.Module):
         lengths: Tensor,
         label_smoothing: float = 0.0,
         features: Collection[str] | None = None,
+        sizes: LossSizes | None = None,
     ) -> Loss:
         """Joint loss (Watanabe et al. 2017): `(1 - w) cross-entropy + w CTC`, each a mean over the batch's tokens.
 
@@ -126,23 +150,40 @@ class Echo(nn.Module):
             lengths: text tokens of each, `(B,)`; 0 for an empty text, whose one target is its end.
             label_smoothing: of the cross-entropy.
             features: those that take part, as in `encode`.
+            sizes: what each part is divided by; by default the batch's own. With the sums of `loss_sizes` over several
+                batches, the losses of these add up to that of one batch that holds them all, and so do the gradients.
         """
+        sizes = sizes or self.loss_sizes(batch, lengths)
         encoded = self.encode(batch, features)
         state = self.decoder.state(encoded, cached=False)
         logits = self.decode(pad(tokens, (1, 0)), state)
-        attention = self._attention_loss(logits.float(), state.silence, pad(tokens, (0, 1)), lengths, label_smoothing)
+        targets = pad(tokens, (0, 1))
+        attention = self._attention_loss(logits.float(), state.silence, targets, lengths, label_smoothing, sizes)
         log_probabilities = self.ctc_log_probabilities(encoded)
         summed = ctc_loss(
             log_probabilities.transpose(0, 1), tokens, encoded.lengths, lengths, reduction="none", zero_infinity=True
         )
-        ctc = summed.sum() / lengths.clamp(min=1).sum()
-        inside = ~encoded.track.padding
-        blank = ((log_probabilities.argmax(-1) == 0) & inside).sum() / inside.sum()
+        ctc = summed.sum() / max(1.0, sizes.tokens)
+        blank = ((log_probabilities.argmax(-1) == 0) & ~encoded.track.padding).sum() / sizes.frames
         weight = self.config.ctc_weight
         return Loss((1.0 - weight) * attention + weight * ctc, attention.detach(), ctc.detach(), blank)
 
+    def loss_sizes(self, batch: FeatureBatch, lengths: Tensor) -> LossSizes:
+        """The counts of a batch; `lengths` as in `loss`."""
+        tokens, rows = float(lengths.sum()), len(lengths)
+        targets = tokens + rows if self.config.end_in_loss else tokens
+        # An empty text counts as one token of CTC, which writes nothing but blanks there.
+        frames = encoder_frames(batch.lengths, self.config).sum()
+        return LossSizes(targets, tokens + rows, float(lengths.clamp(min=1).sum()), float(frames))
+
     def _attention_loss(
-        self, logits: Tensor, silence: Tensor | None, targets: Tensor, lengths: Tensor, label_smoothing: float
+        self,
+        logits: Tensor,
+        silence: Tensor | None,
+        targets: Tensor,
+        lengths: Tensor,
+        label_smoothing: float,
+        sizes: LossSizes,
     ) -> Tensor:
         """The decoder's part of the loss; `targets` `(B, L + 1)` end in 0."""
         position = torch.arange(targets.shape[1], device=targets.device)[None]
@@ -155,12 +196,11 @@ class Echo(nn.Module):
             label_smoothing=label_smoothing,
             reduction="sum",
         )
-        loss = summed / (~ignored).sum().clamp(min=1)
+        loss = summed / max(1.0, sizes.targets)
         if silence is not None:
             share = silence.clamp(*SHARES)
             wrong = -torch.where(position == lengths[:, None], share, 1.0 - share).log()
-            inside = position <= lengths[:, None]
-            loss = loss + (wrong * inside).sum() / inside.sum()
+            loss = loss + (wrong * (position <= lengths[:, None])).sum() / sizes.positions
         return loss
 
 

@@ -22,7 +22,7 @@ def feature_track(batch: FeatureBatch) -> PitchTrack:
     return PitchTrack(
         f0=batch.track,
         voicing=batch.voicing,
-        energy=batch.pitch[:, 1],
+        energy=batch.energy,
         null=batch.null,
         padding=batch.padding,
         speaker_f0=batch.speaker_f0,

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from echo_asr.data.batch import Example, collate
+from echo_asr.data.batch import Batch, Example, collate
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import BATCH_SECONDS, Recognizer, batches_by_length
 from echo_asr.errors import EchoError
@@ -25,7 +25,7 @@ from echo_asr.evaluate.metrics import error_rate
 from echo_asr.features import FeatureConfig
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.config import ModelConfig, TextConfig
-from echo_asr.model.echo import Echo
+from echo_asr.model.echo import Echo, LossSizes
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.data import TrainingData
 from echo_asr.train.inside import look_inside
@@ -227,19 +227,17 @@ class Trainer:
             group["lr"] = rate
         self.throughput.start()
         taken = [self.throughput.take(batches) for _ in range(config.accumulate)]
-        weights = [float(batch.lengths.sum() + len(batch.lengths)) for _, _, batch in taken]
         count = self.processes.place.count
-        everywhere = self.processes.sum([sum(weights)])[0]  # tokens of the update
+        sizes = self._sizes([batch for _, _, batch in taken])
         totals = dict.fromkeys(("loss", "attention_loss", "ctc_loss", "blank_ratio"), 0.0)
         for number, (_, _, batch) in enumerate(taken, 1):
-            share = weights[number - 1] / everywhere
             batch = batch.to(device)
             with self.processes.unsynchronised(self.loss, number < len(taken)):
                 with self.autocast():
-                    parts = self.loss(batch.features, batch.tokens, batch.lengths, config.label_smoothing, heard)
-                (parts[0] * (share * count)).backward()  # the mean over the processes is taken of gradients
+                    parts = self.loss(batch.features, batch.tokens, batch.lengths, config.label_smoothing, heard, sizes)
+                (parts[0] * count).backward()  # the mean over the processes is taken of gradients
             for name, part in zip(totals, parts, strict=True):
-                totals[name] += float(part.detach()) * share
+                totals[name] += float(part.detach())
         norm = self.processes.clip(self.model, config.gradient_clip)
         if math.isfinite(float(norm)):
             self.optimizer.step()
@@ -254,6 +252,11 @@ class Trainer:
         self.all_stop = found[len(totals)] > 0
         self.throughput.finish(found[len(totals) + 1 :], count)
         return {**totals, "learning_rate": rate, "gradient_norm": float(norm), "epoch": epoch}
+
+    def _sizes(self, batches: Sequence[Batch]) -> LossSizes:
+        """What each part of the loss is a mean over: all batches of an update, of all processes."""
+        ours = [astuple(self.model.loss_sizes(batch.features, batch.lengths)) for batch in batches]
+        return LossSizes(*self.processes.sum([sum(column) for column in zip(*ours, strict=True)]))
 
     @contextmanager
     def _averaged_weights(self) -> Iterator[None]:

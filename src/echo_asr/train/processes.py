@@ -24,7 +24,7 @@ from echo_asr.train import shard
 from echo_asr.train.watch import Watch, myself
 
 if TYPE_CHECKING:
-    from echo_asr.model.echo import Echo
+    from echo_asr.model.echo import Echo, LossSizes
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=2)  # that processes wait for each other, as where one extracts features for longer
@@ -39,10 +39,16 @@ class LossOf(nn.Module):
         self.model = model
 
     def forward(
-        self, batch: FeatureBatch, tokens: Tensor, lengths: Tensor, label_smoothing: float, features: Collection[str]
+        self,
+        batch: FeatureBatch,
+        tokens: Tensor,
+        lengths: Tensor,
+        label_smoothing: float,
+        features: Collection[str],
+        sizes: LossSizes,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The fields of `Loss`; see `Echo.loss`."""
-        found = self.model.loss(batch, tokens, lengths, label_smoothing, features)
+        found = self.model.loss(batch, tokens, lengths, label_smoothing, features, sizes)
         return found.total, found.attention, found.ctc, found.blank_ratio
 
 

@@ -1,0 +1,54 @@
+"""What made a result, beside its input and its settings: the constants of code, and the libraries it calls."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+LIBRARIES = ("soxr", "soundfile", "av")  # decode and resample; another version may give other samples
+
+
+def constants_digest(*places: ModuleType | type) -> str:
+    """A short hash of the constants of modules and classes: their upper-case names with numbers, tuples, lists, sets,
+    mappings or arrays for values. A `VERSION` among them stands for the code that no constant shows."""
+    found = {}
+    for place in places:
+        for name, value in vars(place).items():
+            if name.isupper() and not isinstance(value, str):  # a string by itself is a message
+                try:
+                    found[f"{place.__name__}.{name}"] = json.dumps(_plain(value))
+                except TypeError:  # an object; its own constants are asked for by themselves
+                    continue
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [value.dtype.str, list(value.shape), hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
+    if isinstance(value, Mapping):
+        return [[_plain(key), _plain(inner)] for key, inner in value.items()]
+    if isinstance(value, set | frozenset):
+        return sorted(map(repr, value))
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+@cache
+def library_versions() -> str:
+    """The versions of the libraries that decode and resample, of those that are installed."""
+    return ",".join(f"{name}={version}" for name in LIBRARIES if (version := _version(name)))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
