@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from echo_asr.data.batch import SpecAugment
-from echo_asr.data.join import EDGES, GAPS, MOST, crop, draw_rows, join
+from echo_asr.data.join import EDGES, GAPS, MOST, SOFTER, crop, draw_levels, draw_rows, join, soften
 from echo_asr.features import FeatureConfig, FeatureExtractor, Features, collate_features
 from echo_asr.model.encoder import feature_track
 
@@ -51,6 +51,32 @@ def test_joined_features_are_those_of_the_joined_sound(extractor: FeatureExtract
     torch.testing.assert_close(found.track[both], expected.track[both], rtol=0.02, atol=0.0)
     gap = found.track[80:130]
     assert (gap.diff() > 0).all() and gap[0] < 140 and gap[-1] > 210, "the track glides through the pause"
+
+
+@pytest.mark.parametrize("db", [5.0, 15.0, 25.0])
+def test_softer_features_are_those_of_the_softer_sound_beside_a_louder_one(
+    extractor: FeatureExtractor, clips: list[Features], db: float
+) -> None:
+    gaps = (0, 30, 0)
+    sound = np.concatenate((voice(0.5, 120.0), np.zeros(4_800, np.float32), voice(0.4, 240.0) * 10 ** (-db / 20)))
+    relative = extractor.config.null_relative_db
+    found, expected = join([clips[0], soften(clips[1], db, relative)], gaps), extractor(sound.astype(np.float32))
+    inside = slice(83, 117)
+    # The two clips' spectral peaks, each taken for the peak of its clip, lie up to 4 dB apart.
+    assert (found.spectrogram - expected.spectrogram)[:, inside].abs().max() < 0.05
+    assert (found.energy - expected.energy)[inside].abs().max() < 0.05
+    assert found.waveform is not None and expected.waveform is not None
+    torch.testing.assert_close(found.waveform[12_800:], expected.waveform[12_800:], atol=0.05, rtol=0.0)
+    assert found.null[80:].sum() >= clips[1].null.sum() and (found.null[80:] != expected.null[80:]).sum() <= 4
+    assert not found.voicing[found.null].any() and not found.pitch[0][found.null].any()
+    assert torch.equal(soften(clips[1], 0.0, relative).spectrogram, clips[1].spectrogram)
+
+
+def test_half_of_the_recordings_in_a_row_are_softer() -> None:
+    rng = np.random.default_rng(0)
+    levels = [draw_levels(3, rng) for _ in range(400)]
+    assert all(one.min() == 0.0 and 0.0 <= one.max() <= SOFTER for one in levels)
+    assert 0.3 < np.mean([one > 0 for one in levels]) < 0.5 and np.max(levels) > 0.9 * SOFTER
 
 
 def test_one_clip_without_gaps_is_itself(clips: list[Features]) -> None:

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from echo_asr.features import Features
+from echo_asr.features import RANGE, Features
 from echo_asr.pitch import HOP, fill_track
 
 MOST = 3  # recordings in a row, at most
 EDGES = (0, 100)  # frames of silence before and after a row
 GAPS = (20, 120)  # frames of silence between two of its recordings
+SOFTER = 25.0  # dB by which half of the recordings in a row are softer than its loudest, at most
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,40 @@ def crop(features: Features, before: int, after: int) -> Features:
             for name in ("spectrogram", "pitch", "track", "voicing", "null", "energy")
         },
         waveform=None if wave is None else wave[before * HOP : end * HOP],
+    )
+
+
+def draw_levels(parts: int, rng: np.random.Generator) -> np.ndarray:
+    """By how many dB each recording of a row `(parts,)` is softer than its loudest: half of them by nothing."""
+    softer = rng.uniform(0.0, SOFTER, parts) * (rng.random(parts) < 0.5)
+    levels: np.ndarray = softer - softer.min()
+    return levels
+
+
+def soften(features: Features, db: float, null_relative_db: float) -> Features:
+    """Features of a recording as they are where another part of the same recording is louder.
+
+    Args:
+        db: by how much the other is louder.
+        null_relative_db: of the extractor, from which a frame under the loudest is null.
+    """
+    if not db:
+        return features
+
+    def softer(values: torch.Tensor) -> torch.Tensor:
+        return (values - db / (10 * RANGE)).clamp(min=0.0)
+
+    energy = softer(features.energy)
+    null = features.null | (energy < 1 - null_relative_db / (10 * RANGE))
+    f0, shown, periodicity = features.pitch
+    return replace(
+        features,
+        spectrogram=softer(features.spectrogram),
+        pitch=torch.stack([f0.masked_fill(null, 0.0), softer(shown), periodicity.masked_fill(null, 0.0)]),
+        voicing=features.voicing.masked_fill(null, 0.0),
+        null=null,
+        energy=energy,
+        waveform=None if features.waveform is None else features.waveform * 10 ** (-db / 20),
     )
 
 

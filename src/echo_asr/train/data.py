@@ -26,7 +26,7 @@ from echo_asr.data.batch import (
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, Utterance
 from echo_asr.data.fill import fill_recordings
-from echo_asr.data.join import Row, crop, draw_rows, join
+from echo_asr.data.join import Row, crop, draw_levels, draw_rows, join, soften
 from echo_asr.data.noise import KINDS, noise_clip
 from echo_asr.data.rendition import AS_RECORDED, MARGIN, Rendition
 from echo_asr.data.speakers import speaker_medians
@@ -205,6 +205,10 @@ class TrainingData:
         clean = self.config.clean
         played = Rendition(noise=row.noise) if row.noise else clean[int(rng.integers(len(clean)))]
         parts = [augment(self._played(self.examples[i], played, MARGIN, rng), rng) for i in row.parts]
+        if not row.noise:  # which is as loud throughout
+            relative = self.cache.extractor.config.null_relative_db
+            levels = draw_levels(len(parts), rng).tolist()
+            parts = [soften(part, level, relative) for part, level in zip(parts, levels, strict=True)]
         return join(parts, row.gaps), self._row_tokens(row)
 
     def _played(self, example: Example, rendition: Rendition, margin: int, rng: np.random.Generator) -> Features:
