@@ -1,0 +1,145 @@
+"""What levels do to a model: `python -m benchmarks.levels MODEL CORPUS [--split validation] [--clips 300] [--json]`.
+
+The word error of a corpus's clips by themselves at several gains, 16-bit; and in one recording, with pauses between:
+all at one level, every other one 20 dB softer, and soft speech among bumps that are 40 dB louder. Then how many clips
+get another text in a recording with pauses than by themselves, of those that are alone between two pauses and of
+those that run on, where a pause is too short to cut at. All through `Recognizer.transcribe`, free-running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from echo_asr.audio import SAMPLE_RATE, load_audio
+from echo_asr.data.corpus import load_corpus
+from echo_asr.decode.transcribe import Recognizer, load
+from echo_asr.evaluate.metrics import error_rate
+
+GAINS = (0.0, -20.0, -40.0, -55.0)  # dB
+APART = 20.0  # dB between two speakers
+BUMP_SECONDS, BUMP_DB = 0.06, 40.0  # dB over the speech's peak
+PAUSES = (0.3, 5.0)  # seconds
+ROOM_DB = -50.0  # dB of noise under the peak of the clips, in every recording
+PLACED = 600  # clips put into the recording whose texts are compared, some of them more than once
+SEED = 7
+
+
+def quantised(audio: np.ndarray, gain_db: float) -> np.ndarray:
+    """Samples at another gain as a 16-bit file holds them."""
+    return (np.rint(audio * 10 ** (gain_db / 20) * 32767) / 32767).astype(np.float32)
+
+
+def recording(
+    parts: Sequence[np.ndarray], rng: np.random.Generator, bumps: bool = False, room: bool = True
+) -> tuple[np.ndarray, list[float]]:
+    """Clips of peak 1 or less with pauses before, between and after them, and where each begins in seconds."""
+    pieces, starts, at = [], [], 0
+    for part in (*parts, np.zeros(0, np.float32)):
+        pause = np.zeros(round(rng.uniform(*PAUSES) * SAMPLE_RATE), np.float32)
+        if bumps:
+            size, peak = round(BUMP_SECONDS * SAMPLE_RATE), 10 ** (BUMP_DB / 20)
+            pause[:size] = peak * np.hanning(size) * rng.choice([-1.0, 1.0], size)
+        pieces += [pause, part]
+        starts.append((at + len(pause)) / SAMPLE_RATE)
+        at += len(pause) + len(part)
+    audio = np.concatenate(pieces)
+    if room:
+        audio = audio + (10 ** (ROOM_DB / 20) * rng.standard_normal(len(audio))).astype(np.float32)
+    return (audio / np.abs(audio).max()).astype(np.float32), starts[:-1]
+
+
+def error(recognizer: Recognizer, texts: Sequence[str], found: Sequence[str]) -> dict[str, Any]:
+    return error_rate(list(texts), [recognizer.normalize(text) for text in found]).to_dict()
+
+
+def by_gain(recognizer: Recognizer, clips: Sequence[np.ndarray], texts: Sequence[str]) -> dict[str, Any]:
+    results = {}
+    for gain in GAINS:
+        found = recognizer.transcribe([quantised(clip, gain) for clip in clips], words=False)
+        results[f"{gain:g} dB"] = error(recognizer, texts, [one.text for one in found])
+    return results
+
+
+def in_one_recording(recognizer: Recognizer, clips: Sequence[np.ndarray], texts: Sequence[str]) -> dict[str, Any]:
+    """Errors of the clips of each of two speakers, the even and the odd, by the segment that each is found in."""
+    soft = [clip * (10 ** (-APART / 20) if number % 2 else 1.0) for number, clip in enumerate(clips)]
+    results = {}
+    for name, parts, bumps in (("one level", clips, False), ("20 dB apart", soft, False), ("bumps", clips, True)):
+        audio, starts = recording(parts, np.random.default_rng(SEED), bumps)
+        found = texts_of(recognizer, audio, starts, [len(clip) / SAMPLE_RATE for clip in clips])
+        results[name] = {
+            "all": error(recognizer, texts, found),
+            "first speaker": error(recognizer, texts[::2], found[::2]),
+            "second speaker": error(recognizer, texts[1::2], found[1::2]),
+        }
+    return results
+
+
+def texts_of(recognizer: Recognizer, audio: np.ndarray, starts: Sequence[float], seconds: Sequence[float]) -> list[str]:
+    """The words of a recording whose middles lie nearest to each clip."""
+    words = [w for segment in recognizer.transcribe(audio).segments for w in segment.words]
+    middles = np.array([start + length / 2 for start, length in zip(starts, seconds, strict=True)])
+    reach = np.array(seconds) / 2
+    found: list[list[str]] = [[] for _ in starts]
+    for word in words:
+        distance = np.abs(middles - (word.start + word.end) / 2) - reach
+        found[int(distance.argmin())].append(word.text)
+    return [" ".join(one) for one in found]
+
+
+def other_than_alone(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> dict[str, Any]:
+    """How many clips get another text between pauses than by themselves, without noise and with it."""
+    rng = np.random.default_rng(SEED)
+    order = np.concatenate([rng.permutation(len(clips)) for _ in range(-(-PLACED // len(clips)))])[:PLACED].tolist()
+    alone = [one.text for one in recognizer.transcribe(list(clips), words=False)]
+    results = {}
+    for name, room in (("digital silence", False), ("noise", True)):
+        parts = [clips[index] for index in order]
+        audio, starts = recording(parts, np.random.default_rng(SEED), room=room)
+        found = texts_of(recognizer, audio, starts, [len(part) / SAMPLE_RATE for part in parts])
+        other = [text != alone[index] for text, index in zip(found, order, strict=True)]
+        results[name] = {"clips": len(order), "other": sum(other), "percent": round(100 * float(np.mean(other)), 2)}
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.levels", description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("corpus")
+    parser.add_argument("--split", default="validation", help="of the corpus (default validation)")
+    parser.add_argument("--clips", type=int, default=300, help="clips of it, at most (default 300)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    recognizer, began = load(arguments.model, "cpu"), time.perf_counter()
+    rows = [u for u in load_corpus(arguments.corpus).split(arguments.split) if u.text.strip()]
+    rows = [rows[i] for i in sorted(np.random.default_rng(SEED).permutation(len(rows))[: arguments.clips])]
+    clips = [load_audio(u.audio) for u in rows]
+    evened = [clip / max(float(np.abs(clip).max()), 1e-9) for clip in clips]
+    texts = [recognizer.normalize(u.text) for u in rows]
+    result = {
+        "benchmark": "levels", "corpus": arguments.corpus, "split": arguments.split, "clips": len(clips),
+        "word_error_by_gain": by_gain(recognizer, clips, texts),
+        "word_error_in_one_recording": in_one_recording(recognizer, evened, texts),
+        "other_text_than_alone": other_than_alone(recognizer, evened),
+        "seconds": round(time.perf_counter() - began, 1),
+    }  # fmt: skip
+    if arguments.json:
+        print(json.dumps(result, ensure_ascii=False))
+        return
+    for name, rate in result["word_error_by_gain"].items():
+        print(f"gain {name:10s} {rate['percent']:.2f} % of words ({rate['ci95'][0]:.2f} to {rate['ci95'][1]:.2f})")
+    for name, rates in result["word_error_in_one_recording"].items():
+        print(f"{name:15s}", ", ".join(f"{who} {rate['percent']:.2f} %" for who, rate in rates.items()))
+    print("another text than alone", result["other_text_than_alone"])
+
+
+if __name__ == "__main__":
+    main()
