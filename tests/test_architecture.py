@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "echo_asr"
 
-FEATURES = {"excerpt", "containers", "audio", "hum", "pitch", "controls", "features", "text", "tokenizer"}
+FEATURES = {"excerpt", "audio", "hum", "pitch", "controls", "features", "text", "tokenizer"}
 BASE = {"errors", "config", "console", "launch", "storage"}
 MODEL = {*BASE, "vrope", *FEATURES, "model"}
 WHOLE = {*MODEL, "data", "decode", "evaluate", "diagnose", "train"}
@@ -28,8 +28,7 @@ MAY_IMPORT = {
     "storage": {"errors"},
     "vrope": set(),
     "excerpt": {"errors"},
-    "containers": set(),
-    "audio": {"errors", "excerpt", "containers"},
+    "audio": {"errors", "excerpt"},
     "hum": {"audio"},
     "pitch": {"audio", "errors"},
     "controls": {"pitch", "errors"},

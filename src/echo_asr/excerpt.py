@@ -8,6 +8,7 @@ from pathlib import Path
 
 from echo_asr.errors import EchoError
 
+LATEST = 1e9  # seconds; later times are none
 OVERSHOOT = 0.5  # seconds that a stretch may end after its file: times are often rounded up
 
 
@@ -28,14 +29,31 @@ class Excerpt:
         channel = "" if self.channel is None else f", channel {self.channel}"
         return f"{self.path} ({self.start:.3f}-{end} s{channel})"
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of the file, in time."""
+        return self.start == 0 and self.duration is None
+
+    def bounds(self, rate: int) -> tuple[int, int | None]:
+        """First sample, and the one after the last if the stretch says where that is, at `rate` Hz.
+
+        Raises:
+            EchoError: its times are no times.
+        """
+        times = (self.start, 0.0 if self.duration is None else self.duration)
+        if not all(0 <= time <= LATEST for time in times):  # false of NaN, too
+            raise EchoError(f"{self}: is no stretch of a file; correct its times")
+        first = round(self.start * rate)
+        return first, None if self.duration is None else first + round(self.duration * rate)
+
     def samples(self, rate: int, total: int) -> tuple[int, int]:
         """First sample and the one after the last, in a file of `total` samples at `rate` Hz.
 
         Raises:
             EchoError: the stretch is empty, or not in the file.
         """
-        first = round(self.start * rate)
-        stop = total if self.duration is None else first + round(self.duration * rate)
+        first, stop = self.bounds(rate)
+        stop = total if stop is None else stop
         if not 0 <= first < min(stop, total) or stop > total + OVERSHOOT * rate:
             raise EchoError(f"{self}: is no stretch of that file, which lasts {total / rate:.3f} s; correct its times")
         return first, min(stop, total)

@@ -126,5 +126,5 @@ def test_each_stretch_has_features_of_its_own_in_the_cache(folder: Path, tmp_pat
 @pytest.mark.parametrize("suffix", sorted(FORMATS))
 def test_pieces_of_a_file_join_without_a_seam(folder: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = soundfile.read(folder / f"a.{suffix}", dtype="float32")[0]
-    monkeypatch.setattr("echo_asr.audio.BLOCK", 7001)
+    monkeypatch.setattr("echo_asr.audio.libsndfile.BLOCK", 7001)
     np.testing.assert_allclose(load_audio(folder / f"a.{suffix}"), whole, atol=1e-5)

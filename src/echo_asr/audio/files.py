@@ -1,0 +1,89 @@
+"""From the name of a recording to its file, and what is wrong with files before they are opened."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+
+from echo_asr.errors import EchoError
+
+HEAD = 4096  # bytes by which a file is judged
+# Formats whose header is text; any other has a zero byte early on, and text has none.
+TEXT_HEADERS = (b"NIST_1A", b"PVF1")
+
+
+def find_file(path: str | os.PathLike[str]) -> Path | None:
+    """The file that a name means; None where there is none.
+
+    It is the file of that very name. Where there is none, it is the one whose name differs in nothing but the Unicode
+    form of its letters (`é` may be one code point, NFC, or two, NFD, which macOS writes) and blanks at its ends; so
+    for each folder above it, too. Two such files are none.
+    """
+    path = Path(path)
+    try:
+        if path.is_file():
+            return path
+        there = _same_name(path)
+        return there if there is not None and there.is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
+def _same_name(path: Path) -> Path | None:
+    """The only entry of the file system whose name is the same to a reader."""
+    if os.path.lexists(path):
+        return path
+    if path.parent == path:
+        return None
+    folder = _same_name(path.parent)
+    if folder is None:
+        return None
+    try:
+        with os.scandir(folder) as entries:
+            same = [entry.name for entry in entries if _readable(entry.name) == _readable(path.name)]
+    except OSError:
+        return None
+    return folder / same[0] if len(same) == 1 else None
+
+
+def _readable(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def checked_file(path: Path) -> tuple[Path, bytes]:
+    """The file of a recording, and its first 4 KiB.
+
+    Raises:
+        EchoError: it is missing, a folder, empty, text, or cannot be read.
+    """
+    try:
+        if path.is_dir():
+            raise EchoError(f"{path}: is a folder; name one sound file in it")
+        found = find_file(path)
+        if found is None:
+            if os.path.exists(path):
+                raise EchoError(f"{path}: is no file (a device or a pipe); write its audio to a file, and name that")
+            raise EchoError(f"{path}: no such file; check the path")
+        with found.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError as error:
+        raise EchoError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+    except ValueError:  # a name with a zero byte
+        raise EchoError(f"{path!r}: is no name of a file; check the path") from None
+    if not head:
+        raise EchoError(f"{path}: is an empty file (0 bytes); record or copy it again")
+    # libsndfile would search text for MP3 frames, and print to standard error while it does.
+    if 0 not in head and not head.startswith(TEXT_HEADERS):
+        raise not_audio(path)
+    return found, head
+
+
+def truncated(path: Path, why: str) -> EchoError:
+    """The error for a file that ends too early or is damaged."""
+    return EchoError(f"{path}: is truncated or damaged ({why}); copy or record it again")
+
+
+def not_audio(path: Path) -> EchoError:
+    """The error for a file in no format that can be read."""
+    return EchoError(f"{path}: is not a sound file Echo can read; expected wav, flac, ogg, opus, mp3 or m4a")

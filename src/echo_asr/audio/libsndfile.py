@@ -1,0 +1,185 @@
+"""Audio of files that libsndfile reads: wav, flac, ogg, opus, mp3 and more."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import soundfile
+
+from echo_asr.audio import containers, mpeg, ogg
+from echo_asr.audio.blocks import Blocks, Recording, cut_blocks
+from echo_asr.audio.files import not_audio, truncated
+from echo_asr.audio.limits import BLOCK, refuse_rate
+from echo_asr.audio.resampling import resample_blocks
+from echo_asr.audio.splice import Part, open_part
+from echo_asr.errors import EchoError
+from echo_asr.excerpt import Excerpt
+
+ENDLESS = 1 << 60  # samples; from here up a header states none, as in FLAC that was written into a pipe
+MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which tags of sound files often overstate the length
+MP3_UNSTATED_SLACK = 10 * 1152  # samples; frames that lean on some that were cut away give none
+MP3_LEAD = 4 * 1152  # samples read before each block and dropped: a frame needs those before it, forgotten by a seek
+_HUSH = threading.Lock()
+
+
+class _Sound(soundfile.SoundFile):
+    """A file that is read from beginning to end where its codec, or a header that states no length, has no seeking."""
+
+    def seekable(self) -> bool:
+        return self.frames < ENDLESS and bool(super().seekable())
+
+
+def open_audio(stretch: Excerpt, head: bytes) -> Recording:
+    """A stretch of a file that begins with the bytes `head`.
+
+    Raises:
+        EchoError: it cannot be read, now or when its blocks are.
+    """
+    path = stretch.path
+    parts = _find_parts(path, head)
+    with _opened(path, parts[0], head) as sound:
+        rate: int = sound.samplerate
+        seconds = sound.frames / rate if stretch.whole and sound.frames < ENDLESS else 0.0
+    if stray := sum(part.stray for part in parts):
+        warnings.warn(
+            f"{path}: its header leaves out the last {stray} bytes; they are read as audio, too: listen to its end",
+            stacklevel=2,
+        )
+    return Recording(rate, lambda: _blocks(stretch, head, parts, rate), seconds)
+
+
+def duration(path: Path, head: bytes) -> float:
+    """Seconds of a whole file, without decoding it where its header states them.
+
+    Raises:
+        EchoError: it cannot be read, or holds no samples.
+    """
+    seconds = 0.0
+    for part in _find_parts(path, head):
+        with _opened(path, part, head) as sound:
+            known = sound.frames < ENDLESS
+            samples = sound.frames if known else sum(map(len, _part_blocks(sound, path, part, head)))
+            seconds += samples / sound.samplerate
+    if seconds <= 0:
+        raise EchoError(f"{path}: holds no samples; give a recording of at least one sample")
+    return seconds
+
+
+def _find_parts(path: Path, head: bytes) -> list[Part]:
+    try:
+        if head[:4] == b"OggS":
+            if ogg.ends_within_a_page(path):
+                raise truncated(path, "it ends in the middle of an Ogg page")
+            return ogg.find_parts(path)
+        if why := containers.cut_off(path, head):
+            raise truncated(path, why)
+        parts = containers.find_parts(path, head)
+        if parts == [Part()]:
+            with _opened(path, parts[0], head) as sound:
+                mp3 = sound.format == "MP3"
+            return mpeg.find_parts(path) if mp3 else parts
+        return parts
+    except OSError as error:
+        raise EchoError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+
+
+def _blocks(stretch: Excerpt, head: bytes, parts: list[Part], rate: int) -> Blocks:
+    path = stretch.path
+    if len(parts) == 1 and not stretch.whole:
+        with _opened(path, parts[0], head) as sound:
+            if sound.seekable():
+                yield from _part_blocks(sound, path, parts[0], head, *stretch.samples(rate, sound.frames))
+                return
+
+    def decoded() -> Blocks:
+        for part in parts:
+            with _opened(path, part, head) as sound:
+                yield from resample_blocks(_part_blocks(sound, path, part, head), sound.samplerate, rate)
+
+    yield from decoded() if stretch.whole else cut_blocks(decoded(), stretch, rate)
+
+
+def _part_blocks(sound: _Sound, path: Path, part: Part, head: bytes, first: int = 0, stop: int | None = None) -> Blocks:
+    """Blocks of a recording, from one sample to another, or to its end."""
+    read, size = 0, max(1, BLOCK // sound.channels)
+    known, seekable = sound.frames < ENDLESS, sound.seekable()
+    last_page = _last_page(path, part) if sound.subtype == "VORBIS" and first else 0
+    while stop is None or read < stop - first:
+        at = first + read
+        try:
+            with _hushed(head):
+                lead = 0
+                if sound.format == "MP3":
+                    lead = min(at, MP3_LEAD)
+                elif sound.subtype == "VORBIS" and sound.tell() != at:
+                    lead = max(0, at - max(0, last_page - 1))
+                if seekable and sound.tell() != at - lead:
+                    sound.seek(at - lead)
+                wanted = size if stop is None else min(size, stop - at)
+                block = sound.read(lead + wanted, dtype="float32", always_2d=True)[lead:]
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise truncated(path, f"it cannot be decoded to its end: {error}") from None
+        if not len(block):
+            break
+        read += len(block)
+        yield block
+    missing = (sound.frames if stop is None else stop) - first - read if known else 0
+    slack = 0 if sound.format != "MP3" else MP3_SLACK if part.stated else MP3_UNSTATED_SLACK
+    if missing > slack:
+        raise truncated(path, f"its header says {sound.frames} samples, it holds {first + read}")
+
+
+def _last_page(path: Path, part: Part) -> int:
+    with open_part(path, part) as file:
+        return ogg.last_page(file)
+
+
+@contextmanager
+def _opened(path: Path, part: Part, head: bytes) -> Iterator[_Sound]:
+    """What libsndfile makes of a recording.
+
+    Raises:
+        EchoError: nothing.
+    """
+    with ExitStack() as stack:
+        try:
+            with _hushed(head):
+                if part.segments:
+                    sound = _Sound(stack.enter_context(open_part(path, part)))
+                else:  # as bytes, names that are no UTF-8 open too; Windows has none, and takes no bytes
+                    sound = _Sound(path if os.name == "nt" else os.fsencode(path))
+            stack.enter_context(sound)
+        except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless (.raw), its rate unknown
+            if "malformed" in str(error):
+                raise truncated(path, "its container is malformed") from None
+            raise not_audio(path) from None
+        refuse_rate(str(path), sound.samplerate)
+        yield sound
+
+
+@contextmanager
+def _hushed(head: bytes) -> Iterator[None]:
+    """Keep the MP3 decoder beneath libsndfile from writing warnings to standard error, past Python; a file's first
+    bytes say whether it may be an MP3."""
+    if head[:4] in (b"RIFF", b"FORM", b"fLaC", b"OggS"):
+        yield
+        return
+    with _HUSH:  # one at a time, or the second would put back what the first put there
+        try:
+            kept = os.dup(2)
+        except OSError:  # a process without standard error
+            yield
+            return
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nothing, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nothing)

@@ -1,0 +1,53 @@
+"""What a recording may be: the bounds within which a file is believed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from echo_asr.errors import EchoError
+
+SAMPLE_RATE = 16_000  # Hz, of all samples inside Echo
+LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000  # Hz; below no speech is left, and bats are recorded at 500 kHz
+LONGEST_CLIP = 4 * 3600.0  # seconds that are held in memory at once; longer recordings are streamed
+LONGEST_RECORDING = 7 * 86_400.0  # seconds, of a time stamp
+BLOCK = 1 << 20  # samples of all channels together that are read at a time
+
+
+def checked_rate(rate: Any) -> int:
+    """The sample rate of an array, in Hz.
+
+    Raises:
+        EchoError: it is not a whole number within the bounds.
+    """
+    if isinstance(rate, bool) or not isinstance(rate, int | np.integer) or rate <= 0:
+        raise EchoError(f"sampling_rate: expected a positive whole number of Hz, got {rate!r}")
+    refuse_rate("sampling_rate", int(rate))
+    return int(rate)
+
+
+def refuse_rate(name: str, rate: int) -> None:
+    """Refuse a rate at which nothing is recorded: resampling 1 Hz to 16 kHz makes 16,000 samples of each.
+
+    Raises:
+        EchoError: it is out of bounds.
+    """
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise EchoError(
+            f"{name}: states a sample rate of {rate} Hz; expected {LOWEST_RATE} to {HIGHEST_RATE} Hz: correct its "
+            "header, or convert it again"
+        )
+
+
+def refuse_length(name: str, seconds: float) -> None:
+    """Refuse a clip that is too long to be held in memory.
+
+    Raises:
+        EchoError: it is.
+    """
+    if seconds > LONGEST_CLIP:
+        raise EchoError(
+            f"{name}: lasts more than {LONGEST_CLIP / 3600:.0f} hours, too long to be loaded at once; cut it into "
+            "utterances, or transcribe it, which reads it bit by bit"
+        )

@@ -1,0 +1,195 @@
+"""Audio from a file or an array: mono float32 `(S,)` at 16 kHz, `S` samples, or one line that says why not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+
+from echo_asr.audio import libsndfile, pyav
+from echo_asr.audio.blocks import Recording
+from echo_asr.audio.files import checked_file
+from echo_asr.audio.limits import BLOCK, SAMPLE_RATE, checked_rate, refuse_length
+from echo_asr.audio.mixing import to_mono
+from echo_asr.audio.resampling import resample_blocks
+from echo_asr.errors import EchoError
+from echo_asr.excerpt import AudioFile, Excerpt
+
+
+@runtime_checkable
+class SoundSource(Protocol):
+    """Sound that is no file by itself: what `load_audio` and the feature cache take wherever a path may stand."""
+
+    def load(self) -> np.ndarray:
+        """Mono float32 `(S,)` at 16 kHz; EchoError if it cannot be had."""
+        ...
+
+    def content(self, hash_file: Callable[[AudioFile], str]) -> str:
+        """What tells its sound from any other; `hash_file` gives a hash of a file's sound, or raises OSError."""
+        ...
+
+
+def load_audio(
+    source: AudioFile | SoundSource | np.ndarray | torch.Tensor, sampling_rate: int | None = None
+) -> np.ndarray:
+    """Sound as mono float32 `(S,)` at 16 kHz, `S >= 1`, full scale at +-1; always a new array.
+
+    A path, or the stretch of a file that an `Excerpt` names, is read with soundfile (wav, flac, ogg, opus, mp3 and
+    more) or, where soundfile cannot (m4a, webm, mp4, aac), with the optional `av`. An array or tensor is `(S,)`,
+    `(channels, S)` or `(S, channels)`: the smaller axis holds the channels, the first in a tie. Integers are scaled
+    to +-1 as in a wav file. Channels are averaged; other rates are resampled with soxr.
+
+    Args:
+        source: a path, an `Excerpt`, an array or a tensor.
+        sampling_rate: Hz, of an array; 16 000 unless given. A file states its own; one that contradicts it is
+            an error.
+
+    Raises:
+        EchoError: in one line that names the source: missing, a folder, empty, not sound, truncated, no
+            samples, NaN or infinite samples, a format that needs the extra, a shape or type that is no sound.
+    """
+    if isinstance(source, SoundSource):
+        name, blocks = str(source), iter([source.load()])
+    elif isinstance(source, str | os.PathLike | Excerpt):
+        name = str(source)
+        blocks = _whole(name, source, sampling_rate)
+    else:
+        name = f"audio {type(source).__name__}"
+        rate = checked_rate(SAMPLE_RATE if sampling_rate is None else sampling_rate)
+        blocks = _at_16_khz(name, _array_to_mono(source, name, rate), rate)
+    with _in_memory(name):
+        parts = list(blocks)
+        samples = np.array(parts[0]) if len(parts) == 1 else np.concatenate([np.zeros(0, np.float32), *parts])
+    if samples.size == 0:
+        raise EchoError(f"{name}: holds no samples; give a recording of at least one sample")
+    return np.ascontiguousarray(samples, dtype=np.float32)
+
+
+def stream_audio(
+    source: AudioFile | SoundSource | np.ndarray | torch.Tensor, sampling_rate: int | None = None
+) -> Iterator[np.ndarray]:
+    """The same sound as that of `load_audio`, in pieces of up to a minute or so: a long file is never whole in memory.
+
+    Raises:
+        EchoError: as `load_audio`, when the iteration comes to it.
+    """
+    if not isinstance(source, str | os.PathLike | Excerpt):
+        samples = load_audio(source, sampling_rate)
+        yield from (samples[at : at + BLOCK] for at in range(0, len(samples), BLOCK))
+        return
+    name = str(source)
+    with _in_memory(name):
+        recording, blocks = _read(name, source, sampling_rate)
+        given = 0
+        for block in _at_16_khz(name, blocks, recording.rate):
+            given += len(block)
+            yield block
+    if not given:
+        raise EchoError(f"{name}: holds no samples; give a recording of at least one sample")
+
+
+def _whole(name: str, source: AudioFile, sampling_rate: int | None) -> Iterator[np.ndarray]:
+    """Blocks of a file that are to be in memory together."""
+    recording, blocks = _read(name, source, sampling_rate)
+    refuse_length(name, recording.seconds)
+    given = 0
+    for block in _at_16_khz(name, blocks, recording.rate):
+        given += len(block)
+        refuse_length(name, given / SAMPLE_RATE)
+        yield block
+
+
+def _at_16_khz(name: str, blocks: Iterator[np.ndarray], rate: int) -> Iterator[np.ndarray]:
+    def finite() -> Iterator[np.ndarray]:
+        given = 0
+        for block in blocks:
+            _refuse_broken(name, block, rate, given / rate)
+            given += len(block)
+            yield block
+
+    return resample_blocks(finite(), rate, SAMPLE_RATE)
+
+
+@contextmanager
+def _in_memory(name: str) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:
+        raise EchoError(f"{name}: needs more memory than there is; cut it, or free some memory") from None
+
+
+def _refuse_broken(name: str, samples: np.ndarray, rate: int, start: float = 0.0) -> None:
+    """Refuse NaN and infinite samples, of a piece that starts at `start` seconds."""
+    finite = np.isfinite(samples)
+    if not finite.all():
+        first = start + int(np.argmin(finite)) / rate
+        raise EchoError(f"{name}: holds NaN or infinite samples (first at {first:.3f} s); repair or drop it")
+
+
+def audio_duration(source: AudioFile) -> float:
+    """Seconds of sound in a file, from its header, without decoding it; of an `Excerpt`, as it says.
+
+    Raises:
+        EchoError: in one line, for a file that is missing, a folder, empty, not sound or without samples.
+    """
+    stretch = _as_excerpt(source)
+    if stretch.duration is not None:
+        return stretch.duration
+    if stretch.start:
+        rest = audio_duration(stretch.path) - stretch.start
+        if rest <= 0:
+            raise EchoError(f"{stretch}: begins after the end of that file; correct its times")
+        return rest
+    path, head = checked_file(stretch.path)
+    with _in_memory(str(path)):
+        return _decoder(path, head).duration(path, head)
+
+
+def _as_excerpt(source: AudioFile) -> Excerpt:
+    return source if isinstance(source, Excerpt) else Excerpt(Path(source))
+
+
+def _read(name: str, source: AudioFile, sampling_rate: int | None) -> tuple[Recording, Iterator[np.ndarray]]:
+    """What a file says of itself, and the mono samples `(S,)` float32 of a stretch of it, in blocks."""
+    stretch = _as_excerpt(source)
+    path, head = checked_file(stretch.path)
+    recording = _decoder(path, head).open_audio(replace(stretch, path=path), head)
+    if sampling_rate is not None and sampling_rate != recording.rate:
+        raise EchoError(f"{name}: sampling_rate is {sampling_rate}, the file says {recording.rate}; leave it out")
+    return recording, to_mono(recording.blocks, str(stretch), str(path), recording.rate, stretch.channel)
+
+
+def _decoder(path: Path, head: bytes) -> ModuleType:
+    return pyav if pyav.needs_pyav(path, head) else libsndfile
+
+
+def _array_to_mono(source: Any, name: str, rate: int) -> Iterator[np.ndarray]:
+    """Mono float32 `(S,)` from an array or tensor of one or two dimensions."""
+    if isinstance(source, torch.Tensor):
+        source = source.detach().cpu()
+        source = (source.float() if source.is_floating_point() else source).numpy()
+    if not isinstance(source, np.ndarray):
+        raise EchoError(f"{name}: expected a path, a numpy array or a torch tensor")
+    if source.ndim not in (1, 2):
+        raise EchoError(f"{name}: expected shape (S,), (channels, S) or (S, channels); got {source.shape}")
+    if source.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, and is refused as such
+            samples = source.astype(np.float32)
+    elif source.dtype in (np.int8, np.int16, np.int32, np.uint8):
+        full_scale = 2.0 ** (8 * source.dtype.itemsize - 1)
+        offset = full_scale if source.dtype == np.uint8 else 0.0  # 8-bit wav is unsigned, silence at 128
+        samples = ((source - offset) / full_scale).astype(np.float32)
+    else:
+        raise EchoError(f"{name}: expected float, int8, int16, int32 or uint8; convert the {source.dtype}")
+    if samples.ndim == 1:
+        samples = samples[:, None]
+    elif samples.shape[0] <= samples.shape[1]:
+        samples = samples.T
+    return to_mono(lambda: iter([samples] if len(samples) else []), name, name, rate)

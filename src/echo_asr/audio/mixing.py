@@ -1,0 +1,105 @@
+"""One channel of several: their mean, unless they cancel each other in it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+
+import numpy as np
+
+from echo_asr.audio.blocks import Blocks
+from echo_asr.errors import EchoError
+
+WINDOW = 0.5  # seconds over which channels are compared with their mean
+# Power of the mean, relative to what channels without relation would give (the sum of their powers by the square of
+# their number): 1 for one live channel, or a speaker in each; their number for equal channels; 0 for opposite ones.
+CANCELLED = 0.25
+AUDIBLE = 1e-3  # power of a window that counts, relative to the loudest
+SHARE = 0.05  # of the windows that count, from which on the mean is not taken
+
+
+def to_mono(
+    blocks: Callable[[], Blocks], name: str, file: str, rate: int, channel: int | None = None
+) -> Iterator[np.ndarray]:
+    """Blocks `(S,)` of one channel, counted from 0; None: of the mean of all.
+
+    Where the mean is far below the channels, as with a plug soldered the wrong way round, the loudest channel stands
+    for it, in all of the recording, and a warning says so. Only the whole recording shows that: one of several
+    channels and more than a block is decoded twice.
+
+    Args:
+        name: of the recording, or the stretch of one, for the error.
+        file: its file, for the warning.
+        rate: Hz.
+
+    Raises:
+        EchoError: there is no such channel.
+    """
+    if channel is not None:
+        for block in blocks():
+            count = block.shape[1]
+            if not 0 <= channel < count:
+                has = f"has {count} channel{'s' * (count > 1)}, counted from 0"
+                raise EchoError(f"{name}: {has}; correct the channel")
+            yield block[:, channel]
+        return
+    opened = blocks()
+    first, second = next(opened, None), next(opened, None)
+    beginning = [block for block in (first, second) if block is not None]
+    if first is None or first.shape[1] == 1:
+        again: Iterable[np.ndarray] = chain(beginning, opened)
+        taken = None
+    else:
+        taken = loudest_if_cancelled(chain(beginning, opened), rate)
+        again = beginning if second is None else blocks()
+    if taken is not None:
+        warnings.warn(
+            f"{file}: its channels cancel each other when they are averaged; its loudest, channel {taken} (from 0), is "
+            "taken alone: check its cables, or name the channel that holds the speech",
+            stacklevel=2,
+        )
+    for block in again:
+        if block.shape[1] == 1:
+            yield block[:, 0]
+        elif taken is None:
+            yield block.mean(axis=1, dtype=np.float32)
+        else:
+            yield block[:, min(taken, block.shape[1] - 1)]
+
+
+def loudest_if_cancelled(blocks: Iterable[np.ndarray], rate: int) -> int | None:
+    """The loudest channel of a recording whose channels cancel each other; None where they do not.
+
+    A recording in which they do so in a part of the time, or all but one channel do, counts as one, too.
+    """
+    size = max(1, round(WINDOW * rate))
+    power, mean_power, loudness = list[float](), list[float](), np.zeros(0)
+    for window in _windows(blocks, size):
+        if not np.isfinite(window).all():
+            return None  # which is refused elsewhere
+        channels = window.shape[1]
+        each = window.var(axis=0, dtype=np.float64)  # a constant offset is no sound
+        power.append(float(each.sum()) / channels**2)
+        mean_power.append(float(window.mean(axis=1, dtype=np.float64).var()))
+        loudness = np.pad(loudness, (0, max(0, channels - len(loudness))))
+        loudness[:channels] += each * len(window)
+    alone, mixed = np.array(power), np.array(mean_power)
+    counts = alone > AUDIBLE * alone.max(initial=0.0)
+    lost = counts & (mixed < CANCELLED * alone)
+    return int(loudness.argmax()) if lost.sum() > SHARE * counts.sum() else None
+
+
+def _windows(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Windows `(size, channels)`, the last perhaps shorter, wherever the blocks end."""
+    kept: np.ndarray | None = None
+    for block in blocks:
+        if kept is not None and kept.shape[1] != block.shape[1]:  # another recording was appended
+            yield kept
+            kept = None
+        block = block if kept is None else np.concatenate([kept, block])
+        whole = len(block) // size * size
+        yield from block[:whole].reshape(-1, size, block.shape[1])
+        kept = block[whole:] if whole < len(block) else None
+    if kept is not None:
+        yield kept
