@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import warnings
@@ -85,6 +86,8 @@ def _find_parts(path: Path, head: bytes) -> list[Part]:
             return mpeg.find_parts(path) if mp3 else parts
         return parts
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError from None
         raise EchoError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
 
 

@@ -53,7 +53,7 @@ def find_parts(path: Path) -> list[Part]:
             at, frame = found
             stated = _stated_end(content, at, frame)
             if stated is not None:
-                parts.append(Part(((begin, min(stated, len(content))),)))
+                parts.append(Part(((at if parts else begin, min(stated, len(content))),)))
                 begin = stated
                 continue
             if _has_header(content, at, frame):  # one that does not state where it ends

@@ -11,6 +11,7 @@ from echo_asr.audio.splice import Part
 
 HEADER = 27  # bytes of a page's header before its table of segments (RFC 3533)
 PAGE = HEADER + 255 + 255 * 255  # bytes of the largest page
+SEARCH = 1 << 20  # bytes after which the search for the next page is given up
 FIRST = 2  # the flag of the first page of a stream
 
 
@@ -18,7 +19,7 @@ def find_parts(path: Path) -> list[Part]:
     """The recordings that an Ogg file chains together; libsndfile reads the first alone."""
     begins, at, first = [0], 0, True
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        while (at := content.find(b"OggS", at)) >= 0 and at + HEADER <= len(content):
+        while (at := content.find(b"OggS", at, at + SEARCH)) >= 0 and at + HEADER <= len(content):
             # Streams side by side, such as of a film, all begin before any goes on.
             if content[at + 5] & FIRST and not first:
                 begins.append(at)
