@@ -24,31 +24,32 @@ def find_file(path: str | os.PathLike[str]) -> Path | None:
     try:
         if path.is_file():
             return path
-        there = _same_name(path)
+        there = _alike(path)
         return there if there is not None and there.is_file() else None
     except (OSError, ValueError):
         return None
 
 
-def _same_name(path: Path) -> Path | None:
+def _alike(path: Path) -> Path | None:
     """The only entry of the file system whose name is the same to a reader."""
     if os.path.lexists(path):
         return path
     if path.parent == path:
         return None
-    folder = _same_name(path.parent)
+    folder = _alike(path.parent)
     if folder is None:
         return None
     try:
         with os.scandir(folder) as entries:
-            same = [entry.name for entry in entries if _readable(entry.name) == _readable(path.name)]
+            same = [entry.name for entry in entries if same_name(entry.name, path.name)]
     except OSError:
         return None
     return folder / same[0] if len(same) == 1 else None
 
 
-def _readable(name: str) -> str:
-    return unicodedata.normalize("NFC", name).strip()
+def same_name(first: str, second: str) -> bool:
+    """Whether two names are the same to a reader, apart from blanks at their ends."""
+    return unicodedata.normalize("NFC", first).strip() == unicodedata.normalize("NFC", second).strip()
 
 
 def checked_file(path: Path) -> tuple[Path, bytes]:

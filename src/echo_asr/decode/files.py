@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -34,7 +35,8 @@ def read_list(name: str) -> list[Path]:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise EchoError(f"--files {name}: cannot be read ({error.strerror}); give a text file, a path a line") from None
-    paths = [Path(line) for line in text.splitlines() if line.strip()]
+    # Lines end at line breaks alone: names may hold what `splitlines` takes for one, too.
+    paths = [Path(line) for line in re.split("\r\n|\r|\n", text.removeprefix("\ufeff")) if line.strip()]
     if not paths:
         raise EchoError(f"--files {name}: names no file; expected a path a line")
     return paths

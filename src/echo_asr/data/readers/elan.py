@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
+from echo_asr.audio import find_file, same_name
 from echo_asr.data.readers.records import Lengths, Problems, Record, stretch_error
 from echo_asr.errors import EchoError
 from echo_asr.excerpt import Excerpt
@@ -122,8 +123,8 @@ def _find_audio(path: Path, root: ElementTree.Element) -> tuple[Path, float]:
             file = _local(media.get(key, ""))
             named.append(file)
             for place in (path.parent / file, path.parent / os.path.basename(file)):
-                if file and place.is_file():
-                    there.setdefault(Path(os.path.normpath(place)), offset)
+                if file and (found := find_file(os.path.normpath(place))):
+                    there.setdefault(found, offset)
                     break
             else:
                 continue
@@ -143,7 +144,9 @@ def _find_audio(path: Path, root: ElementTree.Element) -> tuple[Path, float]:
 
 def _beside(path: Path) -> list[Path]:
     """Files of the same name with another ending."""
-    return [file for file in sorted(path.absolute().parent.iterdir()) if file.stem == path.stem and file.is_file()]
+    return [
+        file for file in sorted(path.absolute().parent.iterdir()) if same_name(file.stem, path.stem) and file.is_file()
+    ]
 
 
 def _local(url: str) -> str:

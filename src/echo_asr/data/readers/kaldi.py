@@ -75,7 +75,7 @@ def _segments(
                 problems.add(where, f"names the recording {fields[0]}, which is not in {scp}; add it there")
             continue
         length = _number(stated.get(fields[0], ""))
-        if length is None and listing.holds(audio):
+        if length is None and listing.find(audio):
             try:
                 length = lengths.of(audio)
             except EchoError as error:

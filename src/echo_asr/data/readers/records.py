@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from echo_asr.audio import audio_duration
+from echo_asr.audio import audio_duration, find_file
 from echo_asr.console import progress_bar
 from echo_asr.errors import EchoError
 from echo_asr.excerpt import OVERSHOOT, Excerpt
@@ -138,7 +138,7 @@ class Base:
             return Path(name)
         if self._base is None:
             places = [self.folder, *self.folder.absolute().parents[:ABOVE], Path()]
-            self._base = next((place for place in places if _is_file(place / name)), None)
+            self._base = next((place for place in places if find_file(place / name)), None)
         return (self._base or self.folder) / name
 
 
@@ -148,14 +148,14 @@ class Listing:
     def __init__(self) -> None:
         self._names: dict[str, set[str]] = {}
 
-    def holds(self, path: str | os.PathLike[str]) -> bool:
-        """Whether there is a file of that name."""
+    def find(self, path: Path) -> Path | None:
+        """The file that a name means, see `find_file`; None where there is none."""
         folder, separator, name = os.fspath(path).rpartition(os.sep)
         folder += separator
         if folder not in self._names:
             self._names[folder] = _names_in(folder)
-        # The second look finds what the file system takes for the same name (capitals, composed letters).
-        return name in self._names[folder] or _is_file(path)
+        # The second look finds what only the file system, or a reader, takes for the same name.
+        return path if name in self._names[folder] else find_file(path)
 
 
 def _names_in(folder: str) -> set[str]:
@@ -166,11 +166,9 @@ def _names_in(folder: str) -> set[str]:
         return set()
 
 
-def _is_file(path: str | os.PathLike[str]) -> bool:
-    try:
-        return os.path.isfile(path)
-    except (OSError, ValueError):
-        return False
+def _moved(record: Record, path: Path) -> Record:
+    audio = record.audio
+    return replace(record, audio=replace(audio, path=path) if isinstance(audio, Excerpt) else path)
 
 
 class Lengths:
@@ -209,12 +207,12 @@ def usable(records: Iterable[Record], problems: Problems) -> Iterator[Record]:
         elif record.duration is not None and not 0 < record.duration <= LONGEST:  # false of NaN, too
             expected = f"expected seconds above 0, at most {LONGEST}, or nothing"
             problems.add(record.where, f"has the duration {record.duration:g}; {expected}")
-        elif not listing.holds(file_of(record.audio)):
+        elif (there := listing.find(file_of(record.audio))) is None:
             seen.add(record.id)
             problems.add_missing(record)
         else:
             seen.add(record.id)
-            good.append(record)
+            good.append(record if there == file_of(record.audio) else _moved(record, there))
     unknown = sum(record.duration is None for record in good)
     if not unknown:
         yield from good
