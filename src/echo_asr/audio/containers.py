@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from echo_asr.audio.files import truncated
 from echo_asr.audio.splice import Part
 
 UNKNOWN_SIZE = 0x7FFF_0000  # bytes; programs that write into a pipe put a size from here up (or 0)
-UNKNOWN_SIZE_64 = 1 << 62  # the same where sizes have 64 bits
+UNKNOWN_SIZE_64 = 1 << 60  # the same where sizes have 64 bits
 STRAY = 1 << 14  # bytes after the audio, which no header mentions, that are taken for more of it
 MOST_CHUNKS = 10_000  # of a file that are looked at
 RIFF_FORMS = (b"RIFF", b"RIFX", b"RF64")
@@ -42,31 +43,21 @@ class Size:
         return 0 <= self.value < (UNKNOWN_SIZE_64 if self.form[-1] == "q" else UNKNOWN_SIZE)
 
 
-def cut_off(path: Path, head: bytes) -> str | None:
-    """Why a file must be a part of one, or None; `head` are its first bytes. libsndfile reads a cut-off file of these
-    forms as a shorter one."""
-    size = path.stat().st_size
-    stated = 0
-    if head[:4] in (b"RIFF", b"RIFX", b"FORM") and len(head) >= 8:
-        total = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
-        # The size leaves out the 8 bytes before it, so that many bytes of sloppiness are let pass.
-        stated = total + 8 if size < total < UNKNOWN_SIZE else 0
-    elif head[:7] == b"NIST_1A":
-        stated = _nist_end(head)
-    else:
-        with path.open("rb") as file:
-            audio = _audio_size(file, head, 0, size)
-        stated = audio.start + audio.value if audio and audio.known else 0
-    return f"its header says {stated} bytes, it has {size}" if stated > size else None
-
-
 def find_parts(path: Path, head: bytes) -> list[Part]:
-    """The recordings in a file of a RIFF form, CAF or AU, each with its true size; else the file as it is."""
+    """The recordings in a file that begins with the bytes `head`, each with its true size, if it has a RIFF form or is
+    CAF or AU; else the file as it is.
+
+    Raises:
+        EchoError: it was cut off. libsndfile reads a cut-off file of these forms as a shorter one.
+    """
     size, begin, parts = path.stat().st_size, 0, list[Part]()
     with path.open("rb") as file:
-        while head[:4] in (*RIFF_FORMS, b"caff", *AU_FORMS):
+        while head:
             audio = _audio_size(file, head, begin, size)
-            if audio is None:
+            stated = _stated_end(head, begin, size, audio)
+            if stated > size:
+                raise truncated(path, f"its header says {stated} bytes, it has {size}")
+            if audio is None or head[:4] not in (*RIFF_FORMS, b"caff", *AU_FORMS):
                 break
             truth = size - audio.start  # bytes, if the audio goes on to the file's end
             end = _end(file, head[:4], audio, size)
@@ -79,6 +70,17 @@ def find_parts(path: Path, head: bytes) -> list[Part]:
             parts.append(Part(((begin, end),)))
             begin, head = end, _read(file, end, 12)
     return parts if len(parts) > 1 or (parts and len(parts[0].segments) > 1) else [Part()]
+
+
+def _stated_end(head: bytes, begin: int, size: int, audio: Size | None) -> int:
+    """The offset at which a recording that begins at another ends, as its header says; 0 if it does not."""
+    if head[:4] in (b"RIFF", b"RIFX", b"FORM") and len(head) >= 8:
+        total = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
+        # The size leaves out the 8 bytes before it, so that many bytes of sloppiness are let pass.
+        return begin + total + 8 if size < begin + total and total < UNKNOWN_SIZE else 0
+    if head[:7] == b"NIST_1A":
+        return _nist_end(head)
+    return audio.start + audio.value if audio and audio.known else 0
 
 
 def _audio_size(file: BinaryIO, head: bytes, begin: int, size: int) -> Size | None:

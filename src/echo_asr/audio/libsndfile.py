@@ -77,8 +77,6 @@ def _find_parts(path: Path, head: bytes) -> list[Part]:
             if ogg.ends_within_a_page(path):
                 raise truncated(path, "it ends in the middle of an Ogg page")
             return ogg.find_parts(path)
-        if why := containers.cut_off(path, head):
-            raise truncated(path, why)
         parts = containers.find_parts(path, head)
         if parts == [Part()]:
             with _opened(path, parts[0], head) as sound:

@@ -87,7 +87,9 @@ def loudest_if_cancelled(blocks: Iterable[np.ndarray], rate: int) -> int | None:
     alone, mixed = np.array(power), np.array(mean_power)
     counts = alone > AUDIBLE * alone.max(initial=0.0)
     lost = counts & (mixed < CANCELLED * alone)
-    return int(loudness.argmax()) if lost.sum() > SHARE * counts.sum() else None
+    if not lost.sum() > SHARE * counts.sum():
+        return None
+    return int(np.argmax(loudness > 0.98 * loudness.max()))  # of equal ones the first, also after rounding
 
 
 def _windows(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
