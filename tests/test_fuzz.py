@@ -116,6 +116,7 @@ def recordings(folder: Path) -> dict[str, bytes]:
         "16.wav": {"subtype": "PCM_16"}, "float.wav": {"subtype": "FLOAT"}, "adpcm.wav": {"subtype": "IMA_ADPCM"},
         "x.wav": {"format": "WAVEX", "subtype": "PCM_24"}, "a.flac": {}, "a.ogg": {}, "a.mp3": {}, "a.aiff": {},
         "a.opus": {"format": "OGG", "subtype": "OPUS"}, "a.au": {}, "a.caf": {}, "a.w64": {}, "a.rf64": {},
+        "gsm.wav": {"subtype": "GSM610"}, "nms.wav": {"subtype": "NMS_ADPCM_16"}, "a.sph": {"format": "NIST"},
     }.items():  # fmt: skip
         soundfile.write(
             folder / name, np.stack([sound, sound], 1) if name == "x.wav" else sound, SAMPLE_RATE, **options

@@ -36,6 +36,8 @@ BAD = {
     "half.flac": "is truncated or damaged",
     "half.ogg": "is truncated or damaged",
     "half.mp3": "is truncated or damaged",
+    "1hz.wav": "states a sample rate of 1 Hz",
+    "channels.wav": "is not a sound file Echo can read",
     "sound.m4a": NO_EXTRA,
 }
 RATES = {"8k.wav": 8_000, "44k1.wav": 44_100, "96k.flac": 96_000}  # Hz
@@ -65,6 +67,11 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
         soundfile.write(folder / name, np.tile(sound, 4), SAMPLE_RATE)
         whole = (folder / name).read_bytes()
         (folder / name).write_bytes(whole[: len(whole) // 2])
+    for name, at, number in (("1hz.wav", 24, 1), ("channels.wav", 22, 65_535)):  # what the header states there
+        soundfile.write(folder / name, sound, SAMPLE_RATE)
+        whole = (folder / name).read_bytes()
+        stated = number.to_bytes(4 if at == 24 else 2, "little")
+        (folder / name).write_bytes(whole[:at] + stated + whole[at + len(stated) :])
     (folder / "sound.m4a").write_bytes(b"\0\0\0\x20ftypM4A \0\0\0\0" + bytes(2000))
     return folder
 

@@ -127,13 +127,25 @@ def test_the_clock_of_a_broadcast_begins_anywhere(tmp_path: Path) -> None:
     assert spans(load_audio(path))[0][0] == pytest.approx(0.0, abs=0.05)
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".mkv"])
-def test_a_part_of_a_film_is_refused(suffix: str, tmp_path: Path) -> None:
-    options = {"options": {"movflags": "faststart"}} if suffix == ".mp4" else {}
-    path = write(tmp_path / f"a{suffix}", [(0.0, 4.0)], 4.0 if suffix == ".mp4" else 0.0, **options)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(EchoError, match=f"a{suffix}: is truncated or damaged"):
-        load_audio(path)
+@pytest.mark.parametrize(
+    ("suffix", "flags", "pictures"),
+    [(".mp4", "faststart", 4.0), (".mp4", "", 4.0), (".m4a", "faststart", 0.0), (".mp4", "frag_keyframe", 4.0),
+     (".mov", "faststart", 4.0), (".webm", "", 0.0), (".mkv", "", 0.0), (".mkv", "", 4.0)],
+)  # fmt: skip
+@pytest.mark.parametrize("share", [0.4, 0.9, 0.99])
+def test_a_part_of_a_film_is_refused(suffix: str, flags: str, pictures: float, share: float, tmp_path: Path) -> None:
+    options = {"options": {"movflags": flags}} if flags else {}
+    path = write(tmp_path / f"a{suffix}", [(0.0, 4.0)], pictures, **options)
+    assert len(load_audio(path)) / SAMPLE_RATE == pytest.approx(4.0, abs=0.06)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    for read in (load_audio, audio_duration):
+        with pytest.raises(EchoError, match=f"a{suffix}: is truncated or damaged"):
+            read(path)
+
+
+def test_a_film_that_is_written_while_it_is_recorded_states_no_size(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", [(0.0, 2.0)], options={"live": "1"})
+    assert_times(path, [(0.0, 2.0)])
 
 
 def test_names_that_ffmpeg_would_take_for_protocols(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

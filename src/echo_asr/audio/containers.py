@@ -20,6 +20,7 @@ STRAY = 1 << 14  # bytes after the audio, which no header mentions, that are tak
 MOST_CHUNKS = 10_000  # of a file that are looked at
 RIFF_FORMS = (b"RIFF", b"RIFX", b"RF64")
 AU_FORMS = {b".snd": ">", b"dns.": "<"}  # and their byte order
+MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"sidx", b"styp", b"uuid", b"meta", b"mfra")
 # By the first bytes of a file: the header of a chunk (its name, its size), the offset of the first, and the multiple
 # at which chunks begin; where that is 8, in W64, sizes hold the header, too.
 CHUNKS = {
@@ -81,6 +82,36 @@ def _stated_end(head: bytes, begin: int, size: int, audio: Size | None) -> int:
     if head[:7] == b"NIST_1A":
         return _nist_end(head)
     return audio.start + audio.value if audio and audio.known else 0
+
+
+def refuse_part_of_film(path: Path, head: bytes) -> None:
+    """Refuse a Matroska or mp4 file that ends within what its header says is there.
+
+    Raises:
+        EchoError: it was cut off.
+    """
+    size, at = path.stat().st_size, 0
+    with path.open("rb") as file:
+        if head[:4] == b"\x1aE\xdf\xa3":
+            for _ in range(2):  # the header of the file, and the segment, which is the rest
+                start, length = _ebml_size(head, at + 4)
+                at = start + length
+        for _ in range(MOST_CHUNKS if head[4:8] == b"ftyp" else 0):
+            box = _read(file, at, 16)
+            length = int.from_bytes(box[:4], "big")
+            length = int.from_bytes(box[8:16], "big") if length == 1 else length
+            if length < 8 or box[4:8] not in MP4_BOXES:
+                break
+            at += length
+    if size < at < UNKNOWN_SIZE_64:
+        raise truncated(path, f"its header says {at} bytes, it has {size}")
+
+
+def _ebml_size(head: bytes, at: int) -> tuple[int, int]:
+    """Where the content of a Matroska element begins whose size stands at an offset, and the size; 0 if not known."""
+    width = 9 - head[at].bit_length() if at < len(head) else 9
+    value = int.from_bytes(head[at : at + width], "big") & (1 << 7 * width) - 1
+    return at + width, 0 if value == (1 << 7 * width) - 1 or width > 8 else value
 
 
 def _audio_size(file: BinaryIO, head: bytes, begin: int, size: int) -> Size | None:

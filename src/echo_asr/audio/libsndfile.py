@@ -77,12 +77,12 @@ def _find_parts(path: Path, head: bytes) -> list[Part]:
             if ogg.ends_within_a_page(path):
                 raise truncated(path, "it ends in the middle of an Ogg page")
             return ogg.find_parts(path)
-        parts = containers.find_parts(path, head)
-        if parts == [Part()]:
-            with _opened(path, parts[0], head) as sound:
+        if _may_be_mp3(head):
+            with _opened(path, Part(), head) as sound:
                 mp3 = sound.format == "MP3"
-            return mpeg.find_parts(path) if mp3 else parts
-        return parts
+            if mp3:
+                return mpeg.find_parts(path)
+        return containers.find_parts(path, head)
     except OSError as error:
         if error.errno == errno.ENOMEM:
             raise MemoryError from None
@@ -163,11 +163,15 @@ def _opened(path: Path, part: Part, head: bytes) -> Iterator[_Sound]:
         yield sound
 
 
+def _may_be_mp3(head: bytes) -> bool:
+    """Whether a file that begins so may be one: there is no other sign of them than that libsndfile reads them."""
+    return head[:4] not in (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS", b"caff", b".snd", b"NIST")
+
+
 @contextmanager
 def _hushed(head: bytes) -> Iterator[None]:
-    """Keep the MP3 decoder beneath libsndfile from writing warnings to standard error, past Python; a file's first
-    bytes say whether it may be an MP3."""
-    if head[:4] in (b"RIFF", b"FORM", b"fLaC", b"OggS"):
+    """Keep the MP3 decoder beneath libsndfile from writing warnings to standard error, past Python."""
+    if not _may_be_mp3(head):
         yield
         return
     with _HUSH:  # one at a time, or the second would put back what the first put there

@@ -12,6 +12,7 @@ from echo_asr.audio.blocks import Blocks
 from echo_asr.errors import EchoError
 
 WINDOW = 0.5  # seconds over which channels are compared with their mean
+PER_SECOND = 4000  # samples that are looked at
 # Power of the mean, relative to what channels without relation would give (the sum of their powers by the square of
 # their number): 1 for one live channel, or a speaker in each; their number for equal channels; 0 for opposite ones.
 CANCELLED = 0.25
@@ -63,7 +64,7 @@ def to_mono(
         if block.shape[1] == 1:
             yield block[:, 0]
         elif taken is None:
-            yield block.mean(axis=1, dtype=np.float32)
+            yield block @ np.full(block.shape[1], 1 / block.shape[1], np.float32)
         else:
             yield block[:, min(taken, block.shape[1] - 1)]
 
@@ -73,35 +74,45 @@ def loudest_if_cancelled(blocks: Iterable[np.ndarray], rate: int) -> int | None:
 
     A recording in which they do so in a part of the time, or all but one channel do, counts as one, too.
     """
-    size = max(1, round(WINDOW * rate))
-    power, mean_power, loudness = list[float](), list[float](), np.zeros(0)
-    for window in _windows(blocks, size):
-        if not np.isfinite(window).all():
+    every = max(1, rate // PER_SECOND) | 1  # samples left out change no power; an odd step meets no usual tone
+    size = max(1, round(WINDOW * rate / every))
+    alone, mixed, loudness = list[np.ndarray](), list[np.ndarray](), np.zeros(0)
+    for windows in _windows(blocks, every, size):
+        if not np.isfinite(windows).all():
             return None  # which is refused elsewhere
-        channels = window.shape[1]
-        each = window.var(axis=0, dtype=np.float64)  # a constant offset is no sound
-        power.append(float(each.sum()) / channels**2)
-        mean_power.append(float(window.mean(axis=1, dtype=np.float64).var()))
+        channels = len(windows)
+        power = _power(windows)
+        alone.append(power.sum(axis=0))
+        mixed.append(_power(windows.sum(axis=0)))  # of the sum: the mean and both powers are divided by the same
         loudness = np.pad(loudness, (0, max(0, channels - len(loudness))))
-        loudness[:channels] += each * len(window)
-    alone, mixed = np.array(power), np.array(mean_power)
-    counts = alone > AUDIBLE * alone.max(initial=0.0)
-    lost = counts & (mixed < CANCELLED * alone)
+        loudness[:channels] += power.sum(axis=1) * windows.shape[2]
+    powers, sums = np.concatenate([np.zeros(1), *alone]), np.concatenate([np.zeros(1), *mixed])
+    counts = powers > AUDIBLE * powers.max()
+    lost = counts & (sums < CANCELLED * powers)
     if not lost.sum() > SHARE * counts.sum():
         return None
     return int(np.argmax(loudness > 0.98 * loudness.max()))  # of equal ones the first, also after rounding
 
 
-def _windows(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    """Windows `(size, channels)`, the last perhaps shorter, wherever the blocks end."""
+def _power(windows: np.ndarray) -> np.ndarray:
+    """Mean power `(..., windows)` of windows `(..., windows, samples)`; a constant offset is no sound."""
+    return np.square(windows - windows.mean(axis=-1, keepdims=True)).mean(axis=-1, dtype=np.float64)
+
+
+def _windows(blocks: Iterable[np.ndarray], every: int, size: int) -> Iterator[np.ndarray]:
+    """Windows `(channels, windows, size)` of every so many samples, wherever the blocks end; the last is shorter."""
     kept: np.ndarray | None = None
+    skip = 0
     for block in blocks:
-        if kept is not None and kept.shape[1] != block.shape[1]:  # another recording was appended
-            yield kept
+        taken = block[skip::every].T
+        skip = (skip - len(block)) % every
+        if kept is not None and len(kept) != len(taken):  # another recording was appended
+            yield kept[:, None]
             kept = None
-        block = block if kept is None else np.concatenate([kept, block])
-        whole = len(block) // size * size
-        yield from block[:whole].reshape(-1, size, block.shape[1])
-        kept = block[whole:] if whole < len(block) else None
+        taken = taken if kept is None else np.concatenate([kept, taken], axis=1)
+        whole = taken.shape[1] // size * size
+        if whole:
+            yield taken[:, :whole].reshape(len(taken), -1, size)
+        kept = taken[:, whole:] if whole < taken.shape[1] else None
     if kept is not None:
-        yield kept
+        yield kept[:, None]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from echo_asr.audio.blocks import Blocks, Recording, cut_blocks
+from echo_asr.audio.containers import refuse_part_of_film
 from echo_asr.audio.files import not_audio, truncated
 from echo_asr.audio.limits import BLOCK, LONGEST_RECORDING, SAMPLE_RATE, refuse_rate
 from echo_asr.errors import EchoError
@@ -87,6 +88,7 @@ def _opened(path: Path, head: bytes) -> Iterator[tuple[Any, Any]]:
     except ImportError:
         kind = path.suffix or "this format"
         raise EchoError(f"{path}: {kind} needs the optional PyAV; {HINT}") from None
+    refuse_part_of_film(path, head)
     options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "none"}
     opened = False
     try:
@@ -94,6 +96,8 @@ def _opened(path: Path, head: bytes) -> Iterator[tuple[Any, Any]]:
             opened = True
             if not container.streams.audio:
                 raise EchoError(f"{path}: has no sound track; give a file that has one")
+            if container.streams.audio[0].codec_context is None:
+                raise EchoError(f"{path}: its sound is in a codec that PyAV does not know; convert it to wav or flac")
             yield av, container
     except (av.FFmpegError, OSError, ValueError, ArithmeticError, LookupError, RuntimeError, AssertionError) as error:
         if not opened and not _known(head):
@@ -129,16 +133,16 @@ def _blocks(path: Path, head: bytes, rate: int) -> Blocks:
     """Blocks `(S, channels)` from the beginning of the film on."""
     with _opened(path, head) as (av, container):
         stated = _stated_end(container, av, _origin(container, av)) or 0.0
-        written, waiting = 0, list[np.ndarray]()
+        written, held, waiting = 0, 0, list[np.ndarray]()
         for part in _placed(path, container, av, rate):
             waiting.append(part)
-            if sum(map(len, waiting)) * part.shape[1] >= BLOCK:
-                written += sum(map(len, waiting))
+            held += len(part)
+            if held * part.shape[1] >= BLOCK:
                 yield np.concatenate(waiting)
-                waiting = []
+                written, held, waiting = written + held, 0, []
         if waiting:
-            written += sum(map(len, waiting))
             yield np.concatenate(waiting)
+        written += held
     if written / rate < stated - SLACK:
         raise truncated(path, f"its header says {stated:.2f} s, it holds {written / rate:.2f} s")
 
