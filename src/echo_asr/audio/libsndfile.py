@@ -24,7 +24,7 @@ from echo_asr.excerpt import Excerpt
 ENDLESS = 1 << 60  # samples; from here up a header states none, as in FLAC that was written into a pipe
 MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which tags of sound files often overstate the length
 MP3_UNSTATED_SLACK = 10 * 1152  # samples; frames that lean on some that were cut away give none
-MP3_LEAD = 4 * 1152  # samples read before each block and dropped: a frame needs those before it, forgotten by a seek
+MP3_LEAD = 12 * 1152  # samples read before each block and dropped: bits of a frame may lie in 23 small ones before it
 _HUSH = threading.Lock()
 
 
