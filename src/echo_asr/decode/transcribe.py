@@ -17,7 +17,7 @@ from echo_asr.config import build_sections, read_yaml
 from echo_asr.decode.alignment import align
 from echo_asr.decode.memory import give_back
 from echo_asr.decode.results import Segment, Transcription
-from echo_asr.decode.search import DecodeConfig, make_fusion, search_nbest
+from echo_asr.decode.search import DecodeConfig, make_fusion, make_spell, search_nbest
 from echo_asr.decode.segments import Cut, cut
 from echo_asr.errors import EchoError
 from echo_asr.excerpt import AudioFile
@@ -86,6 +86,7 @@ class Recognizer:
         self.extractor = FeatureExtractor(bundle.features)
         self.normalize = make_normalizer(bundle.text.normalizer)
         self.fusion = make_fusion(self.decode, bundle.tokenizer, self.normalize)
+        self.spell = make_spell(bundle.tokenizer)
         self.features: tuple[str, ...] | None = bundle.heard  # those listened to, as in `Echo.encode`; None for all
 
     @overload
@@ -171,7 +172,7 @@ class Recognizer:
             group = [heard[number] for number in numbers]
             clips = [features[i] for i in group]
             encoded = model.encode(collate_features(clips).to(model.device), self.features)
-            texts = search_nbest(model, encoded, self.decode, self.fusion)
+            texts = search_nbest(model, encoded, self.decode, self.fusion, self.spell)
             for index, best in zip(group, texts, strict=True):
                 ranked = [(tokenizer.decode(one.tokens), one.score) for one in best]
                 others = tuple(ranked) if len(ranked) > 1 else ()
