@@ -166,7 +166,7 @@ class Recognizer:
         text of silence, a clip all of whose frames are null, is empty.
         """
         found: list[Segment] = [Segment(0.0, f.frames / 100, "") for f in features]
-        model, tokenizer = self.bundle.model, self.bundle.tokenizer
+        model, tokenizer, calibrated = self.bundle.model, self.bundle.tokenizer, self.bundle.calibration
         heard = [i for i, f in enumerate(features) if not f.null.all()]
         for numbers in batches_by_length([features[i].frames / 100 for i in heard], BATCH_SECONDS):
             group = [heard[number] for number in numbers]
@@ -179,7 +179,8 @@ class Recognizer:
                 found[index] = replace(found[index], text=ranked[0][0], alternatives=others)
             if words:
                 times = align(model, encoded, clips, [best[0].tokens for best in texts], tokenizer, self.decode.times)
-                for index, (tokens, spoken) in zip(group, times, strict=True):
+                for index, (tokens, scored) in zip(group, times, strict=True):
+                    spoken = tuple(replace(w, probability=calibrated(w.probability)) for w in scored)
                     found[index] = replace(found[index], tokens=tokens, words=spoken)
         return found
 
