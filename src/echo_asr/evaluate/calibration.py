@@ -42,9 +42,10 @@ class Confidence:
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
     def __str__(self) -> str:
+        raw = "the model is not calibrated" if self.ece == self.raw_ece else f"{100 * self.raw_ece:.1f} % of raw scores"
         return (
-            f"{100 * self.ece:.1f} % off ({100 * self.raw_ece:.1f} % before calibration); mean probability "
-            f"{self.probability:.2f}, {100 * self.right:.0f} % of {self.words} words right"
+            f"{100 * self.ece:.1f} % ({raw}); words are given {self.probability:.2f} on average, and "
+            f"{100 * self.right:.0f} % of {self.words} are right"
         )
 
 
