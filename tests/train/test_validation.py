@@ -220,3 +220,13 @@ def test_what_was_best_before_noise_came_in_is_no_rival(
         trainer.progress.step, trainer.progress.epoch = 10 * number, epoch
         trainer._validated()
     assert kept == [10, 20, 40, 60]
+
+
+def test_texts_that_the_model_will_not_write_to_their_end_are_told(
+    make_trainer: Callable[..., Trainer], capsys: Any
+) -> None:
+    trainer = make_trainer(max_steps=1)
+    trainer.recognizer.decode = DecodeConfig(max_tokens=2)
+    trainer.train()
+    told = " ".join(capsys.readouterr().err.split())
+    assert "9 of 12 texts are longer than what the model will write, decode.max_tokens 2; raise it" in told

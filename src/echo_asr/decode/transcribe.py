@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -173,6 +174,7 @@ class Recognizer:
             clips = [features[i] for i in group]
             encoded = model.encode(collate_features(clips).to(model.device), self.features)
             texts = search_nbest(model, encoded, self.decode, self.fusion, self.spell)
+            self._warn_of_cut(encoded.lengths.tolist(), [len(best[0].tokens) for best in texts])
             for index, best in zip(group, texts, strict=True):
                 ranked = [(tokenizer.decode(one.tokens), one.score) for one in best]
                 others = tuple(ranked) if len(ranked) > 1 else ()
@@ -183,6 +185,15 @@ class Recognizer:
                     spoken = tuple(replace(w, probability=calibrated(w.probability)) for w in scored)
                     found[index] = replace(found[index], tokens=tokens, words=spoken)
         return found
+
+    def _warn_of_cut(self, frames: Sequence[int], sizes: Sequence[int]) -> None:
+        most = self.decode.max_tokens
+        if any(size >= most < bound for size, bound in zip(sizes, frames, strict=True)):
+            warnings.warn(
+                f"a text is as long as decode.max_tokens allows ({most} tokens) and ends there, whatever else is said; "
+                "raise it, or lower decode.segments.longest",
+                stacklevel=3,
+            )
 
 
 class _Clock:

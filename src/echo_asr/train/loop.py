@@ -178,6 +178,12 @@ class Trainer:
             Interrupted: after a first Ctrl-C or SIGTERM, once the update under way is done and a checkpoint saved.
         """
         config, progress = self.config, self.progress
+        most = self.recognizer.decode.max_tokens
+        if longer := sum(len(e.tokens) > most for e in self.data.examples):
+            self.reporter.warn(
+                f"{longer} of {len(self.data.examples)} texts are longer than what the model will write, "
+                f"decode.max_tokens {most}; raise it"
+            )
         self.model.train()
         began = time.perf_counter() - progress.seconds
         with (
