@@ -107,6 +107,7 @@ class Trainer:
         self.stopping = False  # this process was asked to stop
         self.all_stop = False  # one of the processes was, when the last update ended
         self.unaligned: Found = {}  # texts that CTC cannot align, so far
+        self.left_out = 0  # updates whose gradient was not finite
         self.collapsed = False  # it was said that the model writes one text for everything
 
     def _here(self, progress: Progress) -> Progress:
@@ -212,6 +213,11 @@ class Trainer:
                 if stopping and not last:
                     raise Interrupted(f"stopped; a checkpoint is saved, go on with --resume --out {self.run}")
         self.reporter.say(self.throughput.verdict)
+        if self.left_out:
+            self.reporter.warn(
+                f"{self.left_out} updates were left out, since their gradient was not finite; lower "
+                "train.learning_rate, or set train.precision float32"
+            )
         if self.unaligned:
             self.reporter.warn(describe_unaligned(self.unaligned, len(self.data.examples)))
         self._calibrate()
@@ -242,6 +248,7 @@ class Trainer:
             self.optimizer.step()
             self.averaged.update(self.model)
         else:
+            self.left_out += 1
             self.reporter.warn(f"update {progress.step}: the gradient is not finite; the update was left out")
         self.optimizer.zero_grad(set_to_none=True)
         epoch, number, _ = taken[-1]
