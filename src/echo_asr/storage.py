@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from collections.abc import Callable
@@ -62,9 +63,19 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def pack(tensors: dict[str, torch.Tensor], **notes: str) -> bytes:
-    """Tensors, and notes about them, as a safetensors file's bytes."""
+    """Tensors, and notes about them, as a safetensors file's bytes; the same ones give the same bytes."""
     own = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    return save(own, {"format": "pt", **notes})
+    data = save(own, {"format": "pt", **notes})
+    return _in_order(data) if notes else data
+
+
+def _in_order(data: bytes) -> bytes:
+    """A safetensors file with its notes sorted: the library writes them in an order that changes from run to run."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    return b"".join((data[:8], text.ljust(end - 8), memoryview(data)[end:])) if len(text) <= end - 8 else data
 
 
 def read_notes(path: Path) -> dict[str, str]:

@@ -1,3 +1,6 @@
+import itertools
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from echo_asr.decode.ctc import CTCBestPath
 from echo_asr.decode.repetition import LONGEST_UNIT, Repetitions, allowed_copies
 from echo_asr.decode.search import DecodeConfig, search
 
@@ -112,20 +116,40 @@ def test_rows_are_chosen_and_repeated_with_all_that_they_remember() -> None:
 
 
 class Parrot:
-    """A model that says `1 2 3` again and again, ends now and then with a small probability, and hears nothing."""
+    """A decoder that says a unit again and again, ends now and then with a small probability, and does not listen; its
+    CTC finds `spoken` copies of the unit in each recording, two frames a token and a blank frame after it, then
+    silence."""
 
-    vocabulary_size, device = 5, torch.device("cpu")
+    vocabulary_size, device = 6, torch.device("cpu")
 
-    def __init__(self) -> None:
-        self.decoder = self
+    def __init__(self, unit: tuple[int, ...] = (1, 2, 3), spoken: tuple[int, ...] = (0, 0), sure: float = 0.98) -> None:
+        self.decoder, self.unit, self.spoken, self.sure = self, unit, spoken, sure
+
+    def encoded(self, frames: int) -> Any:
+        return SimpleNamespace(lengths=torch.full((len(self.spoken),), frames))
+
+    def ctc_log_probabilities(self, encoded: Any) -> torch.Tensor:
+        heard = torch.zeros(len(self.spoken), int(encoded.lengths.max()), dtype=torch.long)
+        for row, copies in enumerate(self.spoken):
+            frames = torch.tensor([frame for token in self.unit * copies for frame in (token, token, 0)])
+            heard[row, 1 : 1 + len(frames)] = frames
+        rest = (1.0 - self.sure) / (self.vocabulary_size - 1)
+        return torch.full((*heard.shape, self.vocabulary_size), rest).scatter(-1, heard[..., None], self.sure).log()
 
     def state(self, encoded: Any) -> Any:
-        return SimpleNamespace(select=lambda rows, memory=True: None)
+        said = SimpleNamespace(count=[0] * len(self.spoken))
+
+        def select(rows: torch.Tensor, memory: bool = True) -> None:
+            said.count = [said.count[row] for row in rows.tolist()]
+
+        said.select = select
+        return said
 
     def predict(self, tokens: torch.Tensor, state: Any) -> torch.Tensor:
-        following = torch.tensor([1, 2, 3, 1, 1])[tokens]
-        return torch.full((*tokens.shape, 5), 1e-3).index_fill(-1, torch.tensor(0), 1e-2).scatter(
-            -1, following[..., None], 0.987
+        following = torch.tensor([self.unit[count % len(self.unit)] for count in state.count])
+        state.count = [count + 1 for count in state.count]
+        return torch.full((*tokens.shape, self.vocabulary_size), 1e-3).index_fill(-1, torch.tensor(0), 1e-2).scatter(
+            -1, following[:, None, None], 0.986
         ).double().log()  # fmt: skip
 
 
@@ -139,3 +163,60 @@ def test_a_loop_is_broken_and_the_text_ends(width: int) -> None:
     for copies in (3, 8):
         for found in search(parrot, encoded, replace(config, repetition=copies, length_bonus=0.02 * (width > 1))):
             assert found.tokens == [1, 2, 3] * copies
+
+
+CONFIGS = {
+    "greedy": DecodeConfig(),
+    "beam": DecodeConfig(beam=4, ctc_weight=0.0, length_bonus=0.02),
+    "joint": DecodeConfig(beam=4, ctc_weight=0.4),
+}
+
+
+@pytest.mark.parametrize(("name", "sure"), [("greedy", 0.98), ("greedy", 0.8), ("beam", 0.9), ("joint", 0.98)])
+@pytest.mark.parametrize("unit", [(1,), (3, 1, 3, 4, 5), (1, 2, 3, 4, 5) * 2 + (1, 5)], ids=str)
+def test_as_many_copies_as_were_spoken_are_written_and_no_more(unit: tuple[int, ...], sure: float, name: str) -> None:
+    """Repeats of a digit, a letter or a phrase, beyond the limit that a loop has, each recording by itself."""
+    spoken = (16, 9, 30) if len(unit) == 1 else (16, 9, 11) if len(unit) == 5 else (6, 7, 9)
+    parrot: Any = Parrot(unit, spoken, sure)
+    encoded = parrot.encoded(3 * len(unit) * max(spoken) + 20)
+    found = [h.tokens for h in search(parrot, encoded, CONFIGS[name])]
+    for text, copies in zip(found, spoken, strict=True):
+        said = list(unit) * copies
+        assert text[: len(said)] == said and text[len(said) : len(said) + 1] != [unit[0]]
+        assert text == said or name == "joint", "a beam may find its way around, by another token"
+
+
+@pytest.mark.parametrize("name", ["greedy", "beam"])
+def test_a_loop_over_other_speech_is_broken(name: str) -> None:
+    """CTC finds something else in the frames, be it the unit's own tokens in another order."""
+    parrot: Any = Parrot((1, 2, 3), (0,))
+    other: Any = Parrot((3, 2, 1, 2), (30,))
+    parrot.ctc_log_probabilities = other.ctc_log_probabilities
+    (found,) = search(parrot, parrot.encoded(400), CONFIGS[name])
+    assert found.tokens[:24] == [1, 2, 3] * 8 and found.tokens[24:25] != [1], "the limit"
+
+
+def best_path(logp: torch.Tensor, text: Sequence[int]) -> float:
+    """The log probability of the likeliest beginning of a path that spells a text with its last frame, by trying all
+    paths."""
+    best = -math.inf
+    for frames in range(1, len(logp) + 1):
+        for path in itertools.product(range(logp.shape[1]), repeat=frames):
+            spelled = [token for token, _ in itertools.groupby(path) if token]
+            if spelled == list(text) and (frames == 1 or path[-1] != path[-2]) and path[-1]:
+                best = max(best, float(sum(logp[place, token] for place, token in enumerate(path))))
+    return best
+
+
+@pytest.mark.parametrize("text", [[1], [2, 2], [1, 2], [2, 1, 1]])
+def test_the_best_path_is_the_best_of_all_paths(text: list[int]) -> None:
+    draw = torch.Generator().manual_seed(len(text))
+    logp = torch.randn(2, 5, 3, generator=draw).double().log_softmax(-1)
+    lengths = torch.tensor([5, 4])
+    paths = CTCBestPath(logp, lengths, torch.zeros(2, 0, dtype=torch.long))
+    said = torch.stack([paths.extend(torch.tensor([token, token])) for token in text])
+    for row, size in enumerate(lengths.tolist()):
+        expected = best_path(logp[row, :size], text)
+        assert float(said[:, row].sum()) == pytest.approx(expected, abs=1e-9)
+    again = CTCBestPath(logp, lengths, torch.tensor([[0, *text, 0]] * 2)).select(torch.tensor([1, 0, 1]))
+    torch.testing.assert_close(again.best, paths.best[[1, 0, 1]])

@@ -1,6 +1,8 @@
 import re
 import socket
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer, batches_by_length, choose_device, load
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
+from echo_asr.model.calibration import Calibration
 from echo_asr.model.checkpoint import CONFIG, Bundle
 from echo_asr.tokenizer import Tokenizer
 
@@ -231,3 +234,30 @@ def test_the_best_few_texts_are_handed_out_where_asked_for(bundle: Bundle) -> No
     (segment,) = several.transcribe(sound(0.6)).segments
     texts, scores = zip(*segment.alternatives, strict=True)
     assert len(set(texts)) == 3 and texts[0] == segment.text and list(scores) == sorted(scores, reverse=True)
+
+
+def test_a_text_that_is_cut_off_is_told(bundle: Bundle) -> None:
+    short = Recognizer(bundle, DecodeConfig(max_tokens=3))
+    with torch.no_grad():
+        before = bundle.model.decoder.end_bias.clone()
+        bundle.model.decoder.end_bias.fill_(-50.0)
+    try:
+        with pytest.warns(UserWarning, match=r"as decode.max_tokens allows \(3 tokens\).*raise it"):
+            assert len(short.transcribe(sound(0.7)).text) == 3
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert len(Recognizer(bundle).transcribe(sound(0.7)).text) == 35, "one a frame, which CTC holds no more of"
+    finally:
+        with torch.no_grad():
+            bundle.model.decoder.end_bias.copy_(before)
+
+
+def test_words_have_calibrated_probabilities_and_symbols_have_not(bundle: Bundle) -> None:
+    raw = Recognizer(bundle).transcribe(sound(0.7))
+    found = Recognizer(replace(bundle, calibration=Calibration(0.5, 0.5, -1.0, 99))).transcribe(sound(0.7))
+    assert found.text == raw.text and found.segments[0].tokens == raw.segments[0].tokens
+    for ours, theirs in zip(found.segments[0].words, raw.segments[0].words, strict=True):
+        assert (ours.word, ours.start, ours.end) == (theirs.word, theirs.start, theirs.end)
+        score = theirs.probability
+        expected = 1.0 / (1.0 + np.exp(1.0 - 0.5 * np.log(score / (1.0 - score))))
+        assert ours.probability == pytest.approx(expected)

@@ -14,6 +14,7 @@ from echo_asr.audio import SAMPLE_RATE, load_audio
 from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.decode import transcribe
 from echo_asr.decode.results import Segment
+from echo_asr.decode.times import words_from_tokens
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.evaluate import Evaluation, evaluate, summary, write_texts
@@ -73,8 +74,10 @@ def test_the_object_has_just_the_keys_that_are_promised(
 ) -> None:
     found = json.loads(json.dumps(evaluate(recognizer, "tones", "test", test_split).to_dict()))
     assert list(found) == [
-        "corpus", "split", "utterances", "wer", "cer", "raw", "audio_seconds", "wall_seconds", "real_time_factor",
+        "corpus", "split", "utterances", "wer", "cer", "calibration", "raw", "audio_seconds", "wall_seconds",
+        "real_time_factor",
     ]  # fmt: skip
+    assert set(found["calibration"]) == {"words", "right", "probability", "ece", "raw_ece"}
     assert set(found["raw"]) == {"wer", "cer"}
     for rate in (found["wer"], found["cer"], found["raw"]["wer"], found["raw"]["cer"]):
         assert set(rate) == RATE
@@ -152,6 +155,28 @@ def test_the_summary_says_it_for_people(canned: Callable[..., Evaluation]) -> No
     assert f"{found.cer.percent:.2f} %" in lines[2]
     assert f"{found.raw_wer.percent:.2f} % of words" in lines[3]
     assert "times real time" in lines[4]
+
+
+def test_how_far_probabilities_are_off_is_told(recognizer: Recognizer, test_split: Sequence[Utterance]) -> None:
+    """Of the words that the model gives, and of their scores before calibration."""
+    recognised = recognizer.transcribe([u.audio for u in test_split])
+    given = [word.probability for one in recognised for segment in one.segments for word in segment.words]
+    scores = [word.probability for one in recognised for s in one.segments for word in words_from_tokens(s.tokens)]
+    assert recognizer.bundle.calibration.words == 6, "as many as validation has"
+    assert given == [recognizer.bundle.calibration(score) for score in scores] != scores
+    found = evaluate(recognizer, "tones", "test", test_split).confidence
+    assert found is not None and (found.words, found.right) == (len(given), 1.0)
+    assert found.probability == pytest.approx(np.mean(given))
+    assert found.ece == pytest.approx(1.0 - np.mean(given)) and found.raw_ece == pytest.approx(1.0 - np.mean(scores))
+    wrong = evaluate(recognizer, "tones", "test", [replace(u, text="x y") for u in test_split]).confidence
+    assert wrong is not None and wrong.right == 0.0 and wrong.ece == pytest.approx(np.mean(given))
+
+
+@pytest.mark.parametrize("text", ["", "a"])
+def test_a_model_that_does_not_listen_is_told_of(canned: Callable[..., Evaluation], text: str) -> None:
+    with pytest.warns(UserWarning, match="tones, test: of this model: it writes .* for all 6 recordings with speech; "):
+        found = canned(TEXTS["test"], [text] * 6)
+    assert found.confidence is None and "calibration" not in found.to_dict(), "nothing is known of its words"
 
 
 def test_tonal_texts_have_errors_of_tones_and_of_base_syllables(canned: Callable[..., Evaluation]) -> None:

@@ -12,9 +12,19 @@ from torch import Tensor
 from echo_asr.config import read_yaml, write_yaml
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
-from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_bundle, load_weights
+from echo_asr.model.calibration import Calibration
+from echo_asr.model.checkpoint import (
+    CONFIG,
+    TOKENIZER,
+    WEIGHTS,
+    Bundle,
+    load_bundle,
+    load_weights,
+    save_calibration,
+)
 from echo_asr.model.config import PRESETS, ModelConfig, TextConfig
 from echo_asr.model.echo import Echo
+from echo_asr.storage import pack, unpack
 from echo_asr.tokenizer import Tokenizer
 
 Make = Callable[..., Any]
@@ -216,3 +226,40 @@ def test_the_config_is_plain_yaml_that_a_person_can_read(folder: Path) -> None:
     data = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
     assert data["model"]["features"] == ["spectrogram", "pitch"] and data["model"]["vrope"]["theta"] == "integrated"
     assert "!!" not in (folder / CONFIG).read_text(encoding="utf-8")
+
+
+# --- the calibration of words
+
+
+def test_a_calibration_goes_with_the_weights(bundle: Bundle, folder: Path, tmp_path: Path) -> None:
+    """Beside the other note, wherever the three files are copied to, and no longer than these weights."""
+    Bundle.save_weights(folder, bundle.model.state_dict(), ("spectrogram",))
+    assert load_bundle(folder).calibration == Calibration(), "an older model has none"
+    before = load_bundle(folder).model.state_dict()
+    fitted = Calibration(0.3, 0.75, -1.25, 812)
+    save_calibration(folder, fitted)
+    loaded = load_bundle(folder)
+    assert loaded.calibration == fitted and loaded.heard == ("spectrogram",)
+    assert all(torch.equal(before[name], value) for name, value in loaded.model.state_dict().items())
+    loaded.save(tmp_path / "copy")
+    assert load_bundle(tmp_path / "copy").calibration == fitted
+    assert all((tmp_path / "copy" / name).read_bytes() == (folder / name).read_bytes() for name in FILES)
+    Bundle.save_weights(folder, bundle.model.state_dict())
+    assert load_bundle(folder).calibration == Calibration(), "it was of other weights"
+
+
+def test_a_damaged_calibration_is_told(folder: Path) -> None:
+    state = load_bundle(folder).model.state_dict()
+    (folder / WEIGHTS).write_bytes(pack(dict(state), calibration='{"a": -1}'))
+    message = one_line_error(load_bundle, folder)
+    assert "damaged calibration of words" in message and "copy the file again" in message
+
+
+def test_the_same_notes_give_the_same_bytes() -> None:
+    """The library writes them in an order that changes from one process to the next."""
+    notes = {f"note {number}": "\u00e4 \u4f60" for number in range(20)}
+    tensors = {"b": torch.ones(3), "a": torch.zeros(2, 2)}
+    data = pack(tensors, **notes)
+    assert data == pack(tensors, **dict(reversed(notes.items())))
+    found = unpack(data)
+    assert found.keys() == tensors.keys() and all(torch.equal(found[name], tensors[name]) for name in tensors)

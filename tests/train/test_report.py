@@ -9,8 +9,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from echo_asr.errors import EchoError
-from echo_asr.train.loop import Validation
 from echo_asr.train.report import METRICS, VALIDATIONS, Reporter
+from echo_asr.train.validation import Validation
 
 FOUND = Validation(25.0, 12.5, 1.5, 0.75, [("mā 你", "ma"), ("", "[b]bold[/b]")])
 MEASURED = {"loss": 2.0, "attention_loss": 1.0, "ctc_loss": 4.0, "blank_ratio": 0.5, "learning_rate": 0.001}

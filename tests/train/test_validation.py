@@ -11,12 +11,11 @@ import torch
 
 from echo_asr.decode.results import Segment
 from echo_asr.decode.search import DecodeConfig
+from echo_asr.decode.transcribe import Recognizer
+from echo_asr.model.calibration import Calibration
 from echo_asr.model.checkpoint import Bundle, load_bundle
-from echo_asr.train.loop import (
-    PLATEAU_VALIDATIONS,
-    Trainer,
-    Validation,
-)
+from echo_asr.train.loop import PLATEAU_VALIDATIONS, Trainer
+from echo_asr.train.validation import Validation
 
 from .conftest import same
 
@@ -146,6 +145,32 @@ def test_plateaus_are_told(
     assert message is None or message in errors
 
 
+def test_a_model_that_writes_one_text_for_everything_is_told_of_once(
+    make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    collapsed = replace(found(100.0), collapse="it writes nothing for all 300 recordings with speech")
+    early = [collapsed] * (PLATEAU_VALIDATIONS - 1)
+    validated(make_trainer("early"), [*early, found(50.0)], monkeypatch)
+    assert "it writes" not in capsys.readouterr().err, "so does every model in the beginning"
+    validated(make_trainer("late"), [*early, collapsed, collapsed], monkeypatch)
+    errors = capsys.readouterr().err
+    assert errors.count("it writes nothing for all 300 recordings with speech; it has not learnt to listen") == 1
+
+
+@pytest.mark.parametrize("text", ["", "a"])
+def test_the_model_that_is_kept_is_told_of_in_the_end(
+    text: str, make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(Recognizer, "recognize", lambda self, clips, words=False: [Segment(0, 1, text) for _ in clips])
+    trainer = make_trainer(max_steps=1)
+    trainer.train()
+    errors = " ".join(capsys.readouterr().err.split())
+    wrong = "the same text, 'a'," if text else "nothing"
+    assert f"warning: of the model that is kept: it writes {wrong} for all 4 recordings with speech" in errors
+    assert "probabilities of words are not calibrated: none was recognised in validation" in errors
+    assert load_bundle(trainer.run).calibration == Calibration()
+
+
 def test_the_best_average_is_what_is_kept(
     make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,3 +220,13 @@ def test_what_was_best_before_noise_came_in_is_no_rival(
         trainer.progress.step, trainer.progress.epoch = 10 * number, epoch
         trainer._validated()
     assert kept == [10, 20, 40, 60]
+
+
+def test_texts_that_the_model_will_not_write_to_their_end_are_told(
+    make_trainer: Callable[..., Trainer], capsys: Any
+) -> None:
+    trainer = make_trainer(max_steps=1)
+    trainer.recognizer.decode = DecodeConfig(max_tokens=2)
+    trainer.train()
+    told = " ".join(capsys.readouterr().err.split())
+    assert "9 of 12 texts are longer than what the model will write, decode.max_tokens 2; raise it" in told

@@ -45,24 +45,26 @@ class Batch:
         features: the recordings.
         tokens: `(B, L)` int64, zero beyond each text.
         lengths: text tokens of each, `(B,)`.
+        names: of the recordings, for messages; empty for what is no recording of the corpus by itself.
     """
 
     features: FeatureBatch
     tokens: Tensor
     lengths: Tensor
+    names: tuple[str, ...] = ()
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch on a device."""
-        return Batch(self.features.to(device), self.tokens.to(device), self.lengths.to(device))
+        return Batch(self.features.to(device), self.tokens.to(device), self.lengths.to(device), self.names)
 
 
-def collate(features: Sequence[Features], tokens: Sequence[Sequence[int]]) -> Batch:
+def collate(features: Sequence[Features], tokens: Sequence[Sequence[int]], names: Sequence[str] = ()) -> Batch:
     """Pad recordings and texts into a batch."""
     lengths = torch.tensor([len(t) for t in tokens])
     padded = torch.zeros(len(tokens), max(1, int(lengths.max())), dtype=torch.long)
     for row, ids in enumerate(tokens):
         padded[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
-    return Batch(collate_features(list(features)), padded, lengths)
+    return Batch(collate_features(list(features)), padded, lengths, tuple(names))
 
 
 def ctc_frames(tokens: Sequence[int]) -> int:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import torch
 from torch import Tensor
+
+NEVER = -1e10  # log probability of anything but blank beyond the end, where sums of minus infinity would be no numbers
 
 
 class CTCPrefixScorer:
@@ -20,13 +24,8 @@ class CTCPrefixScorer:
     """
 
     def __init__(self, log_probabilities: Tensor, lengths: Tensor, beam: int) -> None:
-        count, frames, size = log_probabilities.shape
-        beyond = torch.arange(frames, device=lengths.device)[None] >= lengths[:, None]
-        logp = log_probabilities.double()
-        # Beyond its end a recording is certainly blank: nothing new begins, and what was read stays.
-        silent = torch.full((size,), -1e10, dtype=torch.float64, device=logp.device)
-        silent[0] = 0.0
-        logp = torch.where(beyond[..., None], silent, logp)
+        count = len(log_probabilities)
+        logp = _ended(log_probabilities, lengths)
         self.logp = logp.repeat_interleave(beam, 0)
         self.last = torch.zeros(count * beam, dtype=torch.long, device=logp.device)
         self.blank = self.logp[:, :, 0].cumsum(1)
@@ -44,22 +43,27 @@ class CTCPrefixScorer:
         psi_repeat = torch.logsumexp(blank_before + repeat, dim=1)
         psi = psi.scatter(1, self.last[:, None], psi_repeat[:, None])
         psi[:, 0] = before[:, -1]
+        psi = psi.masked_fill(psi < NEVER / 2, -torch.inf)  # a text that the frames do not hold
         return psi.view(-1, self.beam, psi.shape[1])
 
     def advance(self, rows: Tensor, tokens: Tensor) -> None:
         """Keep the prefixes `rows`, each within its recording, and add a token to each; token 0 leaves a prefix as
         it is."""
         self.blank, self.ending, self.last = self.blank[rows], self.ending[rows], self.last[rows]
-        empty = self._empty()
-        symbol = self.logp.gather(2, tokens[:, None, None].expand(-1, self.logp.shape[1], 1))[..., 0]
-        source = torch.where((tokens == self.last)[:, None], self.blank, self._before())
-        source = torch.cat((empty[:, None], source[:, :-1]), 1)
+        source, symbol = self._source(tokens)
         ending = _recur(source, symbol)
         blank = _recur(torch.cat((torch.full_like(ending[:, :1], -torch.inf), ending[:, :-1]), 1), self.logp[:, :, 0])
         stay = (tokens == 0)[:, None]
         self.ending = torch.where(stay, self.ending, ending)
         self.blank = torch.where(stay, self.blank, blank)
         self.last = torch.where(tokens == 0, self.last, tokens)
+
+    def _source(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Of one more token for each prefix: the log probability, at each frame, of all that it may follow there, and
+        its own; both `(rows, F)`."""
+        symbol = self.logp.gather(2, tokens[:, None, None].expand(-1, self.logp.shape[1], 1))[..., 0]
+        source = torch.where((tokens == self.last)[:, None], self.blank, self._before())
+        return torch.cat((self._empty()[:, None], source[:, :-1]), 1), symbol
 
     def _before(self) -> Tensor:
         return torch.logaddexp(self.blank, self.ending)
@@ -69,7 +73,69 @@ class CTCPrefixScorer:
         return torch.where(self.last == 0, 0.0, -torch.inf).double()
 
 
+class CTCBestPath:
+    """How probable each next token of growing texts is on the likeliest path of CTC, given the tokens before it.
+
+    As `CTCPrefixScorer`, with maxima for sums: a token that no frame supports stays improbable however many frames
+    there are.
+
+    Args:
+        log_probabilities: `(rows, F, V)`, natural logarithm, 0 the blank.
+        lengths: frames of each, `(rows,)`.
+        texts: `(rows, L)`, the tokens so far; 0 stands for none.
+    """
+
+    def __init__(self, log_probabilities: Tensor, lengths: Tensor, texts: Tensor) -> None:
+        self.logp = _ended(log_probabilities, lengths)
+        self.last = torch.zeros_like(lengths)
+        self.blank = self.logp[..., 0].cumsum(1)
+        self.ending = torch.full_like(self.blank, -torch.inf)
+        self.best = torch.zeros_like(self.blank[:, 0])  # log probability of the best path that the text begins
+        for tokens in texts.T:
+            self.extend(tokens)
+
+    def select(self, rows: Tensor) -> CTCBestPath:
+        """The texts `rows`, repeats allowed, to be extended by themselves."""
+        chosen = copy(self)
+        for name, value in vars(self).items():
+            setattr(chosen, name, value[rows])
+        return chosen
+
+    def extend(self, tokens: Tensor) -> Tensor:
+        """Add a token to each text, none where it is 0; returns the log probability of each, `(rows,)`."""
+        symbol = self.logp.gather(2, tokens[:, None, None].expand(-1, self.logp.shape[1], 1))[..., 0]
+        source = torch.where((tokens == self.last)[:, None], self.blank, torch.maximum(self.blank, self.ending))
+        start = torch.where(self.last == 0, 0.0, -torch.inf).double()
+        source = torch.cat((start[:, None], source[:, :-1]), 1)
+        best = (source + symbol).amax(1)
+        ending = _recur_best(source, symbol)
+        nothing = torch.full_like(start, -torch.inf)[:, None]
+        blank = _recur_best(torch.cat((nothing, ending[:, :-1]), 1), self.logp[..., 0])
+        stay = tokens == 0
+        said = torch.where(stay, 0.0, (best - self.best).nan_to_num(nan=-torch.inf).clamp(max=0.0))
+        self.ending = torch.where(stay[:, None], self.ending, ending)
+        self.blank = torch.where(stay[:, None], self.blank, blank)
+        self.best, self.last = torch.where(stay, self.best, best), torch.where(stay, self.last, tokens)
+        return said
+
+
+def _ended(log_probabilities: Tensor, lengths: Tensor) -> Tensor:
+    """`(rows, F, V)`, float64: beyond its end a recording is certainly blank: nothing new begins, and what was read
+    stays."""
+    _, frames, size = log_probabilities.shape
+    beyond = torch.arange(frames, device=lengths.device)[None] >= lengths[:, None]
+    silent = torch.full((size,), NEVER, dtype=torch.float64, device=log_probabilities.device)
+    silent[0] = 0.0
+    return torch.where(beyond[..., None], silent, log_probabilities.double())
+
+
 def _recur(source: Tensor, symbol: Tensor) -> Tensor:
     """Solve `x_t = logaddexp(x_{t-1}, source_t) + symbol_t` with `x_{-1} = -inf`, over the last axis."""
     running = symbol.cumsum(-1)
     return running + torch.logcumsumexp(source - (running - symbol), dim=-1)
+
+
+def _recur_best(source: Tensor, symbol: Tensor) -> Tensor:
+    """Solve `x_t = max(x_{t-1}, source_t) + symbol_t` with `x_{-1} = -inf`, over the last axis."""
+    running = symbol.cumsum(-1)
+    return running + (source - (running - symbol)).cummax(-1).values

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Token:
-    """One symbol of the tokenizer: when it is heard, and how probable it is there."""
+    """One symbol of the tokenizer: when it is heard, and how probable the model finds it there, uncalibrated."""
 
     text: str
     start: float
@@ -17,7 +17,8 @@ class Token:
 
 @dataclass(frozen=True)
 class Word:
-    """A word between spaces: when it is heard, and how probable it is: the least of its tokens'."""
+    """A word between spaces: when it is heard, and how probable it is that it is right: the least probability of its
+    tokens, calibrated where the model was (`echo_asr.model.calibration`)."""
 
     word: str
     start: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from echo_asr.decode.ctc import CTCPrefixScorer
+from echo_asr.decode.ctc import CTCBestPath, CTCPrefixScorer
 from echo_asr.decode.fusion import FusedBeam, Fusion
 from echo_asr.decode.hotwords import Hotwords
 from echo_asr.decode.lm import load_language_model
@@ -34,8 +34,8 @@ class DecodeConfig:
     ctc_weight: float = 0.4  # share of CTC in a beam's score, 0 to 1; greedy search does not use it
     length_bonus: float = 0.0  # nats added for each token of a hypothesis; positive favours longer texts
     max_tokens: int = 448  # bound on the tokens of one text; the number of encoder frames bounds it too
-    # Times in a row that a stretch of tokens may come, of over eight tokens fewer; 0 for any number. Eight lets pass
-    # what people do say (`no no no`, the same digit four times, eight noughts of a card number) and ends loops.
+    # Times in a row that a stretch of tokens may come where CTC does not find each copy in frames of its own; of over
+    # eight tokens fewer; 0 for any number. What was spoken passes, however often, and loops end.
     repetition: int = 8
     nbest: int = 1  # texts of a recording that are handed out, best first; at most `beam`
     lm: str = ""  # path of a language model, from `echo-asr lm` or any ARPA file over words; needs a beam
@@ -64,6 +64,15 @@ class DecodeConfig:
         for name in ("lm", "hotwords"):
             if getattr(self, name) and self.beam < 2:
                 raise ValueError(f"decode.{name} needs decode.beam of at least 2, got {self.beam}")
+
+
+Spell = Callable[[list[int]], Hashable]
+
+
+def make_spell(tokenizer: Tokenizer) -> Spell:
+    """What tells the texts of a search apart: their words. A tokenizer may write one text in several ways, and a space
+    more or less makes no other text."""
+    return lambda tokens: tuple(tokenizer.decode(tokens).split())
 
 
 @dataclass(frozen=True)
@@ -96,14 +105,16 @@ def token_bounds(encoded: Encoded, config: DecodeConfig) -> Tensor:
     return encoded.lengths.clamp(max=config.max_tokens)
 
 
-def search(model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | None = None) -> list[Hypothesis]:
+def search(
+    model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | None = None, spell: Spell = tuple
+) -> list[Hypothesis]:
     """The best text of each recording of a batch; see `search_nbest`."""
-    return [found[0] for found in search_nbest(model, encoded, config, fusion)]
+    return [found[0] for found in search_nbest(model, encoded, config, fusion, spell)]
 
 
 @torch.inference_mode()
 def search_nbest(
-    model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | None = None
+    model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | None = None, spell: Spell = tuple
 ) -> list[list[Hypothesis]]:
     """The best texts of each recording of a batch, at most `config.nbest`, all different, the best first.
 
@@ -111,6 +122,8 @@ def search_nbest(
 
     Args:
         fusion: what `make_fusion` made of the same configuration.
+        spell: the text of some tokens, or whatever is equal where texts are; see `make_spell`. By default every
+            sequence of tokens is a text of its own.
 
     Raises:
         ValueError: the configuration has a language model or hotwords, and `fusion` is missing.
@@ -120,7 +133,7 @@ def search_nbest(
         raise ValueError("fusion: decode.lm or decode.hotwords is set; expected what make_fusion makes of it, got None")
     if config.beam == 1:
         return [[found] for found in greedy(model, encoded, config)]
-    return beam(model, encoded, config, fusion)
+    return beam(model, encoded, config, fusion, spell)
 
 
 @torch.inference_mode()
@@ -133,7 +146,11 @@ def greedy(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothes
     rows = torch.arange(count, device=model.device)
     state = model.decoder.state(encoded)
     last = torch.zeros(count, 1, dtype=torch.long, device=model.device)
-    repeated = Repetitions(count, config.repetition, model.device) if config.repetition else None
+
+    def listen(so_far: Tensor) -> CTCBestPath:
+        return CTCBestPath(model.ctc_log_probabilities(encoded)[rows], encoded.lengths[rows], so_far)
+
+    repeated = Repetitions(count, config.repetition, model.device, listen) if config.repetition else None
     for step in range(int(bounds.max())):
         logp = model.predict(last, state)[:, -1]
         if repeated is not None:
@@ -157,11 +174,15 @@ def greedy(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothes
 
 
 @torch.inference_mode()
-def beam(model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | None = None) -> list[list[Hypothesis]]:
+def beam(
+    model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | None = None, spell: Spell = tuple
+) -> list[list[Hypothesis]]:
     """Joint CTC/attention beam search (Watanabe et al. 2017) with shallow fusion: a prefix's score is
     `(1 - w) log p_attention + w log p_ctc + bonus * length + lm_weight log p_lm + hotword bonuses`.
 
-    Every beam has `config.beam` places throughout; a finished hypothesis keeps its place and its score. Search ends
+    Every beam has `config.beam` places throughout; a finished hypothesis keeps its place and its score. Of those that
+    spell one text in different tokens the best stays, as where Kaldi determinises a lattice, and the place of the other
+    is free again; a sum of their probabilities would make the best text depend on how long the search went on. It ends
     for a recording when none of its unfinished hypotheses scores above the last of the finished ones that are asked for
     (with a positive `length_bonus` or hotwords, when all have finished), or at its bound.
 
@@ -172,7 +193,12 @@ def beam(model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | N
     bounds = token_bounds(encoded, config)
     count, device = len(bounds), model.device
     scorer = CTCPrefixScorer(model.ctc_log_probabilities(encoded), encoded.lengths, width) if weight else None
-    repeated = Repetitions(count * width, config.repetition, device) if config.repetition else None
+
+    def listen(so_far: Tensor) -> CTCBestPath:
+        places = torch.arange(count, device=device).repeat_interleave(width)
+        return CTCBestPath(model.ctc_log_probabilities(encoded)[places], encoded.lengths[places], so_far)
+
+    repeated = Repetitions(count * width, config.repetition, device, listen) if config.repetition else None
     fused = FusedBeam(fusion, count, width, device) if fusion is not None else None
     falls_only = config.length_bonus <= 0 and (fusion is None or fusion.falls_only)
     state = model.decoder.state(encoded)
@@ -183,6 +209,7 @@ def beam(model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | N
     tokens = torch.zeros(count, width, 1, dtype=torch.long, device=device)
     finished = torch.zeros(count, width, dtype=torch.bool, device=device)
     first = (torch.arange(count, device=device) * width)[:, None]
+    texts = [_Texts(spell) for _ in range(count)]
     for step in range(int(bounds.max()) + 1):
         last = tokens[:, :, -1].reshape(-1, 1)
         grown = attention[:, :, None] + model.predict(last, state)[:, -1].view(count, width, size)
@@ -206,8 +233,13 @@ def beam(model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | N
         finished = finished.gather(1, parent)
         attention = torch.where(finished, attention.gather(1, parent), grown.flatten(1).gather(1, flat))
         tokens = torch.cat((tokens.gather(1, parent[..., None].expand(-1, -1, tokens.shape[2])), chosen[..., None]), 2)
+        ended = ~finished & (chosen == 0) & ~scores.isinf()
         finished = finished | (chosen == 0) | scores.isinf()
-        done = torch.where(finished, scores, -torch.inf).topk(config.nbest).values[:, -1]
+        for row in ended.any(1).nonzero()[:, 0].tolist():
+            places = (finished[row] & ~scores[row].isinf()).nonzero()[:, 0].tolist()
+            repeats = texts[row].keep({place: (tokens[row, place], float(scores[row, place])) for place in places})
+            scores[row, repeats] = -torch.inf
+        done = torch.tensor([found.last(config.nbest) for found in texts], dtype=torch.float64, device=device)
         rival = torch.where(finished, -torch.inf, scores).amax(1)
         if bool(((done >= rival) if falls_only else finished.all(1)).all()):
             break
@@ -218,11 +250,39 @@ def beam(model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | N
             repeated.advance(rows, chosen.flatten())
         if fused is not None:
             fused.advance(rows, chosen.flatten())
-    values, order = torch.where(finished, scores, -torch.inf).sort(dim=1, descending=True, stable=True)
-    found = []
-    for texts, ranking, ranked in zip(tokens.tolist(), order.tolist(), values.tolist(), strict=True):
-        best = [
-            Hypothesis([t for t in texts[place] if t], value) for place, value in zip(ranking, ranked, strict=True)
-        ][: config.nbest]
-        found.append([best[0], *(h for h in best[1:] if h.score > -math.inf)])
-    return found
+    return [found.best(config.nbest) for found in texts]
+
+
+class _Texts:
+    """The texts of a recording that a search has finished, each as good as its best tokens.
+
+    Args:
+        spell: as of `search_nbest`.
+    """
+
+    def __init__(self, spell: Spell) -> None:
+        self.spell = spell
+        self.found: dict[Hashable, Hypothesis] = {}
+
+    def keep(self, finished: Mapping[int, tuple[Tensor, float]]) -> list[int]:
+        """Take in the finished hypotheses of a beam, tokens and score by place; returns the places of those whose text
+        has better tokens."""
+        repeats = []
+        for place, (tokens, score) in sorted(finished.items(), key=lambda item: -item[1][1]):
+            said = Hypothesis([token for token in tokens.tolist() if token], score)
+            text = self.spell(said.tokens)
+            if self.found.setdefault(text, said).score < score:
+                self.found[text] = said
+            if self.found[text] != said:
+                repeats.append(place)
+        return repeats
+
+    def best(self, count: int) -> list[Hypothesis]:
+        """The best texts, the first first; an empty one where none was finished."""
+        ranked = sorted(self.found.values(), key=lambda one: -one.score)
+        return ranked[:count] or [Hypothesis([], -math.inf)]
+
+    def last(self, count: int) -> float:
+        """The score of the last of the so many best; minus infinity where there are fewer."""
+        ranked = self.best(count)
+        return ranked[-1].score if len(ranked) == count else -math.inf

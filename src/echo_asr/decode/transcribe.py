@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from echo_asr.config import build_sections, read_yaml
 from echo_asr.decode.alignment import align
 from echo_asr.decode.memory import give_back
 from echo_asr.decode.results import Segment, Transcription
-from echo_asr.decode.search import DecodeConfig, make_fusion, search_nbest
+from echo_asr.decode.search import DecodeConfig, make_fusion, make_spell, search_nbest
 from echo_asr.decode.segments import Cut, cut
 from echo_asr.errors import EchoError
 from echo_asr.excerpt import AudioFile
@@ -86,6 +87,7 @@ class Recognizer:
         self.extractor = FeatureExtractor(bundle.features)
         self.normalize = make_normalizer(bundle.text.normalizer)
         self.fusion = make_fusion(self.decode, bundle.tokenizer, self.normalize)
+        self.spell = make_spell(bundle.tokenizer)
         self.features: tuple[str, ...] | None = bundle.heard  # those listened to, as in `Echo.encode`; None for all
 
     @overload
@@ -165,22 +167,33 @@ class Recognizer:
         text of silence, a clip all of whose frames are null, is empty.
         """
         found: list[Segment] = [Segment(0.0, f.frames / 100, "") for f in features]
-        model, tokenizer = self.bundle.model, self.bundle.tokenizer
+        model, tokenizer, calibrated = self.bundle.model, self.bundle.tokenizer, self.bundle.calibration
         heard = [i for i, f in enumerate(features) if not f.null.all()]
         for numbers in batches_by_length([features[i].frames / 100 for i in heard], BATCH_SECONDS):
             group = [heard[number] for number in numbers]
             clips = [features[i] for i in group]
             encoded = model.encode(collate_features(clips).to(model.device), self.features)
-            texts = search_nbest(model, encoded, self.decode, self.fusion)
+            texts = search_nbest(model, encoded, self.decode, self.fusion, self.spell)
+            self._warn_of_cut(encoded.lengths.tolist(), [len(best[0].tokens) for best in texts])
             for index, best in zip(group, texts, strict=True):
                 ranked = [(tokenizer.decode(one.tokens), one.score) for one in best]
                 others = tuple(ranked) if len(ranked) > 1 else ()
                 found[index] = replace(found[index], text=ranked[0][0], alternatives=others)
             if words:
                 times = align(model, encoded, clips, [best[0].tokens for best in texts], tokenizer, self.decode.times)
-                for index, (tokens, spoken) in zip(group, times, strict=True):
+                for index, (tokens, scored) in zip(group, times, strict=True):
+                    spoken = tuple(replace(w, probability=calibrated(w.probability)) for w in scored)
                     found[index] = replace(found[index], tokens=tokens, words=spoken)
         return found
+
+    def _warn_of_cut(self, frames: Sequence[int], sizes: Sequence[int]) -> None:
+        most = self.decode.max_tokens
+        if any(size >= most < bound for size, bound in zip(sizes, frames, strict=True)):
+            warnings.warn(
+                f"a text is as long as decode.max_tokens allows ({most} tokens) and ends there, whatever else is said; "
+                "raise it, or lower decode.segments.longest",
+                stacklevel=3,
+            )
 
 
 class _Clock:

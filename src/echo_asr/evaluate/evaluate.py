@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from echo_asr.audio import load_audio
 from echo_asr.data.corpus import Utterance
@@ -15,12 +18,18 @@ from echo_asr.data.speakers import speaker_medians
 from echo_asr.decode.results import Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
+from echo_asr.evaluate.calibration import Confidence, measure_confidence, score_words
+from echo_asr.evaluate.collapse import find_collapse
 from echo_asr.evaluate.measures import bases, tonal_share, tones
 from echo_asr.evaluate.metrics import ErrorRate, error_rate
 from echo_asr.excerpt import Excerpt
 from echo_asr.storage import replace_text
 from echo_asr.text import make_normalizer
 
+NOT_LISTENING = (
+    "it has not learnt to listen, or hears nothing it was trained on: see that its training ended well, and that these "
+    "recordings hold speech of that language"
+)
 MOSTLY = 0.5  # share of syllables with a tone from which tone errors are told unasked
 
 
@@ -35,6 +44,7 @@ class Evaluation:
             rates of tones and of base syllables, as `measures` counts them; None of other texts.
         audio_seconds: of speech; wall_seconds: spent reading, extracting features and decoding.
         references, hypotheses: as they stand, in corpus order.
+        confidence: how far the probabilities of words are off; None where none was recognised.
     """
 
     corpus: str
@@ -50,6 +60,7 @@ class Evaluation:
     hypotheses: list[str]
     tone: ErrorRate | None = None
     base: ErrorRate | None = None
+    confidence: Confidence | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `evaluate --json` prints."""
@@ -60,6 +71,7 @@ class Evaluation:
             "wer": self.wer.to_dict(),
             "cer": self.cer.to_dict(),
             **({"tone": self.tone.to_dict(), "base": self.base.to_dict()} if self.tone and self.base else {}),
+            **({"calibration": self.confidence.to_dict()} if self.confidence else {}),
             "raw": {"wer": self.raw_wer.to_dict(), "cer": self.raw_cer.to_dict()},
             "audio_seconds": round(self.audio_seconds, 3),
             "wall_seconds": round(self.wall_seconds, 3),
@@ -89,17 +101,22 @@ def evaluate(
     if recognizer.bundle.model.config.vrope.reference == "speaker":
         medians = speaker_medians(utterances, lambda u: recognizer.extractor(load_audio(u.audio)))
         speakers = [medians.get(u.speaker, 0.0) for u in utterances]
+    normal = make_normalizer(recognizer.bundle.text.normalizer)
     hypotheses: list[str] = []
-    for _, heard in recognizer.listen([u.audio for u in utterances], words=False, speaker_f0=speakers):
+    scored: list[tuple[np.ndarray, np.ndarray]] = []
+    for index, heard in recognizer.listen([u.audio for u in utterances], speaker_f0=speakers):
         if isinstance(heard, EchoError):
             raise heard
         if isinstance(heard, Transcription):
             hypotheses.append(heard.text)
+            scored.append(score_words([utterances[index].text], [heard.segments], normal))
             if progress:
                 progress(len(hypotheses))
     wall = time.perf_counter() - start
     references = [u.text for u in utterances]
-    normal = make_normalizer(recognizer.bundle.text.normalizer)
+    scores, right = (np.concatenate(parts) for parts in zip(*scored, strict=True))
+    if collapse := find_collapse(references, hypotheses):
+        warnings.warn(f"{corpus}, {split}: of this model: {collapse}; {NOT_LISTENING}", stacklevel=2)
     pairs = [normal(r) for r in references], [normal(h) for h in hypotheses]
     tonal = tonal_share(pairs[0]) >= MOSTLY
     return Evaluation(
@@ -115,6 +132,7 @@ def evaluate(
         references=references,
         hypotheses=hypotheses,
         tone=error_rate(list(map(tones, pairs[0])), list(map(tones, pairs[1]))) if tonal else None,
+        confidence=measure_confidence(scores, right, recognizer.bundle.calibration),
         base=error_rate(list(map(bases, pairs[0])), list(map(bases, pairs[1]))) if tonal else None,
     )
 
@@ -128,6 +146,7 @@ def summary(found: Evaluation) -> str:
             f"word error       {found.wer}",
             f"character error  {found.cer}",
             *((f"tone error       {found.tone}", f"base syllables   {found.base}") if found.tone else ()),
+            *((f"calibration error {found.confidence}",) if found.confidence else ()),
             f"as they stand    {found.raw_wer.percent:.2f} % of words, {found.raw_cer.percent:.2f} % of characters",
             f"speed            {speed:.0f} times real time",
         )

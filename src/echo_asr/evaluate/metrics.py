@@ -123,3 +123,14 @@ def _percent(counts: np.ndarray) -> np.ndarray:
     errors, reference = counts[..., :3].sum(axis=-1), counts[..., 3]
     ratio = errors / np.maximum(reference, 1)
     return 100.0 * np.where(reference > 0, ratio, np.minimum(errors, 1))
+
+
+def matched_words(reference: str, hypothesis: str) -> list[bool]:
+    """Of each word of the hypothesis, whether a shortest alignment pairs it with an equal word of the reference."""
+    found = [False] * len(hypothesis.split())
+    if found and reference.split():
+        output = jiwer.process_words(" ".join(reference.split()), " ".join(hypothesis.split()))
+        for chunk in output.alignments[0]:
+            if chunk.type == "equal":
+                found[chunk.hyp_start_idx : chunk.hyp_end_idx] = [True] * (chunk.hyp_end_idx - chunk.hyp_start_idx)
+    return found

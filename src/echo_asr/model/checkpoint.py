@@ -12,13 +12,14 @@ import torch
 from echo_asr.config import build_sections, read_yaml, write_yaml
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
+from echo_asr.model.calibration import Calibration
 from echo_asr.model.config import ModelConfig, TextConfig, expand_preset
 from echo_asr.model.echo import Echo
 from echo_asr.storage import pack, read_notes, replace_file, unpack
 from echo_asr.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
-HEARD = "features"  # the note beside the weights
+HEARD, CALIBRATION = "features", "calibration"  # notes beside the weights
 SECTIONS: dict[str, type] = {"features": FeatureConfig, "text": TextConfig, "model": ModelConfig}
 
 
@@ -33,6 +34,7 @@ class Bundle:
         extra: further sections of config.yaml (`train`, ...), kept as they are.
         heard: the features that the weights were trained with, where a curriculum had not yet brought in all of them
             when they were saved; the others are not listened to. None for all.
+        calibration: from the scores of words to probabilities; changes nothing where none was fitted.
     """
 
     model: Echo
@@ -41,6 +43,7 @@ class Bundle:
     text: TextConfig = field(default_factory=TextConfig)
     extra: dict[str, Any] = field(default_factory=dict)
     heard: tuple[str, ...] | None = None
+    calibration: Calibration = Calibration()
 
     def save(self, folder: str | os.PathLike[str], state: dict[str, torch.Tensor] | None = None) -> None:
         """Write the folder; each file appears whole or not at all, the weights last.
@@ -60,6 +63,8 @@ class Bundle:
         replace_file(folder / CONFIG, lambda path: write_yaml(path, sections))
         self.tokenizer.save(folder / TOKENIZER)
         self.save_weights(folder, self.model.state_dict() if state is None else state, self.heard)
+        if self.calibration.words:
+            save_calibration(folder, self.calibration)
 
     @staticmethod
     def save_weights(folder: Path, state: dict[str, torch.Tensor], heard: tuple[str, ...] | None = None) -> None:
@@ -87,9 +92,28 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     tokenizer = Tokenizer.load(folder / TOKENIZER)
     model = Echo(built["model"], tokenizer.vocabulary_size, built["features"].mels)
     load_weights(model, folder / WEIGHTS)
-    noted = read_notes(folder / WEIGHTS).get(HEARD)
+    notes = read_notes(folder / WEIGHTS)
+    noted = notes.get(HEARD)
     heard = None if noted is None else tuple(name for name in built["model"].features if name in noted.split())
-    return Bundle(model.to(device).eval(), tokenizer, built["features"], built["text"], extra, heard)
+    try:
+        calibration = Calibration.from_text(notes[CALIBRATION]) if CALIBRATION in notes else Calibration()
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise EchoError(f"{folder / WEIGHTS}: damaged calibration of words ({reason}); copy the file again") from None
+    return Bundle(model.to(device).eval(), tokenizer, built["features"], built["text"], extra, heard, calibration)
+
+
+def save_calibration(folder: Path, calibration: Calibration) -> None:
+    """Note, beside the weights of a model folder, how the scores of its words become probabilities.
+
+    Raises:
+        EchoError: the folder cannot be written, or the disk is full; the weights are untouched.
+    """
+    path = folder / WEIGHTS
+    notes = {name: text for name, text in read_notes(path).items() if name != "format"}
+    state = unpack(path.read_bytes())
+    data = pack(state, **{**notes, CALIBRATION: calibration.to_text()})
+    replace_file(path, lambda part: part.write_bytes(data))
 
 
 def load_weights(model: Echo, path: Path) -> None:

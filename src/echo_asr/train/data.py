@@ -190,7 +190,9 @@ class TrainingData:
             clip, text = self._drawn(index, epoch, rng)
             features.append(clip)
             tokens.append(text)
-        return collate(features, tokens)
+        spoken = len(self.examples)
+        names = [str(self.examples[i].utterance.audio) if i < spoken else "" for i in indices]
+        return collate(features, tokens, names)
 
     def _drawn(self, index: int, epoch: int, rng: np.random.Generator) -> tuple[Features, Sequence[int]]:
         """An example, a clip of noise or a row, as it is played and masked this time, and its ids."""

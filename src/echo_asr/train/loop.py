@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,12 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from echo_asr.data.batch import Batch, Example, collate
+from echo_asr.data.batch import Batch, Example
 from echo_asr.decode.search import DecodeConfig
-from echo_asr.decode.transcribe import BATCH_SECONDS, Recognizer, batches_by_length
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
-from echo_asr.evaluate.metrics import error_rate
-from echo_asr.features import FeatureConfig
+from echo_asr.features import FeatureConfig, Features
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.config import ModelConfig, TextConfig
 from echo_asr.model.echo import Echo, LossSizes
@@ -36,6 +35,8 @@ from echo_asr.train.shard import gather_whole
 from echo_asr.train.state import AveragedWeights, Progress, load_checkpoint, save_checkpoint
 from echo_asr.train.thrift import compile_blocks, recompute, subnormals_flushed
 from echo_asr.train.throughput import Throughput
+from echo_asr.train.unaligned import Found, describe_unaligned, find_unaligned, merge
+from echo_asr.train.validation import LISTEN, Validation, calibrate, validate
 
 SECTIONS: dict[str, type] = {
     "features": FeatureConfig,
@@ -44,29 +45,15 @@ SECTIONS: dict[str, type] = {
     "train": TrainConfig,
     "decode": DecodeConfig,
 }
-CHUNK = 64  # utterances whose teacher-forced loss is computed at once
 # What no checkpoint has to agree with: all of it may change when a run is resumed.
 FREE = ("log_every", "checkpoint_every", "diagnose_every", "accumulate", "gradient_checkpointing", "compile", "shard",
         "loaders")  # fmt: skip
 PLATEAU_BLANK = 0.995  # blank ratio at which CTC writes nothing
 PLATEAU_VALIDATIONS = 4  # validations without a better error, or with nothing but blanks, that make a plateau
-SAMPLES = 3  # hypotheses shown at each validation
 
 
 class Interrupted(KeyboardInterrupt):
     """Training was asked to stop, and has saved a checkpoint; the message says how to go on."""
-
-
-@dataclass(frozen=True)
-class Validation:
-    """What a free-running validation found; error rates in percent. `hypotheses` maps an utterance's id to its text."""
-
-    wer: float
-    cer: float
-    loss: float
-    blank_ratio: float
-    samples: list[tuple[str, str]]
-    hypotheses: dict[str, str] = field(default_factory=dict)
 
 
 class Trainer:
@@ -119,6 +106,9 @@ class Trainer:
             self.autocast = lambda: torch.autocast(device.type, torch.bfloat16)
         self.stopping = False  # this process was asked to stop
         self.all_stop = False  # one of the processes was, when the last update ended
+        self.unaligned: Found = {}  # texts that CTC cannot align, so far
+        self.left_out = 0  # updates whose gradient was not finite
+        self.collapsed = False  # it was said that the model writes one text for everything
 
     def _here(self, progress: Progress) -> Progress:
         """A place in the data, as it is gone on from with these processes."""
@@ -189,6 +179,12 @@ class Trainer:
             Interrupted: after a first Ctrl-C or SIGTERM, once the update under way is done and a checkpoint saved.
         """
         config, progress = self.config, self.progress
+        most = self.recognizer.decode.max_tokens
+        if longer := sum(len(e.tokens) > most for e in self.data.examples):
+            self.reporter.warn(
+                f"{longer} of {len(self.data.examples)} texts are longer than what the model will write, "
+                f"decode.max_tokens {most}; raise it"
+            )
         self.model.train()
         began = time.perf_counter() - progress.seconds
         with (
@@ -217,6 +213,14 @@ class Trainer:
                 if stopping and not last:
                     raise Interrupted(f"stopped; a checkpoint is saved, go on with --resume --out {self.run}")
         self.reporter.say(self.throughput.verdict)
+        if self.left_out:
+            self.reporter.warn(
+                f"{self.left_out} updates were left out, since their gradient was not finite; lower "
+                "train.learning_rate, or set train.precision float32"
+            )
+        if self.unaligned:
+            self.reporter.warn(describe_unaligned(self.unaligned, len(self.data.examples)))
+        self._calibrate()
         return progress
 
     def _update(self, batches: Iterator[tuple[int, int, Any]]) -> dict[str, float]:
@@ -229,6 +233,7 @@ class Trainer:
         taken = [self.throughput.take(batches) for _ in range(config.accumulate)]
         count = self.processes.place.count
         sizes = self._sizes([batch for _, _, batch in taken])
+        unaligned = [find_unaligned(batch, self.model.config) for _, _, batch in taken]
         totals = dict.fromkeys(("loss", "attention_loss", "ctc_loss", "blank_ratio"), 0.0)
         for number, (_, _, batch) in enumerate(taken, 1):
             batch = batch.to(device)
@@ -243,15 +248,27 @@ class Trainer:
             self.optimizer.step()
             self.averaged.update(self.model)
         else:
+            self.left_out += 1
             self.reporter.warn(f"update {progress.step}: the gradient is not finite; the update was left out")
         self.optimizer.zero_grad(set_to_none=True)
         epoch, number, _ = taken[-1]
         progress.step, progress.epoch, progress.batch = progress.step + 1, epoch, number + 1
-        found = self.processes.sum([*totals.values(), float(self.stopping), *self.throughput.here])
+        here = [float(self.stopping), float(sum(map(len, unaligned)))]
+        found = self.processes.sum([*totals.values(), *here, *self.throughput.here])
         totals = dict(zip(totals, found, strict=False))
-        self.all_stop = found[len(totals)] > 0
-        self.throughput.finish(found[len(totals) + 1 :], count)
+        stopping, lost = found[len(totals) : len(totals) + len(here)]
+        self.all_stop = stopping > 0
+        self.throughput.finish(found[len(totals) + len(here) :], count)
+        if lost:
+            totals["unaligned"] = lost
+            self._note_unaligned(merge(unaligned))
         return {**totals, "learning_rate": rate, "gradient_norm": float(norm), "epoch": epoch}
+
+    def _note_unaligned(self, found: Found) -> None:
+        """Remember texts that CTC cannot align, and warn of the first. All processes call this where any has some."""
+        first, self.unaligned = not self.unaligned, self.unaligned | merge(self.processes.gather(found))
+        if first:
+            self.reporter.warn(describe_unaligned(self.unaligned, len(self.data.examples)))
 
     def _sizes(self, batches: Sequence[Batch]) -> LossSizes:
         """What each part of the loss is a mean over: all batches of an update, of all processes."""
@@ -279,48 +296,19 @@ class Trainer:
             self.model.load_state_dict(present)
             self.model.train()
 
-    @torch.inference_mode()
     def validate(self) -> Validation:
         """Free-running error of the averaged weights, and their teacher-forced loss, on the validation examples."""
         with self._averaged_weights():
-            heard, measured = self._hear(), self._measure()
-        texts = {index: text for part in self.processes.gather(heard) for index, text in part.items()}
-        hypotheses = [texts[index] for index in range(len(self.validation))]
-        references = [e.text for e in self.validation]
-        # Added up in the order of the utterances, whoever measured them.
-        parts = sorted(one for part in self.processes.gather(measured) for one in part)
-        loss, blank, count = (sum(values) for values in list(zip(*parts, strict=True))[1:])
-        shown = range(0, len(references), max(1, len(references) // SAMPLES))
-        return Validation(
-            wer=error_rate(references, hypotheses, unit="word", resamples=1).percent,
-            cer=error_rate(references, hypotheses, unit="character", resamples=1).percent,
-            loss=loss / count,
-            blank_ratio=blank / count,
-            samples=[(references[i], hypotheses[i]) for i in shown][:SAMPLES],
-            hypotheses={e.utterance.id: text for e, text in zip(self.validation, hypotheses, strict=True)},
-        )
+            return validate(self.recognizer, self.validation, self._validation_features(), self.processes)
 
-    def _hear(self) -> dict[int, str]:
-        """What the model writes by itself for this process's share of the batches of validation."""
-        features = [self.data.features(e.utterance) for e in self.validation]
-        groups = list(batches_by_length([f.frames / 100 for f in features], BATCH_SECONDS))
-        # A batch is full whatever comes after it: searched by themselves, these make the same batches as all together.
-        mine = sorted(index for group in self.processes.place.share(groups) for index in group)
-        found = self.recognizer.recognize([features[i] for i in mine])
-        return {index: segment.text for index, segment in zip(mine, found, strict=True)}
+    def _validation_features(self) -> list[Features]:
+        return [self.data.features(e.utterance) for e in self.validation]
 
-    def _measure(self) -> list[tuple[int, float, float, int]]:
-        """For this process's share of validation: the first utterance of each part, its loss and blank ratio, each
-        times its utterances, and their number."""
-        parts = []
-        for first in self.processes.place.share(range(0, len(self.validation), CHUNK)):
-            examples = self.validation[first : first + CHUNK]
-            part = collate([self.data.features(e.utterance) for e in examples], [e.tokens for e in examples])
-            part = part.to(self.model.device)
-            found = self.model.loss(part.features, part.tokens, part.lengths, features=self.recognizer.features)
-            rows = len(examples)
-            parts.append((first, float(found.total) * rows, float(found.blank_ratio) * rows, rows))
-        return parts
+    def _calibrate(self) -> None:
+        """Calibrate the model that is kept, in the main process; the others wait."""
+        how = (self.run, self.recognizer.decode, self.model.device, self.validation)
+        warn = self.reporter.warn
+        self.reporter.say(self.processes.from_main(lambda: calibrate(*how, self._validation_features(), warn)))
 
     def _validated(self) -> None:
         progress = self.progress
@@ -340,7 +328,11 @@ class Trainer:
             if self.processes.main:
                 Bundle.save_weights(self.run, state, None if everything else heard)
         self.reporter.validation(progress.step, found, better)
-        if found.blank_ratio > PLATEAU_BLANK and progress.step >= PLATEAU_VALIDATIONS * self.config.validate_every:
+        for_long = progress.step >= PLATEAU_VALIDATIONS * self.config.validate_every
+        if found.collapse and for_long and not self.collapsed:
+            self.collapsed = True  # once is enough
+            self.reporter.warn(f"update {progress.step}: {found.collapse}; {LISTEN}")
+        if found.blank_ratio > PLATEAU_BLANK and for_long:
             self.reporter.warn(
                 f"plateau: CTC writes nothing but blanks ({100 * found.blank_ratio:.1f} % of frames); check that texts "
                 "and recordings belong together, or try a longer warm-up or a lower train.learning_rate"

@@ -14,7 +14,7 @@ from echo_asr.errors import EchoError
 from echo_asr.storage import replace_text
 
 if TYPE_CHECKING:
-    from echo_asr.train.loop import Validation
+    from echo_asr.train.validation import Validation
 
 METRICS = "metrics.jsonl"
 VALIDATIONS = "validations.jsonl"  # all that was heard at each validation: update, ids, hypotheses

@@ -1,0 +1,148 @@
+"""Whether the probabilities of words are probabilities: of words given 0.8, four in five ought to be right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from echo_asr.decode.results import Segment
+from echo_asr.decode.times import words_from_tokens
+from echo_asr.evaluate.metrics import matched_words
+from echo_asr.model.calibration import LEAST, Calibration
+
+BINS = 10  # of equally many words
+FEWEST = 10  # words in a bin; fewer words make fewer bins
+SPREAD = np.array([0.5, 0.5, 1.5])  # of a, b and c about those that change nothing, before any word is seen
+STEPS = 100  # of Newton's method, at most
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """What the words of a split say of the probabilities that they were given.
+
+    Attributes:
+        words: that were recognised.
+        right: share of them that the reference has.
+        probability: the mean that they were given.
+        ece: expected calibration error of the probabilities, 0 to 1.
+        raw_ece: the same of the scores before calibration.
+    """
+
+    words: int
+    right: float
+    probability: float
+    ece: float
+    raw_ece: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields, rounded."""
+        return {name: round(value, 4) for name, value in asdict(self).items()}
+
+    def __str__(self) -> str:
+        raw = "the model is not calibrated" if self.ece == self.raw_ece else f"{100 * self.raw_ece:.1f} % of raw scores"
+        return (
+            f"{100 * self.ece:.1f} % ({raw}); words are given {self.probability:.2f} on average, and "
+            f"{100 * self.right:.0f} % of {self.words} are right"
+        )
+
+
+def score_words(
+    references: Sequence[str], recognised: Sequence[Sequence[Segment]], normalize: Callable[[str], str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The score of each recognised word before calibration, `(W,)`, and whether it is right, `(W,)` bool.
+
+    A word is right where a shortest alignment of the texts pairs all that the normaliser leaves of it with equal words
+    of the reference; one of which nothing is left is passed over.
+
+    Args:
+        references: as in the corpus, one an utterance.
+        recognised: the segments of each utterance, with their tokens.
+    """
+    scores: list[float] = []
+    right: list[bool] = []
+    for reference, segments in zip(references, recognised, strict=True):
+        words = [word for segment in segments for word in words_from_tokens(segment.tokens)]
+        parts = [normalize(word.word).split() for word in words]
+        matched = iter(matched_words(normalize(reference), " ".join(part for own in parts for part in own)))
+        for word, own in zip(words, parts, strict=True):
+            found = [next(matched) for _ in own]
+            if own:
+                scores.append(word.probability)
+                right.append(all(found))
+    return np.array(scores, dtype=np.float64), np.array(right, dtype=bool)
+
+
+def measure_confidence(scores: np.ndarray, right: np.ndarray, calibration: Calibration) -> Confidence | None:
+    """How far scores and calibrated probabilities `(W,)` are off; None without words."""
+    if not len(scores):
+        return None
+    given = np.array([calibration(score) for score in scores.tolist()])
+    ece = [expected_calibration_error(values, right) for values in (given, scores)]
+    return Confidence(len(scores), float(right.mean()), float(given.mean()), *ece)
+
+
+def expected_calibration_error(probabilities: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
+    """The mean difference between probability and share of right ones, over bins of equally many words (Naeini et al.
+    2015, with bins of equal mass). Even where every probability is true it is not 0, for want of words.
+
+    Args:
+        probabilities: `(W,)`, 0 to 1, at least one.
+        right: `(W,)` bool.
+        bins: of at least 10 words each; at least one bin.
+    """
+    order = np.argsort(probabilities, kind="stable")
+    parts = np.array_split(order, max(1, min(bins, len(order) // FEWEST)))
+    return float(sum(abs(float((probabilities[p] - right[p]).sum())) for p in parts) / len(order))
+
+
+def fit_calibration(scores: np.ndarray, right: np.ndarray) -> Calibration:
+    """The calibration under which words are as they were, and that changes little where there are few.
+
+    Penalised maximum likelihood of `Calibration` by Newton's method: `a`, `b` and `c` are drawn to 1, 1 and 0, `a` and
+    `b` stay at 0 or above. As in Platt (1999) the targets are not 1 and 0 but `(n + 1) / (n + 2)` and `1 / (m + 2)`, of
+    n right and m wrong words, so that nothing grows without bound where all are right, or all wrong.
+
+    Args:
+        scores: `(W,)`, 0 to 1.
+        right: `(W,)` bool.
+    """
+    if not len(scores):
+        return Calibration()
+    kept = np.clip(scores, LEAST, 1.0 - LEAST)
+    inputs = np.stack([np.log(kept), -np.log1p(-kept), np.ones(len(kept))], axis=1)
+    count = int(right.sum())
+    targets = np.where(right, (count + 1) / (count + 2), 1 / (len(right) - count + 2))
+    free = np.ones(3, dtype=bool)
+    weights = _fit(inputs, targets, free)
+    while (weights[:2] < 0).any():
+        free[:2] &= weights[:2] >= 0
+        weights = _fit(inputs, targets, free)
+    a, b, c = weights.tolist()
+    return Calibration(a, b, c, len(scores))
+
+
+def _fit(inputs: np.ndarray, targets: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """The weights `(3,)` of the smallest penalised loss; those that are not `free` are 0."""
+    middle = np.array([1.0, 1.0, 0.0])
+
+    def loss(weights: np.ndarray) -> float:
+        z = inputs @ weights
+        return float(np.sum(np.logaddexp(0.0, z) - targets * z) + 0.5 * np.sum(((weights - middle) / SPREAD) ** 2))
+
+    weights = middle * free
+    for _ in range(STEPS):
+        p = 1.0 / (1.0 + np.exp(-np.clip(inputs @ weights, -60.0, 60.0)))
+        gradient = (inputs.T @ (p - targets) + (weights - middle) / SPREAD**2)[free]
+        curvature = (inputs.T * (p * (1.0 - p))) @ inputs + np.diag(SPREAD**-2)
+        step = np.zeros(3)
+        step[free] = np.linalg.solve(curvature[np.ix_(free, free)], gradient)
+        before, size = loss(weights), 1.0
+        while loss(weights - size * step) > before and size > 1e-6:
+            size /= 2.0
+        weights = weights - size * step
+        if np.abs(size * step).max() < 1e-9:
+            break
+    return weights

@@ -1,0 +1,124 @@
+"""What a model is worth while it is trained, and how sure of its words it may be in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from echo_asr.data.batch import Example, collate
+from echo_asr.decode.search import DecodeConfig
+from echo_asr.decode.transcribe import BATCH_SECONDS, Recognizer, batches_by_length
+from echo_asr.evaluate.calibration import fit_calibration, measure_confidence, score_words
+from echo_asr.evaluate.collapse import find_collapse
+from echo_asr.evaluate.metrics import error_rate
+from echo_asr.features import Features
+from echo_asr.model.checkpoint import load_bundle, save_calibration
+from echo_asr.train.processes import Processes
+
+CHUNK = 64  # utterances whose teacher-forced loss is computed at once
+SAMPLES = 3  # hypotheses shown at each validation
+LISTEN = (
+    "it has not learnt to listen: see that recordings and texts belong together (echo-asr corpus check), train longer "
+    "or on more speech, or lower train.learning_rate"
+)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a free-running validation found; error rates in percent. `hypotheses` maps an utterance's id to its text.
+
+    Attributes:
+        collapse: what is wrong where the model writes one text for everything; None where it does not.
+    """
+
+    wer: float
+    cer: float
+    loss: float
+    blank_ratio: float
+    samples: list[tuple[str, str]]
+    hypotheses: dict[str, str] = field(default_factory=dict)
+    collapse: str | None = None
+
+
+@torch.inference_mode()
+def validate(
+    recognizer: Recognizer, validation: Sequence[Example], features: Sequence[Features], processes: Processes
+) -> Validation:
+    """Free-running error of a model, and its teacher-forced loss, on examples whose features are there; each process
+    does its share."""
+    recognised = _recognize(recognizer, features, processes)
+    measured = _measure(recognizer, validation, features, processes)
+    texts = {index: text for part in processes.gather(recognised) for index, text in part.items()}
+    hypotheses = [texts[index] for index in range(len(validation))]
+    references = [e.text for e in validation]
+    # Added up in the order of the utterances, whoever measured them.
+    parts = sorted(one for part in processes.gather(measured) for one in part)
+    loss, blank, count = (sum(values) for values in list(zip(*parts, strict=True))[1:])
+    shown = range(0, len(references), max(1, len(references) // SAMPLES))
+    return Validation(
+        wer=error_rate(references, hypotheses, unit="word", resamples=1).percent,
+        cer=error_rate(references, hypotheses, unit="character", resamples=1).percent,
+        loss=loss / count,
+        blank_ratio=blank / count,
+        samples=[(references[i], hypotheses[i]) for i in shown][:SAMPLES],
+        hypotheses={e.utterance.id: text for e, text in zip(validation, hypotheses, strict=True)},
+        collapse=find_collapse(references, hypotheses),
+    )
+
+
+def _recognize(recognizer: Recognizer, features: Sequence[Features], processes: Processes) -> dict[int, str]:
+    """What the model writes by itself for this process's share of the batches."""
+    groups = list(batches_by_length([f.frames / 100 for f in features], BATCH_SECONDS))
+    # A batch is full whatever comes after it: searched by themselves, these make the same batches as all together.
+    mine = sorted(index for group in processes.place.share(groups) for index in group)
+    found = recognizer.recognize([features[i] for i in mine])
+    return {index: segment.text for index, segment in zip(mine, found, strict=True)}
+
+
+def _measure(
+    recognizer: Recognizer, validation: Sequence[Example], features: Sequence[Features], processes: Processes
+) -> list[tuple[int, float, float, int]]:
+    """For this process's share: the first utterance of each part, its loss and blank ratio, each times its utterances,
+    and their number."""
+    model, parts = recognizer.bundle.model, []
+    for first in processes.place.share(range(0, len(validation), CHUNK)):
+        examples = validation[first : first + CHUNK]
+        part = collate(features[first : first + CHUNK], [e.tokens for e in examples]).to(model.device)
+        found = model.loss(part.features, part.tokens, part.lengths, features=recognizer.features)
+        rows = len(examples)
+        parts.append((first, float(found.total) * rows, float(found.blank_ratio) * rows, rows))
+    return parts
+
+
+def calibrate(
+    run: Path,
+    decode: DecodeConfig,
+    device: torch.device,
+    validation: Sequence[Example],
+    features: Sequence[Features],
+    warn: Callable[[str], None],
+) -> str:
+    """Fit how the scores of words become probabilities to the weights that a run has kept, note it beside them, and
+    say what was done.
+
+    Words are those that the model recognises by itself under `decode`. A model that writes one text for everything is
+    warned about.
+
+    Raises:
+        EchoError: the folder cannot be read, or written.
+    """
+    recognizer = Recognizer(load_bundle(run, device), decode)
+    recognised = [[segment] for segment in recognizer.recognize(features, words=True)]
+    references = [e.text for e in validation]
+    if collapse := find_collapse(references, [segment.text for (segment,) in recognised]):
+        warn(f"of the model that is kept: {collapse}; {LISTEN}")
+    scores, right = score_words(references, recognised, lambda text: text)  # both are normalised
+    calibration = fit_calibration(scores, right)
+    found = measure_confidence(scores, right, calibration)
+    if found is None:
+        return "probabilities of words are not calibrated: none was recognised in validation"
+    save_calibration(run, calibration)
+    return f"probabilities of words are calibrated on validation, where their error is now {found}"
