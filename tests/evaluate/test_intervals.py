@@ -1,5 +1,5 @@
-"""Intervals of error rates: how often they hold the truth, and how wide they are beside the exact binomial interval of the
-effective sample, which SciPy computes."""
+"""Intervals of error rates: how often they hold the truth, and how wide they are beside the exact binomial interval of
+the effective sample, which SciPy computes."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_intervals_hold_the_truth(words: int, expected: float) -> None:
 @pytest.mark.parametrize("words", [100, 299, 1000, 3000])
 @pytest.mark.parametrize("correlation", [0.05, 0.1, 0.2])
 def test_intervals_hold_the_truth_at_every_rate(words: int, correlation: float) -> None:
-    """94 to 97 in 100 from five errors on, where the words are not so few that whole errors leave no choice, and 94 or more
-    at every rate; none wider than exact intervals of the effective sample. 2 points are 3 standard errors."""
+    """94 or more of 100 at every rate, on average 95 to 97 from five errors on; none wider than exact intervals of the
+    effective sample by more than the t of few utterances. 2 points are 3 standard errors."""
     found = {
         expected: coverage(words, expected, correlation, 1000)
         for expected in (0.5, 1, 2, 3, 4, 5, 7, 10, 20, 50, 90, 500, 900, 2900)

@@ -13,8 +13,8 @@ McCulloch 1992, *Variance Components*). Its cells are, with block sizes `n_b` an
 
 .. math:: z_{sb} = 100 \, (e_{sb} - e'_{sb}) / n - D \, n_b / n,
 
-the ratio's linearisation, whose mean is 0. With the variance `V_S` of the means of the seeds over `S`, `V_B` of those of
-the blocks over `B`, and `V_R` of what neither explains (the residual mean square over `S B`), the variance of D is
+the ratio's linearisation, whose mean is 0. With the variance `V_S` of the means of the seeds over `S`, `V_B` of those
+of the blocks over `B`, and `V_R` of what neither explains (the residual mean square over `S B`), the variance of D is
 
 .. math:: SE^2 = V_B + \max(V_S - V_R, 0),
 
@@ -24,14 +24,14 @@ Satterthwaite's degrees of freedom: `B - 1` where `V_S <= V_R`, else
 .. math:: \nu = \frac{(V_B + \tilde V_S - V_R)^2}{V_B^2 / (B - 1) + \tilde V_S^2 / (S - 1)},
           \qquad \tilde V_S = V_S \, S / (S - 1).
 
-The factor `S / (S - 1)` is ours: without it, three seeds whose spread happens to come out small make ν too large. Nothing
-is drawn at random: the same errors have the same interval, to the last digit.
+The factor `S / (S - 1)` is ours: without it, three seeds whose spread happens to come out small make ν too large.
+Nothing is drawn at random: the same errors have the same interval, to the last digit.
 
 In simulations of three and of five seeds with spreads of seeds, texts and both as in the records of our own studies, a
 difference that is not there is found in 3 to 7 of 100 studies, and intervals hold the truth in 93 to 97
 (`tests/evaluate/test_calibration.py`). The bootstrap over seeds and blocks that stood here before counted the residual
-up to three times (Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1): its intervals were
-1.2 to 1.6 times as wide.
+up to three times (Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1): in simulations its intervals
+were 1.2 to 1.6 times too wide.
 
 With one seed V_S is not known, is left out, and the interval is about the texts alone; with one block it is about the
 seeds alone.
@@ -79,9 +79,7 @@ class Comparison:
         return asdict(self)
 
 
-def compare_errors(
-    arm: np.ndarray, baseline: np.ndarray, units: np.ndarray, blocks: Sequence[Hashable]
-) -> Comparison:
+def compare_errors(arm: np.ndarray, baseline: np.ndarray, units: np.ndarray, blocks: Sequence[Hashable]) -> Comparison:
     """Compare the error rates of two arms; the definition stands at the head of the module.
 
     Args:

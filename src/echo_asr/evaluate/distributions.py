@@ -4,9 +4,9 @@ Both come from the regularised incomplete beta function,
 
 .. math:: I_x(a, b) = \frac{1}{B(a, b)} \int_0^x u^{a - 1} (1 - u)^{b - 1} \, du,
 
-by its continued fraction (Abramowitz and Stegun 1964, 26.5.8), which converges in about the square root of `a + b` steps
-below the mean; above it `1 - I_{1 - x}(b, a)` is the same. Quantiles are found by bisection. The tests compare all of
-it with SciPy, which Echo itself does not need.
+by its continued fraction (Abramowitz and Stegun 1964, 26.5.8), which converges in about the square root of `a + b`
+steps below the mean; above it `1 - I_{1 - x}(b, a)` is the same. Quantiles are found by bisection. The tests compare
+all of it with SciPy, which Echo itself does not need.
 """
 
 from __future__ import annotations

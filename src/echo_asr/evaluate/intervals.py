@@ -1,11 +1,11 @@
 r"""The 95 % interval of an error rate, for errors that come in clusters.
 
-Words of one utterance go wrong together, so that `N` words say less than as many utterances of one word would. The known
-method is the exact binomial interval at the *effective* sample size (Korn and Graubard 1998, "Confidence intervals for
-proportions with small expected number of positive counts estimated from survey data", Survey Methodology 24): `N` is
-divided by the design effect `D`, the factor by which clusters multiply the variance. In the order of computation, with
-errors `e_u` and reference units `n_u` of `U` utterances, `N` and `E` their sums, the rate `r = E / N`, of which `p` are
-words replaced or left out and `i` words put in:
+Words of one utterance go wrong together, so that `N` words say less than as many utterances of one word would. The
+known method is the exact binomial interval at the *effective* sample size (Korn and Graubard 1998, "Confidence
+intervals for proportions with small expected number of positive counts estimated from survey data", Survey Methodology
+24): `N` is divided by the design effect `D`, the factor by which clusters multiply the variance. In the order of
+computation, with errors `e_u` and reference units `n_u` of `U` utterances, `N` and `E` their sums, the rate `r = E /
+N`, of which `p` are words replaced or left out and `i` words put in:
 
 1. The variance of `r` between utterances, as for any ratio of sums, and that of `N` words which err each by itself:
 
@@ -24,15 +24,15 @@ words replaced or left out and `i` words put in:
    .. math:: [B_{0.025}(x + 0.5, \; T - x + 0.5), \quad B_{0.975}(x + 0.7, \; T - x + 0.3)]
 
    of quantiles of the beta distribution. Those of Clopper and Pearson (1934) are at `x, T - x + 1` and `x + 1, T - x`,
-   and hold the truth too often; those of Jeffreys, with 0.5 throughout, too rarely where errors are few, at the high end.
-   No error: from 0. Above one half errors and words that are right change places.
+   and hold the truth too often; those of Jeffreys, with 0.5 throughout, too rarely where errors are few, at the high
+   end. No error: from 0. Above one half errors and words that are right change places.
 
 With words put in a rate may exceed 1. It is then that of a Poisson count: trials a thousand times as many, each with a
 thousandth of the rate, and `V` as above, where two words more count as right, for none may be and the next one still.
 
 In simulations of utterances of 1 to 10 words, with a correlation of 0.05 to 0.2 within them and 100 to 3,000 words, the
-interval holds the truth in at least 94 of 100 samples at every rate, in 94 to 97 from five expected errors on (up to 98.5 of
-samples of 100 words), and is as wide as the exact binomial interval of the effective sample, or narrower
+interval holds the truth in at least 94 of 100 samples at every rate, in 94 to 97 from five expected errors on (up to
+98.5 of samples of 100 words), and is as wide as the exact binomial interval of the effective sample, or narrower
 (`tests/evaluate/test_intervals.py`). It is up to a quarter wider than that where words err by themselves and hardly any
 does; where whole utterances fail together and no more than about five words are wrong, it is too narrow: so few errors
 do not show that.
