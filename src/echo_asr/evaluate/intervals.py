@@ -93,7 +93,7 @@ def _design_effect(errors: np.ndarray, units: np.ndarray, rate: float, single: f
     if single <= 0.0 or utterances < 2:
         return max(usual, 1.0)
     spread = utterances / (utterances - 1) * float(((errors - rate * units) ** 2).sum()) / (total * single)
-    clusters = max(1, min(np.count_nonzero(errors), np.count_nonzero(errors < units)))
+    clusters = max(1, min(int((errors > 0).sum()), int((errors < units).sum())))
     seen = spread + max(0.0, spread - 1.0) * 2.0 / clusters
     student = (t_quantile(1.0 - TAIL, utterances - 1) / t_quantile(1.0 - TAIL, float("inf"))) ** 2
     weight = total * single  # errors
