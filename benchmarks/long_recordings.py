@@ -64,7 +64,7 @@ def measure(model: str, corpus: str, split: str, minutes: float, clips_too: bool
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     normal = recognizer.normalize
     wanted = " ".join(normal(text) for text in texts)
-    whole = error_rate([wanted], [normal(found.text)], resamples=1)
+    whole = error_rate([wanted], [normal(found.text)])
     result: dict[str, Any] = {
         "benchmark": "long_recordings", "corpus": corpus, "split": split, "minutes": minutes, "clips": len(clips),
         "segments": len(found.segments), "word_error_percent": round(whole.percent, 2),

@@ -22,7 +22,7 @@ VANISHED = 1e-3  # strength of a block's gradient over that of the strongest of 
 PLATEAU = 4  # validations without a better error
 UNUSED = 0.02  # nats a token; where the loss rises by less without F0, F0 is as good as unused
 FEW = 8  # utterances under which no warning is given of what pitch does
-ENOUGH = 30  # utterances from which a bootstrap interval is about as wide as it should be
+ENOUGH = 30  # utterances from which the mean of changes, most of which are 0, is about normal
 DIFFERENT = 0.5  # points of % between two word errors that are worth a word
 LOW_ERROR = 5.0  # % of words, below which a plateau is no matter
 

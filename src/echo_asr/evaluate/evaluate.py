@@ -38,7 +38,7 @@ class Evaluation:
     """Error rates of a corpus split.
 
     Attributes:
-        wer, cer: on texts that the model's normaliser has passed through, with 95 % bootstrap intervals.
+        wer, cer: on texts that the model's normaliser has passed through, with 95 % intervals.
         raw_wer, raw_cer: on the texts as they stand in the corpus.
         tone, base: of texts most of whose syllables carry a tone, `ni3 hao3`, on what the normaliser left: the error
             rates of tones and of base syllables, as `measures` counts them; None of other texts.

@@ -1,4 +1,4 @@
-"""Word and character error rates, with the three kinds of error and a bootstrap interval."""
+"""Word and character error rates, with the three kinds of error and an interval."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import jiwer
 import numpy as np
+
+from echo_asr.evaluate.intervals import rate_interval
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,6 @@ def error_rate(
     references: Sequence[str],
     hypotheses: Sequence[str],
     unit: Literal["word", "character"] = "word",
-    seed: int = 0,
-    resamples: int = 1000,
 ) -> ErrorRate:
     r"""The error rate of hypotheses against references, summed over all utterances.
 
@@ -55,44 +55,35 @@ def error_rate(
     at the ends.
 
     An empty reference is legal: all that is heard there counts as insertions. Where all references are empty,
-    percent is 0 without an error and 100 with any, for want of a denominator.
+    percent is 0 without an error and 100 with any, for want of a denominator, and the interval is from 0 to 100.
 
-    The interval is the percentile bootstrap over utterances (Bisani and Ney 2004): utterances are drawn with
-    replacement, and the sums formed anew. It knows nothing of what the sample does not show: one utterance,
-    or not one error, gives an interval without width.
+    The interval is about other utterances like these, of as many words: the exact binomial interval of the effective
+    sample, which is smaller where the errors of an utterance come together (`echo_asr.evaluate.intervals`). No error at
+    all leaves a high end above 0.
 
     Args:
         references: one text an utterance, as it should be.
         hypotheses: the recognised texts in the same order.
         unit: what is counted, ``word`` or ``character``.
-        seed: of the bootstrap; the same seed gives the same interval.
-        resamples: of the bootstrap.
 
     Raises:
-        ValueError: no utterance, lists of different length, an unknown unit, or no resample.
+        ValueError: no utterance, lists of different length, or an unknown unit.
     """
     if len(references) != len(hypotheses):
         raise ValueError(f"hypotheses: expected {len(references)}, one a reference, got {len(hypotheses)}")
     if not references:
         raise ValueError("references: expected at least one utterance, got none")
-    if resamples < 1:
-        raise ValueError(f"resamples: expected at least 1, got {resamples}")
     counts = count_errors(references, hypotheses, unit)
-
-    rng = np.random.default_rng(seed)
-    size = len(counts)
-    drawn = np.stack([counts[rng.integers(size, size=size)].sum(axis=0) for _ in range(resamples)])
-    low, high = np.quantile(_percent(drawn), (0.025, 0.975))
-
+    low, high = rate_interval(counts[:, :3].sum(axis=1), counts[:, 0], counts[:, 3])
     total = counts.sum(axis=0)
     insertions, deletions, substitutions, reference = (int(number) for number in total)
     return ErrorRate(
-        percent=float(_percent(total)),
+        percent=_percent(total),
         insertions=insertions,
         deletions=deletions,
         substitutions=substitutions,
         reference=reference,
-        ci95=(float(low), float(high)),
+        ci95=(100.0 * low, 100.0 * high),
     )
 
 
@@ -118,13 +109,6 @@ def count_errors(references: Sequence[str], hypotheses: Sequence[str], unit: str
     return counts
 
 
-def _percent(counts: np.ndarray) -> np.ndarray:
-    """100 * errors / reference over the last axis (4); without a reference 0, or 100 if there are errors."""
-    errors, reference = counts[..., :3].sum(axis=-1), counts[..., 3]
-    ratio = errors / np.maximum(reference, 1)
-    return 100.0 * np.where(reference > 0, ratio, np.minimum(errors, 1))
-
-
 def matched_words(reference: str, hypothesis: str) -> list[bool]:
     """Of each word of the hypothesis, whether a shortest alignment pairs it with an equal word of the reference."""
     found = [False] * len(hypothesis.split())
@@ -134,3 +118,9 @@ def matched_words(reference: str, hypothesis: str) -> list[bool]:
             if chunk.type == "equal":
                 found[chunk.hyp_start_idx : chunk.hyp_end_idx] = [True] * (chunk.hyp_end_idx - chunk.hyp_start_idx)
     return found
+
+
+def _percent(counts: np.ndarray) -> float:
+    """100 * errors / reference of `(4,)`; without a reference 0, or 100 if there are errors."""
+    errors, reference = int(counts[:3].sum()), int(counts[3])
+    return 100.0 * errors / reference if reference else 100.0 * min(errors, 1)

@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Texts:
-    """The references of a condition: normalised texts by utterance, and what each is resampled with.
+    """The references of a condition: normalised texts by utterance, and the block of each.
 
     Attributes:
         ids: of each utterance, in each fold: the spec of the corpus, and its id there.

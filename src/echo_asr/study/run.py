@@ -266,7 +266,7 @@ def collect(
         if condition.each:
             said.append(f"{condition.name}: pooled over {_named(condition.each)}.")
     over = [f"{by}s" if len(blocked) == 1 else f"{by}s ({', '.join(names)})" for by, names in blocked.items()]
-    said.append(f"Intervals: resampled over seeds and {', '.join(over)}; p corrected over the arms by Holm's method.")
+    said.append(f"Intervals: over seeds and {', '.join(over)}; p corrected over the arms by Holm's method.")
     named = {job.name: failed[str(job.folder)] for job in jobs if str(job.folder) in failed}
     return Findings(study, rows, curves, arms, times, named, said)
 

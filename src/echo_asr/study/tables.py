@@ -79,7 +79,7 @@ def value_table(rows: Sequence[Row]) -> Table:
         found = row.comparison
         cells = ("", "", "")
         if found is not None:
-            p = "" if row.p_holm is None else f"{row.p_holm:.3f}"
+            p = "" if row.p_holm is None else f"{row.p_holm:.3f}" if row.p_holm >= 0.001 else "< 0.001"
             cells = (
                 f"{found.difference:+.2f}{_ends(found.interval)}",
                 "" if found.relative is None else f"{found.relative:+.1f} %{_ends(found.relative_interval, 1)}",

@@ -59,8 +59,8 @@ def validate(
     loss, blank, count = (sum(values) for values in list(zip(*parts, strict=True))[1:])
     shown = range(0, len(references), max(1, len(references) // SAMPLES))
     return Validation(
-        wer=error_rate(references, hypotheses, unit="word", resamples=1).percent,
-        cer=error_rate(references, hypotheses, unit="character", resamples=1).percent,
+        wer=error_rate(references, hypotheses, unit="word").percent,
+        cer=error_rate(references, hypotheses, unit="character").percent,
         loss=loss / count,
         blank_ratio=blank / count,
         samples=[(references[i], hypotheses[i]) for i in shown][:SAMPLES],
