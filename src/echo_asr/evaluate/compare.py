@@ -29,9 +29,9 @@ Nothing is drawn at random: the same errors have the same interval, to the last 
 
 In simulations of three and of five seeds with spreads of seeds, texts and both as in the records of our own studies, a
 difference that is not there is found in 3 to 7 of 100 studies, and intervals hold the truth in 93 to 97
-(`tests/evaluate/test_interval_calibration.py`). The bootstrap over seeds and blocks that stood here before counted the residual
-up to three times (Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1): in simulations its intervals
-were 1.2 to 1.6 times too wide.
+(`tests/evaluate/test_interval_calibration.py`). The bootstrap over seeds and blocks that stood here before counted the
+residual up to three times (Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1): in simulations its
+intervals were 1.2 to 1.6 times too wide.
 
 With one seed V_S is not known, is left out, and the interval is about the texts alone; with one block it is about the
 seeds alone.
