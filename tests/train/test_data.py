@@ -18,7 +18,7 @@ from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.text import normalize_basic
 from echo_asr.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
-from echo_asr.train.data import NEAR, TrainingData
+from echo_asr.train.data import EDGE, NEAR, TrainingData
 
 from .conftest import CONFIG, TEXTS, write_corpus
 
@@ -257,6 +257,24 @@ def test_rows_of_recordings_say_their_texts_in_order(corpus: Path, noisy_copies:
             assert int(batch.features.lengths[0]) == pytest.approx(100 * data.durations[first + number], abs=4)
             assert not batch.features.spectrogram[0, :, : row.gaps[0]].any()
     assert any(row.noise for row in data.rows) == bool(noisy_copies)
+
+
+def test_half_of_the_clips_have_silence_around_them_where_rows_are_trained_on(corpus: Path) -> None:
+    options = {"speeds": (1.0,), "noisy_copies": 0, "augment": SpecAugment(0, 0, 0, 0.0)}
+    data, plain = make_data(corpus, joined_share=0.5, **options), make_data(corpus, joined_share=0.0, **options)
+    around = []
+    for epoch in range(8):
+        for index, example in enumerate(data.examples):
+            batch, clip = data.batch(epoch, [index]), plain.batch(epoch, [index]).features.spectrogram[0]
+            found = batch.features.spectrogram[0]
+            assert batch.tokens[0].tolist() == list(example.tokens)
+            silent = torch.nonzero(found.any(0)).flatten()
+            before = int(silent[0]) - int(torch.nonzero(clip.any(0)).flatten()[0])
+            after = found.shape[1] - clip.shape[1] - before
+            assert torch.equal(found[:, before : before + clip.shape[1]], clip) and min(before, after) >= 0
+            around.append((before, after))
+    assert max(map(max, around)) <= EDGE and np.max(around, axis=0).min() > EDGE // 2
+    assert 0.35 < np.mean([any(one) for one in around]) < 0.65
 
 
 def test_noise_and_rows_come_in_after_the_clean_start(corpus: Path) -> None:

@@ -39,6 +39,7 @@ from echo_asr.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
 
 NEAR = 20  # frames of noise left before and after an example, at most, so that batches stay the size that was planned
+EDGE = 25  # frames of silence before and after half of the examples, at most, where rows of them are trained on, too
 AHEAD = 3  # batches made ready while the model works
 DIGESTED = 10_000  # examples that are digested at a time
 SOFTER = (-PART_RANGE, PART_RANGE)  # dB by which noise is softer than what is around it; as loud where below 0
@@ -200,7 +201,9 @@ class TrainingData:
         renditions = self.config.renditions if epoch >= self.clean_epochs else self.config.clean
         if index < len(self.examples):
             example, played = self.examples[index], renditions[int(rng.integers(len(renditions)))]
-            return augment(self._played(example, played, NEAR, rng), rng), example.tokens
+            clip = augment(self._played(example, played, NEAR, rng), rng)
+            in_pauses = self.rows and epoch >= self.clean_epochs and not played.noise and rng.random() < 0.5
+            return join((clip,), rng.integers(0, EDGE + 1, 2).tolist()) if in_pauses else clip, example.tokens
         if index < self.first_row:
             return augment(self._noise_clip(self.noise[index - len(self.examples)], rng), rng), ()
         row = self.rows[index - self.first_row]
