@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import types
 from dataclasses import fields
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from echo_asr import audio, features, hum, pitch
+from echo_asr import audio, features, hum, level, pitch
 from echo_asr.data import noise, provenance, psola, rendition, variants
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.noise import KINDS, noise_clip
@@ -49,11 +51,13 @@ def key(played: Rendition, **settings: Any) -> Path | None:
     return FeatureCache(Path("cache"), extractor)._entry(CLIP, played.name)
 
 
+AUDIO = [importlib.import_module(f"echo_asr.audio.{m.name}") for m in pkgutil.iter_modules(audio.__path__)]
 CONSTANTS = [
     *((features, name, Rendition()) for name in numbers(features)),
     *((pitch, name, Rendition()) for name in numbers(pitch)),
     *((hum, name, Rendition()) for name in numbers(hum)),
-    *((audio, name, Rendition()) for name in numbers(audio)),
+    *((level, name, Rendition()) for name in numbers(level)),
+    *((module, name, Rendition()) for module in AUDIO for name in numbers(module)),
     *((AutocorrelationTracker, name, Rendition()) for name in numbers(AutocorrelationTracker)),
     *((noise, name, NOISY) for name in numbers(noise)),
     *((psola, name, MOVED) for name in numbers(psola)),
@@ -75,7 +79,8 @@ def test_the_constants_looked_for_are_there() -> None:
     found = {(getattr(place, "__name__", ""), name) for place, name, _ in CONSTANTS}
     wanted = {"data.noise": ("VERSION", "BEDS", "EXPONENTS"), "data.psola": ("VERSION", "SEARCH")}
     wanted |= {"data.rendition": ("SNR_RANGE", "MARGIN", "SOFTEST_BED", "VERSION"), "hum": ("TAPER", "MAINS")}
-    wanted |= {"features": ("CODE_VERSION",), "pitch": ("HOP",), "audio": ("SAMPLE_RATE",)}
+    wanted |= {"features": ("CODE_VERSION",), "pitch": ("HOP",), "audio.limits": ("SAMPLE_RATE",)}
+    wanted |= {"audio.load": ("VERSION",), "audio.mixing": ("CANCELLED", "SHARE"), "level": ("SILENCE_PEAK",)}
     assert {(f"echo_asr.{place}", name) for place, names in wanted.items() for name in names} <= found
 
 

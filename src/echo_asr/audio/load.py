@@ -22,6 +22,8 @@ from echo_asr.audio.resampling import resample_blocks
 from echo_asr.errors import EchoError
 from echo_asr.excerpt import AudioFile, Excerpt
 
+VERSION = 1  # raise it when the same file comes to give other samples: cached features then lapse
+
 
 @runtime_checkable
 class SoundSource(Protocol):

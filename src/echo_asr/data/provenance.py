@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.metadata
 import json
+import pkgutil
 from collections.abc import Mapping
 from functools import cache
 from types import ModuleType
@@ -16,10 +18,11 @@ LIBRARIES = ("soxr", "soundfile", "av")  # decode and resample; another version 
 
 
 def constants_digest(*places: ModuleType | type) -> str:
-    """A short hash of the constants of modules and classes: their upper-case names with numbers, tuples, lists, sets,
-    mappings or arrays for values. A `VERSION` among them stands for the code that no constant shows."""
+    """A short hash of the constants of modules, of packages with all their modules, and of classes: their upper-case
+    names with numbers, bytes, tuples, lists, sets, mappings or arrays for values. A `VERSION` among them stands for the
+    code that no constant shows."""
     found = {}
-    for place in places:
+    for place in (inner for one in places for inner in _with_modules(one)):
         for name, value in vars(place).items():
             if name.isupper() and not isinstance(value, str):  # a string by itself is a message
                 try:
@@ -29,7 +32,14 @@ def constants_digest(*places: ModuleType | type) -> str:
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def _with_modules(place: ModuleType | type) -> list[ModuleType | type]:
+    inner = pkgutil.iter_modules(getattr(place, "__path__", []), f"{place.__name__}.")
+    return [place, *(importlib.import_module(module.name) for module in inner)]
+
+
 def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
     if isinstance(value, np.ndarray):
         return [value.dtype.str, list(value.shape), hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
     if isinstance(value, Mapping):
