@@ -193,18 +193,17 @@ def test_lies_of_headers_cost_nothing(tmp_path: Path) -> None:
                 assert "sample rate of" in answer or "not a sound file" in answer, (name, answer)
 
 
-def write_hours(path: Path, hours: int, rate: int, **options: str) -> None:
+def write_hours(path: Path, hours: int, rate: int) -> None:
     silence = np.zeros(rate * 600, np.int16)
-    with soundfile.SoundFile(path, "w", rate, 1, **options) as file:
+    with soundfile.SoundFile(path, "w", rate, 1) as file:
         for _ in range(6 * hours):
             file.write(silence)
 
 
 @pytest.mark.slow
 def test_hours_in_a_few_bytes_are_streamed(tmp_path: Path) -> None:
-    """A minute of memory suffices; to hold them whole is refused."""
-    write_hours(tmp_path / "a.flac", 12, 16_000)
-    write_hours(tmp_path / "a.ogg", 3, 8000, format="OGG", subtype="OPUS")
+    """The memory of a minute suffices; to hold them whole is refused."""
+    write_hours(tmp_path / "a.flac", 3, 16_000)
     with (tmp_path / "sparse.wav").open("wb") as file:
         file.write(wav(size=0))
         file.truncate(40 << 30)

@@ -97,7 +97,7 @@ def refuse_part_of_film(path: Path, head: bytes) -> None:
                 start, length = _ebml_size(head, at + 4)
                 at = start + length
         for _ in range(MOST_CHUNKS if head[4:8] == b"ftyp" else 0):
-            box = _read(file, at, 16)
+            box = _read(file, at, 16) if at < size else b""
             length = int.from_bytes(box[:4], "big")
             length = int.from_bytes(box[8:16], "big") if length == 1 else length
             if length < 8 or box[4:8] not in MP4_BOXES:

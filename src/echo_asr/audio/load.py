@@ -46,7 +46,8 @@ def load_audio(
     A path, or the stretch of a file that an `Excerpt` names, is read with soundfile (wav, flac, ogg, opus, mp3 and
     more) or, where soundfile cannot (m4a, webm, mp4, aac), with the optional `av`. An array or tensor is `(S,)`,
     `(channels, S)` or `(S, channels)`: the smaller axis holds the channels, the first in a tie. Integers are scaled
-    to +-1 as in a wav file. Channels are averaged; other rates are resampled with soxr.
+    to +-1 as in a wav file. Channels are averaged, unless they cancel each other (see `mixing`); other rates are
+    resampled with soxr. The times in a film are those of the film: silence fills what its time stamps leave out.
 
     Args:
         source: a path, an `Excerpt`, an array or a tensor.
@@ -54,11 +55,13 @@ def load_audio(
             an error.
 
     Raises:
-        EchoError: in one line that names the source: missing, a folder, empty, not sound, truncated, no
-            samples, NaN or infinite samples, a format that needs the extra, a shape or type that is no sound.
+        EchoError: in one line that names the source: missing, a folder, empty, not sound, truncated, no samples,
+            more than two hours, a rate at which nothing is recorded, NaN or infinite samples, a format that needs
+            the extra, a shape or type that is no sound.
     """
     if isinstance(source, SoundSource):
-        name, blocks = str(source), iter([source.load()])
+        name = str(source)
+        blocks = _at_16_khz(name, iter([source.load()]), SAMPLE_RATE)
     elif isinstance(source, str | os.PathLike | Excerpt):
         name = str(source)
         blocks = _whole(name, source, sampling_rate)
