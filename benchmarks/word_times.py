@@ -23,7 +23,7 @@ import torch
 
 from echo_asr.audio import SAMPLE_RATE, resample
 from echo_asr.data.espeak import Espeak
-from echo_asr.data.tones import LANGUAGE, VOCABULARY, VOICES, Recipe, WordTime, speak_clips
+from echo_asr.data.tones import EDITION, LANGUAGE, VOCABULARY, VOICES, Recipe, WordTime, speak_clips
 from echo_asr.decode.alignment import align
 from echo_asr.decode.results import Word
 from echo_asr.decode.search import search
@@ -88,7 +88,7 @@ def speak_apart(espeak: Espeak, split: str, clips: int) -> Iterator[Spoken]:
 def speak_joined(espeak: ListeningEspeak, split: str, clips: int) -> Iterator[Spoken]:
     """Two to four words without a pause, silence before and after."""
     recipe, random = Recipe(), np.random.default_rng(SEED)
-    voices = [(name, low) for names, low in zip(VOICES[split], (100.0, 150.0), strict=True) for name in names]
+    voices = [(name, low) for names, low in zip(VOICES[EDITION][split], (100.0, 150.0), strict=True) for name in names]
     for number in range(clips):
         voice, low = voices[number % len(voices)]
         espeak.set_voice(LANGUAGE, voice, round(low), round(low * np.mean(recipe.pitch_span)))

@@ -1,12 +1,13 @@
-"""Synthetic corpora: `synth:tones` and `synth:tones-flat`, which differ in F0 alone.
+"""Synthetic corpora: `synth:tones` and `synth:tones-flat`, which differ in F0 alone, and an earlier edition.
 
 `tones` has a vocabulary in which pitch tells the words apart; `tones-flat` is the same speech with every word's F0
 held constant, and its clips pair with those of `tones` by file name. Who recognises the one but not the other uses
-pitch. What is spoken, and how, is in `echo_asr.data.tones`.
+pitch. What is spoken, and how, is in `echo_asr.data.tones`. `tones-2026-11` is `tones` with the voices of before, which
+the studies of then were made with.
 
-Both are rendered together, once, by a fresh process (`python -m echo_asr.data.synth`), which makes them repeatable
-to the byte, and into a temporary folder that takes its name when it is whole. Beside `metadata.csv` each has
-`boundaries.jsonl`: the words of every clip with their true start and end in seconds.
+`tones` and `tones-flat` are rendered together, once, by a fresh process (`python -m echo_asr.data.synth`), which makes
+them repeatable to the byte, and into a temporary folder that takes its name when it is whole. Beside `metadata.csv`
+each has `boundaries.jsonl`: the words of every clip with their true start and end in seconds.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from echo_asr.data.tones import LANGUAGE, VOCABULARY, VOICES, Recipe, speak_clip
 from echo_asr.errors import EchoError
 
 NAMES = ("tones", "tones-flat")
+EDITIONS = {"tones-2026-11": Recipe(edition="2026-11", validation=100)}  # earlier ones of `tones`
 COLUMNS = ("file_name", "transcription", "speaker", "split", "duration")
 MODULE = "echo_asr.data.synth"
 VERSION = 2  # of what is rendered: raise it with any change to this module or to `tones` that can be heard
@@ -44,17 +46,19 @@ def synthetic_corpus(name: str, root: Path | None = None, recipe: Recipe | None 
     """The folder of a synthetic corpus, rendered first where it is not there yet.
 
     Args:
-        name: one of NAMES.
+        name: one of NAMES or EDITIONS.
         root: folder of the cache; None for the default, $ECHO_ASR_CACHE or ~/.cache/echo-asr.
         recipe: what to speak; None for the default, which takes about 15 seconds and 150 MB.
 
     Raises:
         EchoError: no corpus has that name, the extra is missing, or the cache cannot be written.
     """
-    if name not in NAMES:
-        raise EchoError(f"no synthetic corpus is called {name!r}; there are: {', '.join(NAMES)}")
+    if name not in (*NAMES, *EDITIONS):
+        raise EchoError(f"no synthetic corpus is called {name!r}; there are: {', '.join((*NAMES, *EDITIONS))}")
+    if name in EDITIONS:
+        name, recipe = NAMES[0], recipe or EDITIONS[name]
     recipe = recipe or Recipe()
-    content = repr((VERSION, LANGUAGE, VOCABULARY, VOICES, recipe))
+    content = repr((VERSION, LANGUAGE, VOCABULARY, VOICES[recipe.edition], recipe))
     key = hashlib.sha256(content.encode()).hexdigest()[:12]
     folder = (root or default_cache_root()) / "synth" / f"tones-{key}"
     if not folder.is_dir():
