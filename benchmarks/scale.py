@@ -49,7 +49,7 @@ SECONDS_A_WORD = 0.45
 def memory() -> float:
     """MB of this process that are in memory now."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
     except OSError:  # not Linux: the most there ever was
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

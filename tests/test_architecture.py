@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "echo_asr"
 
 FEATURES = {"excerpt", "containers", "audio", "hum", "pitch", "controls", "features", "text", "tokenizer"}
-BASE = {"errors", "config", "console", "launch", "storage"}
+BASE = {"errors", "config", "console", "launch", "output", "storage"}
 MODEL = {*BASE, "vrope", *FEATURES, "model"}
 WHOLE = {*MODEL, "data", "decode", "evaluate", "diagnose", "train"}
 
@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "config": {"errors"},
     "console": {"errors"},
     "launch": {"errors"},
+    "output": set(),
     "storage": {"errors"},
     "vrope": set(),
     "excerpt": {"errors"},
@@ -55,12 +56,14 @@ BEHIND_ONE_MODULE = (
     "av",
     "datasets",
     "espeakng_loader",
+    "filelock",
     "flashlight",
     "huggingface_hub",
     "jiwer",
     "jsonargparse",
     "lhotse",
     "matplotlib",
+    "psutil",
     "rich",
     "safetensors",
     "soundfile",
@@ -78,6 +81,7 @@ OPTIONAL = (
     "flashlight",
     "fsspec",
     "lhotse",
+    "psutil",
 )  # the extras: a module that needs one imports without it
 
 # Where the name of the distribution is not that of the import.

@@ -22,7 +22,7 @@ def test_a_file_is_replaced_whole(existing: bool, durable: bool, tmp_path: Path)
     seen: list[str] = []
 
     def write(part: Path) -> None:
-        part.write_text("new")
+        part.write_text("new", encoding="utf-8")
         seen.append(path.read_text() if path.exists() else "nothing")
         assert part.parent == path.parent, "a rename within one file system"
 
@@ -49,7 +49,7 @@ def test_a_failure_while_writing_leaves_what_was_there(
     path.write_text("old")
 
     def write(part: Path) -> None:
-        part.write_text("half of the n")
+        part.write_text("half of the n", encoding="utf-8")
         raise error
 
     with pytest.raises(expected, match=message) as caught:

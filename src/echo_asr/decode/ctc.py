@@ -5,13 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from echo_asr.vrope import double
+
 
 class CTCPrefixScorer:
     """`log p(text begins with h c)` under CTC for every prefix `h` of a beam and every symbol `c`.
 
     Forward variables of Watanabe et al. 2017 (algorithm 2): `n_t` ends in the prefix's last symbol, `b_t` in a blank.
     Their recurrence in time, `x_t = (x_{t-1} + y_{t-1}) p_t`, is solved at once by a cumulative log-sum-exp,
-    `X_t = P_t + logcumsumexp(Y_{s-1} - P_{s-1})`, `P` the running sum of `log p`, in float64.
+    `X_t = P_t + logcumsumexp(Y_{s-1} - P_{s-1})`, `P` the running sum of `log p`, in float64, on the device that has it.
 
     Args:
         log_probabilities: `(B, F, V)`, natural logarithm, 0 the blank.
@@ -21,8 +23,8 @@ class CTCPrefixScorer:
 
     def __init__(self, log_probabilities: Tensor, lengths: Tensor, beam: int) -> None:
         count, frames, size = log_probabilities.shape
-        beyond = torch.arange(frames, device=lengths.device)[None] >= lengths[:, None]
-        logp = log_probabilities.double()
+        logp = double(log_probabilities)
+        beyond = torch.arange(frames, device=logp.device)[None] >= lengths.to(logp.device)[:, None]
         # Beyond its end a recording is certainly blank: nothing new begins, and what was read stays.
         silent = torch.full((size,), -1e10, dtype=torch.float64, device=logp.device)
         silent[0] = 0.0
@@ -66,7 +68,7 @@ class CTCPrefixScorer:
 
     def _empty(self) -> Tensor:
         """Log probability of the prefix before the first frame: 0 for the empty prefix, else impossible."""
-        return torch.where(self.last == 0, 0.0, -torch.inf).double()
+        return torch.where(self.last == 0, self.logp.new_zeros(()), -torch.inf)
 
 
 def _recur(source: Tensor, symbol: Tensor) -> Tensor:
