@@ -13,7 +13,7 @@ class CTCPrefixScorer:
 
     Forward variables of Watanabe et al. 2017 (algorithm 2): `n_t` ends in the prefix's last symbol, `b_t` in a blank.
     Their recurrence in time, `x_t = (x_{t-1} + y_{t-1}) p_t`, is solved at once by a cumulative log-sum-exp,
-    `X_t = P_t + logcumsumexp(Y_{s-1} - P_{s-1})`, `P` the running sum of `log p`, in float64, on the device that has it.
+    `X_t = P_t + logcumsumexp(Y_{s-1} - P_{s-1})`, `P` the running sum of `log p`, in float64 on the device that has it.
 
     Args:
         log_probabilities: `(B, F, V)`, natural logarithm, 0 the blank.
