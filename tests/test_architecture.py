@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "echo_asr"
 
 FEATURES = {"excerpt", "containers", "audio", "hum", "pitch", "controls", "features", "text", "tokenizer"}
-BASE = {"errors", "config", "console", "launch", "output", "storage"}
+BASE = {"errors", "config", "console", "launch", "libraries", "output", "storage"}
 MODEL = {*BASE, "vrope", *FEATURES, "model"}
 WHOLE = {*MODEL, "data", "decode", "evaluate", "diagnose", "train"}
 
@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "config": {"errors"},
     "console": {"errors"},
     "launch": {"errors"},
+    "libraries": {"errors"},
     "output": set(),
     "storage": {"errors"},
     "vrope": set(),
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "containers": set(),
     "audio": {"errors", "excerpt", "containers"},
     "hum": {"audio"},
-    "pitch": {"audio", "errors"},
+    "pitch": {"audio", "errors", "libraries"},
     "controls": {"pitch", "errors"},
     "features": {"audio", "hum", "pitch", "controls", "errors"},
     "text": {"errors"},

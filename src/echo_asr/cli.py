@@ -17,6 +17,7 @@ from echo_asr import __version__
 from echo_asr.diagnose.command import add_diagnose, add_plot, diagnose, plot
 from echo_asr.errors import EchoError
 from echo_asr.launch import find_place, first_to_say, meet
+from echo_asr.libraries import settle_libraries
 from echo_asr.output import use_utf8_names, use_utf8_streams
 
 FORMATS = ("txt", "json", "srt", "vtt", "tsv")  # of echo_asr.decode.formats, which is imported when it is needed
@@ -175,6 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         use_utf8_names()
     use_utf8_streams()
+    settle_libraries()
     own, overrides = _split_overrides(sys.argv[1:] if argv is None else argv)
     arguments, rest = _parser().parse_known_args(own)
     if arguments.command in ("prepare", "study", "lm", "plot", "doctor", "corpus"):

@@ -61,7 +61,7 @@ def _devices() -> Finding:
 
 
 def _cache() -> Finding:
-    from echo_asr.data.cache import default_cache_root
+    from echo_asr.libraries import default_cache_root
 
     root = default_cache_root()
     try:

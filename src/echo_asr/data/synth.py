@@ -29,10 +29,10 @@ import numpy as np
 
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.console import console
-from echo_asr.data.cache import default_cache_root
 from echo_asr.data.espeak import Espeak
 from echo_asr.data.tones import LANGUAGE, VOCABULARY, VOICES, Recipe, speak_clips
 from echo_asr.errors import EchoError
+from echo_asr.libraries import default_cache_root
 from echo_asr.output import use_utf8_streams
 
 NAMES = ("tones", "tones-flat")
