@@ -80,7 +80,7 @@ for words in json.load(open(commands, encoding="utf-8")):
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding=os.environ["PYTHONIOENCODING"], errors="strict")
     try:
-        status = main([word.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape") for word in words])
+        status = main(words)
     except SystemExit as end:
         status = end.code
     except BaseException:
