@@ -16,6 +16,8 @@ import soundfile
 import yaml
 
 from echo_asr.audio import SAMPLE_RATE
+from echo_asr.data.corpus import load_corpus
+from echo_asr.errors import EchoError
 
 from .commands import PACKAGE_ROOT, echo
 from .foreign import Machine, Ran
@@ -85,6 +87,24 @@ def test_a_name_that_is_no_utf8_is_told(tones: Path) -> None:
     name = os.fsdecode(b"caf\xe9")
     ran = echo("corpus", "stats", name, stdout=subprocess.PIPE, encoding="utf-8")
     assert ran.returncode == 1 and r"caf\udce9 does not exist" in ran.stderr and ran.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        (r"C:\Zoë\kôr pus", r"corpus folder C:\Zoë\kôr pus does not exist"),
+        (r"C:\me@home\tones", r"corpus folder C:\me@home\tones does not exist"),
+        (r"C:\tones@noise:10", r"corpus folder C:\tones does not exist"),
+        (r"C:\tones@part:0.5@leave:anna", r"corpus folder C:\tones does not exist"),
+        (r"C:\rec.eaf:tx", r"C:\rec.eaf"),
+        (r"D:/rec.eaf:tx", "D:/rec.eaf"),
+        (r"hf:C:\data:vi", r"hf:C:\data: no such folder"),
+    ],
+)
+def test_a_drive_letter_is_no_kind_of_corpus(spec: str, told: str) -> None:
+    with pytest.raises(EchoError) as error:
+        load_corpus(spec)
+    assert told in str(error.value) and "tx" not in str(error.value).split(";")[0]
 
 
 # --- the machine that the tests below stand on ---

@@ -19,7 +19,6 @@ from echo_asr.launch import Place
 from echo_asr.storage import replace_text
 from echo_asr.text import join_texts
 
-
 BYTE_ORDER_MARK = "\ufeff"
 
 
