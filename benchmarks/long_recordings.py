@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import numpy as np
 import soundfile
 import torch
 
+from benchmarks.memory import peak_bytes
 from echo_asr.audio import SAMPLE_RATE, load_audio
 from echo_asr.data.corpus import Sound, load_corpus
 from echo_asr.decode.transcribe import load
@@ -57,18 +57,18 @@ def measure(model: str, corpus: str, split: str, minutes: float, clips_too: bool
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "long.wav"
         clips, texts = make(corpus, split, minutes, path)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak_bytes()
         began = time.perf_counter()
         found = recognizer.transcribe(path, words=False)
         taken = time.perf_counter() - began
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        most = peak_bytes()
     normal = recognizer.normalize
     wanted = " ".join(normal(text) for text in texts)
     whole = error_rate([wanted], [normal(found.text)])
     result: dict[str, Any] = {
         "benchmark": "long_recordings", "corpus": corpus, "split": split, "minutes": minutes, "clips": len(clips),
         "segments": len(found.segments), "word_error_percent": round(whole.percent, 2),
-        "peak_mib": round(most / 1024), "peak_mib_before": round(before / 1024),
+        "peak_mib": round(most / 2**20), "peak_mib_before": round(before / 2**20),
         "times_real_time": round(found.duration / taken, 1), "threads": 1,
     }  # fmt: skip
     if clips_too:

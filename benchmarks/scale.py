@@ -15,7 +15,6 @@ import gc
 import json
 import os
 import platform
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ import soundfile
 import torch
 
 from benchmarks.features import voice
+from benchmarks.memory import held_bytes
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.data.batch import weigh_plan
 from echo_asr.data.cache import FeatureCache
@@ -44,15 +44,6 @@ CLIPS = 40
 FILES = 1000  # in a folder
 SYLLABLES = ("ka", "lo", "mi", "ten", "ru", "sa", "vel", "o", "pin", "da", "gre", "sho")
 SECONDS_A_WORD = 0.45
-
-
-def memory() -> float:
-    """MB of this process that are in memory now."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-    except OSError:  # not Linux: the most there ever was
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def make_clips(folder: Path, mean: float) -> list[tuple[Path, float]]:
@@ -125,7 +116,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     note = cache.note((u.audio, config.renditions) for u in corpus.utterances)
     if note is not None:  # as the first start leaves it
         note.touch()
-    before = memory()
+    before = held_bytes() / 1e6
     gc.disable()
     texts = timed("normalize", lambda: [normalize_basic(u.text) for u in corpus.split("train")])
     kind = ("bpe", arguments.vocabulary) if arguments.vocabulary else ("character", None)
@@ -145,13 +136,13 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     balance = weigh_plan(plan, data.durations, arguments.processes)
     batches = data.batches(data.clean_epochs)
     timed("first batch", lambda: next(batches))
-    started = memory()
+    started = held_bytes() / 1e6
 
     audio, began, middle = 0.0, time.perf_counter(), 0.0
     for number, (_, _, batch) in enumerate(islice(batches, arguments.batches)):
         audio += float(batch.features.lengths.sum()) / 100
         if number == arguments.batches // 2:
-            middle = memory()
+            middle = held_bytes() / 1e6
     seconds = time.perf_counter() - began
     return {
         "benchmark": "scale",
@@ -167,7 +158,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "processes": arguments.processes,
         "memory_mb": {
             "corpus": round(before), "started": round(started), "half of the batches": round(middle),
-            "all of them": round(memory()),
+            "all of them": round(held_bytes() / 1e6),
         },
         "audio_seconds_a_second": round(audio / seconds, 1),
         "threads": 1,

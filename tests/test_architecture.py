@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "echo_asr"
 
-FEATURES = {"excerpt", "audio", "hum", "pitch", "controls", "features", "text", "tokenizer"}
-BASE = {"errors", "config", "console", "launch", "storage"}
+FEATURES = {"excerpt", "audio", "level", "hum", "pitch", "controls", "features", "text", "tokenizer"}
+BASE = {"errors", "config", "console", "launch", "libraries", "output", "storage"}
 MODEL = {*BASE, "vrope", *FEATURES, "model"}
 WHOLE = {*MODEL, "data", "decode", "evaluate", "diagnose", "train"}
 
@@ -25,12 +25,14 @@ MAY_IMPORT = {
     "config": {"errors"},
     "console": {"errors"},
     "launch": {"errors"},
+    "libraries": {"errors"},
+    "output": set(),
     "storage": {"errors"},
     "vrope": set(),
     "excerpt": {"errors"},
     "audio": {"errors", "excerpt"},
     "hum": {"audio"},
-    "pitch": {"audio", "errors"},
+    "pitch": {"audio", "errors", "libraries"},
     "controls": {"pitch", "errors"},
     "features": {"audio", "hum", "pitch", "controls", "errors"},
     "text": {"errors"},
@@ -54,12 +56,14 @@ BEHIND_ONE_MODULE = (
     "av",
     "datasets",
     "espeakng_loader",
+    "filelock",
     "flashlight",
     "huggingface_hub",
     "jiwer",
     "jsonargparse",
     "lhotse",
     "matplotlib",
+    "psutil",
     "rich",
     "safetensors",
     "soundfile",
@@ -77,6 +81,7 @@ OPTIONAL = (
     "flashlight",
     "fsspec",
     "lhotse",
+    "psutil",
 )  # the extras: a module that needs one imports without it
 
 # Where the name of the distribution is not that of the import.

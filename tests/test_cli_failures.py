@@ -224,7 +224,7 @@ def test_files_that_can_grow_no_further_are_told(limit: int, place: Place, undis
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("words", ["evaluate {model} {corpus} --json", "transcribe {corpus}/00.wav --model {model}"])
 def test_an_output_that_takes_nothing_is_told_in_one_line(words: str, place: Place) -> None:
-    with open("/dev/full", "w") as device:
+    with open("/dev/full", "w", encoding="utf-8") as device:
         ran = echo(*place.fill(words), stdout=device)
     assert ran.returncode == 1
     assert ran.stderr == f"echo-asr {words.split()[0]}: No space left on device\n"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from echo_asr import storage
 from echo_asr.errors import EchoError
 from echo_asr.storage import pack, replace_file, replace_text, unpack
 
@@ -22,7 +23,7 @@ def test_a_file_is_replaced_whole(existing: bool, durable: bool, tmp_path: Path)
     seen: list[str] = []
 
     def write(part: Path) -> None:
-        part.write_text("new")
+        part.write_text("new", encoding="utf-8")
         seen.append(path.read_text() if path.exists() else "nothing")
         assert part.parent == path.parent, "a rename within one file system"
 
@@ -49,7 +50,7 @@ def test_a_failure_while_writing_leaves_what_was_there(
     path.write_text("old")
 
     def write(part: Path) -> None:
-        part.write_text("half of the n")
+        part.write_text("half of the n", encoding="utf-8")
         raise error
 
     with pytest.raises(expected, match=message) as caught:
@@ -116,3 +117,28 @@ def test_damaged_tensors_are_told_in_one_line(data: bytes) -> None:
     with pytest.raises(ValueError, match=".") as caught:
         unpack(data)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_file_that_is_open_elsewhere_is_replaced_a_moment_later(
+    times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows refuses for as long as somebody reads the file; what is not over soon is told."""
+    replace, tried = os.replace, 0
+
+    def busy(source: Path, target: Path) -> None:
+        nonlocal tried
+        tried += 1
+        if tried <= times:
+            raise PermissionError(13, "Access is denied")
+        replace(source, target)
+
+    monkeypatch.setattr(storage, "WAITS", (0.0, 0.0))
+    monkeypatch.setattr(os, "replace", busy)
+    if times < 3:
+        replace_text(tmp_path / "a.txt", "new")
+        assert (tmp_path / "a.txt").read_bytes() == b"new"
+    else:
+        with pytest.raises(EchoError, match="could not be written .Access is denied."):
+            replace_text(tmp_path / "a.txt", "new")
+        assert os.listdir(tmp_path) == []

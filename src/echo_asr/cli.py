@@ -17,6 +17,8 @@ from echo_asr import __version__
 from echo_asr.diagnose.command import add_diagnose, add_plot, diagnose, plot
 from echo_asr.errors import EchoError
 from echo_asr.launch import find_place, first_to_say, meet
+from echo_asr.libraries import settle_libraries
+from echo_asr.output import use_utf8_names, use_utf8_streams
 
 FORMATS = ("txt", "json", "srt", "vtt", "tsv")  # of echo_asr.decode.formats, which is imported when it is needed
 CORPUS = "folder, file, synth:NAME or hf:REPO:CONFIG; docs/corpora.md has the forms"
@@ -60,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--resume", action="store_true", help="go on from the checkpoint in RUN")
     add.add_argument("--init", type=Path, metavar="MODEL", help="start from this model; new symbols are added")
     _add_broken(add)
-    add.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    add.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ...")
     add.epilog = "Any option of the configuration can follow as --section.key value, e.g. --train.max_steps 500."
 
     add = command("evaluate", "measure the free-running error of a model on a corpus")
@@ -70,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--json", action="store_true", help="print one JSON object")
     add.add_argument("--texts", type=Path, metavar="FILE", help="also write reference and hypothesis of each utterance")
     _add_broken(add)
-    add.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    add.add_argument("--device", default="auto", help="auto, cpu, cuda, mps, ...")
     add.epilog = "Decoding options can follow, e.g. --decode.beam 8."
 
     add = command("study", "train arms that differ in what a question is about, on several seeds, and compare them")
@@ -78,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--out", type=Path, metavar="DIR", help="folder of the study (default runs/studies/NAME)")
     add.add_argument("--jobs", type=int, metavar="N", help="trainings at once (default: as many as cores or GPUs)")
     add.add_argument("--corpus", metavar="SPEC", help="in place of the corpus that the file names")
-    add.add_argument("--device", default="auto", help="auto (all GPUs there are), cpu, cuda, cuda:1, ...")
+    add.add_argument("--device", default="auto", help="auto (all GPUs of CUDA, else cpu), cpu, cuda, cuda:1, mps, ...")
     add.add_argument("--keep-checkpoints", action="store_true", help="leave the checkpoints of finished jobs")
     add.add_argument(
         "--trained", type=Path, action="append", metavar="DIR",
@@ -93,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--format", choices=FORMATS, default="txt", help="json: one object a line; default txt")
     add.add_argument("--output-dir", type=Path, metavar="D", help="write a file for each recording there")
     add.add_argument("--skip-existing", action="store_true", help="leave out what is in the folder already")
-    add.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    add.add_argument("--device", default="auto", help="auto, cpu, cuda, mps, ...")
     add.add_argument("--hotwords", type=Path, metavar="FILE", help="words and phrases to listen for, one a line")
     add.epilog = "Decoding options can follow, e.g. --decode.beam 8 --decode.lm my.arpa."
 
@@ -171,6 +173,10 @@ def _refuse(parser: argparse.ArgumentParser, words: Sequence[str]) -> NoReturn:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. What the user can mend ends in one line on standard error."""
+    if argv is None:
+        use_utf8_names()
+    use_utf8_streams()
+    settle_libraries()
     own, overrides = _split_overrides(sys.argv[1:] if argv is None else argv)
     arguments, rest = _parser().parse_known_args(own)
     if arguments.command in ("prepare", "study", "lm", "plot", "doctor", "corpus"):

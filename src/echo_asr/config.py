@@ -50,7 +50,7 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
 def write_yaml(path: str | os.PathLike[str], sections: Mapping[str, Any]) -> None:
     """Write sections (dataclasses or plain mappings) as YAML that `build_sections` reads back to equal values."""
     plain = {name: _plain(asdict(value) if is_dataclass(value) else value) for name, value in sections.items()}  # type: ignore[arg-type]
-    Path(path).write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    Path(path).write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8", newline="\n")
 
 
 def without_retired(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 
@@ -54,11 +55,13 @@ def _devices() -> Finding:
         names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
         bfloat16 = "with" if torch.cuda.is_bf16_supported() else "without"
         return "devices", True, f"{names} ({bfloat16} bfloat16)"
+    if torch.backends.mps.is_available():
+        return "devices", True, f"Apple's GPU (mps); {os.cpu_count()} CPU cores"
     return "devices", True, f"no GPU; {os.cpu_count()} CPU cores, {torch.get_num_threads()} threads"
 
 
 def _cache() -> Finding:
-    from echo_asr.data.cache import default_cache_root
+    from echo_asr.libraries import default_cache_root
 
     root = default_cache_root()
     try:
@@ -67,8 +70,8 @@ def _cache() -> Finding:
             pass
     except OSError as error:
         return "cache", False, f"{root} cannot be written ({error.strerror}); set ECHO_ASR_CACHE to a folder that can"
-    free = os.statvfs(root)
-    return "cache", True, f"{root}, {free.f_bavail * free.f_frsize / 1e9:.0f} GB free"
+    free = shutil.disk_usage(root).free
+    return "cache", True, f"{root}, {free / 1e9:.0f} GB free"
 
 
 def _features() -> Finding:

@@ -15,6 +15,7 @@ import torch
 
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.errors import EchoError
+from echo_asr.libraries import disable_telemetry
 
 REFERENCE_F0 = 220.0  # Hz, the track of an utterance without a voiced frame, and vRoPE's default reference
 HOP = 160  # samples, 10 ms
@@ -93,6 +94,7 @@ class SwiftTracker:
 
     def _detector(self) -> Any:
         if self._session is None or self._session[0] != os.getpid():
+            disable_telemetry()  # of onnxruntime
             from swift_f0 import SwiftF0
 
             self._session = (os.getpid(), SwiftF0(threads=1, spin=False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 
 from echo_asr.errors import EchoError
+
+WAITS = (0.01, 0.05, 0.1, 0.3, 0.5, 1.0) if os.name == "nt" else ()  # seconds before a file is moved once more
 
 
 def replace_file(path: Path, write: Callable[[Path], object], durable: bool = True) -> None:
@@ -31,7 +34,7 @@ def replace_file(path: Path, write: Callable[[Path], object], durable: bool = Tr
         if durable:
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
-        os.replace(temporary, path)
+        _move(temporary, path)
     except (OSError, RuntimeError) as error:  # torch.save tells a full disk as a RuntimeError
         cause = error if isinstance(error, OSError) else error.__context__  # what the file said, behind torch.save
         reason = getattr(cause, "strerror", None) or str(error).splitlines()[0]
@@ -44,6 +47,18 @@ def replace_file(path: Path, write: Callable[[Path], object], durable: bool = Tr
             temporary.unlink(missing_ok=True)
         except OSError:
             pass
+
+
+def _move(source: Path, target: Path) -> None:
+    """Put a file in the place of another. Windows refuses while somebody has that open, such as a process that reads
+    it or a virus scanner, which is over in a moment."""
+    for wait in WAITS:
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            time.sleep(wait)
+    os.replace(source, target)
 
 
 def sweep(folder: Path) -> None:
@@ -59,7 +74,7 @@ def replace_text(path: Path, text: str) -> None:
     Raises:
         EchoError: as `replace_file`.
     """
-    replace_file(path, lambda part: part.write_text(text, encoding="utf-8"))
+    replace_file(path, lambda part: part.write_text(text, encoding="utf-8", newline="\n"))
 
 
 def pack(tensors: dict[str, torch.Tensor], **notes: str) -> bytes:

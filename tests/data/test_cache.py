@@ -14,10 +14,11 @@ import pytest
 import soundfile
 import torch
 
-from echo_asr.data.cache import FIELDS, FeatureCache, default_cache_root
+from echo_asr.data.cache import FIELDS, FeatureCache
 from echo_asr.data.rendition import Rendition
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor, Features
+from echo_asr.libraries import default_cache_root
 from echo_asr.storage import pack, unpack
 
 

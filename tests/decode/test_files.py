@@ -236,6 +236,9 @@ def test_two_files_of_one_name_are_found_whoever_has_them(many: list[Path], tmp_
 def test_a_list_names_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "list").write_text("a.wav\n\nb c.wav\r\n", encoding="utf-8")
     assert read_list(str(tmp_path / "list")) == [Path("a.wav"), Path("b c.wav")]
+    for encoding in ("utf-8-sig", "utf-16"):  # as Windows' editor and its shell write them
+        (tmp_path / "list").write_text("mā ˥.wav\n", encoding=encoding)
+        assert read_list(str(tmp_path / "list")) == [Path("mā ˥.wav")]
     monkeypatch.setattr("sys.stdin", io.StringIO("x.wav\n"))
     assert read_list("-") == [Path("x.wav")]
 

@@ -179,7 +179,7 @@ def test_scores_are_those_of_the_text_and_do_not_depend_on_the_batch(
     name: str, arpa: Path, make_model: Make, make_batch: Make, cut: Make
 ) -> None:
     """However the places were reordered on the way: what is added for a text, and the rest of its score."""
-    plain = Arpa(arpa.read_text())
+    plain = Arpa(arpa.read_text(encoding="utf-8"))
     config = options(arpa, name)
     fusion = make_fusion(config, TOKENIZER, normalize_basic)
     assert fusion is not None

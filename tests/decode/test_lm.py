@@ -56,7 +56,7 @@ WORDS = ["the cat sat on the mat", "the dog ran", "a cat ran to the dog", "the c
 @pytest.mark.parametrize("kind", ["character", "bpe"])
 def test_a_model_of_words_scores_each_word_as_it_ends(kind: str, shape: Callable[[str], str], tmp_path: Path) -> None:
     path = tmp_path / "words.arpa"
-    with open(path, "w") as file:
+    with open(path, "w", encoding="utf-8") as file:
         file.writelines(train_ngram([shape(text).split() for text in WORDS], 3).lines())
     tokenizer = Tokenizer.train([*WORDS, "moon"], kind, 40)
     scorer, plain = load_language_model(path, tokenizer, normalize_basic), Arpa(path.read_text())
@@ -132,7 +132,7 @@ def test_damaged_files_are_told_in_one_line(
     change: Callable[[str], str], message: str, arpa: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "damaged.arpa"
-    path.write_text(change(arpa.read_text()))
+    path.write_text(change(arpa.read_text(encoding="utf-8")))
     with pytest.raises(EchoError, match=message) as caught:
         load_language_model(path, TOKENIZER, normalize_basic)
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
@@ -142,6 +142,6 @@ def test_damaged_files_are_told_in_one_line(
 @needs_kenlm
 def test_probabilities_of_nothing_are_small_numbers(arpa: Path, tmp_path: Path) -> None:
     path = tmp_path / "lm.arpa"
-    path.write_text(re.sub(r"^-\S+(\t1\t)", r"-inf\1", arpa.read_text(), flags=re.MULTILINE))
+    path.write_text(re.sub(r"^-\S+(\t1\t)", r"-inf\1", arpa.read_text(encoding="utf-8"), flags=re.MULTILINE))
     scorer = load_language_model(path, TOKENIZER, normalize_basic)
     assert scorer.score(scorer.start(), [1])[0] > -math.inf

@@ -9,7 +9,7 @@ from echo_asr.decode.memory import give_back
 
 def resident() -> int:
     """Bytes that this process holds."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * 4096
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux what the process holds")

@@ -104,7 +104,9 @@ def write_corpus(folder: Path, rows: Sequence[tuple[str, str, float]]) -> Path:
 
 def write_config(path: Path, **sections: dict[str, Any]) -> Path:
     """CONFIG as YAML, with some keys of some sections changed."""
-    path.write_text(yaml.safe_dump({name: {**CONFIG[name], **sections.get(name, {})} for name in CONFIG}))
+    path.write_text(
+        yaml.safe_dump({name: {**CONFIG[name], **sections.get(name, {})} for name in CONFIG}), encoding="utf-8"
+    )
     return path
 
 

@@ -36,7 +36,7 @@ class Launched:
     def kill(self, rank: int) -> int:
         """Kill one of the processes as the system does when memory runs out; returns its id."""
         parent = self.process.pid
-        for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        for child in Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="utf-8").split():
             if f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
                 os.kill(int(child), signal.SIGKILL)
                 return int(child)

@@ -21,16 +21,12 @@ from echo_asr.data.rendition import AS_RECORDED, Rendition
 from echo_asr.errors import EchoError
 from echo_asr.excerpt import AudioFile, Excerpt
 from echo_asr.features import FeatureExtractor, Features
+from echo_asr.libraries import default_cache_root
 from echo_asr.storage import pack, replace_file, unpack
 
 CHECKSUM = "crc32"  # name of the tensor that holds the checksum of the others
 Sound = AudioFile | SoundSource | np.ndarray
 FIELDS = ("spectrogram", "pitch", "track", "voicing", "null", "waveform")
-
-
-def default_cache_root() -> Path:
-    """The folder for what Echo can make again: $ECHO_ASR_CACHE, or ~/.cache/echo-asr."""
-    return Path(os.environ.get("ECHO_ASR_CACHE") or "~/.cache/echo-asr").expanduser()
 
 
 class FeatureCache:

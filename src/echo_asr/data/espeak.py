@@ -108,7 +108,7 @@ class Espeak:
         if self._library.espeak_SetVoiceByName(language.encode()) != 0:
             raise EchoError(f"espeak-ng cannot speak {language!r}; see the files below lang/ in its data folder")
         with contextlib.chdir(self._folder.name):  # espeak-ng finds no file by a path of over 50 characters or so
-            Path(VOICE_FILE).write_text("\n".join([*voice, *timbre, ""]), encoding="utf-8")
+            Path(VOICE_FILE).write_text("\n".join([*voice, *timbre, ""]), encoding="utf-8", newline="\n")
             failed = self._library.espeak_ng_SetVoiceByFile(VOICE_FILE.encode())
         if failed:
             raise EchoError(f"espeak-ng refuses the voice variant {variant!r} ({failed:#x}); choose another")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -95,17 +96,18 @@ def _extract_all(cache: FeatureCache, todo: Sequence[Job], workers: int) -> Gene
 
 def _submit(pool: ProcessPoolExecutor, todo: Sequence[Job]) -> Iterator[None]:
     """Start the processes. Ctrl-C is for this one to answer: those inherit that they do not hear of it."""
-    mask = getattr(signal, "pthread_sigmask", None)  # not on Windows
-    before = mask(signal.SIG_BLOCK, {signal.SIGINT}) if mask else ()
+    if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
+        return pool.map(_work, todo, chunksize=CHUNK)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return pool.map(_work, todo, chunksize=CHUNK)
     finally:
-        if mask:
-            mask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker(cache: FeatureCache) -> None:
     global _worker_cache
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it is not inherited, as on Windows
     torch.set_num_threads(1)
     _worker_cache = cache
     cache._warned = True  # once is enough, and the process that reads them will say it

@@ -30,10 +30,11 @@ import numpy as np
 
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.console import console
-from echo_asr.data.cache import default_cache_root
 from echo_asr.data.espeak import Espeak
 from echo_asr.data.tones import LANGUAGE, VOCABULARY, VOICES, Recipe, speak_clips
 from echo_asr.errors import EchoError
+from echo_asr.libraries import default_cache_root
+from echo_asr.output import use_utf8_streams
 
 NAMES = ("tones", "tones-flat")
 EDITIONS = {"tones-2026-11": Recipe(edition="2026-11", validation=100)}  # earlier ones of `tones`
@@ -81,7 +82,7 @@ def _render_whole(recipe: Recipe, folder: Path) -> None:
         path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
         command = [sys.executable, "-m", MODULE, str(temporary), json.dumps(dataclasses.asdict(recipe))]
         process = subprocess.run(
-            command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+            command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, encoding="utf-8", check=False
         )
         if process.returncode:
             told = process.stderr.strip().splitlines() or [f"its process ended with {process.returncode}"]
@@ -112,7 +113,7 @@ def render(recipe: Recipe, folder: Path) -> None:
                 _write_wav(folder / name / file_name, samples)
     for name in NAMES:
         _write_metadata(folder / name / "metadata.csv", rows)
-        (folder / name / "boundaries.jsonl").write_text("\n".join([*boundaries, ""]), encoding="utf-8")
+        (folder / name / "boundaries.jsonl").write_text("\n".join([*boundaries, ""]), encoding="utf-8", newline="\n")
 
 
 def _write_wav(path: Path, samples: np.ndarray) -> None:
@@ -132,6 +133,7 @@ def _write_metadata(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """The fresh process: render the recipe given as JSON into the folder given before it."""
+    use_utf8_streams()
     folder, recipe = arguments
     fields: dict[str, Any] = json.loads(recipe, object_hook=_with_tuples)
     try:

@@ -105,7 +105,7 @@ def ctc_align(log_probabilities: Tensor, lengths: Tensor, texts: Sequence[Sequen
     for row, text in enumerate(texts):
         states[row, 1 : 2 * len(text) : 2] = torch.tensor(text, dtype=torch.long)
     index = states.to(log_probabilities.device)[:, None].expand(-1, frames, -1)
-    emitted = log_probabilities.gather(2, index).double().cpu()
+    emitted = log_probabilities.gather(2, index).cpu().double()
     jumps = torch.zeros_like(states, dtype=torch.bool)  # to a symbol from another, over the blank between
     jumps[:, 3::2] = states[:, 3::2] != states[:, 1:-2:2]
     inside = torch.arange(frames)[:, None, None] < lengths.cpu()[:, None]
@@ -189,7 +189,7 @@ def force(
     finally:
         if hook is not None:
             hook.remove()
-    chosen = predicted.gather(2, padded[..., None])[..., 0].clamp(max=0.0).exp().cpu()
+    chosen = predicted.gather(2, padded.to(predicted.device)[..., None])[..., 0].clamp(max=0.0).exp().cpu()
     if not heard:
         return chosen, None
     weights = cross_weights(cross, *heard[0]).mean(1)

@@ -7,6 +7,8 @@ from copy import copy
 import torch
 from torch import Tensor
 
+from echo_asr.vrope import double
+
 NEVER = -1e10  # log probability of anything but blank beyond the end, where sums of minus infinity would be no numbers
 
 
@@ -15,7 +17,7 @@ class CTCPrefixScorer:
 
     Forward variables of Watanabe et al. 2017 (algorithm 2): `n_t` ends in the prefix's last symbol, `b_t` in a blank.
     Their recurrence in time, `x_t = (x_{t-1} + y_{t-1}) p_t`, is solved at once by a cumulative log-sum-exp,
-    `X_t = P_t + logcumsumexp(Y_{s-1} - P_{s-1})`, `P` the running sum of `log p`, in float64.
+    `X_t = P_t + logcumsumexp(Y_{s-1} - P_{s-1})`, `P` the running sum of `log p`, in float64 on the device that has it.
 
     Args:
         log_probabilities: `(B, F, V)`, natural logarithm, 0 the blank.
@@ -70,7 +72,7 @@ class CTCPrefixScorer:
 
     def _empty(self) -> Tensor:
         """Log probability of the prefix before the first frame: 0 for the empty prefix, else impossible."""
-        return torch.where(self.last == 0, 0.0, -torch.inf).double()
+        return torch.where(self.last == 0, self.logp.new_zeros(()), -torch.inf)
 
 
 class CTCBestPath:
@@ -87,7 +89,7 @@ class CTCBestPath:
 
     def __init__(self, log_probabilities: Tensor, lengths: Tensor, texts: Tensor) -> None:
         self.logp = _ended(log_probabilities, lengths)
-        self.last = torch.zeros_like(lengths)
+        self.last = torch.zeros(len(lengths), dtype=torch.long, device=self.logp.device)
         self.blank = self.logp[..., 0].cumsum(1)
         self.ending = torch.full_like(self.blank, -torch.inf)
         self.best = torch.zeros_like(self.blank[:, 0])  # log probability of the best path that the text begins
@@ -105,7 +107,7 @@ class CTCBestPath:
         """Add a token to each text, none where it is 0; returns the log probability of each, `(rows,)`."""
         symbol = self.logp.gather(2, tokens[:, None, None].expand(-1, self.logp.shape[1], 1))[..., 0]
         source = torch.where((tokens == self.last)[:, None], self.blank, torch.maximum(self.blank, self.ending))
-        start = torch.where(self.last == 0, 0.0, -torch.inf).double()
+        start = torch.where(self.last == 0, self.logp.new_zeros(()), -torch.inf)
         source = torch.cat((start[:, None], source[:, :-1]), 1)
         best = (source + symbol).amax(1)
         ending = _recur_best(source, symbol)
@@ -122,11 +124,11 @@ class CTCBestPath:
 def _ended(log_probabilities: Tensor, lengths: Tensor) -> Tensor:
     """`(rows, F, V)`, float64: beyond its end a recording is certainly blank: nothing new begins, and what was read
     stays."""
-    _, frames, size = log_probabilities.shape
-    beyond = torch.arange(frames, device=lengths.device)[None] >= lengths[:, None]
-    silent = torch.full((size,), NEVER, dtype=torch.float64, device=log_probabilities.device)
+    logp = double(log_probabilities)
+    beyond = torch.arange(logp.shape[1], device=logp.device)[None] >= lengths.to(logp.device)[:, None]
+    silent = logp.new_full((logp.shape[2],), NEVER)
     silent[0] = 0.0
-    return torch.where(beyond[..., None], silent, log_probabilities.double())
+    return torch.where(beyond[..., None], silent, logp)
 
 
 def _recur(source: Tensor, symbol: Tensor) -> Tensor:

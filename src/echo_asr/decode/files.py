@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import sys
 from collections import Counter
@@ -19,6 +20,8 @@ from echo_asr.launch import Place
 from echo_asr.storage import replace_text
 from echo_asr.text import join_texts
 
+BYTE_ORDER_MARK = "\ufeff"
+
 
 def printable(path: Path) -> str:
     """The name of a file; what is no UTF-8 in it, as in names from old systems, becomes a question mark."""
@@ -26,20 +29,26 @@ def printable(path: Path) -> str:
 
 
 def read_list(name: str) -> list[Path]:
-    """The files that a list names, one a line; `-` for standard input.
+    """The files that a list names, one a line; `-` for standard input. Lists are in UTF-8, or in UTF-16 with its mark,
+    as PowerShell writes them.
 
     Raises:
         EchoError: the list cannot be read, or is empty.
     """
     try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8", errors="surrogateescape")
+        text = sys.stdin.read() if name == "-" else _decoded(Path(name).read_bytes())
     except OSError as error:
         raise EchoError(f"--files {name}: cannot be read ({error.strerror}); give a text file, a path a line") from None
     # Lines end at line breaks alone: names may hold what `splitlines` takes for one, too.
-    paths = [Path(line) for line in re.split("\r\n|\r|\n", text.removeprefix("\ufeff")) if line.strip()]
+    paths = [Path(line) for line in re.split("\r\n|\r|\n", text.removeprefix(BYTE_ORDER_MARK)) if line.strip()]
     if not paths:
         raise EchoError(f"--files {name}: names no file; expected a path a line")
     return paths
+
+
+def _decoded(data: bytes) -> str:
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
+    return data.decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
 
 
 def transcribe_files(

@@ -20,6 +20,7 @@ from echo_asr.decode.segments import SegmentConfig
 from echo_asr.model.echo import Echo
 from echo_asr.model.encoder import Encoded
 from echo_asr.tokenizer import Tokenizer
+from echo_asr.vrope import precise_device
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def make_fusion(config: DecodeConfig, tokenizer: Tokenizer, normalize: Callable[
 
 def token_bounds(encoded: Encoded, config: DecodeConfig) -> Tensor:
     """The most tokens that each recording may get, `(B,)`: one an encoder frame, as CTC allows, and `max_tokens`."""
-    return encoded.lengths.clamp(max=config.max_tokens)
+    return encoded.lengths.to(precise_device(encoded.lengths.device)).clamp(max=config.max_tokens)
 
 
 def search(
@@ -143,14 +144,15 @@ def greedy(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothes
     count = len(bounds)
     texts: list[list[int]] = [[] for _ in range(count)]
     scores = [0.0] * count
-    rows = torch.arange(count, device=model.device)
+    device = bounds.device  # of what is scored; the decoder is on its own
+    rows = torch.arange(count, device=device)
     state = model.decoder.state(encoded)
-    last = torch.zeros(count, 1, dtype=torch.long, device=model.device)
+    last = torch.zeros(count, 1, dtype=torch.long, device=device)
 
     def listen(so_far: Tensor) -> CTCBestPath:
         return CTCBestPath(model.ctc_log_probabilities(encoded)[rows], encoded.lengths[rows], so_far)
 
-    repeated = Repetitions(count, config.repetition, model.device, listen) if config.repetition else None
+    repeated = Repetitions(count, config.repetition, device, listen) if config.repetition else None
     for step in range(int(bounds.max())):
         logp = model.predict(last, state)[:, -1]
         if repeated is not None:
@@ -169,7 +171,7 @@ def greedy(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothes
             repeated.advance(keep, last[:, 0])
         if len(keep) < len(rows):
             rows = rows[keep]
-            state.select(keep)
+            state.select(keep.to(model.device))
     return [Hypothesis(text, score) for text, score in zip(texts, scores, strict=True)]
 
 
@@ -191,7 +193,7 @@ def beam(
     """
     width, weight, size = config.beam, config.ctc_weight, model.vocabulary_size
     bounds = token_bounds(encoded, config)
-    count, device = len(bounds), model.device
+    count, device = len(bounds), bounds.device  # of what is scored; the decoder is on its own
     scorer = CTCPrefixScorer(model.ctc_log_probabilities(encoded), encoded.lengths, width) if weight else None
 
     def listen(so_far: Tensor) -> CTCBestPath:
@@ -202,7 +204,7 @@ def beam(
     fused = FusedBeam(fusion, count, width, device) if fusion is not None else None
     falls_only = config.length_bonus <= 0 and (fusion is None or fusion.falls_only)
     state = model.decoder.state(encoded)
-    state.select(torch.arange(count, device=device).repeat_interleave(width))
+    state.select(torch.arange(count, device=model.device).repeat_interleave(width))
     scores = torch.full((count, width), -torch.inf, dtype=torch.float64, device=device)
     scores[:, 0] = 0.0
     attention = torch.zeros(count, width, dtype=torch.float64, device=device)
@@ -243,7 +245,7 @@ def beam(
         rival = torch.where(finished, -torch.inf, scores).amax(1)
         if bool(((done >= rival) if falls_only else finished.all(1)).all()):
             break
-        state.select(rows, memory=False)
+        state.select(rows.to(model.device), memory=False)
         if scorer is not None:
             scorer.advance(rows, chosen.flatten())
         if repeated is not None:

@@ -42,15 +42,16 @@ class _End:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of a name: `cpu`, `cuda`, `cuda:1`, or `auto` (a GPU where there is one). Of several processes on a
-    machine each takes a GPU of its own.
+    """The device of a name: `cpu`, `cuda`, `cuda:1`, `mps` (Apple's GPU), or `auto` (a GPU where there is one). Of
+    several processes on a machine each takes a GPU of its own, or all the CPU.
 
     Raises:
         EchoError: no such device here.
     """
     place = find_place()
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        apple = torch.backends.mps.is_available() and place.count == 1
+        name = "cuda" if torch.cuda.is_available() else "mps" if apple else "cpu"
         if place.count == 1:
             return torch.device(name)
     if place.count > 1 and name.startswith("cuda"):
@@ -62,8 +63,10 @@ def choose_device(name: str = "auto") -> torch.device:
         name = f"cuda:{place.local_rank}"
     try:
         device = torch.device(name)
-        if device.type not in ("cpu", "cuda"):
-            raise RuntimeError("Echo computes phases in float64, which it can on CPU and CUDA")
+        if device.type not in ("cpu", "cuda", "mps"):
+            raise RuntimeError("Echo knows cpu, cuda and mps")
+        if device.type == "mps" and place.count > 1:
+            raise RuntimeError(f"there is one for {place.count} processes")
         torch.zeros(1, device=device).item()  # there are devices that hold no values
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0].split(". ")[0]

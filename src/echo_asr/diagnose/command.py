@@ -27,7 +27,7 @@ def add_diagnose(add: Add) -> None:
     parser.add_argument(
         "--no-what-if", action="store_true", help="leave out the counterfactuals, which take the longest"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps, ...")
     parser.epilog = (
         "Decoding options can follow, e.g. --decode.beam 1 (fastest); docs/diagnostics.md defines the figures."
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import ctc_loss, pad
+from torch.nn.functional import pad
 
 from echo_asr.data.batch import collate
 from echo_asr.decode.search import search
@@ -32,8 +32,9 @@ from echo_asr.diagnose.interventions import (
 from echo_asr.evaluate.compare import compare_errors, compare_values
 from echo_asr.evaluate.metrics import count_errors
 from echo_asr.features import Features, collate_features
-from echo_asr.model.echo import Echo
+from echo_asr.model.echo import Echo, ctc_losses
 from echo_asr.model.encoder import Encoded
+from echo_asr.vrope import double
 
 UNCHANGED = "as it is"
 
@@ -61,13 +62,13 @@ def utterance_losses(model: Echo, encoded: Encoded, tokens: Tensor, lengths: Ten
     that utterance alone.
     """
     predicted = model.predict(pad(tokens, (1, 0)), model.decoder.state(encoded, cached=False))
+    ctc = double(ctc_losses(model.ctc_log_probabilities(encoded), tokens, encoded.lengths, lengths))
+    tokens, lengths = tokens.to(predicted.device), lengths.to(predicted.device)
     chosen = -predicted.gather(2, pad(tokens, (0, 1))[..., None])[..., 0]
     inside = torch.arange(chosen.shape[1], device=chosen.device) <= lengths[:, None]
     attention = chosen.masked_fill(~inside, 0.0).sum(1) / (lengths + 1)
-    spoken = model.ctc_log_probabilities(encoded).transpose(0, 1)
-    ctc = ctc_loss(spoken, tokens, encoded.lengths, lengths, reduction="none", zero_infinity=True)
     weight = model.config.ctc_weight
-    return (1.0 - weight) * attention + weight * ctc.double() / lengths.clamp(min=1)
+    return (1.0 - weight) * attention + weight * ctc / lengths.clamp(min=1)
 
 
 @torch.inference_mode()

@@ -40,7 +40,7 @@ def theta_group(model: Echo) -> Group:
         if modes.theta not in ("none", "mapped"):
             fixed = rotation.fixed_frequencies()
             learnt = modes.learn_frequencies
-            timed = rotation.learned_frequencies.double().cpu() if learnt else fixed
+            timed = rotation.learned_frequencies.cpu().double() if learnt else fixed
             encoder = name.startswith("encoders.")
             ticks = model.config.subsampling if encoder and modes.clock == "frame" else 1
             row["slowest"], row["fastest"] = float(timed.min()), float(timed.max())

@@ -19,7 +19,7 @@ from echo_asr.model.echo import Echo
 from echo_asr.model.encoder import Encoder
 from echo_asr.model.gates import Gate
 from echo_asr.model.layers import Block, CrossAttention, FrontEnd, GatedFeedForward, WaveFrontEnd
-from echo_asr.vrope import VRoPEAttention
+from echo_asr.vrope import VRoPEAttention, double
 
 NEAR_ZERO = 0.01  # an activation nearer to zero than this counts as sparse; what the published figures agree with
 PROJECTIONS = {"query": "q", "key": "k", "value": "v", "output": "o"}
@@ -124,7 +124,7 @@ def probe(model: Echo, batch: Batch, features: Collection[str] | None = None) ->
             found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
     finally:
         model.train(training)
-    squares = {n: float(g.double().square().sum()) for n, g in zip(named, found, strict=True) if g is not None}
+    squares = {n: float(double(g).square().sum()) for n, g in zip(named, found, strict=True) if g is not None}
     gradients, strengths = {}, {}
     for name, part in parts(model).items():
         own = [n for n in part.parameters if n in squares]

@@ -84,7 +84,7 @@ def similarity(rotation: Rotation, track: PitchTrack) -> np.ndarray:
     frames = track.f0.shape[1]
     if turn is None:
         return np.ones((frames, frames))
-    cosine, sine = (x[0, 0].expand(frames, -1).double() for x in turn)
+    cosine, sine = (x[0, 0].expand(frames, -1).cpu().double() for x in turn)
     return ((cosine @ cosine.T + sine @ sine.T) / cosine.shape[1]).numpy()
 
 

@@ -13,6 +13,7 @@ from echo_asr.features import FeatureBatch
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.decoder import Decoder, DecoderState
 from echo_asr.model.encoder import Encoded, Encoder, feature_track, sound
+from echo_asr.vrope import double, precise_device
 
 CLOSING_FRAMES = 30  # of 10 ms: the silence after which a model that stops by silence has heard everything
 SHARES = (1e-6, 1.0 - 1e-6)  # an attention share is kept within these, where its logarithm is taken
@@ -110,16 +111,17 @@ class Echo(nn.Module):
 
     def predict(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """Log probabilities `(B, L, V)`, float64, of what follows each of `tokens` `(B, L)`; index 0: the text ends.
+        They are on the device that has such numbers (`precise_device`); the tokens may be there, too.
 
         With `stop` token, the softmax of the logits. With `silence`, the text ends with the probability `m` that is
         the share of attention to the last silence (`CrossAttention.silence`), and goes on with `(1 - m)` times the
         softmax over the other tokens. With `both`, it goes on if neither ends it: `(1 - m)(1 - p_0)` times that.
         """
-        logits = self.decode(tokens, state).double()
+        logits = double(self.decode(tokens.to(self.device), state))
         if self.config.stop == "token":
             return logits.log_softmax(-1)
         assert state.silence is not None
-        going_on = torch.log1p(-state.silence.double().clamp(*SHARES))
+        going_on = torch.log1p(-double(state.silence).clamp(*SHARES))
         if self.config.stop == "both":
             going_on = going_on + logits[..., 1:].logsumexp(-1) - logits.logsumexp(-1)
         ending = torch.log(-torch.expm1(going_on))
@@ -160,9 +162,7 @@ class Echo(nn.Module):
         targets = pad(tokens, (0, 1))
         attention = self._attention_loss(logits.float(), state.silence, targets, lengths, label_smoothing, sizes)
         log_probabilities = self.ctc_log_probabilities(encoded)
-        summed = ctc_loss(
-            log_probabilities.transpose(0, 1), tokens, encoded.lengths, lengths, reduction="none", zero_infinity=True
-        )
+        summed = ctc_losses(log_probabilities, tokens, encoded.lengths, lengths)
         ctc = summed.sum() / max(1.0, sizes.tokens)
         blank = ((log_probabilities.argmax(-1) == 0) & ~encoded.track.padding).sum() / sizes.frames
         weight = self.config.ctc_weight
@@ -202,6 +202,20 @@ class Echo(nn.Module):
             wrong = -torch.where(position == lengths[:, None], share, 1.0 - share).log()
             loss = loss + (wrong * (position <= lengths[:, None])).sum() / sizes.positions
         return loss
+
+
+def ctc_losses(log_probabilities: Tensor, tokens: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
+    """The CTC loss of each text in nats, `(B,)`, 0 where no path spells it, on the device of `log_probabilities`.
+
+    Apple's GPU, which has no float64, has no such loss either: the CPU computes it for it.
+
+    Args:
+        log_probabilities: `(B, F, V)`, natural logarithm, 0 the blank.
+        tokens: `(B, L)` ids; frames, lengths: of each recording and of each text, `(B,)`.
+    """
+    device, able = log_probabilities.device, precise_device(log_probabilities.device)
+    spoken, tokens, frames, lengths = (x.to(able) for x in (log_probabilities.transpose(0, 1), tokens, frames, lengths))
+    return ctc_loss(spoken, tokens, frames, lengths, reduction="none", zero_infinity=True).to(device)
 
 
 def _initialise(module: nn.Module) -> None:

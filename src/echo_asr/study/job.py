@@ -14,6 +14,7 @@ import shutil
 import sys
 import threading
 import time
+from _thread import interrupt_main
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 
 from echo_asr.config import write_yaml
 from echo_asr.data.cache import FeatureCache
@@ -33,6 +35,7 @@ from echo_asr.diagnose.interventions import nulls_masked
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.model.echo import Echo
+from echo_asr.output import use_utf8_streams
 from echo_asr.storage import replace_text, sweep
 from echo_asr.study.trained import (
     JOB,
@@ -174,32 +177,28 @@ def silent_clips(count: int) -> list[np.ndarray]:
 
 @contextmanager
 def locked(path: Path, wait: bool = True) -> Generator[None]:
-    """Hold a lock file, which the system takes back from a process that ends; without effect on Windows.
+    """Hold a lock file, which the system takes back from a process that ends.
 
     Raises:
         EchoError: another process holds it, and `wait` is false.
     """
     try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:
-            raise EchoError(
-                f"{path.parent}: another study is running there; wait for it, or choose another --out"
-            ) from None
+        lock = FileLock(path).acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        raise EchoError(
+            f"{path.parent}: another study is running there; wait for it, or choose another --out"
+        ) from None
+    with lock:
         yield
 
 
-def _end_with_parent() -> None:
-    """End this process at once when standard input does, whose other end the parent holds."""
+def _follow_parent() -> None:
+    """End this process at once when standard input does, whose other end the parent holds; a byte from there is a
+    Ctrl-C, where a process has no signals for it."""
 
     def watch() -> None:
         while os.read(0, 1):  # sys.stdin would be locked when the interpreter ends
-            pass
+            interrupt_main()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -207,7 +206,8 @@ def _end_with_parent() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """The process of a job: its folder."""
-    _end_with_parent()
+    use_utf8_streams()
+    _follow_parent()
     try:
         run_job(Path(arguments[0]))
     except EchoError as error:

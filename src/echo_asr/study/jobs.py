@@ -27,7 +27,8 @@ from echo_asr.study.trained import JOB, read_result, trained_before, training_di
 
 MODULE = "echo_asr.study.job"
 LOOK = 0.2  # seconds between looks at the processes
-LONGEST_NAME = 255  # bytes of a folder's
+LONGEST_NAME = 100  # bytes of a folder's; Windows takes some 260 characters for the whole path
+SIGNALS = os.name != "nt"  # whether processes can be asked to stop by one
 PATIENCE = 600.0  # seconds that jobs have to save a checkpoint after Ctrl-C
 
 
@@ -216,7 +217,8 @@ def _start(job: Job, place: str, threads: int) -> subprocess.Popen[bytes]:
             return subprocess.Popen(
                 [sys.executable, "-m", MODULE, str(job.folder)],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment,
-                start_new_session=True,  # Ctrl-C is for this process, which then asks the jobs to stop
+                # Ctrl-C is for this process, which then asks the jobs to stop.
+                start_new_session=True, creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )  # fmt: skip
     except OSError as error:
         raise EchoError(f"{job.folder}: a job could not be started there ({error.strerror})") from None
@@ -233,7 +235,7 @@ def _stop(running: Sequence[subprocess.Popen[bytes]] | dict[subprocess.Popen[byt
     console().print("stopping once the jobs have saved what they have; Ctrl-C once more to stop at once")
     try:
         for process in running:
-            process.terminate()  # SIGTERM, which a job obeys wherever it is
+            _ask_to_stop(process)
         end = time.monotonic() + PATIENCE
         for process in running:
             with suppress(subprocess.TimeoutExpired):
@@ -245,6 +247,16 @@ def _stop(running: Sequence[subprocess.Popen[bytes]] | dict[subprocess.Popen[byt
             process.kill()
             process.wait()
             _close(process)
+
+
+def _ask_to_stop(process: subprocess.Popen[bytes]) -> None:
+    """By SIGTERM, which a job obeys wherever it is; Windows has none, and would end the job at once."""
+    if SIGNALS:
+        process.terminate()
+    elif process.stdin:
+        with suppress(OSError):  # it has just ended
+            process.stdin.write(b"\n")
+            process.stdin.flush()
 
 
 def _reason(job: Job, status: int) -> str:

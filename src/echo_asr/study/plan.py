@@ -22,6 +22,7 @@ KEYS = (
 WITHIN = 5.0  # percent of parameters by which an arm may differ without a warning
 CLIPS = 60  # without speech
 AS_RECORDED = "as recorded"
+DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
 HIDDEN = ("start token", "silence")  # what an evaluation may keep attention from
 
 
@@ -187,8 +188,9 @@ def read_study(path: str | os.PathLike[str], corpus: str | None = None) -> Study
 
 
 def slug(name: str) -> str:
-    """A name as a folder can have it."""
-    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "-"
+    """A name as a folder can have it, on any system: Windows keeps the names of its devices, whatever follows a dot."""
+    made = re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "-"
+    return f"{made}-" if made.partition(".")[0].upper() in DEVICES else made
 
 
 def _only(data: Mapping[str, Any], known: Sequence[str], where: str, path: str) -> None:

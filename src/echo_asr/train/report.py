@@ -114,7 +114,7 @@ class Reporter:
     @staticmethod
     def _append(path: Path, record: dict[str, Any]) -> None:
         try:
-            with path.open("a", encoding="utf-8") as file:
+            with path.open("a", encoding="utf-8", newline="\n") as file:
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
         except OSError as error:
             raise EchoError(

@@ -75,6 +75,7 @@ def random_state() -> dict[str, Any]:
     return {
         "random": torch.get_rng_state(),
         "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "random_mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
     }
 
 
@@ -165,6 +166,8 @@ def load_checkpoint(
             torch.set_rng_state(mine["random"])
             if mine["random_cuda"] and torch.cuda.is_available():
                 torch.cuda.set_rng_state_all(mine["random_cuda"])
+            if mine.get("random_mps") is not None and torch.backends.mps.is_available():
+                torch.mps.set_rng_state(mine["random_mps"])
         else:
             reseed(seed, place, progress.step)
     except EchoError:

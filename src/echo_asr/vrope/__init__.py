@@ -5,6 +5,7 @@ from .bias import PitchBias
 from .config import VRoPEConfig, VRoPEModes
 from .functional import FoldedKeys, attend, visible_rows
 from .nulls import NullKeys
+from .precision import double, precise_device
 from .rotation import Rotation, inverse_power_frequencies, mel_frequencies, rotate
 from .track import PitchTrack
 
@@ -20,8 +21,10 @@ __all__ = [
     "VRoPEConfig",
     "VRoPEModes",
     "attend",
+    "double",
     "inverse_power_frequencies",
     "mel_frequencies",
+    "precise_device",
     "rotate",
     "visible_rows",
 ]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from .config import VRoPEModes
+from .precision import precise_device
 from .track import PitchTrack
 
 START_STRENGTH = 0.1  # s_h, in units of the score
@@ -24,8 +25,9 @@ QUADRATIC = ("quadratic", "energy", "random")  # of one form, on pitch and on wh
 def scattered(track: PitchTrack) -> Tensor:
     """A value in [0, 1) for each frame, from its index alone: `i (sqrt(5) - 1) / 2 mod 1` for frame `i`, `(B, F)`. Near
     frames differ much (the golden ratio's multiples are spread evenly), and no recording has values of its own."""
-    index = torch.arange(track.f0.shape[1], dtype=torch.float64, device=track.f0.device)
-    return torch.remainder(index * ((math.sqrt(5.0) - 1.0) / 2.0), 1.0).to(track.f0.dtype).expand_as(track.f0)
+    index = torch.arange(track.f0.shape[1], dtype=torch.float64, device=precise_device(track.f0.device))
+    values = torch.remainder(index * ((math.sqrt(5.0) - 1.0) / 2.0), 1.0)
+    return values.to(track.f0.dtype).to(track.f0.device).expand_as(track.f0)
 
 
 class PitchBias(nn.Module):

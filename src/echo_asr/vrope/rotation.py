@@ -2,7 +2,8 @@
 
 A pair of dimensions `(x_j, x_{j + P})` of a head is one complex number; the encoding multiplies it by
 `polar(radius, phase)`, written in real arithmetic throughout. Phases are accumulated and reduced to one turn in
-float64, whatever the autocast type, and cast afterwards: to float32, or not at all for queries in float64.
+float64, whatever the autocast type, and cast afterwards: to float32, or not at all for queries in float64. A device
+without float64 leaves that to the CPU (`precise_device`), and gets what comes of it in float32.
 
 Sources: RoPE, Su et al. 2021 (arXiv:2104.09864); the mel set and the substitution of F0 for theta, the Echo founders'
 descriptions. `integrated`, `axis` and the acoustic radius are Echo's. Values that turn relative to who hears them: with
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import VRoPEModes
+from .precision import double, precise_device
 from .track import CHANNELS, REFERENCE_F0, PitchTrack
 
 AXIS_SHARE = 4  # one pair in four turns with pitch under theta `axis`
@@ -59,9 +61,9 @@ def mel(hertz: Tensor) -> Tensor:
 
 def mean_f0(track: PitchTrack) -> Tensor:
     """Mean F0 in Hz over the voiced frames of each utterance, 220 where none is voiced: `(B, 1)` float64."""
-    weight = (track.voicing * ~track.padding).double()
+    weight = double(track.voicing * ~track.padding)
     total = weight.sum(1, keepdim=True)
-    mean = (weight * track.f0.double()).sum(1, keepdim=True) / total.clamp(min=1e-9)
+    mean = (weight * double(track.f0)).sum(1, keepdim=True) / total.clamp(min=1e-9)
     return torch.where(total > 0, mean, REFERENCE_F0)
 
 
@@ -72,7 +74,8 @@ def positions(track: PitchTrack, clock: str = "frame", offset: int = 0) -> Tenso
     `encoder` a tick is a frame, RoPE's own unit. `offset` is the index of the first frame.
     """
     step = track.step if clock == "frame" else 1.0
-    return frame_centres(torch.arange(track.f0.shape[1], dtype=torch.float64, device=track.f0.device) + offset, step)
+    device = precise_device(track.f0.device)
+    return frame_centres(torch.arange(track.f0.shape[1], dtype=torch.float64, device=device) + offset, step)
 
 
 def frame_centres(index: Tensor, step: float) -> Tensor:
@@ -95,8 +98,9 @@ def static_turns(
     """Cosines and sines of theta `static` with a fixed set, each `(frames, pairs)`, remembered: neither voice nor
     training changes them, and a decoder asks again at each token."""
     with torch.inference_mode(False):
-        ticks = frame_centres(torch.arange(frames, dtype=torch.float64, device=device), step)
-        phase = reduce_phase(ticks[:, None] * fixed_frequencies(modes, pairs, device), dtype)
+        precise = precise_device(device)
+        ticks = frame_centres(torch.arange(frames, dtype=torch.float64, device=precise), step)
+        phase = reduce_phase(ticks[:, None] * fixed_frequencies(modes, pairs, precise), dtype, device)
         return phase.cos(), phase.sin()
 
 
@@ -106,14 +110,14 @@ def integrated_positions(track: PitchTrack, exponent: Tensor, clock: str = "fram
     F0 is taken as constant within a frame, and a centre between two ticks counts half of the tick before it. With
     `a = 0` it equals `positions`; a constant F0 of `c` Hz gives `(c / 220)^a` times them.
     """
-    speed = (track.f0.double() / REFERENCE_F0) ** exponent.double()
+    speed = (double(track.f0) / REFERENCE_F0) ** double(exponent)
     step = track.step if clock == "frame" else 1.0
     return step * (speed.cumsum(1) - speed) + (step - 1.0) / 2.0 * speed
 
 
-def reduce_phase(phase: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """A float64 phase in radians, reduced to one turn and only then cast."""
-    return torch.remainder(phase, 2.0 * math.pi).to(dtype)
+def reduce_phase(phase: Tensor, dtype: torch.dtype = torch.float32, device: torch.device | None = None) -> Tensor:
+    """A float64 phase in radians, reduced to one turn and only then cast, and moved to a device."""
+    return torch.remainder(phase, 2.0 * math.pi).to(dtype).to(device=device)
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -179,7 +183,7 @@ class Rotation(nn.Module):
     @property
     def exponent(self) -> Tensor:
         """`a` of theta `integrated`, in [-1, 2], starting at 0.5: float64, whatever the dtype of the parameter."""
-        return 3.0 * torch.sigmoid(self.raw_exponent.double()) - 1.0
+        return 3.0 * torch.sigmoid(double(self.raw_exponent)) - 1.0
 
     def phase(self, track: PitchTrack, offset: int = 0, dtype: torch.dtype = torch.float32) -> Tensor | None:
         """Phases in radians, reduced to one turn: `(B or 1, F, P)` of `dtype`, or None where nothing turns.
@@ -199,16 +203,16 @@ class Rotation(nn.Module):
             base = (MAPPED_BASE[0] + place * (MAPPED_BASE[1] - MAPPED_BASE[0])).clamp(min=1.0)
             power = -torch.arange(self.pairs, dtype=torch.float64, device=ticks.device) / self.pairs
             fastest = self.modes.fastest or INVERSE_POWER_FASTEST
-            return reduce_phase(ticks[..., None] * (fastest * base**power)[:, None], dtype)
+            return reduce_phase(ticks[..., None] * (fastest * base**power)[:, None], dtype, track.f0.device)
         if theta == "mean":
             ticks = ticks * (mean_f0(track) / REFERENCE_F0)
         elif theta == "frame":
-            ticks = ticks * (track.f0.double() / REFERENCE_F0)
+            ticks = ticks * (double(track.f0) / REFERENCE_F0)
         elif theta == "integrated":
             ticks = integrated_positions(track, self.exponent, clock)
         learned, device = self.modes.learn_frequencies, ticks.device
-        timed = self.learned_frequencies.double() if learned else self.fixed_frequencies(device)
-        phase = reduce_phase(ticks[..., None] * timed, dtype)
+        timed = double(self.learned_frequencies) if learned else self.fixed_frequencies(device)
+        phase = reduce_phase(ticks[..., None] * timed, dtype, track.f0.device)
         if theta == "axis":
             pitch = self.pitch_phase(track, dtype)
             phase = torch.cat((pitch, phase.expand(pitch.shape[0], -1, -1)), dim=-1)
@@ -216,10 +220,10 @@ class Rotation(nn.Module):
 
     def pitch_phase(self, track: PitchTrack, dtype: torch.dtype = torch.float32) -> Tensor:
         """Phases of the pitch pairs of theta `axis` in radians, reduced to one turn: `(B, F, pitch pairs)`."""
-        own = octave_frequencies(self.pitch_pairs, track.f0.device)
+        own = octave_frequencies(self.pitch_pairs, precise_device(track.f0.device))
         if self.modes.learn_frequencies:
-            own = self.learned_octave_frequencies.double()
-        return reduce_phase(track.z(self.modes.reference).double()[..., None] * own, dtype)
+            own = double(self.learned_octave_frequencies)
+        return reduce_phase(double(track.z(self.modes.reference))[..., None] * own, dtype, track.f0.device)
 
     def value_turn(self, track: PitchTrack, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor] | None:
         """`(cosine, sine)`, each `(B, 1, F, pitch pairs)` of `dtype`, that values turn by; None where they are still.

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from echo_asr.audio import audio_duration
-from echo_asr.data.cache import default_cache_root
 from echo_asr.data.readers.metadata import METADATA
 from echo_asr.errors import EchoError
+from echo_asr.libraries import default_cache_root
 
 VERSION = 1  # of what is written: raise it with a change to this module that readers would notice
 COLUMNS = ("file_name", "transcription", "speaker", "duration", "excerpt_start")
