@@ -307,12 +307,10 @@ def transcribe(arguments: argparse.Namespace) -> int:
 def lm(arguments: argparse.Namespace) -> int:
     from echo_asr.decode.ngram import build_language_model, read_lines
     from echo_asr.model.checkpoint import load_bundle
-    from echo_asr.text import make_normalizer
 
     bundle = load_bundle(arguments.model)
-    normalize = make_normalizer(bundle.text.normalizer)
     made = build_language_model(
-        read_lines(arguments.texts), bundle.tokenizer, normalize, arguments.order, arguments.out
+        read_lines(arguments.texts), bundle.tokenizer, bundle.text.normalize, arguments.order, arguments.out
     )
     print(f"{arguments.out}: {made.sentences} texts, {made.tokens} symbols, n-grams {' '.join(map(str, made.grams))}")
     if made.skipped:

@@ -23,7 +23,6 @@ from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_b
 from echo_asr.model.config import TextConfig, expand_preset
 from echo_asr.model.echo import Echo
 from echo_asr.storage import sweep
-from echo_asr.text import make_normalizer
 from echo_asr.tokenizer import Tokenizer
 from echo_asr.train.data import TrainingData
 from echo_asr.train.loop import SECTIONS, Trainer, grow_vocabulary
@@ -159,7 +158,7 @@ def _train(
         recordings = load_corpus(corpus, broken)
         own_validation = "validation" in recordings.splits
         recordings = hold_out(recordings)
-        normalize = make_normalizer(sections["text"].normalizer)
+        normalize = sections["text"].normalize
         texts = [normalize(u.text) for u in recordings.split("train")]
         start = load_bundle(init) if init is not None and not resume else None
         tokenizer, mapping = processes.from_main(lambda: _tokenizer(run, sections["text"], texts, start, resume))
