@@ -126,6 +126,12 @@ def read_corpus(
     return Corpus(spec, utterances, tuple(problems.found), (*doubts, *problems.doubts))
 
 
+def _line(text: str) -> str:
+    """A text without line breaks, which some forms allow."""
+    lines = text.splitlines()
+    return text if len(lines) < 2 else " ".join(lines)
+
+
 class _EmptyTexts:
     """Takes empty texts for silence, or leaves them out as not yet written, and counts them."""
 
@@ -155,5 +161,4 @@ class _EmptyTexts:
 def _utterances(records: Iterator[Record]) -> Iterator[Utterance]:
     for r in records:
         assert r.duration is not None
-        text = " ".join(r.text.splitlines()) if len(r.text.splitlines()) > 1 else r.text  # a text is one line
-        yield Utterance(r.id, r.audio, text, r.speaker, r.split, r.duration)
+        yield Utterance(r.id, r.audio, _line(r.text), _line(r.speaker), r.split, r.duration)

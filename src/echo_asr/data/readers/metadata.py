@@ -22,7 +22,8 @@ TEXT = ("transcription", "text", "sentence")  # columns for the text, the first 
 SPEAKER = ("speaker", "speaker_id", "client_id")  # the first that is not empty
 REQUIRED_COLUMNS = ("file_name", "transcription")
 OPTIONAL_COLUMNS = ("speaker", "split", "duration", "excerpt_start", "excerpt_channel")
-COLUMNS = ("file_name", *TEXT, *SPEAKER, *OPTIONAL_COLUMNS[1:])  # that are read
+PROBLEM = "echo_problem"  # why an export has no clip there
+COLUMNS = ("file_name", PROBLEM, *TEXT, *SPEAKER, *OPTIONAL_COLUMNS[1:])  # that are read
 
 
 def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix: str = "") -> Iterator[Record]:
@@ -46,6 +47,9 @@ def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix
     rows = _table_rows(table, problems) if table.is_file() else _json_rows(folder / METADATA_LINES, problems)
     source = table if table.is_file() else folder / METADATA_LINES
     for line, row in rows:
+        if row.get(PROBLEM):
+            problems.add(place(source, line), row[PROBLEM])
+            continue
         name = row.get("file_name", "")
         if not name:
             problems.add(place(source, line), "has no file_name; name an audio file, or take the line out")
