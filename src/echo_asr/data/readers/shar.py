@@ -80,7 +80,9 @@ def _check_shard(cuts: Path, tar: Path) -> int:
     try:
         with tarfile.open(tar, "r:") as archive:  # not packed, whatever its name says
             for member in archive:
-                if not member.isreg() or member.issparse() or member.size > size:
+                if member.offset_data + member.size > size and not member.issparse():
+                    raise EchoError(f"{tar} is damaged (it ends within {member.name!r}); copy it again")
+                if not member.isreg() or member.issparse():
                     raise EchoError(f"{tar} holds {member.name!r}, which is no plain file; pack it again with lhotse")
     except tarfile.TarError as error:
         raise EchoError(f"{tar} is damaged ({error}); copy it again") from None
