@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from echo_asr.audio import find_file, same_name
-from echo_asr.data.readers.records import Lengths, Problems, Record, one_of_many, stretch_error
+from echo_asr.data.readers.records import Lengths, Problems, Record, leads_into_network, one_of_many, stretch_error
 from echo_asr.errors import EchoError
 from echo_asr.excerpt import Excerpt
 from echo_asr.text import is_blank
@@ -21,7 +21,8 @@ from echo_asr.text import is_blank
 SUFFIX = ".eaf"
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma")
 LARGEST = 100 << 20  # bytes of a file; those of a day's recording have 10 MB
-ELEMENTS = 2_000_000  # of XML in a file, at most: an annotation is three of them
+ELEMENTS = 1_000_000  # of XML in a file, at most: an annotation is three of them, and its times two
+DEPTH = 50  # levels of XML, at most: ELAN has five
 FILM_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".avi")  # their sound, where there is no sound file
 
 
@@ -40,16 +41,22 @@ class _Refused(Exception):
 class _Builder(ElementTree.TreeBuilder):
     """Refuses what no ELAN file has and what could take all memory: entities of its own, and elements without end."""
 
-    elements = 0
+    elements = depth = 0
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         raise _Refused("declares a document type")
 
     def start(self, tag: Any, attrs: dict[Any, Any]) -> ElementTree.Element:
         self.elements += 1
-        if self.elements > ELEMENTS:
-            raise _Refused(f"has over {ELEMENTS} elements")
+        self.depth += 1
+        if self.elements > ELEMENTS or self.depth > DEPTH:
+            over = f"{DEPTH} levels" if self.depth > DEPTH else f"{ELEMENTS} elements"
+            raise _Refused(f"has over {over} of XML")
         return super().start(tag, attrs)
+
+    def end(self, tag: Any) -> ElementTree.Element:
+        self.depth -= 1
+        return super().end(tag)
 
 
 def is_elan(path: Path) -> bool:
@@ -151,6 +158,8 @@ def _find_audio(path: Path, root: ElementTree.Element) -> tuple[Path, float]:
         offset = int(origin) / 1000 if re.fullmatch(r"\d{1,12}", origin) else 0.0  # ms
         for key in ("RELATIVE_MEDIA_URL", "MEDIA_URL"):
             file = _local(media.get(key, ""))
+            if leads_into_network(file, path):
+                file = os.path.basename(file)  # perhaps it lies here, too
             named.append(file)
             for place in (path.parent / file, path.parent / os.path.basename(file)):
                 if file and (found := find_file(os.path.normpath(place))):

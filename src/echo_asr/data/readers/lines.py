@@ -16,8 +16,9 @@ from echo_asr.errors import EchoError
 
 CHUNK = 1 << 16  # bytes read at a time
 LONGEST_LINE = 8 << 20  # bytes; a longer one is no line of a table
-UNPACKED = 8 << 20  # bytes that any packed file may unpack to
-RATIO = 100  # times its own size that a packed file may unpack to beyond that; texts reach 5 to 30
+UNPACKED = 2 << 20  # bytes that any packed file may unpack to
+RATIO = 100  # times as much as was read of it that a packed file may unpack to beyond that; texts reach 5 to 30
+MOST_VALUES = 500_000  # lists and objects in a line of JSON
 WIDE = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}  # what spreadsheets call Unicode text
 
 
@@ -34,7 +35,7 @@ def read_lines(path: Path, problems: Problems, header: bool = False) -> Iterator
     Raises:
         EchoError: nothing of the file can be read.
     """
-    number = 0
+    number = 0  # of the last line that was read
     try:
         for number, line in raw_lines(path):
             try:
@@ -61,7 +62,8 @@ def _refuse_header(path: Path, number: int, header: bool) -> None:
 
 
 def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """All lines of a file as UTF-8 bytes with their numbers from 1, without byte-order mark and line ends.
+    """The lines of a file as UTF-8 bytes with their numbers from 1, without byte-order mark and line ends; those without
+    a character are passed over.
 
     Raises:
         EchoError: the file cannot be read, a line is longer than `LONGEST_LINE`, or it unpacks to very much more than a
@@ -77,7 +79,8 @@ def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         *lines, rest = rest.split(end or b"\n")
         for line in lines:
             number += 1
-            yield number, line.rstrip(b"\r")
+            if line:
+                yield number, line.rstrip(b"\r")
         if len(rest) > LONGEST_LINE:
             raise EchoError(
                 f"{place(path, number + 1)} is longer than {LONGEST_LINE >> 20} MB; no table has such a line, give "
@@ -124,11 +127,10 @@ def _chunks(path: Path) -> Iterator[bytes]:
                 while chunk := file.read(CHUNK):
                     yield chunk
                 return
-            most = max(UNPACKED, RATIO * path.stat().st_size)
             with gzip.GzipFile(fileobj=file) as unpacked:
                 while chunk := unpacked.read(CHUNK):
                     total += len(chunk)
-                    if total > most:
+                    if total > max(UNPACKED, RATIO * file.tell()):
                         raise EchoError(
                             f"{path} unpacks to over {RATIO} times its size, as no text does; give another file"
                         )
@@ -155,6 +157,9 @@ def read_objects(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str
         EchoError: the file cannot be read.
     """
     for number, line in read_lines(path, problems):
+        if line.count("[") + line.count("{") > MOST_VALUES:  # each takes fifty times its byte in memory
+            problems.add(place(path, number), f"has over {MOST_VALUES} lists and objects; give it in several lines")
+            continue
         try:
             found = json.loads(line)
         except (ValueError, RecursionError) as error:

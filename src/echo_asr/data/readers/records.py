@@ -165,6 +165,16 @@ class Base:
         return (self._base or self.folder) / name
 
 
+def leads_into_network(path: str | os.PathLike[str], source: Path, windows: bool = os.name == "nt") -> bool:
+    """Whether a path that a file names is one of another machine, which Windows would look for; not where the file
+    itself lies in the network."""
+
+    def shared(name: str) -> bool:
+        return name.replace("/", "\\").startswith("\\\\")
+
+    return windows and shared(os.fspath(path)) and not shared(str(source))
+
+
 class Listing:
     """Which files there are, by one look into each folder and not one for each file."""
 
@@ -230,6 +240,10 @@ def usable(records: Iterable[Record], problems: Problems) -> Iterator[Record]:
         elif record.duration is not None and not 0 < record.duration <= LONGEST:  # false of NaN, too
             expected = f"expected seconds above 0, at most {LONGEST}, or nothing"
             problems.add(record.where, f"has the duration {record.duration:g}; {expected}")
+        elif leads_into_network(file_of(record.audio), record.source):
+            seen.add(record.id)
+            what = f"names {file_of(record.audio)}, a place in the network, which is not asked; copy it to this machine"
+            problems.add(record.where, what)
         elif (there := listing.find(file_of(record.audio))) is None:
             seen.add(record.id)
             problems.add_missing(record)

@@ -53,10 +53,8 @@ def _unpack(folder: Path, export: Export) -> None:
                 raise EchoError(f"damaged after {done} of {total} cuts; copy it again")
         except EchoError as error:
             export.refuse(f"is of the shard {cuts}: {error}")
-        except OSError as error:
-            if error.filename and Path(error.filename).is_relative_to(export.folder):
-                raise  # of the cache
-            export.refuse(f"is of the shard {cuts}, which cannot be read after {done} cuts: {error.strerror or error}")
+        except OSError:
+            raise  # of the cache
         except Exception as error:  # lhotse asserts; whatever it says, the shard is not what it should be
             what = " ".join(f"{type(error).__name__} {error}".split())[:200]
             export.refuse(f"is of the shard {cuts}: damaged after {done} cuts ({what}); copy it again")
@@ -84,7 +82,7 @@ def _check_shard(cuts: Path, tar: Path) -> int:
                     raise EchoError(f"{tar} is damaged (it ends within {member.name!r}); copy it again")
                 if not member.isreg() or member.issparse():
                     raise EchoError(f"{tar} holds {member.name!r}, which is no plain file; pack it again with lhotse")
-    except tarfile.TarError as error:
+    except (tarfile.TarError, OSError) as error:
         raise EchoError(f"{tar} is damaged ({error}); copy it again") from None
     return total
 
