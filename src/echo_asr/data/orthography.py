@@ -68,7 +68,7 @@ def merged_words(texts: Iterable[str], normalize: Normalizer) -> Merged:
     for token, count in counts.items():
         word = lower_case(token).lstrip(_BEFORE).rstrip(_AFTER)
         plain = normalize(word)
-        if plain:
+        if plain and any(map(str.isalpha, plain)):  # numbers are written in many ways
             spellings[plain][word] += count
             if " " in plain and _CUTS.search(word):
                 cut[word] += count

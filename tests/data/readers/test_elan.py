@@ -167,7 +167,7 @@ def test_annotations_without_a_text_are_not_yet_written(eaf: Callable[..., str])
     counted = r"rec\.eaf has 2 of 3 texts empty, which are left out as not yet written; @empty:silence takes them"
     with pytest.warns(UserWarning, match=counted):
         assert spans(path) == [("x", 0.5, 2.0)]
-    with pytest.warns(UserWarning, match=r"1 of 3 .* annotation a3|a3 .*duration 0|has the duration 0"):
+    with pytest.warns(UserWarning, match=r"1 of 3 .*rec\.eaf has the duration 0"):
         corpus = load_corpus(f"{path}@empty:silence", "skip")
     assert [u.text.strip("\u200b") for u in corpus.utterances] == ["x", ""]
     with pytest.raises(EchoError, match=r"rec\.eaf has 1 of 1 texts empty, which is left out as not yet written"):

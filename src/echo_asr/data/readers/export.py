@@ -29,6 +29,7 @@ class Export:
         self.folder = folder
         self.rows: list[tuple[str, str, str, str, str, str]] = []
         self.files = 0
+        self.unpacked = 0  # bytes that came out of tables
 
     def add(self, data: bytes, hint: str = "") -> str:
         """Write the bytes of a sound file; its name. `hint` is a name whose ending says what the bytes do not."""

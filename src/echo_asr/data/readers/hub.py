@@ -136,6 +136,8 @@ def _export(name: str, within: Within, config: str, clips: int | None, folder: P
                             export.refuse(f"is row {done} of {part}, which {_why(error, row.path)}")
                         else:
                             export.tell(export.add(data, row.path), row.text, row.speaker)
+                            export.unpacked += len(row.data or b"")
+                            within.bound(export.unpacked)
 
                 export_once(folder / part, write)
         replace_text(folder / PARTS, json.dumps(splits))

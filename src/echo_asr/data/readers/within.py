@@ -7,6 +7,7 @@ is held to what lies in it.
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -41,6 +42,7 @@ class Within:
 
     def __init__(self, repo: str, folder: Path | None = None) -> None:
         self.repo, self.folder = repo, folder
+        self.size = 0  # bytes of the tables, where they lie here
         self._roots: list[Path] = []
         if folder is not None:
             root = folder.resolve()
@@ -121,6 +123,7 @@ class Within:
                 raise EchoError(f"the data set hf:{self.repo} {error}") from None
         if self.folder is None:
             return []
+        self.size += sum(os.path.getsize(table) for table in tables if os.path.isfile(table))
         faults = {table: fault for table in tables if (fault := _table_fault(Path(str(table))))}
         if len(faults) == len(tables):
             for fault in faults.values():
@@ -129,6 +132,18 @@ class Within:
             return []
         tables[:] = [table for table in tables if table not in faults]
         return list(faults.values())
+
+    def bound(self, written: int) -> None:
+        """Make sure that a copy's clips are not very much larger than its tables, which may hold one a thousand times.
+
+        Args:
+            written: bytes of clips so far.
+
+        Raises:
+            EchoError: they are.
+        """
+        if self.folder is not None and written > max(UNPACKED, RATIO * self.size):
+            raise EchoError(f"hf:{self.repo} {TOO_MUCH}")
 
     def check_card(self) -> None:
         """Make sure that what a copy's own description says of its tables is in it, and can be read in bounded memory.
