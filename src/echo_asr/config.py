@@ -19,7 +19,7 @@ import yaml
 from echo_asr.errors import EchoError
 
 LARGEST = 1 << 18  # bytes of a configuration file
-MOST_VALUES = 20_000  # in one
+MOST_VALUES = 10_000  # in one
 LONG_VALUE = 20  # characters; a text of so many more counts as another value
 DEEPEST = 40  # levels
 # Options that are no more, and why.

@@ -105,7 +105,7 @@ def test_a_card_of_aliases_of_aliases(put: Put, table: Callable[..., Path]) -> N
     lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
     lines += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True)]
     put("repo/README.md", "\n".join(["---", *lines, "---"]))
-    with pytest.raises(EchoError, match=r"README\.md: not valid YAML \(over 20000 values, aliases counted"):
+    with pytest.raises(EchoError, match=r"README\.md: not valid YAML \(over 10000 values, aliases counted"):
         load_corpus("hf:./repo")
 
 
