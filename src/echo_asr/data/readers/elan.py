@@ -21,7 +21,7 @@ from echo_asr.text import is_blank
 SUFFIX = ".eaf"
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma")
 LARGEST = 100 << 20  # bytes of a file; those of a day's recording have 10 MB
-ELEMENTS = 1_000_000  # of XML in a file, at most: an annotation is three of them, and its times two
+ELEMENTS = 500_000  # of XML in a file, at most: an annotation is three of them, and its times two
 DEPTH = 50  # levels of XML, at most: ELAN has five
 FILM_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".avi")  # their sound, where there is no sound file
 

@@ -72,7 +72,7 @@ def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     number, rest, end = 0, b"", b""
     for chunk in _text_chunks(path):
         rest += chunk
-        if not end and (b"\n" in chunk or b"\r" in rest):
+        if not end and (b"\n" in chunk or b"\r" in rest[-len(chunk) - 1 :]):
             end = _line_end(rest)
         if not end and len(rest) <= LONGEST_LINE:
             continue  # the first line is longer than that
