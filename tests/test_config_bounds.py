@@ -22,7 +22,10 @@ def billion(levels: str = "abcdefghi") -> str:
         (billion(), "over 10000 values, aliases counted as what they stand for"),
         ("a: &a [*a]", "over 10000 values"),
         (f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 10)}]", "over 10000 values"),
-        ("a: &a {x: 1}\n" + "\n".join(f"k{i}: {{<<: *a}}" for i in range(9)) + "\n" + billion("pqrstuvw"), "over 10000 values"),
+        (
+            "a: &a {x: 1}\n" + "\n".join(f"k{i}: {{<<: *a}}" for i in range(9)) + "\n" + billion("pqrstuvw"),
+            "over 10000 values",
+        ),
         (f"a: {'[' * 5000}{']' * 5000}", "more than 40 levels deep"),
         (f"a: [{', '.join('x' * 30_000)}]", "over 10000 values"),
         ("x" * (1 << 18) + "x", "larger than 256 kB, as no configuration is"),

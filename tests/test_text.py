@@ -55,7 +55,10 @@ def test_basic_normalizer_is_idempotent_and_leaves_no_punctuation(text: str) -> 
     assert not any(unicodedata.category(character)[0] == "P" for character in once if character != "'")
 
 
-@given(st.text(st.sampled_from("iIİıjJįĮ\u0307\u0301\u0323\u0328\u0130Ii ΣσςaΑ'.’"), max_size=12), st.text("'-:!", max_size=2))
+@given(
+    st.text(st.sampled_from("iIİıjJįĮ\u0307\u0301\u0323\u0328\u0130Ii ΣσςaΑ'.’"), max_size=12),
+    st.text("'-:!", max_size=2),
+)
 def test_no_dot_is_left_on_a_letter_that_has_one_and_no_sigma_stands_wrong(text: str, letters: str) -> None:
     normalize = make_normalizer("basic", letters)
     once = normalize(text)
@@ -103,7 +106,9 @@ def test_letters_that_are_none(wrong: dict[str, Any], message: str) -> None:
         TextConfig(**wrong)
 
 
-@pytest.mark.parametrize(("text", "blank"), [("", True), (" \t\u00a0\u3000", True), ("\u200b\ufeff\u200c ", True), (".", False)])
+@pytest.mark.parametrize(
+    ("text", "blank"), [("", True), (" \t\u00a0\u3000", True), ("\u200b\ufeff\u200c ", True), (".", False)]
+)
 def test_texts_in_which_nobody_sees_anything(text: str, blank: bool) -> None:
     assert is_blank(text) is blank
 

@@ -18,7 +18,7 @@ _CURLY_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\uff07", "'"
 # Letters that have a dot already (Unicode's Soft_Dotted), decomposed, with the marks on them. A dot among these is what
 # the capital with a dot (Turkish) leaves behind, or what dictionaries of Lithuanian write.
 _DOTTED = re.compile("[ij\u0249\u0268\u029d\u03f3\u0456\u0458][\u0300-\u036f]+")
-# A sigma at the end of a Greek word: after a letter, and with none after it; marks and apostrophes between do not count.
+# A sigma at the end of a Greek word: after a letter, and with none after it but for marks and apostrophes between.
 _FINAL_SIGMA = re.compile("(?<=[^\\W\\d_]|[\u0300-\u036f])\u03c3(?!['\u0300-\u036f]*[^\\W\\d_])")
 
 _FILLERS = re.compile(r"\b(hmm|mm|mhm|mmm|uh|um)\b")

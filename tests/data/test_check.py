@@ -180,7 +180,7 @@ def test_words_that_fall_together_unless_their_letters_are_named(
     main(["corpus", "check", str(folder), "--no-audio"])
     said = capsys.readouterr().out
     assert "3 words fall together with others ('kpa, -kpa, kpa) and 1 are cut in two (ka:ti)" in said
-    (tmp_path / "my.yaml").write_text("text: {letters: \"':-\"}")
+    (tmp_path / "my.yaml").write_text('text: {letters: "\':-"}')
     main(["corpus", "check", str(folder), "--no-audio", "--config", str(tmp_path / "my.yaml")])
     assert "fall together" not in capsys.readouterr().out
 

@@ -17,7 +17,7 @@ def test_words_that_differ_in_characters_that_are_letters() -> None:
     }  # fmt: skip
     assert found.cut == ("ka:ti",)
     assert str(found).startswith("as normalised, 8 words fall together with others (")
-    assert str(found).endswith("--text.letters \"':\"")
+    assert str(found).endswith('--text.letters "\':"')
     assert not merged_words(ORTHO, make_normalizer("basic", ":'-!/"))
     assert not merged_words(ORTHO, normalize_none)
 
@@ -39,4 +39,8 @@ def test_punctuation_is_none_of_a_word(text: str) -> None:
 
 def test_many_are_counted_and_a_few_shown() -> None:
     found = merged_words([f"!{word} {word} a:{word}" for word in "bcdefgh"], normalize_basic)
-    assert str(found).count(";") == 5 and "14 words" in str(found) and "7 are cut in two (a:b, a:c, a:d, a:e, ...)" in str(found)
+    assert (
+        str(found).count(";") == 5
+        and "14 words" in str(found)
+        and "7 are cut in two (a:b, a:c, a:d, a:e, ...)" in str(found)
+    )

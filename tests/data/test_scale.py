@@ -122,7 +122,13 @@ def normalize_slowly(text: str) -> str:
 
 
 @settings(deadline=None)
-@given(st.one_of(st.text(), st.text(st.characters(max_codepoint=127)), st.text("aB'’.\u00ad\u200d\u0130\u0301\u0307J\u03a3\u03c2 ,1-")))
+@given(
+    st.one_of(
+        st.text(),
+        st.text(st.characters(max_codepoint=127)),
+        st.text("aB'’.\u00ad\u200d\u0130\u0301\u0307J\u03a3\u03c2 ,1-"),
+    )
+)
 def test_texts_are_normalised_fast_as_they_are_slowly(text: str) -> None:
     assert normalize_basic(text) == normalize_slowly(text)
 

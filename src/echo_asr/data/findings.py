@@ -56,7 +56,9 @@ def check_texts(utterances: Sequence[Utterance], normalize: Normalizer = normali
         if not utterance.text.strip():
             yield _of(utterance, "empty text", "has no text; right if nobody speaks, else write it")
         elif not normalize(utterance.text):
-            what = f"has the text {utterance.text[:40]!r}, of which nothing is left once normalised: it counts as silence"
+            what = (
+                f"has the text {utterance.text[:40]!r}, of which nothing is left once normalised: it counts as silence"
+            )
             yield _of(utterance, "no words", f"{what}; write what is said, or leave it out")
         control = [c for c in utterance.text if _is_control(c)]
         if control:

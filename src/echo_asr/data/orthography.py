@@ -20,9 +20,11 @@ _ALIKE = str.maketrans(
     {**dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"), **dict.fromkeys("\u2018\u2019\u201b\uff07", "'")}
 )
 _QUOTED = re.compile(r"(?<!\S)'(\w[^']*)'(?=[\s.,;:!?]|$)")
-_BEFORE = "\"([{<\u00ab\u201c\u201e\u2039\u00bf\u00a1\u2026."  # what may stand before a word and be no part of it
-_AFTER = "\")]}>\u00bb\u201c\u201d\u203a\u2026.,;:!?"
-_CUTS = re.compile("[^\\W\\d_][:!\u00b7\u2027*#@%&\\\\][^\\W\\d_]")  # a character in a word that no text has by accident
+_BEFORE = '"([{<\u00ab\u201c\u201e\u2039\u00bf\u00a1\u2026.'  # what may stand before a word and be no part of it
+_AFTER = '")]}>\u00bb\u201c\u201d\u203a\u2026.,;:!?'
+_CUTS = re.compile(
+    "[^\\W\\d_][:!\u00b7\u2027*#@%&\\\\][^\\W\\d_]"
+)  # a character in a word that no text has by accident
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Merged:
             said.append(f"{len(self.cut)} are cut in two ({shown}{', ...' if len(self.cut) > EXAMPLES else ''})")
         return (
             f"as normalised, {' and '.join(said)}; if these characters are letters, name them in text.letters, as in "
-            "--text.letters \"':\""
+            '--text.letters "\':"'
         )
 
 

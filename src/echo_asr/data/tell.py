@@ -21,9 +21,7 @@ SYMBOLS = 60  # rows of the table of symbols that are printed
 SPEAKERS = 40  # rows of the table of speakers
 
 
-def tell_check(
-    spec: str, listen: bool, most: int, as_json: bool, normalize: Normalizer = normalize_basic
-) -> int:
+def tell_check(spec: str, listen: bool, most: int, as_json: bool, normalize: Normalizer = normalize_basic) -> int:
     """Print a line for each finding, and a summary; 1 if something breaks training."""
     if most < 0:
         raise EchoError(f"--most: expected 0 or more, got {most}")

@@ -1,4 +1,4 @@
-"""Recordings of a corpus that turn out to be unreadable when they are decoded, since the corpus stated how long they last.
+"""Recordings of a corpus that turn out to be unreadable only when they are decoded: it stated how long they last.
 
 They are broken records like those that are found when a corpus is read: refused, or left out and counted.
 """
@@ -36,7 +36,9 @@ class UnreadableRecordings(EchoError):
 def warn_left_out(name: str, total: int, messages: Mapping[Sound, str]) -> None:
     """Say in one line how many of so many recordings are left out, and why the first is."""
     first = next(iter(messages.values()))
-    warnings.warn(f"{name}: {len(messages)} of {total} recordings cannot be read and are left out, first: {first}", stacklevel=3)
+    warnings.warn(
+        f"{name}: {len(messages)} of {total} recordings cannot be read and are left out, first: {first}", stacklevel=3
+    )
 
 
 def leave_out_unreadable(name: str, utterances: Sequence[Utterance]) -> tuple[Utterance, ...]:
@@ -55,7 +57,9 @@ def leave_out_unreadable(name: str, utterances: Sequence[Utterance]) -> tuple[Ut
         return tuple(utterances)
     readable = tuple(u for u in utterances if u.audio not in messages)
     if not readable:
-        raise EchoError(f"{name}: none of its {len(utterances)} recordings can be read: {next(iter(messages.values()))}")
+        raise EchoError(
+            f"{name}: none of its {len(utterances)} recordings can be read: {next(iter(messages.values()))}"
+        )
     warn_left_out(name, len(utterances), messages)
     return readable
 

@@ -200,7 +200,7 @@ def _train(
         f"{tokenizer.vocabulary_size - 1} symbols"
     )
     if place.main and not resume and (merged := merged_words((e.utterance.text for e in data.examples), normalize)):
-        reporter.say(f"warning: {merged}")
+        reporter.warn(str(merged))
     if not own_validation:
         reporter.say(
             "the utterances held out may be of speakers trained on, so that their errors flatter: echo-asr corpus "

@@ -41,7 +41,7 @@ def read(folder: Path, content: str | bytes) -> tuple[dict[str, str], list[str]]
         ('a.wav,"Go" he said\nb.wav,ma2\n', {"b": "ma2"}, ["2"]),
         ('a.wav,ma1\nb.wav,"never closed\n', {"a": "ma1"}, ["3"]),
         ('a.wav,"never closed\n' + "b.wav,ma2\n" * 1 + 'c.wav,"nor this\n', {"b": "ma2"}, ["2", "4"]),
-        ('a.wav,"he said ""go"", and went"\nb.wav,it\'s 5" long\n', {"a": 'he said "go", and went', "b": 'it\'s 5" long'}, []),
+        ('a.wav,"he said ""go"", so"\nb.wav,it\'s 5" long\n', {"a": 'he said "go", so', "b": 'it\'s 5" long'}, []),
         ("a.wav,x\0y\nb.wav,ma2\n", {"b": "ma2"}, ["2"]),
         ("a.wav,one,,\nb.wav,two,three\n", {"a": "one"}, ["3"]),
         (",\n \n\"\",\"\"\na.wav,one\n,,,,\n", {"a": "one"}, []),

@@ -163,7 +163,14 @@ def test_times_beyond_the_recording_and_other_xml(eaf: Callable[..., str], put: 
 
 def test_annotations_without_a_text_are_not_yet_written(eaf: Callable[..., str]) -> None:
     """They are left out and counted, if they have no time yet, too; a person may take them for silence."""
-    path = eaf(tier("a", aligned("a1", "ts1", "ts4", "x"), aligned("a2", "ts5", "ts6", " \u200b"), aligned("a3", "ts2", "ts3", "")))
+    path = eaf(
+        tier(
+            "a",
+            aligned("a1", "ts1", "ts4", "x"),
+            aligned("a2", "ts5", "ts6", " \u200b"),
+            aligned("a3", "ts2", "ts3", ""),
+        )
+    )
     counted = r"rec\.eaf has 2 of 3 texts empty, which are left out as not yet written; @empty:silence takes them"
     with pytest.warns(UserWarning, match=counted):
         assert spans(path) == [("x", 0.5, 2.0)]
@@ -175,12 +182,16 @@ def test_annotations_without_a_text_are_not_yet_written(eaf: Callable[..., str])
 
 
 def test_a_text_of_several_annotations_of_which_one_is_empty_is_not_yet_written(eaf: Callable[..., str]) -> None:
-    path = eaf(WORDS, tier("gloss", hung("a5", "a1", "one"), hung("a6", "a4", "fo"), hung("a7", "a4", ""), kind="gloss"))
+    path = eaf(
+        WORDS, tier("gloss", hung("a5", "a1", "one"), hung("a6", "a4", "fo"), hung("a7", "a4", ""), kind="gloss")
+    )
     with pytest.warns(UserWarning, match="1 of 2 texts empty"):
         assert spans(f"{path}:gloss") == [("one", 0.5, 1.0)]
 
 
-BOMB = '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;">]><ANNOTATION_DOCUMENT>&b;</ANNOTATION_DOCUMENT>'
+BOMB = (
+    '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;">]><ANNOTATION_DOCUMENT>&b;</ANNOTATION_DOCUMENT>'
+)
 READS_A_FILE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><ANNOTATION_DOCUMENT>&x;</ANNOTATION_DOCUMENT>'
 
 

@@ -50,21 +50,29 @@ CUT = {
 # The forms of corpora as their files, of which each can be damaged.
 FORMS: dict[str, dict[str, str]] = {
     "csv": {"metadata.csv": 'file_name,transcription,speaker,duration\na.wav,"m\u00e0, ba",A,0.1\nb.wav,x,,\n,,,\n'},
-    "jsonl": {"metadata.jsonl": '{"file_name": "a.wav", "text": "m\u00e0", "excerpt_channel": 1}\n{"file_name": "b.wav", "text": ""}\n'},
+    "jsonl": {
+        "metadata.jsonl": '{"file_name": "a.wav", "text": "m\u00e0", "excerpt_channel": 1}\n'
+        '{"file_name": "b.wav", "text": ""}\n',
+    },
     "kaldi": {
-        "wav.scp": "r a.wav\nq b.wav\n", "segments": "u r 0 0.05 0\nv q 0.01 -1\n", "text": "u m\u00e0\nv x\n", "reco2dur": "r 0.1\n",
+        "wav.scp": "r a.wav\nq b.wav\n", "segments": "u r 0 0.05 0\nv q 0.01 -1\n", "text": "u m\u00e0\nv x\n",
+        "reco2dur": "r 0.1\n",
     },
     "ljspeech": {"metadata.csv": "a|1|m\u00e0\nb|x|\n"},
     "commonvoice": {
-        "train.tsv": 'client_id\tpath\tsentence\nA\ta.wav\t"m\u00e0\nA\tb.wav\tx\n', "clip_durations.tsv": "clip\tduration\na.wav\t100\n",
+        "train.tsv": 'client_id\tpath\tsentence\nA\ta.wav\t"m\u00e0\nA\tb.wav\tx\n',
+        "clip_durations.tsv": "clip\tduration\na.wav\t100\n",
     },
     "elan": {"a.eaf": EAF, "b.eaf": EAF.replace("./a.wav", "./b.wav")},
     "cuts": {"cuts.jsonl": json.dumps(CUT) + "\n" + json.dumps(CUT | {"id": "d"}) + "\n"},
-    "supervisions": {"supervisions.jsonl": json.dumps(SUPERVISION) + "\n", "recordings.jsonl": json.dumps(RECORDING) + "\n"},
+    "supervisions": {
+        "supervisions.jsonl": json.dumps(SUPERVISION) + "\n", "recordings.jsonl": json.dumps(RECORDING) + "\n",
+    },
 }  # fmt: skip
 PIECES = [
-    b'"', b"'", b"\n", b"\r", b"\0", b"\t", b",", b";", b"|", b" ", b"\xff\xfe", b"\xef\xbb\xbf", b"\xe9", b"\xed\xa0\x80", b"1e999",
-    b"-1", b"nan", b"0", b"9" * 400, b"{}", b"[", b"null", b"&x;", b"<", b"<!DOCTYPE a [", b"../../a.wav", b"/etc/passwd",
+    b'"', b"'", b"\n", b"\r", b"\0", b"\t", b",", b";", b"|", b" ", b"\xff\xfe", b"\xef\xbb\xbf", b"\xe9",
+    b"\xed\xa0\x80", b"1e999", b"-1", b"nan", b"0", b"9" * 400, b"{}", b"[", b"null", b"&x;", b"<", b"<!DOCTYPE a [",
+    b"../../a.wav", b"/etc/passwd",
     b"http://198.51.100.1/a.wav", b"x" * 70_000, b"echo 1 |", b"\xe2\x80\xa8", b"\\ud800", b"file_name",
 ]  # fmt: skip
 
@@ -158,7 +166,9 @@ def hostile(folder: Path) -> Iterator[Path | str]:
         (path / "text").unlink()
         packed(path / "text.gz", block, 1500)
         yield path
-    for number, line in enumerate((b"[" * (6 << 20), b'{"a":' * (1 << 20), b"[" + b"[]," * (2 << 20), b'{"a":1' + b" " * (1 << 28))):
+    for number, line in enumerate(
+        (b"[" * (6 << 20), b'{"a":' * (1 << 20), b"[" + b"[]," * (2 << 20), b'{"a":1' + b" " * (1 << 28))
+    ):
         path = begin(f"json{number}", "jsonl")
         with (path / "metadata.jsonl").open("ab") as file:
             file.write(line + b"\n")
@@ -167,7 +177,12 @@ def hostile(folder: Path) -> Iterator[Path | str]:
     (path / "cuts.jsonl").unlink()
     packed(path / "cuts.jsonl.gz", json.dumps(CUT).encode() * 4000, 1500)
     yield path
-    for name, form in (("metadata.csv", "csv"), ("train.tsv", "commonvoice"), ("metadata.csv", "ljspeech"), ("b.eaf", "elan")):
+    for name, form in (
+        ("metadata.csv", "csv"),
+        ("train.tsv", "commonvoice"),
+        ("metadata.csv", "ljspeech"),
+        ("b.eaf", "elan"),
+    ):
         path = begin(f"sparse-{form}", form)
         with (path / name).open("r+b") as file:
             file.truncate(1 << 40)

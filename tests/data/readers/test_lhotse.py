@@ -157,7 +157,10 @@ def test_shar(cuts: Any, put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.flac")} == before
     shard = next((tmp_path / "shar" / "train").glob("recording*0.tar"))
     shard.write_bytes(shard.read_bytes()[:3000])
-    with pytest.raises(EchoError, match=r"is of the shard .*cuts\.000000\.jsonl\.gz: .*recording.000000.tar is damaged .*ends within 's00"):
+    with pytest.raises(
+        EchoError,
+        match=r"is of the shard .*cuts\.000000\.jsonl\.gz: .*recording.000000.tar is damaged .*ends within 's00",
+    ):
         load_corpus(tmp_path / "shar" / "train")
     with pytest.warns(UserWarning, match=r"1 of 3 records are left out"):  # the other shard is read
         assert len(load_corpus(tmp_path / "shar" / "train", "skip").utterances) == 2

@@ -366,7 +366,10 @@ def test_json_lines_that_are_deep_or_hold_very_much(put: Put, tmp_path: Path) ->
     put("a.wav", 0.1)
     good = '{"file_name": "a.wav", "text": "x\\ny"}\n'
     nothing = '{}\n{"file_name": "", "text": null}\n'
-    put("metadata.jsonl", "[" * 200_000 + "\n" + '{"a":' * 200_000 + "\n" + nothing + "[" + "[]," * 600_000 + "[]]\n" + good)
+    put(
+        "metadata.jsonl",
+        "[" * 200_000 + "\n" + '{"a":' * 200_000 + "\n" + nothing + "[" + "[]," * 600_000 + "[]]\n" + good,
+    )
     with pytest.warns(UserWarning, match="3 of 4 records are left out"):
         corpus = load_corpus(tmp_path, "skip")
     assert rows(corpus) == [("a.wav", "x y", "", "train")]  # a text is one line

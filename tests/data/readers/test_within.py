@@ -1,4 +1,4 @@
-"""A data set of others names its own files alone: nothing else of this machine or of the network is copied or fetched."""
+"""A data set of others names its own files alone: nothing else of this machine or the network is copied or fetched."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def table(tmp_path: Path) -> Callable[..., Path]:
         made = pyarrow.table(
             {"audio": pyarrow.array(cells, kind), "text": [f"text {number}" for number in range(len(clips))]}
         )
-        features = '{"info": {"features": {"audio": {"_type": "Audio"}, "text": {"dtype": "string", "_type": "Value"}}}}'
+        features = (
+            '{"info": {"features": {"audio": {"_type": "Audio"}, "text": {"dtype": "string", "_type": "Value"}}}}'
+        )
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         made = made.replace_schema_metadata({"huggingface": features})
         pyarrow.parquet.write_table(made, tmp_path / path, compression=packed)
@@ -68,12 +70,14 @@ def test_rows_of_a_table_that_lead_out_of_the_data_set(put: Put, table: Callable
     put("repo/clips/own.wav", 0.1)
     (tmp_path / "repo/clips/link.wav").symlink_to(secret)
     outside = [
-        str(secret), "../secret.wav", "clips/../../secret.wav", "clips/link.wav", "file://" + str(secret), "/etc/passwd",
-        "http://198.51.100.1/x.wav", "https://example.org/x.wav", "hf://datasets/other/repo/x.wav", "s3://bucket/x.wav",
+        str(secret), "../secret.wav", "clips/../../secret.wav", "clips/link.wav", "file://" + str(secret),
+        "/etc/passwd", "http://198.51.100.1/x.wav", "https://example.org/x.wav", "hf://datasets/other/repo/x.wav", "s3://bucket/x.wav",
         "zip://x.wav::" + str(secret), "simplecache::" + str(secret), "file://" + str(secret) + "::clips/own.wav",
     ]  # fmt: skip
     table("repo/train.parquet", [wav(), *outside, "clips/own.wav", "clips/gone.wav"])
-    with pytest.raises(EchoError, match=r"is row 2 of train, which names .*secret\.wav, outside of the data set; it is"):
+    with pytest.raises(
+        EchoError, match=r"is row 2 of train, which names .*secret\.wav, outside of the data set; it is"
+    ):
         load_corpus("hf:./repo")
     with pytest.warns(UserWarning, match=rf"{len(outside) + 1} of {len(outside) + 3} records are left out"):
         corpus = load_corpus("hf:./repo", "skip")
@@ -91,12 +95,17 @@ def test_the_hubs_own_cache_is_a_copy_though_its_files_are_links(put: Put, table
 
 
 @pytest.mark.parametrize(
-    "pattern", ["/etc/*.parquet", "../other/*.parquet", "https://example.org/x.parquet", "C:\\x.parquet", "//host/x.parquet"]
+    "pattern", ["/etc/*.parquet", "../o/*.parquet", "https://example.org/x", "C:\\x.parquet", "//host/x.parquet"]
 )  # fmt: skip
 def test_tables_that_a_card_names_elsewhere(put: Put, table: Callable[..., Path], pattern: str) -> None:
     table("repo/train.parquet", [wav()])
-    put("repo/README.md", f"---\nconfigs:\n- config_name: a\n  data_files:\n  - split: train\n    path: '{pattern}'\n---\n")
-    with pytest.raises(EchoError, match=r"README\.md names .*, outside of the data set; it is neither copied nor fetched"):
+    put(
+        "repo/README.md",
+        f"---\nconfigs:\n- config_name: a\n  data_files:\n  - split: train\n    path: '{pattern}'\n---\n",
+    )
+    with pytest.raises(
+        EchoError, match=r"README\.md names .*, outside of the data set; it is neither copied nor fetched"
+    ):
         load_corpus("hf:./repo:a")
 
 
@@ -152,15 +161,20 @@ def test_a_plain_copy_is_held_to_its_folder_and_a_list_of_ones_own_is_not(put: P
 
 def test_addresses_of_a_data_set_of_the_hub() -> None:
     within = Within("a/b")
-    own = ["hf://datasets/a/b@abc/x.wav", "hf://datasets/a/b/d/x.wav", "https://huggingface.co/datasets/a/b/resolve/1/x.wav"]
+    own = [
+        "hf://datasets/a/b@abc/x.wav",
+        "hf://datasets/a/b/d/x.wav",
+        "https://huggingface.co/datasets/a/b/resolve/1/x.wav",
+    ]
     for name in own:
         assert within.locate(name) == name
         assert within.locate(f"zip://x.wav::{name}") == f"zip://x.wav::{name}"
     assert within.locate("clips/x.wav") == "hf://datasets/a/b/clips/x.wav"
     for name in (
-        "hf://datasets/a/bc/x.wav", "hf://datasets/a/b/../c/x.wav", "hf://buckets/a/b/x.wav", "../c/x.wav", "/etc/passwd",
-        "https://huggingface.co/datasets/a/c/resolve/1/x.wav", "https://huggingface.co.example.org/datasets/a/b/resolve/1/x",
-        "http://127.0.0.1/x.wav", "C:\\x.wav", "\\\\host\\x.wav", f"file:///etc/passwd::{own[0]}", f"x.wav::{own[0]}", "",
+        "hf://datasets/a/bc/x.wav", "hf://datasets/a/b/../c/x.wav", "hf://buckets/a/b/x.wav", "../c/x.wav",
+        "/etc/passwd", "https://huggingface.co/datasets/a/c/resolve/1/x.wav", "https://huggingface.co.example.org/datasets/a/b/resolve/1/x",
+        "http://127.0.0.1/x.wav", "C:\\x.wav", "\\\\host\\x.wav", f"file:///etc/passwd::{own[0]}", f"x.wav::{own[0]}",
+        "",
     ):  # fmt: skip
         with pytest.raises(OutsideError, match="outside of the data set"):
             within.locate(name)

@@ -24,10 +24,10 @@ def read_kaldi(folder: Path, problems: Problems) -> Iterator[Record]:
     """The records of a data folder.
 
     ``wav.scp`` says where recordings are and ``text`` what is said; ``segments`` cuts recordings into utterances, of
-    one channel where it names one, and without it each recording is one. ``utt2spk``, ``utt2dur`` and ``reco2dur`` are read where there are some. A
-    relative path starts from the data folder or a folder above it (Kaldi's own start from where it ran). An entry that
-    is a command (it ends in ``|``) is a broken record: nothing of a corpus is ever run. Each of these files may be
-    packed (``text.gz``).
+    one channel where it names one, and without it each recording is one. ``utt2spk``, ``utt2dur`` and ``reco2dur`` are
+    read where there are some. A relative path starts from the data folder or a folder above it (Kaldi's own start from
+    where it ran). An entry that is a command (it ends in ``|``) is a broken record: nothing of a corpus is ever run.
+    Each of these files may be packed (``text.gz``).
 
     Raises:
         EchoError: a file is unreadable, or there is no ``text``.

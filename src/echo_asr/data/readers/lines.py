@@ -1,4 +1,4 @@
-"""Text files of many lines, of which one may be broken and the others not. Read in bounded memory, whatever they hold."""
+"""Text files of many lines, of which one may be broken and the others not, read in bounded memory."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def _refuse_header(path: Path, number: int, header: bool) -> None:
 
 
 def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file as UTF-8 bytes with their numbers from 1, without byte-order mark and line ends; those without
-    a character are passed over.
+    """The lines of a file as UTF-8 bytes with their numbers from 1, without byte-order mark and line ends; those of no
+    character are passed over.
 
     Raises:
         EchoError: the file cannot be read, a line is longer than `LONGEST_LINE`, or it unpacks to very much more than a

@@ -27,7 +27,8 @@ def read_ljspeech(folder: Path, problems: Problems, chosen: int = 0) -> Iterator
     """The records of ``metadata.csv``: ``id|text|normalised text``, of ``wavs/id.wav``.
 
     The normalised text is taken where there is one: it has numbers and abbreviations in words. Where it shares no word
-    with the text in most lines, it is perhaps none, and this is noted as a doubt. Nothing is said of speakers or splits.
+    with the text in most lines, it is perhaps none, and this is noted as a doubt. Nothing is said of speakers and
+    splits.
 
     Args:
         chosen: the field, from 2, that is the text, whatever the others are; 0 for none in particular.

@@ -29,12 +29,13 @@ COLUMNS = ("file_name", PROBLEM, *TEXT, *SPEAKER, *OPTIONAL_COLUMNS[1:])  # that
 def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix: str = "") -> Iterator[Record]:
     """The records of a folder's ``metadata.csv``, or ``metadata.jsonl``.
 
-    ``metadata.csv`` begins with the names of its columns and has a row a line; in ``metadata.jsonl`` each line is a JSON object with these keys: ``file_name`` (relative to the folder),
-    ``transcription`` (or ``text``, or ``sentence``; may be empty: no speech), and optionally ``speaker`` (or
-    ``speaker_id``, or ``client_id``; default empty), ``split`` (``train``, ``validation`` or ``test``),
-    ``duration`` (seconds; default: what the header of the audio file says), ``excerpt_start`` (seconds: the
-    utterance is the stretch of the file that begins there and lasts ``duration``) and ``excerpt_channel``
-    (from 0; default: the mean of all). An empty cell stands for the default; other columns are ignored.
+    ``metadata.csv`` begins with the names of its columns and has a row a line; ``metadata.jsonl`` has a JSON object a
+    line, with these keys: ``file_name`` (relative to the folder, or a whole path), ``transcription`` (or ``text``, or
+    ``sentence``; may be empty: no speech), and optionally ``speaker`` (or ``speaker_id``, or ``client_id``; default
+    empty), ``split`` (``train``, ``validation`` or ``test``), ``duration`` (seconds; default: what the header of the
+    audio file says), ``excerpt_start`` (seconds: the utterance is the stretch of the file that begins there and lasts
+    ``duration``) and ``excerpt_channel`` (from 0; default: the mean of all). An empty cell stands for the default;
+    other columns are ignored.
 
     Args:
         split: of a row that names none.

@@ -111,7 +111,7 @@ class Problems:
 
 
 def one_of_many(records: Iterable[Record], source: Path, problems: Problems) -> Iterator[Record]:
-    """The records of one file or folder of many: an error that ends them is a problem, and not the end of the others."""
+    """The records of one file or folder of many: an error that ends them is a problem, not the end of the others."""
     try:
         yield from records
     except EchoError as error:

@@ -92,7 +92,9 @@ def _add(cut: Any, export: Export) -> None:
     source = cut.recording.sources[0] if cut.has_recording else None
     if source is None or source.type != "memory":
         kind = source.type if source else "no recording"
-        export.refuse(f"is the cut {cut.id}, without sound in its shard ({kind}); write shards with the field recording")
+        export.refuse(
+            f"is the cut {cut.id}, without sound in its shard ({kind}); write shards with the field recording"
+        )
         return
     name = export.add(source.source, ".flac")
     for supervision in cut.supervisions:
