@@ -133,7 +133,7 @@ def test_overrides_prevail_over_the_file_and_the_last_over_the_first() -> None:
         ("model: {widht: 3}", "my.yaml: unknown key model.widht; did you mean width?"),
         ("model: {vrope: {thta: axis}}", "my.yaml: unknown key model.vrope.thta; did you mean theta?"),
         ("train: {augment: {time_mask: 3}}", "my.yaml: unknown key train.augment.time_mask; did you mean time_masks?"),
-        ("text: {zzz: 3}", "my.yaml: unknown key text.zzz; known: normalizer, tokenizer, vocabulary"),
+        ("text: {zzz: 3}", "my.yaml: unknown key text.zzz; known: letters, normalizer, tokenizer, vocabulary"),
         ("model: [3]", r"my.yaml: section 'model' must be a mapping of keys, got \[3\]"),
         ("model: 3", "my.yaml: section 'model' must be a mapping of keys, got 3"),
         ("model: {vrope: axis}", "my.yaml: model.vrope must be a mapping of keys, got 'axis'"),
@@ -313,6 +313,7 @@ RANGES: dict[str, st.SearchStrategy[Any]] = {
     "null_relative_db": st.floats(10, 120),
     "tokenizer": st.sampled_from(["character", "bpe", "some folder/tokenizer.json"]),
     "vocabulary": st.integers(2, 10**6),
+    "letters": st.sampled_from(["", ":'-!"]),
     "stop": st.just("silence"),
     "fastest": st.sampled_from([0.0, 0.5, 100.0]),
     "features": st.permutations(FEATURES).map(tuple),
@@ -347,7 +348,7 @@ RANGES: dict[str, st.SearchStrategy[Any]] = {
 
 ACCOMPANIED = (  # modes that others must go with
     "text_pitch aligned", "learn_frequencies", "fastest has no set", "needs decode.beam",
-    "needs model.stacked_pitch",
+    "needs model.stacked_pitch", "text.letters goes with",
 )  # fmt: skip
 
 

@@ -1,11 +1,14 @@
 import pickle
+import re
 import unicodedata
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from echo_asr.text import NORMALIZERS, join_texts, make_normalizer
+from echo_asr.model.config import TextConfig
+from echo_asr.text import NORMALIZERS, is_blank, join_texts, make_normalizer
 
 # Every code point that UTF-8 can carry: lone surrogates are no text.
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -23,6 +26,10 @@ any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
         ("Ni3 hao3! lv4", "ni3 hao3 lv4"),
         ("ma˥ ma˧˥ xin cha\u0300o", "ma˥ ma˧˥ xin chào"),
         ("Straße ÉTÉ Ελλάς", "straße été ελλάς"),
+        ("İYİ I\u0307 IĞDIR", "iyi i iğdir"),
+        ("i\u0307\u0301 Į\u0307\u0303 J\u0307 ŻÓŁĆ q\u0307", "í į̃ j żółć q\u0307"),  # a dot on other letters stays
+        ("STRASSE MASẞE", "strasse masße"),
+        ("ΟΔΟΣ.ΑΒΣ, «ΣΑΣ»(Σ) ΑΣ'ΤΟ ΟΔΟΣ2", "οδος αβς σας σ ασ'το οδος2"),
         ("zero\u200bwidth soft\u00adhyphen \ufeffbom", "zerowidth softhyphen bom"),
         ("می\u200cخواهم", "می\u200cخواهم"),
         ("今天，天气。好！", "今天 天气 好"),
@@ -46,6 +53,64 @@ def test_basic_normalizer_is_idempotent_and_leaves_no_punctuation(text: str) -> 
     assert unicodedata.is_normalized("NFC", once)
     assert once == once.strip() and "  " not in once
     assert not any(unicodedata.category(character)[0] == "P" for character in once if character != "'")
+
+
+@given(
+    st.text(st.sampled_from("iIİıjJįĮ\u0307\u0301\u0323\u0328\u0130Ii ΣσςaΑ'.’"), max_size=12),
+    st.text("'-:!", max_size=2),
+)
+def test_no_dot_is_left_on_a_letter_that_has_one_and_no_sigma_stands_wrong(text: str, letters: str) -> None:
+    normalize = make_normalizer("basic", letters)
+    once = normalize(text)
+    assert normalize(once) == once
+    assert not re.search("[ij][\u0300-\u036f]*\u0307", unicodedata.normalize("NFD", once))
+    assert not re.search("\u03c2['\u0300-\u036f]*[^\\W\\d_]", once)
+
+
+@pytest.mark.parametrize(
+    ("letters", "text", "expected"),
+    [
+        (":'", "Ka:ti wak' 'ena", "ka:ti wak' 'ena"),
+        ("'", "wak’ ‘ena", "wak' 'ena"),  # typed as quotation marks
+        ("‘’", "Wak’ ‘ena' 'na", "wak’ ‘ena na"),  # two letters, and no straight one
+        ("-", "'kpa -kpa kpa ma-55 (x-)", "kpa -kpa kpa ma-55 x-"),
+        ("!/", "!Ama //ama ama, #", "!ama //ama ama"),
+        ("·", "col·lecció, més.", "col·lecció més"),
+        ("ʼ", "kʼa", "kʼa"),  # which is one already
+        (":", "it's 'so' a:'b", "it's so a:'b"),
+    ],
+)
+def test_characters_that_a_person_names_are_letters(letters: str, text: str, expected: str) -> None:
+    normalize = make_normalizer("basic", letters)
+    assert normalize(text) == expected and normalize(expected) == expected
+    assert pickle.loads(pickle.dumps(normalize))(text) == expected
+    assert TextConfig(letters=letters).normalize(text) == expected
+
+
+@given(any_text)
+def test_letters_change_nothing_of_texts_without_them(text: str) -> None:
+    plain = "".join(c for c in text if c not in "-:!")
+    assert make_normalizer("basic", "-:!")(plain) == make_normalizer("basic")(plain)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"letters": "a b"}, "text.letters must be characters without spaces between"),
+        ({"letters": "\0"}, "text.letters must be characters without spaces between"),
+        ({"letters": ":", "normalizer": "none"}, "text.letters goes with text.normalizer basic, got none"),
+    ],
+)
+def test_letters_that_are_none(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TextConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "blank"), [("", True), (" \t\u00a0\u3000", True), ("\u200b\ufeff\u200c ", True), (".", False)]
+)
+def test_texts_in_which_nobody_sees_anything(text: str, blank: bool) -> None:
+    assert is_blank(text) is blank
 
 
 @given(any_text)

@@ -129,6 +129,7 @@ def _add_corpus_commands(parser: argparse.ArgumentParser) -> None:
 
     add = action("check", "find what will hurt; the status is 1 if something breaks training")
     add.add_argument("--no-audio", action="store_true", help="look at texts, times and splits alone, which is quick")
+    add.add_argument("--config", type=Path, metavar="CONFIG", help="the configuration that will be trained with")
     add.add_argument("--most", type=int, default=20, metavar="N", help="lines of each kind, 0 for all (default 20)")
     add.add_argument("--json", action="store_true", help="print one JSON object, with all that was found")
 
@@ -259,9 +260,12 @@ def train(arguments: argparse.Namespace) -> int:
 def evaluate(arguments: argparse.Namespace) -> int:
     from echo_asr.console import progress_bar
     from echo_asr.data.corpus import load_corpus
+    from echo_asr.data.unreadable import leave_out_unreadable
     from echo_asr.evaluate.evaluate import evaluate, summary, write_texts
 
     utterances = load_corpus(arguments.corpus, arguments.broken).split(arguments.split)
+    if arguments.broken == "skip":
+        utterances = leave_out_unreadable(arguments.corpus, utterances)
     recognizer = _load(arguments)
     with progress_bar("evaluating", len(utterances)) as advance:
         found = evaluate(recognizer, arguments.corpus, arguments.split, utterances, progress=lambda n: advance(n, ""))
@@ -307,12 +311,10 @@ def transcribe(arguments: argparse.Namespace) -> int:
 def lm(arguments: argparse.Namespace) -> int:
     from echo_asr.decode.ngram import build_language_model, read_lines
     from echo_asr.model.checkpoint import load_bundle
-    from echo_asr.text import make_normalizer
 
     bundle = load_bundle(arguments.model)
-    normalize = make_normalizer(bundle.text.normalizer)
     made = build_language_model(
-        read_lines(arguments.texts), bundle.tokenizer, normalize, arguments.order, arguments.out
+        read_lines(arguments.texts), bundle.tokenizer, bundle.text.normalize, arguments.order, arguments.out
     )
     print(f"{arguments.out}: {made.sentences} texts, {made.tokens} symbols, n-grams {' '.join(map(str, made.grams))}")
     if made.skipped:
@@ -325,7 +327,10 @@ def corpus(arguments: argparse.Namespace) -> int:
     from echo_asr.data.tell import tell_check, tell_split, tell_stats
 
     if arguments.action == "check":
-        return tell_check(arguments.corpus, not arguments.no_audio, arguments.most, arguments.json)
+        from echo_asr.train.run import read_config
+
+        normalize = read_config(arguments.config)["text"].normalize
+        return tell_check(arguments.corpus, not arguments.no_audio, arguments.most, arguments.json, normalize)
     if arguments.action == "split":
         shares = arguments.validation, arguments.test
         return tell_split(arguments.corpus, arguments.out, arguments.by, shares, arguments.seed, arguments.broken)

@@ -18,6 +18,10 @@ import yaml
 
 from echo_asr.errors import EchoError
 
+LARGEST = 1 << 18  # bytes of a configuration file
+MOST_VALUES = 10_000  # in one
+LONG_VALUE = 20  # characters; a text of so many more counts as another value
+DEEPEST = 40  # levels
 # Options that are no more, and why.
 RETIRED = dict.fromkeys(
     ("features.peak_floor_db", "features.null_absolute_db"),
@@ -33,7 +37,11 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise EchoError(f"{path}: larger than {LARGEST >> 10} kB, as no configuration is; give another file")
+        data = parse_yaml(content.decode("utf-8-sig"))
     except FileNotFoundError:
         raise EchoError(f"{path}: no such configuration file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -45,6 +53,40 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise EchoError(f"{path}: a configuration is a mapping of sections, got {type(data).__name__}")
     return data
+
+
+def parse_yaml(text: str) -> Any:
+    """What a YAML text holds, in bounded time and memory.
+
+    Raises:
+        yaml.YAMLError, ValueError or RecursionError: it is no YAML, or holds very much.
+    """
+    return yaml.load(text, _Loader)  # a SafeLoader
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses texts that hold very much, above all by aliases of aliases, each counted as what it stands for."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.held = self.depth = 0  # values so far, long ones as several; levels around the next one
+        self.sizes: dict[int, int] = {}  # values that a node stands for
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        alias, before = self.check_event(yaml.AliasEvent), self.held
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise yaml.YAMLError(f"more than {DEEPEST} levels deep")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        if alias:
+            self.held += self.sizes.get(id(node), MOST_VALUES)  # one that holds itself has no size yet
+        else:
+            self.held += 1 + len(node.value) // LONG_VALUE if isinstance(node, yaml.ScalarNode) else 1
+            self.sizes[id(node)] = self.held - before
+        if self.held > MOST_VALUES:
+            raise yaml.YAMLError(f"over {MOST_VALUES} values, aliases counted as what they stand for")
+        return node
 
 
 def write_yaml(path: str | os.PathLike[str], sections: Mapping[str, Any]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+LONGEST = 4_000  # characters of a message
+
 
 class EchoError(Exception):
     """A mistake that the user can mend, told in one line: what, where, and what to do.
@@ -13,4 +15,7 @@ class EchoError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(re.sub(r"\s*[\r\n]+\s*", " ", message))  # names from files may have line breaks
+        message = re.sub(r"\s*[\r\n]+\s*", " ", message)  # names from files may have line breaks
+        if len(message) > LONGEST:  # and values from files no end
+            message = f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"
+        super().__init__(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from functools import cache, partial
 
 Normalizer = Callable[[str], str]
 
@@ -14,6 +15,11 @@ _JOINERS = "\u200c\u200d"
 _SPACELESS = ("CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH", "THAI", "LAO", "KHMER", "MYANMAR",
               "TIBETAN", "YI ")  # fmt: skip
 _CURLY_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\uff07", "'"))
+# Letters that have a dot already (Unicode's Soft_Dotted), decomposed, with the marks on them. A dot among these is what
+# the capital with a dot (Turkish) leaves behind, or what dictionaries of Lithuanian write.
+_DOTTED = re.compile("[ij\u0249\u0268\u029d\u03f3\u0456\u0458][\u0300-\u036f]+")
+# A sigma at the end of a Greek word: after a letter, and with none after it but for marks and apostrophes between.
+_FINAL_SIGMA = re.compile("(?<=[^\\W\\d_]|[\u0300-\u036f])\u03c3(?!['\u0300-\u036f]*[^\\W\\d_])")
 
 _FILLERS = re.compile(r"\b(hmm|mm|mhm|mmm|uh|um)\b")
 # Standard and informal English contractions with what they stand for, tried in this order.
@@ -75,26 +81,62 @@ def _is_word_character(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN"  # letters, combining marks, numbers
 
 
-def normalize_basic(text: str) -> str:
+def is_blank(text: str) -> bool:
+    """Whether nobody can see anything in a text."""
+    return not text or text.isspace() or not text.translate(_WITHOUT_FORMAT).strip(f" \t\n{_JOINERS}")
+
+
+def lower_case(text: str) -> str:
+    """A text in lower case, composed (NFC), without format characters.
+
+    A letter has no second dot (Turkish ``İ`` gives ``i``), and a sigma is a final one at the end of a word alone.
+    """
+    text = text.translate(_WITHOUT_FORMAT)
+    # Lower-casing can take a letter apart ("\u0130") and composing can make one that still has a lower case.
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.lower()).lower())
+    if "\u0307" in text:
+        apart = unicodedata.normalize("NFD", text)
+        text = unicodedata.normalize("NFC", _DOTTED.sub(lambda found: found[0].replace("\u0307", ""), apart))
+    return text
+
+
+def normalize_basic(text: str, letters: str = "") -> str:
     """Lower case without punctuation, for any language: NFC, lower case, no punctuation, single spaces.
 
     Punctuation is what Unicode puts in the categories P*. It gives way to a space, so that ``one,two`` stays
     two words; an apostrophe, straight or curly, stays (straight) between two word characters and vanishes
     elsewhere. Digits, combining marks and symbols stay, so that tone digits (``ni3``), accents and tone
     letters survive. Applying it twice is the same as applying it once.
+
+    Args:
+        letters: punctuation that is part of words in this orthography, such as ``:`` for length, ``'`` for a glottal
+            stop, ``!`` for a click or ``-`` for a tone; it stays wherever it is.
     """
     if text.isascii():  # which has none of what follows
         text = text.lower()
     else:
-        text = text.translate(_WITHOUT_FORMAT)
-        # Lower-casing can take a letter apart ("\u0130") and composing can make one that still has a lower case.
-        text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.lower()).lower())
-        text = text.translate(_CURLY_APOSTROPHES)
-    if "'" in text:
+        text = lower_case(text).translate(_tables(letters)[0])
+    if "'" in text and "'" not in letters:
         neighbours = zip(" " + text, text, text[1:] + " ", strict=False)
-        inside = (c != "'" or (_is_word_character(b) and _is_word_character(a)) for b, c, a in neighbours)
+        inside = (c != "'" or (_joins(b, letters) and _joins(a, letters)) for b, c, a in neighbours)
         text = "".join(c if kept else " " for c, kept in zip(text, inside, strict=True))
-    return " ".join(text.translate(_WITHOUT_PUNCTUATION).split())
+    text = " ".join(text.translate(_tables(letters)[1]).split())
+    if "\u03c3" in text or "\u03c2" in text:  # sigmas; what stood beside them may be gone
+        text = _FINAL_SIGMA.sub("\u03c2", text.replace("\u03c2", "\u03c3"))
+    return text
+
+
+def _joins(character: str, letters: str) -> bool:
+    return _is_word_character(character) or character in letters
+
+
+@cache
+def _tables(letters: str) -> tuple[dict[int, str], dict[int, str]]:
+    """What curly apostrophes and what punctuation become, where these characters are letters."""
+    if not letters:
+        return _CURLY_APOSTROPHES, _WITHOUT_PUNCTUATION
+    curly = {code: other for code, other in _CURLY_APOSTROPHES.items() if chr(code) not in letters}
+    return curly, _Translation(lambda character: character if character in letters else _without_punctuation(character))
 
 
 def normalize_none(text: str) -> str:
@@ -154,12 +196,15 @@ def _is_spaceless(character: str) -> bool:
     return unicodedata.name(character, "").startswith(_SPACELESS)
 
 
-def make_normalizer(name: str) -> Normalizer:
+def make_normalizer(name: str, letters: str = "") -> Normalizer:
     """The normaliser of that name: ``basic`` (the default of models), ``none`` or ``whisper``.
+
+    Args:
+        letters: of `normalize_basic`; the others have no such choice.
 
     Raises:
         ValueError: no normaliser has that name.
     """
     if name not in NORMALIZERS:
         raise ValueError(f"normalizer: expected one of {', '.join(NORMALIZERS)}, got {name!r}")
-    return NORMALIZERS[name]
+    return partial(normalize_basic, letters=letters) if name == "basic" and letters else NORMALIZERS[name]

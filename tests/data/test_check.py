@@ -65,6 +65,7 @@ def test_nothing_is_found_where_nothing_is_wrong(make: Make, capsys: pytest.Capt
     ("text", "kind", "message"),
     [
         ("", "empty text", r"has no text; right if nobody speaks, else write it"),
+        ("... -- !", "no words", r"has the text '\.\.\. -- !', of which nothing is left once normalised"),
         ("the quick\u200bfox ran", "control characters", r"characters that are no writing \(U\+200B\); take them out"),
         ("the quick \ufffdfox ran", "control characters", r"\(U\+FFFD\)"),
         ("at 7 the foxes ran", "digits", r"has digits \(7\), as few texts have; write numbers as they are spoken"),
@@ -169,3 +170,24 @@ def test_lines_of_a_kind_are_limited(make: Make, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.count("has no text;") == 10
     assert main(["corpus", "check", str(folder), "--most", "-1"]) == 1
     assert capsys.readouterr().err == "echo-asr corpus check: --most: expected 0 or more, got -1\n"
+
+
+def test_words_that_fall_together_unless_their_letters_are_named(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [("a.wav", "the 'kpa of -kpa and kpa", "a", "train"), ("b.wav", "the ka:ti", "b", "train")]
+    folder = make(rows)
+    main(["corpus", "check", str(folder), "--no-audio"])
+    said = capsys.readouterr().out
+    assert "3 words fall together with others ('kpa, -kpa, kpa) and 1 are cut in two (ka:ti)" in said
+    (tmp_path / "my.yaml").write_text('text: {letters: "\':-"}')
+    main(["corpus", "check", str(folder), "--no-audio", "--config", str(tmp_path / "my.yaml")])
+    assert "fall together" not in capsys.readouterr().out
+
+
+def test_a_check_lists_what_a_person_should_look_at(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make([("a.wav", "", "a", "train"), ("b.wav", "word", "b", "train")])
+    main(["corpus", "check", str(folder), "--no-audio", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    (finding,) = (found for found in report["findings"] if found["kind"] == "empty texts")
+    assert finding["what"] == "has 1 of 2 texts empty, which is taken for silence; @empty:skip leaves them out"

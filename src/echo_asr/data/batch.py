@@ -7,6 +7,7 @@ resumes exactly from an epoch and a batch number, whatever loads the data.
 from __future__ import annotations
 
 import gc
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -72,27 +73,44 @@ def ctc_frames(tokens: Sequence[int]) -> int:
     return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
 
 
-def check_lengths(examples: Sequence[Example], subsampling: int, fastest: float = 1.0) -> None:
-    """Make sure that every text fits the encoder frames of its recording.
+def too_long(examples: Sequence[Example], subsampling: int, fastest: float = 1.0) -> list[int]:
+    """The places of examples whose text does not fit the encoder frames of its recording.
 
     Args:
         fastest: the largest speed factor that training will play recordings at.
-
-    Raises:
-        EchoError: some do not; counts them, and names the first and the remedy.
     """
     seconds = np.fromiter((e.utterance.duration for e in examples), float, len(examples))
     frames = np.maximum((seconds / fastest * 100 / subsampling).astype(np.int64), 1)
     tokens = np.fromiter((len(e.tokens) for e in examples), np.int64, len(examples))
     doubtful = np.flatnonzero(2 * tokens > frames).tolist()  # the others fit whatever is repeated in them
-    long = [examples[i] for i in doubtful if ctc_frames(examples[i].tokens) > frames[i]]
-    if long:
-        first = long[0]
-        raise EchoError(
-            f"{len(long)} of {len(examples)} texts are too long for the frames of their recordings, first "
-            f"{first.utterance.audio} ({first.utterance.duration:.2f} s, {len(first.tokens)} tokens); set "
-            f"model.subsampling 2, drop the fastest of train.speeds, use a BPE tokenizer, or correct these records"
-        )
+    return [i for i in doubtful if ctc_frames(examples[i].tokens) > frames[i]]
+
+
+def check_lengths(
+    examples: Sequence[Example], subsampling: int, fastest: float = 1.0, broken: Literal["refuse", "skip"] = "refuse"
+) -> list[Example]:
+    """The examples whose text fits the encoder frames of its recording: all, or with `skip` the others are left out.
+
+    Args:
+        fastest: the largest speed factor that training will play recordings at.
+
+    Raises:
+        EchoError: some do not fit, or with `skip` none does; counts them, and names the first and the remedy.
+    """
+    long = too_long(examples, subsampling, fastest)
+    if not long:
+        return list(examples)
+    first = examples[long[0]]
+    told = (
+        f"{len(long)} of {len(examples)} texts are too long for the frames of their recordings, first "
+        f"{first.utterance.audio} ({first.utterance.duration:.2f} s, {len(first.tokens)} tokens)"
+    )
+    mend = "set model.subsampling 2, drop the fastest of train.speeds, use a BPE tokenizer, or correct these records"
+    if broken == "refuse" or len(long) == len(examples):
+        raise EchoError(f"{told}; {mend}{', or leave them out with --broken skip' if broken == 'refuse' else ''}")
+    warnings.warn(f"{told}, and are left out; to keep them, {mend}", stacklevel=2)
+    left_out = set(long)
+    return [example for i, example in enumerate(examples) if i not in left_out]
 
 
 def make_examples(
@@ -101,18 +119,20 @@ def make_examples(
     normalize: Callable[[str], str],
     unknown: Literal["error", "skip"] = "error",
     texts: Sequence[str] | None = None,
+    broken: list[str] | None = None,
 ) -> list[Example]:
     """Normalise and encode the texts of utterances; unknown characters are an error, or left out of the ids.
 
     Args:
         texts: already normalised, if they are there.
+        broken: takes what is wrong with texts that cannot be encoded, which are then left out and no error.
 
     Raises:
         EchoError: a character that the tokenizer does not know, with the utterance it is in.
     """
     examples: list[Example] = []
     with nothing_collected():
-        _add_examples(examples, utterances, tokenizer, normalize, unknown, texts)
+        _add_examples(examples, utterances, tokenizer, normalize, unknown, texts, broken)
     return examples
 
 
@@ -136,6 +156,7 @@ def _add_examples(
     normalize: Callable[[str], str],
     unknown: Literal["error", "skip"],
     texts: Sequence[str] | None,
+    broken: list[str] | None,
 ) -> None:
     for first in range(0, len(utterances), ENCODED):
         part = utterances[first : first + ENCODED]
@@ -145,11 +166,13 @@ def _add_examples(
         except EchoError:
             for utterance, text in zip(part, ours, strict=True):  # which is it?
                 try:
-                    tokenizer.encode(text, unknown)
+                    examples.append(Example(utterance, text, tuple(tokenizer.encode(text, unknown))))
                 except EchoError as error:
-                    raise EchoError(f"{utterance.audio}: {error}") from None
-            raise
-        examples += map(Example, part, ours, encoded)
+                    if broken is None:
+                        raise EchoError(f"{utterance.audio}: {error}") from None
+                    broken.append(f"{utterance.audio}: {error}")
+        else:
+            examples += map(Example, part, ours, encoded)
 
 
 def plan_epoch(durations: Sequence[float], batch_seconds: float, seed: int, epoch: int) -> list[list[int]]:

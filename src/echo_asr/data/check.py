@@ -14,9 +14,10 @@ import numpy as np
 
 from echo_asr.audio import SAMPLE_RATE, load_audio
 from echo_asr.data.corpus import Corpus, Utterance
-from echo_asr.data.findings import Finding, check_rates, check_splits, check_texts
+from echo_asr.data.findings import Finding, check_rates, check_splits, check_texts, check_words
 from echo_asr.data.readers.records import Recording
 from echo_asr.errors import EchoError
+from echo_asr.text import Normalizer, normalize_basic
 
 LONG = 30.0  # seconds, of a clip
 FULL = 0.99  # amplitude from which a sample counts as clipped
@@ -72,19 +73,27 @@ class Report:
         }
 
 
-def check_corpus(corpus: Corpus, listen: bool = True, progress: Callable[[int], None] | None = None) -> Report:
+def check_corpus(
+    corpus: Corpus,
+    listen: bool = True,
+    progress: Callable[[int], None] | None = None,
+    normalize: Normalizer = normalize_basic,
+) -> Report:
     """Look for what will hurt in a corpus that was read with its broken records left out.
 
     Args:
         listen: decode every recording; without, texts, times and splits alone are checked.
         progress: called with how many recordings were listened to.
+        normalize: what the texts will pass through in training.
     """
     findings = [
-        Finding("broken record", "error", b.where, b.message.removeprefix(b.where).strip()) for b in corpus.broken
+        Finding("broken record", "error", b.where, b.message.removeprefix(b.where).strip(" :")) for b in corpus.broken
     ]
-    findings += check_splits(corpus.name, corpus.utterances)
-    findings += check_texts(corpus.utterances)
-    findings += check_rates(corpus.utterances)
+    findings += [Finding(doubt.kind, "warning", doubt.where, doubt.message) for doubt in corpus.doubts]
+    findings += check_splits(corpus.name, corpus.utterances, normalize)
+    findings += check_texts(corpus.utterances, normalize)
+    findings += check_words(corpus.name, corpus.utterances, normalize)
+    findings += check_rates(corpus.utterances, normalize)
     findings += _long(corpus.utterances)
     if listen:
         findings += check_audio(corpus.utterances, _listen_all(corpus.utterances, progress))

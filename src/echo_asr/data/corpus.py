@@ -11,16 +11,18 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from echo_asr.audio import SoundSource
 from echo_asr.data.readers.forms import find_records
-from echo_asr.data.readers.records import SPLITS, Broken, Problems, Record, Recording, usable
+from echo_asr.data.readers.records import SPLITS, Broken, Doubt, Problems, Record, Recording, usable
 from echo_asr.errors import EchoError
+from echo_asr.text import is_blank
 
 Sound = Recording | SoundSource
 BROKEN = ("refuse", "skip")  # what can be done about broken records
+EmptyTexts = Literal["silence", "skip"]  # what an empty text means: nobody speaks, or it is not yet written
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Corpus:
     name: str  # the spec, such as "synth:tones" or the path of a folder
     utterances: tuple[Utterance, ...]
     broken: tuple[Broken, ...] = ()  # records that were left out
+    doubts: tuple[Doubt, ...] = ()  # what a person should look at
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -82,11 +85,19 @@ def load_corpus(spec: str | os.PathLike[str], broken: Literal["refuse", "skip"] 
         if not corpus.utterances:
             raise EchoError(f"{corpus.name}: {told}")
         warnings.warn(f"{corpus.name}: {told}", stacklevel=2)
+    for doubt in corpus.doubts:
+        warnings.warn(f"{doubt.where} {doubt.message}", stacklevel=2)
     return corpus
 
 
-def read_corpus(spec: str | os.PathLike[str], problems: Problems | None = None) -> Corpus:
+def read_corpus(
+    spec: str | os.PathLike[str], problems: Problems | None = None, empty: EmptyTexts | None = None
+) -> Corpus:
     """The corpus that ``spec`` names, without its broken records, of which nothing is said but in `Corpus.broken`.
+
+    Args:
+        empty: what an empty text means, as the suffix ``@empty`` says: ``silence`` (nobody speaks) or ``skip`` (not yet
+            written: it is left out); None for ``skip`` in ELAN, and ``silence`` in every other form.
 
     Raises:
         EchoError: there is no corpus, one of its files is unreadable, it lists nothing at all, or a suffix asks for
@@ -95,19 +106,59 @@ def read_corpus(spec: str | os.PathLike[str], problems: Problems | None = None) 
     spec = os.fspath(spec)
     problems = Problems() if problems is None else problems
     if "@" in spec:
-        from echo_asr.data.variants import split_variant, with_suffix  # here, for it knows what a corpus is
+        # here, for these know what a corpus is
+        from echo_asr.data.selections import Empty
+        from echo_asr.data.variants import split_variant, with_suffix
 
         if found := split_variant(spec):
             inner, suffix = found
-            return with_suffix(read_corpus(inner, problems), suffix)
+            if isinstance(suffix, Empty):
+                return replace(read_corpus(inner, problems, empty or suffix.meaning), name=spec)
+            return with_suffix(read_corpus(inner, problems, empty), suffix)
     source, records = find_records(spec, problems)
-    utterances = tuple(_utterances(usable(records, problems)))
+    texts = _EmptyTexts(empty)
+    utterances = tuple(_utterances(usable(texts.settle(records), problems)))
     if not utterances and not problems.found:
+        if texts.left_out:
+            raise EchoError(f"{source} {texts}")
         raise EchoError(f"{source} lists no recordings; add a line for each audio file")
-    return Corpus(spec, utterances, tuple(problems.found))
+    doubts = [Doubt("empty texts", spec, str(texts))] if texts.left_out or texts.kept else []
+    return Corpus(spec, utterances, tuple(problems.found), (*doubts, *problems.doubts))
+
+
+def _line(text: str) -> str:
+    """A text without line breaks, which some forms allow."""
+    lines = text.splitlines()
+    return text if len(lines) < 2 else " ".join(lines)
+
+
+class _EmptyTexts:
+    """Takes empty texts for silence, or leaves them out as not yet written, and counts them."""
+
+    def __init__(self, meaning: EmptyTexts | None) -> None:
+        self.meaning = meaning
+        self.records = self.left_out = self.kept = 0
+
+    def settle(self, records: Iterator[Record]) -> Iterator[Record]:
+        """The records without those that are left out."""
+        for record in records:
+            self.records += 1
+            if record.unwritten or is_blank(record.text):
+                if self.meaning == "skip" or (record.unwritten and self.meaning is None):
+                    self.left_out += 1
+                    continue
+                self.kept += 1
+            yield record
+
+    def __str__(self) -> str:
+        count = self.left_out or self.kept
+        what = "left out as not yet written" if self.left_out else "taken for silence"
+        other = "@empty:silence takes them for silence" if self.left_out else "@empty:skip leaves them out"
+        mend = "" if self.meaning else f"; {other}"
+        return f"has {count} of {self.records} texts empty, which {'is' if count == 1 else 'are'} {what}{mend}"
 
 
 def _utterances(records: Iterator[Record]) -> Iterator[Utterance]:
     for r in records:
         assert r.duration is not None
-        yield Utterance(r.id, r.audio, r.text, r.speaker, r.split, r.duration)
+        yield Utterance(r.id, r.audio, _line(r.text), _line(r.speaker), r.split, r.duration)

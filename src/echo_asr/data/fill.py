@@ -15,6 +15,7 @@ import torch
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Sound, Utterance
 from echo_asr.data.rendition import Rendition
+from echo_asr.data.unreadable import UnreadableRecordings, read_error
 from echo_asr.errors import EchoError
 
 CHUNK = 16  # recordings given to a process at a time; it takes a few seconds to start, the time of a chunk or two
@@ -36,17 +37,23 @@ def fill_cache(
         workers: processes of one thread each, at most; a few recordings are done in this one.
 
     Raises:
-        EchoError: a recording that cannot be read, or a process that was ended from outside.
+        UnreadableRecordings: some cannot be read; those of all others are there.
+        EchoError: a process that was ended from outside.
     """
     todo = [(u.audio, played) for u, played in jobs if not cache.holds(u.audio, played)]
     done = len(jobs) - len(todo)
     if progress:
         progress(done, len(jobs))
     with closing(_extract_all(cache, todo, min(workers, len(todo) // CHUNK))) as extracted:
-        for _ in extracted:
+        unreadable: dict[Sound, str] = {}
+        for (sound, _), error in zip(todo, extracted, strict=True):
             done += 1
+            if error:
+                unreadable.setdefault(sound, error)
             if progress:
                 progress(done, len(jobs))
+    if unreadable:
+        raise UnreadableRecordings(unreadable)
 
 
 def fill_recordings(
@@ -77,11 +84,11 @@ def fill_recordings(
             note.touch()
 
 
-def _extract_all(cache: FeatureCache, todo: Sequence[Job], workers: int) -> Generator[None]:
+def _extract_all(cache: FeatureCache, todo: Sequence[Job], workers: int) -> Generator[str]:
+    """Extract features; for each job, why its recording cannot be read, or nothing."""
     if workers < 2:
         for job in todo:
-            _extract(cache, job)
-            yield
+            yield _extract(cache, job)
         return
     context = get_context("spawn")
     try:
@@ -94,7 +101,7 @@ def _extract_all(cache: FeatureCache, todo: Sequence[Job], workers: int) -> Gene
         ) from None
 
 
-def _submit(pool: ProcessPoolExecutor, todo: Sequence[Job]) -> Iterator[None]:
+def _submit(pool: ProcessPoolExecutor, todo: Sequence[Job]) -> Iterator[str]:
     """Start the processes. Ctrl-C is for this one to answer: those inherit that they do not hear of it."""
     if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
         return pool.map(_work, todo, chunksize=CHUNK)
@@ -113,10 +120,16 @@ def _start_worker(cache: FeatureCache) -> None:
     cache._warned = True  # once is enough, and the process that reads them will say it
 
 
-def _work(job: Job) -> None:
+def _work(job: Job) -> str:
     assert _worker_cache is not None
-    _extract(_worker_cache, job)
+    return _extract(_worker_cache, job)
 
 
-def _extract(cache: FeatureCache, job: Job) -> None:
-    cache.as_heard(*job)
+def _extract(cache: FeatureCache, job: Job) -> str:
+    try:
+        cache.as_heard(*job)
+    except EchoError:
+        if reason := read_error(job[0]):
+            return reason
+        raise  # of the cache
+    return ""

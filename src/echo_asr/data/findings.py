@@ -12,7 +12,8 @@ from typing import Any, Literal
 from echo_asr.console import counted
 from echo_asr.data.batch import ctc_frames
 from echo_asr.data.corpus import Utterance
-from echo_asr.text import normalize_basic
+from echo_asr.data.orthography import merged_words
+from echo_asr.text import Normalizer, normalize_basic
 
 RARE = 0.05  # share of the texts up to which what they have and others have not is odd
 JOINERS = "\u200c\u200d"  # of Persian and Indic spelling, no mistakes
@@ -41,7 +42,7 @@ class Finding:
         return asdict(self)
 
 
-def check_texts(utterances: Sequence[Utterance]) -> Iterator[Finding]:
+def check_texts(utterances: Sequence[Utterance], normalize: Normalizer = normalize_basic) -> Iterator[Finding]:
     """What is odd in texts, each by itself and in comparison with the others."""
     marks = [_marks(u.text) for u in utterances]
     spoken = max(1, sum(bool(u.text.strip()) for u in utterances))
@@ -54,6 +55,11 @@ def check_texts(utterances: Sequence[Utterance]) -> Iterator[Finding]:
     for utterance, found in zip(utterances, marks, strict=True):
         if not utterance.text.strip():
             yield _of(utterance, "empty text", "has no text; right if nobody speaks, else write it")
+        elif not normalize(utterance.text):
+            what = (
+                f"has the text {utterance.text[:40]!r}, of which nothing is left once normalised: it counts as silence"
+            )
+            yield _of(utterance, "no words", f"{what}; write what is said, or leave it out")
         control = [c for c in utterance.text if _is_control(c)]
         if control:
             names = ", ".join(dict.fromkeys(f"U+{ord(c):04X}" for c in control))
@@ -71,15 +77,23 @@ def check_texts(utterances: Sequence[Utterance]) -> Iterator[Finding]:
                     yield _of(utterance, "other script", told)
 
 
-def check_rates(utterances: Sequence[Utterance]) -> Iterator[Finding]:
+def check_words(name: str, utterances: Sequence[Utterance], normalize: Normalizer) -> Iterator[Finding]:
+    """Words that the normaliser takes for others."""
+    merged = merged_words((u.text for u in utterances), normalize)
+    if merged:
+        yield Finding("words that fall together", "warning", name, str(merged))
+
+
+def check_rates(utterances: Sequence[Utterance], normalize: Normalizer = normalize_basic) -> Iterator[Finding]:
     """Texts that are too long or too short for how long their recordings last."""
-    lengths = [len(normalize_basic(u.text)) for u in utterances]
+    texts = [normalize(u.text) for u in utterances]
+    lengths = [len(text) for text in texts]
     rates = sorted(n / u.duration for u, n in zip(utterances, lengths, strict=True) if n and u.duration >= RATE_FROM)
     median = rates[len(rates) // 2] if rates else 0.0  # characters a second
-    for utterance, length in zip(utterances, lengths, strict=True):
+    for utterance, text, length in zip(utterances, texts, lengths, strict=True):
         rate = length / utterance.duration
         told = f"{counted(length, 'character')} in {utterance.duration:.2f} s"
-        needed = ctc_frames(tuple(map(ord, normalize_basic(utterance.text))))
+        needed = ctc_frames(tuple(map(ord, text)))
         if needed > max(1.0, utterance.duration * MOST_FRAMES):
             what = f"has {told}, more than can be said; correct text or times, or leave it out"
             yield _of(utterance, "impossible rate", what, "error" if utterance.split == "train" else "warning")
@@ -93,7 +107,9 @@ def check_rates(utterances: Sequence[Utterance]) -> Iterator[Finding]:
                 yield _of(utterance, "odd rate", what)
 
 
-def check_splits(name: str, utterances: Sequence[Utterance]) -> Iterator[Finding]:
+def check_splits(
+    name: str, utterances: Sequence[Utterance], normalize: Normalizer = normalize_basic
+) -> Iterator[Finding]:
     """What the splits lack, and what they should not share."""
     splits: dict[str, list[Utterance]] = defaultdict(list)
     for utterance in utterances:
@@ -102,17 +118,17 @@ def check_splits(name: str, utterances: Sequence[Utterance]) -> Iterator[Finding
     train = splits.get("train", [])
     if not train:
         yield Finding("no training split", "error", name, f"has no training split; {mend}")
-    elif not any(normalize_basic(u.text) for u in train):
+    elif not any(normalize(u.text) for u in train):
         yield Finding("no text", "error", name, "has no character in its training texts; write what is said")
     if not splits.get("validation"):
         yield Finding("no validation split", "warning", name, f"has no validation split; {mend}")
     if not train:
         return
-    known = set("".join(normalize_basic(u.text) for u in train))
+    known = set("".join(normalize(u.text) for u in train))
     for split in ("validation", "test"):
         unseen: dict[str, list[Utterance]] = defaultdict(list)
         for utterance in splits.get(split, []):
-            for character in sorted(set(normalize_basic(utterance.text)) - known):
+            for character in sorted(set(normalize(utterance.text)) - known):
                 unseen[character].append(utterance)
         for character, among in sorted(unseen.items()):
             what = (
@@ -120,15 +136,15 @@ def check_splits(name: str, utterances: Sequence[Utterance]) -> Iterator[Finding
             )
             advice = "no model can write it: add recordings with it, or correct the text"
             yield _of(among[0], "unseen character", what + advice)
-    yield from _said_again(splits)
+    yield from _said_again(splits, normalize)
 
 
-def _said_again(splits: dict[str, list[Utterance]]) -> Iterator[Finding]:
+def _said_again(splits: dict[str, list[Utterance]], normalize: Normalizer) -> Iterator[Finding]:
     """Texts that the same speaker says in training too; told once where that is the nature of the corpus."""
-    trained = {(u.speaker, normalize_basic(u.text)) for u in splits.get("train", []) if u.speaker}
+    trained = {(u.speaker, normalize(u.text)) for u in splits.get("train", []) if u.speaker}
     for split in ("validation", "test"):
         rows = splits.get(split, [])
-        again = [u for u in rows if u.speaker and u.text and (u.speaker, normalize_basic(u.text)) in trained]
+        again = [u for u in rows if u.speaker and u.text and (u.speaker, normalize(u.text)) in trained]
         advice = "scores will flatter; echo-asr corpus split --by text, or --by speaker"
         if len(again) > RARE * len(rows) and len(again) > 5:
             what = f"and {len(again) - 1} more of {split} are said in train by the same speaker; {advice}"

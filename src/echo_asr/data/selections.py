@@ -5,6 +5,9 @@
 - ``FOLDER@leave:NAME``: one speaker left out. Training has the training utterances of all other speakers, validation
   the training and validation utterances of NAME, test NAME's test utterances alone.
 
+- ``FOLDER@empty:skip``: utterances with an empty text left out, as not yet written; ``@empty:silence`` keeps them, for
+  nobody speaks there.
+
 They stand beside the variants (`echo_asr.data.variants`) in any order, the first done first. Features are cached by the
 sound, so those of a selection are those of the whole corpus.
 """
@@ -17,10 +20,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from echo_asr.data.corpus import Corpus, Utterance
+from echo_asr.data.corpus import Corpus, EmptyTexts, Utterance
 from echo_asr.errors import EchoError
 
-NAMES = ("part", "leave")
+NAMES = ("part", "leave", "empty")
 MOST_NAMED = 10  # speakers, in a message
 
 
@@ -93,7 +96,21 @@ class Leave:
         return replace(corpus, name=name, utterances=tuple(chosen))
 
 
-Selection = Part | Leave
+@dataclass(frozen=True)
+class Empty:
+    """What an empty text means, which the reading of the corpus asks for (`echo_asr.data.corpus.read_corpus`)."""
+
+    meaning: EmptyTexts
+
+    def __str__(self) -> str:
+        return f"@empty:{self.meaning}"
+
+    def __call__(self, corpus: Corpus) -> Corpus:
+        """The corpus as it is: it was read so."""
+        return replace(corpus, name=f"{corpus.name}{self}")
+
+
+Selection = Part | Leave | Empty
 
 
 def parse_selection(name: str, rest: str | None, spec: str) -> Selection:
@@ -109,6 +126,11 @@ def parse_selection(name: str, rest: str | None, spec: str) -> Selection:
         if not rest:
             raise EchoError(f"corpus {spec}: @leave takes the name of a speaker, as in @leave:anna")
         return Leave(rest)
+    if name == "empty":
+        if rest == "silence" or rest == "skip":
+            return Empty(rest)
+        expected = "silence (nobody speaks) or skip (not yet written: left out)"
+        raise EchoError(f"corpus {spec}: @empty takes {expected}, as in @empty:skip, got {rest or ''!r}")
     amount, *options = (rest or "").split(",")
     try:
         share = float(amount)

@@ -6,12 +6,13 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from echo_asr.audio import load_audio
 from echo_asr.data.corpus import Corpus, Utterance
+from echo_asr.data.unreadable import leave_out_unreadable
 from echo_asr.hum import remove_hum
 from echo_asr.level import to_one_level
 from echo_asr.pitch import HOP, TrackerName, make_tracker
@@ -80,6 +81,7 @@ def measure(
     seed: int = 0,
     tracker: TrackerName = "swiftf0",
     progress: Callable[[int], None] | None = None,
+    broken: Literal["refuse", "skip"] = "refuse",
 ) -> Stats:
     """Count what a corpus holds, and measure F0 in a sample of its clips.
 
@@ -88,6 +90,7 @@ def measure(
     Args:
         clips: to measure F0 in; 0 for none.
         progress: called with how many of them are done.
+        broken: what becomes of recordings of the sample that cannot be read: an error, or they are left out.
 
     Raises:
         EchoError: a recording of the sample cannot be read.
@@ -101,7 +104,9 @@ def measure(
             symbols[character][utterance.split] += count
     ordered = sorted(symbols, key=lambda character: -symbols[character].total())
     table = {c: {split: symbols[c][split] for split in corpus.splits} for c in ordered}
-    sample = draw(corpus.utterances, clips, seed)
+    sample: Sequence[Utterance] = draw(corpus.utterances, clips, seed)
+    if broken == "skip" and sample:
+        sample = leave_out_unreadable(corpus.name, sample)
     voiced: dict[str, list[np.ndarray]] = defaultdict(list)
     track = make_tracker(tracker)
     for done, utterance in enumerate(sample, start=1):

@@ -14,19 +14,20 @@ from echo_asr.data.corpus import load_corpus, read_corpus
 from echo_asr.data.partition import By, describe, partition, write_corpus
 from echo_asr.data.stats import QUANTILES, Stats, draw, histogram, measure
 from echo_asr.errors import EchoError
+from echo_asr.text import Normalizer, normalize_basic
 
 Broken = Literal["refuse", "skip"]
 SYMBOLS = 60  # rows of the table of symbols that are printed
 SPEAKERS = 40  # rows of the table of speakers
 
 
-def tell_check(spec: str, listen: bool, most: int, as_json: bool) -> int:
+def tell_check(spec: str, listen: bool, most: int, as_json: bool, normalize: Normalizer = normalize_basic) -> int:
     """Print a line for each finding, and a summary; 1 if something breaks training."""
     if most < 0:
         raise EchoError(f"--most: expected 0 or more, got {most}")
     corpus = read_corpus(spec)
     with progress_bar("listening", max(1, len(corpus.utterances) * listen)) as advance:
-        report = check_corpus(corpus, listen, lambda done: advance(done, ""))
+        report = check_corpus(corpus, listen, lambda done: advance(done, ""), normalize)
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
     else:
@@ -73,7 +74,7 @@ def tell_stats(spec: str, clips: int, seed: int, broken: Broken, as_json: bool) 
         raise EchoError(f"--clips: expected 0 or more, got {clips}")
     corpus = load_corpus(spec, broken)
     with progress_bar("F0", max(1, len(draw(corpus.utterances, clips, seed)))) as advance:
-        stats = measure(corpus, clips, seed, progress=lambda done: advance(done, ""))
+        stats = measure(corpus, clips, seed, progress=lambda done: advance(done, ""), broken=broken)
     if as_json:
         print(json.dumps(stats.to_dict(), ensure_ascii=False))
     else:

@@ -25,7 +25,7 @@ from echo_asr.excerpt import AudioFile
 from echo_asr.features import FeatureExtractor, Features, collate_features
 from echo_asr.launch import find_place
 from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
-from echo_asr.text import join_texts, make_normalizer
+from echo_asr.text import join_texts
 
 BATCH_SECONDS = 120.0  # seconds of audio decoded at once, padding included
 GROUP_SECONDS = 300.0  # seconds of speech gathered, of one recording or several, before they are decoded
@@ -88,7 +88,7 @@ class Recognizer:
     def __init__(self, bundle: Bundle, decode: DecodeConfig | None = None) -> None:
         self.bundle, self.decode = bundle, decode or DecodeConfig()
         self.extractor = FeatureExtractor(bundle.features)
-        self.normalize = make_normalizer(bundle.text.normalizer)
+        self.normalize = bundle.text.normalize
         self.fusion = make_fusion(self.decode, bundle.tokenizer, self.normalize)
         self.spell = make_spell(bundle.tokenizer)
         self.features: tuple[str, ...] | None = bundle.heard  # those listened to, as in `Echo.encode`; None for all

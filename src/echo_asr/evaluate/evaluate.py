@@ -24,7 +24,6 @@ from echo_asr.evaluate.measures import bases, tonal_share, tones
 from echo_asr.evaluate.metrics import ErrorRate, error_rate
 from echo_asr.excerpt import Excerpt
 from echo_asr.storage import replace_text
-from echo_asr.text import make_normalizer
 
 NOT_LISTENING = (
     "it has not learnt to listen, or hears nothing it was trained on: see that its training ended well, and that these "
@@ -101,7 +100,7 @@ def evaluate(
     if recognizer.bundle.model.config.vrope.reference == "speaker":
         medians = speaker_medians(utterances, lambda u: recognizer.extractor(load_audio(u.audio)))
         speakers = [medians.get(u.speaker, 0.0) for u in utterances]
-    normal = make_normalizer(recognizer.bundle.text.normalizer)
+    normal = recognizer.bundle.text.normalize
     hypotheses: list[str] = []
     scored: list[tuple[np.ndarray, np.ndarray]] = []
     for index, heard in recognizer.listen([u.audio for u in utterances], speaker_f0=speakers):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from echo_asr.errors import EchoError
+from echo_asr.text import Normalizer, make_normalizer
 from echo_asr.vrope import VRoPEModes
 from echo_asr.vrope.config import Nulls
 
@@ -22,6 +23,7 @@ class TextConfig:
     normalizer: Literal["basic", "none", "whisper"] = "basic"  # applied to the texts, and part of the model
     tokenizer: str = "character"  # or bpe, both learnt from the training texts; or the path of a ready tokenizer.json
     vocabulary: int = 500  # symbols of a BPE tokenizer at most, zero included; characters ignore it
+    letters: str = ""  # punctuation that is part of words in this orthography, such as ":'-!"; `basic` leaves it alone
 
     def __post_init__(self) -> None:
         if self.tokenizer not in ("character", "bpe") and not self.ready:
@@ -30,6 +32,15 @@ class TextConfig:
             )
         if self.vocabulary < 2:
             raise ValueError(f"text.vocabulary must be at least 2, got {self.vocabulary}")
+        if any(c.isspace() or not c.isprintable() for c in self.letters):
+            raise ValueError(f"text.letters must be characters without spaces between, got {self.letters!r}")
+        if self.letters and self.normalizer != "basic":
+            raise ValueError(f"text.letters goes with text.normalizer basic, got {self.normalizer}")
+
+    @property
+    def normalize(self) -> Normalizer:
+        """What the texts pass through."""
+        return make_normalizer(self.normalizer, self.letters)
 
     @property
     def ready(self) -> bool:

@@ -12,7 +12,6 @@ from echo_asr.data.corpus import Corpus
 from echo_asr.evaluate.compare import Comparison, compare_errors, compare_values, holm
 from echo_asr.evaluate.measures import Measure, measure_errors
 from echo_asr.study.plan import AS_RECORDED, INVENTED, Condition, Endpoint, Study
-from echo_asr.text import make_normalizer
 
 REFUSED_BELOW = 0.05  # p after Holm's correction, under which a difference is said to be there
 SPEAKERS = 5  # from which many on texts are blocked by speaker: fewer say nothing of other speakers
@@ -76,7 +75,7 @@ def analyse(study: Study, results: Results, corpora: Mapping[str, Corpus]) -> tu
     Args:
         corpora: by spec, with a validation split held out where they have none.
     """
-    normalize = make_normalizer(study.arm(study.baseline).sections["text"].normalizer)
+    normalize = study.arm(study.baseline).sections["text"].normalize
     rows: list[Row] = []
     curves: list[dict[str, Any]] = []
     for condition in study.conditions:

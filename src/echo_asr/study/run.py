@@ -27,7 +27,6 @@ from echo_asr.study.plan import WITHIN, Study, read_study, slug
 from echo_asr.study.results import Texts, analyse
 from echo_asr.study.tables import Findings, write_tables
 from echo_asr.study.trained import STUDY, TRAINED_IN, find_trainings, is_of_before
-from echo_asr.text import make_normalizer
 from echo_asr.train.run import hold_out, new_tokenizer
 
 MOST_NAMED = 10  # folds, in a note
@@ -176,7 +175,7 @@ def examine_arms(study: Study, corpora: Mapping[str, Corpus]) -> tuple[list[dict
     seconds = sum(u.duration for u in rows) / len(rows)
     costs, notes = [], []
     for arm in study.arms:
-        normalize = make_normalizer(arm.sections["text"].normalizer)
+        normalize = arm.sections["text"].normalize
         texts = [normalize(u.text) for u in rows]
         tokenizer = new_tokenizer(texts, arm.sections["text"])
         vocabulary = tokenizer.vocabulary_size

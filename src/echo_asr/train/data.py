@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, replace
 from functools import cached_property
 from itertools import islice
+from typing import Literal
 
 import numpy as np
 
@@ -24,12 +26,13 @@ from echo_asr.data.batch import (
     weigh_plan,
 )
 from echo_asr.data.cache import FeatureCache
-from echo_asr.data.corpus import Corpus, Utterance
+from echo_asr.data.corpus import Corpus, Sound, Utterance
 from echo_asr.data.fill import fill_recordings
 from echo_asr.data.join import Row, crop, draw_levels, draw_rows, join, soften
 from echo_asr.data.noise import KINDS, noise_clip
 from echo_asr.data.rendition import AS_RECORDED, MARGIN, Rendition
 from echo_asr.data.speakers import speaker_medians
+from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
 from echo_asr.errors import EchoError
 from echo_asr.features import PART_RANGE, Features, frame_levels
 from echo_asr.launch import Place
@@ -58,6 +61,8 @@ class TrainingData:
         by_speaker: whether the model's pitch is relative to each speaker's; `prepare` then measures it.
         place: of this process among those that train; each takes every so many-th batch.
         texts: the normalised texts of the training split, if they are there already.
+        broken: what becomes of texts that do not fit their frames, and of recordings that cannot be read: `refuse` the
+            corpus, or `skip` them with one warning that counts them.
 
     Raises:
         EchoError: no training split, a text that does not fit its frames or the tokenizer.
@@ -72,6 +77,7 @@ class TrainingData:
     by_speaker: bool = False
     place: Place = Place()
     texts: InitVar[Sequence[str] | None] = None
+    broken: Literal["refuse", "skip"] = "refuse"
 
     def __post_init__(self, texts: Sequence[str] | None) -> None:
         self.speaker_f0: dict[str, float] = {}  # Hz
@@ -79,9 +85,20 @@ class TrainingData:
             self._draw(texts)
 
     def _draw(self, texts: Sequence[str] | None) -> None:
-        """Examples, clips of noise and rows, and how long each is."""
-        self.examples = make_examples(self.corpus.split("train"), self.tokenizer, self.normalize, texts=texts)
-        check_lengths(self.examples, self.subsampling, max(self.config.speeds))
+        """Examples, and what goes with them."""
+        broken: list[str] | None = [] if self.broken == "skip" else None
+        utterances = self.corpus.split("train")
+        examples = make_examples(utterances, self.tokenizer, self.normalize, texts=texts, broken=broken)
+        if broken:
+            told = f"{len(broken)} of {len(utterances)} texts cannot be encoded, and are left out, first: {broken[0]}"
+            if not examples:
+                raise EchoError(f"{self.corpus.name}: {told}")
+            warnings.warn(f"{self.corpus.name}: {told}", stacklevel=2)
+        self._arrange(check_lengths(examples, self.subsampling, max(self.config.speeds), self.broken))
+
+    def _arrange(self, examples: list[Example]) -> None:
+        """Clips of noise and rows that go with the examples, and how long each of these is."""
+        self.examples = examples
         self.noise = self._noise()
         self.rows = self._rows()
         spoken = [e.utterance.duration for e in self.examples]
@@ -163,20 +180,58 @@ class TrainingData:
         validation: Sequence[Utterance] = (),
         progress: Callable[[int, int], None] | None = None,
         workers: int = 1,
-        wait: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Fill the cache with this process's share of all that training and validation will ask for; `wait` for the
-        others, and measure the speakers' pitch."""
-        spoken = [e.utterance for e in self.place.share(self.examples)]
-        renditions = tuple(dict.fromkeys(self.config.renditions))
-        heard = self.place.share(validation)
-        fill_recordings(self.cache, [(spoken, renditions), (heard, (AS_RECORDED,))], progress, workers)
-        wait()
+        gather: Callable[[dict[Sound, str]], list[dict[Sound, str]]] = lambda own: [own],
+    ) -> frozenset[Sound]:
+        """Fill the cache with this process's share of all that training and validation will ask for, and measure the
+        speakers' pitch.
+
+        Args:
+            gather: what all processes found unreadable, by rank; waits for them.
+
+        Returns:
+            the recordings that cannot be read, and are left out of training.
+
+        Raises:
+            UnreadableRecordings: there are some, and broken records are refused.
+        """
+        left_out: dict[Sound, str] = {}
+        while found := self._fill(validation, progress, workers, gather):
+            left_out |= found
+            examples = [e for e in self.examples if e.utterance.audio not in found]
+            if not examples:
+                raise UnreadableRecordings(left_out)
+            with nothing_collected():
+                self._arrange(examples)
+            validation = [u for u in validation if u.audio not in found]
+        if left_out:
+            total = len(self.examples) + len(validation) + len(left_out)
+            warn_left_out(self.corpus.name, total, left_out)
         if self.cache.extractor.config.f0 == "shuffled":
             self.cache.extractor.donors = [self.cache.as_heard(e.utterance.audio).track for e in self.examples]
         if self.by_speaker:
             utterances = [*(e.utterance for e in self.examples), *validation]
             self.speaker_f0 = speaker_medians(utterances, lambda u: self.cache.features(u.audio))
+        return frozenset(left_out)
+
+    def _fill(
+        self,
+        validation: Sequence[Utterance],
+        progress: Callable[[int, int], None] | None,
+        workers: int,
+        gather: Callable[[dict[Sound, str]], list[dict[Sound, str]]],
+    ) -> dict[Sound, str]:
+        """Fill the cache with this process's share; the recordings that any process could not read, and why."""
+        spoken = [e.utterance for e in self.place.share(self.examples)]
+        renditions = tuple(dict.fromkeys(self.config.renditions))
+        heard = self.place.share(validation)
+        unreadable: dict[Sound, str] = {}
+        try:
+            fill_recordings(self.cache, [(spoken, renditions), (heard, (AS_RECORDED,))], progress, workers)
+        except UnreadableRecordings as error:
+            if self.broken == "refuse":
+                raise
+            unreadable = error.messages
+        return {sound: message for found in gather(unreadable) for sound, message in found.items()}
 
     def plan(self, epoch: int) -> list[list[int]]:
         """Batches of an epoch as indices; beyond the examples lie the clips of noise, and beyond those the rows."""

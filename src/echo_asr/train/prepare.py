@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.data.fill import fill_recordings
 from echo_asr.data.rendition import AS_RECORDED, Rendition
+from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
 from echo_asr.features import FeatureExtractor
 from echo_asr.launch import find_place, meet
 from echo_asr.train.run import read_config
@@ -45,10 +47,14 @@ def prepare_corpus(corpus: str, config: Path | None = None, broken: Literal["ref
         told = counted(speakers, "speaker") if speakers else "unknown speakers"
         lines.append(f"{corpus}, {name}: {counted(len(rows), 'utterance')}, {hours(seconds)}, {told}")
     workers = max(1, (os.cpu_count() or 1) // place.local_count)
-    if not place.main:
-        fill_recordings(cache, parts, None, workers)
-    else:
-        with progress_bar("features", sum(len(rows) * len(renditions) for rows, renditions in parts)) as advance:
-            fill_recordings(cache, parts, lambda done, total: advance(done, ""), workers)
+    total = sum(len(rows) * len(renditions) for rows, renditions in parts)
+    with progress_bar("features", total) if place.main else nullcontext() as advance:
+        progress = (lambda done, total: advance(done, "")) if advance else None
+        try:
+            fill_recordings(cache, parts, progress, workers)
+        except UnreadableRecordings as error:
+            if broken == "refuse":
+                raise
+            warn_left_out(corpus, sum(len(rows) for rows, _ in parts), error.messages)
     meet(place)
     return [*lines, f"features are in {cache.root}"]

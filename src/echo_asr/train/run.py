@@ -12,9 +12,10 @@ import torch
 
 from echo_asr.config import build_sections, read_yaml
 from echo_asr.console import hours, progress_bar
-from echo_asr.data.batch import make_examples, nothing_collected
+from echo_asr.data.batch import Example, make_examples, nothing_collected
 from echo_asr.data.cache import FeatureCache
-from echo_asr.data.corpus import Corpus, Utterance, load_corpus
+from echo_asr.data.corpus import Corpus, load_corpus
+from echo_asr.data.orthography import merged_words
 from echo_asr.decode.transcribe import choose_device
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
@@ -23,7 +24,6 @@ from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_b
 from echo_asr.model.config import TextConfig, expand_preset
 from echo_asr.model.echo import Echo
 from echo_asr.storage import sweep
-from echo_asr.text import make_normalizer
 from echo_asr.tokenizer import Tokenizer
 from echo_asr.train.data import TrainingData
 from echo_asr.train.loop import SECTIONS, Trainer, grow_vocabulary
@@ -159,17 +159,20 @@ def _train(
         recordings = load_corpus(corpus, broken)
         own_validation = "validation" in recordings.splits
         recordings = hold_out(recordings)
-        normalize = make_normalizer(sections["text"].normalizer)
+        normalize = sections["text"].normalize
         texts = [normalize(u.text) for u in recordings.split("train")]
         start = load_bundle(init) if init is not None and not resume else None
         tokenizer, mapping = processes.from_main(lambda: _tokenizer(run, sections["text"], texts, start, resume))
         cache = FeatureCache(None, FeatureExtractor(sections["features"]))
         by_speaker = sections["model"].vrope.reference == "speaker"
         subsampling = sections["model"].subsampling
-        data = TrainingData(recordings, tokenizer, normalize, settings, subsampling, cache, by_speaker, place, texts)
+        data = TrainingData(
+            recordings, tokenizer, normalize, settings, subsampling, cache, by_speaker, place, texts, broken
+        )
         validation = make_examples(recordings.split("validation"), tokenizer, normalize, unknown="skip")
-    if not resume:  # before anything is written, for a recording may be unreadable
-        prepare(data, processes, [e.utterance for e in validation])
+    at_once = not resume or broken == "skip"  # before anything is written, for a recording may be unreadable
+    if at_once:
+        validation = prepare(data, processes, validation)
 
     torch.manual_seed(settings.seed)
     model = Echo(sections["model"], tokenizer.vocabulary_size, sections["features"].mels)
@@ -196,6 +199,8 @@ def _train(
         f"{'' if own_validation else ' (held out, the corpus has no validation split)'}, "
         f"{tokenizer.vocabulary_size - 1} symbols"
     )
+    if place.main and not resume and (merged := merged_words((e.utterance.text for e in data.examples), normalize)):
+        reporter.warn(str(merged))
     if not own_validation:
         reporter.say(
             "the utterances held out may be of speakers trained on, so that their errors flatter: echo-asr corpus "
@@ -211,7 +216,8 @@ def _train(
         reporter.say(f"{place.count} processes, {each} in an update")
     if resume:
         reporter.say(f"resumed after update {trainer.progress.step} of {settings.max_steps}")
-        prepare(data, processes, [e.utterance for e in validation])
+    if not at_once:
+        prepare(data, processes, validation)
     try:
         return trainer.train()
     finally:
@@ -245,16 +251,28 @@ def _make_folder(run: Path) -> None:
     sweep(run)
 
 
-def prepare(data: TrainingData, processes: Processes, validation: Sequence[Utterance] = ()) -> None:
-    """Extract all the features that training and validation will read, with a bar; each process does its share."""
+def prepare(data: TrainingData, processes: Processes, validation: Sequence[Example] = ()) -> list[Example]:
+    """Extract all the features that training and validation will read, with a bar; each process does its share.
+
+    Returns:
+        what is left to validate on, where broken records are left out and some recordings cannot be read.
+
+    Raises:
+        EchoError: a recording cannot be read, or none of those to validate on.
+    """
     place = processes.place
     workers = max(1, (os.cpu_count() or 1) // place.local_count)
     count = len(data.examples) * len(set(data.config.renditions)) + len(validation)
+    heard = [e.utterance for e in validation]
     if not place.main:
-        data.prepare(validation, None, workers, processes.wait)
+        unreadable = data.prepare(heard, None, workers, processes.gather)
     else:
         with progress_bar("features", -(-count // place.count)) as advance:
-            data.prepare(validation, lambda done, total: advance(done, ""), workers, processes.wait)
+            unreadable = data.prepare(heard, lambda done, total: advance(done, ""), workers, processes.gather)
+    left = [e for e in validation if e.utterance.audio not in unreadable]
+    if validation and not left:
+        raise EchoError(f"{data.corpus.name}: none of the recordings to validate on can be read; mend some of them")
+    return left
 
 
 def check_folder(run: Path, resume: bool) -> None:

@@ -156,3 +156,76 @@ def test_times_beyond_the_recording_and_other_xml(eaf: Callable[..., str], put: 
     other = put("other.eaf", "<html></html>")
     with pytest.raises(EchoError, match=r"other\.eaf is no ELAN file, but one of html"):
         load_corpus(str(other))
+
+
+# --- what is not yet written, and faults of one file among many ---
+
+
+def test_annotations_without_a_text_are_not_yet_written(eaf: Callable[..., str]) -> None:
+    """They are left out and counted, if they have no time yet, too; a person may take them for silence."""
+    path = eaf(
+        tier(
+            "a",
+            aligned("a1", "ts1", "ts4", "x"),
+            aligned("a2", "ts5", "ts6", " \u200b"),
+            aligned("a3", "ts2", "ts3", ""),
+        )
+    )
+    counted = r"rec\.eaf has 2 of 3 texts empty, which are left out as not yet written; @empty:silence takes them"
+    with pytest.warns(UserWarning, match=counted):
+        assert spans(path) == [("x", 0.5, 2.0)]
+    with pytest.warns(UserWarning, match=r"1 of 3 .*rec\.eaf has the duration 0"):
+        corpus = load_corpus(f"{path}@empty:silence", "skip")
+    assert [u.text.strip("\u200b") for u in corpus.utterances] == ["x", ""]
+    with pytest.raises(EchoError, match=r"rec\.eaf has 1 of 1 texts empty, which is left out as not yet written"):
+        load_corpus(eaf(tier("a", aligned("a1", "ts1", "ts4", ""))))
+
+
+def test_a_text_of_several_annotations_of_which_one_is_empty_is_not_yet_written(eaf: Callable[..., str]) -> None:
+    path = eaf(
+        WORDS, tier("gloss", hung("a5", "a1", "one"), hung("a6", "a4", "fo"), hung("a7", "a4", ""), kind="gloss")
+    )
+    with pytest.warns(UserWarning, match="1 of 2 texts empty"):
+        assert spans(f"{path}:gloss") == [("one", 0.5, 1.0)]
+
+
+BOMB = (
+    '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;">]><ANNOTATION_DOCUMENT>&b;</ANNOTATION_DOCUMENT>'
+)
+READS_A_FILE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><ANNOTATION_DOCUMENT>&x;</ANNOTATION_DOCUMENT>'
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (HEADER.format(media=MEDIA.replace("rec", "gone")) + SLOTS + WORDS + FOOTER, "its recording is not there"),
+        (HEADER.format(media=MEDIA) + SLOTS + tier("words") + FOOTER, "has no annotations; transcribe it"),
+        (HEADER.format(media=MEDIA) + SLOTS + GLOSS + FOOTER, "has no tier 'words' with annotations"),
+        ("", "is no legal ELAN file"),
+        ("<html></html>", "is no ELAN file, but one of html"),
+        (BOMB, "declares a document type; give a file as ELAN saves it"),
+        (READS_A_FILE, "declares a document type"),
+        ("<a>" * 100, "has over 50 levels of XML"),
+    ],
+)
+def test_a_fault_of_one_file_is_a_broken_record(
+    eaf: Callable[..., str], put: Put, tmp_path: Path, content: str, message: str
+) -> None:
+    eaf(WORDS, name="good.eaf")
+    put("bad.eaf", content), put("._good.eaf", "what macOS leaves on other disks")
+    with pytest.raises(EchoError, match=rf"bad\.eaf:? {message}"):
+        load_corpus(f"{tmp_path}:words")
+    with pytest.warns(UserWarning, match=rf"1 of 5 records are left out, first: .*bad\.eaf:? {message}"):
+        assert len(load_corpus(f"{tmp_path}:words", "skip").utterances) == 4
+
+
+def test_a_large_file_and_one_of_very_many_elements(put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with put("sparse.eaf").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(EchoError, match="is larger than 100 MB"):
+        load_corpus(tmp_path)
+    (tmp_path / "sparse.eaf").unlink()
+    monkeypatch.setattr("echo_asr.data.readers.elan.ELEMENTS", 100)
+    put("many.eaf", f"<ANNOTATION_DOCUMENT>{'<a/>' * 100}</ANNOTATION_DOCUMENT>")
+    with pytest.raises(EchoError, match="has over 100 elements of XML"):
+        load_corpus(tmp_path)

@@ -317,3 +317,115 @@ def test_nothing_is_looked_into_where_durations_are_known(
     monkeypatch.setattr(Path, "stat", lambda self, **more: looked.append(self) or real(self, **more))
     found: tuple[Utterance, ...] = load_corpus(tmp_path).utterances
     assert len(found) == 50 and len(looked) < 20
+
+
+# --- faults of one table among many, and what a person chooses ---
+
+
+def test_a_folder_of_splits_of_which_one_is_damaged(put: Put, tmp_path: Path) -> None:
+    for name in ("train", "dev"):
+        put(f"{name}/a.wav", 0.1)
+        put(f"{name}/metadata.csv", f"{'file_name,text' if name == 'train' else 'nothing'}\na.wav,x\n")
+    with pytest.raises(EchoError, match=r"dev.metadata\.csv has no column file_name"):
+        load_corpus(tmp_path)
+    with pytest.warns(UserWarning, match=r"1 of 2 records are left out, first: .*dev.metadata\.csv has no column"):
+        assert [u.id for u in load_corpus(tmp_path, "skip").utterances] == ["train/a.wav"]
+
+
+def test_common_voice_with_one_damaged_table_and_a_tab_in_a_sentence(put: Put, tmp_path: Path) -> None:
+    put("clips/a.mp3", 0.2), put("clips/b.mp3", 0.2)
+    put("train.tsv", CV17 + cv("c", "a", '5" long') + cv("c", "b", "cut\there"))
+    put("dev.tsv", "client_id\tpath\tpath\tsentence\n")
+    with pytest.warns(UserWarning, match=r"2 of 3 .*train\.tsv line 3 has 14 fields; expected 13"):
+        corpus = load_corpus(tmp_path, "skip")
+    assert rows(corpus) == [("a", '5" long', "c", "train")]
+    assert corpus.broken[1].message.endswith("dev.tsv has the column path twice; keep one")
+
+
+def test_a_packed_table_that_ends_early_keeps_the_rows_before(kaldi: Path) -> None:
+    text = "".join(f"u{number} {number * 7919}\n" for number in range(50_000))
+    packed = gzip.compress(b"s1-r1-0 xin\n" + text.encode())
+    (kaldi / "text").unlink()
+    for damaged in (packed[: len(packed) // 2], packed[:-2000] + b"\xff" * 2000):
+        (kaldi / "text.gz").write_bytes(damaged)
+        with pytest.warns(UserWarning, match="records are left out"):
+            corpus = load_corpus(kaldi, "skip")
+        assert [u.text for u in corpus.utterances] == ["xin"]
+        assert any("text.gz cannot be unpacked" in broken.message for broken in corpus.broken)
+
+
+@pytest.mark.parametrize("block", [b"\0", b"\n", b"x y\n"])
+def test_a_packed_table_that_would_fill_the_memory(kaldi: Path, block: bytes) -> None:
+    (kaldi / "text").unlink()
+    (kaldi / "text.gz").write_bytes(gzip.compress(block * ((64 << 20) // len(block))))
+    with pytest.raises(EchoError, match=r"text\.gz (unpacks to over 100 times its size|line 2 has x again)"):
+        load_corpus(kaldi)
+
+
+def test_json_lines_that_are_deep_or_hold_very_much(put: Put, tmp_path: Path) -> None:
+    put("a.wav", 0.1)
+    good = '{"file_name": "a.wav", "text": "x\\ny"}\n'
+    nothing = '{}\n{"file_name": "", "text": null}\n'
+    put(
+        "metadata.jsonl",
+        "[" * 200_000 + "\n" + '{"a":' * 200_000 + "\n" + nothing + "[" + "[]," * 600_000 + "[]]\n" + good,
+    )
+    with pytest.warns(UserWarning, match="3 of 4 records are left out"):
+        corpus = load_corpus(tmp_path, "skip")
+    assert rows(corpus) == [("a.wav", "x y", "", "train")]  # a text is one line
+    assert "line 5 has over 500000 lists" in corpus.broken[2].message
+
+
+def test_the_channel_of_a_segment_is_its_own(put: Put, tmp_path: Path) -> None:
+    put("call.wav", 1.0, channels=2), put("wav.scp", "call call.wav\n"), put("text", "a ma\nb ba\nc ka\n")
+    put("segments", "a call 0.0 1.0 0\nb call 0.0 1.0 1\nc call 0.0 1.0 -1\n")
+    a, b, c = (load_audio(u.audio) for u in load_corpus(tmp_path).utterances)
+    np.testing.assert_array_equal(a, load_audio(Excerpt(tmp_path / "call.wav", channel=0)))
+    assert not np.allclose(a, b)
+    np.testing.assert_allclose(c, (a + b) / 2, atol=1e-4)
+    for wrong in ("A", "1 2", "0.5", "-2"):
+        put("segments", f"a call 0.0 1.0 0\nb call 0.0 1.0 {wrong}\nc call 0.0 1.0\n")
+        with pytest.raises(EchoError, match=r"segments line 2 has '.*' after its times; expected a channel from 0"):
+            load_corpus(tmp_path)
+
+
+@pytest.mark.parametrize("third", ["0.6", "anna", "train"])
+def test_third_fields_of_ljspeech_that_are_no_texts(put: Put, tmp_path: Path, third: str) -> None:
+    for number in range(3):
+        put(f"wavs/a{number}.wav", 0.1)
+    put("metadata.csv", "".join(f"a{n}|this is sentence {n}|{third}\n" for n in range(3)))
+    with pytest.warns(UserWarning, match=r"share no word with the second in \d of 3 lines.*name the field .*:2$"):
+        assert {u.text for u in load_corpus(tmp_path).utterances} == {third}
+    assert [u.text for u in load_corpus(f"{tmp_path}:2").utterances] == [f"this is sentence {n}" for n in range(3)]
+    assert {u.text for u in load_corpus(f"{tmp_path}:3").utterances} == {third}
+    with pytest.raises(EchoError, match=r"line 1 has 3 fields between bars; expected 4 or more"):
+        load_corpus(f"{tmp_path}:4")
+
+
+def test_third_fields_of_ljspeech_that_are_the_texts_in_words(
+    put: Put, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    put("wavs/a.wav", 0.1), put("wavs/b.wav", 0.1)
+    put("metadata.csv", "a|In 1910, Dr. Bo|in nineteen ten doctor bo\nb|12|twelve\n||\n")
+    assert [u.text for u in load_corpus(tmp_path).utterances] == ["in nineteen ten doctor bo", "twelve"]
+    assert not list(recwarn)
+
+
+@pytest.mark.parametrize("form", ["csv", "kaldi", "ljspeech", "commonvoice"])
+def test_a_person_chooses_whether_an_empty_text_is_silence(put: Put, tmp_path: Path, form: str) -> None:
+    for name in ("a.wav", "b.wav", "wavs/a.wav", "wavs/b.wav", "clips/a.mp3", "clips/b.mp3"):
+        put(name, 0.2)
+    if form == "csv":
+        put("metadata.csv", "file_name,text\na.wav,x\nb.wav,\n")
+    elif form == "kaldi":
+        put("wav.scp", "a a.wav\nb b.wav\n"), put("text", "a x\nb\n")
+    elif form == "ljspeech":
+        put("metadata.csv", "a|x\nb|\n")
+    else:
+        put("validated.tsv", CV17 + cv("c", "a", "x") + cv("c", "b", ""))
+    with pytest.warns(UserWarning, match=r"has 1 of 2 texts empty, which is taken for silence; @empty:skip leaves"):
+        assert [u.text for u in load_corpus(tmp_path).utterances] == ["x", ""]
+    with pytest.warns(UserWarning, match=r"has 1 of 2 texts empty, which is left out as not yet written$"):
+        assert [u.text for u in load_corpus(f"{tmp_path}@empty:skip@part:1").utterances] == ["x"]
+    with pytest.raises(EchoError, match=r"@empty takes silence \(nobody speaks\) or skip .*got 'no'"):
+        load_corpus(f"{tmp_path}@empty:no")

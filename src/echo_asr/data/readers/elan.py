@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from echo_asr.audio import find_file, same_name
-from echo_asr.data.readers.records import Lengths, Problems, Record, stretch_error
+from echo_asr.data.readers.records import Lengths, Problems, Record, leads_into_network, one_of_many, stretch_error
 from echo_asr.errors import EchoError
 from echo_asr.excerpt import Excerpt
+from echo_asr.text import is_blank
 
 SUFFIX = ".eaf"
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma")
+LARGEST = 100 << 20  # bytes of a file; those of a day's recording have 10 MB
+ELEMENTS = 500_000  # of XML in a file, at most: an annotation is three of them, and its times two
+DEPTH = 50  # levels of XML, at most: ELAN has five
 FILM_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".avi")  # their sound, where there is no sound file
 
 
@@ -26,6 +32,31 @@ class _Annotation:
     parent: str  # id of the annotation that it hangs on; empty for one with times of its own
     text: str
     slots: tuple[str, str] = ("", "")
+
+
+class _Refused(Exception):
+    pass
+
+
+class _Builder(ElementTree.TreeBuilder):
+    """Refuses what no ELAN file has and what could take all memory: entities of its own, and elements without end."""
+
+    elements = depth = 0
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        raise _Refused("declares a document type")
+
+    def start(self, tag: Any, attrs: dict[Any, Any]) -> ElementTree.Element:
+        self.elements += 1
+        self.depth += 1
+        if self.elements > ELEMENTS or self.depth > DEPTH:
+            over = f"{DEPTH} levels" if self.depth > DEPTH else f"{ELEMENTS} elements"
+            raise _Refused(f"has over {over} of XML")
+        return super().start(tag, attrs)
+
+    def end(self, tag: Any) -> ElementTree.Element:
+        self.depth -= 1
+        return super().end(tag)
 
 
 def is_elan(path: Path) -> bool:
@@ -43,26 +74,35 @@ def read_elan(path: Path, tier: str, problems: Problems) -> Iterator[Record]:
     named, there must be but one that has annotations. The speaker is the tier's participant. Annotations without times
     of their own take those of the annotation they hang on, and several that divide one are joined; slots without a
     time lie evenly between those that have one. The recording is found by the relative media descriptor, by the
-    absolute one, or by the same name beside the file.
+    absolute one, or by the same name beside the file. An annotation without a text is one that is not yet written.
 
-    Raises:
-        EchoError: a file is no ``.eaf``, has no such tier, or several where none is named, or has no recording.
+    A file that is no ``.eaf``, has no such tier, or several where none is named, or has no recording, is a problem.
     """
     files = _files(path) if path.is_dir() else [path]
     for file in files:
-        yield from _read_file(file, tier, problems, f"{file.stem}/" if len(files) > 1 else "")
+        records = _read_file(file, tier, problems, f"{file.stem}/" if len(files) > 1 else "")
+        yield from one_of_many(records, file, problems)
 
 
 def _files(folder: Path) -> list[Path]:
     try:
-        return sorted(file for file in folder.iterdir() if file.suffix.lower() == SUFFIX and file.is_file())
+        return sorted(file for file in folder.iterdir() if _is_eaf(file))
     except OSError:
         return []
 
 
+def _is_eaf(file: Path) -> bool:
+    hidden = file.name.startswith(".")  # such as ._rec.eaf, which macOS leaves on other disks
+    return file.suffix.lower() == SUFFIX and not hidden and file.is_file()
+
+
 def _read_file(path: Path, wanted: str, problems: Problems, prefix: str) -> Iterator[Record]:
     try:
-        root = ElementTree.parse(path).getroot()
+        if path.stat().st_size > LARGEST:
+            raise _Refused(f"is larger than {LARGEST >> 20} MB")
+        root = ElementTree.parse(path, ElementTree.XMLParser(target=_Builder())).getroot()
+    except _Refused as error:
+        raise EchoError(f"{path} {error}; give a file as ELAN saves it") from None
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise EchoError(f"{path} is no legal ELAN file: {error}; save it again in ELAN") from None
     except OSError as error:
@@ -80,20 +120,17 @@ def _read_file(path: Path, wanted: str, problems: Problems, prefix: str) -> Iter
         spans.update(_spans(group, times))
     for tier in tiers:
         speaker = tier.get("PARTICIPANT", "")
-        for first, text in _joined(annotations[id(tier)]):
-            where = f"{path}, tier {tier.get('TIER_ID', '')}, annotation {first.id}"
-            span = spans.get(_root_of(first, by_id))
-            if span is None:
-                problems.add(where, "has no time; align it in ELAN, or delete it")
+        for first, text, unwritten in _joined(annotations[id(tier)]):
+            start, end = (time + offset for time in spans.get(_root_of(first, by_id), (math.nan, math.nan)))
+            no_time = "has no time; align it in ELAN, or delete it" if math.isnan(start) else None
+            wrong = no_time or stretch_error(start, end, length)
+            if wrong and not unwritten:
+                problems.add(f"{path}, tier {tier.get('TIER_ID', '')}, annotation {first.id}", wrong)
                 continue
-            start, end = (time + offset for time in span)
-            wrong = stretch_error(start, end, length)
-            if wrong:
-                problems.add(where, wrong)
-                continue
-            seconds = min(end, length) - start
+            seconds = 0.0 if wrong else min(end, length) - start
             name = f"{prefix}{first.id}"
-            yield Record(path, 0, name, Excerpt(audio, start, seconds), text, speaker, duration=seconds)
+            stretch = Excerpt(audio, start, seconds)
+            yield Record(path, 0, name, stretch, text, speaker, duration=seconds, unwritten=unwritten)
 
 
 def _choose_tiers(path: Path, root: ElementTree.Element, wanted: str) -> list[ElementTree.Element]:
@@ -121,6 +158,8 @@ def _find_audio(path: Path, root: ElementTree.Element) -> tuple[Path, float]:
         offset = int(origin) / 1000 if re.fullmatch(r"\d{1,12}", origin) else 0.0  # ms
         for key in ("RELATIVE_MEDIA_URL", "MEDIA_URL"):
             file = _local(media.get(key, ""))
+            if leads_into_network(file, path):
+                file = os.path.basename(file)  # perhaps it lies here, too
             named.append(file)
             for place in (path.parent / file, path.parent / os.path.basename(file)):
                 if file and (found := find_file(os.path.normpath(place))):
@@ -195,13 +234,14 @@ def _spans(annotations: list[_Annotation], times: dict[str, float]) -> dict[str,
     return spans
 
 
-def _joined(annotations: list[_Annotation]) -> Iterator[tuple[_Annotation, str]]:
-    """Annotations with their texts; those that hang on one and the same are joined to the first of them."""
+def _joined(annotations: list[_Annotation]) -> Iterator[tuple[_Annotation, str, bool]]:
+    """Annotations with their texts, and whether any of it is not yet written; those that hang on one and the same are
+    joined to the first of them."""
     groups: dict[str, list[_Annotation]] = {}
     for annotation in annotations:
         groups.setdefault(annotation.parent or f" {annotation.id}", []).append(annotation)
     for group in groups.values():
-        yield group[0], " ".join(filter(None, (a.text for a in group)))
+        yield group[0], " ".join(filter(None, (a.text for a in group))), any(is_blank(a.text) for a in group)
 
 
 def _root_of(annotation: _Annotation, by_id: dict[str, _Annotation]) -> str:

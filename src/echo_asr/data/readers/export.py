@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from echo_asr.audio import audio_duration
-from echo_asr.data.readers.metadata import METADATA
+from echo_asr.data.readers.metadata import METADATA, PROBLEM
 from echo_asr.errors import EchoError
 from echo_asr.libraries import default_cache_root
 
 VERSION = 1  # of what is written: raise it with a change to this module that readers would notice
-COLUMNS = ("file_name", "transcription", "speaker", "duration", "excerpt_start")
+COLUMNS = ("file_name", "transcription", "speaker", "duration", "excerpt_start", PROBLEM)
 IN_A_FOLDER = 1000  # clips
 MARKS = ((b"RIFF", "wav"), (b"fLaC", "flac"), (b"OggS", "ogg"), (b"ID3", "mp3"), (b"FORM", "aiff"))
 
@@ -27,8 +27,9 @@ class Export:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.rows: list[tuple[str, str, str, str, str]] = []
+        self.rows: list[tuple[str, str, str, str, str, str]] = []
         self.files = 0
+        self.unpacked = 0  # bytes that came out of tables
 
     def add(self, data: bytes, hint: str = "") -> str:
         """Write the bytes of a sound file; its name. `hint` is a name whose ending says what the bytes do not."""
@@ -44,7 +45,12 @@ class Export:
         whole = duration is None
         seconds = _seconds(self.folder / name) if whole else f"{duration:.6f}"
         text = " ".join(text.split())  # a table has a line a row
-        self.rows.append((name, text, speaker, seconds, "" if whole else f"{start:.6f}"))
+        speaker = " ".join(speaker.split())
+        self.rows.append((name, text, speaker, seconds, "" if whole else f"{start:.6f}", ""))
+
+    def refuse(self, what: str) -> None:
+        """A broken record in place of a clip that is not exported; `what` is told when the corpus is read."""
+        self.rows.append(("", "", "", "", "", " ".join(what.split())))
 
 
 def _seconds(path: Path) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from echo_asr.data.readers import commonvoice, elan, kaldi, ljspeech, manifests, metadata
-from echo_asr.data.readers.records import Problems, Record, map_splits
+from echo_asr.data.readers.records import Problems, Record, map_splits, one_of_many
 from echo_asr.errors import EchoError
 
 SYNTH_PREFIX = "synth:"
@@ -52,6 +52,9 @@ def find_records(spec: str, problems: Problems) -> tuple[str, Iterator[Record]]:
     path, tier = _split_tier(spec)
     if elan.is_elan(path):
         return str(path), elan.read_elan(path, tier, problems)
+    chosen = None if path.exists() else ljspeech.field_of(spec)
+    if chosen:
+        return str(chosen[0]), ljspeech.read_ljspeech(chosen[0], problems, chosen[1])
     if not path.exists():
         raise EchoError(
             f"corpus folder {path} does not exist; give a folder with {metadata.METADATA} or in another form "
@@ -105,6 +108,6 @@ def _reader_of(folder: Path) -> Reader | None:
 def _joined(parts: list[tuple[Path, str, Reader]], problems: Problems) -> Iterator[Record]:
     """One corpus of folders that are its splits; the folder's name comes before the id, so that ids stay unique."""
     for path, split, reader in parts:
-        for record in reader(path, problems):
+        for record in one_of_many(reader(path, problems), path, problems):
             own = split if record.split == "train" else record.split
             yield replace(record, id=f"{path.name}/{record.id}", split=own)

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -22,6 +22,7 @@ from echo_asr.console import console, progress_bar
 from echo_asr.data.readers.export import Export, export_folder, export_once, state_of
 from echo_asr.data.readers.metadata import read_metadata
 from echo_asr.data.readers.records import Problems, Record, map_splits
+from echo_asr.data.readers.within import OutsideError, Within
 from echo_asr.errors import EchoError
 from echo_asr.storage import replace_text
 
@@ -34,6 +35,7 @@ SPEAKER = ("speaker_id", "client_id", "speaker", "spk_id", "speaker_name", "user
 AUDIO = ("audio", "file", "path", "wav", "speech", "recording")
 HUB = "https://huggingface.co"
 TABLES = (".parquet", ".arrow")
+ROWS = 8  # of a table in memory at a time
 
 
 def read_hub(name: str, problems: Problems) -> Iterator[Record]:
@@ -51,6 +53,7 @@ def read_hub(name: str, problems: Problems) -> Iterator[Record]:
     """
     repo, config, clips = parse_name(name)
     local = _local_folder(repo)
+    within = Within(repo, local)
     if local is None:
         folder = export_folder("hub", f"{repo}-{config}", (repo, config, clips))
         if not (folder / PARTS).is_file():
@@ -58,11 +61,12 @@ def read_hub(name: str, problems: Problems) -> Iterator[Record]:
     else:
         tables = [path for path in local.rglob("*") if path.suffix in TABLES]
         if not tables:
-            return _read_plain(local, config, clips, problems)
+            return within.records(_read_plain(local, config, clips, problems), problems)
         content = (config, clips, state_of([*tables, *local.glob("*.md")]))
         folder = export_folder("hub", f"{local.name}-{config}", content)
     if not (folder / PARTS).is_file():
-        _export(f"hf:{name}", str(local or repo), config, clips, folder)
+        within.check_card()
+        _export(f"hf:{name}", within, config, clips, folder)
     splits = json.loads((folder / PARTS).read_text(encoding="utf-8"))
     return itertools.chain.from_iterable(
         read_metadata(folder / part, problems, split, prefix=f"{part}/") for part, split in splits.items()
@@ -111,20 +115,29 @@ def _read_plain(folder: Path, config: str, clips: int | None, problems: Problems
     return first()
 
 
-def _export(name: str, repo: str, config: str, clips: int | None, folder: Path) -> None:
+def _export(name: str, within: Within, config: str, clips: int | None, folder: Path) -> None:
+    repo = str(within.folder or within.repo)
     console().print(f"importing {name}, once, into {folder}", highlight=False, markup=False)
     try:
-        streams = _open(repo, config)
+        streams, faults = _open(repo, config, within)
         splits = map_splits(streams) or dict.fromkeys(streams, "train")
         for part in splits:
             total = clips or _size(streams[part])
             with progress_bar(f"{name} {part}", total) if total else nullcontext(_say_nothing) as advance:
 
                 def write(export: Export, part: str = part, advance: Any = advance) -> None:
-                    rows = _rows(name, streams[part], clips)
-                    for done, (data, hint, text, speaker) in enumerate(rows, start=1):
-                        export.tell(export.add(data, hint), text, speaker)
+                    for fault in faults.get(part, ()):
+                        export.refuse(fault)
+                    for done, row in enumerate(_rows(name, streams[part], clips), start=1):
                         advance(done, "")
+                        try:
+                            data = within.read(row.path) if row.data is None else row.data
+                        except (OutsideError, OSError) as error:
+                            export.refuse(f"is row {done} of {part}, which {_why(error, row.path)}")
+                        else:
+                            export.tell(export.add(data, row.path), row.text, row.speaker)
+                            export.unpacked += len(row.data or b"")
+                            within.bound(export.unpacked)
 
                 export_once(folder / part, write)
         replace_text(folder / PARTS, json.dumps(splits))
@@ -160,8 +173,17 @@ def _say_nothing(done: int, text: str) -> None:
     """Progress of what nobody knows the size of."""
 
 
-def _open(repo: str, config: str) -> dict[str, Any]:
-    """The streams of a data set by split."""
+def _why(error: Exception, path: str) -> str:
+    """Why a file that a row names has not come, after the row in a sentence."""
+    if isinstance(error, OutsideError):
+        return str(error)
+    if isinstance(error, FileNotFoundError):
+        return f"names {path[:200]}, which is not there"
+    raise error  # the network, a full disk: of no row
+
+
+def _open(repo: str, config: str, within: Within) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """The streams of a data set by split, and what is wrong with tables of each that are left out."""
     try:
         import datasets
     except ImportError as error:
@@ -169,12 +191,16 @@ def _open(repo: str, config: str) -> dict[str, Any]:
             f"hf:{repo} needs the optional datasets ({error}); install the extra: pip install 'echo-asr[datasets]'"
         ) from None
     try:
-        return dict(datasets.load_dataset(repo, config or None, streaming=True))
+        builder = datasets.load_dataset_builder(repo, config or None)
     except RuntimeError as error:
         if "script" not in str(error):
             raise
         # Older repositories have a program of their own, which is not run; the hub keeps their tables beside it.
-        return dict(datasets.load_dataset(repo, config or None, streaming=True, revision="refs/convert/parquet"))
+        builder = datasets.load_dataset_builder(repo, config or None, revision="refs/convert/parquet")
+    faults = {str(part): within.take_out(files) for part, files in (builder.config.data_files or {}).items()}
+    if hasattr(builder.config, "batch_size"):  # else as many rows at a time as a table likes
+        builder.config.batch_size = ROWS
+    return dict(builder.as_streaming_dataset()), faults
 
 
 def _size(stream: Any) -> int:
@@ -183,8 +209,17 @@ def _size(stream: Any) -> int:
     return int(getattr(splits.get(str(stream.split)), "num_examples", 0) or 0)
 
 
-def _rows(name: str, stream: Any, clips: int | None) -> Iterator[tuple[bytes, str, str, str]]:
-    """Bytes of the audio, its file name, text and speaker, of each clip of a split."""
+class _Row(NamedTuple):
+    """A clip of a split."""
+
+    data: bytes | None  # of the audio; None: they are in the file that `path` names
+    path: str  # or where `data` came from
+    text: str
+    speaker: str
+
+
+def _rows(name: str, stream: Any, clips: int | None) -> Iterator[_Row]:
+    """The clips of a split."""
     from datasets import Audio
 
     columns = stream.features or stream._resolve_features().features
@@ -200,21 +235,10 @@ def _rows(name: str, stream: Any, clips: int | None) -> Iterator[tuple[bytes, st
             found = {"bytes": b"", "path": ""}
         if not isinstance(found, dict) or found.get("bytes") is None and not found.get("path"):
             raise EchoError(f"{name}: the column {audio} holds no audio files (row {number}); give another repository")
-        data = found["bytes"] if found.get("bytes") is not None else _fetch(found["path"])
         who = row[speaker] if speaker else None
         said = row[text]
-        yield data, found.get("path") or "", "" if said is None else str(said), "" if who is None else str(who)
-
-
-def _fetch(path: str) -> bytes:
-    """The bytes of a file that a repository names, here or on the hub."""
-    if Path(path).is_file():
-        return Path(path).read_bytes()
-    import fsspec  # comes with datasets
-
-    with fsspec.open(path, "rb") as file:
-        data: bytes = file.read()
-    return data
+        told = "" if said is None else str(said), "" if who is None else str(who)
+        yield _Row(found.get("bytes"), found.get("path") or "", *told)
 
 
 def _choose(name: str, what: str, known: Iterable[str], columns: Iterable[str]) -> str:

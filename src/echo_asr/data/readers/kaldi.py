@@ -23,11 +23,11 @@ def is_kaldi(folder: Path) -> bool:
 def read_kaldi(folder: Path, problems: Problems) -> Iterator[Record]:
     """The records of a data folder.
 
-    ``wav.scp`` says where recordings are and ``text`` what is said; ``segments`` cuts recordings into utterances, and
-    without it each recording is one. ``utt2spk``, ``utt2dur`` and ``reco2dur`` are read where there are some. A
-    relative path starts from the data folder or a folder above it (Kaldi's own start from where it ran). An entry that
-    is a command (it ends in ``|``) is a broken record: nothing of a corpus is ever run. Each of these files may be
-    packed (``text.gz``).
+    ``wav.scp`` says where recordings are and ``text`` what is said; ``segments`` cuts recordings into utterances, of
+    one channel where it names one, and without it each recording is one. ``utt2spk``, ``utt2dur`` and ``reco2dur`` are
+    read where there are some. A relative path starts from the data folder or a folder above it (Kaldi's own start from
+    where it ran). An entry that is a command (it ends in ``|``) is a broken record: nothing of a corpus is ever run.
+    Each of these files may be packed (``text.gz``).
 
     Raises:
         EchoError: a file is unreadable, or there is no ``text``.
@@ -66,6 +66,10 @@ def _segments(
         if start is None or end is None:
             problems.add(where, "is no segment; expected: utterance, recording, start and end in seconds")
             continue
+        if len(fields) > 4 or (len(fields) == 4 and not re.fullmatch(r"-1|[0-9]{1,4}", fields[3])):
+            problems.add(where, f"has {' '.join(fields[3:])!r} after its times; expected a channel from 0, or nothing")
+            continue
+        channel = int(fields[3]) if len(fields) == 4 and fields[3] != "-1" else None  # -1: none in particular
         if name not in said:
             problems.add(where, f"names {name}, which has no line in {texts}; add it, or take this out")
             continue
@@ -89,7 +93,8 @@ def _segments(
             continue
         seconds = (end if length is None else min(end, length)) - start
         text = said[name][1]
-        yield Record(source, line, name, Excerpt(audio, start, seconds), text, speakers.get(name, ""), duration=seconds)
+        stretch = Excerpt(audio, start, seconds, channel)
+        yield Record(source, line, name, stretch, text, speakers.get(name, ""), duration=seconds)
     for name, (line, _) in said.items():
         if name not in used:
             problems.add(place(texts, line), f"is of {name}, which is not in {source}; add it there")

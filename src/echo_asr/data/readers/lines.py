@@ -1,9 +1,12 @@
-"""Text files of many lines, of which one may be broken and the others not."""
+"""Text files of many lines, of which one may be broken and the others not, read in bounded memory."""
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
+import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,26 +14,128 @@ from typing import Any
 from echo_asr.data.readers.records import Problems, place
 from echo_asr.errors import EchoError
 
+CHUNK = 1 << 16  # bytes read at a time
+LONGEST_LINE = 8 << 20  # bytes; a longer one is no line of a table
+UNPACKED = 2 << 20  # bytes that any packed file may unpack to
+RATIO = 100  # times as much as was read of it that a packed file may unpack to beyond that; texts reach 5 to 30
+MOST_VALUES = 500_000  # lists and objects in a line of JSON
+WIDE = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}  # what spreadsheets call Unicode text
 
-def read_lines(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 file with their numbers from 1, without line ends; blank lines are passed over.
 
-    A byte-order mark is allowed, and a name that ends in `.gz` is unpacked. A line that is not UTF-8 is a problem.
+def read_lines(path: Path, problems: Problems, header: bool = False) -> Iterator[tuple[int, str]]:
+    """The lines of a text file with their numbers from 1, without line ends; blank lines are passed over.
+
+    The file is UTF-8, with or without a byte-order mark, or UTF-16 with one; lines end in LF, CR LF or CR; a name that
+    ends in `.gz` is unpacked. A line that is not UTF-8 or has a NUL character is a problem, and so is the rest of a
+    file that cannot be read to its end.
+
+    Args:
+        header: the first line names columns; one that cannot be read ends the reading.
 
     Raises:
-        EchoError: the file cannot be read.
+        EchoError: nothing of the file can be read.
     """
+    number = 0  # of the last line that was read
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-                except UnicodeDecodeError as error:
-                    problems.add(place(path, number), f"is not UTF-8 (byte {error.start}); save the file as UTF-8")
-                    continue
-                if text.strip():
-                    yield number, text
-    except (EOFError, gzip.BadGzipFile) as error:
+        for number, line in raw_lines(path):
+            try:
+                text = line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                _refuse_header(path, number, header)
+                problems.add(place(path, number), f"is not UTF-8 (byte {error.start}); save the file as UTF-8")
+                continue
+            if "\0" in text:
+                _refuse_header(path, number, header)
+                problems.add(place(path, number), "has a NUL character; save the file as UTF-8, or mend the line")
+                continue
+            if text and not text.isspace():
+                yield number, text
+    except EchoError as error:
+        if not number or header and number == 1:
+            raise
+        problems.add_error(place(path, number + 1), error)
+
+
+def _refuse_header(path: Path, number: int, header: bool) -> None:
+    if header and number == 1:
+        raise EchoError(f"{path} is not UTF-8; save it as UTF-8")
+
+
+def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file as UTF-8 bytes with their numbers from 1, without byte-order mark and line ends; those of no
+    character are passed over.
+
+    Raises:
+        EchoError: the file cannot be read, a line is longer than `LONGEST_LINE`, or it unpacks to very much more than a
+            text does.
+    """
+    number, rest, end = 0, b"", b""
+    for chunk in _text_chunks(path):
+        rest += chunk
+        if not end and (b"\n" in chunk or b"\r" in rest[-len(chunk) - 1 :]):
+            end = _line_end(rest)
+        if not end and len(rest) <= LONGEST_LINE:
+            continue  # the first line is longer than that
+        *lines, rest = rest.split(end or b"\n")
+        for line in lines:
+            number += 1
+            if line:
+                yield number, line.rstrip(b"\r")
+        if len(rest) > LONGEST_LINE:
+            raise EchoError(
+                f"{place(path, number + 1)} is longer than {LONGEST_LINE >> 20} MB; no table has such a line, give "
+                "another file"
+            )
+    last = rest.split(end or b"\n")
+    for line in last if last[-1] else last[:-1]:
+        number += 1
+        yield number, line.rstrip(b"\r")
+
+
+def _line_end(beginning: bytes) -> bytes:
+    """What ends the lines of a file, from its first bytes: CR in old files of the Macintosh, else LF; empty if no line
+    ends there."""
+    lone = len(re.findall(rb"\r(?![\r\n]|$)", beginning))
+    if lone > beginning.count(b"\n"):
+        return b"\r"
+    return b"\n" if b"\n" in beginning else b""
+
+
+def _text_chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a text file as UTF-8 without its byte-order mark, a chunk at a time."""
+    decoder: codecs.IncrementalDecoder | None = None
+    beginning = True
+    for chunk in _chunks(path):
+        if beginning:
+            beginning = False
+            wide = WIDE.get(chunk[:2])
+            chunk = chunk[2:] if wide else chunk.removeprefix(codecs.BOM_UTF8)
+            decoder = codecs.getincrementaldecoder(wide)("replace") if wide else None
+        yield decoder.decode(chunk).encode("utf-8", "surrogatepass") if decoder else chunk
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, unpacked if its name ends in `.gz`.
+
+    Raises:
+        EchoError: it cannot be read or unpacked, or unpacks to very much more than a text does.
+    """
+    total = 0
+    try:
+        with path.open("rb") as file:
+            if path.suffix != ".gz":
+                while chunk := file.read(CHUNK):
+                    yield chunk
+                return
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                while chunk := unpacked.read(CHUNK):
+                    total += len(chunk)
+                    if total > max(UNPACKED, RATIO * file.tell()):
+                        raise EchoError(
+                            f"{path} unpacks to over {RATIO} times its size, as no text does; give another file"
+                        )
+                    yield chunk
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise EchoError(f"{path} cannot be unpacked ({error}); copy it again") from None
     except OSError as error:
         raise EchoError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
@@ -39,28 +144,31 @@ def read_lines(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
 def first_line(path: Path) -> str:
     """The first line of a file, however it is encoded; empty for one that cannot be read."""
     try:
-        with path.open("rb") as file:
-            return file.readline(65_536).decode("utf-8-sig", "replace").rstrip("\r\n")
-    except OSError:
+        return next((line.decode("utf-8", "replace") for _, line in raw_lines(path)), "")
+    except EchoError:
         return ""
 
 
 def read_objects(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The JSON objects of a file that has one a line, with their line numbers. A line that is none is a problem.
+    """The JSON objects of a file that has one a line, with their line numbers. A line that is none is a problem; an
+    object that holds nothing is passed over, as a blank line is.
 
     Raises:
         EchoError: the file cannot be read.
     """
     for number, line in read_lines(path, problems):
+        if line.count("[") + line.count("{") > MOST_VALUES:  # each takes fifty times its byte in memory
+            problems.add(place(path, number), f"has over {MOST_VALUES} lists and objects; give it in several lines")
+            continue
         try:
             found = json.loads(line)
         except (ValueError, RecursionError) as error:
             problems.add(place(path, number), f"is no JSON ({error}); mend the line")
             continue
-        if isinstance(found, dict):
-            yield number, found
-        else:
+        if not isinstance(found, dict):
             problems.add(place(path, number), "is no JSON object; write {...} in a line")
+        elif any(value is not None and value != "" for value in found.values()):
+            yield number, found
 
 
 def is_text(*values: str) -> bool:

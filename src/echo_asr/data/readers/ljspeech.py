@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from echo_asr.data.readers.lines import first_line, read_lines
 from echo_asr.data.readers.metadata import METADATA
-from echo_asr.data.readers.records import Problems, Record, place
+from echo_asr.data.readers.records import Doubt, Problems, Record, place
+from echo_asr.text import normalize_basic
 
 AUDIO = "wavs"
 FIELDS = (2, 3)  # id|text, or id|text|normalised text
@@ -21,22 +23,54 @@ def is_ljspeech(folder: Path) -> bool:
     return "|" in first and "file_name" not in first
 
 
-def read_ljspeech(folder: Path, problems: Problems) -> Iterator[Record]:
+def read_ljspeech(folder: Path, problems: Problems, chosen: int = 0) -> Iterator[Record]:
     """The records of ``metadata.csv``: ``id|text|normalised text``, of ``wavs/id.wav``.
 
-    The normalised text is taken where there is one: it has numbers and abbreviations in words. Nothing is said of
-    speakers or splits.
+    The normalised text is taken where there is one: it has numbers and abbreviations in words. Where it shares no word
+    with the text in most lines, it is perhaps none, and this is noted as a doubt. Nothing is said of speakers and
+    splits.
+
+    Args:
+        chosen: the field, from 2, that is the text, whatever the others are; 0 for none in particular.
     """
     source = folder / METADATA
+    both = apart = 0  # lines with a second and a third field, and those in which they share no word
     for line, row in read_lines(source, problems):
         fields = [cell.strip() for cell in row.split("|")]
-        if len(fields) not in FIELDS:
-            expected = "expected id|text or id|text|normalised text"
+        if not any(fields):
+            continue
+        if len(fields) < chosen if chosen else len(fields) not in FIELDS:
+            expected = f"expected {chosen} or more" if chosen else "expected id|text or id|text|normalised text"
             problems.add(place(source, line), f"has {len(fields)} fields between bars; {expected}")
             continue
         name = fields[0]
         if not name:
             problems.add(place(source, line), "has no id; name a file of wavs, or take the line out")
             continue
+        if not chosen and len(fields) == 3 and fields[1] and fields[2]:
+            both += 1
+            apart += not _words(fields[1]) & _words(fields[2])
         audio = folder / AUDIO / (name if name.lower().endswith(".wav") else f"{name}.wav")
-        yield Record(source, line, name, audio, next((text for text in reversed(fields[1:]) if text), ""))
+        text = fields[chosen - 1] if chosen else next((text for text in reversed(fields[1:]) if text), "")
+        yield Record(source, line, name, audio, text)
+    if apart > both / 2:
+        problems.doubts.append(
+            Doubt(
+                "third field",
+                str(source),
+                f"has third fields that share no word with the second in {apart} of {both} lines, and they are taken "
+                f"for the texts; if they are speakers or durations, name the field of the text: {folder}:2",
+            )
+        )
+
+
+def _words(text: str) -> set[str]:
+    return set(normalize_basic(text).split())
+
+
+def field_of(spec: str) -> tuple[Path, int] | None:
+    """The folder and the field that `FOLDER:2` names; None for what names none."""
+    named = re.fullmatch(r"(?s)(.+):([2-9])", spec)
+    if named and is_ljspeech(folder := Path(named[1]).expanduser()):
+        return folder, int(named[2])
+    return None

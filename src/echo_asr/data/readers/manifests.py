@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from echo_asr.data.readers.lines import is_text, read_objects
-from echo_asr.data.readers.records import Base, Problems, Record, Recording, map_splits, place, stretch_error
+from echo_asr.data.readers.records import (
+    Base,
+    Problems,
+    Record,
+    Recording,
+    map_splits,
+    one_of_many,
+    place,
+    stretch_error,
+)
 from echo_asr.errors import EchoError
 from echo_asr.excerpt import Excerpt
 
@@ -44,7 +53,7 @@ def read_manifests(folder: Path, problems: Problems) -> Iterator[Record]:
     files = _manifests(folder, "cuts") or _manifests(folder, "supervisions")
     splits = map_splits(files) or dict.fromkeys(files, "train")
     for part, split in splits.items():
-        yield from read_manifest(files[part], problems, split)
+        yield from one_of_many(read_manifest(files[part], problems, split), files[part], problems)
 
 
 def _manifests(folder: Path, kind: str) -> dict[str, Path]:

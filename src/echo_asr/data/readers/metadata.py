@@ -6,11 +6,11 @@ with columns of our own for speakers, splits, durations and stretches of files.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from echo_asr.data.readers.csvrows import read_rows
 from echo_asr.data.readers.lines import is_text, read_objects
 from echo_asr.data.readers.records import LONGEST, SPLITS, Problems, Record, Recording, place
 from echo_asr.errors import EchoError
@@ -22,19 +22,20 @@ TEXT = ("transcription", "text", "sentence")  # columns for the text, the first 
 SPEAKER = ("speaker", "speaker_id", "client_id")  # the first that is not empty
 REQUIRED_COLUMNS = ("file_name", "transcription")
 OPTIONAL_COLUMNS = ("speaker", "split", "duration", "excerpt_start", "excerpt_channel")
-COLUMNS = ("file_name", *TEXT, *SPEAKER, *OPTIONAL_COLUMNS[1:])  # that are read
+PROBLEM = "echo_problem"  # why an export has no clip there
+COLUMNS = ("file_name", PROBLEM, *TEXT, *SPEAKER, *OPTIONAL_COLUMNS[1:])  # that are read
 
 
 def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix: str = "") -> Iterator[Record]:
     """The records of a folder's ``metadata.csv``, or ``metadata.jsonl``.
 
-    ``metadata.csv`` is UTF-8 (a byte-order mark is allowed) and begins with the names of its columns; in
-    ``metadata.jsonl`` each line is a JSON object with these keys: ``file_name`` (relative to the folder),
-    ``transcription`` (or ``text``, or ``sentence``; may be empty: no speech), and optionally ``speaker`` (or
-    ``speaker_id``, or ``client_id``; default empty), ``split`` (``train``, ``validation`` or ``test``),
-    ``duration`` (seconds; default: what the header of the audio file says), ``excerpt_start`` (seconds: the
-    utterance is the stretch of the file that begins there and lasts ``duration``) and ``excerpt_channel``
-    (from 0; default: the mean of all). An empty cell stands for the default; other columns are ignored.
+    ``metadata.csv`` begins with the names of its columns and has a row a line; ``metadata.jsonl`` has a JSON object a
+    line, with these keys: ``file_name`` (relative to the folder, or a whole path), ``transcription`` (or ``text``, or
+    ``sentence``; may be empty: no speech), and optionally ``speaker`` (or ``speaker_id``, or ``client_id``; default
+    empty), ``split`` (``train``, ``validation`` or ``test``), ``duration`` (seconds; default: what the header of the
+    audio file says), ``excerpt_start`` (seconds: the utterance is the stretch of the file that begins there and lasts
+    ``duration``) and ``excerpt_channel`` (from 0; default: the mean of all). An empty cell stands for the default;
+    other columns are ignored.
 
     Args:
         split: of a row that names none.
@@ -44,9 +45,12 @@ def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix
         EchoError: the file is unreadable, or a column is missing or there twice.
     """
     table = folder / METADATA
-    rows = _csv_rows(table, problems) if table.is_file() else _json_rows(folder / METADATA_LINES, problems)
+    rows = _table_rows(table, problems) if table.is_file() else _json_rows(folder / METADATA_LINES, problems)
     source = table if table.is_file() else folder / METADATA_LINES
     for line, row in rows:
+        if row.get(PROBLEM):
+            problems.add(place(source, line), row[PROBLEM])
+            continue
         name = row.get("file_name", "")
         if not name:
             problems.add(place(source, line), "has no file_name; name an audio file, or take the line out")
@@ -80,39 +84,29 @@ def _stretch_id(name: str, audio: Excerpt) -> str:
     return f"{name}:{audio.start:.3f}{channel}"
 
 
-def _csv_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
+def _table_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
     """Each row as its line and its cells by column, stripped; columns that are not ours are left out."""
-    try:
-        # Bytes that are no UTF-8 come as lone surrogates, so that one row is broken by them and not the file.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            columns = [name.strip() for name in next(filter(None, reader), [])]
-            _check_columns(columns, path)
-            ours = [(columns.index(name), name) for name in COLUMNS if name in columns]
-            first_text = min(columns.index(name) for name in TEXT if name in columns)
-            for row in filter(None, reader):  # without blank lines
-                missing = len(columns) - len(row)
-                if missing < 0:
-                    more = "has more cells than columns; put a text with commas in double quotes"
-                    problems.add(place(path, reader.line_num), more)
-                    continue
-                if missing:
-                    if len(row) <= first_text:
-                        less = "write a comma and the text, or nothing after it if nobody speaks"
-                        problems.add(place(path, reader.line_num), f"ends before its {columns[first_text]}; {less}")
-                        continue
-                    row += [""] * missing
-                yield reader.line_num, {name: row[index].strip() for index, name in ours}
-    except csv.Error as error:
-        raise EchoError(f"{path} is no legal CSV: {error}; mend its quotes") from None
-    except OSError as error:
-        raise EchoError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
+    table = read_rows(path, problems, wanted="file_name")
+    columns = next(table)[1]
+    _check_columns(columns, path)
+    ours = [(columns.index(name), name) for name in COLUMNS if name in columns]
+    first_text = min(columns.index(name) for name in TEXT if name in columns)
+    for line, row in table:
+        missing = len(columns) - len(row)
+        if missing < 0 and any(row[missing:]):  # a spreadsheet may add empty ones
+            problems.add(place(path, line), "has more cells than columns; put a text with commas in double quotes")
+            continue
+        if missing > 0:
+            if len(row) <= first_text:
+                less = "write a comma and the text, or nothing after it if nobody speaks"
+                problems.add(place(path, line), f"ends before its {columns[first_text]}; {less}")
+                continue
+            row += [""] * missing
+        yield line, {name: row[index] for index, name in ours}
 
 
 def _check_columns(columns: list[str], path: Path) -> None:
-    if not is_text(*columns):
-        raise EchoError(f"{path} is not UTF-8; save it as UTF-8")
-    twice = [name for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS) if columns.count(name) > 1]
+    twice = [name for name in COLUMNS if columns.count(name) > 1]
     if twice:
         raise EchoError(f"{path} has the column {twice[0]} twice; keep one")
     absent = ["file_name"] if "file_name" not in columns else []

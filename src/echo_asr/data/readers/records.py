@@ -42,6 +42,7 @@ class Record:
     speaker: str = ""
     split: str = "train"
     duration: float | None = None  # seconds; None: look into the audio file
+    unwritten: bool = False  # an empty text means that nobody has written it yet, not that nobody speaks
 
     @property
     def where(self) -> str:
@@ -57,16 +58,30 @@ class Broken:
     message: str  # one line: where, what, what to do
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """What a person should look at in a corpus that can be used as it is."""
+
+    kind: str  # what it is called in counts, such as "empty texts"
+    where: str  # the file, or the corpus
+    message: str  # follows its place in a sentence
+
+
 @dataclass
 class Problems:
-    """The broken records of a corpus, in the order in which they were found."""
+    """The broken records of a corpus, in the order in which they were found, and what else a person should know."""
 
     found: list[Broken] = field(default_factory=list)
     missing: list[tuple[Path, str]] = field(default_factory=list)  # list of recordings, and one that is not there
+    doubts: list[Doubt] = field(default_factory=list)
 
     def add(self, where: str, what: str) -> None:
         """Note a broken record; `what` follows its place in a sentence: "has no text; write it"."""
         self.found.append(Broken(where, f"{where} {what}"))
+
+    def add_error(self, where: str, error: EchoError) -> None:
+        """Note what an error says, which is a sentence of its own."""
+        self.found.append(Broken(where, str(error)))
 
     def add_missing(self, record: Record) -> None:
         """Note a record without its recording."""
@@ -93,6 +108,14 @@ class Problems:
         elif more:
             message += f" (and {more} more broken: echo-asr corpus check lists them, --broken skip leaves them out)"
         raise EchoError(message)
+
+
+def one_of_many(records: Iterable[Record], source: Path, problems: Problems) -> Iterator[Record]:
+    """The records of one file or folder of many: an error that ends them is a problem, not the end of the others."""
+    try:
+        yield from records
+    except EchoError as error:
+        problems.add_error(str(source), error)
 
 
 def place(source: Path, line: int) -> str:
@@ -140,6 +163,16 @@ class Base:
             places = [self.folder, *self.folder.absolute().parents[:ABOVE], Path()]
             self._base = next((place for place in places if find_file(place / name)), None)
         return (self._base or self.folder) / name
+
+
+def leads_into_network(path: str | os.PathLike[str], source: Path, windows: bool = os.name == "nt") -> bool:
+    """Whether a path that a file names is one of another machine, which Windows would look for; not where the file
+    itself lies in the network."""
+
+    def shared(name: str) -> bool:
+        return name.replace("/", "\\").startswith("\\\\")
+
+    return windows and shared(os.fspath(path)) and not shared(str(source))
 
 
 class Listing:
@@ -207,6 +240,10 @@ def usable(records: Iterable[Record], problems: Problems) -> Iterator[Record]:
         elif record.duration is not None and not 0 < record.duration <= LONGEST:  # false of NaN, too
             expected = f"expected seconds above 0, at most {LONGEST}, or nothing"
             problems.add(record.where, f"has the duration {record.duration:g}; {expected}")
+        elif leads_into_network(file_of(record.audio), record.source):
+            seen.add(record.id)
+            what = f"names {file_of(record.audio)}, a place in the network, which is not asked; copy it to this machine"
+            problems.add(record.where, what)
         elif (there := listing.find(file_of(record.audio))) is None:
             seen.add(record.id)
             problems.add_missing(record)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from echo_asr.console import console
 from echo_asr.data.readers.export import Export, export_folder, export_once, state_of
+from echo_asr.data.readers.lines import raw_lines
 from echo_asr.data.readers.metadata import read_metadata
 from echo_asr.data.readers.records import Problems, Record
 from echo_asr.errors import EchoError
@@ -16,8 +18,10 @@ from echo_asr.errors import EchoError
 def read_shar(folder: Path, problems: Problems) -> Iterator[Record]:
     """The records of a Shar folder; its clips are unpacked into the cache the first time.
 
+    A shard that is damaged, and a cut without sound in its shard, are broken records, and the others are read.
+
     Raises:
-        EchoError: the extra is missing, a shard is damaged, or the cache cannot be written.
+        EchoError: the extra is missing, or the cache cannot be written.
     """
     shards = [*folder.glob("cuts.[0-9]*.jsonl*"), *folder.glob("recording.[0-9]*.tar")]
     unpacked = export_folder("shar", folder.absolute().name, state_of(shards))
@@ -35,25 +39,63 @@ def _unpack(folder: Path, export: Export) -> None:
             f"{folder} is a Shar folder, for which the optional lhotse is needed ({error}); install the extra: "
             "pip install 'echo-asr[lhotse]'"
         ) from None
-    done = 0
+    recordings = {_number(path): path for path in sorted(folder.glob("recording.[0-9]*.tar"))}
+    for cuts in sorted(folder.glob("cuts.[0-9]*.jsonl*")):
+        done, tar = 0, recordings.pop(_number(cuts), None)
+        try:
+            if tar is None:
+                raise EchoError("its recordings are not beside it; copy them, too")
+            total = _check_shard(cuts, tar)
+            for cut in CutSet.from_shar(fields={"cuts": [str(cuts)], "recording": [str(tar)]}):
+                _add(cut, export)
+                done += 1
+            if done < total:  # it takes the end of a damaged one for that of the shard
+                raise EchoError(f"damaged after {done} of {total} cuts; copy it again")
+        except EchoError as error:
+            export.refuse(f"is of the shard {cuts}: {error}")
+        except OSError:
+            raise  # of the cache
+        except Exception as error:  # lhotse asserts; whatever it says, the shard is not what it should be
+            what = " ".join(f"{type(error).__name__} {error}".split())[:200]
+            export.refuse(f"is of the shard {cuts}: damaged after {done} cuts ({what}); copy it again")
+    for tar in recordings.values():
+        export.refuse(f"is of the shard {tar}, whose cuts are not beside it; copy them, too")
+
+
+def _number(path: Path) -> str:
+    """The number of a shard: that of cuts.000012.jsonl.gz and recording.000012.tar."""
+    return path.name.split(".")[1]
+
+
+def _check_shard(cuts: Path, tar: Path) -> int:
+    """How many cuts a shard has, when it is sure that reading it takes no more memory than its size lets one think.
+
+    Raises:
+        EchoError: it would, or cannot be read.
+    """
+    total = sum(bool(line.strip()) for _, line in raw_lines(cuts))
+    size = tar.stat().st_size
     try:
-        for cut in CutSet.from_shar(in_dir=str(folder)):
-            _add(cut, export)
-            done += 1
-    except (EchoError, OSError):
-        raise
-    except Exception as error:  # lhotse asserts; whatever it says, the shard is not what it should be
-        what = " ".join(f"{type(error).__name__} {error}".split())[:200]
-        raise EchoError(f"{folder}: damaged after {done} cuts ({what}); copy the shards again") from None
+        with tarfile.open(tar, "r:") as archive:  # not packed, whatever its name says
+            for member in archive:
+                if member.offset_data + member.size > size and not member.issparse():
+                    raise EchoError(f"{tar} is damaged (it ends within {member.name!r}); copy it again")
+                if not member.isreg() or member.issparse():
+                    raise EchoError(f"{tar} holds {member.name!r}, which is no plain file; pack it again with lhotse")
+    except (tarfile.TarError, OSError) as error:
+        raise EchoError(f"{tar} is damaged ({error}); copy it again") from None
+    return total
 
 
 def _add(cut: Any, export: Export) -> None:
     """A cut's audio, and what its supervisions say. Shar holds the sound of the cut alone, from its beginning."""
-    source = cut.recording.sources[0]
-    if source.type != "memory":
-        raise EchoError(
-            f"cut {cut.id} has no sound in its shard ({source.type}); write shards with the field recording"
+    source = cut.recording.sources[0] if cut.has_recording else None
+    if source is None or source.type != "memory":
+        kind = source.type if source else "no recording"
+        export.refuse(
+            f"is the cut {cut.id}, without sound in its shard ({kind}); write shards with the field recording"
         )
+        return
     name = export.add(source.source, ".flac")
     for supervision in cut.supervisions:
         start = max(0.0, supervision.start)

@@ -1,0 +1,73 @@
+"""Recordings of a corpus that turn out to be unreadable only when they are decoded: it stated how long they last.
+
+They are broken records like those that are found when a corpus is read: refused, or left out and counted.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from echo_asr.audio import load_audio
+from echo_asr.data.corpus import Sound, Utterance
+from echo_asr.errors import EchoError
+
+
+class UnreadableRecordings(EchoError):
+    """Some recordings cannot be read; all others were.
+
+    Args:
+        messages: what is wrong with each.
+    """
+
+    def __init__(self, messages: Mapping[Sound, str]) -> None:
+        self.messages = dict(messages)
+        more = len(self.messages) - 1
+        others = f" (and {more} more that cannot be read: echo-asr corpus check lists them" if more else " ("
+        leave = f"{', ' if more else ''}--broken skip leaves {'them' if more else 'it'} out)"
+        super().__init__(f"{next(iter(self.messages.values()))}{others}{leave}")
+
+    def __reduce__(self) -> tuple[type[UnreadableRecordings], tuple[dict[Sound, str]]]:
+        return UnreadableRecordings, (self.messages,)
+
+
+def warn_left_out(name: str, total: int, messages: Mapping[Sound, str]) -> None:
+    """Say in one line how many of so many recordings are left out, and why the first is."""
+    first = next(iter(messages.values()))
+    warnings.warn(
+        f"{name}: {len(messages)} of {total} recordings cannot be read and are left out, first: {first}", stacklevel=3
+    )
+
+
+def leave_out_unreadable(name: str, utterances: Sequence[Utterance]) -> tuple[Utterance, ...]:
+    """The utterances whose recordings can be decoded; the others are counted in one warning.
+
+    Args:
+        name: of the corpus.
+
+    Raises:
+        EchoError: none of them can.
+    """
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # decoding leaves Python's lock alone
+        errors = pool.map(lambda utterance: read_error(utterance.audio), utterances)
+        messages = {u.audio: error for u, error in zip(utterances, errors, strict=True) if error}
+    if not messages:
+        return tuple(utterances)
+    readable = tuple(u for u in utterances if u.audio not in messages)
+    if not readable:
+        raise EchoError(
+            f"{name}: none of its {len(utterances)} recordings can be read: {next(iter(messages.values()))}"
+        )
+    warn_left_out(name, len(utterances), messages)
+    return readable
+
+
+def read_error(audio: Sound) -> str:
+    """Why a recording cannot be decoded; empty if it can."""
+    try:
+        load_audio(audio)
+    except EchoError as error:
+        return str(error)
+    return ""
