@@ -90,7 +90,7 @@ def texts_of(recognizer: Recognizer, audio: np.ndarray, starts: Sequence[float],
     found: list[list[str]] = [[] for _ in starts]
     for word in words:
         distance = np.abs(middles - (word.start + word.end) / 2) - reach
-        found[int(distance.argmin())].append(word.text)
+        found[int(distance.argmin())].append(word.word)
     return [" ".join(one) for one in found]
 
 

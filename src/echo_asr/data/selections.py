@@ -128,7 +128,7 @@ def parse_selection(name: str, rest: str | None, spec: str) -> Selection:
         return Leave(rest)
     if name == "empty":
         if rest == "silence" or rest == "skip":
-            return Empty(rest)
+            return Empty("silence" if rest == "silence" else "skip")
         expected = "silence (nobody speaks) or skip (not yet written: left out)"
         raise EchoError(f"corpus {spec}: @empty takes {expected}, as in @empty:skip, got {rest or ''!r}")
     amount, *options = (rest or "").split(",")
