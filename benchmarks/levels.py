@@ -1,9 +1,9 @@
 """What levels do to a model: `python -m benchmarks.levels MODEL CORPUS [--split validation] [--clips 300] [--json]`.
 
-The word error of a corpus's clips by themselves at several gains, 16-bit; and in one recording, with pauses between:
-all at one level, every other one 20 dB softer, and soft speech among bumps that are 40 dB louder. Then how many clips
-get another text in a recording with pauses than by themselves, of those that are alone between two pauses and of
-those that run on, where a pause is too short to cut at. All through `Recognizer.transcribe`, free-running.
+The word error of a corpus's clips by themselves, their peaks at several levels, 16-bit; and in one recording, with
+pauses between: all at one level, every other one 20 dB softer, and soft speech with a bump that is 40 dB louder in
+every pause. Then how many clips get another text in a recording with pauses than by themselves. All through
+`Recognizer.transcribe`, free-running.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.transcribe import Recognizer, load
 from echo_asr.evaluate.metrics import error_rate
 
-GAINS = (0.0, -20.0, -40.0, -55.0)  # dB
+PEAKS = (0.0, -20.0, -40.0, -55.0)  # dBFS
 APART = 20.0  # dB between two speakers
 BUMP_SECONDS, BUMP_DB = 0.06, 40.0  # dB over the speech's peak
 PAUSES = (0.3, 5.0)  # seconds
@@ -45,7 +45,8 @@ def recording(
         pause = np.zeros(round(rng.uniform(*PAUSES) * SAMPLE_RATE), np.float32)
         if bumps:
             size, peak = round(BUMP_SECONDS * SAMPLE_RATE), 10 ** (BUMP_DB / 20)
-            pause[:size] = peak * np.hanning(size) * rng.choice([-1.0, 1.0], size)
+            middle = (len(pause) - size) // 2
+            pause[middle : middle + size] = peak * np.hanning(size) * rng.choice([-1.0, 1.0], size)
         pieces += [pause, part]
         starts.append((at + len(pause)) / SAMPLE_RATE)
         at += len(pause) + len(part)
@@ -59,11 +60,11 @@ def error(recognizer: Recognizer, texts: Sequence[str], found: Sequence[str]) ->
     return error_rate(list(texts), [recognizer.normalize(text) for text in found]).to_dict()
 
 
-def by_gain(recognizer: Recognizer, clips: Sequence[np.ndarray], texts: Sequence[str]) -> dict[str, Any]:
+def by_peak(recognizer: Recognizer, clips: Sequence[np.ndarray], texts: Sequence[str]) -> dict[str, Any]:
     results = {}
-    for gain in GAINS:
-        found = recognizer.transcribe([quantised(clip, gain) for clip in clips], words=False)
-        results[f"{gain:g} dB"] = error(recognizer, texts, [one.text for one in found])
+    for peak in PEAKS:
+        found = recognizer.transcribe([quantised(clip, peak) for clip in clips], words=False)
+        results[f"{peak:g} dBFS"] = error(recognizer, texts, [one.text for one in found])
     return results
 
 
@@ -126,7 +127,7 @@ def main() -> None:
     texts = [recognizer.normalize(u.text) for u in rows]
     result = {
         "benchmark": "levels", "corpus": arguments.corpus, "split": arguments.split, "clips": len(clips),
-        "word_error_by_gain": by_gain(recognizer, clips, texts),
+        "word_error_by_peak": by_peak(recognizer, evened, texts),
         "word_error_in_one_recording": in_one_recording(recognizer, evened, texts),
         "other_text_than_alone": other_than_alone(recognizer, evened),
         "seconds": round(time.perf_counter() - began, 1),
@@ -134,8 +135,8 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(result, ensure_ascii=False))
         return
-    for name, rate in result["word_error_by_gain"].items():
-        print(f"gain {name:10s} {rate['percent']:.2f} % of words ({rate['ci95'][0]:.2f} to {rate['ci95'][1]:.2f})")
+    for name, rate in result["word_error_by_peak"].items():
+        print(f"peak {name:10s} {rate['percent']:.2f} % of words ({rate['ci95'][0]:.2f} to {rate['ci95'][1]:.2f})")
     for name, rates in result["word_error_in_one_recording"].items():
         print(f"{name:15s}", ", ".join(f"{who} {rate['percent']:.2f} %" for who, rate in rates.items()))
     print("another text than alone", result["other_text_than_alone"])

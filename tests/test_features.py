@@ -186,6 +186,18 @@ def test_a_part_of_a_recording_is_not_blown_up_further_than_30_db(extractor: Fea
     torch.testing.assert_close(extractor(*softer).spectrogram, extractor(soft, -20.0).spectrogram, atol=1e-5, rtol=0)
 
 
+def test_a_bump_in_a_part_does_not_hide_its_speech(extractor: FeatureExtractor) -> None:
+    speech = voice(0) * np.float32(0.01)  # about -50 dBFS
+    bumped = speech.copy()
+    bumped[8_000:8_160] += np.hanning(160).astype(np.float32)
+    alone, beside = extractor(speech, -50.0), extractor(bumped, -50.0)
+    away = torch.arange(100).sub(50).abs() > 3  # frames that the bump is not in
+    assert (beside.spectrogram - alone.spectrogram)[:, away].abs().max() < 15 / 80
+    assert (extractor(bumped).spectrogram - alone.spectrogram)[:, away].abs().max() > 25 / 80, (
+        "by itself its peak counts"
+    )
+
+
 def test_steady_noise_is_not_null_but_quiet_is(extractor: FeatureExtractor) -> None:
     assert not extractor(noise(16_000, -60.0)).null.any()
     spoken = np.concatenate([hum(8_000, rms_db=-15.0), noise(8_000, -75.0)])  # 60 dB apart

@@ -28,6 +28,7 @@ RANGE = 8.0  # decades of power, 80 dB, between the recording's peak (1) and sil
 ENERGY_FROM = 125.0  # Hz; frame power leaves out what lies below, so that DC or hum does not hide silence
 TINY = 1e-30  # power, stands for zero under a logarithm
 PART_RANGE = 30.0  # dB; a part of a recording is never taken to peak further than that under what is around it
+CREST = 20.0  # dB; samples further over the level of the speech around them are those of a bump, and are clipped
 PEAK_RANGE = 60.0  # dB; a spectrogram's peak is never taken to lie further than that under that of the samples
 CHUNK = 16_384  # frames transformed at a time, 164 s: 70 MB
 UNMASKED: Any = None  # stands for the energy of a pitch feature that no mask has touched
@@ -207,8 +208,9 @@ class FeatureExtractor:
         Args:
             loudest: dBFS (0 is an RMS of 1), the level of what is around `audio` in the recording that it is a part of.
                 The part's own peak counts, as a recording's does, but is not taken to lie more than 30 dB below this,
-                so that the noise between sentences is not blown up to their level. Minus infinity for a recording by
-                itself, which is silence if its peak is below -60 dBFS.
+                so that the noise between sentences is not blown up to their level, nor more than 20 dB over it, so
+                that a bump does not hide the speech beside it. Minus infinity for a recording by itself, which is
+                silence if its peak is below -60 dBFS.
 
         Raises:
             ValueError: if `audio` is not one-dimensional, is empty or holds NaN or infinite samples.
@@ -217,6 +219,9 @@ class FeatureExtractor:
         if audio.ndim != 1 or audio.size == 0 or not np.isfinite(audio).all():
             raise ValueError(f"audio: expected finite samples (S,), S >= 1; got {audio.shape}; load_audio")
         frames = max(1, -(-len(audio) // HOP))
+        if loudest > -np.inf:
+            limit = 10 ** ((loudest + CREST) / 20)
+            audio = np.clip(audio, -limit, limit)
         own_peak = peak_level(audio)
         if own_peak == 0.0 or (own_peak < SILENCE_PEAK and loudest == -np.inf):
             return self._silence(frames)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.features import frame_levels
@@ -16,8 +17,7 @@ FRAMES = SAMPLE_RATE // HOP  # a second
 AROUND = 15 * FRAMES  # frames before and after a frame from which the levels of noise and speech about it are measured
 SMOOTH = 5  # frames over which levels are averaged
 NOISE_SHARE = 0.1  # of the frames about a frame are taken to be pauses, the softest ones
-BUMP = 15  # frames; what is loud for a shorter time, as a bump is, does not count as the level of speech
-SHARE = 10  # of the frames there are, the part that counts as a bump where they are few
+SUSTAINED = 30  # frames, half of which speech is to fill for its level to count: a bump is shorter
 LEAST_RANGE = 25.0  # dB; the noise is never taken to be nearer to speech, as it would be in a clip cut tight
 STEADY_RANGE = 10.0  # dB; what varies by less is noise, if it is that far under what was louder
 SPEAKER_RANGE = 20.0  # dB by which speech that follows may be softer and still be measured by its own level
@@ -76,10 +76,10 @@ def cut(blocks: Iterable[np.ndarray], config: SegmentConfig) -> Iterator[Cut]:
 
     A frame may be speech if its level (over 50 ms) is `above_noise` over that of the noise, the level that a tenth of
     the frames within 15 s stay under, and no more than 45 dB under the level of speech. That is the loudest within
-    15 s, what is loud for less than a tenth of a second left out, and no more than 20 dB under the loudest so far. So
-    neither a bump nor a louder speaker hides a softer one who follows, and noise in a long pause is not taken for
-    speech. A recording that holds no longer pause, at its ends either, comes whole. So does one in which nothing rises
-    above the noise: steady sound may be a vowel, which is for the model to decide.
+    15 s, bumps of under a tenth of a second left out, and no more than 20 dB under the loudest so far. So neither a
+    bump nor a louder speaker hides a softer one who follows, and noise in a long pause is not taken for speech. A
+    recording that holds no longer pause, at its ends either, comes whole. So does one in which nothing rises above the
+    noise: steady sound may be a vowel, which is for the model to decide.
 
     Nothing depends on the recording's gain, but for this: one whose peak is below -60 dBFS is silence, and has no
     stretches unless it comes whole.
@@ -164,14 +164,15 @@ class _Cutter:
 
     def _threshold(self, about: np.ndarray) -> float:
         """The level in dBFS above which frames may be speech, from the levels `(T,)` about them."""
-        local = float(np.sort(about)[-min(BUMP, -(-len(about) // SHARE))])
+        half_loud = np.median(sliding_window_view(about, min(SUSTAINED, len(about)))[:: SUSTAINED // 3], axis=1)
+        local = float(half_loud.max())
         self.loudest = max(self.loudest, local)
         self.around = max(local, self.loudest - SPEAKER_RANGE)
         sounding = about[about > max(self.around - NOISE_RANGE, NOTHING)]
         noise = float(np.quantile(sounding, NOISE_SHARE)) if len(sounding) else -np.inf
         between_speech = local - noise < STEADY_RANGE < self.loudest - noise
         if not between_speech:
-            noise = min(noise, self.around - LEAST_RANGE)
+            noise = min(noise, float(about.max()) - LEAST_RANGE)
         return max(noise + self.config.above_noise, self.around - SPEECH_RANGE, NOTHING)
 
     def _about(self, begin: int, end: int) -> np.ndarray:
