@@ -216,11 +216,8 @@ def limit_memory(more: int) -> Callable[[], None]:
     """Let this process take so many bytes more than it has; what is returned lifts the limit."""
     import resource
 
-    pages = (
-        int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        if Path("/proc/self/statm").is_file()
-        else 0
-    )
+    memory = Path("/proc/self/statm")
+    pages = int(memory.read_text(encoding="utf-8").split()[0]) if memory.is_file() else 0
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more if pages else 1 << 34, before[1]))
     return lambda: resource.setrlimit(resource.RLIMIT_AS, before)
