@@ -16,7 +16,7 @@ from echo_asr.errors import EchoError
 
 CHUNK = 1 << 16  # bytes read at a time
 LONGEST_LINE = 8 << 20  # bytes; a longer one is no line of a table
-UNPACKED = 2 << 20  # bytes that any packed file may unpack to
+UNPACKED = 256 << 10  # bytes that any packed file may unpack to
 RATIO = 100  # times as much as was read of it that a packed file may unpack to beyond that; texts reach 5 to 30
 MOST_VALUES = 500_000  # lists and objects in a line of JSON
 WIDE = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}  # what spreadsheets call Unicode text
