@@ -89,7 +89,7 @@ def test_evaluate_prints_one_object(place: Place, capsys: Any) -> None:
 def test_evaluate_prints_lines_for_people_and_texts(place: Place, capsys: Any) -> None:
     status, output, _ = run(place.fill("evaluate {model} {corpus} --texts {here}/texts.jsonl"), capsys)
     assert status == 0
-    assert output.splitlines()[1].startswith("word error       0.00 % (0.00 to 0.00; 0 ins, 0 del, 0 sub of ")
+    assert output.splitlines()[1].startswith("word error       0.00 % (0.00 to 27.44; 0 ins, 0 del, 0 sub of ")
     rows = [json.loads(line) for line in (place.folder / "texts.jsonl").read_text().splitlines()]
     assert [row["hypothesis"] for row in rows] == list(TEXTS["test"])
 

@@ -174,6 +174,19 @@ def test_below_60_db_under_full_scale_is_silence_and_no_softer_sound(
         assert not features.null.all() and features.spectrogram.max() == pytest.approx(1.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("tracker", ["swiftf0", "autocorrelation"])
+@pytest.mark.parametrize("offset", [0.05, -0.5])
+def test_a_constant_offset_is_no_sound(tracker: str, offset: float) -> None:
+    extractor = FeatureExtractor(FeatureConfig(tracker=tracker))  # type: ignore[arg-type]
+    speech = voice(1) * np.float32(0.02)
+    alone, shifted = extractor(speech), extractor(speech + np.float32(offset))
+    assert (shifted.spectrogram - alone.spectrogram).abs().mean() < 0.01
+    assert (shifted.voicing != alone.voicing).sum() <= 2
+    assert extractor(np.full(16_000, offset, np.float32)).null.all(), "an offset alone is silence"
+    half = np.concatenate([np.zeros(8_000, np.float32), hum(8_000)])
+    assert not extractor(half).spectrogram[:, :48].any(), "digital silence stays zero"
+
+
 def test_a_part_of_a_recording_is_not_blown_up_further_than_30_db(extractor: FeatureExtractor) -> None:
     soft = sine(-60.0)
     for around, expected in ((-60.0, 1.0), (-35.0, 1.0), (-20.0, 1 - 10 / 80), (0.0, 1 - 30 / 80)):

@@ -25,7 +25,8 @@ DEEPEST = 40  # levels
 # Options that are no more, and why.
 RETIRED = dict.fromkeys(
     ("features.peak_floor_db", "features.null_absolute_db"),
-    "since 2026-12 every recording is brought to one level; leave it out, and train models of before again",
+    "since 2026-12 every recording is brought to one level: leave it out of a configuration; a trained model that has "
+    "it was made for features of before, train it again",
 )
 
 

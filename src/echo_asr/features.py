@@ -18,7 +18,7 @@ from torch.nn.functional import pad
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.controls import F0Control, control_f0
 from echo_asr.hum import remove_hum
-from echo_asr.level import SILENCE_PEAK, peak_level, to_one_level
+from echo_asr.level import SILENCE_PEAK, peak_level, to_one_level, without_offset
 from echo_asr.pitch import HOP, REFERENCE_F0, TrackerName, fill_track, make_tracker
 
 CODE_VERSION = 4  # raise it when the same settings come to give other values: cached features then lapse
@@ -218,6 +218,7 @@ class FeatureExtractor:
         audio = np.ascontiguousarray(audio, dtype=np.float32)
         if audio.ndim != 1 or audio.size == 0 or not np.isfinite(audio).all():
             raise ValueError(f"audio: expected finite samples (S,), S >= 1; got {audio.shape}; load_audio")
+        audio = without_offset(audio)
         frames = max(1, -(-len(audio) // HOP))
         if loudest > -np.inf:
             limit = 10 ** ((loudest + CREST) / 20)

@@ -17,13 +17,12 @@ from echo_asr.data.corpus import Corpus, Utterance
 from echo_asr.data.findings import Finding, check_rates, check_splits, check_texts, check_words
 from echo_asr.data.readers.records import Recording
 from echo_asr.errors import EchoError
+from echo_asr.level import SILENCE_PEAK, peak_level, without_offset
 from echo_asr.text import Normalizer, normalize_basic
 
 LONG = 30.0  # seconds, of a clip
 FULL = 0.99  # amplitude from which a sample counts as clipped
 CLIPPED = 0.001  # share of samples that are
-SILENT = -60.0  # dBFS, RMS of the loudest frame
-FRAME = 400  # samples, 25 ms
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Heard:
 
     content: bytes = b""  # a digest of its samples, whatever the file format
     clipped: float = 0.0  # share of samples at full scale
-    loudest: float = 0.0  # dBFS, RMS of the loudest 25 ms
+    peak: float = 1.0  # amplitude, the constant offset taken out
     seconds: float = 0.0
     error: str = ""  # why it cannot be read
 
@@ -114,12 +113,10 @@ def listen(audio: Recording) -> Heard:
         samples = load_audio(audio)
     except EchoError as error:
         return Heard(error=str(error))
-    frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME) if len(samples) >= FRAME else samples[None]
-    power = float(np.square(frames, dtype=np.float64).mean(axis=1).max())
     return Heard(
         hashlib.blake2b(samples.tobytes(), digest_size=16).digest(),
         float((np.abs(samples) >= FULL).mean()),
-        10 * float(np.log10(max(power, 1e-20))),
+        peak_level(without_offset(samples)),
         len(samples) / SAMPLE_RATE,
     )
 
@@ -145,9 +142,10 @@ def check_audio(utterances: Sequence[Utterance], heard: Iterator[Heard]) -> Iter
             yield Finding("unreadable audio", "error", where, told)
             continue
         same[found.content].append(utterance)
-        if found.loudest < SILENT:
+        if found.peak < SILENCE_PEAK:
             if utterance.text.strip():
-                told = f"is silent ({found.loudest:.0f} dBFS at most), and has a text; record it again, or leave it out"
+                level = 20 * np.log10(max(found.peak, 1e-10))
+                told = f"is silent ({level:.0f} dBFS at most), and has a text; record it again, or leave it out"
                 yield Finding("silence", "warning", where, told)
         elif found.clipped > CLIPPED:
             told = f"is clipped ({100 * found.clipped:.1f} % of its samples); record it again at a lower level"

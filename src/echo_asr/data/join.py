@@ -95,11 +95,13 @@ def soften(features: Features, db: float, null_relative_db: float) -> Features:
     energy = softer(features.energy)
     null = features.null | (energy < 1 - null_relative_db / (10 * RANGE))
     f0, shown, periodicity = features.pitch
+    voicing = features.voicing.masked_fill(null, 0.0)
     return replace(
         features,
         spectrogram=softer(features.spectrogram),
         pitch=torch.stack([f0.masked_fill(null, 0.0), softer(shown), periodicity.masked_fill(null, 0.0)]),
-        voicing=features.voicing.masked_fill(null, 0.0),
+        track=torch.from_numpy(fill_track((features.track * voicing).numpy())),
+        voicing=voicing,
         null=null,
         energy=energy,
         waveform=None if features.waveform is None else features.waveform * 10 ** (-db / 20),

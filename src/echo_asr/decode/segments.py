@@ -60,8 +60,8 @@ class Cut:
     Attributes:
         start: seconds from the recording's beginning.
         samples: `(S,)` at 16 kHz.
-        loudest: dBFS (0 is an RMS of 1), the level of speech around it; minus infinity for a whole recording, which
-            is measured by itself.
+        loudest: dBFS (0 is an RMS of 1), the level of speech in it and around it; minus infinity for a whole
+            recording, which is measured by itself.
         whole: it is the whole recording.
     """
 
@@ -107,6 +107,7 @@ class _Cutter:
         self.peak = 0.0  # of them, so far
         self.loudest = -np.inf  # dBFS, the level of speech about any frame so far, at most
         self.around = -np.inf  # dBFS, the level of speech about the frames decided last
+        self.threshold = -np.inf  # dBFS, above which the frames decided last may be speech
         self.waiting: list[Cut] = []  # segments of what is silence until a sample comes that is louder
         self.begun: int | None = None  # frame at which the stretch that is open begins
         self.last = 0  # the last frame of it that is speech
@@ -156,8 +157,8 @@ class _Cutter:
             about = self._about(first, upto + AROUND)
             peaks = self.peaks[first - self.first_level : upto + AROUND - self.first_level]
             self.peak = max(self.peak, float(peaks.max()))
-            threshold = self._threshold(about)
-            speech = (self._about(self.decided, upto) > threshold).tolist()
+            self.threshold = self._threshold(about)
+            speech = (self._about(self.decided, upto) > self.threshold).tolist()
             for frame, is_speech in enumerate(speech, self.decided):
                 yield from self._step(frame, is_speech)
             self.decided = upto
@@ -208,7 +209,10 @@ class _Cutter:
     def _emit(self, begin: int, end: int) -> Iterator[Cut]:
         self.cuts += 1
         samples = self.audio[(begin - self.first) * HOP : (end - self.first) * HOP]
-        self.waiting.append(Cut(begin / FRAMES, samples.copy(), self.around))
+        levels = self._about(begin, end)
+        sounding = levels[levels > self.threshold]  # a word may be the only one far and wide, and short
+        around = max(self.around, float(np.median(sounding))) if len(sounding) else self.around
+        self.waiting.append(Cut(begin / FRAMES, samples.copy(), around))
         if self.peak >= SILENCE_PEAK:
             yield from self.waiting
             self.waiting.clear()
