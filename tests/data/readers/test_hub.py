@@ -203,3 +203,45 @@ def test_no_network_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         EchoError, match=r"hf:a/b:c .* hub\.example cannot be found from here \(Name or .*check the network"
     ):
         load_corpus("hf:a/b:c")
+
+
+def clips_table(path: str, clips: list[dict[str, Any] | None], typed: bool) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    kind = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
+    made = pyarrow.table({"audio": pyarrow.array(clips, kind), "text": [str(i) for i in range(len(clips))]})
+    if typed:
+        features = {"audio": {"_type": "Audio"}, "text": {"dtype": "string", "_type": "Value"}}
+        made = made.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(made, path)
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_rows_that_name_no_recording(typed: bool) -> None:
+    """They are broken records each, a whole split of them too; a data set of nothing else is none of recordings."""
+    pytest.importorskip("datasets", reason="needs the extra datasets")
+    good = {"bytes": flac(0.1), "path": "a.flac"}
+    empty = [{"bytes": None, "path": None}, {"bytes": None, "path": ""}, None]
+    clips_table("repo/data/train-00000-of-00001.parquet", [good, *empty, good], typed)
+    clips_table("repo/data/test-00000-of-00001.parquet", empty, typed)
+    with pytest.raises(EchoError, match=r"metadata\.csv line 3 .*is an empty file"):
+        load_corpus("hf:./repo")
+    with pytest.warns(UserWarning, match="6 of 8 records are left out"):
+        assert [u.text for u in load_corpus("hf:./repo", "skip").utterances] == ["0", "4"]
+    clips_table("none/train.parquet", empty, typed)
+    for _ in range(2):
+        with pytest.raises(EchoError, match=r"hf:\./none holds no audio files: none of its rows has one \(3\)"):
+            load_corpus("hf:./none", "skip")
+
+
+def test_a_column_that_is_not_of_recordings() -> None:
+    pytest.importorskip("datasets", reason="needs the extra datasets")
+    Path("repo").mkdir()
+    import pyarrow
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pyarrow.table({"audio": ["a.wav"], "text": ["x"]}), "repo/train.parquet")
+    with pytest.raises(EchoError, match=r"the column audio holds no audio files \(row 1\); give another repository"):
+        load_corpus("hf:./repo")

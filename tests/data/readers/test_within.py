@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
+import http.client
 import io
 import os
 import socket
+import ssl
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +21,7 @@ import soundfile
 
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.readers.records import leads_into_network
-from echo_asr.data.readers.within import OutsideError, Within
+from echo_asr.data.readers.within import FileError, OutsideError, Within
 from echo_asr.errors import EchoError
 
 Put = Callable[..., Path]
@@ -215,3 +220,62 @@ def test_shards_whose_members_are_no_plain_files(put: Put, tmp_path: Path, kind:
         corpus = load_corpus("shar", "skip")
     assert [u.text for u in corpus.utterances] == ["x"]
     assert not [path for path in tmp_path.rglob("out.wav")] and os.path.isdir(tmp_path / "cache")
+
+
+NOT_FILES = [
+    "clips", "own.wav/x", "x" * 300, "zip://a.txt::own.wav", "tar://q::own.wav", "gzip://x::own.wav", "gzip://own.wav",
+    "gzip://::own.wav", "bz2://::own.wav", "xz://::own.wav", "zstd://::own.wav", "gzip://::cut.gz", "zip://gone::some.zip",
+    "zip://a.wav::damaged.zip", "clips\\x.wav", "a\0b.wav", ".", "",
+]  # fmt: skip
+
+
+def test_files_that_cannot_be_read_are_broken_records(put: Put, table: Callable[..., Path], tmp_path: Path) -> None:
+    """Whatever the reason, and however the row packs them: the other rows stay."""
+    repo = put("repo/own.wav", 0.1).parent
+    (repo / "clips").mkdir()
+    (repo / "cut.gz").write_bytes(gzip.compress(wav())[:-20])
+    for name in ("some.zip", "damaged.zip"):
+        with zipfile.ZipFile(repo / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.wav", wav())
+    content = bytearray((repo / "damaged.zip").read_bytes())
+    content[40:60] = bytes(20)
+    (repo / "damaged.zip").write_bytes(content)
+    table("repo/train.parquet", [wav(), *NOT_FILES, "zip://a.wav::some.zip"])
+    with pytest.raises(EchoError, match=r"is row 2 of train, which names clips, which cannot be read \(IsADirectory"):
+        load_corpus("hf:./repo")
+    with pytest.warns(UserWarning, match=rf"{len(NOT_FILES)} of {len(NOT_FILES) + 2} records are left out"):
+        corpus = load_corpus("hf:./repo", "skip")
+    assert [u.text for u in corpus.utterances] == ["text 0", f"text {len(NOT_FILES) + 1}"]
+
+
+@pytest.mark.parametrize(
+    ("remote", "error", "stops"),
+    [
+        (False, OSError(errno.EIO, "Input/output error"), False),
+        (False, OSError(errno.ENOSPC, "No space left on device"), True),
+        (False, MemoryError(), True),
+        (True, FileNotFoundError("gone"), False),
+        (True, OSError(errno.ENAMETOOLONG, "File name too long"), False),
+        (True, zipfile.BadZipFile("File is not a zip file"), False),
+        (True, gzip.BadGzipFile("Not a gzipped file"), False),
+        (True, ConnectionResetError("reset"), True),
+        (True, TimeoutError("timed out"), True),
+        (True, socket.gaierror(-2, "Name or service not known"), True),
+        (True, ssl.SSLError("handshake"), True),
+        (True, http.client.IncompleteRead(b""), True),
+        (True, OSError(errno.ENETUNREACH, "Network is unreachable"), True),
+        (True, OSError(errno.ENOSPC, "No space left on device"), True),
+    ],
+)
+def test_only_the_network_and_the_machine_end_the_reading_of_rows(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remote: bool, error: Exception, stops: bool
+) -> None:
+    fsspec = pytest.importorskip("fsspec", reason="needs the extra datasets")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(fsspec, "open", fail)
+    put("repo/a.wav", 0.1)
+    with pytest.raises(type(error) if stops else FileError):
+        Within("a/b", None if remote else tmp_path / "repo").read("a.wav")

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -22,7 +23,7 @@ from echo_asr.console import console, progress_bar
 from echo_asr.data.readers.export import Export, export_folder, export_once, state_of
 from echo_asr.data.readers.metadata import read_metadata
 from echo_asr.data.readers.records import Problems, Record, map_splits
-from echo_asr.data.readers.within import OutsideError, Within
+from echo_asr.data.readers.within import FileError, Within
 from echo_asr.errors import EchoError
 from echo_asr.storage import replace_text
 
@@ -121,25 +122,33 @@ def _export(name: str, within: Within, config: str, clips: int | None, folder: P
     try:
         streams, faults = _open(repo, config, within)
         splits = map_splits(streams) or dict.fromkeys(streams, "train")
+        empty = 0  # rows without a recording
+        held = any((folder / part).is_dir() for part in splits)  # whether any row has one; an earlier import may know
         for part in splits:
             total = clips or _size(streams[part])
             with progress_bar(f"{name} {part}", total) if total else nullcontext(_say_nothing) as advance:
 
                 def write(export: Export, part: str = part, advance: Any = advance) -> None:
+                    nonlocal empty, held
                     for fault in faults.get(part, ()):
                         export.refuse(fault)
                     for done, row in enumerate(_rows(name, streams[part], clips), start=1):
                         advance(done, "")
+                        has_recording = bool(row.data or row.path)
+                        held, empty = held or has_recording, empty + (not has_recording)
                         try:
                             data = within.read(row.path) if row.data is None else row.data
-                        except (OutsideError, OSError) as error:
-                            export.refuse(f"is row {done} of {part}, which {_why(error, row.path)}")
+                        except FileError as error:
+                            export.refuse(f"is row {done} of {part}, which {error}")
                         else:
                             export.tell(export.add(data, row.path), row.text, row.speaker)
                             export.unpacked += len(row.data or b"")
                             within.bound(export.unpacked)
 
                 export_once(folder / part, write)
+        if empty and not held:
+            shutil.rmtree(folder, ignore_errors=True)  # so that the next try ends in the same words
+            raise EchoError(f"{name} holds no audio files: none of its rows has one ({empty}); give another repository")
         replace_text(folder / PARTS, json.dumps(splits))
     except EchoError:
         raise
@@ -171,15 +180,6 @@ def _need_network(name: str) -> None:
 
 def _say_nothing(done: int, text: str) -> None:
     """Progress of what nobody knows the size of."""
-
-
-def _why(error: Exception, path: str) -> str:
-    """Why a file that a row names has not come, after the row in a sentence."""
-    if isinstance(error, OutsideError):
-        return str(error)
-    if isinstance(error, FileNotFoundError):
-        return f"names {path[:200]}, which is not there"
-    raise error  # the network, a full disk: of no row
 
 
 def _open(repo: str, config: str, within: Within) -> tuple[dict[str, Any], dict[str, list[str]]]:
@@ -231,14 +231,15 @@ def _rows(name: str, stream: Any, clips: int | None) -> Iterator[_Row]:
         stream = stream.cast_column(audio, Audio(decode=False))
     for number, row in enumerate(itertools.islice(stream, clips), start=1):
         found = row[audio]
-        if found is None and typed:  # a broken record, told when the corpus is read
-            found = {"bytes": b"", "path": ""}
-        if not isinstance(found, dict) or found.get("bytes") is None and not found.get("path"):
+        if found is None:
+            found = {"path": None}
+        if not isinstance(found, dict) or not found.keys() & {"bytes", "path"}:
             raise EchoError(f"{name}: the column {audio} holds no audio files (row {number}); give another repository")
         who = row[speaker] if speaker else None
         said = row[text]
         told = "" if said is None else str(said), "" if who is None else str(who)
-        yield _Row(found.get("bytes"), found.get("path") or "", *told)
+        data, path = found.get("bytes"), found.get("path") or ""
+        yield _Row(data if data is not None or path else b"", path, *told)  # an empty file is told as a broken record
 
 
 def _choose(name: str, what: str, known: Iterable[str], columns: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ is held to what lies in it.
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import re
@@ -28,8 +29,21 @@ PACKED = ("zip", "tar", "gzip", "bz2", "xz", "zstd")  # ways of fsspec to look i
 REFUSED = "outside of the data set; it is neither copied nor fetched: take it out"
 
 
-class OutsideError(Exception):
-    """A path that leads out of a data set; the message follows a name in a sentence."""
+MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}  # nothing that a row could be blamed for
+NETWORK = {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH}
+NETWORK_LIBRARIES = (
+    "aiohttp", "asyncio", "fsspec", "http", "httpcore", "httpx", "huggingface_hub", "requests", "socket", "ssl",
+    "urllib3",
+)  # fmt: skip
+OF_THE_FILE = (400, 404, 410, 414)  # statuses of HTTP that say something of one address alone
+
+
+class FileError(Exception):
+    """A file that a row names cannot be used; the message follows a name in a sentence."""
+
+
+class OutsideError(FileError):
+    """A path that leads out of a data set."""
 
 
 class Within:
@@ -88,15 +102,25 @@ class Within:
         """The bytes of a file that a row names.
 
         Raises:
-            OutsideError: it is none of the data set's, or is too large for a clip.
+            OutsideError: it is none of the data set's.
+            FileError: it is not there, cannot be read or unpacked, or is too large for a clip.
+            Exception: the network fails, or this machine has run out of something.
         """
         import fsspec  # comes with datasets
 
         where = self.locate(name)
-        with fsspec.open(where, "rb") as file:
-            data: bytes = file.read(LARGEST_CLIP + 1)
+        try:
+            with fsspec.open(where, "rb") as file:
+                data: bytes = file.read(LARGEST_CLIP + 1)
+        except Exception as error:  # of the file systems and of each way of packing
+            if _is_of_no_file(error, self.folder is None):
+                raise
+            if isinstance(error, FileNotFoundError):
+                raise FileError(f"names {name[:200]}, which is not there") from None
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise FileError(f"names {name[:200]}, which cannot be read ({reason})") from None
         if len(data) > LARGEST_CLIP:
-            raise OutsideError(f"names {name[:200]}, which is larger than {LARGEST_CLIP >> 30} GB; cut it")
+            raise FileError(f"names {name[:200]}, which is larger than {LARGEST_CLIP >> 30} GB; cut it")
         return data
 
     def records(self, records: Iterable[Record], problems: Problems) -> Iterator[Record]:
@@ -160,6 +184,21 @@ class Within:
                 outside = "://" in pattern or re.match(r"[A-Za-z]:|[/\\]", pattern)
                 if outside or ".." in re.split(r"[/\\]", pattern):
                     raise EchoError(f"{path} names {pattern[:200]}, {REFUSED}")
+
+
+def _is_of_no_file(error: Exception, remote: bool) -> bool:
+    """Whether an error is of this machine, or (`remote`) of the network, and not of the file that was read."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, MemoryError) or number in MACHINE:
+        return True
+    if not remote or getattr(getattr(error, "response", None), "status_code", None) in OF_THE_FILE:
+        return False
+    libraries = {kind.__module__.split(".")[0] for kind in type(error).__mro__}
+    return (
+        isinstance(error, (ConnectionError, TimeoutError))
+        or number in NETWORK
+        or bool(libraries & {*NETWORK_LIBRARIES})
+    )
 
 
 def _table_fault(path: Path) -> str:
