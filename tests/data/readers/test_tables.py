@@ -173,6 +173,29 @@ def test_common_voice(put: Put, tmp_path: Path) -> None:
     assert corpus.utterances[1].duration == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.parametrize("milliseconds", ["inf", "-inf", "nan", "-100", "0", "1e300", "9e9", "a second", ""])
+def test_common_voice_with_durations_that_no_clip_has(put: Put, tmp_path: Path, milliseconds: str) -> None:
+    put("clips/a.mp3", 0.5), put("clips/b.mp3", 0.5)
+    put("train.tsv", CV17 + cv("c", "a.mp3", "x") + cv("c", "b.mp3", "y"))
+    put("clip_durations.tsv", f"clip\tduration[ms]\na.mp3\t{milliseconds}\nb.mp3\t4321\n")
+    with pytest.warns(UserWarning, match=r"clip_durations\.tsv: durations that no clip has: 1; .* read from the clips"):
+        corpus = load_corpus(tmp_path)
+    assert [u.duration for u in corpus.utterances] == [pytest.approx(0.5, abs=0.1), 4.321]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe\0\xd8" * 9, b"clip\tduration\n\xff\xfd\t100\n", b"x" * (9 << 20), b"\0" * 50, b"clip\n\0\0\n"],
+)
+def test_common_voice_with_a_table_of_durations_that_cannot_be_read(put: Put, tmp_path: Path, content: bytes) -> None:
+    put("clips/a.mp3", 0.5)
+    put("train.tsv", CV17 + cv("c", "a.mp3", "x"))
+    (tmp_path / "clip_durations.tsv").write_bytes(content)
+    with pytest.warns(UserWarning, match=r"clip_durations\.tsv.*read from the clips themselves") as told:
+        corpus = load_corpus(tmp_path)
+    assert len(told) == 1 and corpus.utterances[0].duration == pytest.approx(0.5, abs=0.1)
+
+
 def test_common_voice_without_tables_of_splits_and_broken_lines(put: Put, tmp_path: Path) -> None:
     put("clips/a.mp3", 0.2)
     good, short, pathless = cv("c", "a", "x"), "c\ta\n", cv("c", "", "x")

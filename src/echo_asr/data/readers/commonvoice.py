@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from echo_asr.data.readers.lines import read_lines
-from echo_asr.data.readers.records import Problems, Record, one_of_many, place
+from echo_asr.data.readers.records import LONGEST, Problems, Record, one_of_many, place
 from echo_asr.errors import EchoError
 
 CLIPS = "clips"
@@ -25,10 +26,10 @@ def read_common_voice(folder: Path, problems: Problems) -> Iterator[Record]:
     """The records of ``train.tsv``, ``dev.tsv`` (validation) and ``test.tsv``, or else of ``validated.tsv``.
 
     The columns ``path``, ``sentence`` and ``client_id`` (the speaker) are read, and ``clip_durations.tsv`` where there
-    is one, so that no clip need be looked into. The tables have no quotes: a quotation mark is part of a sentence. A
-    table that cannot be read, or lacks one of the columns, is a problem.
+    is one, so that no clip need be looked into; what it does not say is read from the clips. The tables have no quotes:
+    a quotation mark is part of a sentence. A table that cannot be read, or lacks one of the columns, is a problem.
     """
-    durations = dict(_durations(folder / DURATIONS))
+    durations = _durations(folder / DURATIONS)
     tables = {name: split for name, split in TABLES.items() if (folder / name).is_file()} or {ALL: "train"}
     for name, split in tables.items():
         yield from one_of_many(_table(folder / name, split, durations, problems), folder / name, problems)
@@ -59,15 +60,28 @@ def _table(source: Path, split: str, durations: dict[str, float], problems: Prob
         yield Record(source, line, clip, audio, text, fields[speaker].strip(), split, durations.get(file))
 
 
-def _durations(path: Path) -> Iterator[tuple[str, float]]:
-    """File and seconds, of a table of milliseconds; what is no such line is passed over."""
+def _durations(path: Path) -> dict[str, float]:
+    """Seconds by file, of a table of milliseconds. A duration that is none of a clip is left out with a warning, as all
+    that cannot be read is."""
+    found: dict[str, float] = {}
     if not path.is_file():
-        return
-    for _, line in read_lines(path, Problems()):
-        name, _, milliseconds = line.partition("\t")
-        try:
-            seconds = float(milliseconds) / 1000
-        except ValueError:
-            continue  # the names of the columns
-        if seconds > 0:
-            yield name, seconds
+        return found
+    unread, wrong = Problems(), 0
+    try:
+        for number, line in read_lines(path, unread):
+            name, _, milliseconds = line.partition("\t")
+            try:
+                seconds = float(milliseconds) / 1000
+            except ValueError:
+                wrong += number > 1 or not milliseconds  # the first line names the columns
+                continue
+            if 0 < seconds <= LONGEST:  # false of NaN, too
+                found[name] = seconds
+            else:
+                wrong += 1
+    except EchoError as error:
+        unread.add_error(str(path), error)
+    if unread.found or wrong:
+        why = unread.found[0].message if unread.found else f"{path}: durations that no clip has: {wrong}"
+        warnings.warn(f"{why}; what it does not say is read from the clips themselves", stacklevel=2)
+    return found
