@@ -6,6 +6,7 @@ typing; this is the one module that imports it.
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import os
 import re
@@ -31,7 +32,7 @@ RETIRED = dict.fromkeys(
 
 
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The mapping that a YAML file holds.
+    """The mapping that a YAML file holds, in UTF-8, or in UTF-16 with a byte-order mark.
 
     Raises:
         EchoError: the file is missing, cannot be read, is not YAML, or holds no mapping.
@@ -42,7 +43,7 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise EchoError(f"{path}: larger than {LARGEST >> 10} kB, as no configuration is; give another file")
-        data = parse_yaml(content.decode("utf-8-sig"))
+        data = parse_yaml(content.decode(text_encoding(content)))
     except FileNotFoundError:
         raise EchoError(f"{path}: no such configuration file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -54,6 +55,12 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise EchoError(f"{path}: a configuration is a mapping of sections, got {type(data).__name__}")
     return data
+
+
+def text_encoding(beginning: bytes) -> str:
+    """The encoding of a text file, from its first bytes: UTF-16 by its byte-order mark, which some programs of Windows
+    write (PowerShell, spreadsheets), else UTF-8, with or without one."""
+    return "utf-16" if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
 
 
 def parse_yaml(text: str) -> Any:
@@ -91,9 +98,34 @@ class _Loader(yaml.SafeLoader):
 
 
 def write_yaml(path: str | os.PathLike[str], sections: Mapping[str, Any]) -> None:
-    """Write sections (dataclasses or plain mappings) as YAML that `build_sections` reads back to equal values."""
+    """Write sections (dataclasses or plain mappings) as YAML that `build_sections` reads back to equal values.
+
+    Raises:
+        EchoError: they hold more than a configuration that is read may.
+    """
+    Path(path).write_text(yaml_text(sections, str(path)), encoding="utf-8", newline="\n")
+
+
+def yaml_text(sections: Mapping[str, Any], where: str) -> str:
+    """Sections (dataclasses or plain mappings) as YAML that `read_yaml` takes; `where` is named in errors.
+
+    Raises:
+        EchoError: they hold more than a configuration that is read may.
+    """
     plain = {name: _plain(asdict(value) if is_dataclass(value) else value) for name, value in sections.items()}  # type: ignore[arg-type]
-    Path(path).write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8", newline="\n")
+    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    try:
+        if len(text.encode()) > LARGEST:
+            raise ValueError(f"over {LARGEST >> 10} kB")
+        parse_yaml(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        sizes = {f"{s}.{k}": len(str(v)) for s, one in plain.items() if isinstance(one, dict) for k, v in one.items()}
+        longest = max(sizes, key=sizes.__getitem__, default="")
+        raise EchoError(
+            f"{where}: could not be read back as a configuration ({_one_line(error)}); shorten {longest}, its longest "
+            "value"
+        ) from None
+    return text
 
 
 def without_retired(data: Mapping[str, Any]) -> dict[str, Any]:

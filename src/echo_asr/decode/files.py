@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 import sys
 from collections import Counter
@@ -11,6 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from echo_asr.audio import audio_duration
+from echo_asr.config import text_encoding
 from echo_asr.console import progress_bar
 from echo_asr.decode.formats import render, render_line
 from echo_asr.decode.results import Segment, Transcription
@@ -47,8 +47,8 @@ def read_list(name: str) -> list[Path]:
 
 
 def _decoded(data: bytes) -> str:
-    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
-    return data.decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
+    encoding = text_encoding(data)
+    return data.decode(encoding, "replace" if encoding == "utf-16" else "surrogateescape")
 
 
 def transcribe_files(

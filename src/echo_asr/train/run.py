@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from echo_asr.config import build_sections, read_yaml
+from echo_asr.config import build_sections, read_yaml, yaml_text
 from echo_asr.console import hours, progress_bar
 from echo_asr.data.batch import Example, make_examples, nothing_collected
 from echo_asr.data.cache import FeatureCache
@@ -63,7 +63,9 @@ def build_config(data: Mapping[str, Any], where: str, overrides: Sequence[str] =
     Raises:
         EchoError: as `read_config`.
     """
-    return _agreed(build_sections(expand_preset(data, where), SECTIONS, overrides, where), where)
+    sections = _agreed(build_sections(expand_preset(data, where), SECTIONS, overrides, where), where)
+    yaml_text(sections, where)  # a model's config.yaml holds them, and is read back
+    return sections
 
 
 def _agreed(sections: dict[str, Any], where: str) -> dict[str, Any]:
