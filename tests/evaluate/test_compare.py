@@ -152,3 +152,36 @@ def test_the_same_errors_have_the_same_interval() -> None:
     random = np.random.default_rng(6)
     arm, baseline, units = random.integers(0, 3, (3, 30)), random.integers(0, 4, (3, 30)), np.full(30, 3)
     assert compare_errors(arm, baseline, units, range(30)) == compare_errors(arm, baseline, units, range(30))
+
+
+@pytest.mark.parametrize("units", [1, 3, 7])
+@pytest.mark.parametrize(
+    ("arm", "baseline"),
+    [
+        (np.ones((3, 4)), np.zeros((3, 4))),
+        (np.full((3, 4), 0.1), np.full((3, 4), 0.3)),  # no two sums of which come out alike
+        (np.ones((1, 4)), np.zeros((1, 4))),
+        (np.ones((3, 1)), np.zeros((3, 1))),
+        (np.array([[3, 1], [1, 3]]), np.zeros((2, 2))),  # means of seeds and of texts agree, cells do not
+        (np.array([[2, 0], [0, 2]]), np.ones((2, 2))),  # the same, without a difference
+    ],
+)
+def test_results_that_all_differ_alike_do_not_tell_how_much_others_would(
+    arm: np.ndarray, baseline: np.ndarray, units: int
+) -> None:
+    for one, other in ((arm, baseline), (baseline, arm)):
+        found = compare_errors(one, other, np.full(arm.shape[1], units), range(arm.shape[1]))
+        assert (found.interval, found.relative_interval, found.p) == (None, None, None)
+        assert found.difference == pytest.approx(100 * (one - other).mean() / units)
+
+
+def test_errors_that_are_all_twice_as_many_have_no_interval_of_the_factor() -> None:
+    errors = np.random.default_rng(6).integers(1, 5, (3, 9))
+    found = compare_errors(2 * errors, errors, np.full(9, 10), range(9))
+    assert found.interval is not None and found.relative == pytest.approx(100) and found.relative_interval is None
+
+
+@pytest.mark.parametrize("errors", [np.zeros((3, 4)), np.ones((3, 4)), np.array([[0, 1], [1, 0]])])
+def test_equal_arms_do_not_differ_however_little_they_spread(errors: np.ndarray) -> None:
+    found = compare_errors(errors, errors, np.full(errors.shape[1], 3), range(errors.shape[1]))
+    assert (found.difference, found.interval, found.p) == (0.0, (0.0, 0.0), 1.0)

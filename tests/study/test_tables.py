@@ -5,8 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from echo_asr.study.results import Row
-from echo_asr.study.tables import Findings, overviews
+import numpy as np
+
+from echo_asr.evaluate.compare import compare_errors
+from echo_asr.study.results import Row, sentence
+from echo_asr.study.tables import Findings, overviews, value_table
 
 
 def row(arm: str, condition: str, endpoint: str, mean: float | None, against: str = "", unit: str = "%") -> Row:
@@ -40,3 +43,12 @@ def test_under_one_condition_arms_by_endpoints() -> None:
         ("all endpoints", (("arm", "word error", "tone error"), [("static", "20.00 %", "5.00 %")]))
     ]
     assert overviews(findings()) == []
+
+
+def test_a_difference_without_an_interval_is_shown_as_one() -> None:
+    found = compare_errors(np.ones((3, 4)), np.zeros((3, 4)), np.ones(4), range(4))
+    compared = Row("as recorded", "word error", "%", "axis", (0, 1, 2), (100.0,) * 3, 100.0, "static", found)
+    assert value_table([compared])[1][0][4:] == ("+100.00 (no interval)", "", "", "")
+    assert "no verdict by word error: one seed, or results that all differ alike, give no interval" in sentence(
+        compared, None
+    )

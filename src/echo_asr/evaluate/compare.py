@@ -33,6 +33,9 @@ difference that is not there is found in 3 to 7 of 100 studies, and intervals ho
 residual up to three times (Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1): in simulations its
 intervals were 1.2 to 1.6 times too wide.
 
+Where all that was drawn differs by the same, SE is 0 and does not show how much others would: there is no interval and
+no p, save for arms that are the same in every cell, which do not differ.
+
 With one seed V_S is not known, is left out, and the interval is about the texts alone; with one block it is about the
 seeds alone.
 """
@@ -49,6 +52,7 @@ import numpy as np
 from echo_asr.evaluate.distributions import t_cdf, t_quantile
 
 LEVEL = 0.95  # of the intervals
+ROUNDING = 1e-9  # times the values compared: a standard error that is no more is one of arithmetic, and stands for 0
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class Comparison:
 
     Attributes:
         difference: D, in percentage points for error rates, in the unit of the values otherwise; negative: less.
-        interval: low and high end of the 95 % interval of `difference`; None where nothing is left to judge it by.
+        interval: low and high end of the 95 % interval of `difference`; None where nothing is left to judge it by,
+            or all seeds and blocks differ by the same.
         relative: `100 (E / E' - 1)` of the mean rates, in percent; None where E' is 0.
         relative_interval: of `relative`: that of the logarithm of `q = E / E'`, `log q ± t SE / E` with the SE and t of
             the arm less q times the other, so that no error can be taken away more than once; None where either rate
@@ -137,15 +142,18 @@ def _comparison(arm: np.ndarray, baseline: np.ndarray, held: np.ndarray, blocks:
     difference, ratio = value - against, value / against if against > 0 else None
     relative = None if ratio is None else 100.0 * (ratio - 1.0)
     found = _standard_error(arm - baseline, held)
-    if found is None or (not blocks and found[0] == 0):
+    same = bool(blocks) and np.array_equal(arm, baseline)
+    least = 0.0 if same else ROUNDING * (abs(value) + abs(against))
+    if found is None or not same and found[0] <= least:
         return Comparison(difference, None, relative, None, None, seeds, blocks)
     error, freedom = found
     reach = t_quantile(0.5 + LEVEL / 2, freedom) * error
     relative_interval = None
-    if ratio and (scaled := _standard_error(arm - ratio * baseline, held)) is not None:
+    scaled = _standard_error(arm - ratio * baseline, held) if ratio else None
+    if ratio and scaled is not None and (same or scaled[0] > least):
         factor = math.exp(min(t_quantile(0.5 + LEVEL / 2, scaled[1]) * scaled[0] / value, 700.0))
         relative_interval = (100.0 * (ratio / factor - 1.0), 100.0 * (ratio * factor - 1.0))
-    p = 2.0 * t_cdf(-abs(difference) / error, freedom) if error > 0 else float(difference == 0)
+    p = 1.0 if same else 2.0 * t_cdf(-abs(difference) / error, freedom)
     interval = (difference - reach, difference + reach)
     return Comparison(difference, interval, relative, relative_interval, p, seeds, blocks)
 

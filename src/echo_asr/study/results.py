@@ -232,7 +232,7 @@ def sentence(row: Row, other: Row | None) -> str:
     if found is None:
         return f"{row.arm}: no verdict by {by}: {row.against} has no result, or never reached it."
     if found.interval is None:
-        return f"{row.arm}: no verdict by {by}: one seed, or seeds that all agree, give no interval."
+        return f"{row.arm}: no verdict by {by}: one seed, or results that all differ alike, give no interval."
     low, high = found.interval
     says = f"{row.verdict} {'from' if row.verdict == 'not told apart' else 'than'} {row.against}"
     against = "" if other is None or other.mean is None else f" against {figure(other.mean, row.unit)}"

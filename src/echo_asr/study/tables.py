@@ -190,4 +190,4 @@ def _markdown_table(table: Table) -> list[str]:
 
 
 def _ends(interval: tuple[float, float] | None, digits: int = 2) -> str:
-    return "" if interval is None else f" ({interval[0]:+.{digits}f} to {interval[1]:+.{digits}f})"
+    return " (no interval)" if interval is None else f" ({interval[0]:+.{digits}f} to {interval[1]:+.{digits}f})"
