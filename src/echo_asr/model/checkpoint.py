@@ -107,7 +107,7 @@ def save_calibration(folder: Path, calibration: Calibration) -> None:
     """Note, beside the weights of a model folder, how the scores of its words become probabilities.
 
     Raises:
-        EchoError: the weights are damaged, the folder cannot be written, or the disk is full; the weights are untouched.
+        EchoError: the weights are damaged, the folder cannot be written, or the disk is full; they are untouched.
     """
     path = folder / WEIGHTS
     state = _read_weights(path)
