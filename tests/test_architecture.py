@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "demo": {*WHOLE, "__init__"},
     "cli": {*WHOLE, "demo", "doctor", "study", "__init__"},
     "__main__": {"cli"},
-    "__init__": {"decode", "errors"},
+    "__init__": {"decode", "errors", "libraries"},
 }
 
 BEHIND_ONE_MODULE = (

@@ -58,6 +58,28 @@ def test_telemetry_is_off_before_the_tracker_is_imported() -> None:
     assert ran.returncode == 0 and ran.stdout == "1\n", ran.stderr
 
 
+@pytest.mark.parametrize("name", ["load", "Transcription"])
+def test_apples_gpu_may_fall_back_before_torch_is_imported_from_python(name: str) -> None:
+    """And nothing is set by importing the package, or what needs none of it."""
+    code = (
+        "import os, sys, echo_asr\n"
+        "asked = lambda: os.environ.get('PYTORCH_ENABLE_MPS_FALLBACK')\n"
+        "assert asked() is None and 'torch' not in sys.modules\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'torch':\n"
+        "            print(asked())\n"
+        "            raise SystemExit\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        f"echo_asr.{name}, echo_asr.load\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE_ROOT)}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", timeout=120, check=False
+    )
+    assert ran.returncode == 0 and ran.stdout == "1\n", ran.stderr
+
+
 def test_a_machine_without_a_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def nowhere(self: Path) -> Path:
         raise RuntimeError("Could not determine home directory.")

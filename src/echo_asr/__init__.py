@@ -29,5 +29,8 @@ def __getattr__(name: str) -> Any:
     if name in _WHERE:
         import importlib
 
+        from echo_asr.libraries import fall_back_to_cpu
+
+        fall_back_to_cpu()  # before torch comes with the module
         return getattr(importlib.import_module(_WHERE[name]), name)
     raise AttributeError(f"module 'echo_asr' has no attribute {name!r}")

@@ -33,10 +33,15 @@ def disable_telemetry() -> None:
         os.environ.setdefault(name, "1")
 
 
+def fall_back_to_cpu() -> None:
+    """Have torch do on the CPU what it cannot do on Apple's GPU; it asks when it is imported."""
+    os.environ.setdefault(APPLE_FALLBACK, "1")
+
+
 def settle_libraries() -> None:
     """All that a command wants of libraries: no telemetry, and nothing written but in Echo's cache."""
     disable_telemetry()
-    os.environ.setdefault(APPLE_FALLBACK, "1")
+    fall_back_to_cpu()
     with suppress(EchoError):  # who needs the cache will say so
         root = default_cache_root().absolute()
         for name, folder in FOLDERS.items():

@@ -14,6 +14,7 @@ import torch
 from torch.nn.functional import ctc_loss
 
 from echo_asr.decode.search import DecodeConfig
+from echo_asr.model.echo import Echo
 from echo_asr.tokenizer import Tokenizer
 
 needs_kenlm = pytest.mark.skipif(find_spec("flashlight") is None, reason="the extra echo-asr[lm] is not installed")
@@ -124,3 +125,23 @@ def along(scorer: Any, tokens: Sequence[int]) -> list[float]:
         found += scorer.score(state, [token])
         state = scorer.advance(state, token) if token else state
     return found
+
+
+CONFIGS = {
+    "greedy": DecodeConfig(),
+    "beam": DecodeConfig(beam=4),
+    "attention alone": DecodeConfig(beam=3, ctc_weight=0.0),
+    "ctc alone": DecodeConfig(beam=3, ctc_weight=1.0),
+    "bonus": DecodeConfig(beam=3, length_bonus=0.8),
+    "malus": DecodeConfig(beam=3, length_bonus=-0.8),
+}
+RECORDINGS = (50, 9, 61, 22, 1, 37)  # frames
+SAID = [[1, 2, 3, 2, 2], [4], [5, 6, 1, 1, 3, 4], [2, 6], [], [3, 3, 1]]
+
+
+def talkative(model: Echo, end: float = -1.0) -> Echo:
+    """The model with another bias towards the end token; at 0, random models say all or nothing."""
+    with torch.no_grad():
+        if model.config.end_in_loss:
+            model.decoder.end_bias.fill_(end)
+    return model

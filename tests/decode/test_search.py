@@ -1,5 +1,4 @@
 import itertools
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,33 +12,14 @@ from echo_asr.decode.search import (
     Hypothesis,
     beam,
     greedy,
-    make_spell,
     search,
-    search_nbest,
     token_bounds,
 )
 from echo_asr.model.echo import Echo
-from echo_asr.tokenizer import Tokenizer
 
-from .plain import Table
+from .plain import CONFIGS, RECORDINGS, SAID, Table, talkative
 
 Make = Callable[..., Any]
-CONFIGS = {
-    "greedy": DecodeConfig(),
-    "beam": DecodeConfig(beam=4),
-    "attention alone": DecodeConfig(beam=3, ctc_weight=0.0),
-    "ctc alone": DecodeConfig(beam=3, ctc_weight=1.0),
-    "bonus": DecodeConfig(beam=3, length_bonus=0.8),
-    "malus": DecodeConfig(beam=3, length_bonus=-0.8),
-}
-
-
-def talkative(model: Echo, end: float = -1.0) -> Echo:
-    """The model with another bias towards the end token; at 0, random models say all or nothing."""
-    with torch.no_grad():
-        if model.config.end_in_loss:
-            model.decoder.end_bias.fill_(end)
-    return model
 
 
 @torch.inference_mode()
@@ -209,34 +189,6 @@ def test_a_length_bonus_makes_texts_longer_and_a_malus_shorter(make_model: Make,
 # --- batches, bounds
 
 
-RECORDINGS = (50, 9, 61, 22, 1, 37)  # frames
-SAID = [[1, 2, 3, 2, 2], [4], [5, 6, 1, 1, 3, 4], [2, 6], [], [3, 3, 1]]
-
-
-@pytest.fixture(
-    scope="module",
-    params=[
-        {"vrope": {"theta": "axis", "bias": "quadratic", "nulls": "weight"}},
-        {"positions": "sinusoidal", "vrope": {"theta": "none", "nulls": "hard"}, "text_nulls": "hard"},
-    ],
-    ids=["axis", "sinusoidal"],
-)
-def reader(request: pytest.FixtureRequest, make_config: Make, make_batch: Make) -> Echo:
-    """A model that has learnt six recordings by heart, so that its texts differ and end."""
-    torch.manual_seed(0)
-    model = Echo(make_config(**request.param, subsampling=2), 7, 8)
-    optimizer = torch.optim.Adam(model.parameters())
-    lengths = torch.tensor([len(text) for text in SAID])
-    tokens = torch.tensor([text + [0] * (6 - len(text)) for text in SAID])
-    for update in range(60):
-        optimizer.param_groups[0]["lr"] = 1e-2 * min(1.0, (update + 1) / 10) * (1.0 - update / 60)
-        optimizer.zero_grad()
-        model.loss(make_batch(RECORDINGS), tokens, lengths).total.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-    return model.eval()
-
-
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_text_does_not_depend_on_the_rest_of_the_batch(name: str, reader: Echo, make_batch: Make, cut: Make) -> None:
     batch = make_batch(RECORDINGS)
@@ -327,113 +279,3 @@ def test_searching_again_finds_the_same_and_leaves_the_model_as_it_was(
     encoded = model.encode(make_batch())
     assert search(model, encoded, CONFIGS[name]) == search(model, encoded, CONFIGS[name])
     assert all(torch.equal(before[n], v) for n, v in model.state_dict().items())
-
-
-# --- several texts
-
-
-@pytest.mark.parametrize("bonus", [0.0, 1.0])
-@pytest.mark.parametrize("weight", [0.0, 0.5])
-def test_the_best_texts_are_the_best_of_all_texts_in_order(weight: float, bonus: float) -> None:
-    config = DecodeConfig(beam=40, nbest=5, ctc_weight=weight, length_bonus=bonus)
-    for seed in range(6):
-        table = Table(seed, (4, 2, 3))
-        for row, found in enumerate(search_nbest(table, table.encoded(), config)):  # type: ignore[arg-type]
-            scores = table.scores(row, config)
-            best = sorted(scores, key=lambda text: -scores[text])[:5]
-            assert [tuple(h.tokens) for h in found] == best
-            assert [h.score for h in found] == pytest.approx([scores[text] for text in best], abs=1e-5)
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_how_many_texts_are_asked_for_does_not_change_the_best(name: str, make_model: Make, make_batch: Make) -> None:
-    model: Echo = talkative(make_model(vocabulary=40), 0.5)
-    encoded = model.encode(make_batch([60, 31, 9, 1]))
-    alone = search(model, encoded, CONFIGS[name])
-    config = replace(CONFIGS[name], nbest=CONFIGS[name].beam)
-    for best, found in zip(alone, search_nbest(model, encoded, config), strict=True):
-        assert found[0] == best
-        assert 1 <= len(found) <= config.nbest
-        assert len({tuple(h.tokens) for h in found}) == len(found), "all different"
-        assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
-    assert [found[0] for found in search_nbest(model, encoded, CONFIGS[name])] == alone
-
-
-@pytest.mark.parametrize("bonus", [0.0, 1.0])
-@pytest.mark.parametrize("weight", [0.0, 0.5])
-def test_a_text_that_is_spelled_in_several_ways_comes_once(weight: float, bonus: float) -> None:
-    """Token 2 is token 1 twice, as in BPE: a text is as good as its best spelling, and all texts come, best first."""
-    config = DecodeConfig(beam=40, nbest=9, ctc_weight=weight, length_bonus=bonus)
-    for seed in range(6):
-        table = Table(seed, (4, 2, 3))
-        for row, found in enumerate(search_nbest(table, table.encoded(), config, None, sum)):  # type: ignore[arg-type]
-            best: dict[int, float] = {}
-            for text, score in table.scores(row, config).items():
-                best[sum(text)] = max(score, best.get(sum(text), -math.inf))
-            texts = sorted((size for size in best if best[size] > -math.inf), key=lambda size: -best[size])
-            assert [sum(h.tokens) for h in found] == texts
-            assert [h.score for h in found] == pytest.approx([best[text] for text in texts], abs=1e-5)
-
-
-@pytest.mark.parametrize("width", [2, 3, 4, 6])
-def test_repeats_take_no_place_from_other_texts(width: int) -> None:
-    """The best text is the same however many are asked for, and no fewer are found than where repeats stay."""
-    more = 0
-    for seed in range(12):
-        table = Table(seed, (4, 2, 3))
-        config = DecodeConfig(beam=width, nbest=width, ctc_weight=0.3)
-        alone = search(table, table.encoded(), replace(config, nbest=1), None, sum)  # type: ignore[arg-type]
-        found = search_nbest(table, table.encoded(), config, None, sum)  # type: ignore[arg-type]
-        repeating = search_nbest(table, table.encoded(), config)  # type: ignore[arg-type]
-        for best, texts, before in zip(alone, found, repeating, strict=True):
-            sums = [sum(h.tokens) for h in texts]
-            assert texts[0] == best and len(set(sums)) == len(sums)
-            assert len(sums) >= len({sum(h.tokens) for h in before})
-            more += len(sums) - len({sum(h.tokens) for h in before})
-    assert more > 0 or width == 2
-
-
-def test_words_tell_texts_apart_and_neither_tokens_nor_spaces_do() -> None:
-    tokenizer = Tokenizer.train(["low lower lowest", "low low"], "bpe", 14)
-    spell = make_spell(tokenizer)
-    whole = tokenizer.encode("low lower")
-    letters = [tokenizer.encode(letter)[0] for letter in "low lower"]
-    assert whole != letters and spell(whole) == spell(letters) == spell([*letters, tokenizer.encode(" ")[0]])
-    assert spell(whole) != spell(tokenizer.encode("lowlower"))
-
-
-def test_there_may_be_fewer_texts_than_asked_for(make_model: Make, make_batch: Make) -> None:
-    """One frame holds no text of two symbols: with CTC alone, of two symbols there are three texts."""
-    model: Echo = make_model(vocabulary=3)
-    config = DecodeConfig(beam=8, nbest=8, ctc_weight=1.0)
-    (found,) = search_nbest(model, model.encode(make_batch([2])), config)
-    assert sorted(h.tokens for h in found) == [[], [1], [2]]
-
-
-# --- loops
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_no_text_repeats_more_than_it_may(name: str, make_model: Make, make_batch: Make) -> None:
-    model: Echo = talkative(make_model(subsampling=2), -20.0)
-    with torch.no_grad():
-        model.ctc_head.bias[0] = 20.0  # nothing was spoken: what repeats itself is a loop
-    encoded = model.encode(make_batch([80, 40, 61]))
-    loops = 0
-    for repetition in (0, 2, 3):
-        for found in search(model, encoded, replace(CONFIGS[name], repetition=repetition)):
-            text = found.tokens
-            most = max((len(list(run)) for _, run in itertools.groupby(text)), default=0)
-            if repetition:
-                assert most <= repetition
-                for n in range(1, 10):
-                    runs = itertools.groupby(a == b for a, b in zip(text, text[n:], strict=False))
-                    assert max((len(list(run)) for same, run in runs if same), default=0) <= n * (repetition - 1)
-            loops += not repetition and most > 3
-    assert loops or name != "greedy", "there is something to prevent"
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_a_limit_that_is_not_reached_changes_nothing(name: str, reader: Echo, make_batch: Make) -> None:
-    encoded = reader.encode(make_batch(RECORDINGS))
-    assert search(reader, encoded, CONFIGS[name]) == search(reader, encoded, replace(CONFIGS[name], repetition=0))

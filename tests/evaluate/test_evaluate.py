@@ -226,3 +226,20 @@ def test_stretches_of_one_recording_are_heard_as_files_of_their_own(
     write_texts(tmp_path / "texts.jsonl", stretches, found)
     row = json.loads((tmp_path / "texts.jsonl").read_text().splitlines()[1])
     assert row["file"] == str(tmp_path / "long.wav") and row["start"] == pytest.approx(ends[0])
+
+
+def test_silent_recordings_with_a_text_are_counted(
+    recognizer: Recognizer, test_split: Sequence[Utterance], tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """They count as errors, whatever the model; silence without a text does not."""
+    evaluate(recognizer, "tones", "test", test_split)
+    assert not [w for w in recwarn if "silent" in str(w.message)]
+    for name, level in (("zero", 0.0), ("quiet", 5e-4), ("pause", 0.0)):
+        soundfile.write(tmp_path / f"{name}.wav", np.full(8000, level), SAMPLE_RATE, "FLOAT")
+    more = [replace(test_split[0], audio=tmp_path / f"{name}.wav") for name in ("zero", "quiet", "pause")]
+    more[2] = replace(more[2], text="")
+    with pytest.warns(UserWarning) as caught:
+        found = evaluate(recognizer, "tones", "test", [*test_split, *more])
+    (told,) = [str(w.message) for w in caught if "silent" in str(w.message)]
+    assert told.startswith("tones, test: 2 of 9 recordings are silent") and "zero.wav; record them again" in told
+    assert found.wer.deletions == 2

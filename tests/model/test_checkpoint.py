@@ -255,6 +255,18 @@ def test_a_damaged_calibration_is_told(folder: Path) -> None:
     assert "damaged calibration of words" in message and "copy the file again" in message
 
 
+@pytest.mark.parametrize("damage", [b"", b"\xff" * 100, None])
+def test_damaged_weights_take_no_calibration(damage: bytes | None, folder: Path) -> None:
+    path = folder / WEIGHTS
+    damaged = path.read_bytes()[:-10] if damage is None else damage
+    path.write_bytes(damaged)
+    message = one_line_error(save_calibration, folder, Calibration(0.3, 0.75, -1.25, 812))
+    assert re.search(f"{WEIGHTS}: damaged weights .*; copy the file again", message)
+    assert path.read_bytes() == damaged
+    path.unlink()
+    assert "copy the file again" in one_line_error(save_calibration, folder, Calibration(0.3, 0.75, -1.25, 812))
+
+
 def test_the_same_notes_give_the_same_bytes() -> None:
     """The library writes them in an order that changes from one process to the next."""
     notes = {f"note {number}": "\u00e4 \u4f60" for number in range(20)}

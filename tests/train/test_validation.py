@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 import torch
 
+from echo_asr.decode import transcribe
 from echo_asr.decode.results import Segment
-from echo_asr.decode.search import DecodeConfig
+from echo_asr.decode.search import DecodeConfig, Hypothesis
 from echo_asr.decode.transcribe import Recognizer
+from echo_asr.features import Features
+from echo_asr.launch import Place
 from echo_asr.model.calibration import Calibration
 from echo_asr.model.checkpoint import Bundle, load_bundle
 from echo_asr.train.loop import PLATEAU_VALIDATIONS, Trainer
-from echo_asr.train.validation import Validation
+from echo_asr.train.processes import Processes
+from echo_asr.train.validation import Validation, _recognize
 
 from .conftest import same
 
@@ -230,3 +234,40 @@ def test_texts_that_the_model_will_not_write_to_their_end_are_told(
     trainer.train()
     told = " ".join(capsys.readouterr().err.split())
     assert "9 of 12 texts are longer than what the model will write, decode.max_tokens 2; raise it" in told
+
+
+def test_silence_moves_no_batch_of_several_processes(
+    make_trainer: Callable[..., Trainer], make_features: Callable[..., Features], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is silent, what two processes search together are the batches of one."""
+    recognizer = make_trainer().recognizer
+    batches: list[list[int]] = []
+
+    def searched(model: Any, encoded: Any, *more: Any) -> list[list[Hypothesis]]:
+        batches.append(encoded.lengths.tolist())
+        return [[Hypothesis([1], 0.0)] for _ in encoded.lengths]
+
+    monkeypatch.setattr(transcribe, "search_nbest", searched)
+    monkeypatch.setattr(transcribe, "BATCH_SECONDS", 6.0)
+    clips = [make_features(frames, mels=24) for frames in range(40, 240, 8)]
+    for index in (0, 3, 11, 17, 24):
+        clips[index] = replace(clips[index], null=torch.ones_like(clips[index].null))
+    found = []
+    for count in (1, 2):
+        batches.clear()
+        texts: dict[int, str] = {}
+        for rank in range(count):
+            part = _recognize(recognizer, clips, Processes(Place(rank=rank, count=count)))
+            assert not part.keys() & texts.keys()
+            texts |= part
+        assert set(texts) == {index for index, clip in enumerate(clips) if not clip.null.all()}
+        found.append((sorted(batches), texts))
+    assert len(found[0][0]) > 4 and found[0] == found[1]
+
+
+def test_the_text_of_silence_is_empty(make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make_trainer()
+    clips = trainer._validation_features()
+    clips[1] = replace(clips[1], null=torch.ones_like(clips[1].null))
+    monkeypatch.setattr(trainer, "_validation_features", lambda: clips)
+    assert list(trainer.validate().hypotheses.values())[1] == ""

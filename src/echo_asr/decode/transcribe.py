@@ -171,9 +171,7 @@ class Recognizer:
         """
         found: list[Segment] = [Segment(0.0, f.frames / 100, "") for f in features]
         model, tokenizer, calibrated = self.bundle.model, self.bundle.tokenizer, self.bundle.calibration
-        heard = [i for i, f in enumerate(features) if not f.null.all()]
-        for numbers in batches_by_length([features[i].frames / 100 for i in heard], BATCH_SECONDS):
-            group = [heard[number] for number in numbers]
+        for group in batches_to_search(features):
             clips = [features[i] for i in group]
             encoded = model.encode(collate_features(clips).to(model.device), self.features)
             texts = search_nbest(model, encoded, self.decode, self.fusion, self.spell)
@@ -249,6 +247,13 @@ def _placed(segment: Segment, start: float, duration: float) -> Segment:
     tokens = tuple(replace(t, start=at(t.start), end=at(t.end)) for t in segment.tokens)
     words = tuple(replace(w, start=at(w.start), end=at(w.end)) for w in segment.words)
     return replace(segment, start=start, end=at(segment.end), tokens=tokens, words=words)
+
+
+def batches_to_search(features: Sequence[Features]) -> Iterator[list[int]]:
+    """Indices of the clips in which there is something to hear, in batches of similar length."""
+    heard = [index for index, clip in enumerate(features) if not clip.null.all()]
+    for numbers in batches_by_length([features[index].frames / 100 for index in heard], BATCH_SECONDS):
+        yield [heard[number] for number in numbers]
 
 
 def batches_by_length(durations: Sequence[float], batch_seconds: float) -> Iterator[list[int]]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from echo_asr.audio import load_audio
 from echo_asr.data.corpus import Utterance
+from echo_asr.data.silent import describe_silent
 from echo_asr.data.speakers import speaker_medians
 from echo_asr.decode.results import Transcription
 from echo_asr.decode.transcribe import Recognizer
@@ -113,6 +114,7 @@ def evaluate(
                 progress(len(hypotheses))
     wall = time.perf_counter() - start
     references = [u.text for u in utterances]
+    _warn_of_silence(recognizer, f"{corpus}, {split}", utterances, hypotheses)
     scores, right = (np.concatenate(parts) for parts in zip(*scored, strict=True))
     if collapse := find_collapse(references, hypotheses):
         warnings.warn(f"{corpus}, {split}: of this model: {collapse}; {NOT_LISTENING}", stacklevel=2)
@@ -134,6 +136,18 @@ def evaluate(
         confidence=measure_confidence(scores, right, recognizer.bundle.calibration),
         base=error_rate(list(map(bases, pairs[0])), list(map(bases, pairs[1]))) if tonal else None,
     )
+
+
+def _warn_of_silence(
+    recognizer: Recognizer, where: str, utterances: Sequence[Utterance], hypotheses: Sequence[str]
+) -> None:
+    """Warn of recordings in which there is nothing to hear, and which have a text nevertheless."""
+    normal, as_heard = recognizer.bundle.text.normalize, recognizer.extractor.as_heard
+    unheard = [u for u, text in zip(utterances, hypotheses, strict=True) if not text and normal(u.text)]
+    silent = [str(u.audio) for u in unheard if as_heard(load_audio(u.audio)).null.all()]
+    if silent:
+        told = describe_silent(silent, len(utterances), "all of which count as errors")
+        warnings.warn(f"{where}: {told}", stacklevel=3)
 
 
 def summary(found: Evaluation) -> str:

@@ -107,11 +107,11 @@ def save_calibration(folder: Path, calibration: Calibration) -> None:
     """Note, beside the weights of a model folder, how the scores of its words become probabilities.
 
     Raises:
-        EchoError: the folder cannot be written, or the disk is full; the weights are untouched.
+        EchoError: the weights are damaged, the folder cannot be written, or the disk is full; they are untouched.
     """
     path = folder / WEIGHTS
+    state = _read_weights(path)
     notes = {name: text for name, text in read_notes(path).items() if name != "format"}
-    state = unpack(path.read_bytes())
     data = pack(state, **{**notes, CALIBRATION: calibration.to_text()})
     replace_file(path, lambda part: part.write_bytes(data))
 
@@ -122,10 +122,7 @@ def load_weights(model: Echo, path: Path) -> None:
     Raises:
         EchoError: the file is damaged, or its tensors are not the model's.
     """
-    try:
-        state = unpack(path.read_bytes())
-    except (ValueError, OSError) as error:
-        raise EchoError(f"{path}: damaged weights ({str(error).splitlines()[0]}); copy the file again") from None
+    state = _read_weights(path)
     own = model.state_dict()
     wrong = sorted(set(own) ^ set(state)) or sorted(n for n in own if own[n].shape != state[n].shape)
     if wrong:
@@ -140,3 +137,15 @@ def load_weights(model: Echo, path: Path) -> None:
             "train anew"
         )
     model.load_state_dict(state)
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        EchoError: the file is damaged, or cannot be read.
+    """
+    try:
+        return unpack(path.read_bytes())
+    except (ValueError, OSError) as error:
+        raise EchoError(f"{path}: damaged weights ({str(error).splitlines()[0]}); copy the file again") from None

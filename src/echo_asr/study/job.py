@@ -57,7 +57,7 @@ from echo_asr.train.state import CHECKPOINT
 LOG = "log.txt"
 FIRST_SEED = 2**31  # of the clips without speech; training draws its own below
 CLIP_SECONDS = (0.5, 6.0)
-CLIP_LEVELS = (-60.0, -10.0)  # dBFS, as in training
+CLIP_LEVELS = (-60.0, -10.0)  # dBFS; each clip is a recording by itself, which features bring to one level
 
 
 def run_job(folder: Path) -> None:

@@ -35,7 +35,7 @@ from echo_asr.train.shard import gather_whole
 from echo_asr.train.state import AveragedWeights, Progress, load_checkpoint, save_checkpoint
 from echo_asr.train.thrift import compile_blocks, recompute, subnormals_flushed
 from echo_asr.train.throughput import Throughput
-from echo_asr.train.unaligned import Found, describe_unaligned, find_unaligned, merge
+from echo_asr.train.unusable import UnusableExamples
 from echo_asr.train.validation import LISTEN, Validation, calibrate, validate
 
 SECTIONS: dict[str, type] = {
@@ -106,7 +106,7 @@ class Trainer:
             self.autocast = lambda: torch.autocast(device.type, torch.bfloat16)
         self.stopping = False  # this process was asked to stop
         self.all_stop = False  # one of the processes was, when the last update ended
-        self.unaligned: Found = {}  # texts that CTC cannot align, so far
+        self.unusable = UnusableExamples(self.model.config, len(data.examples), self.processes, reporter.warn)
         self.left_out = 0  # updates whose gradient was not finite
         self.collapsed = False  # it was said that the model writes one text for everything
 
@@ -218,8 +218,7 @@ class Trainer:
                 f"{self.left_out} updates were left out, since their gradient was not finite; lower "
                 "train.learning_rate, or set train.precision float32"
             )
-        if self.unaligned:
-            self.reporter.warn(describe_unaligned(self.unaligned, len(self.data.examples)))
+        self.unusable.sum_up()
         self._calibrate()
         return progress
 
@@ -233,7 +232,7 @@ class Trainer:
         taken = [self.throughput.take(batches) for _ in range(config.accumulate)]
         count = self.processes.place.count
         sizes = self._sizes([batch for _, _, batch in taken])
-        unaligned = [find_unaligned(batch, self.model.config) for _, _, batch in taken]
+        unusable = self.unusable.look([batch for _, _, batch in taken])
         totals = dict.fromkeys(("loss", "attention_loss", "ctc_loss", "blank_ratio"), 0.0)
         for number, (_, _, batch) in enumerate(taken, 1):
             batch = batch.to(device)
@@ -253,22 +252,14 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         epoch, number, _ = taken[-1]
         progress.step, progress.epoch, progress.batch = progress.step + 1, epoch, number + 1
-        here = [float(self.stopping), float(sum(map(len, unaligned)))]
+        here = [float(self.stopping), *unusable]
         found = self.processes.sum([*totals.values(), *here, *self.throughput.here])
         totals = dict(zip(totals, found, strict=False))
-        stopping, lost = found[len(totals) : len(totals) + len(here)]
+        stopping, *counts = found[len(totals) : len(totals) + len(here)]
         self.all_stop = stopping > 0
         self.throughput.finish(found[len(totals) + len(here) :], count)
-        if lost:
-            totals["unaligned"] = lost
-            self._note_unaligned(merge(unaligned))
+        totals |= self.unusable.note(*counts)
         return {**totals, "learning_rate": rate, "gradient_norm": float(norm), "epoch": epoch}
-
-    def _note_unaligned(self, found: Found) -> None:
-        """Remember texts that CTC cannot align, and warn of the first. All processes call this where any has some."""
-        first, self.unaligned = not self.unaligned, self.unaligned | merge(self.processes.gather(found))
-        if first:
-            self.reporter.warn(describe_unaligned(self.unaligned, len(self.data.examples)))
 
     def _sizes(self, batches: Sequence[Batch]) -> LossSizes:
         """What each part of the loss is a mean over: all batches of an update, of all processes."""
@@ -298,8 +289,10 @@ class Trainer:
 
     def validate(self) -> Validation:
         """Free-running error of the averaged weights, and their teacher-forced loss, on the validation examples."""
+        features = self._validation_features()
+        self.unusable.look_at_validation(self.validation, features)
         with self._averaged_weights():
-            return validate(self.recognizer, self.validation, self._validation_features(), self.processes)
+            return validate(self.recognizer, self.validation, features, self.processes)
 
     def _validation_features(self) -> list[Features]:
         return [self.data.features(e.utterance) for e in self.validation]

@@ -10,7 +10,7 @@ import torch
 
 from echo_asr.data.batch import Example, collate
 from echo_asr.decode.search import DecodeConfig
-from echo_asr.decode.transcribe import BATCH_SECONDS, Recognizer, batches_by_length
+from echo_asr.decode.transcribe import Recognizer, batches_to_search
 from echo_asr.evaluate.calibration import fit_calibration, measure_confidence, score_words
 from echo_asr.evaluate.collapse import find_collapse
 from echo_asr.evaluate.metrics import error_rate
@@ -52,7 +52,7 @@ def validate(
     recognised = _recognize(recognizer, features, processes)
     measured = _measure(recognizer, validation, features, processes)
     texts = {index: text for part in processes.gather(recognised) for index, text in part.items()}
-    hypotheses = [texts[index] for index in range(len(validation))]
+    hypotheses = [texts.get(index, "") for index in range(len(validation))]
     references = [e.text for e in validation]
     # Added up in the order of the utterances, whoever measured them.
     parts = sorted(one for part in processes.gather(measured) for one in part)
@@ -70,8 +70,9 @@ def validate(
 
 
 def _recognize(recognizer: Recognizer, features: Sequence[Features], processes: Processes) -> dict[int, str]:
-    """What the model writes by itself for this process's share of the batches."""
-    groups = list(batches_by_length([f.frames / 100 for f in features], BATCH_SECONDS))
+    """What the model writes by itself for this process's share of the batches; the text of silence is empty, and in no
+    share."""
+    groups = list(batches_to_search(features))
     # A batch is full whatever comes after it: searched by themselves, these make the same batches as all together.
     mine = sorted(index for group in processes.place.share(groups) for index in group)
     found = recognizer.recognize([features[i] for i in mine])
