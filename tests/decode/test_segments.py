@@ -199,6 +199,19 @@ def test_a_softer_speaker_who_follows_a_louder_one_is_measured_by_his_own_level(
         assert one.loudest - 30.0 < 20 * np.log10(np.sqrt(np.mean(one.samples**2))) + 6.0, "his own peak counts"
 
 
+@pytest.mark.parametrize("apart", [0.0, 6.0, 20.0, -20.0])
+def test_speakers_of_other_levels_are_cut_apart_at_short_pauses(apart: float) -> None:
+    first, second = voice(2.0, 0, level_db=-20.0), voice(1.5, 3, level_db=-20.0 - apart)
+    audio = np.concatenate((silence(1.0), first, silence(0.4), second, silence(1.0)))
+    audio = audio + noise_clip("room", len(audio) / RATE, 1, -80.0)[: len(audio)]
+    found = spans(list(cut([audio], SegmentConfig())))
+    if abs(apart) < 10.0:
+        assert len(found) == 1
+    else:
+        (one, other) = found
+        assert one[0] < 1.0 and 3.0 <= one[1] <= other[0] <= 3.4 and other[1] > 4.9, "nothing is lost, and none twice"
+
+
 @pytest.mark.parametrize("kind", ["white", "pink", "room", "hum"])
 @pytest.mark.parametrize("below", [15.0, 30.0, 50.0])
 def test_noise_in_a_long_pause_is_no_speech(kind: str, below: float) -> None:

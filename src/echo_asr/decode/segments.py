@@ -23,7 +23,11 @@ STEADY_RANGE = 10.0  # dB; what varies by less is noise, if it is that far under
 SPEAKER_RANGE = 20.0  # dB by which speech that follows may be softer and still be measured by its own level
 SPEECH_RANGE = 45.0  # dB under the level of speech, beyond which nothing is speech
 NOISE_RANGE = 75.0  # dB under the level of speech; what is softer does not count as noise
+GATED = 0.2  # of the frames; where so many are softer, pauses hold no noise, and what is soft may be speech
 NOTHING = -140.0  # dBFS, softer than the rounding of any recording whose peak is above -60 dBFS
+TURN = 15.0  # dB by which speech after a short pause is louder or softer than before where another speaks
+TURN_PAUSE = 20  # frames, the shortest pause between two speakers
+TURN_FRAMES = 50  # before and after a pause, whose levels are compared
 SHORTEST = 10  # frames of sound in a segment, at least; a click, averaged, has fewer
 STEP = 50  # frames for which the levels about them are measured at once
 WAITING = 600.0  # seconds of segments kept at most while a recording may yet be all silence
@@ -79,7 +83,8 @@ def cut(blocks: Iterable[np.ndarray], config: SegmentConfig) -> Iterator[Cut]:
     15 s, bumps of under a tenth of a second left out, and no more than 20 dB under the loudest so far. So neither a
     bump nor a louder speaker hides a softer one who follows, and noise in a long pause is not taken for speech. A
     recording that holds no longer pause, at its ends either, comes whole. So does one in which nothing rises above the
-    noise: steady sound may be a vowel, which is for the model to decide.
+    noise: steady sound may be a vowel, which is for the model to decide. Where speech goes on 15 dB louder or softer
+    after a shorter pause, of 0.2 s or more, another speaks, and a stretch of its own begins.
 
     Nothing depends on the recording's gain, but for this: one whose peak is below -60 dBFS is silence, and has no
     stretches unless it comes whole.
@@ -170,7 +175,8 @@ class _Cutter:
         self.loudest = max(self.loudest, local)
         self.around = max(local, self.loudest - SPEAKER_RANGE)
         sounding = about[about > max(self.around - NOISE_RANGE, NOTHING)]
-        noise = float(np.quantile(sounding, NOISE_SHARE)) if len(sounding) else -np.inf
+        gated = len(sounding) < (1.0 - GATED) * len(about)
+        noise = -np.inf if gated else float(np.quantile(sounding, NOISE_SHARE))
         between_speech = local - noise < STEADY_RANGE < self.loudest - noise
         if not between_speech:
             noise = min(noise, float(about.max()) - LEAST_RANGE)
@@ -182,6 +188,8 @@ class _Cutter:
 
     def _step(self, frame: int, speech: bool) -> Iterator[Cut]:
         if speech:
+            if self.begun is not None and frame - self.last > TURN_PAUSE and self._turns(frame):
+                yield from self._close((self.last + frame) // 2)
             if self.begun is None:
                 self.begun, self.sounding = frame, 0
             self.last = frame
@@ -198,6 +206,13 @@ class _Cutter:
             self.begun, self.last = softest, max(last, softest)
             self.sounding = self.last - softest
             self.quiet_from = softest
+
+    def _turns(self, frame: int) -> bool:
+        """Whether somebody much louder or softer than before begins to speak at a frame."""
+        before = self._about(max(self.begun or 0, self.last - TURN_FRAMES), self.last + 1)
+        after = self._about(frame, frame + TURN_FRAMES)
+        before, after = before[before > self.threshold], after[after > self.threshold]
+        return len(before) > 0 and abs(float(np.median(after)) - float(np.median(before))) > TURN
 
     def _close(self, frame: int) -> Iterator[Cut]:
         assert self.begun is not None
