@@ -18,7 +18,7 @@ from torch.nn.functional import pad
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.controls import F0Control, control_f0
 from echo_asr.hum import remove_hum
-from echo_asr.level import SILENCE_PEAK, peak_level, to_one_level, without_offset
+from echo_asr.level import SILENCE_PEAK, over_peak, peak_level, without_offset
 from echo_asr.pitch import HOP, REFERENCE_F0, TrackerName, fill_track, make_tracker
 
 CODE_VERSION = 4  # raise it when the same settings come to give other values: cached features then lapse
@@ -226,7 +226,7 @@ class FeatureExtractor:
         own_peak = peak_level(audio)
         if own_peak == 0.0 or (own_peak < SILENCE_PEAK and loudest == -np.inf):
             return self._silence(frames)
-        audio = to_one_level(audio)
+        audio = over_peak(audio)
         around = loudest - 20 * np.log10(own_peak)  # dB of full scale, now that the peak is 1
         lowest_peak = max(around - PART_RANGE, -PEAK_RANGE)  # dB of full scale
         mel, power = self._powers(audio, frames)

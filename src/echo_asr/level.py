@@ -35,14 +35,18 @@ def without_offset(audio: np.ndarray) -> np.ndarray:
     return (audio - offset).astype(np.float32)
 
 
-def to_one_level(audio: np.ndarray) -> np.ndarray:
-    """Samples `(S,)` float32, without a constant offset, over their peak, which is then 1; zeros where nothing is left.
+def over_peak(audio: np.ndarray) -> np.ndarray:
+    """Samples `(S,)` float32 over their peak, which is then 1; zeros where there is nothing but zeros.
 
     Divided in float64, so that a recording and the same one at another gain differ by their own rounding alone.
     """
-    audio = without_offset(np.asarray(audio, np.float32))
     peak = peak_level(audio)
     if not peak:
         return np.zeros(len(audio), np.float32)
     levelled: np.ndarray = (np.asarray(audio, np.float64) / peak).astype(np.float32)
     return levelled
+
+
+def to_one_level(audio: np.ndarray) -> np.ndarray:
+    """Samples `(S,)` float32 without a constant offset, over their peak."""
+    return over_peak(without_offset(np.asarray(audio, np.float32)))
