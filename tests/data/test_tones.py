@@ -23,7 +23,7 @@ SECONDS = 0.35  # of every word
 EDGE = 10  # frames of silence before and after a word
 FRAMES = 30  # to which every word is brought
 LEAST_DISTANCE = 8.0  # dB, root mean square over words, pitch ranges, mel bins and time
-LEAST_SHARES = (0.7, 0.9, 0.8)  # of frames voiced, of these as high as in other voices, of words told by tone
+LEAST_SHARES = (0.7, 0.93, 0.8)  # of frames voiced, of these as high as in other voices, of words told by tone
 REFUSED = ("caleb", "max", "whisper")  # variants, by the rule
 SPLITS = {split: [voice for voices in registers for voice in voices] for split, registers in VOICES[EDITION].items()}
 
