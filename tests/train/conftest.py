@@ -214,6 +214,8 @@ def learnt(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
         longer = {"max_steps": 200, "batch_seconds": 20, "speeds": [1.0], "validate_every": 100, "noise_share": 0.8}
         # Heard in noise, too; else what a codec leaves in the pauses makes a clip one of those without speech.
         longer |= {"noisy_copies": 1, "clean_start": 0.5}
+        # So few clips would be learnt by heart without masks.
+        longer |= {"augment": {"frequency_masks": 2, "frequency_width": 15, "time_masks": 2, "time_share": 0.1}}
         train(write_config(folder.with_suffix(".yaml"), train=longer), str(corpus), folder)
     return folder
 
