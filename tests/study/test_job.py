@@ -55,8 +55,8 @@ import signal, time
 from echo_asr.study.job import _follow_parent
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # as training has it
 _follow_parent()
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     for _ in range(600):
         time.sleep(0.1)
 except KeyboardInterrupt:
