@@ -7,7 +7,6 @@ own), and how many times faster than real time it went, on one thread.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import numpy as np
 import soundfile
 import torch
 
+from benchmarks.arguments import model_and_corpus
 from benchmarks.memory import peak_bytes
 from echo_asr.audio import SAMPLE_RATE, load_audio
 from echo_asr.data.corpus import Sound, load_corpus
@@ -81,10 +81,7 @@ def measure(model: str, corpus: str, split: str, minutes: float, clips_too: bool
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.long_recordings", description=__doc__.splitlines()[0])
-    parser.add_argument("model")
-    parser.add_argument("corpus")
-    parser.add_argument("--split", default="validation", help="of the corpus (default validation)")
+    parser = model_and_corpus("long_recordings", __doc__)
     parser.add_argument("--minutes", type=float, nargs="+", default=[60.0, 600.0], help="lengths (default 60 600)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     arguments = parser.parse_args()

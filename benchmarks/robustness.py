@@ -8,7 +8,6 @@ between them. All through `Recognizer.transcribe`, free-running.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
+from benchmarks.arguments import model_and_corpus
 from echo_asr.audio import SAMPLE_RATE, load_audio
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.noise import Kind, noise_clip
@@ -205,10 +205,7 @@ def result(wanted: Sequence[str], got: Sequence[str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.robustness", description=__doc__.splitlines()[0])
-    parser.add_argument("model")
-    parser.add_argument("corpus")
-    parser.add_argument("--split", default="validation", help="of the corpus (default validation)")
+    parser = model_and_corpus("robustness", __doc__)
     parser.add_argument("--clips", type=int, default=300, help="clips of it, at most (default 300)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()

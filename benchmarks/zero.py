@@ -6,13 +6,13 @@ they get, and that of the start token. Prints one JSON object a layer.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 
 import numpy as np
 import torch
 
+from benchmarks.arguments import model_and_corpus
 from echo_asr.audio import load_audio
 from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.transcribe import load
@@ -20,10 +20,7 @@ from echo_asr.diagnose.zero import zero_shares
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.zero", description=__doc__.splitlines()[0])
-    parser.add_argument("model")
-    parser.add_argument("corpus")
-    parser.add_argument("--split", default="validation", help="of the corpus (default validation)")
+    parser = model_and_corpus("zero", __doc__)
     parser.add_argument("--clips", type=int, default=100, help="of it, at most (default 100)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
