@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -194,11 +195,12 @@ def locked(path: Path, wait: bool = True) -> Generator[None]:
 
 def _follow_parent() -> None:
     """End this process at once when standard input does, whose other end the parent holds; a byte from there is a
-    Ctrl-C, where a process has no signals for it."""
+    SIGTERM, where a process has no signals for it, or a Ctrl-C, which a process in the background may ignore, while
+    nothing answers SIGTERM."""
 
     def watch() -> None:
         while os.read(0, 1):  # sys.stdin would be locked when the interpreter ends
-            interrupt_main()
+            interrupt_main(signal.SIGTERM if callable(signal.getsignal(signal.SIGTERM)) else signal.SIGINT)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
