@@ -17,7 +17,7 @@ import torch
 
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.features import FeatureConfig, FeatureExtractor
-from echo_asr.pitch import TrackerName
+from echo_asr.features.pitch import TrackerName
 
 SECONDS = 60.0  # of audio in all, in clips as long as utterances are
 CLIP_SECONDS = 4.0

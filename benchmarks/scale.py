@@ -32,11 +32,11 @@ from echo_asr.audio import SAMPLE_RATE
 from echo_asr.data.batch import weigh_plan
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
-from echo_asr.data.fill import fill_recordings
+from echo_asr.data.precompute import fill_recordings
+from echo_asr.distributed.launch import Place
 from echo_asr.features import FeatureConfig, FeatureExtractor
-from echo_asr.launch import Place
-from echo_asr.text import normalize_basic
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.normalize import normalize_basic
+from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.data import TrainingData
 

@@ -32,9 +32,9 @@ from echo_asr.features import FeatureExtractor, collate_features
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.echo import Echo
 from echo_asr.train.config import TrainConfig
+from echo_asr.train.efficiency import subnormals_flushed
 from echo_asr.train.optimizer import make_optimizer
 from echo_asr.train.state import AveragedWeights
-from echo_asr.train.thrift import subnormals_flushed
 
 CLIP_SECONDS = 4.0
 WIDTH, HEADS, LAYERS = 384, 6, 4  # layers of encoder and decoder each

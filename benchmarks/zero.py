@@ -16,7 +16,7 @@ from benchmarks.arguments import model_and_corpus
 from echo_asr.audio import load_audio
 from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.transcribe import load
-from echo_asr.diagnose.zero import zero_shares
+from echo_asr.research.diagnose.zero import zero_shares
 
 
 def main() -> None:

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from echo_asr.features import FeatureBatch, Features, collate_features
+from echo_asr.config import build_sections
+from echo_asr.data.batch import make_examples
+from echo_asr.data.cache import FeatureCache
+from echo_asr.data.corpus import load_corpus
+from echo_asr.data.perturbation import Rendition
+from echo_asr.data.precompute import fill_cache
+from echo_asr.features import FeatureBatch, FeatureConfig, FeatureExtractor, Features, collate_features
+from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.echo import Echo
+from echo_asr.text.normalize import normalize_basic
+from echo_asr.text.tokenizer import Tokenizer
+from echo_asr.train.data import TrainingData
+from echo_asr.train.loop import SECTIONS, Trainer
+from echo_asr.train.report import Reporter
+from echo_asr.train.run import train
 from echo_asr.vrope import VRoPEModes
+from tests.helpers.commands import Place
+from tests.helpers.tone_corpus import CONFIG, SHIFTS, write_config, write_corpus
+from tests.helpers.tone_corpus import TEXTS as SPOKEN
 
 MELS = 8
 VOCABULARY = 7  # ids 0 to 6
@@ -209,3 +227,86 @@ def encoding(request: pytest.FixtureRequest) -> dict[str, Any]:
 def options(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Each in turn of a spread of options of the model."""
     return dict(OPTIONS[request.param])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The cache of these tests, and of the processes that they start: never the one of the person who runs them."""
+    before = os.environ.get("ECHO_ASR_CACHE")
+    folder = tmp_path_factory.getbasetemp() / "echo-cache"
+    os.environ["ECHO_ASR_CACHE"] = str(folder)
+    yield folder
+    os.environ.pop("ECHO_ASR_CACHE")
+    if before is not None:
+        os.environ["ECHO_ASR_CACHE"] = before
+
+
+# What follows is made once for all tests, whichever folder asks first.
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Path:
+    """12 training, 4 validation and 6 test clips, each of one or two words, and their features in the cache."""
+    folder = tmp_path_factory.getbasetemp() / "echo-tones"
+    if not folder.exists():
+        rows = [(split, text, SHIFTS[split]) for split, texts in SPOKEN.items() for text in texts]
+        write_corpus(folder, rows)
+        cache = FeatureCache(None, FeatureExtractor(FeatureConfig(**CONFIG["features"])))
+        fill_cache(cache, [(u, Rendition(s)) for u in load_corpus(folder).utterances for s in (0.9, 1.0, 1.1)])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration that trains a narrow model for 6 updates."""
+    return write_config(tmp_path_factory.getbasetemp() / "echo-config.yaml")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, config: Path, corpus: Path) -> Path:
+    """A run of 6 updates that nothing disturbed. Read it only."""
+    folder = tmp_path_factory.getbasetemp() / "echo-undisturbed"
+    if not folder.exists():
+        train(config, str(corpus), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def learnt(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
+    """A run that was long enough to learn the corpus. Read it only."""
+    folder = tmp_path_factory.getbasetemp() / "echo-learnt"
+    if not folder.exists():
+        longer = {"max_steps": 200, "batch_seconds": 20, "speeds": [1.0], "validate_every": 100, "noise_share": 0.8}
+        # Heard in noise, too; else what a codec leaves in the pauses makes a clip one of those without speech.
+        longer |= {"noisy_copies": 1, "clean_start": 0.5}
+        # So few clips would be learnt by heart without masks.
+        longer |= {"augment": {"frequency_masks": 2, "frequency_width": 15, "time_masks": 2, "time_share": 0.1}}
+        train(write_config(folder.with_suffix(".yaml"), train=longer), str(corpus), folder)
+    return folder
+
+
+@pytest.fixture
+def make_trainer(corpus: Path, tmp_path: Path) -> Callable[..., Trainer]:
+    """`(**options of TrainConfig)`: a trainer of a narrow model in a folder of its own."""
+
+    def make(folder: str = "run", **options: Any) -> Trainer:
+        sections = build_sections({**CONFIG, "train": {**CONFIG["train"], **options}}, SECTIONS)
+        rows = load_corpus(corpus)
+        tokenizer = Tokenizer.train([u.text for u in rows.utterances])
+        cache = FeatureCache(None, FeatureExtractor(sections["features"]))
+        data = TrainingData(rows, tokenizer, normalize_basic, sections["train"], 4, cache)
+        validation = make_examples(rows.split("validation"), tokenizer, normalize_basic)
+        torch.manual_seed(0)
+        model = Echo(sections["model"], tokenizer.vocabulary_size, sections["features"].mels)
+        bundle = Bundle(model, tokenizer, sections["features"], sections["text"])
+        run = tmp_path / folder
+        bundle.save(run)
+        return Trainer(bundle, data, validation, sections["train"], run, Reporter(run, tensorboard=False))
+
+    return make
+
+
+@pytest.fixture
+def place(tmp_path: Path, corpus: Path, config: Path, learnt: Path) -> Place:
+    """A folder of the test's own, and the names of corpus, configuration and model for command lines."""
+    return Place(tmp_path, corpus=corpus, config=config, model=learnt)

@@ -14,40 +14,32 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "echo_asr"
 
-FEATURES = {"excerpt", "audio", "level", "hum", "pitch", "controls", "features", "text", "tokenizer"}
-BASE = {"errors", "config", "console", "launch", "libraries", "output", "storage"}
-MODEL = {*BASE, "vrope", *FEATURES, "model"}
-WHOLE = {*MODEL, "data", "decode", "evaluate", "diagnose", "train"}
+BASE = {"errors", "config", "console", "libraries", "output", "storage"}
+SOUND = {*BASE, "audio", "features"}
+MODEL = {*SOUND, "text", "vrope", "model", "distributed"}
+USER = {*MODEL, "data", "decode", "evaluate", "train"}
 
 # For every stage (module or folder of the package) the stages that it may import; itself goes without saying.
 MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
     "console": {"errors"},
-    "launch": {"errors"},
     "libraries": {"errors"},
     "output": set(),
     "storage": {"errors"},
     "vrope": set(),
-    "excerpt": {"errors"},
-    "audio": {"errors", "excerpt"},
-    "level": set(),
-    "hum": {"audio"},
-    "pitch": {"audio", "errors", "libraries"},
-    "controls": {"pitch", "errors"},
-    "features": {"audio", "level", "hum", "pitch", "controls", "errors"},
-    "text": {"errors"},
-    "tokenizer": {"errors", "storage"},
-    "data": {*FEATURES, *BASE},
-    "model": MODEL - {"model"},
+    "audio": {"errors"},
+    "features": {*BASE, "audio", "research"},
+    "text": {"errors", "storage"},
+    "data": {*SOUND, "text"},
+    "model": {*SOUND, "text", "vrope"},
+    "distributed": {*SOUND, "model"},
     "decode": MODEL,
     "evaluate": {*MODEL, "data", "decode"},
-    "diagnose": WHOLE - {"train"},
-    "train": WHOLE,
-    "study": WHOLE,
-    "doctor": {*WHOLE, "__init__"},
-    "demo": {*WHOLE, "__init__"},
-    "cli": {*WHOLE, "demo", "doctor", "study", "__init__"},
+    "train": {*MODEL, "data", "decode", "evaluate"},
+    "research": USER,
+    "commands": {*USER, "research", "__init__"},
+    "cli": {*USER, "research", "commands", "__init__"},
     "__main__": {"cli"},
     "__init__": {"decode", "errors", "libraries"},
 }
@@ -177,7 +169,7 @@ def test_the_directions_themselves_hold_no_circle() -> None:
         settled |= free
 
 
-@pytest.mark.parametrize("stage", ["vrope", *sorted(FEATURES), "data", "model", "decode", "evaluate"])
+@pytest.mark.parametrize("stage", ["vrope", "audio", "features", "text", "data", "model", "decode", "evaluate"])
 def test_inference_never_reaches_training(stage: str) -> None:
     reached, waiting = set(), [stage]
     while waiting:
@@ -187,7 +179,7 @@ def test_inference_never_reaches_training(stage: str) -> None:
             if stage_of(name) == current:
                 targets = {stage_of(n) for n, _ in imports(path, PACKAGE) if n.startswith(f"{PACKAGE.name}.")}
                 waiting.extend(targets - reached)
-    assert not reached & {"train", "study", "cli"}
+    assert not reached & {"train", "research", "cli"}
 
 
 @pytest.mark.parametrize(
@@ -195,7 +187,7 @@ def test_inference_never_reaches_training(stage: str) -> None:
     [
         ("vrope/bias.py", "from echo_asr.errors import EchoError", "vrope must not import errors"),
         ("vrope/bias.py", "from ..audio import load_audio", "vrope must not import audio"),
-        ("audio.py", "import echo_asr.pitch", "audio must not import pitch"),
+        ("audio.py", "import echo_asr.features.pitch", "audio must not import pitch"),
         ("pitch.py", "from echo_asr import features", "pitch must not import features"),
         ("decode/a.py", "def f():\n    from echo_asr.train import loop", "decode must not import train"),
         ("model/__init__.py", "from ..data import corpus", "model must not import data"),

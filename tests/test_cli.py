@@ -1,4 +1,3 @@
-# ruff: noqa: F811, fixtures that tests ask for
 import json
 import re
 import subprocess
@@ -10,9 +9,8 @@ import pytest
 
 from echo_asr.console import hours
 from echo_asr.data.corpus import load_corpus
-
-from .commands import PACKAGE_ROOT, Place, echo, place, run  # noqa: F401, a fixture
-from .train.conftest import TEXTS, cache_folder, config, corpus, learnt, write_corpus  # noqa: F401, fixtures
+from tests.helpers.commands import PACKAGE_ROOT, Place, echo, run
+from tests.helpers.tone_corpus import TEXTS, write_corpus
 
 COMMANDS = ("demo", "prepare", "train", "evaluate", "transcribe", "doctor", "corpus")
 

@@ -1,4 +1,3 @@
-# ruff: noqa: F811, fixtures that tests ask for
 """What a command does where it cannot do what was asked: one line, a status, and nothing lost."""
 
 import errno
@@ -18,9 +17,8 @@ from echo_asr import cli
 from echo_asr.cli import INTERRUPTED, main
 from echo_asr.evaluate import evaluate as evaluation
 from echo_asr.train.report import Reporter
-
-from .commands import PACKAGE_ROOT, Place, echo, place, run  # noqa: F401, a fixture
-from .train.conftest import cache_folder, config, corpus, learnt, undisturbed, write_corpus  # noqa: F401, fixtures
+from tests.helpers.commands import Place, echo, run
+from tests.helpers.tone_corpus import write_corpus
 
 # --- wrong input: one line, a status, nothing left behind ---
 

@@ -15,17 +15,8 @@ import echo_asr
 from echo_asr.cli import main
 from echo_asr.train.report import Reporter
 from echo_asr.train.state import CHECKPOINT
-
-from .commands import run
-from .train.conftest import (  # noqa: F401, fixtures
-    assert_same_run,
-    cache_folder,
-    corpus,
-    learnt,
-    tone,
-    undisturbed,
-    write_config,
-)
+from tests.helpers.commands import run
+from tests.helpers.tone_corpus import assert_same_run, tone, write_config
 
 PACKAGE_ROOT = Path(echo_asr.__file__).parents[1]
 SIZE = 1 << 20  # bytes; room for a run of `narrow`, whose checkpoint has 380 000 and weights 65 000
@@ -87,13 +78,13 @@ def disk(mount: Callable[..., Disk]) -> Disk:
 
 
 @pytest.fixture(scope="module")
-def narrow(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Path:  # noqa: F811
+def narrow(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Path:
     """A configuration whose run fits on the disk."""
     return write_config(tmp_path_factory.mktemp("narrow") / "c.yaml", model=NARROW)
 
 
 @pytest.fixture(scope="module")
-def expected(narrow: Path, corpus: Path) -> Path:  # noqa: F811
+def expected(narrow: Path, corpus: Path) -> Path:
     """Its run with all the room in the world. Read it only."""
     out = narrow.parent / "run"
     assert main(["train", str(narrow), "--corpus", str(corpus), "--out", str(out)]) == 0
@@ -134,7 +125,7 @@ def test_training_onto_a_full_disk(
     free: int,
     disk: Disk,
     narrow: Path,
-    corpus: Path,  # noqa: F811
+    corpus: Path,
     expected: Path,
     capsys: Any,
 ) -> None:
@@ -171,7 +162,7 @@ def test_a_disk_that_fills_up_in_training(
     kept: int,
     disk: Disk,
     narrow: Path,
-    corpus: Path,  # noqa: F811
+    corpus: Path,
     expected: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: Any,
@@ -198,7 +189,7 @@ def test_a_disk_that_fills_up_in_training(
     assert_same_run(out, expected)
 
 
-def test_a_process_whose_disk_fills_up_says_it_in_one_line(disk: Disk, narrow: Path, corpus: Path) -> None:  # noqa: F811
+def test_a_process_whose_disk_fills_up_says_it_in_one_line(disk: Disk, narrow: Path, corpus: Path) -> None:
     """Nothing is added by the threads of TensorBoard, or as the interpreter ends."""
     code = f"""
 from echo_asr.train.report import Reporter
@@ -221,7 +212,7 @@ Reporter.advance = fill_disk
 def test_training_goes_on_where_features_cannot_be_kept(
     disk: Disk,
     narrow: Path,
-    corpus: Path,  # noqa: F811
+    corpus: Path,
     expected: Path,
     tmp_path: Path,
 ) -> None:
@@ -238,7 +229,7 @@ def test_training_goes_on_where_features_cannot_be_kept(
 # --- using a model ---
 
 
-def test_transcriptions_onto_a_full_disk(disk: Disk, learnt: Path, corpus: Path, capsys: Any) -> None:  # noqa: F811
+def test_transcriptions_onto_a_full_disk(disk: Disk, learnt: Path, corpus: Path, capsys: Any) -> None:
     """What was written stays, what was there before is not lost, and nothing is there by halves."""
     folder = disk.folder / "texts"
     folder.mkdir()
@@ -256,8 +247,8 @@ def test_transcriptions_onto_a_full_disk(disk: Disk, learnt: Path, corpus: Path,
 
 def test_texts_of_an_evaluation_onto_a_full_disk(
     disk: Disk,
-    learnt: Path,  # noqa: F811
-    corpus: Path,  # noqa: F811
+    learnt: Path,
+    corpus: Path,
     capsys: Any,
 ) -> None:
     texts = disk.folder / "texts.jsonl"
@@ -276,7 +267,7 @@ def test_texts_of_an_evaluation_onto_a_full_disk(
 def test_features_onto_a_full_disk(
     disk: Disk,
     narrow: Path,
-    corpus: Path,  # noqa: F811
+    corpus: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: Any,
 ) -> None:
@@ -316,8 +307,8 @@ def test_a_disk_that_takes_no_files(
     reason: str,
     mount: Callable[..., Disk],
     narrow: Path,
-    corpus: Path,  # noqa: F811
-    learnt: Path,  # noqa: F811
+    corpus: Path,
+    learnt: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: Any,
 ) -> None:

@@ -25,7 +25,7 @@ from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.model.checkpoint import load_weights
 from echo_asr.model.echo import Echo
 from echo_asr.storage import pack, read_notes, unpack
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.loop import SECTIONS
 from echo_asr.train.run import read_config
 from echo_asr.train.state import CHECKPOINT, AveragedWeights, Progress, load_checkpoint, save_checkpoint

@@ -1,4 +1,3 @@
-# ruff: noqa: F811, fixtures that tests ask for
 """All that runs on a model's device runs on Apple's GPU: without float64, and without the operators that it lacks."""
 
 from collections.abc import Callable, Iterator
@@ -16,17 +15,15 @@ from echo_asr.decode import transcribe
 from echo_asr.decode.alignment import align
 from echo_asr.decode.search import DecodeConfig, search
 from echo_asr.decode.transcribe import choose_device
-from echo_asr.diagnose.counterfactuals import utterance_losses
+from echo_asr.distributed.launch import Place
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureBatch, FeatureExtractor
-from echo_asr.launch import Place
 from echo_asr.model.echo import Echo
-from echo_asr.train.inside import look_inside
+from echo_asr.research.diagnose.counterfactuals import utterance_losses
+from echo_asr.research.diagnose.monitor import look_inside
 from echo_asr.train.loop import Trainer
 from echo_asr.vrope import double, precise_device
-
-from .gpu import DEVICE, Gpu, Remote, gpu_without_float64
-from .train.conftest import cache_folder, corpus, make_trainer  # noqa: F401, fixtures
+from tests.helpers.gpu import DEVICE, Gpu, Remote, gpu_without_float64
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import pytest
 
 from echo_asr.errors import EchoError
 from echo_asr.libraries import FOLDERS, TELEMETRY, default_cache_root, disable_telemetry, settle_libraries
-
-from .commands import PACKAGE_ROOT
+from tests.helpers.commands import PACKAGE_ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +40,7 @@ def test_python_is_left_its_folders() -> None:
 def test_telemetry_is_off_before_the_tracker_is_imported() -> None:
     code = (
         "import os, sys, numpy\n"
-        "from echo_asr.pitch import SwiftTracker\n"
+        "from echo_asr.features.pitch import SwiftTracker\n"
         "tracker = SwiftTracker()\n"
         "assert 'onnxruntime' not in sys.modules\n"
         "class Finder:\n"

@@ -9,8 +9,7 @@ import torch
 
 import echo_asr
 from echo_asr.errors import EchoError
-
-from .train.conftest import cache_folder, corpus, learnt, tone  # noqa: F401, fixtures
+from tests.helpers.tone_corpus import tone
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,7 +43,7 @@ def test_the_module_is_the_command() -> None:
     assert ran.stdout == f"echo-asr {echo_asr.__version__}\n" and ran.stderr == ""
 
 
-def test_a_model_is_loaded_and_used_in_two_lines(learnt: Path, corpus: Path) -> None:  # noqa: F811
+def test_a_model_is_loaded_and_used_in_two_lines(learnt: Path, corpus: Path) -> None:
     recognizer = echo_asr.load(learnt)
     samples = tone("b a")
     found = recognizer.transcribe(samples)
@@ -54,7 +53,7 @@ def test_a_model_is_loaded_and_used_in_two_lines(learnt: Path, corpus: Path) -> 
 
 
 @pytest.mark.parametrize("form", ["float64", "int16", "tensor", "stereo", "48 kHz"])
-def test_any_form_of_sound_is_heard_alike(form: str, learnt: Path) -> None:  # noqa: F811
+def test_any_form_of_sound_is_heard_alike(form: str, learnt: Path) -> None:
     samples, rate = tone("c a"), None
     sound: np.ndarray | torch.Tensor = samples.astype(np.float64)
     if form == "int16":
@@ -69,7 +68,7 @@ def test_any_form_of_sound_is_heard_alike(form: str, learnt: Path) -> None:  # n
     assert found.text == "c a" and found.duration == pytest.approx(samples.size / 16_000, abs=1e-3)
 
 
-def test_decoding_options_are_given_at_loading(learnt: Path) -> None:  # noqa: F811
+def test_decoding_options_are_given_at_loading(learnt: Path) -> None:
     recognizer = echo_asr.load(learnt, device="cpu", beam=3, ctc_weight=0.5)
     assert recognizer.decode.beam == 3 and recognizer.decode.ctc_weight == 0.5
     assert recognizer.transcribe(tone("a")).text == "a"

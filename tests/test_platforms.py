@@ -1,4 +1,3 @@
-# ruff: noqa: F811, fixtures that tests ask for
 """Every command on a machine that is not like ours: another code page, none of the names that Windows lacks, no
 network, and nothing written but what was asked for."""
 
@@ -18,10 +17,9 @@ import yaml
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.data.corpus import load_corpus
 from echo_asr.errors import EchoError
-
-from .commands import PACKAGE_ROOT, echo
-from .foreign import Machine, Ran
-from .train.conftest import SHIFTS, TEXTS, tone, write_config
+from tests.helpers.commands import PACKAGE_ROOT, echo
+from tests.helpers.foreign import Machine, Ran
+from tests.helpers.tone_corpus import SHIFTS, TEXTS, tone, write_config
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = PACKAGE_ROOT / "echo_asr"

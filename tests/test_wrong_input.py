@@ -19,9 +19,8 @@ import torch
 
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.storage import pack, unpack
-
-from .commands import Place, place, run  # noqa: F401, a fixture
-from .train.conftest import cache_folder, config, corpus, learnt, tone  # noqa: F401, fixtures
+from tests.helpers.commands import Place, run
+from tests.helpers.tone_corpus import tone
 
 SPOKEN = "a b"  # what is said in all recordings that say anything
 NO_EXTRA = r"pip install 'echo-asr[av]'"
@@ -108,7 +107,7 @@ def write_folder(folder: Path, metadata: str, recordings: Sequence[Path] = ()) -
 def test_a_bad_recording_is_told_in_one_line(
     name: str,
     bad: Path,
-    place: Place,  # noqa: F811
+    place: Place,
     monkeypatch: pytest.MonkeyPatch,
     capfd: Any,
 ) -> None:
@@ -125,7 +124,7 @@ def test_a_bad_recording_is_told_in_one_line(
 def test_a_bad_recording_in_a_corpus_is_told_before_a_run_begins(
     name: str,
     bad: Path,
-    place: Place,  # noqa: F811
+    place: Place,
     monkeypatch: pytest.MonkeyPatch,
     capfd: Any,
 ) -> None:
@@ -153,7 +152,7 @@ def test_a_bad_recording_in_a_corpus_is_told_before_a_run_begins(
 
 def test_recordings_of_all_kinds_are_transcribed(
     strange: dict[str, Path],
-    place: Place,  # noqa: F811
+    place: Place,
     capfd: Any,
 ) -> None:
     words = ["transcribe", *map(str, strange.values()), *place.fill("--model {model} --format json")]
@@ -167,7 +166,7 @@ def test_recordings_of_all_kinds_are_transcribed(
 
 def test_a_corpus_of_recordings_of_all_kinds_is_trained_on_and_measured(
     strange: dict[str, Path],
-    place: Place,  # noqa: F811
+    place: Place,
     monkeypatch: pytest.MonkeyPatch,
     capfd: Any,
 ) -> None:
@@ -207,7 +206,7 @@ def test_a_corpus_of_recordings_of_all_kinds_is_trained_on_and_measured(
 def test_wrong_metadata_is_told_by_every_command(
     metadata: str,
     parts: list[str],
-    place: Place,  # noqa: F811
+    place: Place,
     capsys: Any,
 ) -> None:
     sounds = [place.named["corpus"] / f"0{number}.wav" for number in (0, 1)]
@@ -225,7 +224,7 @@ def test_wrong_metadata_is_told_by_every_command(
 
 
 def test_texts_too_long_for_their_recordings_are_counted_and_the_remedy_is_told(
-    place: Place,  # noqa: F811
+    place: Place,
     capsys: Any,
 ) -> None:
     sounds = sorted(place.named["corpus"].glob("*.wav"))[:5]
@@ -246,7 +245,7 @@ def test_texts_too_long_for_their_recordings_are_counted_and_the_remedy_is_told(
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_weights_that_are_no_numbers_are_told(value: float, place: Place, capsys: Any) -> None:  # noqa: F811
+def test_weights_that_are_no_numbers_are_told(value: float, place: Place, capsys: Any) -> None:
     """Else every recording would be transcribed as nothing, with status 0."""
     model = place.folder / "model"
     shutil.copytree(place.named["model"], model, ignore=shutil.ignore_patterns("tensorboard", "checkpoints"))

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from echo_asr import __version__
-from echo_asr.diagnose.command import add_diagnose, add_plot, diagnose, plot
+from echo_asr.distributed.launch import find_place, first_to_say, meet
 from echo_asr.errors import EchoError
-from echo_asr.launch import find_place, first_to_say, meet
 from echo_asr.libraries import settle_libraries
 from echo_asr.output import use_utf8_names, use_utf8_streams
+from echo_asr.research.diagnose.command import add_diagnose, add_plot, diagnose, plot
 
 FORMATS = ("txt", "json", "srt", "vtt", "tsv")  # of echo_asr.decode.formats, which is imported when it is needed
 CORPUS = "folder, file, synth:NAME or hf:REPO:CONFIG; docs/corpora.md has the forms"
@@ -230,7 +230,7 @@ def _drop_output() -> None:
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    from echo_asr.demo import run_demo
+    from echo_asr.commands.demo import run_demo
 
     run_demo(arguments.out, arguments.overrides)
     return 0
@@ -276,7 +276,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 
 def study(arguments: argparse.Namespace) -> int:
-    from echo_asr.study.run import run_study, summary
+    from echo_asr.research.study.run import run_study, summary
 
     outcome = run_study(
         arguments.study, arguments.out, arguments.jobs, arguments.device, arguments.corpus,
@@ -338,7 +338,7 @@ def corpus(arguments: argparse.Namespace) -> int:
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    from echo_asr.doctor import examine
+    from echo_asr.commands.doctor import examine
 
     sound = True
     for name, well, text in examine():

@@ -12,10 +12,10 @@ import pytest
 import soundfile
 
 from echo_asr.audio import SAMPLE_RATE, find_file, load_audio
+from echo_asr.audio.segment import Excerpt
 from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.files import read_list
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import Excerpt
 
 NAME = "Ngữ/é ka\u0302.wav"
 FORMS = [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC")]

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from echo_asr.audio import audio_duration, load_audio, stream_audio
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import Excerpt
+from echo_asr.audio.segment import Excerpt
 
 folder, megabytes, rounds, seed = Path(sys.argv[1]), *map(int, sys.argv[2:])
 try:

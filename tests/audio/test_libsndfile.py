@@ -11,8 +11,8 @@ import soundfile
 
 from echo_asr.audio import SAMPLE_RATE, audio_duration, load_audio, stream_audio
 from echo_asr.audio.mpeg import frame_at
+from echo_asr.audio.segment import Excerpt
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import Excerpt
 
 SECONDS = 3.0
 KINDS = [

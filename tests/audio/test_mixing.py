@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from echo_asr.audio import SAMPLE_RATE, load_audio, stream_audio
-from echo_asr.excerpt import Excerpt
+from echo_asr.audio.segment import Excerpt
 
 SECONDS = 6
 RNG = np.random.default_rng(0)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from echo_asr.audio import SAMPLE_RATE, audio_duration, load_audio, stream_audio
+from echo_asr.audio.segment import Excerpt
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import Excerpt
 
 av = pytest.importorskip("av", reason="the extra echo-asr[av] is not installed")
 

@@ -22,8 +22,8 @@ from echo_asr.data.batch import (
 from echo_asr.data.corpus import Utterance
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
-from echo_asr.text import normalize_basic
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.normalize import normalize_basic
+from echo_asr.text.tokenizer import Tokenizer
 
 DURATIONS = st.lists(st.floats(0.05, 30.0), min_size=0, max_size=80)  # seconds
 

@@ -15,7 +15,7 @@ import soundfile
 import torch
 
 from echo_asr.data.cache import FIELDS, FeatureCache
-from echo_asr.data.rendition import Rendition
+from echo_asr.data.perturbation import Rendition
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor, Features
 from echo_asr.libraries import default_cache_root

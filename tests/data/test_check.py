@@ -13,7 +13,7 @@ import soundfile
 from echo_asr.cli import main
 from echo_asr.data.check import check_corpus
 from echo_asr.data.corpus import read_corpus
-from echo_asr.data.findings import Finding
+from echo_asr.data.text_checks import Finding
 
 Row = tuple[str, str, str, str]  # file name, text, speaker, split
 Make = Callable[..., Path]

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echo_asr.audio import load_audio
+from echo_asr.audio.segment import Excerpt
 from echo_asr.cli import main
 from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.data.partition import BY, partition, write_corpus
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import Excerpt
 
 
 def utterances(speakers: int, each: int, seed: int = 0) -> list[Utterance]:

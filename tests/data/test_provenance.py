@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from echo_asr import audio, features, hum, level, pitch
-from echo_asr.data import noise, provenance, psola, rendition, variants
+from echo_asr import audio, features
+from echo_asr.audio import mains_hum
+from echo_asr.data import noise, perturbation, provenance, psola, variants
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.noise import KINDS, noise_clip
+from echo_asr.data.perturbation import Rendition, perturb_speed
 from echo_asr.data.provenance import constants_digest
-from echo_asr.data.rendition import Rendition, perturb_speed
 from echo_asr.data.variants import Altered, Variant
 from echo_asr.features import FeatureConfig, FeatureExtractor
-from echo_asr.pitch import AutocorrelationTracker
+from echo_asr.features.pitch import AutocorrelationTracker
 
 CLIP = np.random.default_rng(0).normal(0.0, 0.1, 3200).astype(np.float32)
 NOISY, MOVED, FAST = Rendition(noise=1), Rendition(semitones=2.0), Rendition(0.9)
@@ -51,17 +52,17 @@ def key(played: Rendition, **settings: Any) -> Path | None:
     return FeatureCache(Path("cache"), extractor)._entry(CLIP, played.name)
 
 
-AUDIO = [importlib.import_module(f"echo_asr.audio.{m.name}") for m in pkgutil.iter_modules(audio.__path__)]
+MODULES = [
+    importlib.import_module(f"{package.__name__}.{module.name}")
+    for package in (audio, features)
+    for module in pkgutil.iter_modules(package.__path__)
+]
 CONSTANTS = [
-    *((features, name, Rendition()) for name in numbers(features)),
-    *((pitch, name, Rendition()) for name in numbers(pitch)),
-    *((hum, name, Rendition()) for name in numbers(hum)),
-    *((level, name, Rendition()) for name in numbers(level)),
-    *((module, name, Rendition()) for module in AUDIO for name in numbers(module)),
+    *((module, name, Rendition()) for module in MODULES for name in numbers(module)),
     *((AutocorrelationTracker, name, Rendition()) for name in numbers(AutocorrelationTracker)),
     *((noise, name, NOISY) for name in numbers(noise)),
     *((psola, name, MOVED) for name in numbers(psola)),
-    *((rendition, name, played) for name in numbers(rendition) for played in (NOISY, MOVED, FAST)),
+    *((perturbation, name, played) for name in numbers(perturbation) for played in (NOISY, MOVED, FAST)),
 ]
 
 
@@ -78,9 +79,12 @@ def test_each_constant_is_in_the_key(
 def test_the_constants_looked_for_are_there() -> None:
     found = {(getattr(place, "__name__", ""), name) for place, name, _ in CONSTANTS}
     wanted = {"data.noise": ("VERSION", "BEDS", "EXPONENTS"), "data.psola": ("VERSION", "SEARCH")}
-    wanted |= {"data.rendition": ("SNR_RANGE", "MARGIN", "SOFTEST_BED", "VERSION"), "hum": ("TAPER", "MAINS")}
-    wanted |= {"features": ("CODE_VERSION",), "pitch": ("HOP",), "audio.limits": ("SAMPLE_RATE",)}
-    wanted |= {"audio.load": ("VERSION",), "audio.mixing": ("CANCELLED", "SHARE"), "level": ("SILENCE_PEAK",)}
+    wanted |= {
+        "data.perturbation": ("SNR_RANGE", "MARGIN", "SOFTEST_BED", "VERSION"),
+        "audio.mains_hum": ("TAPER", "MAINS"),
+    }
+    wanted |= {"features.extractor": ("CODE_VERSION",), "features.pitch": ("HOP",), "audio.limits": ("SAMPLE_RATE",)}
+    wanted |= {"audio.load": ("VERSION",), "audio.mixing": ("CANCELLED", "SHARE"), "audio.level": ("SILENCE_PEAK",)}
     assert {(f"echo_asr.{place}", name) for place, names in wanted.items() for name in names} <= found
 
 
@@ -128,9 +132,9 @@ def test_the_note_that_all_is_there_goes_with_the_key(tmp_path: Path, monkeypatc
     (tmp_path / "a.wav").write_bytes(b"")
     cache = FeatureCache(tmp_path, FeatureExtractor(FeatureConfig(tracker="autocorrelation")))
     before = cache.note([(tmp_path / "a.wav", (NOISY,))])
-    monkeypatch.setattr(rendition, "SNR_RANGE", (0.0, 20.0))
+    monkeypatch.setattr(perturbation, "SNR_RANGE", (0.0, 20.0))
     assert cache.note([(tmp_path / "a.wav", (NOISY,))]) != before
-    monkeypatch.setattr(hum, "STEADY", 4.0)
+    monkeypatch.setattr(mains_hum, "STEADY", 4.0)
     other = FeatureCache(cache.root, cache.extractor)
     assert other.note([(tmp_path / "a.wav", (FAST,))]) != cache.note([(tmp_path / "a.wav", (FAST,))])
 
@@ -160,7 +164,7 @@ def summary(samples: np.ndarray) -> float:
 
 
 def test_what_sounds_otherwise_has_another_version() -> None:
-    versions = {"noise": noise.VERSION, "psola": psola.VERSION, "rendition": rendition.VERSION}
+    versions = {"noise": noise.VERSION, "psola": psola.VERSION, "rendition": perturbation.VERSION}
     assert (versions, made()) == (VERSIONS, pytest.approx(MADE, rel=1e-4)), "raise VERSION where the samples changed"
 
 

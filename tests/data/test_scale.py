@@ -22,10 +22,10 @@ from echo_asr.data.batch import (
     weigh_plan,
 )
 from echo_asr.data.corpus import Utterance
+from echo_asr.distributed.launch import Place
 from echo_asr.errors import EchoError
-from echo_asr.launch import Place
-from echo_asr.text import normalize_basic
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.normalize import normalize_basic
+from echo_asr.text.tokenizer import Tokenizer
 
 UTTERANCES = 60_000  # of about 4 s: 67 hours
 

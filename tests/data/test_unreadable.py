@@ -15,7 +15,7 @@ from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.data.unreadable import UnreadableRecordings, leave_out_unreadable
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.data import TrainingData
 

@@ -11,9 +11,8 @@ import torch
 
 from echo_asr.decode.ngram import build_language_model
 from echo_asr.model.echo import Echo
-from echo_asr.text import normalize_basic
-
-from .plain import RECORDINGS, SAID, TEXTS, TOKENIZER
+from echo_asr.text.normalize import normalize_basic
+from tests.helpers.plain_search import RECORDINGS, SAID, TEXTS, TOKENIZER
 
 Make = Callable[..., Any]
 

@@ -12,7 +12,7 @@ from torch.nn.functional import ctc_loss
 from echo_asr.decode.alignment import Span, align, attention_align, cross_weights, ctc_align, force
 from echo_asr.features import collate_features
 from echo_asr.model.echo import Echo
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.tokenizer import Tokenizer
 
 Make = Callable[..., Any]
 FRAMES = (40, 22, 9, 29)  # of 10 ms

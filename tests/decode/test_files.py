@@ -13,8 +13,8 @@ from echo_asr.audio import load_audio
 from echo_asr.decode.files import read_list, transcribe_files
 from echo_asr.decode.formats import FORMATS, render
 from echo_asr.decode.results import Segment, Transcription
+from echo_asr.distributed.launch import Place
 from echo_asr.errors import EchoError
-from echo_asr.launch import Place
 
 
 class Listener:

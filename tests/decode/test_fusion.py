@@ -13,10 +13,9 @@ from echo_asr.decode.hotwords import Hotwords
 from echo_asr.decode.ngram import build_language_model
 from echo_asr.decode.search import DecodeConfig, Hypothesis, make_fusion, search, search_nbest
 from echo_asr.model.echo import Echo
-from echo_asr.text import normalize_basic
-from echo_asr.tokenizer import Tokenizer
-
-from .plain import LETTERS, TOKENIZER, Arpa, Table, along, needs_kenlm
+from echo_asr.text.normalize import normalize_basic
+from echo_asr.text.tokenizer import Tokenizer
+from tests.helpers.plain_search import LETTERS, TOKENIZER, Arpa, Table, along, needs_kenlm
 
 Make = Callable[..., Any]
 # --- the fused score

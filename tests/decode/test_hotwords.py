@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from echo_asr.decode.hotwords import Hotwords
 from echo_asr.errors import EchoError
-from echo_asr.text import normalize_basic, normalize_none
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.normalize import normalize_basic, normalize_none
+from echo_asr.text.tokenizer import Tokenizer
 
 LETTERS = Tokenizer.train(["abcdefghijklmnopqrstuvwxyz '"])
 PIECES = Tokenizer.train(["new york", "new yorker", "york", "a new day", "yorkshire new", "the new york"], "bpe", 40)

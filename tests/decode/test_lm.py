@@ -12,10 +12,9 @@ from echo_asr.decode import lm as module
 from echo_asr.decode.lm import UNKNOWN_WORD, load_language_model
 from echo_asr.decode.ngram import build_language_model, train_ngram
 from echo_asr.errors import EchoError
-from echo_asr.text import normalize_basic
-from echo_asr.tokenizer import Tokenizer
-
-from .plain import LETTERS, TEXTS, TOKENIZER, Arpa, along, needs_kenlm
+from echo_asr.text.normalize import normalize_basic
+from echo_asr.text.tokenizer import Tokenizer
+from tests.helpers.plain_search import LETTERS, TEXTS, TOKENIZER, Arpa, along, needs_kenlm
 
 
 @needs_kenlm

@@ -11,9 +11,8 @@ import torch
 
 from echo_asr.decode.search import DecodeConfig, make_spell, search, search_nbest
 from echo_asr.model.echo import Echo
-from echo_asr.tokenizer import Tokenizer
-
-from .plain import CONFIGS, RECORDINGS, Table, talkative
+from echo_asr.text.tokenizer import Tokenizer
+from tests.helpers.plain_search import CONFIGS, RECORDINGS, Table, talkative
 
 Make = Callable[..., Any]
 

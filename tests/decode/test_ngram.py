@@ -22,10 +22,9 @@ from echo_asr.decode.ngram import (
     train_ngram,
 )
 from echo_asr.errors import EchoError
-from echo_asr.text import normalize_basic
-from echo_asr.tokenizer import Tokenizer
-
-from .plain import Arpa, Words
+from echo_asr.text.normalize import normalize_basic
+from echo_asr.text.tokenizer import Tokenizer
+from tests.helpers.plain_search import Arpa, Words
 
 
 def arpa(model: NGramModel) -> Arpa:

@@ -16,8 +16,7 @@ from echo_asr.decode.search import (
     token_bounds,
 )
 from echo_asr.model.echo import Echo
-
-from .plain import CONFIGS, RECORDINGS, SAID, Table, talkative
+from tests.helpers.plain_search import CONFIGS, RECORDINGS, SAID, Table, talkative
 
 Make = Callable[..., Any]
 

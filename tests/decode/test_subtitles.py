@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo_asr.decode.linebreak import display_width
 from echo_asr.decode.results import Segment, Transcription, Word
 from echo_asr.decode.subtitles import LINE, LONGEST, SHORTEST, Cue, make_cues, segment_spans
+from echo_asr.text.linebreak import display_width
 
 NAN = math.nan
 

@@ -12,7 +12,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from echo_asr.decode.results import Token
 from echo_asr.decode.times import sound_levels, token_texts, token_times, words_from_tokens
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.tokenizer import Tokenizer
 
 SPEECH, SOFT, PAUSE = 1.0, 0.5, 0.0  # levels
 TEXTS = ["the cat sat on the mat", "naïve façade 日本語 ok", "a bb ccc the theme", "x"]

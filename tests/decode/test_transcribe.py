@@ -23,7 +23,7 @@ from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.model.calibration import Calibration
 from echo_asr.model.checkpoint import CONFIG, Bundle
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.tokenizer import Tokenizer
 
 Make = Callable[..., Any]
 SYMBOLS = Tokenizer.train(["abcxyz"])

@@ -18,7 +18,7 @@ from echo_asr.evaluate.calibration import (
 )
 from echo_asr.evaluate.metrics import matched_words
 from echo_asr.model.calibration import Calibration
-from echo_asr.text import normalize_basic, normalize_whisper
+from echo_asr.text.normalize import normalize_basic, normalize_whisper
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import soundfile
 
 import echo_asr
 from echo_asr.audio import SAMPLE_RATE, load_audio
+from echo_asr.audio.segment import Excerpt
 from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.decode import transcribe
 from echo_asr.decode.results import Segment
@@ -18,9 +19,7 @@ from echo_asr.decode.times import words_from_tokens
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.evaluate import Evaluation, evaluate, summary, write_texts
-from echo_asr.excerpt import Excerpt
-
-from ..train.conftest import TEXTS, cache_folder, corpus, learnt  # noqa: F401, fixtures
+from tests.helpers.tone_corpus import TEXTS
 
 RATE = {"percent", "insertions", "deletions", "substitutions", "reference", "ci95"}
 PARTS: tuple[Callable[[str], bool], ...] = (str.isdigit, str.isalpha)  # of a syllable: its tone, its base
@@ -28,12 +27,12 @@ HEARD = ["B", "a, c!", "", "b c d", "A-B", "it's"]
 
 
 @pytest.fixture
-def recognizer(learnt: Path) -> Recognizer:  # noqa: F811
+def recognizer(learnt: Path) -> Recognizer:
     return echo_asr.load(learnt, device="cpu")
 
 
 @pytest.fixture
-def test_split(corpus: Path) -> tuple[Utterance, ...]:  # noqa: F811
+def test_split(corpus: Path) -> tuple[Utterance, ...]:
     return load_corpus(corpus).split("test")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from echo_asr.evaluate.compare import Comparison, compare_errors
+from echo_asr.research.compare import Comparison, compare_errors
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from echo_asr.model.checkpoint import (
 from echo_asr.model.config import PRESETS, ModelConfig, TextConfig
 from echo_asr.model.echo import Echo
 from echo_asr.storage import pack, unpack
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.tokenizer import Tokenizer
 
 Make = Callable[..., Any]
 SYMBOLS = Tokenizer.train(["abc xy"])  # with zero, as many as the models here have

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from echo_asr.features import FeatureBatch, collate_features
 from echo_asr.model.echo import Echo, LossSizes
-
-from .plain import PlainTransformer
+from tests.helpers.plain_model import PlainTransformer
 
 Make = Callable[..., Any]
 Texts = tuple[Tensor, Tensor]

@@ -19,8 +19,7 @@ from echo_asr.train.config import TrainConfig
 from echo_asr.train.loop import Trainer
 from echo_asr.train.report import Reporter
 from echo_asr.train.run import read_config, train
-
-from .conftest import checkpoint, metrics, same, write_config
+from tests.helpers.tone_corpus import checkpoint, metrics, same, write_config
 
 Make = Callable[..., Any]
 Texts = tuple[Tensor, Tensor]

@@ -12,15 +12,14 @@ import torch
 from echo_asr.data.batch import Batch, SpecAugment
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, load_corpus
-from echo_asr.data.rendition import Rendition
+from echo_asr.data.perturbation import Rendition
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
-from echo_asr.text import normalize_basic
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.normalize import normalize_basic
+from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.data import EDGE, NEAR, TrainingData
-
-from .conftest import CONFIG, TEXTS, write_corpus
+from tests.helpers.tone_corpus import CONFIG, TEXTS, write_corpus
 
 
 def make_data(corpus: Corpus | Path, tokenizer: Tokenizer | None = None, **options: Any) -> TrainingData:

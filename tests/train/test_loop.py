@@ -23,8 +23,7 @@ from echo_asr.train.loop import (
     learning_rate,
     make_optimizer,
 )
-
-from .conftest import CONFIG, metrics, same
+from tests.helpers.tone_corpus import CONFIG, metrics, same
 
 RATES = st.builds(
     TrainConfig,

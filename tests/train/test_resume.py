@@ -19,8 +19,16 @@ from echo_asr.train.loop import Interrupted
 from echo_asr.train.report import Reporter
 from echo_asr.train.run import train
 from echo_asr.train.state import CHECKPOINT
-
-from .conftest import Crash, assert_same_run, checkpoint, crash_after, metrics, snapshot, write_config, write_corpus
+from tests.helpers.tone_corpus import (
+    Crash,
+    assert_same_run,
+    checkpoint,
+    crash_after,
+    metrics,
+    snapshot,
+    write_config,
+    write_corpus,
+)
 
 PACKAGE_ROOT = Path(echo_asr.__file__).parents[1]
 

@@ -15,8 +15,17 @@ from echo_asr.model.checkpoint import load_bundle
 from echo_asr.model.config import PRESETS
 from echo_asr.train.loop import SECTIONS
 from echo_asr.train.run import hold_out, read_config, train
-
-from .conftest import CONFIG, MODEL_FILES, assert_same_run, checkpoint, metrics, same, snapshot, tone, write_corpus
+from tests.helpers.tone_corpus import (
+    CONFIG,
+    MODEL_FILES,
+    assert_same_run,
+    checkpoint,
+    metrics,
+    same,
+    snapshot,
+    tone,
+    write_corpus,
+)
 
 # --- configuration ---
 

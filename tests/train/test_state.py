@@ -12,8 +12,7 @@ from echo_asr.errors import EchoError
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.loop import make_optimizer
 from echo_asr.train.state import CHECKPOINT, AveragedWeights, Progress, load_checkpoint, save_checkpoint
-
-from .conftest import same
+from tests.helpers.tone_corpus import same
 
 
 class Small(nn.Module):

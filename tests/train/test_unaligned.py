@@ -16,8 +16,7 @@ from echo_asr.features import Features
 from echo_asr.model.echo import Echo
 from echo_asr.train.run import train
 from echo_asr.train.unaligned import describe_unaligned, find_unaligned
-
-from .conftest import metrics, write_config, write_corpus
+from tests.helpers.tone_corpus import metrics, write_config, write_corpus
 
 PLAIN = {"speeds": [1.0], "noise_share": 0.0, "max_steps": 6, "batch_seconds": 10.0}
 

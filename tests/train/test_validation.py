@@ -13,15 +13,14 @@ from echo_asr.decode import transcribe
 from echo_asr.decode.results import Segment
 from echo_asr.decode.search import DecodeConfig, Hypothesis
 from echo_asr.decode.transcribe import Recognizer
+from echo_asr.distributed.launch import Place
+from echo_asr.distributed.processes import Processes
 from echo_asr.features import Features
-from echo_asr.launch import Place
 from echo_asr.model.calibration import Calibration
 from echo_asr.model.checkpoint import Bundle, load_bundle
 from echo_asr.train.loop import PLATEAU_VALIDATIONS, Trainer
-from echo_asr.train.processes import Processes
 from echo_asr.train.validation import Validation, _recognize
-
-from .conftest import same
+from tests.helpers.tone_corpus import same
 
 
 def test_validation_is_free_running(make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from echo_asr.excerpt import Excerpt
+from echo_asr.audio.segment import Excerpt
 
 Blocks = Iterator[np.ndarray]  # (S, channels) float32
 

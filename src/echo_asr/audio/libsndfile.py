@@ -17,9 +17,9 @@ from echo_asr.audio.blocks import Blocks, Recording, cut_blocks
 from echo_asr.audio.files import not_audio, truncated
 from echo_asr.audio.limits import BLOCK, refuse_rate
 from echo_asr.audio.resampling import resample_blocks
+from echo_asr.audio.segment import Excerpt
 from echo_asr.audio.splice import Part, open_part
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import Excerpt
 
 ENDLESS = 1 << 60  # samples; from here up a header states none, as in FLAC that was written into a pipe
 MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which tags of sound files often overstate the length

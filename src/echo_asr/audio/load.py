@@ -19,8 +19,8 @@ from echo_asr.audio.files import checked_file
 from echo_asr.audio.limits import BLOCK, SAMPLE_RATE, checked_rate, refuse_length
 from echo_asr.audio.mixing import to_mono
 from echo_asr.audio.resampling import resample_blocks
+from echo_asr.audio.segment import AudioFile, Excerpt
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import AudioFile, Excerpt
 
 VERSION = 1  # raise it when the same file comes to give other samples: cached features then lapse
 

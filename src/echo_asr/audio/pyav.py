@@ -18,8 +18,8 @@ from echo_asr.audio.blocks import Blocks, Recording, cut_blocks
 from echo_asr.audio.containers import refuse_part_of_film
 from echo_asr.audio.files import not_audio, truncated
 from echo_asr.audio.limits import BLOCK, LONGEST_RECORDING, SAMPLE_RATE, refuse_rate
+from echo_asr.audio.segment import Excerpt
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import Excerpt
 
 SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".webm", ".mkv", ".mov", ".wma", ".amr", ".3gp"})
 HINT = "install the extra for it (pip install 'echo-asr[av]') or convert it to wav or flac"

@@ -20,8 +20,8 @@ from torch import Tensor
 from echo_asr.data.corpus import Utterance
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureBatch, Features, collate_features
-from echo_asr.pitch import HOP
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.features.pitch import HOP
+from echo_asr.text.tokenizer import Tokenizer
 
 LENGTH_JITTER = 0.1  # share by which a length is varied before sorting, so that batches differ between epochs
 FEW_BATCHES = 1000  # from which the share falls: among many batches less of it mixes as much, and pads less

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from echo_asr import audio, features, hum, level, pitch
+from echo_asr import audio, features
 from echo_asr.audio import SoundSource, load_audio
+from echo_asr.audio.segment import AudioFile, Excerpt
+from echo_asr.data.perturbation import AS_RECORDED, Rendition
 from echo_asr.data.provenance import constants_digest, library_versions
-from echo_asr.data.rendition import AS_RECORDED, Rendition
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import AudioFile, Excerpt
 from echo_asr.features import FeatureExtractor, Features
 from echo_asr.libraries import default_cache_root
 from echo_asr.storage import pack, replace_file, unpack
@@ -76,7 +76,7 @@ class FeatureCache:
     def made_by(self) -> str:
         """All that shapes features beside the recording and its rendition: settings, code, tracker, libraries. What
         the same libraries round otherwise on another machine is not told apart."""
-        code = constants_digest(audio, level, features, hum, pitch, type(self.extractor.tracker))
+        code = constants_digest(audio, features, type(self.extractor.tracker))
         return f"{self.extractor.key} {code} {library_versions()}"
 
     def holds(self, source: Sound, rendition: Rendition = AS_RECORDED) -> bool:

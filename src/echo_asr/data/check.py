@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from echo_asr.audio import SAMPLE_RATE, load_audio
+from echo_asr.audio.level import SILENCE_PEAK, peak_level, without_offset
 from echo_asr.data.corpus import Corpus, Utterance
-from echo_asr.data.findings import Finding, check_rates, check_splits, check_texts, check_words
 from echo_asr.data.readers.records import Recording
+from echo_asr.data.text_checks import Finding, check_rates, check_splits, check_texts, check_words
 from echo_asr.errors import EchoError
-from echo_asr.level import SILENCE_PEAK, peak_level, without_offset
-from echo_asr.text import Normalizer, normalize_basic
+from echo_asr.text.normalize import Normalizer, normalize_basic
 
 LONG = 30.0  # seconds, of a clip
 FULL = 0.99  # amplitude from which a sample counts as clipped

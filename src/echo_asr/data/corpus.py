@@ -18,7 +18,7 @@ from echo_asr.audio import SoundSource
 from echo_asr.data.readers.forms import find_records
 from echo_asr.data.readers.records import SPLITS, Broken, Doubt, Problems, Record, Recording, usable
 from echo_asr.errors import EchoError
-from echo_asr.text import is_blank
+from echo_asr.text.normalize import is_blank
 
 Sound = Recording | SoundSource
 BROKEN = ("refuse", "skip")  # what can be done about broken records

@@ -12,14 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from echo_asr.audio.segment import Excerpt
 from echo_asr.console import counted, hours
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.readers.metadata import METADATA
 from echo_asr.data.readers.records import SPLITS
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import Excerpt
 from echo_asr.storage import replace_text
-from echo_asr.text import normalize_basic
+from echo_asr.text.normalize import normalize_basic
 
 By = Literal["speaker", "text", "utterance"]
 BY: tuple[By, ...] = ("speaker", "text", "utterance")

@@ -21,8 +21,8 @@ from collections.abc import Callable
 import numpy as np
 
 from echo_asr.audio import SAMPLE_RATE
-from echo_asr.level import to_one_level
-from echo_asr.pitch import HOP, AutocorrelationTracker
+from echo_asr.audio.level import to_one_level
+from echo_asr.features.pitch import HOP, AutocorrelationTracker
 
 SEARCH = 0.25  # share of a period by which a mark may lie off where it is expected
 UNVOICED_STEP = 80  # samples between marks where there is no period, 5 ms

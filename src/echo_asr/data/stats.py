@@ -11,12 +11,12 @@ from typing import Any, Literal
 import numpy as np
 
 from echo_asr.audio import load_audio
+from echo_asr.audio.level import to_one_level
+from echo_asr.audio.mains_hum import remove_hum
 from echo_asr.data.corpus import Corpus, Utterance
 from echo_asr.data.unreadable import leave_out_unreadable
-from echo_asr.hum import remove_hum
-from echo_asr.level import to_one_level
-from echo_asr.pitch import HOP, TrackerName, make_tracker
-from echo_asr.text import normalize_basic
+from echo_asr.features.pitch import HOP, TrackerName, make_tracker
+from echo_asr.text.normalize import normalize_basic
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 F0_EDGES = tuple(round(50 * 2 ** (step / 4), 1) for step in range(15))  # Hz, a quarter of an octave each, 50 to 566

@@ -14,7 +14,7 @@ from echo_asr.data.corpus import load_corpus, read_corpus
 from echo_asr.data.partition import By, describe, partition, write_corpus
 from echo_asr.data.stats import QUANTILES, Stats, draw, histogram, measure
 from echo_asr.errors import EchoError
-from echo_asr.text import Normalizer, normalize_basic
+from echo_asr.text.normalize import Normalizer, normalize_basic
 
 Broken = Literal["refuse", "skip"]
 SYMBOLS = 60  # rows of the table of symbols that are printed

@@ -26,6 +26,7 @@ from typing import get_args
 import numpy as np
 
 from echo_asr.audio import SAMPLE_RATE, SoundSource, load_audio
+from echo_asr.audio.segment import AudioFile
 from echo_asr.data import noise, psola
 from echo_asr.data.corpus import Corpus
 from echo_asr.data.noise import BEDS, Kind, noise_clip
@@ -34,7 +35,6 @@ from echo_asr.data.psola import flatten_f0, shift_semitones
 from echo_asr.data.selections import NAMES as SELECTIONS
 from echo_asr.data.selections import Selection, parse_selection
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import AudioFile
 
 NAMES = ("noise", "gain", "pitch", "flat")
 LIMITS = {"noise": (-40.0, 100.0), "gain": (-100.0, 60.0), "pitch": (-24.0, 24.0)}  # dB, dB, semitones

@@ -22,7 +22,7 @@ from echo_asr.model.decoder import JOINT
 from echo_asr.model.echo import Echo
 from echo_asr.model.encoder import Encoded
 from echo_asr.model.layers import Block, CrossAttention, Memory
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.tokenizer import Tokenizer
 
 Method = Literal["ctc", "attention"]
 HEARD_SHARE = 0.5  # of a token's highest attention; a frame with less of it may belong to no token

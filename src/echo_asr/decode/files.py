@@ -15,10 +15,10 @@ from echo_asr.console import progress_bar
 from echo_asr.decode.formats import render, render_line
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.transcribe import Recognizer
+from echo_asr.distributed.launch import Place
 from echo_asr.errors import EchoError
-from echo_asr.launch import Place
 from echo_asr.storage import replace_text
-from echo_asr.text import join_texts
+from echo_asr.text.normalize import join_texts
 
 BYTE_ORDER_MARK = "\ufeff"
 

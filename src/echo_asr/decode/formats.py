@@ -6,10 +6,10 @@ import json
 import math
 from typing import Any
 
-from echo_asr.decode.linebreak import clean_text
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.subtitles import make_cues, segment_spans
 from echo_asr.errors import EchoError
+from echo_asr.text.linebreak import clean_text
 
 FORMATS = ("txt", "json", "srt", "vtt", "tsv")
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from echo_asr.errors import EchoError
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.tokenizer import Tokenizer
 
 # How the symbols of tokenizers begin that begin a word: a space, and what stands for one in other programs' files.
 SPACES = " \u2581\u0120"

@@ -17,7 +17,7 @@ from pathlib import Path
 from echo_asr.decode.fusion import Scorer
 from echo_asr.decode.ngram import END, HIGHEST_ORDER, MARK, START, UNKNOWN, tokenizer_mark
 from echo_asr.errors import EchoError
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.tokenizer import Tokenizer
 
 NATS = math.log(10.0)  # in one unit of log10
 LEAST = -100.0  # log10; KenLM's for a word that no file should be without

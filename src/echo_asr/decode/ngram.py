@@ -17,7 +17,7 @@ import numpy as np
 
 from echo_asr.errors import EchoError
 from echo_asr.storage import replace_file
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.tokenizer import Tokenizer
 
 UNKNOWN, START, END = "<unk>", "<s>", "</s>"
 MARK = "# echo-asr tokenizer "  # begins the line of an ARPA file that says whose symbols it is made of

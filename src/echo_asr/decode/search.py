@@ -19,7 +19,7 @@ from echo_asr.decode.repetition import Repetitions
 from echo_asr.decode.segments import SegmentConfig
 from echo_asr.model.echo import Echo
 from echo_asr.model.encoder import Encoded
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.vrope import precise_device
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from echo_asr.audio import SAMPLE_RATE
-from echo_asr.features import frame_levels
-from echo_asr.level import SILENCE_PEAK
-from echo_asr.pitch import HOP
+from echo_asr.audio.level import SILENCE_PEAK
+from echo_asr.features.log_mel import frame_levels
+from echo_asr.features.pitch import HOP
 
 FRAMES = SAMPLE_RATE // HOP  # a second
 AROUND = 15 * FRAMES  # frames before and after a frame from which the levels of noise and speech about it are measured

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from echo_asr.decode.linebreak import clean_text, display_width, unbreakable_pieces
 from echo_asr.decode.results import Segment, Transcription, Word
+from echo_asr.text.linebreak import clean_text, display_width, unbreakable_pieces
 
 LINE = 42  # columns of a line; a cue has at most two lines
 SHORTEST, LONGEST = 1_000, 7_000  # ms that a cue lasts; the shortest where there is room before the next

@@ -14,7 +14,7 @@ import numpy as np
 
 from echo_asr.decode.results import Token, Word
 from echo_asr.features import Features
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.tokenizer import Tokenizer
 
 TICKS = 100  # in a second; tick `t` is centred at `t / 100` s
 QUIET_SHARE = 0.15  # of the ticks of a clip, the softest ones, are taken to hold background alone

@@ -14,18 +14,18 @@ import numpy as np
 import torch
 
 from echo_asr.audio import SAMPLE_RATE, SoundSource, stream_audio
+from echo_asr.audio.segment import AudioFile
 from echo_asr.config import build_sections, read_yaml
 from echo_asr.decode.alignment import align
-from echo_asr.decode.memory import give_back
+from echo_asr.decode.malloc_trim import give_back
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.search import DecodeConfig, make_fusion, make_spell, search_nbest
 from echo_asr.decode.segments import Cut, cut
+from echo_asr.distributed.launch import find_place
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import AudioFile
 from echo_asr.features import FeatureExtractor, Features, collate_features
-from echo_asr.launch import find_place
 from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
-from echo_asr.text import join_texts
+from echo_asr.text.normalize import join_texts
 
 BATCH_SECONDS = 120.0  # seconds of audio decoded at once, padding included
 GROUP_SECONDS = 300.0  # seconds of speech gathered, of one recording or several, before they are decoded

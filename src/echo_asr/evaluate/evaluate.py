@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from echo_asr.audio import load_audio
+from echo_asr.audio.segment import Excerpt
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.silent import describe_silent
 from echo_asr.data.speakers import speaker_medians
@@ -23,7 +24,6 @@ from echo_asr.evaluate.calibration import Confidence, measure_confidence, score_
 from echo_asr.evaluate.collapse import find_collapse
 from echo_asr.evaluate.measures import bases, tonal_share, tones
 from echo_asr.evaluate.metrics import ErrorRate, error_rate
-from echo_asr.excerpt import Excerpt
 from echo_asr.storage import replace_text
 
 NOT_LISTENING = (

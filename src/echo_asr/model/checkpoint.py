@@ -16,7 +16,7 @@ from echo_asr.model.calibration import Calibration
 from echo_asr.model.config import ModelConfig, TextConfig, expand_preset
 from echo_asr.model.echo import Echo
 from echo_asr.storage import pack, read_notes, replace_file, unpack
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
 HEARD, CALIBRATION = "features", "calibration"  # notes beside the weights

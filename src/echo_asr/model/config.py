@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from echo_asr.errors import EchoError
-from echo_asr.text import Normalizer, make_normalizer
+from echo_asr.text.normalize import Normalizer, make_normalizer
 from echo_asr.vrope import VRoPEModes
 from echo_asr.vrope.config import Nulls
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from echo_asr.data.batch import SpecAugment
-from echo_asr.data.rendition import Rendition
+from echo_asr.data.perturbation import Rendition
 
 
 @dataclass(frozen=True)

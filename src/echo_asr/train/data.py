@@ -26,19 +26,21 @@ from echo_asr.data.batch import (
     weigh_plan,
 )
 from echo_asr.data.cache import FeatureCache
+from echo_asr.data.concatenate import Row, crop, draw_levels, draw_rows, join, soften
 from echo_asr.data.corpus import Corpus, Sound, Utterance
-from echo_asr.data.fill import fill_recordings
-from echo_asr.data.join import Row, crop, draw_levels, draw_rows, join, soften
 from echo_asr.data.noise import KINDS, noise_clip
-from echo_asr.data.rendition import AS_RECORDED, MARGIN, Rendition
+from echo_asr.data.perturbation import AS_RECORDED, MARGIN, Rendition
+from echo_asr.data.precompute import fill_recordings
 from echo_asr.data.speakers import speaker_medians
 from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
+from echo_asr.distributed.launch import Place
 from echo_asr.errors import EchoError
-from echo_asr.features import PART_RANGE, Features, frame_levels
-from echo_asr.launch import Place
-from echo_asr.pitch import HOP
-from echo_asr.text import join_texts
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.features import Features
+from echo_asr.features.extractor import PART_RANGE
+from echo_asr.features.log_mel import frame_levels
+from echo_asr.features.pitch import HOP
+from echo_asr.text.normalize import join_texts
+from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
 
 NEAR = 20  # frames of noise left before and after an example, at most, so that batches stay the size that was planned

@@ -20,20 +20,20 @@ from torch import Tensor
 from echo_asr.data.batch import Batch, Example
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer
+from echo_asr.distributed.processes import Processes
+from echo_asr.distributed.sharding import gather_whole
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, Features
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.config import ModelConfig, TextConfig
 from echo_asr.model.echo import Echo, LossSizes
+from echo_asr.research.diagnose.monitor import look_inside
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.data import TrainingData
-from echo_asr.train.inside import look_inside
+from echo_asr.train.efficiency import compile_blocks, recompute, subnormals_flushed
 from echo_asr.train.optimizer import learning_rate, make_optimizer
-from echo_asr.train.processes import Processes
 from echo_asr.train.report import Reporter
-from echo_asr.train.shard import gather_whole
 from echo_asr.train.state import AveragedWeights, Progress, load_checkpoint, save_checkpoint
-from echo_asr.train.thrift import compile_blocks, recompute, subnormals_flushed
 from echo_asr.train.throughput import Throughput
 from echo_asr.train.unusable import UnusableExamples
 from echo_asr.train.validation import LISTEN, Validation, calibrate, validate

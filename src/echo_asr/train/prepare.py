@@ -11,11 +11,11 @@ from typing import Literal
 from echo_asr.console import counted, hours, progress_bar
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance, load_corpus
-from echo_asr.data.fill import fill_recordings
-from echo_asr.data.rendition import AS_RECORDED, Rendition
+from echo_asr.data.perturbation import AS_RECORDED, Rendition
+from echo_asr.data.precompute import fill_recordings
 from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
+from echo_asr.distributed.launch import find_place, meet
 from echo_asr.features import FeatureExtractor
-from echo_asr.launch import find_place, meet
 from echo_asr.train.run import read_config
 
 

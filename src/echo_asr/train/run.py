@@ -15,21 +15,21 @@ from echo_asr.console import hours, progress_bar
 from echo_asr.data.batch import Example, make_examples, nothing_collected
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, load_corpus
-from echo_asr.data.orthography import merged_words
 from echo_asr.decode.transcribe import choose_device
+from echo_asr.distributed.launch import find_place
+from echo_asr.distributed.processes import Processes, open_processes, reseed
+from echo_asr.distributed.sharding import gather_whole
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
-from echo_asr.launch import find_place
 from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_bundle
 from echo_asr.model.config import TextConfig, expand_preset
 from echo_asr.model.echo import Echo
 from echo_asr.storage import sweep
-from echo_asr.tokenizer import Tokenizer
+from echo_asr.text.orthography import merged_words
+from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.data import TrainingData
 from echo_asr.train.loop import SECTIONS, Trainer, grow_vocabulary
-from echo_asr.train.processes import Processes, open_processes, reseed
 from echo_asr.train.report import Reporter, Silent
-from echo_asr.train.shard import gather_whole
 from echo_asr.train.state import CHECKPOINT, Progress
 
 HELD_OUT = 20  # one training utterance in so many is validated on where a corpus has no validation split
@@ -117,7 +117,7 @@ def train(
 ) -> Progress:
     """Train a model and leave it in `out`.
 
-    Under torchrun every process calls this, and all train one model together (`echo_asr.train.processes`).
+    Under torchrun every process calls this, and all train one model together (`echo_asr.distributed.processes`).
 
     Args:
         config: YAML file, or None for the defaults.

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from echo_asr.config import read_yaml
+from echo_asr.distributed import sharding
+from echo_asr.distributed.processes import Processes, reseed
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import CONFIG
 from echo_asr.storage import replace_file
-from echo_asr.train import shard
-from echo_asr.train.processes import Processes, reseed
 
 CHECKPOINT = "checkpoints/last.pt"
 
@@ -37,8 +37,8 @@ class AveragedWeights:
         averaged, present = [], []
         for name, value in model.state_dict().items():
             if value.is_floating_point():
-                averaged.append(shard.local(self.state[name]))
-                present.append(shard.local(value))
+                averaged.append(sharding.local(self.state[name]))
+                present.append(sharding.local(value))
             else:
                 self.state[name].copy_(value)
         torch._foreach_lerp_(averaged, present, 1.0 - decay)
@@ -93,7 +93,7 @@ def save_checkpoint(
     everybody = [random_state()] if processes is None else processes.gather(random_state())
     trained = model.state_dict(), optimizer.state_dict(), averaged.state
     if processes is not None and processes.sharded:
-        trained = shard.gather_whole(trained)
+        trained = sharding.gather_whole(trained)
     if processes is not None and not processes.main:
         return
     state: dict[str, Any] = {
@@ -151,9 +151,9 @@ def load_checkpoint(
                 "with, or start another with a new --out"
             )
         if ours.sharded:
-            state["averaged"] = shard.divide_state(state["averaged"], model)
-            state["model"] = shard.divide_state(state["model"], model)
-            state["optimizer"] = shard.divide_optimizer(state["optimizer"], optimizer)
+            state["averaged"] = sharding.divide_state(state["averaged"], model)
+            state["model"] = sharding.divide_state(state["model"], model)
+            state["optimizer"] = sharding.divide_optimizer(state["optimizer"], optimizer)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         for name, value in averaged.state.items():

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 from echo_asr.data.batch import Batch, Example
 from echo_asr.data.silent import describe_silent, find_silent
+from echo_asr.distributed.processes import Processes
 from echo_asr.features import Features
 from echo_asr.model.config import ModelConfig
-from echo_asr.train.processes import Processes
 from echo_asr.train.unaligned import Found, describe_unaligned, find_unaligned, merge
 
 TRAINED = "which the model is trained to write where nobody speaks"

@@ -11,12 +11,12 @@ import torch
 from echo_asr.data.batch import Example, collate
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer, batches_to_search
+from echo_asr.distributed.processes import Processes
 from echo_asr.evaluate.calibration import fit_calibration, measure_confidence, score_words
 from echo_asr.evaluate.collapse import find_collapse
 from echo_asr.evaluate.metrics import error_rate
 from echo_asr.features import Features
 from echo_asr.model.checkpoint import load_bundle, save_calibration
-from echo_asr.train.processes import Processes
 
 CHUNK = 64  # utterances whose teacher-forced loss is computed at once
 SAMPLES = 3  # hypotheses shown at each validation

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from echo_asr.data.corpus import Corpus
-
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when those libraries are imported: no test asks the network
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 RATE = 16_000  # Hz
@@ -21,11 +19,6 @@ def tone(seconds: float, hertz: float = 200.0, channels: int = 1) -> np.ndarray:
     """`(S, channels)`; a channel's tone is an octave above that of the one before."""
     time = np.arange(round(seconds * RATE)) / RATE
     return np.stack([0.2 * np.sin(2 * np.pi * hertz * 2**c * time) for c in range(channels)], axis=1)
-
-
-def rows(corpus: Corpus) -> list[tuple[str, str, str, str]]:
-    """The id, text, speaker and split of each utterance."""
-    return [(u.id, u.text, u.speaker, u.split) for u in corpus.utterances]
 
 
 @pytest.fixture

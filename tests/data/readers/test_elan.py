@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from echo_asr.audio.segment import Excerpt
 from echo_asr.data.corpus import load_corpus
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import Excerpt
 
 Put = Callable[..., Path]
 

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from echo_asr.audio import load_audio
+from echo_asr.audio.segment import Excerpt
 from echo_asr.data.corpus import load_corpus
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import Excerpt
-
-from .conftest import rows
+from tests.helpers.corpora import rows
 
 Put = Callable[..., Path]
 

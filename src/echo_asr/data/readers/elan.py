@@ -13,10 +13,10 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from echo_asr.audio import find_file, same_name
+from echo_asr.audio.segment import Excerpt
 from echo_asr.data.readers.records import Lengths, Problems, Record, leads_into_network, one_of_many, stretch_error
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import Excerpt
-from echo_asr.text import is_blank
+from echo_asr.text.normalize import is_blank
 
 SUFFIX = ".eaf"
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma")

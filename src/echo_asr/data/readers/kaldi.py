@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from echo_asr.audio.segment import Excerpt
 from echo_asr.data.readers.lines import read_lines
 from echo_asr.data.readers.records import Base, Lengths, Listing, Problems, Record, place, stretch_error
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import Excerpt
 
 RECORDINGS, TEXT, SEGMENTS = "wav.scp", "text", "segments"
 Table = dict[str, tuple[int, str]]  # line and the rest of it, by the first word

@@ -9,7 +9,7 @@ from pathlib import Path
 from echo_asr.data.readers.lines import first_line, read_lines
 from echo_asr.data.readers.metadata import METADATA
 from echo_asr.data.readers.records import Doubt, Problems, Record, place
-from echo_asr.text import normalize_basic
+from echo_asr.text.normalize import normalize_basic
 
 AUDIO = "wavs"
 FIELDS = (2, 3)  # id|text, or id|text|normalised text

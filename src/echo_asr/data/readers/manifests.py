@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from echo_asr.audio.segment import Excerpt
 from echo_asr.data.readers.lines import is_text, read_objects
 from echo_asr.data.readers.records import (
     Base,
@@ -23,7 +24,6 @@ from echo_asr.data.readers.records import (
     stretch_error,
 )
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import Excerpt
 
 LINES = r"\.jsonl(\.gz)?"
 SAME = 0.001  # seconds by which a cut may differ from its recording and still be all of it

@@ -10,11 +10,11 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from echo_asr.audio.segment import Excerpt
 from echo_asr.data.readers.csvrows import read_rows
 from echo_asr.data.readers.lines import is_text, read_objects
 from echo_asr.data.readers.records import LONGEST, SPLITS, Problems, Record, Recording, place
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import Excerpt
 
 METADATA = "metadata.csv"
 METADATA_LINES = "metadata.jsonl"

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from echo_asr.audio import audio_duration, find_file
+from echo_asr.audio.segment import OVERSHOOT, Excerpt
 from echo_asr.console import progress_bar
 from echo_asr.errors import EchoError
-from echo_asr.excerpt import OVERSHOOT, Excerpt
 
 ABOVE = 3  # folders above a list that its paths may start from: data/train lies in the folder of the recipe
 LONGEST = 86_400  # seconds that a recording may be stated to last: a day

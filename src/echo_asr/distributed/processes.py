@@ -1,0 +1,214 @@
+"""The processes that train one model together: what each needs of the others. The one module that imports accelerate.
+
+A process that is alone needs neither accelerate nor torch's process groups; everything below is then the identity.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from echo_asr.distributed import sharding
+from echo_asr.distributed.heartbeat import Watch, myself
+from echo_asr.distributed.launch import Place, check_count
+from echo_asr.errors import EchoError
+from echo_asr.features import FeatureBatch
+
+if TYPE_CHECKING:
+    from echo_asr.model.echo import Echo, LossSizes
+
+T = TypeVar("T")
+PATIENCE = timedelta(days=2)  # that processes wait for each other, as where one extracts features for longer
+RESUME = "go on from the last checkpoint: the same command with --resume"
+
+
+class LossOf(nn.Module):
+    """A model's loss as the forward pass of a module, which is what engines wrap."""
+
+    def __init__(self, model: Echo) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        batch: FeatureBatch,
+        tokens: Tensor,
+        lengths: Tensor,
+        label_smoothing: float,
+        features: Collection[str],
+        sizes: LossSizes,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The fields of `Loss`; see `Echo.loss`."""
+        found = self.model.loss(batch, tokens, lengths, label_smoothing, features, sizes)
+        return found.total, found.attention, found.ctc, found.blank_ratio
+
+
+class Processes:
+    """One process, which is all there are.
+
+    Attributes:
+        place: of this process among them.
+    """
+
+    def __init__(self, place: Place | None = None) -> None:
+        self.place = place or Place()
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the process that prints and writes."""
+        return self.place.main
+
+    def wrap(self, model: Echo, late: bool) -> nn.Module:
+        """The loss of a model, whose gradients become those of all processes' batches: their mean.
+
+        Args:
+            late: some parameters may have no gradient for a while, as under a curriculum.
+        """
+        return LossOf(model)
+
+    def unsynchronised(self, wrapped: nn.Module, yes: bool) -> AbstractContextManager[Any]:
+        """Backward passes in which gradients are only gathered here, where more of the same update follow."""
+        return nullcontext()
+
+    @property
+    def sharded(self) -> bool:
+        """Whether each process holds a part of the model only."""
+        return False
+
+    def clip(self, model: Echo, limit: float) -> Tensor:
+        """Scale the gradients of a model to a norm of at most `limit`; returns the norm that they had."""
+        return torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """The sums over the processes, in float64."""
+        return list(values)
+
+    def gather(self, value: T) -> list[T]:
+        """The values that all processes have, by rank."""
+        return [value]
+
+    def from_main(self, make: Callable[[], T]) -> T:
+        """What the main process makes; the others make nothing."""
+        return make()
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+
+
+class SeveralProcesses(Processes):
+    """Several processes under torchrun, through accelerate: gloo on CPUs, NCCL on GPUs.
+
+    Args:
+        place: of this one.
+        device: its own.
+        divided: each holds a part of the model only (`echo_asr.distributed.sharding`).
+
+    Raises:
+        EchoError: accelerate is not installed, or the processes did not find each other.
+    """
+
+    def __init__(self, place: Place, device: torch.device, divided: bool = False) -> None:
+        super().__init__(place)
+        if importlib.util.find_spec("accelerate") is None:
+            raise EchoError("training in several processes needs accelerate: pip install 'echo-asr[scale]'")
+        import accelerate
+
+        timeout = accelerate.InitProcessGroupKwargs(timeout=PATIENCE)
+        self.late = accelerate.DistributedDataParallelKwargs()
+        self.engine = accelerate.Accelerator(
+            cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[timeout, self.late]
+        )  # Echo's own autocast is the same with one process and with many
+        check_count(self.engine.num_processes, place)
+        self.device, self.divided = device, divided
+
+    def wrap(self, model: Echo, late: bool) -> nn.Module:
+        if self.divided:
+            return sharding.shard_model(LossOf(model), model, self.place.count, self.device)
+        self.late.find_unused_parameters = late
+        wrapped: nn.Module = self.engine.prepare_model(LossOf(model))
+        return wrapped
+
+    def unsynchronised(self, wrapped: nn.Module, yes: bool) -> AbstractContextManager[Any]:
+        if self.divided:
+            sharding.set_synchronised(wrapped, not yes)
+            return nullcontext()
+        return self.engine.no_sync(wrapped) if yes else nullcontext()
+
+    @property
+    def sharded(self) -> bool:
+        return self.divided
+
+    def clip(self, model: Echo, limit: float) -> Tensor:
+        return sharding.clip(model.parameters(), limit) if self.divided else super().clip(model, limit)
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        torch.distributed.all_reduce(total)
+        return total.tolist()
+
+    def gather(self, value: T) -> list[T]:
+        found: list[Any] = [None] * self.place.count
+        torch.distributed.all_gather_object(found, value)
+        return found
+
+    def from_main(self, make: Callable[[], T]) -> T:
+        made: list[Any] = [make() if self.main else None]
+        torch.distributed.broadcast_object_list(made, src=0)
+        found: T = made[0]
+        return found
+
+    def wait(self) -> None:
+        self.engine.wait_for_everyone()
+
+
+@contextmanager
+def open_processes(place: Place, device: torch.device, divided: bool = False) -> Iterator[Processes]:
+    """The processes of a run, watched while the context lasts. `divided` as in `SeveralProcesses`.
+
+    Raises:
+        EchoError: one of them died, in whatever form this reached the others; see also `SeveralProcesses`.
+    """
+    if place.count == 1:
+        yield Processes(place)
+        return
+    processes = SeveralProcesses(place, device, divided)
+    watch = Watch(place, processes.gather(myself()), RESUME)
+
+    def answer(number: int, frame: FrameType | None) -> None:
+        """The launcher ends those that are left when one has died; it also hands on what ends all of them."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if watch.find_dead(1.0):
+            raise EchoError(watch.message)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, answer)  # training has an answer of its own
+    try:
+        yield processes
+        processes.wait()
+        processes.engine.end_training()
+        signal.signal(signal.SIGTERM, before)
+    except RuntimeError as error:  # a connection that was closed, if no defect
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if watch.find_dead():
+            raise EchoError(watch.message) from error
+        if watch.others_left():
+            raise SystemExit(1) from error
+        raise
+    finally:
+        watch.stop()
+
+
+def reseed(seed: int, place: Place, step: int = 0) -> None:
+    """Give each process random numbers of its own, for dropout; those of the first stay as they are at step 0."""
+    if place.rank or step:
+        own = np.random.SeedSequence([seed, place.rank, step]).generate_state(1, np.uint64)[0]
+        torch.manual_seed(int(own) >> 1)

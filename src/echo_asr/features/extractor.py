@@ -1,0 +1,161 @@
+"""From a recording's samples to its features: zero-floored log-mel, pitch, voicing and null frames.
+
+Shapes: `S` samples at 16 kHz, `T` frames of 10 ms, `M` mel bins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import get_args
+
+import numpy as np
+import torch
+
+from echo_asr.audio.level import SILENCE_PEAK, over_peak, peak_level, without_offset
+from echo_asr.audio.mains_hum import remove_hum
+from echo_asr.features.batch import Features
+from echo_asr.features.log_mel import TINY, WINDOW, mean_square, mel_filters, power_spectra, zero_floored
+from echo_asr.features.pitch import HOP, REFERENCE_F0, TrackerName, fill_track, make_tracker
+from echo_asr.research.f0_controls import F0Control, control_f0
+
+CODE_VERSION = 4  # raise it when the same settings come to give other values: cached features then lapse
+PART_RANGE = 30.0  # dB; a part of a recording is never taken to peak further than that under what is around it
+CREST = 20.0  # dB; samples further over the level of the speech around them are those of a bump, and are clipped
+PEAK_RANGE = 60.0  # dB; a spectrogram's peak is never taken to lie further than that under that of the samples
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """What shapes the features."""
+
+    mels: int = 80  # mel bins, 0 to 8000 Hz
+    null_relative_db: float = 50.0  # dB under the recording's loudest frame, below which a frame is null
+    tracker: TrackerName = "swiftf0"  # what measures F0
+    waveform: bool = False  # keep the samples too, for a model that listens to them
+    f0: F0Control = "as_heard"  # what is left of the pitch: a control for studies
+
+    def __post_init__(self) -> None:
+        if isinstance(self.mels, bool) or not isinstance(self.mels, int) or not 8 <= self.mels <= 128:
+            raise ValueError(f"mels: expected a whole number from 8 to 128, got {self.mels!r}")
+        if not 10.0 <= self.null_relative_db <= 120.0:
+            raise ValueError(f"null_relative_db: expected a level from 10 to 120 dB, got {self.null_relative_db!r}")
+        if self.tracker not in get_args(TrackerName):
+            names = ", ".join(get_args(TrackerName))
+            raise ValueError(f"tracker: expected one of {names}; got {self.tracker!r}")
+        if self.f0 not in get_args(F0Control):
+            raise ValueError(f"f0: expected one of {', '.join(get_args(F0Control))}; got {self.f0!r}")
+
+
+class FeatureExtractor:
+    """Sound to `Features`, one recording at a time: deterministic, picklable, blind to any batch.
+
+    A recording whose peak is -60 dBFS or more is first brought to one level, its peak at 1, so that nothing that is
+    measured depends on its gain. One below is silence: zeros, null in every frame.
+
+    With mel power `p` (window of 25 ms, hop of 10 ms), each spectrogram value is
+    `clip(log10(p) - (peak - 8), 0) / 8`, `peak` being the recording's largest `log10(p)`. Energy is the same of the
+    frame's mean square from 125 Hz up. A frame is null if its level lies more than `null_relative_db` under that of
+    the loudest frame; a null frame is unvoiced.
+    """
+
+    def __init__(self, config: FeatureConfig | None = None) -> None:
+        self.config = config or FeatureConfig()
+        self.tracker = make_tracker(self.config.tracker)
+        self.window = torch.hann_window(WINDOW)
+        self.filters = torch.from_numpy(mel_filters(self.config.mels))
+        self.donors: Sequence[torch.Tensor] = ()  # tracks of other recordings, as heard, for `f0: shuffled`
+
+    @property
+    def key(self) -> str:
+        """A hash of all that shapes what `as_heard` gives: settings, tracker, its version, and that of this code."""
+        shaping = {**asdict(self.config), "tracker_version": self.tracker.version, "code": CODE_VERSION}
+        del shaping["f0"]  # done to what was heard, and not kept
+        return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+
+    def __call__(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+        """Features as the model is given them: those of `as_heard`, under the control of `f0`."""
+        return self.control(self.as_heard(audio, loudest))
+
+    def control(self, features: Features) -> Features:
+        """Features as heard under the control of `f0`; the spectrogram and the waveform stay.
+
+        Raises:
+            EchoError: `f0` is `shuffled`, and there are no `donors`.
+        """
+        if self.config.f0 == "as_heard":
+            return features
+        found = control_f0(self.config.f0, features.pitch, features.track, features.voicing, self.donors)
+        return replace(features, pitch=found[0], track=found[1], voicing=found[2])
+
+    def as_heard(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+        """Features of `audio` `(S,)` float32 at 16 kHz: `T = ceil(S / 160)` frames.
+
+        Args:
+            loudest: dBFS (0 is an RMS of 1), the level of what is around `audio` in the recording that it is a part of.
+                The part's own peak counts, as a recording's does, but is not taken to lie more than 30 dB below this,
+                so that the noise between sentences is not blown up to their level, nor more than 20 dB over it, so
+                that a bump does not hide the speech beside it. Minus infinity for a recording by itself, which is
+                silence if its peak is below -60 dBFS.
+
+        Raises:
+            ValueError: if `audio` is not one-dimensional, is empty or holds NaN or infinite samples.
+        """
+        audio = np.ascontiguousarray(audio, dtype=np.float32)
+        if audio.ndim != 1 or audio.size == 0 or not np.isfinite(audio).all():
+            raise ValueError(f"audio: expected finite samples (S,), S >= 1; got {audio.shape}; load_audio")
+        audio = without_offset(audio)
+        frames = max(1, -(-len(audio) // HOP))
+        if loudest > -np.inf:
+            limit = 10 ** ((loudest + CREST) / 20)
+            audio = np.clip(audio, -limit, limit)
+        own_peak = peak_level(audio)
+        if own_peak == 0.0 or (own_peak < SILENCE_PEAK and loudest == -np.inf):
+            return self._silence(frames)
+        audio = over_peak(audio)
+        around = loudest - 20 * np.log10(own_peak)  # dB of full scale, now that the peak is 1
+        lowest_peak = max(around - PART_RANGE, -PEAK_RANGE)  # dB of full scale
+        mel, power = self._powers(audio, frames)
+        amplitude = 10 ** (lowest_peak / 20) * 2**0.5  # of a sine of that RMS
+        # The sine's power in the bin that its frequency meets fully, in the lower half of the scale, where
+        # all mel filters are equally high.
+        sine_peak = (amplitude * float(self.window.sum()) / 2) ** 2 * float(self.filters.max())
+        spectrogram = zero_floored(mel, sine_peak)
+        energy = zero_floored(power, 10 ** (lowest_peak / 10))
+        level = 10 * power.clamp(min=TINY).log10()  # dB of full scale
+        null = level < max(float(level.max()), lowest_peak) - self.config.null_relative_db
+
+        f0, periodicity = (torch.from_numpy(values) for values in self.tracker(remove_hum(audio), frames))
+        f0, periodicity = f0.masked_fill(null, 0.0), periodicity.masked_fill(null, 0.0)
+        track = torch.from_numpy(fill_track(f0.numpy()))
+        pitch = torch.stack([f0, energy, periodicity])
+        return Features(spectrogram, pitch, track, (f0 > 0).float(), null, self._waveform(audio, frames, amplitude))
+
+    def _silence(self, frames: int) -> Features:
+        """Features of silence: zeros, and a track of 220 Hz."""
+        return Features(
+            spectrogram=torch.zeros(self.config.mels, frames),
+            pitch=torch.zeros(3, frames),
+            track=torch.full((frames,), REFERENCE_F0),
+            voicing=torch.zeros(frames),
+            null=torch.ones(frames, dtype=torch.bool),
+            waveform=torch.zeros(frames * HOP) if self.config.waveform else None,
+        )
+
+    def _waveform(self, audio: np.ndarray, frames: int, lowest_peak: float) -> torch.Tensor | None:
+        """Samples `(160 T,)` over their peak, or over `lowest_peak` if that is higher; None unless asked for."""
+        if not self.config.waveform:
+            return None
+        waveform = torch.zeros(frames * HOP)
+        waveform[: len(audio)] = torch.from_numpy(audio)
+        return waveform / max(float(waveform.abs().max()), lowest_peak)
+
+    def _powers(self, audio: np.ndarray, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mel power `(M, T)` and mean square `(T,)` from 125 Hz up, both float32."""
+        mel, power = [], []
+        for squared in power_spectra(audio, frames, self.window):
+            mel.append(self.filters @ squared)
+            power.append(mean_square(squared, self.window))
+        return torch.cat(mel, dim=1), torch.cat(power)

@@ -1,0 +1,104 @@
+"""Do gates become filters of pitch? How much of what a gate does from frame to frame the voice tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from echo_asr.data.batch import Batch
+from echo_asr.model.echo import Echo
+from echo_asr.model.gates import Gate
+from echo_asr.research.diagnose.groups import Group, Value
+from echo_asr.vrope import PitchTrack
+
+STILL = 1e-3  # a gate whose factor varies by less than this from frame to frame tells nothing of why
+
+Frames = tuple[np.ndarray, np.ndarray]  # factors (N, C) and channels of the track (N, 3)
+
+
+@torch.no_grad()
+def gate_group(model: Echo, batches: Sequence[Batch], features: Collection[str] | None = None) -> Group:
+    """Each gate of the encoders against energy, voicing and F0 of its frames, over all frames that are no padding.
+
+    Gates of the text have no frames, and those of kind `scalar` are the same everywhere: neither has a row.
+    """
+    group = Group("gates_and_pitch", "Gates and pitch: what opens and shuts them")
+    gates = {n: m for n, m in model.encoders.named_modules(prefix="encoders") if isinstance(m, Gate)}
+    moving = {name: gate for name, gate in gates.items() if gate.kind != "scalar"}
+    seen: dict[str, list[Frames]] = {}
+    if moving:
+        with ExitStack() as hooks:
+            for name, gate in moving.items():
+                hooks.callback(gate.register_forward_hook(_keeping(seen.setdefault(name, []))).remove)
+            for batch in batches:
+                model.encode(batch.features, features)
+    for name, frames in seen.items():
+        if frames:
+            factors, channels = (np.concatenate(parts) for parts in zip(*frames, strict=True))
+            group.rows[name.removesuffix(".feedforward.pass_gate")] = told(factors, channels)
+    if not gates:
+        group.remark = "no gates in this model (model.gate none)"
+    elif not moving:
+        group.remark = "a gate of this model is one number for all frames (model.gate scalar)"
+    return group
+
+
+def told(factors: np.ndarray, channels: np.ndarray) -> dict[str, Value]:
+    """What is told of a gate's variance over frames: by energy, by voicing on top of it, by F0 on top of both.
+
+    Shares are gains in R² of least squares on the features' first and second powers; F0 counts in voiced frames
+    alone. For comparison, the last gain again with F0 taken from half of all voiced frames further on, which have
+    nothing to do with these.
+
+    Args:
+        factors: `(N, C)`.
+        channels: `(N, 3)`: z in octaves, voicing and energy, as of `PitchTrack.channels`.
+    """
+    z, voicing, energy = channels.T
+    voiced = voicing > 0
+    row: dict[str, Value] = {
+        "mean": float(factors.mean()),
+        "deviation": float(factors.std(axis=0).mean()),
+        "frames": len(factors),
+    }
+    for name, chosen in (("voiced", voiced), ("unvoiced", ~voiced)):
+        if chosen.any():
+            row[name] = float(factors[chosen].mean())
+    if float(row["deviation"]) < STILL:
+        return row
+    other = z.copy()
+    other[voiced] = np.roll(z[voiced], int(voiced.sum()) // 2)
+    loudness = [energy, energy**2]
+    voice = [*loudness, voicing, voicing**2]
+    by_loudness, by_voice = (explained(factors, np.stack(known, axis=1)) for known in (loudness, voice))
+    by_f0, by_other = (
+        explained(factors, np.stack([*voice, pitch * voicing, pitch**2 * voicing], axis=1)) for pitch in (z, other)
+    )
+    return row | {
+        "by_energy": by_loudness,
+        "by_voicing": by_voice - by_loudness,
+        "by_f0": by_f0 - by_voice,
+        "by_f0_of_others": by_other - by_voice,
+    }
+
+
+def explained(values: np.ndarray, known: np.ndarray) -> float:
+    """R² of the least-squares fit of `(N, C)` by `(N, K)` and a constant, over all columns together."""
+    values, known = (x.astype(np.float64) - x.mean(axis=0, dtype=np.float64) for x in (values, known))
+    fitted = known @ np.linalg.lstsq(known, values, rcond=None)[0]
+    return 1.0 - float(((values - fitted) ** 2).sum() / (values**2).sum())
+
+
+def _keeping(found: list[Frames]) -> Callable[[nn.Module, tuple[Tensor, PitchTrack], Tensor], None]:
+    def keep(gate: nn.Module, arguments: tuple[Tensor, PitchTrack], factors: Tensor) -> None:
+        assert isinstance(gate, Gate)
+        track = arguments[1]
+        inside = ~track.padding
+        channels = track.channels(gate.reference)
+        found.append((factors[inside].float().cpu().numpy(), channels[inside].float().cpu().numpy()))
+
+    return keep

@@ -1,0 +1,161 @@
+"""What vRoPE learnt: theta, radii, pitch bias, null weights, and the attention that silence and the start get."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from echo_asr.data.batch import Batch
+from echo_asr.model.echo import Echo
+from echo_asr.model.layers import CrossAttention
+from echo_asr.research.diagnose.groups import Group, Value
+from echo_asr.research.diagnose.zero import ZeroShare
+from echo_asr.vrope import PitchTrack, Rotation, VRoPEAttention
+
+SATURATED = 0.95  # share of the way to its bound at which a radius counts as saturated
+HALF_TURN = 3.141592653589793  # rad
+
+
+def attentions(model: Echo) -> Iterator[tuple[str, VRoPEAttention]]:
+    """The self-attentions of a model by name."""
+    for name, module in model.named_modules():
+        if isinstance(module, VRoPEAttention):
+            yield name, module
+
+
+@torch.no_grad()
+def theta_group(model: Echo) -> Group:
+    """Theta of each self-attention: its exponent, where that is learnt, and its rotary frequencies."""
+    group = Group("theta", "Theta: how positions turn")
+    for name, attention in attentions(model):
+        rotation = attention.rotation
+        modes = rotation.modes
+        row: dict[str, Value] = {"theta": modes.theta}
+        if modes.theta == "integrated":
+            row["exponent"] = float(rotation.exponent)
+        if modes.theta not in ("none", "mapped"):
+            fixed = rotation.fixed_frequencies()
+            learnt = modes.learn_frequencies
+            timed = rotation.learned_frequencies.cpu().double() if learnt else fixed
+            encoder = name.startswith("encoders.")
+            ticks = model.config.subsampling if encoder and modes.clock == "frame" else 1
+            row["slowest"], row["fastest"] = float(timed.min()), float(timed.max())
+            row["aliased"] = float((timed * ticks > HALF_TURN).double().mean())
+            if learnt:
+                row["frequencies_moved"] = float((timed - fixed).abs().mean())
+        if modes.theta == "axis":
+            row["pitch_pairs"] = rotation.pitch_pairs
+        group.rows[name] = row
+    own = [row["theta"] for name, row in group.rows.items() if name.startswith("encoders.")]
+    remarks = []
+    if all(theta in ("none", "static") for theta in own):
+        remarks.append(f"theta {own[0]} does not use F0, and no exponent is learnt")
+    if not model.config.vrope.learn_frequencies:
+        remarks.append("the rotary frequencies are fixed (model.vrope.learn_frequencies false)")
+    group.remark = "; ".join(remarks)
+    return group
+
+
+@torch.no_grad()
+def radius_group(model: Echo, batches: Sequence[Batch], features: Collection[str] | None = None) -> Group:
+    """Radii of each self-attention over the positions of the batches that are no padding."""
+    group = Group("radii", "Radii: how far from the centre")
+    tracks: dict[str, list[tuple[PitchTrack, Tensor]]] = {}
+    if any(attention.rotation.modes.radius != "unit" for _, attention in attentions(model)):
+        for batch in batches:
+            with _tracks(model, batch, tracks):
+                model.loss(batch.features, batch.tokens, batch.lengths, features=features)
+    for name, attention in attentions(model):
+        if attention.rotation.modes.radius != "unit" and name in tracks:
+            group.rows[name] = _radius_row(attention.rotation, tracks[name])
+    if not group.rows:
+        group.remark = "every radius is 1 in this model (model.vrope.radius unit)"
+    return group
+
+
+def _radius_row(rotation: Rotation, tracks: Sequence[tuple[PitchTrack, Tensor]]) -> dict[str, Value]:
+    values, moves, count = [], 0.0, 0
+    for track, inside in tracks:
+        radius = rotation.radius(track)
+        assert radius is not None
+        whole = radius.expand(*inside.shape, -1)
+        values.append(whole[inside])
+        for one, own in zip(whole, inside, strict=True):
+            moves += float(one[own].std(0, correction=0).mean())
+            count += 1
+    radii = torch.cat(values)
+    far = (radii - 1.0).abs() > SATURATED * rotation.modes.radius_range
+    return {
+        "radius_min": float(radii.min()),
+        "radius_mean": float(radii.mean()),
+        "radius_max": float(radii.max()),
+        "over_time": moves / count,
+        "saturated": float(far.float().mean()),
+    }
+
+
+@contextmanager
+def _tracks(model: Echo, batch: Batch, found: dict[str, list[tuple[PitchTrack, Tensor]]]) -> Iterator[None]:
+    """Keep the track that each self-attention is given, and which of its positions are no padding."""
+    place = torch.arange(batch.tokens.shape[1] + 1, device=batch.tokens.device)
+    text = place <= batch.lengths[:, None]
+
+    def keep(name: str) -> torch.utils.hooks.RemovableHandle:
+        def note(_: nn.Module, arguments: tuple[Tensor, PitchTrack]) -> None:
+            track = arguments[1]
+            found.setdefault(name, []).append((track, text if name.startswith("decoder.") else ~track.padding))
+
+        return model.get_submodule(name).register_forward_pre_hook(note)
+
+    with ExitStack() as hooks:
+        for name, _ in attentions(model):
+            hooks.callback(keep(name).remove)
+        yield
+
+
+@torch.no_grad()
+def bias_group(model: Echo) -> Group:
+    """Strength of the pitch bias of each head, and over how many octaves it reaches."""
+    group = Group("pitch_bias", "Pitch bias: like attends to like")
+    for name, attention in attentions(model):
+        bias = attention.bias
+        if bias is None:
+            continue
+        spreads = softplus(bias.raw_spread).tolist() if hasattr(bias, "raw_spread") else []
+        for head, strength in enumerate(bias.strength.tolist()):
+            row: dict[str, Value] = {"strength": strength}
+            group.rows[f"{name} head {head + 1}"] = row | ({"spread": spreads[head]} if spreads else {})
+    if not group.rows:
+        group.remark = "no pitch bias in this model (model.vrope.bias none)"
+    return group
+
+
+@torch.no_grad()
+def gamma_group(model: Echo) -> Group:
+    """The factor on nulls of each head."""
+    group = Group("null_weights", "Null weights: what silence and the start weigh")
+    for name, module in model.named_modules():
+        if isinstance(module, VRoPEAttention | CrossAttention) and hasattr(module.nulls, "raw_gamma"):
+            for head, log_gamma in enumerate(module.nulls.log_gamma.tolist()):
+                row: dict[str, Value] = {"mode": module.nulls.mode, "gamma": float(torch.tensor(log_gamma).exp())}
+                group.rows[f"{name} head {head + 1}"] = row
+    if not group.rows:
+        group.remark = "no null weight is learnt in this model (its null modes are none or hard)"
+    return group
+
+
+def silence_group(shares: Sequence[ZeroShare]) -> Group:
+    """The share of attention that silence and the start token get, while the model writes what it hears."""
+    group = Group("attention_to_silence", "Attention to silence and to the start token")
+    for one in shares:
+        row: dict[str, Value] = {"null_keys": one.null_keys, "null_share": one.null_share}
+        if one.head_shares:
+            row["highest_head"] = max(one.head_shares)
+        group.rows[one.layer] = row | ({} if one.start_share is None else {"start_share": one.start_share})
+    if not any(name.startswith("decoder.") for name in group.rows):
+        group.remark = "the model wrote no text of these recordings, so nothing is known of the decoder's attention"
+    return group

@@ -1,0 +1,250 @@
+"""Pictures of vRoPE itself: how positions see each other, and what F0 does to rotation and radius.
+
+Shapes: `F` frames of 10 ms, `P` complex pairs of a head.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+
+from echo_asr.audio import load_audio
+from echo_asr.errors import EchoError
+from echo_asr.features import FeatureExtractor
+from echo_asr.research.diagnose.canvas import MaxNLocator, beside, new_figure, save_figure
+from echo_asr.research.diagnose.plots import BLUE, GREEN, GREY, INK, RED
+from echo_asr.vrope import PitchTrack, Rotation, VRoPEModes
+from echo_asr.vrope.config import Theta
+
+PAIRS = 24
+LONGEST_NAME = 24  # characters of a file's name that stand over its contour
+FASTEST = 1.0  # rad per 10 ms of the fastest pair: slow enough for bands to be seen
+DIRECT = math.log(2.0)  # the raw exponent at which theta `integrated` follows F0 itself, a = 1
+THETAS: dict[str, dict[str, Any]] = {
+    "static": {"theta": "static", "fastest": FASTEST},
+    "integrated, a = 1": {"theta": "integrated", "fastest": FASTEST},
+    "frame": {"theta": "frame", "fastest": FASTEST},
+    "axis": {"theta": "axis", "fastest": FASTEST},
+}
+ROTATIONS = {
+    "static": "static: time alone",
+    "mean": "mean: the mean F0 of the recording sets one speed",
+    "frame": "frame: a frame's own F0 multiplies the whole time before it",
+    "integrated": "integrated, a = 1: F0 sets the speed, frame by frame",
+    "mapped": "mapped: the mean F0 of the recording chooses the frequencies",
+    "axis": "axis: the upper quarter turns with pitch",
+}
+USUAL_ROTATIONS = ("static", "integrated", "axis")
+RADIUS_WEIGHTS = ((0.0, 0.0, 4.0), (2.0, 0.5, 0.0), (-2.0, 0.5, 1.0))  # of z, voicing, energy: three kinds of pair
+RADIUS_BIASES = (-3.0, 0.0, -0.5)
+RADIUS_LABELS = ("follows energy", "follows pitch", "follows low pitch, and energy")
+
+
+def contour(f0: np.ndarray, voicing: np.ndarray | None = None, energy: np.ndarray | None = None) -> PitchTrack:
+    """A track of 10 ms frames with this F0 `(F,)` in Hz, voiced and loud throughout unless told otherwise."""
+    values = torch.from_numpy(np.asarray(f0, dtype=np.float32))[None]
+    ones, nothing = torch.ones_like(values), torch.zeros(values.shape, dtype=torch.bool)
+
+    def given(x: np.ndarray | None) -> torch.Tensor:
+        return ones if x is None else torch.from_numpy(np.asarray(x, dtype=np.float32))[None]
+
+    return PitchTrack(values, given(voicing), given(energy), nothing, nothing)
+
+
+def simple_contours(frames: int = 100) -> dict[str, PitchTrack]:
+    """One second each: flat at 220 Hz, rising from 110 to 330 Hz, falling back."""
+    rise = 110.0 * 3.0 ** np.linspace(0.0, 1.0, frames)
+    return {
+        "flat": contour(np.full(frames, 220.0)),
+        "rising": contour(rise),
+        "falling": contour(rise[::-1].copy()),
+    }
+
+
+def rotation_of(**modes: Any) -> Rotation:
+    """The rotation of these modes, with theta `integrated` at the exponent 1."""
+    rotation = Rotation(VRoPEModes(**modes), PAIRS)
+    if rotation.modes.theta == "integrated":
+        with torch.no_grad():
+            rotation.raw_exponent.fill_(DIRECT)
+    return rotation
+
+
+@torch.no_grad()
+def similarity(rotation: Rotation, track: PitchTrack) -> np.ndarray:
+    """How positions see each other when content is the same everywhere, `(F, F)`: the mean over the pairs of
+    `r_s r_t cos(phi_s - phi_t)`; 1 on the diagonal of a unit circle."""
+    turn = rotation(track)
+    frames = track.f0.shape[1]
+    if turn is None:
+        return np.ones((frames, frames))
+    cosine, sine = (x[0, 0].expand(frames, -1).cpu().double() for x in turn)
+    return ((cosine @ cosine.T + sine @ sine.T) / cosine.shape[1]).numpy()
+
+
+def plot_positions(
+    contours: Mapping[str, PitchTrack], path: str | os.PathLike[str], thetas: Mapping[str, dict[str, Any]] | None = None
+) -> None:
+    """Draw how positions see each other: a row for each contour, its F0 and then a map for each theta.
+
+    Args:
+        contours: tracks of one recording each, by name.
+        path: of the PNG to write.
+        thetas: fields of `VRoPEModes` by name; a spread of thetas unless given.
+
+    Raises:
+        EchoError: the picture cannot be written.
+    """
+    thetas = THETAS if thetas is None else thetas
+    columns = 1 + len(thetas)
+    figure = new_figure(2.6 * columns, 2.5 * len(contours))
+    panels = figure.subplots(len(contours), columns, squeeze=False)
+    for index, (row, (name, track)) in enumerate(zip(panels, contours.items(), strict=True)):
+        end = track.f0.shape[1] * track.step / 100  # seconds
+        draw_f0(row[0], track, name)
+        row[0].xaxis.set_major_locator(MaxNLocator(2))
+        for panel, (label, modes) in zip(row[1:], thetas.items(), strict=True):
+            seen = similarity(rotation_of(**modes), track)
+            image = panel.imshow(seen, origin="lower", extent=(0, end, 0, end), cmap="RdBu_r", vmin=-1, vmax=1)
+            panel.set(xlabel="key (s)", ylabel="query (s)")
+            if index == 0:
+                panel.set_title(label, fontsize=11, color=INK)
+    scale = figure.colorbar(image, ax=panels[:, -1], shrink=0.7)
+    scale.set_label("mean over the pairs of cos(phase difference)")
+    figure.suptitle("How positions see each other when content is the same everywhere", fontsize=12, color=INK)
+    save_figure(figure, path)
+
+
+@torch.no_grad()
+def plot_rotation(track: PitchTrack, path: str | os.PathLike[str], title: str = "", thetas: Sequence[str] = ()) -> None:
+    """Draw what one contour does: F0, the rotation under each theta, and radii over time.
+
+    The radii are those of three example pairs, one that follows energy and two that follow pitch; a model learns its
+    own.
+
+    Args:
+        thetas: their names; unless given, time alone, F0 as speed and F0 as an axis.
+
+    Raises:
+        EchoError: the picture cannot be written.
+    """
+    thetas = list(dict.fromkeys(thetas)) or USUAL_ROTATIONS
+    figure = new_figure(10, 4.1 + 2.3 * len(thetas))
+    panels = figure.subplots(2 + len(thetas), 1, height_ratios=(1, *[1.2] * len(thetas), 1), sharex=True)
+    end = track.f0.shape[1] * track.step / 100  # seconds
+    draw_f0(panels[0], track, "F0")
+    panels[0].set(xlabel="")
+    for panel, theta in zip(panels[1:-1], thetas, strict=True):
+        phase = rotation_of(theta=theta, fastest=FASTEST).phase(track)
+        assert phase is not None
+        waves = phase[0].cos().expand(track.f0.shape[1], -1).T.numpy()
+        if theta == "axis":
+            waves = np.concatenate((waves[PAIRS // 4 :], waves[: PAIRS // 4]))
+        extent = (0, end, 0.5, PAIRS + 0.5)
+        image = panel.imshow(waves, origin="lower", aspect="auto", extent=extent, cmap="RdBu_r", vmin=-1, vmax=1)
+        panel.set(ylabel="pair")
+        panel.set_title(ROTATIONS[theta], fontsize=10, color=INK, loc="left")
+        scale = figure.colorbar(image, cax=panel.inset_axes((1.012, 0.0, 0.012, 1.0)))
+        scale.set_label("cos(phase)")
+    rotation = Rotation(VRoPEModes(theta="none", radius="acoustic"), len(RADIUS_WEIGHTS))
+    rotation.radius_weight.copy_(torch.tensor(RADIUS_WEIGHTS))
+    rotation.radius_bias.copy_(torch.tensor(RADIUS_BIASES))
+    radius = rotation.radius(track)
+    assert radius is not None
+    seconds = (np.arange(track.f0.shape[1]) + 0.5) * track.step / 100
+    for column, label, colour in zip(radius[0].T.numpy(), RADIUS_LABELS, (GREEN, BLUE, RED), strict=True):
+        panels[-1].plot(seconds, column, color=colour, label=label)
+    panels[-1].axhline(1.0, color=GREY, linewidth=0.7, linestyle=":", label="unit circle")
+    panels[-1].set(ylabel="radius", xlabel="time (s)", ylim=(0.45, 1.55), xlim=(0, end))
+    panels[-1].legend(**beside())
+    if title:
+        figure.suptitle(title, fontsize=12, color=INK)
+    save_figure(figure, path)
+
+
+def chosen_thetas(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Fields of `VRoPEModes` for thetas by name; a spread of thetas for none.
+
+    Raises:
+        EchoError: an unknown name.
+    """
+    known = [theta for theta in get_args(Theta) if theta != "none"]
+    for name in names:
+        if name not in known:
+            raise EchoError(f"--theta: expected one of {', '.join(known)}; got {name!r}")
+    labels = {"integrated": "integrated, a = 1"}
+    return {labels.get(n, n): {"theta": n, "fastest": FASTEST} for n in names} or THETAS
+
+
+def chosen_contours(words: Sequence[str], frames: int = 100) -> dict[str, PitchTrack]:
+    """Contours of one second by what a person writes: `150` is flat at 150 Hz, `110-330` glides, even in octaves;
+    the simple ones for none.
+
+    Raises:
+        EchoError: not a frequency, or not one of a voice.
+    """
+    contours = {}
+    for word in words:
+        try:
+            ends = [float(part) for part in word.split("-")]
+        except ValueError:
+            ends = []
+        if len(ends) not in (1, 2) or not all(20.0 <= hertz <= 2000.0 for hertz in ends):
+            raise EchoError(f"--f0: expected a frequency from 20 to 2000 Hz or two, as 150 or 110-330; got {word!r}")
+        contours[f"{word} Hz"] = contour(np.geomspace(ends[0], ends[-1], frames))
+    return contours or simple_contours(frames)
+
+
+def draw_rotary(
+    audio: str | os.PathLike[str] | None,
+    folder: str | os.PathLike[str],
+    thetas: Sequence[str] = (),
+    f0: Sequence[str] = (),
+) -> list[Path]:
+    """Draw both pictures, of some contours and of a recording if one is given; returns where they are.
+
+    Args:
+        thetas, f0: as `chosen_thetas` and `chosen_contours` take them.
+
+    Raises:
+        EchoError: an unknown theta or F0, the recording cannot be read, or the pictures cannot be written.
+    """
+    folder = Path(folder)
+    modes, contours = chosen_thetas(thetas), chosen_contours(f0)
+    if audio is not None:
+        found = FeatureExtractor()(load_audio(audio))
+        name = Path(audio).name
+        contours[name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "\u2026"] = contour(
+            found.track.numpy(), found.voicing.numpy(), found.pitch[1].numpy()
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+    paths = [folder / "positions.png", folder / "rotation.png"]
+    plot_positions(contours, paths[0], modes)
+    name = "rising" if audio is None and not f0 else list(contours)[-1]
+    track = contours[name]
+    plot_rotation(track, paths[1], f"What F0 does to rotation and radius: {name}", thetas)
+    return paths
+
+
+def draw_f0(panel: Any, track: PitchTrack, name: str) -> None:
+    """Draw F0 of one recording over time, dots where it is voiced."""
+    f0 = track.f0[0].numpy()
+    seconds = (np.arange(len(f0)) + 0.5) * track.step / 100
+    panel.plot(seconds, f0, color=GREY, linewidth=1.0)
+    voiced = track.voicing[0].numpy() > 0
+    panel.plot(seconds[voiced], f0[voiced], ".", color=RED, markersize=3)
+    low, high = float(f0.min()), float(f0.max())
+    margin = max(20.0, 0.1 * (high - low))
+    end = len(f0) * track.step / 100  # seconds
+    panel.set(ylabel="F0 (Hz)", xlabel="time (s)", ylim=(low - margin, high + margin), xlim=(0, end))
+    panel.set_title(name, fontsize=10, color=INK, loc="left")
+    panel.grid(color="#eeeeee", linewidth=0.6)

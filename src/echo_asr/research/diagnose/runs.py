@@ -1,0 +1,71 @@
+"""Learning curves of several runs in one picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from echo_asr.research.diagnose.plots import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    RED,
+    beside,
+    draw_curve,
+    new_figure,
+    read_metrics,
+    save_figure,
+)
+
+COLOURS = (BLUE, RED, GREEN, "#b8860b", "#6a4c93", INK, GREY, "#00868b")
+STYLES = ("-", "--", ":", "-.")  # once the colours are used up
+PANELS = (
+    ("train", "loss", "training loss\n(nats a token)", False),
+    ("validation", "wer", "validation\nword error (%)", True),
+    ("validation", "cer", "validation\ncharacter error (%)", True),
+)
+
+
+def plot_runs(folders: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]) -> None:
+    """Draw training loss and free-running validation error of several runs over updates; see `plots.plot_curves`.
+
+    Args:
+        folders: of the runs, each with its `metrics.jsonl`.
+        path: of the PNG to write.
+
+    Raises:
+        EchoError: a folder is no run or holds nothing to draw, or the picture cannot be written.
+    """
+    runs = [(name, read_metrics(Path(folder))) for name, folder in zip(run_names(folders), folders, strict=True)]
+    figure = new_figure(11, 9)
+    panels = figure.subplots(3, 1, sharex=True, height_ratios=(1.4, 1, 1))
+    for panel, (split, key, label, marked) in zip(panels, PANELS, strict=True):
+        for index, (name, records) in enumerate(runs):
+            colour, line = COLOURS[index % len(COLOURS)], STYLES[index // len(COLOURS) % len(STYLES)]
+            marks = {"marker": "o", "markersize": 3.5} if marked else {"linewidth": 1.1}
+            best = draw_curve(panel, records, split, key, name, colour, linestyle=line, **marks)
+            if best and marked:
+                panel.lines[-1].set_label(f"{name}, lowest {best[1]:.1f} %")
+        panel.set(ylabel=label)
+        panel.grid(color="#eeeeee", linewidth=0.6)
+        if panel.lines:
+            panel.set_ylim(bottom=0)
+            panel.legend(**beside())
+        else:
+            panel.text(0.5, 0.5, "not in metrics.jsonl", transform=panel.transAxes, ha="center", color=GREY)
+    panels[-1].set(xlabel="update")
+    figure.suptitle(f"{len(runs)} runs", fontsize=12, color=INK)
+    save_figure(figure, path)
+
+
+def run_names(folders: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """The folders' own names, with as much of the path before them as tells them apart."""
+    paths = [Path(folder).resolve().parts for folder in folders]
+    longest = max(len(parts) for parts in paths)
+    for depth in range(1, longest + 1):
+        names = ["/".join(parts[-depth:]) for parts in paths]
+        if len(set(names)) == len(set(paths)):
+            break
+    return names

@@ -1,0 +1,108 @@
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from echo_asr.audio import SAMPLE_RATE
+from echo_asr.data.noise import BEDS, Kind, noise_clip
+from echo_asr.data.perturbation import AS_RECORDED, MARGIN, SNR_RANGE, Rendition, add_noise, perturb_speed
+from echo_asr.data.psola import shift_semitones
+from echo_asr.features.pitch import AutocorrelationTracker
+
+
+def loudest_frequency(audio: np.ndarray) -> float:
+    """Hz, of the largest bin of a windowed transform, to a third of a hertz."""
+    spectrum = np.abs(np.fft.rfft(audio * np.hanning(audio.size), 48_000))
+    return float(spectrum.argmax()) * SAMPLE_RATE / 48_000
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 1.1, 2.0])
+def test_a_tone_rises_with_speed_and_keeps_its_level(factor: float) -> None:
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    tone = np.sin(2 * np.pi * 440.0 * time).astype(np.float32)
+    played = perturb_speed(tone, factor)
+    assert played.dtype == np.float32
+    assert abs(played.size - SAMPLE_RATE / factor) <= 1
+    assert loudest_frequency(played) == pytest.approx(440.0 * factor, abs=1.0)
+    middle = played[played.size // 4 : -played.size // 4]
+    assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.5**0.5, rel=0.01)
+
+
+def test_as_recorded_is_the_recording_itself() -> None:
+    audio = np.ones(7, np.float32)
+    assert AS_RECORDED(audio) is audio and AS_RECORDED.name == ""
+
+
+@given(size=st.integers(1, 16_000), number=st.integers(1, 5), level=st.floats(-60.0, -3.0))
+@settings(max_examples=30, deadline=None)
+def test_noise_is_as_far_below_the_recording_as_it_may_be(size: int, number: int, level: float) -> None:
+    rng = np.random.default_rng(size)
+    audio = (10 ** (level / 20) * rng.choice((-1.0, 1.0), size)).astype(np.float32)
+    noisy = add_noise(audio, number)
+    assert noisy.dtype == np.float32 and len(noisy) == size + 320 * MARGIN
+    np.testing.assert_array_equal(noisy, add_noise(audio, number))
+    if size > 8000:  # the recording can be found in it, and what is left is the noise
+        bed = noisy.copy()
+        bed[160 * MARGIN :][:size] -= audio
+        below = level - 10 * np.log10(np.mean(bed.astype(np.float64) ** 2))
+        assert SNR_RANGE[0] - 0.5 < below < SNR_RANGE[1] + 0.5  # dB
+
+
+def test_noises_differ_by_number_and_by_recording() -> None:
+    rng = np.random.default_rng(0)
+    recordings = [rng.normal(0, 0.1, 4000).astype(np.float32) for _ in range(12)]
+    levels = [np.log10(np.mean(add_noise(a, n)[: 160 * MARGIN] ** 2)) for a in recordings for n in (1, 2)]
+    assert len(set(levels)) == 24 and max(levels) - min(levels) > 1.0
+
+
+def test_silence_in_noise_is_still_a_clip() -> None:
+    assert np.isfinite(add_noise(np.zeros(100, np.float32), 1)).all()
+
+
+@given(size=st.integers(1, 400), factor=st.floats(0.5, 2.0))
+def test_any_clip_stays_a_clip(size: int, factor: float) -> None:
+    played = perturb_speed(np.full(size, 0.25, np.float32), factor)
+    assert played.ndim == 1 and played.size >= 1 and np.isfinite(played).all()
+
+
+def test_speech_is_learnt_in_every_kind_of_noise_that_a_corpus_can_be_heard_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tones and glides, too, which pass for a voice where a model never heard them beside one."""
+    drawn = set()
+
+    def noted(kind: Kind, seconds: float, seed: int, level_db: float) -> np.ndarray:
+        drawn.add(kind)
+        return noise_clip(kind, seconds, seed, level_db)
+
+    monkeypatch.setattr("echo_asr.data.perturbation.noise_clip", noted)
+    audio = np.random.default_rng(0).standard_normal(1600).astype(np.float32)
+    for number in range(1, 60):
+        add_noise(audio, number)
+    assert drawn == set(BEDS) and "mixed" in BEDS
+
+
+def test_each_rendition_has_its_name_and_processes_can_share_it() -> None:
+    audio = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+    renditions = [Rendition(0.9), Rendition(1.1), Rendition(1.15), Rendition(noise=1), Rendition(0.9, noise=2)]
+    renditions += [Rendition(semitones=2.0), Rendition(semitones=-2.0), Rendition(0.9, 2.0)]
+    for rendition in renditions:
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(rendition))(audio), rendition(audio))
+    assert len({r.name for r in renditions} - {""}) == len(renditions)
+    np.testing.assert_array_equal(renditions[0](audio), perturb_speed(audio, 0.9))
+    np.testing.assert_array_equal(renditions[4](audio), add_noise(perturb_speed(audio, 0.9), 2))
+
+
+def test_a_voice_is_moved_and_its_tempo_kept() -> None:
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    voice = sum(np.sin(2 * np.pi * 150.0 * n * time) / n for n in range(1, 20)).astype(np.float32) / 4
+    tracker = AutocorrelationTracker()
+    for rendition in (Rendition(semitones=-4.0), Rendition(1.1, 3.0)):
+        played = rendition(voice)
+        assert abs(played.size - SAMPLE_RATE / rendition.speed) <= 1
+        f0 = tracker(played, played.size // 160)[0]
+        assert np.median(f0[f0 > 0]) == pytest.approx(150.0 * rendition.f0_factor, rel=0.01)
+    np.testing.assert_array_equal(Rendition(semitones=2.0)(voice), shift_semitones(voice, 2.0))
+    assert Rendition(0.9, 12.0).f0_factor == pytest.approx(1.8)
