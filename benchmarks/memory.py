@@ -1,4 +1,4 @@
-"""Memory of this process, on any system."""
+"""EncoderKeyValues of this process, on any system."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from echo_asr.data.batch import weigh_plan
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.precompute import fill_recordings
-from echo_asr.distributed.launch import Place
+from echo_asr.distributed.launch import ProcessRank
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.text.normalize import normalize_basic
 from echo_asr.text.tokenizer import Tokenizer
@@ -96,7 +96,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     simulated = folder / "simulated"
     simulated.mkdir()
     simulate(arguments.hours, clips, simulated, arguments.mean)
-    config = TrainConfig(speeds=(1.0,), noisy_copies=0, joined_share=0.1)
+    config = TrainConfig(speeds=(1.0,), noisy_copies=0, concatenated_share=0.1)
     cache = FeatureCache(folder / "cache", FeatureExtractor(FeatureConfig(tracker="autocorrelation")))
     steps: dict[str, dict[str, float]] = {}
 
@@ -112,8 +112,8 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     corpus = timed("read metadata.csv", lambda: load_corpus(simulated))
     gc.enable()
     few = {u.audio.stat().st_ino: u for u in corpus.utterances[: 100 * CLIPS] if isinstance(u.audio, Path)}
-    fill_recordings(cache, [(list(few.values()), config.renditions)])
-    note = cache.note((u.audio, config.renditions) for u in corpus.utterances)
+    fill_recordings(cache, [(list(few.values()), config.perturbations)])
+    note = cache.note((u.audio, config.perturbations) for u in corpus.utterances)
     if note is not None:  # as the first start leaves it
         note.touch()
     before = held_bytes() / 1e6
@@ -121,7 +121,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     texts = timed("normalize", lambda: [normalize_basic(u.text) for u in corpus.split("train")])
     kind = ("bpe", arguments.vocabulary) if arguments.vocabulary else ("character", None)
     tokenizer = timed("tokenizer", lambda: Tokenizer.train(texts, *kind))
-    place = Place(0, arguments.processes)
+    place = ProcessRank(0, arguments.processes)
     data = timed(
         "examples, checks, rows",
         lambda: TrainingData(corpus, tokenizer, normalize_basic, config, 2, cache, place=place, texts=texts),
@@ -130,7 +130,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     timed("fingerprint", lambda: data.fingerprint)
     timed(
         "look at recordings",
-        lambda: fill_recordings(cache, [([e.utterance for e in data.examples], config.renditions)]),
+        lambda: fill_recordings(cache, [([e.utterance for e in data.examples], config.perturbations)]),
     )
     plan = timed("plan", lambda: data.plan(data.clean_epochs))
     balance = weigh_plan(plan, data.durations, arguments.processes)

@@ -15,7 +15,7 @@ from echo_asr.config import build_sections
 from echo_asr.data.batch import make_examples
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
-from echo_asr.data.perturbation import Rendition
+from echo_asr.data.perturbation import Perturbation
 from echo_asr.data.precompute import fill_cache
 from echo_asr.features import FeatureBatch, FeatureConfig, FeatureExtractor, Features, collate_features
 from echo_asr.model.checkpoint import Bundle
@@ -41,12 +41,16 @@ SMALL = dict(width=32, heads=2, feedforward=24, spectrogram_layers=2, pitch_laye
 # What a test of the whole model runs with: fields of ModelConfig, those of its vrope under `vrope`.
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain, of two features": {},
-    "defaults": {"features": ("spectrogram",), "stacked_pitch": "auto", "vrope": {"theta": "axis", "values": "turned"}},
+    "defaults": {
+        "features": ("spectrogram",),
+        "pitch_input": "auto",
+        "vrope": {"theta": "axis", "rotate_values": True},
+    },
     "defaults, louder": {
         "features": ("waveform", "spectrogram"),
-        "stacked_pitch": True,
-        "stacked_gain": 3.0,
-        "vrope": {"theta": "axis", "values": "turned", "reference": "utterance"},
+        "pitch_input": True,
+        "pitch_input_gain": 3.0,
+        "vrope": {"theta": "axis", "rotate_values": True, "reference": "utterance"},
     },
     "static, inverse power": {"vrope": {"frequencies": "inverse_power", "clock": "encoder"}},
     "theta none": {"vrope": {"theta": "none"}},
@@ -64,16 +68,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "all of vrope": {
         "vrope": {"theta": "integrated", "radius": "acoustic", "bias": "quadratic", "nulls": "weight"},
         "text_nulls": "weight",
-        "heard_nulls": "weight",
+        "cross_nulls": "weight",
     },
     "all of vrope, reference": {
         "vrope": {"radius": "acoustic", "bias": "harmonic", "nulls": "weight", "backend": "reference"},
         "text_nulls": "hard",
-        "heard_nulls": "hard",
+        "cross_nulls": "hard",
     },
-    "nulls hard": {"vrope": {"nulls": "hard"}, "text_nulls": "hard", "heard_nulls": "hard"},
-    "nulls weight": {"vrope": {"nulls": "weight"}, "text_nulls": "weight", "heard_nulls": "weight"},
-    "nulls score": {"vrope": {"nulls": "score"}, "text_nulls": "score", "heard_nulls": "score"},
+    "nulls hard": {"vrope": {"nulls": "hard"}, "text_nulls": "hard", "cross_nulls": "hard"},
+    "nulls weight": {"vrope": {"nulls": "weight"}, "text_nulls": "weight", "cross_nulls": "weight"},
+    "nulls score": {"vrope": {"nulls": "score"}, "text_nulls": "score", "cross_nulls": "score"},
     "sinusoidal": {"positions": "sinusoidal", "vrope": {"theta": "none"}, "cross_layers": 2},
     "both positions": {"positions": "both", "vrope": {"theta": "axis"}},
     "pitch first": {"features": ("pitch", "spectrogram"), "decoder_layers": 0, "cross_layers": 2},
@@ -82,9 +86,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "waveform alone": {"features": ("waveform",), "ctc_feature": "waveform", "waveform_layers": 2},
     "waveform, pitch, spectrogram": {"features": ("waveform", "pitch", "spectrogram"), "waveform_layers": 1},
     "blend": {"features": ("pitch", "spectrogram", "waveform"), "combine": "blend", "waveform_layers": 1},
-    "joint": {"combine": "joint", "cross_layers": 2, "heard_nulls": "hard"},
+    "joint": {"combine": "joint", "cross_layers": 2, "cross_nulls": "hard"},
     "joint of one": {"features": ("spectrogram",), "combine": "joint"},
-    "gate scalar": {"gate": "scalar", "heard_nulls": "none"},
+    "gate scalar": {"gate": "scalar", "cross_nulls": "none"},
     "gate token": {"gate": "token"},
     "of the speaker": {"vrope": {"theta": "axis", "reference": "speaker", "radius": "acoustic"}, "gate": "pitch"},
     "slower frequencies": {"vrope": {"fastest": 3.0, "theta": "integrated"}},
@@ -97,15 +101,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "gate": "pitch",
         "vrope": {"radius": "acoustic", "reference": "utterance"},
     },
-    "stop silence": {"stop": "silence", "heard_nulls": "none"},
+    "stop silence": {"stop": "silence", "cross_nulls": "none"},
     "stop silence, no end in loss": {"stop": "silence", "end_in_loss": False, "vrope": {"nulls": "weight"}},
-    "stop silence, joint, hard": {"stop": "silence", "end_in_loss": False, "combine": "joint", "heard_nulls": "hard"},
-    "stop both": {"stop": "both", "heard_nulls": "score", "features": ("waveform", "spectrogram")},
+    "stop silence, joint, hard": {"stop": "silence", "end_in_loss": False, "combine": "joint", "cross_nulls": "hard"},
+    "stop both": {"stop": "both", "cross_nulls": "score", "features": ("waveform", "spectrogram")},
     "ctc on pitch, subsampling 2": {
         "ctc_feature": "pitch",
         "subsampling": 2,
         "text_nulls": "weight",
-        "heard_nulls": "weight",
+        "cross_nulls": "weight",
     },
 }
 
@@ -137,9 +141,9 @@ def features(frames: int, seed: int = 0, mels: int = MELS) -> Features:
 def model_config(**options: Any) -> ModelConfig:
     """A narrow model of few layers that hears pitch by an encoder of its own and turns by time alone, unless the
     options say otherwise; `vrope` is a mapping of fields."""
-    vrope = VRoPEModes(**{"theta": "static", "values": "still", **options.pop("vrope", {})})
+    vrope = VRoPEModes(**{"theta": "static", "rotate_values": False, **options.pop("vrope", {})})
     return ModelConfig(
-        **{**SMALL, "features": ("spectrogram", "pitch"), "stacked_pitch": False, **options, "vrope": vrope}
+        **{**SMALL, "features": ("spectrogram", "pitch"), "pitch_input": False, **options, "vrope": vrope}
     )
 
 
@@ -252,7 +256,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Path
         rows = [(split, text, SHIFTS[split]) for split, texts in SPOKEN.items() for text in texts]
         write_corpus(folder, rows)
         cache = FeatureCache(None, FeatureExtractor(FeatureConfig(**CONFIG["features"])))
-        fill_cache(cache, [(u, Rendition(s)) for u in load_corpus(folder).utterances for s in (0.9, 1.0, 1.1)])
+        fill_cache(cache, [(u, Perturbation(s)) for u in load_corpus(folder).utterances for s in (0.9, 1.0, 1.1)])
     return folder
 
 
@@ -277,7 +281,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     folder = tmp_path_factory.getbasetemp() / "echo-learnt"
     if not folder.exists():
         longer = {"max_steps": 200, "batch_seconds": 20, "speeds": [1.0], "validate_every": 100, "noise_share": 0.8}
-        # Heard in noise, too; else what a codec leaves in the pauses makes a clip one of those without speech.
+        # Trained in noise, too; else what a codec leaves in the pauses makes a clip one of those without speech.
         longer |= {"noisy_copies": 1, "clean_start": 0.5}
         # So few clips would be learnt by heart without masks.
         longer |= {"augment": {"frequency_masks": 2, "frequency_width": 15, "time_masks": 2, "time_share": 0.1}}

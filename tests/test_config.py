@@ -217,7 +217,7 @@ def test_values_out_of_range_are_told(text: str, message: str) -> None:
             ["--train.precision", "bf16"],
             'options: .*"train.precision": expected one of auto, float32, bfloat16; got bf16',
         ),
-        (["--model.stacked_pitch", "x"], 'options: "model.stacked_pitch": expected one of auto, true, false; got x$'),
+        (["--model.pitch_input", "x"], 'options: "model.pitch_input": expected one of auto, true, false; got x$'),
         (["--train.speeds", "1"], 'options: "train.speeds": expected a list in brackets, as .*; got 1$'),
         (["--train.compile", "perhaps"], 'options: "train.compile": expected true or false; got perhaps$'),
         (["--train.curriculum", "3"], 'options: "train.curriculum": expected names and values in braces, .*; got 3$'),
@@ -337,7 +337,7 @@ RANGES: dict[str, st.SearchStrategy[Any]] = {
     "weight_decay": st.floats(0, 1e9),
     "beam": st.integers(1, 10**9),
     "repetition": st.sampled_from([0, 2, 8]),
-    "stacked_gain": st.sampled_from([1.0, 1.0, 0.25, 1e9]),
+    "pitch_input_gain": st.sampled_from([1.0, 1.0, 0.25, 1e9]),
     "pause": st.floats(0.6, 10.0),
     "margin": st.floats(0.0, 0.3),
     "longest": st.floats(10.0, 100.0),
@@ -349,7 +349,7 @@ RANGES: dict[str, st.SearchStrategy[Any]] = {
 
 ACCOMPANIED = (  # modes that others must go with
     "text_pitch aligned", "learn_frequencies", "fastest has no set", "needs decode.beam",
-    "needs model.stacked_pitch", "text.letters goes with",
+    "needs model.pitch_input", "text.letters goes with",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from echo_asr.decode import transcribe
 from echo_asr.decode.alignment import align
 from echo_asr.decode.search import DecodeConfig, search
 from echo_asr.decode.transcribe import choose_device
-from echo_asr.distributed.launch import Place
+from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureBatch, FeatureExtractor
 from echo_asr.model.echo import Echo
@@ -152,7 +152,7 @@ def test_apples_gpu_is_chosen_where_it_is(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert choose_device().type == "mps"
-    monkeypatch.setattr(transcribe, "find_place", lambda: Place(0, 2, 0, 2))
+    monkeypatch.setattr(transcribe, "find_rank", lambda: ProcessRank(0, 2, 0, 2))
     assert choose_device().type == "cpu"
     with pytest.raises(EchoError, match="device 'mps' is not available here .there is one for 2 processes.; take"):
         choose_device("mps")

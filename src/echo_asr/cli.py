@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from echo_asr import __version__
-from echo_asr.distributed.launch import find_place, first_to_say, meet
+from echo_asr.distributed.launch import barrier, find_rank, first_message
 from echo_asr.errors import EchoError
 from echo_asr.libraries import settle_libraries
 from echo_asr.output import use_utf8_names, use_utf8_streams
@@ -188,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = " ".join(word for word in (arguments.command, getattr(arguments, "action", "")) if word)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # for people, without a line of code
     try:
-        if find_place().count > 1 and arguments.command not in SHARED:
+        if find_rank().count > 1 and arguments.command not in SHARED:
             raise EchoError(f"one process does this; start it without torchrun, which is for {', '.join(SHARED)}")
         status = int(globals()[arguments.command](arguments))
         sys.stdout.flush()
@@ -213,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _tell(command: str, message: str, status: int = 1) -> int:
     """Print a line; of several processes that would print the same one does. Returns the exit status."""
     try:
-        said = not first_to_say(message, find_place())
+        said = not first_message(message, find_rank())
     except EchoError:
         said = False
     if not said:
@@ -240,7 +240,7 @@ def prepare(arguments: argparse.Namespace) -> int:
     from echo_asr.train.prepare import prepare_corpus
 
     lines = prepare_corpus(arguments.corpus, arguments.config, arguments.broken)
-    for line in lines if find_place().main else ():
+    for line in lines if find_rank().main else ():
         print(line)
     return 0
 
@@ -252,7 +252,7 @@ def train(arguments: argparse.Namespace) -> int:
         arguments.config, arguments.corpus, arguments.out, arguments.overrides,
         arguments.resume, arguments.init, arguments.device, arguments.broken,
     )  # fmt: skip
-    if find_place().main:
+    if find_rank().main:
         print(f"{arguments.out}: trained for {progress.step} updates, best at {progress.best_step}")
     return 0
 
@@ -290,7 +290,7 @@ def transcribe(arguments: argparse.Namespace) -> int:
     from echo_asr.decode.files import read_list, transcribe_files
     from echo_asr.decode.ngram import read_lines
 
-    place = find_place()
+    place = find_rank()
     paths = list(arguments.audio)
     if arguments.files == "-" and place.count > 1:
         raise EchoError("--files -: several processes have no standard input; put the list in a file")
@@ -304,7 +304,7 @@ def transcribe(arguments: argparse.Namespace) -> int:
     recognizer = _load(arguments)
     how = (arguments.format, arguments.output_dir, arguments.skip_existing, place)
     status = transcribe_files(recognizer, paths, *how)
-    meet(place)  # the launcher would end the others if this process ended with an error first
+    barrier(place)  # the launcher would end the others if this process ended with an error first
     return status
 
 

@@ -10,6 +10,7 @@ import codecs
 import difflib
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
@@ -18,17 +19,12 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import yaml
 
 from echo_asr.errors import EchoError
+from echo_asr.renamed import RETIRED, current_word, with_current_names
 
 LARGEST = 1 << 18  # bytes of a configuration file
 MOST_VALUES = 10_000  # in one
 LONG_VALUE = 20  # characters; a text of so many more counts as another value
 DEEPEST = 40  # levels
-# Options that are no more, and why.
-RETIRED = dict.fromkeys(
-    ("features.peak_floor_db", "features.null_absolute_db"),
-    "since 2026-12 every recording is brought to one level: leave it out of a configuration; a trained model that has "
-    "it was made for features of before, train it again",
-)
 
 
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -128,14 +124,6 @@ def yaml_text(sections: Mapping[str, Any], where: str) -> str:
     return text
 
 
-def without_retired(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Sections without the options that are no more."""
-    return {
-        name: {key: one for key, one in section.items() if f"{name}.{key}" not in RETIRED}
-        for name, section in data.items()
-    }
-
-
 def build_sections(
     data: Mapping[str, Any],
     sections: Mapping[str, type],
@@ -158,6 +146,10 @@ def build_sections(
     from jsonargparse import ArgumentParser
 
     data = {name: {} if value is None else value for name, value in data.items() if name not in ignore}
+    data, renamed = with_current_names(data, where)
+    if renamed:
+        warnings.warn(f"{where}: {renamed}", stacklevel=2)
+    overrides = [current_word(word) for word in _joined(overrides)]
     known = {name: _keys(kind) for name, kind in sections.items()}
     for name, value in data.items():
         if name not in sections:
@@ -181,7 +173,7 @@ def build_sections(
         parsed = parser.parse_object(data)
         if overrides:
             told = "options"  # on the command line, or from Python
-            parsed = parser.parse_args(_joined(overrides), namespace=parsed)
+            parsed = parser.parse_args(overrides, namespace=parsed)
         told = where
         built = parser.instantiate(parsed) if hasattr(parser, "instantiate") else parser.instantiate_classes(parsed)
     except EchoError:

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from echo_asr.audio import SAMPLE_RATE, find_file, load_audio
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.files import read_list
 from echo_asr.errors import EchoError
@@ -34,7 +34,7 @@ def test_the_unicode_form_of_a_name_does_not_matter(tmp_path: Path, asked: str, 
     found = find_file(name)
     assert found is not None and found.is_file()
     assert len(load_audio(name)) == 1600
-    assert len(load_audio(Excerpt(name, 0.05))) == 800
+    assert len(load_audio(AudioSegment(name, 0.05))) == 800
 
 
 @pytest.mark.parametrize(("asked", "there"), FORMS)
@@ -47,7 +47,7 @@ def test_nor_in_a_corpus_or_a_list(tmp_path: Path, asked: str, there: str) -> No
     corpus = load_corpus(tmp_path)
     assert len(corpus.utterances) == 2
     for utterance in corpus.utterances:
-        path = utterance.audio.path if isinstance(utterance.audio, Excerpt) else utterance.audio
+        path = utterance.audio.path if isinstance(utterance.audio, AudioSegment) else utterance.audio
         assert path.is_file(), "what opens it later needs to look for nothing"
     (tmp_path / "list.txt").write_text(f"\ufeff{tmp_path / name} \r\n", encoding="utf-8")
     assert [len(load_audio(path)) for path in read_list(str(tmp_path / "list.txt"))] == [1600]

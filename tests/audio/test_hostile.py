@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from echo_asr.audio import audio_duration, load_audio, stream_audio
 from echo_asr.errors import EchoError
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 
 folder, megabytes, rounds, seed = Path(sys.argv[1]), *map(int, sys.argv[2:])
 try:
@@ -53,7 +53,7 @@ def loaded(source):
 def answers(path):
     found = {}
     for name, read in (("duration", lambda: audio_duration(path)), ("load", lambda: loaded(path)),
-                       ("stretch", lambda: loaded(Excerpt(path, 0.01, 0.02))), ("stream", lambda: streamed(path))):
+                       ("stretch", lambda: loaded(AudioSegment(path, 0.01, 0.02))), ("stream", lambda: streamed(path))):
         began = time.monotonic()
         try:
             answer = read()

@@ -11,7 +11,7 @@ import soundfile
 
 from echo_asr.audio import SAMPLE_RATE, audio_duration, load_audio, stream_audio
 from echo_asr.audio.mpeg import frame_at
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.errors import EchoError
 
 SECONDS = 3.0
@@ -40,13 +40,13 @@ def assert_read(path: Path, expected: np.ndarray, rate: int, tolerance: float) -
     assert np.abs(whole[inside] - reference[inside]).max() < tolerance
     assert audio_duration(path) == pytest.approx(len(whole) / SAMPLE_RATE, abs=1e-3)
     np.testing.assert_array_equal(np.concatenate(list(stream_audio(path))), whole)
-    part = load_audio(Excerpt(path, 1.25, 0.5))
+    part = load_audio(AudioSegment(path, 1.25, 0.5))
     assert len(part) == 8000
     np.testing.assert_allclose(part[500:-500], whole[20_500:27_500], atol=2e-3)
-    np.testing.assert_allclose(load_audio(Excerpt(path, 1.25))[500:-500], whole[20_500:-500], atol=2e-3)
-    np.testing.assert_array_equal(np.concatenate(list(stream_audio(Excerpt(path, 1.25, 0.5)))), part)
+    np.testing.assert_allclose(load_audio(AudioSegment(path, 1.25))[500:-500], whole[20_500:-500], atol=2e-3)
+    np.testing.assert_array_equal(np.concatenate(list(stream_audio(AudioSegment(path, 1.25, 0.5)))), part)
     with pytest.raises(EchoError, match="is no stretch of that file"):
-        load_audio(Excerpt(path, 60.0, 1.0))
+        load_audio(AudioSegment(path, 60.0, 1.0))
     return whole
 
 
@@ -228,5 +228,5 @@ def test_mp3_without_a_header_is_read_to_its_end(count: int, rate: int, tmp_path
     assert audio_duration(path) == pytest.approx(len(whole) / SAMPLE_RATE, abs=1e-3)
     at = count * SECONDS - 1.0
     np.testing.assert_allclose(
-        load_audio(Excerpt(path, at, 0.5))[500:-500], whole[round(at * SAMPLE_RATE) :][500:7500], atol=2e-3
+        load_audio(AudioSegment(path, at, 0.5))[500:-500], whole[round(at * SAMPLE_RATE) :][500:7500], atol=2e-3
     )

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from echo_asr.audio import SAMPLE_RATE, load_audio, stream_audio
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 
 SECONDS = 6
 RNG = np.random.default_rng(0)
@@ -61,7 +61,7 @@ def test_channels_that_cancel_each_other_leave_the_loudest(
         np.testing.assert_array_equal(load_audio(channels.T), audio)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # whoever names a channel gets it
-        np.testing.assert_array_equal(load_audio(Excerpt(tmp_path / "a.wav", channel=1)), channels[:, 1])
+        np.testing.assert_array_equal(load_audio(AudioSegment(tmp_path / "a.wav", channel=1)), channels[:, 1])
 
 
 @pytest.mark.parametrize("kind", ADDING)
@@ -81,5 +81,5 @@ def test_a_stretch_warns_once_of_its_file(tmp_path: Path) -> None:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("default")
         for start in range(5):
-            load_audio(Excerpt(tmp_path / "a.wav", start, 1.0))
+            load_audio(AudioSegment(tmp_path / "a.wav", start, 1.0))
     assert len(told) == 1

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from echo_asr.audio import SAMPLE_RATE, audio_duration, load_audio, stream_audio
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.errors import EchoError
 
 av = pytest.importorskip("av", reason="the extra echo-asr[av] is not installed")
@@ -64,10 +64,10 @@ def assert_times(path: Path, expected: Sequence[tuple[float, float]], tolerance:
     assert audio_duration(path) == pytest.approx(len(whole) / SAMPLE_RATE, abs=0.06)
     np.testing.assert_array_equal(np.concatenate(list(stream_audio(path))), whole)
     start = expected[-1][0] + 0.25
-    part = load_audio(Excerpt(path, start, 0.5))
+    part = load_audio(AudioSegment(path, start, 0.5))
     assert len(part) == 8000 and spans(part)[0] == (0.0, 0.5)
     if expected[0][0] >= 1:
-        assert not spans(load_audio(Excerpt(path, 0.2, 0.5)))
+        assert not spans(load_audio(AudioSegment(path, 0.2, 0.5)))
 
 
 @pytest.mark.parametrize("suffix", sorted(CODECS))

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from echo_asr.audio import audio_duration, load_audio, stream_audio
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.cache import FeatureCache
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
@@ -44,24 +44,24 @@ def test_a_stretch_is_that_part_of_the_whole(folder: Path, start: float, duratio
     whole = load_audio(path)
     first = round(start * 16_000)
     expected = whole[first : first + round(duration * 16_000)]
-    found = load_audio(Excerpt(path, start, duration))
+    found = load_audio(AudioSegment(path, start, duration))
     assert len(found) == len(expected)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    np.testing.assert_array_equal(np.concatenate(list(stream_audio(Excerpt(path, start, duration)))), found)
+    np.testing.assert_array_equal(np.concatenate(list(stream_audio(AudioSegment(path, start, duration)))), found)
 
 
 def test_channels_and_open_ends(folder: Path) -> None:
     path = folder / "two.wav"
     both = soundfile.read(path, dtype="float32")[0]
-    np.testing.assert_array_equal(load_audio(Excerpt(path, 1.0, 0.5, channel=1)), both[16_000:24_000, 1])
-    np.testing.assert_array_equal(load_audio(Excerpt(path, channel=0)), both[:, 0])
-    np.testing.assert_array_equal(load_audio(Excerpt(path, 2.0)), both[32_000:].mean(axis=1))
-    assert audio_duration(Excerpt(path, 2.0)) == pytest.approx(1.0)
-    assert audio_duration(Excerpt(path, 2.0, 0.25)) == 0.25
+    np.testing.assert_array_equal(load_audio(AudioSegment(path, 1.0, 0.5, channel=1)), both[16_000:24_000, 1])
+    np.testing.assert_array_equal(load_audio(AudioSegment(path, channel=0)), both[:, 0])
+    np.testing.assert_array_equal(load_audio(AudioSegment(path, 2.0)), both[32_000:].mean(axis=1))
+    assert audio_duration(AudioSegment(path, 2.0)) == pytest.approx(1.0)
+    assert audio_duration(AudioSegment(path, 2.0, 0.25)) == 0.25
 
 
 def test_times_that_are_rounded_up_end_with_the_file(folder: Path) -> None:
-    assert len(load_audio(Excerpt(folder / "a.wav", 2.5, 0.9))) == 8000
+    assert len(load_audio(AudioSegment(folder / "a.wav", 2.5, 0.9))) == 8000
 
 
 @pytest.mark.parametrize(
@@ -78,17 +78,17 @@ def test_times_that_are_rounded_up_end_with_the_file(folder: Path) -> None:
     ],
 )
 def test_stretches_that_are_none(folder: Path, stretch: dict[str, float], message: str) -> None:
-    excerpt = Excerpt(folder / "a.wav", **stretch)  # type: ignore[arg-type]
+    segment = AudioSegment(folder / "a.wav", **stretch)  # type: ignore[arg-type]
     with pytest.raises(EchoError, match=message):
-        load_audio(excerpt)
+        load_audio(segment)
     with pytest.raises(EchoError, match=message):
-        list(stream_audio(excerpt))
+        list(stream_audio(segment))
 
 
 def test_a_stretch_of_what_is_no_sound(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_text("words")
     with pytest.raises(EchoError, match=r"a\.wav: is not a sound file"):
-        load_audio(Excerpt(tmp_path / "a.wav", 1.0, 1.0))
+        load_audio(AudioSegment(tmp_path / "a.wav", 1.0, 1.0))
 
 
 def test_m4a(tmp_path: Path) -> None:
@@ -102,17 +102,17 @@ def test_m4a(tmp_path: Path) -> None:
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)
     whole = load_audio(path)
-    np.testing.assert_array_equal(load_audio(Excerpt(path, 0.5, 0.25)), whole[8000:12_000])
+    np.testing.assert_array_equal(load_audio(AudioSegment(path, 0.5, 0.25)), whole[8000:12_000])
     with pytest.raises(EchoError, match="is no stretch of that file"):
-        load_audio(Excerpt(path, 5.0, 0.25))
+        load_audio(AudioSegment(path, 5.0, 0.25))
 
 
 def test_each_stretch_has_features_of_its_own_in_the_cache(folder: Path, tmp_path: Path) -> None:
     extractor = FeatureExtractor(FeatureConfig(mels=16, tracker="autocorrelation"))
     cache = FeatureCache(tmp_path, extractor)
     path = folder / "a.wav"
-    sources = [path, Excerpt(path, 0.0, 0.5), Excerpt(path, 0.5, 0.5), Excerpt(path, 0.0, 0.75)]
-    sources += [Excerpt(folder / "two.wav", 0.0, 0.5, channel) for channel in (None, 0, 1)]
+    sources = [path, AudioSegment(path, 0.0, 0.5), AudioSegment(path, 0.5, 0.5), AudioSegment(path, 0.0, 0.75)]
+    sources += [AudioSegment(folder / "two.wav", 0.0, 0.5, channel) for channel in (None, 0, 1)]
     for source in sources:
         assert not cache.holds(source)
         made = cache.features(source)

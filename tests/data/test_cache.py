@@ -15,7 +15,7 @@ import soundfile
 import torch
 
 from echo_asr.data.cache import FIELDS, FeatureCache
-from echo_asr.data.perturbation import Rendition
+from echo_asr.data.perturbation import Perturbation
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor, Features
 from echo_asr.libraries import default_cache_root
@@ -139,10 +139,10 @@ def test_other_settings_have_other_entries(cache: FeatureCache, clip: Path, sett
 
 
 def test_renditions_have_entries_of_their_own(cache: FeatureCache, clip: Path) -> None:
-    fast = Rendition(2.0)
+    fast = Perturbation(2.0)
     whole, half = cache.features(clip), cache.features(clip, fast)
     assert (whole.frames, half.frames) == (25, 13)
-    assert cache.holds(clip, fast) and not cache.holds(clip, Rendition(2.0, noise=1))
+    assert cache.holds(clip, fast) and not cache.holds(clip, Perturbation(2.0, noise=1))
     cache.features(clip, fast)
     assert calls(cache) == 2
 

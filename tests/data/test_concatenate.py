@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from echo_asr.data.batch import SpecAugment
-from echo_asr.data.concatenate import EDGES, GAPS, MOST, SOFTER, crop, draw_levels, draw_rows, join, soften
+from echo_asr.data.concatenate import EDGES, GAPS, MOST, SOFTER, crop, draw_concatenated, draw_levels, join, soften
 from echo_asr.features import FeatureConfig, FeatureExtractor, Features, collate_features
-from echo_asr.model.encoder import feature_track
+from echo_asr.model.encoder import pitch_track
 
 
 def voice(seconds: float, f0: float) -> np.ndarray:
@@ -101,7 +101,7 @@ def test_masks_do_not_reach_the_track_of_joined_clips(clips: list[Features], see
         begin += clip.frames
     cropped = crop(found, 5, 5)
     for one, other in ((found, whole), (cropped, crop(whole, 5, 5))):
-        ours, theirs = (feature_track(collate_features([features])) for features in (one, other))
+        ours, theirs = (pitch_track(collate_features([features])) for features in (one, other))
         for name in ("f0", "voicing", "energy", "null", "padding"):
             assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
 
@@ -116,7 +116,7 @@ def test_cropped_features_are_those_of_the_cropped_sound(extractor: FeatureExtra
 
 def test_rows_are_drawn_within_their_bounds() -> None:
     durations = [1.0, 2.0, 3.0, 0.5]
-    rows = draw_rows(durations, 400, 3, np.random.default_rng(0))
+    rows = draw_concatenated(durations, 400, 3, np.random.default_rng(0))
     assert {len(row.parts) for row in rows} == set(range(1, MOST + 1))
     assert {row.noise for row in rows} == {0, 1, 2, 3} and 150 < sum(row.noise == 0 for row in rows) < 250
     for row in rows:
@@ -127,5 +127,5 @@ def test_rows_are_drawn_within_their_bounds() -> None:
         else:
             assert all(EDGES[0] <= gap < EDGES[1] for gap in (row.gaps[0], row.gaps[-1]))
             assert all(GAPS[0] <= gap < GAPS[1] for gap in row.gaps[1:-1])
-    assert draw_rows([], 0, 3, np.random.default_rng(0)) == []
-    assert all(row.noise == 0 for row in draw_rows(durations, 50, 0, np.random.default_rng(0)))
+    assert draw_concatenated([], 0, 3, np.random.default_rng(0)) == []
+    assert all(row.noise == 0 for row in draw_concatenated(durations, 50, 0, np.random.default_rng(0)))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echo_asr.audio import load_audio
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.cli import main
 from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.data.partition import BY, partition, write_corpus
@@ -110,7 +110,7 @@ def test_the_command_writes_a_corpus_that_refers_to_the_audio(
     assert after.splits == ("train", "validation", "test")
     for old, new in zip(before.utterances, after.utterances, strict=True):
         assert (old.text, old.speaker, old.duration) == (new.text, new.speaker, new.duration)
-        assert isinstance(new.audio, Excerpt)
+        assert isinstance(new.audio, AudioSegment)
         np.testing.assert_array_equal(load_audio(old.audio), load_audio(new.audio))
     assert (tmp_path / "parted" / "metadata.csv").read_text().splitlines()[1].startswith("../data/long.wav,")
     assert not list((tmp_path / "parted").glob("*.wav"))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from echo_asr.audio import SAMPLE_RATE
 from echo_asr.data.noise import BEDS, Kind, noise_clip
-from echo_asr.data.perturbation import AS_RECORDED, MARGIN, SNR_RANGE, Rendition, add_noise, perturb_speed
+from echo_asr.data.perturbation import AS_RECORDED, MARGIN, SNR_RANGE, Perturbation, add_noise, perturb_speed
 from echo_asr.data.psola import shift_semitones
 from echo_asr.features.pitch import AutocorrelationTracker
 
@@ -86,23 +86,29 @@ def test_speech_is_learnt_in_every_kind_of_noise_that_a_corpus_can_be_heard_in(
 
 def test_each_rendition_has_its_name_and_processes_can_share_it() -> None:
     audio = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
-    renditions = [Rendition(0.9), Rendition(1.1), Rendition(1.15), Rendition(noise=1), Rendition(0.9, noise=2)]
-    renditions += [Rendition(semitones=2.0), Rendition(semitones=-2.0), Rendition(0.9, 2.0)]
-    for rendition in renditions:
-        np.testing.assert_array_equal(pickle.loads(pickle.dumps(rendition))(audio), rendition(audio))
-    assert len({r.name for r in renditions} - {""}) == len(renditions)
-    np.testing.assert_array_equal(renditions[0](audio), perturb_speed(audio, 0.9))
-    np.testing.assert_array_equal(renditions[4](audio), add_noise(perturb_speed(audio, 0.9), 2))
+    perturbations = [
+        Perturbation(0.9),
+        Perturbation(1.1),
+        Perturbation(1.15),
+        Perturbation(noise=1),
+        Perturbation(0.9, noise=2),
+    ]
+    perturbations += [Perturbation(semitones=2.0), Perturbation(semitones=-2.0), Perturbation(0.9, 2.0)]
+    for perturbation in perturbations:
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(perturbation))(audio), perturbation(audio))
+    assert len({r.name for r in perturbations} - {""}) == len(perturbations)
+    np.testing.assert_array_equal(perturbations[0](audio), perturb_speed(audio, 0.9))
+    np.testing.assert_array_equal(perturbations[4](audio), add_noise(perturb_speed(audio, 0.9), 2))
 
 
 def test_a_voice_is_moved_and_its_tempo_kept() -> None:
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     voice = sum(np.sin(2 * np.pi * 150.0 * n * time) / n for n in range(1, 20)).astype(np.float32) / 4
     tracker = AutocorrelationTracker()
-    for rendition in (Rendition(semitones=-4.0), Rendition(1.1, 3.0)):
-        played = rendition(voice)
-        assert abs(played.size - SAMPLE_RATE / rendition.speed) <= 1
+    for perturbation in (Perturbation(semitones=-4.0), Perturbation(1.1, 3.0)):
+        played = perturbation(voice)
+        assert abs(played.size - SAMPLE_RATE / perturbation.speed) <= 1
         f0 = tracker(played, played.size // 160)[0]
-        assert np.median(f0[f0 > 0]) == pytest.approx(150.0 * rendition.f0_factor, rel=0.01)
-    np.testing.assert_array_equal(Rendition(semitones=2.0)(voice), shift_semitones(voice, 2.0))
-    assert Rendition(0.9, 12.0).f0_factor == pytest.approx(1.8)
+        assert np.median(f0[f0 > 0]) == pytest.approx(150.0 * perturbation.f0_factor, rel=0.01)
+    np.testing.assert_array_equal(Perturbation(semitones=2.0)(voice), shift_semitones(voice, 2.0))
+    assert Perturbation(0.9, 12.0).f0_factor == pytest.approx(1.8)

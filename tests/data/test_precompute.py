@@ -13,7 +13,7 @@ import soundfile
 from echo_asr.data import precompute
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
-from echo_asr.data.perturbation import AS_RECORDED, Rendition
+from echo_asr.data.perturbation import AS_RECORDED, Perturbation
 from echo_asr.data.precompute import CHUNK, fill_cache, fill_recordings
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
@@ -37,8 +37,8 @@ def make_cache(folder: Path) -> FeatureCache:
     return FeatureCache(folder / "cache", FeatureExtractor(FeatureConfig(mels=8, tracker="autocorrelation")))
 
 
-def jobs_of(rows: Sequence[Utterance], speeds: Sequence[float] = (0.9, 1.0)) -> list[tuple[Utterance, Rendition]]:
-    return [(row, Rendition(speed)) for row in rows for speed in speeds]
+def jobs_of(rows: Sequence[Utterance], speeds: Sequence[float] = (0.9, 1.0)) -> list[tuple[Utterance, Perturbation]]:
+    return [(row, Perturbation(speed)) for row in rows for speed in speeds]
 
 
 def test_what_is_not_there_is_made_and_told(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_processes_make_what_one_process_makes(tmp_path: Path) -> None:
     assert told == list(range(2 * CHUNK + 1))
     fresh = make_cache(tmp_path / "fresh")
     for row in rows:
-        ours, theirs = (c.features(row.audio, Rendition(1.1)) for c in (cache, fresh))
+        ours, theirs = (c.features(row.audio, Perturbation(1.1)) for c in (cache, fresh))
         assert ours.spectrogram.equal(theirs.spectrogram) and ours.pitch.equal(theirs.pitch)
     rows[-1].audio.write_text("not sound at all")
     with pytest.raises(EchoError, match="is not a sound file"):
@@ -93,7 +93,7 @@ from pathlib import Path
 from echo_asr.data import precompute
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
-from echo_asr.data.perturbation import AS_RECORDED, Rendition
+from echo_asr.data.perturbation import AS_RECORDED, Perturbation
 from echo_asr.features import FeatureConfig, FeatureExtractor
 
 class Slow(FeatureExtractor):
@@ -114,7 +114,7 @@ if __name__ == "__main__":
     rows = [Utterance(p.name, p, "", "", "train", 0.05) for p in sorted(Path(sys.argv[1]).glob("*.wav"))]
     cache = FeatureCache(Path(sys.argv[1]) / "cache", Slow(FeatureConfig(mels=8, tracker="autocorrelation")))
     try:
-        precompute.fill_cache(cache, [(row, Rendition()) for row in rows], workers=2)
+        precompute.fill_cache(cache, [(row, Perturbation()) for row in rows], workers=2)
     except BaseException as error:
         print(type(error).__name__, error)
 """
@@ -148,17 +148,17 @@ def test_processes_that_are_stopped_leave_no_traceback(how: str, tmp_path: Path)
 
 def test_what_was_found_complete_is_not_looked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache, rows = make_cache(tmp_path), recordings(tmp_path, 3)
-    parts = [(rows, (AS_RECORDED, Rendition(1.1)))]
+    parts = [(rows, (AS_RECORDED, Perturbation(1.1)))]
     told: list[tuple[int, int]] = []
     fill_recordings(cache, parts, lambda *counts: told.append(counts))
-    assert told[-1] == (6, 6) and all(cache.holds(u.audio, Rendition(1.1)) for u in rows)
+    assert told[-1] == (6, 6) and all(cache.holds(u.audio, Perturbation(1.1)) for u in rows)
     looked: list[Path] = []
     again = make_cache(tmp_path)
     monkeypatch.setattr(again, "holds", lambda audio, played: looked.append(audio) or True)
     fill_recordings(again, parts, lambda *counts: told.append(counts))
     assert looked == [] and told[-1] == (6, 6)
-    fill_recordings(again, [(rows, (AS_RECORDED, Rendition(0.9)))])
-    assert len(looked) == 12, "another rendition"
+    fill_recordings(again, [(rows, (AS_RECORDED, Perturbation(0.9)))])
+    assert len(looked) == 12, "another perturbation"
     looked.clear()
     soundfile.write(rows[1].audio, np.full(3000, 0.2), 16_000)
     fill_recordings(again, parts)

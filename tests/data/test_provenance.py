@@ -17,14 +17,14 @@ from echo_asr.audio import mains_hum
 from echo_asr.data import noise, perturbation, provenance, psola, variants
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.noise import KINDS, noise_clip
-from echo_asr.data.perturbation import Rendition, perturb_speed
+from echo_asr.data.perturbation import Perturbation, perturb_speed
 from echo_asr.data.provenance import constants_digest
 from echo_asr.data.variants import Altered, Variant
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.features.pitch import AutocorrelationTracker
 
 CLIP = np.random.default_rng(0).normal(0.0, 0.1, 3200).astype(np.float32)
-NOISY, MOVED, FAST = Rendition(noise=1), Rendition(semitones=2.0), Rendition(0.9)
+NOISY, MOVED, FAST = Perturbation(noise=1), Perturbation(semitones=2.0), Perturbation(0.9)
 
 
 def numbers(place: Any) -> list[str]:
@@ -47,7 +47,7 @@ def changed(value: Any) -> Any:
     return None
 
 
-def key(played: Rendition, **settings: Any) -> Path | None:
+def key(played: Perturbation, **settings: Any) -> Path | None:
     extractor = FeatureExtractor(FeatureConfig(**{"tracker": "autocorrelation", **settings}))
     return FeatureCache(Path("cache"), extractor)._entry(CLIP, played.name)
 
@@ -58,8 +58,8 @@ MODULES = [
     for module in pkgutil.iter_modules(package.__path__)
 ]
 CONSTANTS = [
-    *((module, name, Rendition()) for module in MODULES for name in numbers(module)),
-    *((AutocorrelationTracker, name, Rendition()) for name in numbers(AutocorrelationTracker)),
+    *((module, name, Perturbation()) for module in MODULES for name in numbers(module)),
+    *((AutocorrelationTracker, name, Perturbation()) for name in numbers(AutocorrelationTracker)),
     *((noise, name, NOISY) for name in numbers(noise)),
     *((psola, name, MOVED) for name in numbers(psola)),
     *((perturbation, name, played) for name in numbers(perturbation) for played in (NOISY, MOVED, FAST)),
@@ -68,7 +68,7 @@ CONSTANTS = [
 
 @pytest.mark.parametrize(("place", "name", "played"), CONSTANTS, ids=lambda x: getattr(x, "__name__", str(x)))
 def test_each_constant_is_in_the_key(
-    place: types.ModuleType, name: str, played: Rendition, monkeypatch: pytest.MonkeyPatch
+    place: types.ModuleType, name: str, played: Perturbation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = key(played)
     assert key(played) == before
@@ -104,12 +104,12 @@ def test_each_setting_of_the_features_is_in_the_key_but_what_is_done_after_the_c
     for field in fields(FeatureConfig):
         value = others.get(field.name, getattr(FeatureConfig(), field.name))
         value = value if field.name in others else value + 1.0
-        assert (key(Rendition(), **{field.name: value}) == key(Rendition())) == (field.name == "f0"), field.name
+        assert (key(Perturbation(), **{field.name: value}) == key(Perturbation())) == (field.name == "f0"), field.name
 
 
 def test_renditions_and_variants_that_differ_in_the_last_digit_have_keys_of_their_own() -> None:
-    names = {Rendition(0.9).name, Rendition(0.9000001).name, Rendition(semitones=2.0).name}
-    assert len({*names, Rendition(semitones=2.0000001).name}) == 4
+    names = {Perturbation(0.9).name, Perturbation(0.9000001).name, Perturbation(semitones=2.0).name}
+    assert len({*names, Perturbation(semitones=2.0000001).name}) == 4
     contents = {
         Altered("a.wav", Variant(name, amount), "a").content(str)
         for name in ("noise", "gain", "pitch")
@@ -149,7 +149,7 @@ def test_messages_and_objects_are_no_constants_and_order_does_not_matter() -> No
 
 
 # What the present versions make. A change that can be heard comes with another VERSION, and new values here.
-VERSIONS = {"noise": 1, "psola": 1, "rendition": 1}
+VERSIONS = {"noise": 1, "psola": 1, "perturbation": 1}
 MADE = {
     "silence": 0, "white": 50.3179, "pink": 51.2974, "brown": 52.1867, "room": 49.678, "hum": 55.6281,
     "clicks": 7.00805, "tone": 57.6619, "chord": 51.2849, "glide": 51.4264, "pulses": 57.6365, "mixed": 50.0043,
@@ -164,7 +164,7 @@ def summary(samples: np.ndarray) -> float:
 
 
 def test_what_sounds_otherwise_has_another_version() -> None:
-    versions = {"noise": noise.VERSION, "psola": psola.VERSION, "rendition": perturbation.VERSION}
+    versions = {"noise": noise.VERSION, "psola": psola.VERSION, "perturbation": perturbation.VERSION}
     assert (versions, made()) == (VERSIONS, pytest.approx(MADE, rel=1e-4)), "raise VERSION where the samples changed"
 
 
@@ -174,5 +174,5 @@ def made() -> dict[str, float]:
     found = {kind: summary(noise_clip(kind, 0.2, 7)) for kind in KINDS}
     found["speed"] = summary(perturb_speed(voice, 0.9))
     found["semitones"] = summary(psola.shift_semitones(voice, 3.0))
-    found["in noise"] = summary(Rendition(noise=2)(voice))
+    found["in noise"] = summary(Perturbation(noise=2)(voice))
     return found

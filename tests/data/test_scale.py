@@ -22,7 +22,7 @@ from echo_asr.data.batch import (
     weigh_plan,
 )
 from echo_asr.data.corpus import Utterance
-from echo_asr.distributed.launch import Place
+from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import normalize_basic
 from echo_asr.text.tokenizer import Tokenizer
@@ -69,8 +69,8 @@ def test_small_corpora_are_mixed_as_ever_and_large_ones_less() -> None:
 def test_the_shares_of_processes_lose_and_repeat_nothing_also_where_a_run_is_taken_up(durations: np.ndarray) -> None:
     plan = plan_epoch(durations, 60.0, 0, 0)
     for processes, place_of_crash in ((1, 7), (4, 40), (7, 21)):
-        before = [Place(rank, processes).share(plan[:place_of_crash]) for rank in range(processes)]
-        after = [Place(rank, 3).share(plan[place_of_crash:]) for rank in range(3)]
+        before = [ProcessRank(rank, processes).share(plan[:place_of_crash]) for rank in range(processes)]
+        after = [ProcessRank(rank, 3).share(plan[place_of_crash:]) for rank in range(3)]
         seen = [index for shares in (before, after) for share in shares for batch in share for index in batch]
         assert sorted(seen) == list(range(UTTERANCES))
 

@@ -23,7 +23,7 @@ CONFIG = """
 features: {mels: 16, tracker: autocorrelation}
 text: {tokenizer: character}
 model: {width: 16, heads: 1, feedforward: 16, spectrogram_layers: 1, decoder_layers: 0}
-train: {max_steps: 2, noisy_copies: 0, speeds: [1.0], checkpoint_every: 1, validate_every: 2, joined_share: 0.0}
+train: {max_steps: 2, noisy_copies: 0, speeds: [1.0], checkpoint_every: 1, validate_every: 2, concatenated_share: 0.0}
 """
 
 
@@ -87,7 +87,7 @@ def test_a_run_trains_on_what_is_left_in_every_process(corpus: Path, tmp_path: P
     with pytest.warns(UserWarning, match="1 of 6 texts are too long"):
         loaded = load_corpus(corpus)
         texts = [u.text for u in loaded.split("train")]
-        settings = TrainConfig(noisy_copies=0, speeds=(1.0,), joined_share=0.0)
+        settings = TrainConfig(noisy_copies=0, speeds=(1.0,), concatenated_share=0.0)
         cache = FeatureCache(None, FeatureExtractor(FeatureConfig(mels=16, tracker="autocorrelation")))
         data = TrainingData(loaded, Tokenizer.train(texts), str, settings, 4, cache, broken="skip")
     assert [e.utterance.id for e in data.examples] == ["0.wav", "1.wav", "2.wav", "4.wav", "5.wav"]

@@ -152,8 +152,8 @@ def test_attention_of_a_batch_is_followed_as_alone() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        *({"combine": c, "heard_nulls": n} for c in ("sequential", "blend", "joint") for n in ("none", "hard")),
-        *({"combine": c, "heard_nulls": n} for c in ("sequential", "joint") for n in ("weight", "score")),
+        *({"combine": c, "cross_nulls": n} for c in ("sequential", "blend", "joint") for n in ("none", "hard")),
+        *({"combine": c, "cross_nulls": n} for c in ("sequential", "joint") for n in ("weight", "score")),
         {"text_pitch": "aligned", "vrope": {"radius": "acoustic"}},
         {"features": ("pitch",), "ctc_feature": "pitch", "cross_layers": 2, "stop": "silence"},
     ],

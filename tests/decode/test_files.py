@@ -13,7 +13,7 @@ from echo_asr.audio import load_audio
 from echo_asr.decode.files import read_list, transcribe_files
 from echo_asr.decode.formats import FORMATS, render
 from echo_asr.decode.results import Segment, Transcription
-from echo_asr.distributed.launch import Place
+from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
 
 
@@ -194,7 +194,7 @@ def many(tmp_path: Path) -> list[Path]:
 def test_several_processes_do_each_file_once(many: list[Path], tmp_path: Path) -> None:
     listeners = [Listener() for _ in range(3)]
     for rank, listener in enumerate(listeners):
-        transcribe_files(listener, many, "txt", tmp_path / "out", place=Place(rank, 3))  # type: ignore[arg-type]
+        transcribe_files(listener, many, "txt", tmp_path / "out", place=ProcessRank(rank, 3))  # type: ignore[arg-type]
     assert sorted(sum((listener.heard for listener in listeners), [])) == many
     assert [len(listener.heard) for listener in listeners] == [3, 2, 2]
     assert [(tmp_path / "out" / f"{n}.txt").read_text() for n in range(7)] == [f"mā\n{n}\n" for n in range(7)]
@@ -218,7 +218,7 @@ def test_what_is_written_already_is_skipped(many: list[Path], tmp_path: Path, ca
 def test_several_processes_do_not_print_to_one_place(many: list[Path]) -> None:
     listener: Any = Listener()
     with pytest.raises(EchoError, match="2 processes cannot print to one place; name a folder.*--output-dir"):
-        transcribe_files(listener, many, "txt", place=Place(0, 2))
+        transcribe_files(listener, many, "txt", place=ProcessRank(0, 2))
     with pytest.raises(EchoError, match="--skip-existing looks into the folder of the texts; name it: --output-dir"):
         transcribe_files(listener, many, "txt", skip_existing=True)
     assert listener.heard == []
@@ -230,7 +230,7 @@ def test_two_files_of_one_name_are_found_whoever_has_them(many: list[Path], tmp_
     soundfile.write(twin, np.full(4000, 0.1), 16_000)
     listener: Any = Listener()
     with pytest.raises(EchoError, match="several recordings would be written there"):
-        transcribe_files(listener, [*many, twin], "txt", tmp_path / "out", place=Place(1, 2))
+        transcribe_files(listener, [*many, twin], "txt", tmp_path / "out", place=ProcessRank(1, 2))
 
 
 def test_a_list_names_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from echo_asr.data.noise import noise_clip
 from echo_asr.decode import segments
-from echo_asr.decode.segments import Cut, SegmentConfig, cut
+from echo_asr.decode.segments import SegmentConfig, SpeechSegment, cut
 
 RATE = 16_000
 
@@ -33,7 +33,7 @@ def blocks(audio: np.ndarray, size: int) -> Iterator[np.ndarray]:
     return (audio[at : at + size] for at in range(0, len(audio), size))
 
 
-def spans(cuts: Sequence[Cut]) -> list[tuple[float, float]]:
+def spans(cuts: Sequence[SpeechSegment]) -> list[tuple[float, float]]:
     return [(c.start, c.start + len(c.samples) / RATE) for c in cuts]
 
 

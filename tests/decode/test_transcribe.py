@@ -168,7 +168,7 @@ def test_wrong_settings_in_the_folder_are_told(folder: Path) -> None:
 
 
 def test_a_long_recording_is_what_its_clips_are(recognizer: Recognizer, tmp_path: Path) -> None:
-    """Cut at its pauses, decoded together, put together again."""
+    """SpeechSegment at its pauses, decoded together, put together again."""
     clips = [sound(0.6 + 0.2 * n, n) for n in range(5)]
     pause = np.zeros(24_000, np.float32)
     whole = np.concatenate([part for clip in clips for part in (pause, clip)] + [pause])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from echo_asr.distributed.launch import Place
+from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
 from echo_asr.train.run import train
 from tests.helpers.launched import Launched, updates
@@ -195,5 +195,5 @@ def test_a_mistake_is_told_once(random_config: Path, corpus: Path, tmp_path: Pat
 
 def test_batches_are_dealt_out_in_turn() -> None:
     items = list(range(11))
-    shares = [Place(rank, 3).share(items) for rank in range(3)]
+    shares = [ProcessRank(rank, 3).share(items) for rank in range(3)]
     assert sorted(sum(shares, [])) == items and {len(s) for s in shares} == {3, 4}

@@ -11,7 +11,7 @@ import soundfile
 
 import echo_asr
 from echo_asr.audio import SAMPLE_RATE, load_audio
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.decode import transcribe
 from echo_asr.decode.results import Segment
@@ -217,7 +217,7 @@ def test_stretches_of_one_recording_are_heard_as_files_of_their_own(
     soundfile.write(tmp_path / "long.wav", np.concatenate(clips), SAMPLE_RATE, subtype="FLOAT")
     ends = np.cumsum([len(clip) for clip in clips]) / SAMPLE_RATE  # seconds
     stretches = [
-        replace(u, audio=Excerpt(tmp_path / "long.wav", end - len(clip) / SAMPLE_RATE, len(clip) / SAMPLE_RATE))
+        replace(u, audio=AudioSegment(tmp_path / "long.wav", end - len(clip) / SAMPLE_RATE, len(clip) / SAMPLE_RATE))
         for u, clip, end in zip(test_split, clips, ends.tolist(), strict=True)
     ]
     found = evaluate(recognizer, "tones", "test", stretches)

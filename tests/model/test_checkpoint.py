@@ -239,7 +239,7 @@ def test_a_calibration_goes_with_the_weights(bundle: Bundle, folder: Path, tmp_p
     fitted = Calibration(0.3, 0.75, -1.25, 812)
     save_calibration(folder, fitted)
     loaded = load_bundle(folder)
-    assert loaded.calibration == fitted and loaded.heard == ("spectrogram",)
+    assert loaded.calibration == fitted and loaded.trained_features == ("spectrogram",)
     assert all(torch.equal(before[name], value) for name, value in loaded.model.state_dict().items())
     loaded.save(tmp_path / "copy")
     assert load_bundle(tmp_path / "copy").calibration == fitted

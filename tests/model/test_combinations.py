@@ -52,8 +52,8 @@ def drawn(seed: int, count: int) -> list[dict[str, Any]]:
         options = {name: values[index] for name, values in own.items()}
         if options["ctc_feature"] not in options["features"]:
             options["ctc_feature"] = draw.choice(options["features"])
-        if "spectrogram" not in options["features"] and options["stacked_pitch"] is True:
-            options["stacked_pitch"] = "auto"
+        if "spectrogram" not in options["features"] and options["pitch_input"] is True:
+            options["pitch_input"] = "auto"
         if modes["theta"] != "none" and options["positions"] == "sinusoidal":
             options["positions"] = "both"
         if modes["theta"] in ("none", "mapped"):

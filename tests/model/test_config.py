@@ -17,11 +17,14 @@ BOTH: tuple[Any, ...] = ("spectrogram", "pitch")
         ({"features": ("pitch", "pitch")}, "model.features must name each feature once"),
         ({"features": ("pitch",)}, "model.ctc_feature spectrogram is not among model.features"),
         (
-            {"features": ("waveform",), "ctc_feature": "waveform", "stacked_pitch": True},
-            "model.stacked_pitch needs spectrogram among model.features",
+            {"features": ("waveform",), "ctc_feature": "waveform", "pitch_input": True},
+            "model.pitch_input needs spectrogram among model.features",
         ),
         *(
-            ({"stacked_gain": gain, "stacked_pitch": stacked}, "model.stacked_gain must be above 0, and needs model.st")
+            (
+                {"pitch_input_gain": gain, "pitch_input": stacked},
+                "model.pitch_input_gain must be above 0, and needs model.pi",
+            )
             for gain, stacked in ((2.0, False), (0.0, True), (-1.0, True), (float("nan"), True), (float("inf"), True))
         ),
         ({"width": 0}, "model.width must be at least 1, got 0"),
@@ -114,7 +117,7 @@ def test_presets_have_the_size_they_say(
     ],
 )
 def test_pitch_is_stacked_where_it_has_no_encoder_unless_told(features: Any, asked: Any, stacked: bool) -> None:
-    assert ModelConfig(features=features, ctc_feature=features[0], stacked_pitch=asked).stacks_pitch is stacked
+    assert ModelConfig(features=features, ctc_feature=features[0], pitch_input=asked).has_pitch_input is stacked
 
 
 def test_layers_of_each_feature() -> None:

@@ -15,7 +15,7 @@ Make = Callable[..., Any]
 Texts = tuple[Tensor, Tensor]
 
 PLAIN = {
-    "heard_nulls": "none",
+    "cross_nulls": "none",
     "vrope": {"theta": "static", "frequencies": "inverse_power", "clock": "encoder"},
 }
 """All of vRoPE switched off; radius unit, bias none and the other nulls none are the defaults."""
@@ -171,7 +171,7 @@ def test_loss_is_the_equation_of_its_docstring(
         {"ctc_weight": 0.01},
         {"ctc_weight": 0.99},
         {"end_in_loss": False, "stop": "silence"},
-        {"stop": "both", "heard_nulls": "score", "subsampling": 2},
+        {"stop": "both", "cross_nulls": "score", "subsampling": 2},
     ],
     ids=str,
 )
@@ -243,7 +243,7 @@ def test_a_batch_of_silence_with_empty_texts_has_a_finite_loss(
     nulls: str, width: int, make_model: Make, make_batch: Make
 ) -> None:
     """`width` is that of the padded texts; a batch may be nothing but silence."""
-    model: Echo = make_model(text_nulls=nulls, heard_nulls=nulls, vrope={"nulls": nulls, "bias": "quadratic"}).train()
+    model: Echo = make_model(text_nulls=nulls, cross_nulls=nulls, vrope={"nulls": nulls, "bias": "quadratic"}).train()
     heard: FeatureBatch = make_batch([12, 5])
     zeros = {n: torch.zeros_like(getattr(heard, n)) for n in ("spectrogram", "pitch", "voicing")}
     silence = replace(heard, **zeros, null=torch.ones_like(heard.null), track=torch.full_like(heard.track, 220.0))

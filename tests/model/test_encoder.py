@@ -8,14 +8,14 @@ from torch import Tensor
 
 from echo_asr.features import FeatureBatch
 from echo_asr.model.echo import CLOSING_FRAMES, Echo
-from echo_asr.model.encoder import feature_track, pitch_channels, sound
+from echo_asr.model.encoder import encoder_input, pitch_channels, pitch_track
 
 Make = Callable[..., Any]
 
 
 def test_the_track_is_that_of_the_batch(make_batch: Make) -> None:
     batch = make_batch()
-    track = feature_track(batch)
+    track = pitch_track(batch)
     assert torch.equal(track.f0, batch.track) and torch.equal(track.voicing, batch.voicing)
     assert torch.equal(track.energy, batch.pitch[:, 1]) and torch.equal(track.null, batch.null)
     assert torch.equal(track.padding.sum(1), batch.null.shape[1] - batch.lengths)
@@ -42,13 +42,13 @@ def test_at_first_an_encoder_hears_the_shape_of_a_spectrum_and_not_its_level(
     """What all mel bins have in common goes by unheard, also beside stacked pitch, which is heard; and blocks leave
     what the front end says nearly as it is."""
     torch.manual_seed(0)
-    model = Echo(make_config(features=("spectrogram", "pitch"), stacked_pitch=True), 7, 8).eval()
+    model = Echo(make_config(features=("spectrogram", "pitch"), pitch_input=True), 7, 8).eval()
     batch: FeatureBatch = make_batch([40])
     tilt = torch.linspace(-0.1, 0.1, 8)[None, :, None]
 
     def front(name: str = "spectrogram", **changed: Tensor) -> Tensor:
         """Away from the ends, where a level is a difference from the zero beyond."""
-        heard = sound(replace(batch, **changed), name, model.config)
+        heard = encoder_input(replace(batch, **changed), name, model.config)
         return model.encoders[name].front(heard, batch.lengths)[:, 2:-2]
 
     with torch.inference_mode():
@@ -116,7 +116,7 @@ def test_a_state_depends_on_every_frame_of_its_recording(
         {"theta": "static", "radius": "acoustic"},
         {"theta": "axis", "radius": "acoustic", "bias": "quadratic"},
         {"theta": "axis", "bias": "laplace"},
-        {"theta": "axis", "values": "turned"},
+        {"theta": "axis", "rotate_values": True},
     ],
     ids=str,
 )
@@ -170,7 +170,7 @@ def test_stacked_pitch_is_heard_by_the_spectrograms_encoder_and_nothing_else_cha
 ) -> None:
     batch: FeatureBatch = make_batch()
     options: dict[str, Any] = {"features": ("spectrogram",), "vrope": {"theta": "static"}}
-    alone, stacked = make_model(**options), make_model(**options, stacked_pitch=True)
+    alone, stacked = make_model(**options), make_model(**options, pitch_input=True)
     first = "encoders.spectrogram.front.convolutions.0.weight"
     weights = dict(alone.state_dict())
     more = torch.zeros_like(stacked.state_dict()[first])
@@ -193,7 +193,7 @@ def test_stacked_gain_is_of_the_first_kernels_over_pitch_and_of_nothing_else(mak
     for gain in (1.0, 4.0):
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            models.append(Echo(make_config(features=("spectrogram",), stacked_pitch=True, stacked_gain=gain), 7, 8))
+            models.append(Echo(make_config(features=("spectrogram",), pitch_input=True, pitch_input_gain=gain), 7, 8))
     plain, louder = (model.state_dict() for model in models)
     first = "encoders.spectrogram.front.convolutions.0.weight"
     louder[first][:, -4:] /= 4.0

@@ -9,9 +9,9 @@ from torch import Tensor
 from echo_asr.model.layers import (
     Block,
     CrossAttention,
+    EncoderKeyValues,
     FrontEnd,
     GatedFeedForward,
-    Memory,
     WaveFrontEnd,
     sinusoids,
 )
@@ -273,13 +273,13 @@ def test_cross_attention_hears_nothing_where_all_is_null_and_hard() -> None:
 
 def test_memory_keeps_the_chosen_rows_in_the_chosen_order() -> None:
     flags = torch.rand(2, 3, 4) > 0.5
-    memory = Memory(torch.randn(3, 2, 4, 5), torch.randn(3, 2, 4, 6), *flags, channels=3)
+    memory = EncoderKeyValues(torch.randn(3, 2, 4, 5), torch.randn(3, 2, 4, 6), *flags, channels=3)
     memory.folded, memory.visible = FoldedKeys.fold(memory.key, memory.value, 1.0), flags[0]
     kept = vars(memory.select(torch.tensor([2, 0, 2])))
     assert kept.pop("channels") == 3 and kept.pop("content_key") is None and kept.pop("ending") is None
     assert kept.pop("folded") is None and kept.pop("visible") is None, "folded anew for other rows"
     assert set(kept) == {"key", "value", "null", "padding"}
-    memory = Memory(memory.key, memory.value, *flags, 0, torch.randn(3, 2, 4, 5), flags[0])
+    memory = EncoderKeyValues(memory.key, memory.value, *flags, 0, torch.randn(3, 2, 4, 5), flags[0])
     chosen = vars(memory.select(torch.tensor([2, 0, 2])))
     for name in ("key", "value", "null", "padding", "content_key", "ending"):
         rows = chosen[name]

@@ -126,7 +126,7 @@ def test_silence_with_an_empty_text_has_a_finite_loss(
     nulls: str, stop: str, end_in_loss: bool, make_model: Make, make_batch: Make
 ) -> None:
     """Also where it is all of the batch, and no token is there to learn."""
-    model: Echo = make_model(stop=stop, end_in_loss=end_in_loss, heard_nulls=nulls).train()
+    model: Echo = make_model(stop=stop, end_in_loss=end_in_loss, cross_nulls=nulls).train()
     heard: FeatureBatch = make_batch([12, 5])
     zeros = {n: torch.zeros_like(getattr(heard, n)) for n in ("spectrogram", "pitch", "voicing")}
     silence = replace(heard, **zeros, null=torch.ones_like(heard.null), track=torch.full_like(heard.track, 220.0))

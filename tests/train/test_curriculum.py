@@ -186,11 +186,11 @@ def test_a_run_stopped_before_a_feature_joins_is_a_model_that_does_not_listen_to
         patch.setattr(Reporter, "advance", crashing)
         train(config, str(corpus), tmp_path / "run")
     bundle = load_bundle(tmp_path / "run")
-    assert bundle.heard == Recognizer(bundle).features == ("spectrogram",)
+    assert bundle.trained_features == Recognizer(bundle).features == ("spectrogram",)
     bundle.save(tmp_path / "copy")
-    assert load_bundle(tmp_path / "copy").heard == ("spectrogram",)
+    assert load_bundle(tmp_path / "copy").trained_features == ("spectrogram",)
     train(config, str(corpus), tmp_path / "run", resume=True)
-    assert load_bundle(tmp_path / "run").heard is None and Recognizer(bundle).features == ("spectrogram",)
+    assert load_bundle(tmp_path / "run").trained_features is None and Recognizer(bundle).features == ("spectrogram",)
 
 
 def test_another_curriculum_is_not_resumed_with(corpus: Path, tmp_path: Path) -> None:

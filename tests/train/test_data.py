@@ -12,7 +12,7 @@ import torch
 from echo_asr.data.batch import Batch, SpecAugment
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, load_corpus
-from echo_asr.data.perturbation import Rendition
+from echo_asr.data.perturbation import Perturbation
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.text.normalize import normalize_basic
@@ -24,7 +24,7 @@ from tests.helpers.tone_corpus import CONFIG, TEXTS, write_corpus
 
 def make_data(corpus: Corpus | Path, tokenizer: Tokenizer | None = None, **options: Any) -> TrainingData:
     corpus = corpus if isinstance(corpus, Corpus) else load_corpus(corpus)
-    plain = {"noise_share": 0.25, "noisy_copies": 0, "joined_share": 0.0, "clean_start": 0.0}
+    plain = {"noise_share": 0.25, "noisy_copies": 0, "concatenated_share": 0.0, "clean_start": 0.0}
     settings = TrainConfig(batch_seconds=2.0, **{**plain, **options})
     tokenizer = tokenizer or Tokenizer.train([normalize_basic(u.text) for u in corpus.utterances])
     cache = FeatureCache(None, FeatureExtractor(FeatureConfig(**CONFIG["features"])))
@@ -52,8 +52,8 @@ def test_each_speaker_has_a_pitch_of_their_own_where_the_model_asks_for_it(corpu
     heard = [u for u in named if u.split != "test" and u.speaker == "anna"]
     f0 = torch.cat([data.features(u).pitch[0] for u in heard])
     assert data.speaker_f0["anna"] == float(f0[f0 > 0].median())
-    assert data.features(heard[0], Rendition(1.1)).speaker_f0 == pytest.approx(1.1 * data.speaker_f0["anna"])
-    octave_up = data.features(heard[0], Rendition(semitones=12.0))
+    assert data.features(heard[0], Perturbation(1.1)).speaker_f0 == pytest.approx(1.1 * data.speaker_f0["anna"])
+    octave_up = data.features(heard[0], Perturbation(semitones=12.0))
     assert octave_up.speaker_f0 == pytest.approx(2.0 * data.speaker_f0["anna"])
     nobody = next(u for u in named if not u.speaker)
     assert data.features(nobody).speaker_f0 == 0.0
@@ -140,12 +140,12 @@ def test_recordings_are_heard_at_each_speed(corpus: Path) -> None:
 
 
 def test_voices_are_moved_by_each_shift_at_each_speed(corpus: Path) -> None:
-    """In recordings and in rows of them, which are of one rendition throughout."""
-    data = make_data(corpus, speeds=(1.0, 1.25), semitones=(-3.0, 0.0), joined_share=0.9)
+    """In recordings and in rows of them, which are of one perturbation throughout."""
+    data = make_data(corpus, speeds=(1.0, 1.25), semitones=(-3.0, 0.0), concatenated_share=0.9)
     assert len(data.config.clean) == 4 and data.rows
-    heard: list[Rendition] = []
+    heard: list[Perturbation] = []
     features = data.features
-    data.features = lambda utterance, rendition: heard.append(rendition) or features(utterance, rendition)  # type: ignore
+    data.features = lambda utterance, perturbation: heard.append(perturbation) or features(utterance, perturbation)  # type: ignore
     for epoch in range(20):
         data.batch(epoch, [0])
     assert set(heard) == set(data.config.clean)
@@ -244,7 +244,7 @@ def test_recordings_are_heard_in_noise_too(corpus: Path) -> None:
 @pytest.mark.parametrize("noisy_copies", [0, 1])
 def test_rows_of_recordings_say_their_texts_in_order(corpus: Path, noisy_copies: int) -> None:
     data = make_data(
-        corpus, speeds=(1.0,), noisy_copies=noisy_copies, joined_share=0.9, augment=SpecAugment(0, 0, 0, 0.0)
+        corpus, speeds=(1.0,), noisy_copies=noisy_copies, concatenated_share=0.9, augment=SpecAugment(0, 0, 0, 0.0)
     )
     first = 12 + len(data.noise)
     assert len(data.rows) == 11 and len(data.durations) == first + 11
@@ -260,7 +260,10 @@ def test_rows_of_recordings_say_their_texts_in_order(corpus: Path, noisy_copies:
 
 def test_half_of_the_clips_have_silence_around_them_where_rows_are_trained_on(corpus: Path) -> None:
     options = {"speeds": (1.0,), "noisy_copies": 0, "augment": SpecAugment(0, 0, 0, 0.0)}
-    data, plain = make_data(corpus, joined_share=0.5, **options), make_data(corpus, joined_share=0.0, **options)
+    data, plain = (
+        make_data(corpus, concatenated_share=0.5, **options),
+        make_data(corpus, concatenated_share=0.0, **options),
+    )
     around = []
     for epoch in range(8):
         for index, example in enumerate(data.examples):
@@ -277,7 +280,7 @@ def test_half_of_the_clips_have_silence_around_them_where_rows_are_trained_on(co
 
 
 def test_noise_and_rows_come_in_after_the_clean_start(corpus: Path) -> None:
-    options = {"speeds": (1.0,), "noisy_copies": 2, "joined_share": 0.5, "augment": SpecAugment(0, 0, 0, 0.0)}
+    options = {"speeds": (1.0,), "noisy_copies": 2, "concatenated_share": 0.5, "augment": SpecAugment(0, 0, 0, 0.0)}
     data = make_data(corpus, max_steps=100, clean_start=0.4, **options)
     whole = len(data.plan(0))
     assert data.clean_epochs == round(40 / whole) >= 2
@@ -297,6 +300,6 @@ def test_rows_in_a_script_without_spaces_have_none(corpus: Path) -> None:
     words = replace(
         load_corpus(corpus), utterances=tuple(u for u in load_corpus(corpus).utterances if " " not in u.text)
     )
-    data = make_data(words, joined_share=0.9)
+    data = make_data(words, concatenated_share=0.9)
     row = next(row for row in data.rows if len(row.parts) > 1)
     assert data.tokenizer.decode(data._row_tokens(row)) == "".join(data.examples[i].text for i in row.parts)

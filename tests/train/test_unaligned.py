@@ -24,7 +24,7 @@ PLAIN = {"speeds": [1.0], "noise_share": 0.0, "max_steps": 6, "batch_seconds": 1
 @settings(max_examples=40, deadline=None)
 @given(
     clips=st.lists(st.tuples(st.integers(1, 60), st.lists(st.integers(1, 3), max_size=16)), min_size=1, max_size=4),
-    choice=st.sampled_from([{}, {"subsampling": 2}, {"stop": "silence", "heard_nulls": "none"}]),
+    choice=st.sampled_from([{}, {"subsampling": 2}, {"stop": "silence", "cross_nulls": "none"}]),
 )
 def test_those_are_found_whose_loss_is_no_number(
     clips: list[tuple[int, list[int]]], choice: dict[str, Any],

@@ -13,7 +13,7 @@ from echo_asr.decode import transcribe
 from echo_asr.decode.results import Segment
 from echo_asr.decode.search import DecodeConfig, Hypothesis
 from echo_asr.decode.transcribe import Recognizer
-from echo_asr.distributed.launch import Place
+from echo_asr.distributed.launch import ProcessRank
 from echo_asr.distributed.processes import Processes
 from echo_asr.features import Features
 from echo_asr.model.calibration import Calibration
@@ -256,7 +256,7 @@ def test_silence_moves_no_batch_of_several_processes(
         batches.clear()
         texts: dict[int, str] = {}
         for rank in range(count):
-            part = _recognize(recognizer, clips, Processes(Place(rank=rank, count=count)))
+            part = _recognize(recognizer, clips, Processes(ProcessRank(rank=rank, count=count)))
             assert not part.keys() & texts.keys()
             texts |= part
         assert set(texts) == {index for index, clip in enumerate(clips) if not clip.null.all()}

@@ -67,7 +67,7 @@ def naive(module: VRoPEAttention, x: Tensor, track: PitchTrack) -> Tensor:
     def heard(weights: Tensor, value: Tensor, b: int) -> Tensor:
         """What each frame hears: the pitch pairs of the values as far round as their pitch is above its own."""
         out, pairs = weights @ value, rotation.pitch_pairs
-        if config.values == "turned":
+        if config.rotate_values:
             z = track.z(config.reference)[b].double()
             above = torch.exp(1j * (z[None, :, None] - z[:, None, None]) * octave_frequencies(pairs))
             pair = torch.complex(value[:, :pairs], value[:, pairs : 2 * pairs])
@@ -122,7 +122,7 @@ def test_the_layer_is_its_definition(
 def test_so_it_is_where_values_turn(
     track: PitchTrack, x: Tensor, radius: str, bias: str, reference: str, nulls: str
 ) -> None:
-    module = layer(theta="axis", values="turned", radius=radius, bias=bias, nulls=nulls, reference=reference)
+    module = layer(theta="axis", rotate_values=True, radius=radius, bias=bias, nulls=nulls, reference=reference)
     torch.testing.assert_close(module(x, track).double(), naive(module, x, track), atol=2e-6, rtol=1e-4)
 
 

@@ -33,7 +33,7 @@ from echo_asr.vrope import VRoPEConfig, VRoPEModes
         ({"fastest": 2.0, "theta": "none"}, "fastest has no set to scale under theta none"),
         ({"learn_frequencies": True, "theta": "none"}, "learn_frequencies has no set to train under theta none"),
         ({"learn_frequencies": True, "theta": "mapped"}, "learn_frequencies has no set to train under theta mapped"),
-        ({"values": "spun"}, "values must be one of still, turned, got 'spun'"),
+        ({"rotate_values": "spun"}, "rotate_values must be true or false, got 'spun'"),
         ({"radius": "sigmoid"}, "radius must be one of unit, learned, acoustic, got 'sigmoid'"),
         ({"bias": "gauss"}, "bias must be one of none, laplace, quadratic, harmonic, energy, random, got 'gauss'"),
         ({"nulls": "soft"}, "nulls must be one of none, hard, weight, score, got 'soft'"),
@@ -69,7 +69,7 @@ def test_folded_terms_are_taken_out_of_the_head_in_pairs(bias: str, nulls: str, 
 def test_a_layer_carries_every_mode_over() -> None:
     modes = VRoPEModes(
         theta="integrated", frequencies="inverse_power", learn_frequencies=True, clock="encoder", fastest=2.0,
-        values="still", reference="utterance", radius="acoustic", radius_range=0.25, bias="none", nulls="score",
+        rotate_values=False, reference="utterance", radius="acoustic", radius_range=0.25, bias="none", nulls="score",
         backend="reference",
     )  # fmt: skip
     config = modes.attention(width=96, heads=3, causal=True)

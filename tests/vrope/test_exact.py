@@ -38,10 +38,10 @@ def combinations(theta: str, nulls: str) -> Iterator[dict[str, Any]]:
     learn = theta not in ("none", "mapped")  # these have no set to train
     for radius, bias, causal in itertools.product(RADII, BIASES, (False, True)):
         if not causal or (bias == "none" and theta in ("none", "static")):
-            for values in ("still", "turned") if theta == "axis" else ("still",):
+            for values in (False, True) if theta == "axis" else (False,):
                 yield {
                     "theta": theta, "nulls": nulls, "radius": radius, "bias": bias, "causal": causal,
-                    "learn_frequencies": learn, "values": values,
+                    "learn_frequencies": learn, "rotate_values": values,
                 }  # fmt: skip
 
 
@@ -49,7 +49,10 @@ EVERY = [modes for pair in itertools.product(THETAS, NULLS) for modes in combina
 
 
 def named(modes: dict[str, Any]) -> str:
-    return "-".join(str(modes[x]) for x in ("theta", "values", "radius", "bias", "nulls")) + "-causal" * modes["causal"]
+    return (
+        "-".join(str(modes[x]) for x in ("theta", "rotate_values", "radius", "bias", "nulls"))
+        + "-causal" * modes["causal"]
+    )
 
 
 def cast(track: PitchTrack, dtype: torch.dtype) -> PitchTrack:

@@ -25,7 +25,7 @@ CHOICES = {  # of all but theta, of which each property runs with every one
     "learn_frequencies": (False, True),
     "clock": ("frame", "encoder"),
     "reference": ("fixed", "utterance", "speaker"),
-    "values": ("still", "turned"),
+    "rotate_values": (False, True),
     "radius": ("unit", "learned", "acoustic"),
     "bias": BIASES,
     "nulls": ("none", "hard", "weight", "score"),
@@ -56,7 +56,7 @@ def make(make_layer: MakeLayer) -> MakeLayer:
     def make(seed: int, theta: str, modes: dict[str, Any]) -> VRoPEAttention:
         modes = {**modes, "theta": theta}
         modes["learn_frequencies"] &= theta not in ("none", "mapped")
-        modes["values"] = modes["values"] if theta == "axis" else "still"
+        modes["rotate_values"] = modes["rotate_values"] and theta == "axis"
         modes["causal"] &= modes["bias"] == "none"
         modes["backend"] = "reference" if modes["bias"] == "laplace" else modes["backend"]
         return make_layer(seed, **modes)

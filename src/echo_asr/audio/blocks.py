@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 
 Blocks = Iterator[np.ndarray]  # (S, channels) float32
 
@@ -21,7 +21,7 @@ class Recording:
     seconds: float = 0.0  # as its header says; 0: it does not say
 
 
-def cut_blocks(blocks: Blocks, stretch: Excerpt, rate: int) -> Blocks:
+def cut_blocks(blocks: Blocks, stretch: AudioSegment, rate: int) -> Blocks:
     """The stretch of a recording of which all is decoded from the beginning.
 
     Raises:

@@ -17,7 +17,7 @@ from echo_asr.audio.blocks import Blocks, Recording, cut_blocks
 from echo_asr.audio.files import not_audio, truncated
 from echo_asr.audio.limits import BLOCK, refuse_rate
 from echo_asr.audio.resampling import resample_blocks
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.audio.splice import Part, open_part
 from echo_asr.errors import EchoError
 
@@ -35,7 +35,7 @@ class _Sound(soundfile.SoundFile):
         return self.frames < ENDLESS and bool(super().seekable())
 
 
-def open_audio(stretch: Excerpt, head: bytes) -> Recording:
+def open_audio(stretch: AudioSegment, head: bytes) -> Recording:
     """A stretch of a file that begins with the bytes `head`.
 
     Raises:
@@ -89,7 +89,7 @@ def _find_parts(path: Path, head: bytes) -> list[Part]:
         raise EchoError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
 
 
-def _blocks(stretch: Excerpt, head: bytes, parts: list[Part], rate: int) -> Blocks:
+def _blocks(stretch: AudioSegment, head: bytes, parts: list[Part], rate: int) -> Blocks:
     path = stretch.path
     if len(parts) == 1 and not stretch.whole:
         with _opened(path, parts[0], head) as sound:

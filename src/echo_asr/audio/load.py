@@ -19,7 +19,7 @@ from echo_asr.audio.files import checked_file
 from echo_asr.audio.limits import BLOCK, SAMPLE_RATE, checked_rate, refuse_length
 from echo_asr.audio.mixing import to_mono
 from echo_asr.audio.resampling import resample_blocks
-from echo_asr.audio.segment import AudioFile, Excerpt
+from echo_asr.audio.segment import AudioFile, AudioSegment
 from echo_asr.errors import EchoError
 
 VERSION = 1  # raise it when the same file comes to give other samples: cached features then lapse
@@ -43,14 +43,14 @@ def load_audio(
 ) -> np.ndarray:
     """Sound as mono float32 `(S,)` at 16 kHz, `S >= 1`, full scale at +-1; always a new array.
 
-    A path, or the stretch of a file that an `Excerpt` names, is read with soundfile (wav, flac, ogg, opus, mp3 and
+    A path, or the stretch of a file that an `AudioSegment` names, is read with soundfile (wav, flac, ogg, opus, mp3 and
     more) or, where soundfile cannot (m4a, webm, mp4, aac), with the optional `av`. An array or tensor is `(S,)`,
     `(channels, S)` or `(S, channels)`: the smaller axis holds the channels, the first in a tie. Integers are scaled
     to +-1 as in a wav file. Channels are averaged, unless they cancel each other (see `mixing`); other rates are
     resampled with soxr. The times in a film are those of the film: silence fills what its time stamps leave out.
 
     Args:
-        source: a path, an `Excerpt`, an array or a tensor.
+        source: a path, an `AudioSegment`, an array or a tensor.
         sampling_rate: Hz, of an array; 16 000 unless given. A file states its own; one that contradicts it is
             an error.
 
@@ -62,7 +62,7 @@ def load_audio(
     if isinstance(source, SoundSource):
         name = str(source)
         blocks = _at_16_khz(name, iter([source.load()]), SAMPLE_RATE)
-    elif isinstance(source, str | os.PathLike | Excerpt):
+    elif isinstance(source, str | os.PathLike | AudioSegment):
         name = str(source)
         blocks = _whole(name, source, sampling_rate)
     else:
@@ -85,7 +85,7 @@ def stream_audio(
     Raises:
         EchoError: as `load_audio`, when the iteration comes to it.
     """
-    if not isinstance(source, str | os.PathLike | Excerpt):
+    if not isinstance(source, str | os.PathLike | AudioSegment):
         samples = load_audio(source, sampling_rate)
         yield from (samples[at : at + BLOCK] for at in range(0, len(samples), BLOCK))
         return
@@ -139,7 +139,7 @@ def _refuse_broken(name: str, samples: np.ndarray, rate: int, start: float = 0.0
 
 
 def audio_duration(source: AudioFile) -> float:
-    """Seconds of sound in a file, from its header, without decoding it; of an `Excerpt`, as it says.
+    """Seconds of sound in a file, from its header, without decoding it; of an `AudioSegment`, as it says.
 
     Raises:
         EchoError: in one line, for a file that is missing, a folder, empty, not sound or without samples.
@@ -157,8 +157,8 @@ def audio_duration(source: AudioFile) -> float:
         return _decoder(path, head).duration(path, head)
 
 
-def _as_excerpt(source: AudioFile) -> Excerpt:
-    return source if isinstance(source, Excerpt) else Excerpt(Path(source))
+def _as_excerpt(source: AudioFile) -> AudioSegment:
+    return source if isinstance(source, AudioSegment) else AudioSegment(Path(source))
 
 
 def _read(name: str, source: AudioFile, sampling_rate: int | None) -> tuple[Recording, Iterator[np.ndarray]]:

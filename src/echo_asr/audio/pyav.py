@@ -18,7 +18,7 @@ from echo_asr.audio.blocks import Blocks, Recording, cut_blocks
 from echo_asr.audio.containers import refuse_part_of_film
 from echo_asr.audio.files import not_audio, truncated
 from echo_asr.audio.limits import BLOCK, LONGEST_RECORDING, SAMPLE_RATE, refuse_rate
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.errors import EchoError
 
 SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".webm", ".mkv", ".mov", ".wma", ".amr", ".3gp"})
@@ -42,7 +42,7 @@ def _known(head: bytes) -> bool:
     return head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3"
 
 
-def open_audio(stretch: Excerpt, head: bytes) -> Recording:
+def open_audio(stretch: AudioSegment, head: bytes) -> Recording:
     """A stretch of the first sound track of a file.
 
     Raises:

@@ -13,7 +13,7 @@ OVERSHOOT = 0.5  # seconds that a stretch may end after its file: times are ofte
 
 
 @dataclass(frozen=True)
-class Excerpt:
+class AudioSegment:
     """A stretch of a sound file, such as an utterance of a long recording; read without what lies around it.
 
     One that ends up to half a second after its file ends with the file.
@@ -59,4 +59,4 @@ class Excerpt:
         return first, min(stop, total)
 
 
-AudioFile = str | os.PathLike[str] | Excerpt
+AudioFile = str | os.PathLike[str] | AudioSegment

@@ -131,13 +131,13 @@ def make_examples(
         EchoError: a character that the tokenizer does not know, with the utterance it is in.
     """
     examples: list[Example] = []
-    with nothing_collected():
+    with gc_paused():
         _add_examples(examples, utterances, tokenizer, normalize, unknown, texts, broken)
     return examples
 
 
 @contextmanager
-def nothing_collected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Python's collector of circular garbage rests: where a million objects are made and nothing circular, its looking
     at all of them again and again takes as long as the making."""
     enabled = gc.isenabled()

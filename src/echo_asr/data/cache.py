@@ -16,8 +16,8 @@ import torch
 
 from echo_asr import audio, features
 from echo_asr.audio import SoundSource, load_audio
-from echo_asr.audio.segment import AudioFile, Excerpt
-from echo_asr.data.perturbation import AS_RECORDED, Rendition
+from echo_asr.audio.segment import AudioFile, AudioSegment
+from echo_asr.data.perturbation import AS_RECORDED, Perturbation
 from echo_asr.data.provenance import constants_digest, library_versions
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features
@@ -32,9 +32,9 @@ FIELDS = ("spectrogram", "pitch", "track", "voicing", "null", "waveform")
 class FeatureCache:
     """Gives the features of a recording, from disk where they were made before.
 
-    An entry is one safetensors file, named by a hash of the file's bytes (or the array's; of an `Excerpt`, also of its
-    stretch and channel), of `made_by` and of the rendition's name; so a changed recording, setting, constant, tracker
-    or library never meets an old entry, and a renamed recording keeps its own. It is written whole or not at all and
+    An entry is one safetensors file, named by a hash of the file's bytes (or the array's; of an `AudioSegment`, also
+    of its times and channel), of `made_by` and of the perturbation's name; so a changed recording, setting, constant,
+    tracker or library never meets an old entry, and a renamed recording keeps its own. It is written whole or not and
     may be shared by processes. A damaged entry is made anew; a full or read-only disk costs one warning and the speed,
     nothing else.
 
@@ -53,44 +53,44 @@ class FeatureCache:
         self._hashes: dict[bytes, bytes] = {}
         self._warned = False
 
-    def features(self, source: Sound, rendition: Rendition = AS_RECORDED) -> Features:
-        """The features of a sound file, a stretch of one, or of samples `(S,)` at 16 kHz, played as the rendition says,
-        as the extractor hands them out.
+    def features(self, source: Sound, perturbation: Perturbation = AS_RECORDED) -> Features:
+        """The features of an audio file, a segment of one, or of samples `(S,)` at 16 kHz, perturbed, as the extractor
+        gives them.
 
         Raises:
             EchoError: the file cannot be read; see `load_audio`.
         """
-        return self.extractor.control(self.as_heard(source, rendition))
+        return self.extractor.control(self.as_heard(source, perturbation))
 
-    def as_heard(self, source: Sound, rendition: Rendition = AS_RECORDED) -> Features:
+    def as_heard(self, source: Sound, perturbation: Perturbation = AS_RECORDED) -> Features:
         """The same before any control of F0: what is kept on disk."""
-        entry = self._entry(source, rendition.name)
+        entry = self._entry(source, perturbation.name)
         features = None if entry is None else _read(entry)
         if features is None:
-            features = self.extractor.as_heard(rendition(load_audio(source)))
+            features = self.extractor.as_heard(perturbation(load_audio(source)))
             if entry is not None:
                 self._write(entry, features)
         return features
 
     @cached_property
     def made_by(self) -> str:
-        """All that shapes features beside the recording and its rendition: settings, code, tracker, libraries. What
+        """All that shapes features beside the recording and its perturbation: settings, code, tracker, libraries. What
         the same libraries round otherwise on another machine is not told apart."""
         code = constants_digest(audio, features, type(self.extractor.tracker))
         return f"{self.extractor.key} {code} {library_versions()}"
 
-    def holds(self, source: Sound, rendition: Rendition = AS_RECORDED) -> bool:
+    def holds(self, source: Sound, perturbation: Perturbation = AS_RECORDED) -> bool:
         """Whether the features of a sound are on disk (nothing is said of their being undamaged)."""
-        entry = self._entry(source, rendition.name)
+        entry = self._entry(source, perturbation.name)
         return entry is not None and entry.is_file()
 
-    def _entry(self, source: Sound, rendition: str) -> Path | None:
+    def _entry(self, source: Sound, perturbation: str) -> Path | None:
         """Where the features lie or would lie; None for a file that cannot be read."""
         try:
             content = _hash_array(source) if isinstance(source, np.ndarray) else _told(source, self._hash_file)
         except OSError:
             return None
-        made_of = "\n".join((content, self.made_by, rendition))
+        made_of = "\n".join((content, self.made_by, perturbation))
         key = hashlib.sha256(made_of.encode()).hexdigest()
         return self.root / "features" / key[:2] / f"{key}.safetensors"
 
@@ -101,16 +101,16 @@ class FeatureCache:
                 self._hashes[known] = hashlib.file_digest(file, "sha256").digest()
         return self._hashes[known].hex()
 
-    def note(self, recordings: Iterable[tuple[AudioFile | SoundSource, Sequence[Rendition]]]) -> Path | None:
+    def note(self, recordings: Iterable[tuple[AudioFile | SoundSource, Sequence[Perturbation]]]) -> Path | None:
         """Where it may be noted that all features of some recordings, each played in some ways, are here; the place
         changes with the size and time of any. None where a recording is not there."""
         digest = hashlib.sha256(self.made_by.encode())
-        played: Sequence[Rendition] | None = None
+        played: Sequence[Perturbation] | None = None
         try:
-            for source, renditions in recordings:
-                if renditions is not played and renditions != played:
-                    played = renditions
-                    digest.update("\n".join(r.name for r in renditions).encode() + b"\0\0")
+            for source, perturbations in recordings:
+                if perturbations is not played and perturbations != played:
+                    played = perturbations
+                    digest.update("\n".join(r.name for r in perturbations).encode() + b"\0\0")
                 digest.update(_told(source, _state).encode("utf-8", "surrogateescape") + b"\0")
         except OSError:
             return None
@@ -142,7 +142,7 @@ def _told(source: AudioFile | SoundSource, of_file: Callable[[Path], str]) -> st
     """What tells a sound from others, from what tells a file from others."""
     if isinstance(source, str | os.PathLike):
         return of_file(source if isinstance(source, Path) else Path(source))
-    if isinstance(source, Excerpt):
+    if isinstance(source, AudioSegment):
         return f"{of_file(source.path)} {source.start!r} {source.duration!r} {source.channel!r}"
     return source.content(lambda inner: _told(inner, of_file))
 

@@ -26,7 +26,7 @@ CLIPPED = 0.001  # share of samples that are
 
 
 @dataclass(frozen=True)
-class Heard:
+class CrossAttentionOutput:
     """What is measured in a recording."""
 
     content: bytes = b""  # a digest of its samples, whatever the file format
@@ -107,13 +107,13 @@ def _long(utterances: Sequence[Utterance]) -> Iterator[Finding]:
             yield Finding("long clip", "warning", str(utterance.audio), told)
 
 
-def listen(audio: Recording) -> Heard:
+def listen(audio: Recording) -> CrossAttentionOutput:
     """Measure a recording."""
     try:
         samples = load_audio(audio)
     except EchoError as error:
-        return Heard(error=str(error))
-    return Heard(
+        return CrossAttentionOutput(error=str(error))
+    return CrossAttentionOutput(
         hashlib.blake2b(samples.tobytes(), digest_size=16).digest(),
         float((np.abs(samples) >= FULL).mean()),
         peak_level(without_offset(samples)),
@@ -121,7 +121,9 @@ def listen(audio: Recording) -> Heard:
     )
 
 
-def _listen_all(utterances: Sequence[Utterance], progress: Callable[[int], None] | None) -> Iterator[Heard]:
+def _listen_all(
+    utterances: Sequence[Utterance], progress: Callable[[int], None] | None
+) -> Iterator[CrossAttentionOutput]:
     """Measure all, in as many threads as there are processors: decoding leaves Python's lock alone."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for start in range(0, len(utterances), 1000):
@@ -132,7 +134,7 @@ def _listen_all(utterances: Sequence[Utterance], progress: Callable[[int], None]
                     progress(done)
 
 
-def check_audio(utterances: Sequence[Utterance], heard: Iterator[Heard]) -> Iterator[Finding]:
+def check_audio(utterances: Sequence[Utterance], heard: Iterator[CrossAttentionOutput]) -> Iterator[Finding]:
     """What is wrong with recordings, each by itself, and which are the same."""
     same: dict[bytes, list[Utterance]] = defaultdict(list)
     for utterance, found in zip(utterances, heard, strict=True):

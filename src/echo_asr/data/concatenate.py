@@ -20,13 +20,13 @@ SOFTER = 25.0  # dB by which half of the recordings in a row are softer than its
 
 
 @dataclass(frozen=True)
-class Row:
+class ConcatenatedClip:
     """Recordings that follow each other.
 
     Attributes:
         parts: their indices.
         gaps: frames of silence before each, and after the last; none where they are in noise, which fills the gaps.
-        noise: the noise that all are in, or 0; see `Rendition`.
+        noise: the noise that all are in, or 0; see `Perturbation`.
     """
 
     parts: tuple[int, ...]
@@ -34,12 +34,14 @@ class Row:
     noise: int = 0
 
 
-def draw_rows(durations: Sequence[float], count: int, noises: int, rng: np.random.Generator) -> list[Row]:
+def draw_concatenated(
+    durations: Sequence[float], count: int, noises: int, rng: np.random.Generator
+) -> list[ConcatenatedClip]:
     """`count` rows of one to three recordings, none more than twice as long as the longest recording.
 
     Args:
         durations: of the recordings, in seconds.
-        noises: noisy renditions that there are; half of the rows are in noise if there are any.
+        noises: noisy perturbations that there are; half of the rows are in noise if there are any.
     """
     rows = []
     longest = 2.0 * max(durations, default=0.0)
@@ -55,7 +57,7 @@ def draw_rows(durations: Sequence[float], count: int, noises: int, rng: np.rando
             parts.append(part)
         edges = rng.integers(*EDGES, 2).tolist()
         gaps = [edges[0], *rng.integers(*GAPS, len(parts) - 1).tolist(), edges[1]]
-        rows.append(Row(tuple(parts), (0,) * len(gaps) if noise else tuple(gaps), noise))
+        rows.append(ConcatenatedClip(tuple(parts), (0,) * len(gaps) if noise else tuple(gaps), noise))
     return rows
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.console import counted, hours
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.readers.metadata import METADATA
@@ -130,7 +130,7 @@ def write_corpus(folder: Path, utterances: Sequence[Utterance]) -> Path:
     writer.writerow(COLUMNS)
     home = os.path.realpath(folder)
     for u in utterances:
-        stretch = u.audio if isinstance(u.audio, Excerpt) else None
+        stretch = u.audio if isinstance(u.audio, AudioSegment) else None
         name = _name_from(home, stretch.path if stretch else u.audio)  # type: ignore[arg-type]
         start = f"{stretch.start:.6f}" if stretch else ""
         channel = "" if stretch is None or stretch.channel is None else str(stretch.channel)

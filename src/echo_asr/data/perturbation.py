@@ -18,11 +18,11 @@ from echo_asr.features.pitch import HOP
 SNR_RANGE = (10.0, 40.0)  # dB, of the recording's RMS to the noise's
 MARGIN = 60  # frames of 10 ms of noise before a recording and after it
 SOFTEST_BED = -110.0  # dBFS
-VERSION = 1  # raise it when the same rendition comes to sound otherwise: cached features then lapse
+VERSION = 1  # raise it when the same perturbation comes to sound otherwise: cached features then lapse
 
 
 @dataclass(frozen=True)
-class Rendition:
+class Perturbation:
     """A way to play a recording: calling it turns samples `(S,)` into others.
 
     Attributes:
@@ -57,7 +57,7 @@ class Rendition:
         return add_noise(audio, self.noise) if self.noise else audio
 
 
-AS_RECORDED = Rendition()
+AS_RECORDED = Perturbation()
 
 
 def perturb_speed(audio: np.ndarray, factor: float) -> np.ndarray:

@@ -14,23 +14,23 @@ import torch
 
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Sound, Utterance
-from echo_asr.data.perturbation import Rendition
+from echo_asr.data.perturbation import Perturbation
 from echo_asr.data.unreadable import UnreadableRecordings, read_error
 from echo_asr.errors import EchoError
 
 CHUNK = 16  # recordings given to a process at a time; it takes a few seconds to start, the time of a chunk or two
-Job = tuple[Sound, Rendition]  # a recording, and how it is played
+Job = tuple[Sound, Perturbation]  # a recording, and how it is played
 
 _worker_cache: FeatureCache | None = None  # of a worker process, which lives for one call of `fill_cache`
 
 
 def fill_cache(
     cache: FeatureCache,
-    jobs: Sequence[tuple[Utterance, Rendition]],
+    jobs: Sequence[tuple[Utterance, Perturbation]],
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
 ) -> None:
-    """Extract the features of (utterance, rendition) pairs that the cache lacks.
+    """Extract the features of (utterance, perturbation) pairs that the cache lacks.
 
     Args:
         progress: called with how many are done, of how many.
@@ -58,11 +58,11 @@ def fill_cache(
 
 def fill_recordings(
     cache: FeatureCache,
-    parts: Sequence[tuple[Sequence[Utterance], Sequence[Rendition]]],
+    parts: Sequence[tuple[Sequence[Utterance], Sequence[Perturbation]]],
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
 ) -> None:
-    """Extract the features that the cache lacks of all utterances of each part, in all of its renditions.
+    """Extract the features that the cache lacks of all utterances of each part, in all of its perturbations.
 
     That nothing is lacking is noted in the cache, so that the next start looks at the recordings' sizes and times alone
     and not for each of the features. Features that went away since are made when they are asked for.
@@ -70,13 +70,13 @@ def fill_recordings(
     Raises:
         EchoError: as `fill_cache`.
     """
-    total = sum(len(utterances) * len(renditions) for utterances, renditions in parts)
-    note = cache.note((u.audio, renditions) for utterances, renditions in parts for u in utterances)
+    total = sum(len(utterances) * len(perturbations) for utterances, perturbations in parts)
+    note = cache.note((u.audio, perturbations) for utterances, perturbations in parts for u in utterances)
     if note is not None and note.is_file():
         if progress:
             progress(total, total)
         return
-    jobs = [(u, played) for utterances, renditions in parts for u in utterances for played in renditions]
+    jobs = [(u, played) for utterances, perturbations in parts for u in utterances for played in perturbations]
     fill_cache(cache, jobs, progress, workers)
     if note is not None and all(cache.holds(u.audio, played) for u, played in jobs):
         with suppress(OSError):  # a cache that cannot be written is slow, as it says elsewhere

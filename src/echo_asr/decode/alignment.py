@@ -21,7 +21,7 @@ from echo_asr.features import Features
 from echo_asr.model.decoder import JOINT
 from echo_asr.model.echo import Echo
 from echo_asr.model.encoder import Encoded
-from echo_asr.model.layers import Block, CrossAttention, Memory
+from echo_asr.model.layers import Block, CrossAttention, EncoderKeyValues
 from echo_asr.text.tokenizer import Tokenizer
 
 Method = Literal["ctc", "attention"]
@@ -182,7 +182,7 @@ def force(
     stack = cast(nn.ModuleList, model.decoder.stacks[JOINT if joint else model.config.ctc_feature])
     cross = cast(Block, stack[-1]).cross
     assert cross is not None
-    heard: list[tuple[Tensor, Memory]] = []
+    heard: list[tuple[Tensor, EncoderKeyValues]] = []
     hook = cross.register_forward_pre_hook(lambda _, inputs: heard.append(inputs)) if attention else None
     try:
         predicted = model.predict(pad(padded, (1, -1)), model.decoder.state(encoded, cached=False))
@@ -196,7 +196,7 @@ def force(
     return chosen, weights.unflatten(2, (-1, encoded.track.null.shape[1])).sum(2).cpu()  # joint: over the features
 
 
-def cross_weights(cross: CrossAttention, x: Tensor, memory: Memory) -> Tensor:
+def cross_weights(cross: CrossAttention, x: Tensor, memory: EncoderKeyValues) -> Tensor:
     """The weights `(B, H, L, F)` with which text positions `(B, L, D)` attend: their products with the memory's values
     are what the module hears."""
     query = cross.query(x).unflatten(2, (cross.config.heads, -1)).transpose(1, 2)

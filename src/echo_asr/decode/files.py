@@ -15,7 +15,7 @@ from echo_asr.console import progress_bar
 from echo_asr.decode.formats import render, render_line
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.transcribe import Recognizer
-from echo_asr.distributed.launch import Place
+from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
 from echo_asr.storage import replace_text
 from echo_asr.text.normalize import join_texts
@@ -57,7 +57,7 @@ def transcribe_files(
     form: str,
     folder: Path | None = None,
     skip_existing: bool = False,
-    place: Place | None = None,
+    place: ProcessRank | None = None,
 ) -> int:
     """Transcribe files to standard output, or to `folder/NAME.txt` (`.json`, ...); returns the exit status.
 
@@ -75,7 +75,7 @@ def transcribe_files(
             where a format has one recording a file, or by several processes.
         KeyboardInterrupt: Ctrl-C; its message says how far it came and where that is.
     """
-    place = place or Place()
+    place = place or ProcessRank()
     if not folder and place.count > 1:
         raise EchoError(f"{place.count} processes cannot print to one place; name a folder for the texts: --output-dir")
     if not folder and skip_existing:

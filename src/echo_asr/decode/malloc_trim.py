@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system, so that what a process holds does not grow with a recording."""
+"""Freed memory goes back to the operating system, so that a process does not grow with the recordings it decodes."""
 
 from __future__ import annotations
 

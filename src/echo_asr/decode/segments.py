@@ -58,7 +58,7 @@ class SegmentConfig:
 
 
 @dataclass(frozen=True)
-class Cut:
+class SpeechSegment:
     """A stretch of a recording.
 
     Attributes:
@@ -75,7 +75,7 @@ class Cut:
     whole: bool = False
 
 
-def cut(blocks: Iterable[np.ndarray], config: SegmentConfig) -> Iterator[Cut]:
+def cut(blocks: Iterable[np.ndarray], config: SegmentConfig) -> Iterator[SpeechSegment]:
     """The stretches of a recording in which there may be speech, from its samples in blocks.
 
     A frame may be speech if its level (over 50 ms) is `above_noise` over that of the noise, the level that a tenth of
@@ -113,7 +113,7 @@ class _Cutter:
         self.loudest = -np.inf  # dBFS, the level of speech about any frame so far, at most
         self.around = -np.inf  # dBFS, the level of speech about the frames decided last
         self.threshold = -np.inf  # dBFS, above which the frames decided last may be speech
-        self.waiting: list[Cut] = []  # segments of what is silence until a sample comes that is louder
+        self.waiting: list[SpeechSegment] = []  # segments of what is silence until a sample comes that is louder
         self.begun: int | None = None  # frame at which the stretch that is open begins
         self.last = 0  # the last frame of it that is speech
         self.sounding = 0  # frames of it that are speech
@@ -125,16 +125,16 @@ class _Cutter:
         """Frames so far."""
         return self.first + -(-len(self.audio) // HOP)
 
-    def add(self, block: np.ndarray) -> Iterator[Cut]:
+    def add(self, block: np.ndarray) -> Iterator[SpeechSegment]:
         self.audio = np.concatenate((self.audio, block))
         yield from self._decide(self.total - 2 * SMOOTH, at_end=False)
         self._forget()
 
-    def finish(self) -> Iterator[Cut]:
+    def finish(self) -> Iterator[SpeechSegment]:
         total = self.total
         yield from self._decide(total, at_end=True)
         if self.cuts == 0 and total <= self.longest and self._unbroken(total):
-            yield Cut(0.0, self.audio, -np.inf, whole=True)
+            yield SpeechSegment(0.0, self.audio, -np.inf, whole=True)
         elif self.begun is not None:
             yield from self._close(total)
 
@@ -144,7 +144,7 @@ class _Cutter:
             return False
         return self.begun <= self.pause and total - 1 - self.last <= self.pause
 
-    def _decide(self, known: int, at_end: bool) -> Iterator[Cut]:
+    def _decide(self, known: int, at_end: bool) -> Iterator[SpeechSegment]:
         """Take the levels up to frame `known`, and tell speech from pause as far as enough has been heard."""
         have = self.first_level + len(self.levels)
         if known > have:
@@ -186,7 +186,7 @@ class _Cutter:
         """Levels of frames `begin` to `end`, as far as they are known."""
         return self.levels[begin - self.first_level : end - self.first_level]
 
-    def _step(self, frame: int, speech: bool) -> Iterator[Cut]:
+    def _step(self, frame: int, speech: bool) -> Iterator[SpeechSegment]:
         if speech:
             if self.begun is not None and frame - self.last > TURN_PAUSE and self._turns(frame):
                 yield from self._close((self.last + frame) // 2)
@@ -214,20 +214,20 @@ class _Cutter:
         before, after = before[before > self.threshold], after[after > self.threshold]
         return len(before) > 0 and abs(float(np.median(after)) - float(np.median(before))) > TURN
 
-    def _close(self, frame: int) -> Iterator[Cut]:
+    def _close(self, frame: int) -> Iterator[SpeechSegment]:
         assert self.begun is not None
         begin, end = max(self.quiet_from, self.begun - self.margin), min(self.last + 1 + self.margin, frame)
         if self.sounding >= SHORTEST:
             yield from self._emit(begin, end)
         self.begun, self.quiet_from = None, end
 
-    def _emit(self, begin: int, end: int) -> Iterator[Cut]:
+    def _emit(self, begin: int, end: int) -> Iterator[SpeechSegment]:
         self.cuts += 1
         samples = self.audio[(begin - self.first) * HOP : (end - self.first) * HOP]
         levels = self._about(begin, end)
         sounding = levels[levels > self.threshold]  # a word may be the only one far and wide, and short
         around = max(self.around, float(np.median(sounding))) if len(sounding) else self.around
-        self.waiting.append(Cut(begin / FRAMES, samples.copy(), around))
+        self.waiting.append(SpeechSegment(begin / FRAMES, samples.copy(), around))
         if self.peak >= SILENCE_PEAK:
             yield from self.waiting
             self.waiting.clear()

@@ -20,8 +20,8 @@ from echo_asr.decode.alignment import align
 from echo_asr.decode.malloc_trim import give_back
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.search import DecodeConfig, make_fusion, make_spell, search_nbest
-from echo_asr.decode.segments import Cut, cut
-from echo_asr.distributed.launch import find_place
+from echo_asr.decode.segments import SpeechSegment, cut
+from echo_asr.distributed.launch import find_rank
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features, collate_features
 from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
@@ -48,7 +48,7 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises:
         EchoError: no such device here.
     """
-    place = find_place()
+    place = find_rank()
     if name == "auto":
         apple = torch.backends.mps.is_available() and place.count == 1
         name = "cuda" if torch.cuda.is_available() else "mps" if apple else "cpu"
@@ -91,7 +91,9 @@ class Recognizer:
         self.normalize = bundle.text.normalize
         self.fusion = make_fusion(self.decode, bundle.tokenizer, self.normalize)
         self.spell = make_spell(bundle.tokenizer)
-        self.features: tuple[str, ...] | None = bundle.heard  # those listened to, as in `Echo.encode`; None for all
+        self.features: tuple[str, ...] | None = (
+            bundle.trained_features
+        )  # those listened to, as in `Echo.encode`; None for all
 
     @overload
     def transcribe(self, audio: Audio, sampling_rate: int | None = None, *, words: bool = True) -> Transcription: ...
@@ -108,7 +110,7 @@ class Recognizer:
         Files may be of any length: they are read bit by bit, cut at their pauses, and what is between is decoded.
 
         Args:
-            audio: path, `Excerpt`, array, tensor, or a list or tuple of them.
+            audio: path, `AudioSegment`, array, tensor, or a list or tuple of them.
             words: tell when each word is heard, and how probable it is. It costs a little.
 
         Raises:
@@ -144,7 +146,7 @@ class Recognizer:
             the number of a source, and a segment of it; after its segments its `Transcription`, or the error for which
             it could not be read to its end.
         """
-        waiting: list[tuple[int, Cut | _End]] = []
+        waiting: list[tuple[int, SpeechSegment | _End]] = []
         held, done = 0.0, _Done(self, words, speaker_f0)
         for index, source in enumerate(sources):
             clock = _Clock()
@@ -216,16 +218,16 @@ class _Done:
         self.segments: list[Segment] = []
 
     def tell(
-        self, waiting: Sequence[tuple[int, Cut | _End]]
+        self, waiting: Sequence[tuple[int, SpeechSegment | _End]]
     ) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
-        pieces = [(index, piece) for index, piece in waiting if isinstance(piece, Cut)]
+        pieces = [(index, piece) for index, piece in waiting if isinstance(piece, SpeechSegment)]
         clips = []
         for index, piece in pieces:
             clip = self.recognizer.extractor(piece.samples, piece.loudest)
             clips.append(replace(clip, speaker_f0=self.speaker_f0[index]) if self.speaker_f0 else clip)
         heard = iter(self.recognizer.recognize(clips, self.words))
         for index, item in waiting:
-            if isinstance(item, Cut):
+            if isinstance(item, SpeechSegment):
                 segment = _placed(next(heard), item.start, len(item.samples) / SAMPLE_RATE)
                 if segment.text:
                     self.segments.append(segment)

@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import suppress
 
-from echo_asr.distributed.launch import Place, first_to_say, open_store
+from echo_asr.distributed.launch import ProcessRank, first_message, open_store
 
 LOOK = 0.25  # seconds between looks at the processes of this machine
 BEAT = 5.0  # seconds between signs of life to other machines
@@ -50,7 +50,7 @@ class Watch:
         remedy: what to do about a death, for the message.
     """
 
-    def __init__(self, place: Place, peers: list[Peer], remedy: str) -> None:
+    def __init__(self, place: ProcessRank, peers: list[Peer], remedy: str) -> None:
         self.place, self.peers, self.remedy = place, peers, remedy
         self.store = open_store()
         self.dead: list[int] = []
@@ -104,7 +104,7 @@ class Watch:
         else:
             return
         if not self._over.wait(GRACE):
-            if first_to_say(self.message, self.place):
+            if first_message(self.message, self.place):
                 print(f"echo-asr train: {self.message}", file=sys.stderr, flush=True)
             os._exit(1)
 

@@ -25,7 +25,7 @@ SAID = "said"
 
 
 @dataclass(frozen=True)
-class Place:
+class ProcessRank:
     """The place of a process among those that work together.
 
     Attributes:
@@ -48,7 +48,7 @@ class Place:
         return items[self.rank :: self.count]
 
 
-def find_place() -> Place:
+def find_rank() -> ProcessRank:
     """The place that the environment gives this process; a process that nobody launched is the only one.
 
     Raises:
@@ -61,7 +61,7 @@ def find_place() -> Place:
                 "accelerate launch has started a single process, whatever --num_processes says; for several processes "
                 f"use {RECIPE}, and for one the command alone"
             )
-        return Place()
+        return ProcessRank()
     numbers = {}
     for name, default in (("WORLD_SIZE", None), ("RANK", None), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1)):
         value = os.environ.get(name, default)
@@ -69,14 +69,14 @@ def find_place() -> Place:
             numbers[name] = int(value)  # type: ignore[arg-type]  # None is told below
         except (TypeError, ValueError):
             raise EchoError(f"the environment says {name}={value!r}, expected a number; start with {RECIPE}") from None
-    place = Place(numbers["RANK"], numbers["WORLD_SIZE"], numbers["LOCAL_RANK"], numbers["LOCAL_WORLD_SIZE"])
+    place = ProcessRank(numbers["RANK"], numbers["WORLD_SIZE"], numbers["LOCAL_RANK"], numbers["LOCAL_WORLD_SIZE"])
     if not (0 <= place.rank < place.count and 0 <= place.local_rank < place.local_count <= place.count):
         told = ", ".join(f"{name}={value}" for name, value in numbers.items())
         raise EchoError(f"the environment contradicts itself ({told}); start with {RECIPE}")
     return place
 
 
-def check_count(count: int, place: Place) -> None:
+def check_count(count: int, place: ProcessRank) -> None:
     """Make sure that as many processes found each other as the environment speaks of.
 
     Raises:
@@ -108,7 +108,7 @@ def _store() -> Store | None:
     return open_store()
 
 
-def first_to_say(message: str, place: Place) -> bool:
+def first_message(message: str, place: ProcessRank) -> bool:
     """Whether no other process has said this before, so that what all find is said once."""
     if place.count == 1:
         return True
@@ -120,7 +120,7 @@ def first_to_say(message: str, place: Place) -> bool:
     return True
 
 
-def meet(place: Place) -> None:
+def barrier(place: ProcessRank) -> None:
     """Wait until every process has come here; a launcher ends all others when one of them ends with an error."""
     store = None if place.count == 1 else _store()
     if store is None:

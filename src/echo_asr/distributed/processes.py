@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from echo_asr.distributed import sharding
 from echo_asr.distributed.heartbeat import Watch, myself
-from echo_asr.distributed.launch import Place, check_count
+from echo_asr.distributed.launch import ProcessRank, check_count
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureBatch
 
@@ -59,8 +59,8 @@ class Processes:
         place: of this process among them.
     """
 
-    def __init__(self, place: Place | None = None) -> None:
-        self.place = place or Place()
+    def __init__(self, place: ProcessRank | None = None) -> None:
+        self.place = place or ProcessRank()
 
     @property
     def main(self) -> bool:
@@ -96,7 +96,7 @@ class Processes:
         """The values that all processes have, by rank."""
         return [value]
 
-    def from_main(self, make: Callable[[], T]) -> T:
+    def broadcast(self, make: Callable[[], T]) -> T:
         """What the main process makes; the others make nothing."""
         return make()
 
@@ -116,7 +116,7 @@ class SeveralProcesses(Processes):
         EchoError: accelerate is not installed, or the processes did not find each other.
     """
 
-    def __init__(self, place: Place, device: torch.device, divided: bool = False) -> None:
+    def __init__(self, place: ProcessRank, device: torch.device, divided: bool = False) -> None:
         super().__init__(place)
         if importlib.util.find_spec("accelerate") is None:
             raise EchoError("training in several processes needs accelerate: pip install 'echo-asr[scale]'")
@@ -160,7 +160,7 @@ class SeveralProcesses(Processes):
         torch.distributed.all_gather_object(found, value)
         return found
 
-    def from_main(self, make: Callable[[], T]) -> T:
+    def broadcast(self, make: Callable[[], T]) -> T:
         made: list[Any] = [make() if self.main else None]
         torch.distributed.broadcast_object_list(made, src=0)
         found: T = made[0]
@@ -171,7 +171,7 @@ class SeveralProcesses(Processes):
 
 
 @contextmanager
-def open_processes(place: Place, device: torch.device, divided: bool = False) -> Iterator[Processes]:
+def open_processes(place: ProcessRank, device: torch.device, divided: bool = False) -> Iterator[Processes]:
     """The processes of a run, watched while the context lasts. `divided` as in `SeveralProcesses`.
 
     Raises:
@@ -207,7 +207,7 @@ def open_processes(place: Place, device: torch.device, divided: bool = False) ->
         watch.stop()
 
 
-def reseed(seed: int, place: Place, step: int = 0) -> None:
+def reseed(seed: int, place: ProcessRank, step: int = 0) -> None:
     """Give each process random numbers of its own, for dropout; those of the first stay as they are at step 0."""
     if place.rank or step:
         own = np.random.SeedSequence([seed, place.rank, step]).generate_state(1, np.uint64)[0]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from echo_asr.audio import load_audio
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.silent import describe_silent
 from echo_asr.data.speakers import speaker_medians
@@ -181,6 +181,6 @@ def write_texts(path: Path, utterances: Sequence[Utterance], found: Evaluation) 
 def _place(utterance: Utterance) -> dict[str, str | float]:
     """Where an utterance is."""
     audio = utterance.audio
-    if isinstance(audio, Excerpt):
+    if isinstance(audio, AudioSegment):
         return {"file": str(audio.path), "start": audio.start, "duration": utterance.duration}
     return {"file": str(audio)}

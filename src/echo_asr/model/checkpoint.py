@@ -32,8 +32,8 @@ class Bundle:
         tokenizer: text to ids and back.
         features, text: how sound and text are prepared.
         extra: further sections of config.yaml (`train`, ...), kept as they are.
-        heard: the features that the weights were trained with, where a curriculum had not yet brought in all of them
-            when they were saved; the others are not listened to. None for all.
+        trained_features: names of the features that took part in training when the weights were saved, where a
+            curriculum had not yet brought in all of them; decoding uses these alone. None for all.
         calibration: from the scores of words to probabilities; changes nothing where none was fitted.
     """
 
@@ -42,7 +42,7 @@ class Bundle:
     features: FeatureConfig = field(default_factory=FeatureConfig)
     text: TextConfig = field(default_factory=TextConfig)
     extra: dict[str, Any] = field(default_factory=dict)
-    heard: tuple[str, ...] | None = None
+    trained_features: tuple[str, ...] | None = None
     calibration: Calibration = Calibration()
 
     def save(self, folder: str | os.PathLike[str], state: dict[str, torch.Tensor] | None = None) -> None:
@@ -62,14 +62,16 @@ class Bundle:
         sections = {"features": self.features, "text": self.text, "model": self.model.config, **self.extra}
         replace_file(folder / CONFIG, lambda path: write_yaml(path, sections))
         self.tokenizer.save(folder / TOKENIZER)
-        self.save_weights(folder, self.model.state_dict() if state is None else state, self.heard)
+        self.save_weights(folder, self.model.state_dict() if state is None else state, self.trained_features)
         if self.calibration.words:
             save_calibration(folder, self.calibration)
 
     @staticmethod
-    def save_weights(folder: Path, state: dict[str, torch.Tensor], heard: tuple[str, ...] | None = None) -> None:
-        """Write the weights alone, and which features they have heard."""
-        notes = {} if heard is None else {HEARD: " ".join(heard)}
+    def save_weights(
+        folder: Path, state: dict[str, torch.Tensor], trained_features: tuple[str, ...] | None = None
+    ) -> None:
+        """Write the weights alone, and which features they were trained with."""
+        notes = {} if trained_features is None else {HEARD: " ".join(trained_features)}
         replace_file(folder / WEIGHTS, lambda path: path.write_bytes(pack(state, **notes)))
 
 
@@ -94,13 +96,17 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     load_weights(model, folder / WEIGHTS)
     notes = read_notes(folder / WEIGHTS)
     noted = notes.get(HEARD)
-    heard = None if noted is None else tuple(name for name in built["model"].features if name in noted.split())
+    trained_features = (
+        None if noted is None else tuple(name for name in built["model"].features if name in noted.split())
+    )
     try:
         calibration = Calibration.from_text(notes[CALIBRATION]) if CALIBRATION in notes else Calibration()
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise EchoError(f"{folder / WEIGHTS}: damaged calibration of words ({reason}); copy the file again") from None
-    return Bundle(model.to(device).eval(), tokenizer, built["features"], built["text"], extra, heard, calibration)
+    return Bundle(
+        model.to(device).eval(), tokenizer, built["features"], built["text"], extra, trained_features, calibration
+    )
 
 
 def save_calibration(folder: Path, calibration: Calibration) -> None:

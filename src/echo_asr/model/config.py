@@ -62,8 +62,8 @@ class ModelConfig:
 
     features: tuple[Feature, ...] = ("spectrogram",)  # in the order the decoder learns from them
     ctc_feature: Feature = "spectrogram"  # whose encoder carries the CTC head
-    stacked_pitch: Literal["auto", True, False] = "auto"  # the spectrogram's encoder hears pitch's channels, too
-    stacked_gain: float = 1.0  # of the kernels over those channels, at first
+    pitch_input: Literal["auto", True, False] = "auto"  # the spectrogram's encoder hears pitch's channels, too
+    pitch_input_gain: float = 1.0  # of the kernels over those channels, at first
     width: int = 144  # D
     heads: int = 3  # H
     feedforward: int = 384  # hidden width of the gated feed-forward
@@ -80,7 +80,7 @@ class ModelConfig:
     ctc_weight: float = 0.3  # share of the CTC loss in the training loss, between 0 and 1
     positions: Literal["rotary", "sinusoidal", "both"] = "rotary"  # sinusoidal: Whisper's, added at the beginning
     vrope: VRoPEModes = field(default_factory=VRoPEModes)  # of the encoders' self-attention
-    heard_nulls: Nulls = "weight"  # what silence weighs in cross-attention
+    cross_nulls: Nulls = "weight"  # what silence weighs in cross-attention
     text_nulls: Nulls = "none"  # what the start token weighs in text self-attention; see above
     end_in_loss: bool = True  # token 0 after a text is learnt; false: 0 is never a target, nor a token to choose
     stop: Literal["token", "silence", "both"] = "token"  # what ends a text: token 0, attention to the last silence
@@ -90,11 +90,11 @@ class ModelConfig:
             raise ValueError(f"model.features must name each feature once, at least one of {FEATURES}")
         if self.ctc_feature not in self.features:
             raise ValueError(f"model.ctc_feature {self.ctc_feature} is not among model.features {self.features}")
-        if self.stacked_pitch is True and "spectrogram" not in self.features:
-            raise ValueError(f"model.stacked_pitch needs spectrogram among model.features, got {self.features}")
-        if self.stacked_gain != 1.0 and not (self.stacks_pitch and 0.0 < self.stacked_gain < math.inf):
+        if self.pitch_input is True and "spectrogram" not in self.features:
+            raise ValueError(f"model.pitch_input needs spectrogram among model.features, got {self.features}")
+        if self.pitch_input_gain != 1.0 and not (self.has_pitch_input and 0.0 < self.pitch_input_gain < math.inf):
             raise ValueError(
-                f"model.stacked_gain must be above 0, and needs model.stacked_pitch, got {self.stacked_gain}"
+                f"model.pitch_input_gain must be above 0, and needs model.pitch_input, got {self.pitch_input_gain}"
             )
         layers = (f"{feature}_layers" for feature in FEATURES)
         for name in ("width", "heads", "feedforward", *layers, "cross_layers"):
@@ -127,11 +127,11 @@ class ModelConfig:
         self.vrope.attention(self.width, self.heads)  # the heads must hold what is folded into them
 
     @property
-    def stacks_pitch(self) -> bool:
+    def has_pitch_input(self) -> bool:
         """Whether the spectrogram's encoder hears the channels of pitch; `auto`: where pitch has no encoder itself."""
-        if self.stacked_pitch == "auto":
+        if self.pitch_input == "auto":
             return "spectrogram" in self.features and "pitch" not in self.features
-        return self.stacked_pitch
+        return self.pitch_input
 
     def layers(self, feature: str) -> int:
         """Blocks in the encoder of a feature."""

@@ -12,7 +12,7 @@ from torch.nn.functional import embedding, linear, pad
 
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.encoder import Encoded
-from echo_asr.model.layers import Block, Memory, sinusoids
+from echo_asr.model.layers import Block, EncoderKeyValues, sinusoids
 from echo_asr.vrope import KeyValueCache, PitchTrack, VRoPEModes
 
 JOINT = "joint"  # name of the one stack that attends to all features
@@ -29,7 +29,7 @@ class DecoderState:
             block; None for a model that does not stop by silence.
     """
 
-    memories: dict[str, list[Memory]]
+    memories: dict[str, list[EncoderKeyValues]]
     caches: list[KeyValueCache] = field(default_factory=list)
     silence: Tensor | None = None
 
@@ -83,7 +83,7 @@ class Decoder(nn.Module):
         # A pitch gate needs pitch: where a position has none, its own features open the gate.
         deaf_gate = "token" if config.gate == "pitch" else config.gate
         text_gate = config.gate if aligned else deaf_gate
-        cross = VRoPEModes(theta="none", nulls=config.heard_nulls, backend=config.vrope.backend)
+        cross = VRoPEModes(theta="none", nulls=config.cross_nulls, backend=config.vrope.backend)
         heard = cross.attention(config.width, config.heads)
         self.embedding = nn.Parameter(torch.randn(vocabulary_size - 1, config.width) * config.width**-0.5)
         if config.end_in_loss:
@@ -127,7 +127,7 @@ class Decoder(nn.Module):
             pitch = None if pitch is None else pitch.repeat(1, count, 1)
             ending = None if ending is None else ending.repeat(1, count)
         last = self._stack(heard[-1])[-1]
-        memories: dict[str, list[Memory]] = {
+        memories: dict[str, list[EncoderKeyValues]] = {
             name: [
                 block.memory(states[name], null, padding, pitch, ending if block is last else None)
                 for block in self._stack(name)

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, ctc_loss, pad
 from echo_asr.features import FeatureBatch
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.decoder import Decoder, DecoderState
-from echo_asr.model.encoder import Encoded, Encoder, feature_track, sound
+from echo_asr.model.encoder import Encoded, Encoder, encoder_input, pitch_track
 from echo_asr.vrope import double, precise_device
 
 CLOSING_FRAMES = 30  # of 10 ms: the silence after which a model that stops by silence has heard everything
@@ -75,7 +75,7 @@ class Echo(nn.Module):
         self.ctc_head = nn.Linear(config.width, vocabulary_size)
         self.apply(_initialise)
         for encoder in self.encoders.values():
-            encoder.begin_quietly()  # type: ignore[operator]
+            encoder.init_weights()  # type: ignore[operator]
 
     @property
     def device(self) -> torch.device:
@@ -93,9 +93,9 @@ class Echo(nn.Module):
         A model that stops by silence hears 0.3 s of it after every recording."""
         if self.config.stop != "token":
             batch = batch.closed(CLOSING_FRAMES)
-        track = feature_track(batch).pool(self.config.subsampling)
+        track = pitch_track(batch).pool(self.config.subsampling)
         states = {
-            name: encoder(sound(batch, name, self.config), batch.lengths, track)
+            name: encoder(encoder_input(batch, name, self.config), batch.lengths, track)
             for name, encoder in self.encoders.items()
             if features is None or name in features
         }

@@ -17,7 +17,7 @@ QUIET = 0.1  # of what a block adds to its input, at first
 PITCH_CHANNELS = 4  # z where voiced, voicing, energy, periodicity
 
 
-def feature_track(batch: FeatureBatch) -> PitchTrack:
+def pitch_track(batch: FeatureBatch) -> PitchTrack:
     """The 10 ms pitch track of a batch of features."""
     return PitchTrack(
         f0=batch.track,
@@ -33,11 +33,11 @@ def pitch_channels(batch: FeatureBatch, reference: str) -> Tensor:
     """What the pitch encoder hears, `(B, 4, T)`: `z` in octaves where voiced, voicing, energy, periodicity; 0 in
     padding. Hertz would saturate; octaves about the reference are of order one."""
     voicing = (batch.pitch[:, 0] > 0).float()  # of the feature, which SpecAugment masks, and not of the track
-    z = feature_track(batch).z(reference) * voicing
+    z = pitch_track(batch).z(reference) * voicing
     return torch.stack((z, voicing, batch.pitch[:, 1], batch.pitch[:, 2]), dim=1)
 
 
-def sound(batch: FeatureBatch, feature: str, config: ModelConfig) -> Tensor:
+def encoder_input(batch: FeatureBatch, feature: str, config: ModelConfig) -> Tensor:
     """What the encoder of a feature hears: `(B, C, T)`, of the waveform `(B, 1, S)`.
 
     Raises:
@@ -45,7 +45,7 @@ def sound(batch: FeatureBatch, feature: str, config: ModelConfig) -> Tensor:
     """
     reference = config.vrope.reference
     if feature == "spectrogram":
-        if config.stacks_pitch:
+        if config.has_pitch_input:
             return torch.cat((batch.spectrogram, pitch_channels(batch, reference)), dim=1)
         return batch.spectrogram
     if feature == "pitch":
@@ -83,7 +83,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.mels = mels if feature == "spectrogram" else 0
-        stacked = PITCH_CHANNELS if config.stacks_pitch else 0
+        stacked = PITCH_CHANNELS if config.has_pitch_input else 0
         channels = {"spectrogram": mels + stacked, "pitch": PITCH_CHANNELS, "waveform": config.width}[feature]
         self.wave = WaveFrontEnd(config.width) if feature == "waveform" else None
         self.front = FrontEnd(channels, config.width, config.subsampling)
@@ -95,7 +95,7 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(config.width)
 
     @torch.no_grad()
-    def begin_quietly(self) -> None:
+    def init_weights(self) -> None:
         """Set weights, once they are drawn, to where learning starts well.
 
         The mel bins of a frame rise and fall together, far more than they differ, so that kernels drawn at random hear
@@ -104,12 +104,12 @@ class Encoder(nn.Module):
         seed alone ended 15 points apart after 1000 updates on a small corpus (LOG.md, 2026-11-22).
         """
         if self.wave is not None:
-            self.wave.begin_audibly()
+            self.wave.init_weights()
         if self.mels:
             first, second = (convolution.get_parameter("weight") for convolution in self.front.convolutions)
             bins = first[:, : self.mels]
             bins.sub_(bins.mean(dim=1, keepdim=True)).mul_(CONTRAST)
-            first[:, self.mels :].mul_(self.config.stacked_gain)
+            first[:, self.mels :].mul_(self.config.pitch_input_gain)
             second.mul_(3.0**0.5)  # torch draws for a third of the variance that goes in
         for name, weight in self.blocks.named_parameters():
             if name.endswith(("attention.output.weight", "feedforward.output.weight")):
@@ -119,7 +119,7 @@ class Encoder(nn.Module):
         """Encode.
 
         Args:
-            x: the feature, as `sound` gives it.
+            x: the feature, as `encoder_input` gives it.
             lengths: feature frames of each recording, `(B,)`.
             track: pitch at encoder frames.
         """

@@ -45,7 +45,7 @@ class GatedFeedForward(nn.Module):
 
 
 @dataclass
-class Memory:
+class EncoderKeyValues:
     """Keys and values of an encoder's output for one cross-attention: `(B, H, F, K)` each.
 
     Attributes:
@@ -67,16 +67,16 @@ class Memory:
     folded: FoldedKeys | None = None
     visible: Tensor | None = None
 
-    def select(self, rows: Tensor) -> Memory:
+    def select(self, rows: Tensor) -> EncoderKeyValues:
         """The batch rows `rows`, in that order, repeats allowed."""
         content_key = None if self.content_key is None else self.content_key[rows]
         ending = None if self.ending is None else self.ending[rows]
         key, value = self.key[rows], self.value[rows]
-        return Memory(key, value, self.null[rows], self.padding[rows], self.channels, content_key, ending)
+        return EncoderKeyValues(key, value, self.null[rows], self.padding[rows], self.channels, content_key, ending)
 
 
 @dataclass
-class Heard:
+class CrossAttentionOutput:
     """What a cross-attention found.
 
     Attributes:
@@ -115,7 +115,7 @@ class CrossAttention(nn.Module):
         padding: Tensor,
         pitch: Tensor | None = None,
         ending: Tensor | None = None,
-    ) -> Memory:
+    ) -> EncoderKeyValues:
         """Keys and values of encoder states `(B, F, D)`, computed once an utterance.
 
         Args:
@@ -129,9 +129,9 @@ class CrossAttention(nn.Module):
             value = torch.cat((value, pitch[:, None].expand(-1, value.shape[1], -1, -1).to(value.dtype)), dim=-1)
         channels = 0 if pitch is None else pitch.shape[-1]
         content_key = None if ending is None else key
-        return Memory(self.nulls.scale_keys(key, null), value, null, padding, channels, content_key, ending)
+        return EncoderKeyValues(self.nulls.scale_keys(key, null), value, null, padding, channels, content_key, ending)
 
-    def silence(self, query: Tensor, memory: Memory) -> Tensor | None:
+    def silence(self, query: Tensor, memory: EncoderKeyValues) -> Tensor | None:
         """The mass that attention would give the last silence by content alone, before any null weight: `(B, L)` in
         0 to 1, a mean over the heads; None where the memory does not keep it. `query` is `(B, H, L, K)`."""
         if memory.content_key is None or memory.ending is None:
@@ -140,7 +140,7 @@ class CrossAttention(nn.Module):
         weights = scores.masked_fill(memory.padding[:, None, None], -torch.inf).softmax(-1)
         return (weights * memory.ending[:, None, None]).sum(-1).mean(1)
 
-    def _attend(self, query: Tensor, memory: Memory) -> Tensor:
+    def _attend(self, query: Tensor, memory: EncoderKeyValues) -> Tensor:
         """`(B, H, L, K)`, pitch channels among the values included."""
         folded, visible = memory.folded, memory.visible
         if folded is None:
@@ -157,7 +157,7 @@ class CrossAttention(nn.Module):
         out = folded.attend(query)
         return out if visible is None else out.masked_fill(~visible, 0.0)
 
-    def forward(self, x: Tensor, memory: Memory) -> Heard:
+    def forward(self, x: Tensor, memory: EncoderKeyValues) -> CrossAttentionOutput:
         """What text positions `(B, L, D)` hear."""
         query = self.query(x).unflatten(2, (self.config.heads, -1)).transpose(1, 2)
         out = self._attend(query, memory)
@@ -165,7 +165,7 @@ class CrossAttention(nn.Module):
         if memory.channels:
             out, pitch = out.split((out.shape[-1] - memory.channels, memory.channels), dim=-1)
             read = pitch.mean(1)
-        return Heard(self.output(out.transpose(1, 2).flatten(2)), read, self.silence(query, memory))
+        return CrossAttentionOutput(self.output(out.transpose(1, 2).flatten(2)), read, self.silence(query, memory))
 
 
 class Block(nn.Module):
@@ -203,16 +203,16 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     @property
-    def memory(self) -> Callable[..., Memory]:
+    def memory(self) -> Callable[..., EncoderKeyValues]:
         """`CrossAttention.memory` of the block: what it reads of encoder states."""
         assert self.cross is not None
         return self.cross.memory
 
     def forward(
-        self, x: Tensor, track: PitchTrack, memory: Memory | None = None, cache: KeyValueCache | None = None
+        self, x: Tensor, track: PitchTrack, memory: EncoderKeyValues | None = None, cache: KeyValueCache | None = None
     ) -> tuple[Tensor, PitchTrack, Tensor | None]:
         """The block's output; the track of its positions, the one given or what cross-attention read of pitch; and the
-        share of attention to the last silence, where its memory keeps that (`Heard.silence`)."""
+        share of attention to the last silence, where its memory keeps that (`CrossAttentionOutput.silence`)."""
         if self.recompute and self.training and torch.is_grad_enabled():
             found: tuple[Tensor, PitchTrack, Tensor | None] = checkpoint(
                 self._compute, x, track, memory, cache, use_reentrant=False
@@ -221,7 +221,7 @@ class Block(nn.Module):
         return self._compute(x, track, memory, cache)
 
     def _compute(
-        self, x: Tensor, track: PitchTrack, memory: Memory | None, cache: KeyValueCache | None
+        self, x: Tensor, track: PitchTrack, memory: EncoderKeyValues | None, cache: KeyValueCache | None
     ) -> tuple[Tensor, PitchTrack, Tensor | None]:
         silence = None
         x = x + self.dropout(self.attention(self.attention_norm(x), track, cache))
@@ -289,7 +289,7 @@ class WaveFrontEnd(nn.Module):
         )
 
     @torch.no_grad()
-    def begin_audibly(self) -> None:
+    def init_weights(self) -> None:
         """Set kernels, once they are drawn, so that what varies in a recording is about as strong after each layer.
 
         As torch draws them, each layer passes on a third of the variance of what goes in: after four, a recording moves

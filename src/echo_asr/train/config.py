@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from echo_asr.data.batch import SpecAugment
-from echo_asr.data.perturbation import Rendition
+from echo_asr.data.perturbation import Perturbation
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,11 @@ class TrainConfig:
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # factors at which recordings are played, drawn at random
     semitones: tuple[float, ...] = (0.0,)  # by which voices are moved, formants and tempo kept, drawn at random
     augment: SpecAugment = field(default_factory=SpecAugment)  # masks on the features
-    noisy_copies: int = 2  # renditions of each recording in noise, drawn as often as each clean rendition
+    noisy_copies: int = 2  # perturbations of each recording in noise, drawn as often as each clean perturbation
     clean_start: float = 0.5  # share of the updates before noisy copies and rows of recordings come in
-    joined_share: float = 0.1  # rows of recordings with silence around and between, as a share of the training clips
+    concatenated_share: float = (
+        0.1  # rows of recordings with silence around and between, as a share of the training clips
+    )
     noise_share: float = 0.04  # clips of noise and silence with empty text, as a share of the training clips
     validate_every: int = 250  # updates between free-running validations
     validation_utterances: int = 300  # at most, the same each time
@@ -56,7 +58,7 @@ class TrainConfig:
                 raise ValueError(f"train.{name} must be positive, got {getattr(self, name)}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"train.seed must lie in [0, 2^63), got {self.seed}")
-        for name in ("ema_decay", "label_smoothing", "noise_share", "joined_share", "clean_start"):
+        for name in ("ema_decay", "label_smoothing", "noise_share", "concatenated_share", "clean_start"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"train.{name} must lie in [0, 1), got {getattr(self, name)}")
         if not 0.0 <= self.final_rate <= 1.0:
@@ -72,12 +74,12 @@ class TrainConfig:
             raise ValueError(f"train.semitones must be shifts from -12 to 12, at least one, got {self.semitones}")
 
     @property
-    def clean(self) -> tuple[Rendition, ...]:
+    def clean(self) -> tuple[Perturbation, ...]:
         """The ways in which recordings are played at first, drawn at random: at each speed, moved by each shift."""
-        return tuple(Rendition(speed, moved) for speed in self.speeds for moved in self.semitones)
+        return tuple(Perturbation(speed, moved) for speed in self.speeds for moved in self.semitones)
 
     @property
-    def renditions(self) -> tuple[Rendition, ...]:
+    def perturbations(self) -> tuple[Perturbation, ...]:
         """The ways in which they are played later: these, and in each noise."""
-        noisy = (Rendition(noise=number) for number in range(1, self.noisy_copies + 1))
+        noisy = (Perturbation(noise=number) for number in range(1, self.noisy_copies + 1))
         return (*self.clean, *noisy)

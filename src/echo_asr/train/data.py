@@ -20,20 +20,20 @@ from echo_asr.data.batch import (
     Example,
     check_lengths,
     collate,
+    gc_paused,
     make_examples,
-    nothing_collected,
     plan_epoch,
     weigh_plan,
 )
 from echo_asr.data.cache import FeatureCache
-from echo_asr.data.concatenate import Row, crop, draw_levels, draw_rows, join, soften
+from echo_asr.data.concatenate import ConcatenatedClip, crop, draw_concatenated, draw_levels, join, soften
 from echo_asr.data.corpus import Corpus, Sound, Utterance
 from echo_asr.data.noise import KINDS, noise_clip
-from echo_asr.data.perturbation import AS_RECORDED, MARGIN, Rendition
+from echo_asr.data.perturbation import AS_RECORDED, MARGIN, Perturbation
 from echo_asr.data.precompute import fill_recordings
 from echo_asr.data.speakers import speaker_medians
 from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
-from echo_asr.distributed.launch import Place
+from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.features.extractor import PART_RANGE
@@ -77,13 +77,13 @@ class TrainingData:
     subsampling: int
     cache: FeatureCache
     by_speaker: bool = False
-    place: Place = Place()
+    place: ProcessRank = ProcessRank()
     texts: InitVar[Sequence[str] | None] = None
     broken: Literal["refuse", "skip"] = "refuse"
 
     def __post_init__(self, texts: Sequence[str] | None) -> None:
         self.speaker_f0: dict[str, float] = {}  # Hz
-        with nothing_collected():
+        with gc_paused():
             self._draw(texts)
 
     def _draw(self, texts: Sequence[str] | None) -> None:
@@ -124,7 +124,7 @@ class TrainingData:
         return self.cache.extractor(clip, level + PART_RANGE + float(rng.uniform(*SOFTER)))
 
     def _clean_epochs(self) -> int:
-        """Epochs before noisy renditions and rows come in; 0 where neither does."""
+        """Epochs before noisy perturbations and rows come in; 0 where neither does."""
         if not (self.rows or self.config.noisy_copies):
             return 0
         updates = len(plan_epoch(self.durations[: self.first_row], self.config.batch_seconds, self.config.seed, 0))
@@ -140,17 +140,19 @@ class TrainingData:
         """Batches that make an update, of all processes together."""
         return self.config.accumulate * self.place.count
 
-    def _rows(self) -> list[Row]:
+    def _rows(self) -> list[ConcatenatedClip]:
         """Rows of examples; what they say is in `_row_tokens`."""
         rng = np.random.default_rng([self.config.seed, 0x10AD])
         spoken = [e.utterance.duration for e in self.examples]
-        return draw_rows(spoken, round(self.config.joined_share * len(spoken)), self.config.noisy_copies, rng)
+        return draw_concatenated(
+            spoken, round(self.config.concatenated_share * len(spoken)), self.config.noisy_copies, rng
+        )
 
-    def _between(self, row: Row) -> float:
+    def _between(self, row: ConcatenatedClip) -> float:
         """Seconds of a row that are pauses; in noise, as many as there are on average."""
         return (len(row.parts) * MARGIN if row.noise else sum(row.gaps)) / 100
 
-    def _row_tokens(self, row: Row) -> Sequence[int]:
+    def _row_tokens(self, row: ConcatenatedClip) -> Sequence[int]:
         """The ids of a row's texts with spaces between, where the tokenizer knows the space."""
         texts = [text for i in row.parts if (text := self.examples[i].text)]
         try:
@@ -171,11 +173,11 @@ class TrainingData:
             digest.update(np.array([len(e.tokens) for e in part]).tobytes())
         return digest.hexdigest()[:16]
 
-    def features(self, utterance: Utterance, rendition: Rendition = AS_RECORDED) -> Features:
+    def features(self, utterance: Utterance, perturbation: Perturbation = AS_RECORDED) -> Features:
         """Features of an utterance as it is played, from the cache; the pitch of its speaker is moved alike."""
-        found = self.cache.features(utterance.audio, rendition)
+        found = self.cache.features(utterance.audio, perturbation)
         known = self.speaker_f0.get(utterance.speaker, 0.0)
-        return replace(found, speaker_f0=known * rendition.f0_factor) if known else found
+        return replace(found, speaker_f0=known * perturbation.f0_factor) if known else found
 
     def prepare(
         self,
@@ -202,7 +204,7 @@ class TrainingData:
             examples = [e for e in self.examples if e.utterance.audio not in found]
             if not examples:
                 raise UnreadableRecordings(left_out)
-            with nothing_collected():
+            with gc_paused():
                 self._arrange(examples)
             validation = [u for u in validation if u.audio not in found]
         if left_out:
@@ -224,11 +226,11 @@ class TrainingData:
     ) -> dict[Sound, str]:
         """Fill the cache with this process's share; the recordings that any process could not read, and why."""
         spoken = [e.utterance for e in self.place.share(self.examples)]
-        renditions = tuple(dict.fromkeys(self.config.renditions))
+        perturbations = tuple(dict.fromkeys(self.config.perturbations))
         heard = self.place.share(validation)
         unreadable: dict[Sound, str] = {}
         try:
-            fill_recordings(self.cache, [(spoken, renditions), (heard, (AS_RECORDED,))], progress, workers)
+            fill_recordings(self.cache, [(spoken, perturbations), (heard, (AS_RECORDED,))], progress, workers)
         except UnreadableRecordings as error:
             if self.broken == "refuse":
                 raise
@@ -255,9 +257,9 @@ class TrainingData:
     def _drawn(self, index: int, epoch: int, rng: np.random.Generator) -> tuple[Features, Sequence[int]]:
         """An example, a clip of noise or a row, as it is played and masked this time, and its ids."""
         augment = self.config.augment
-        renditions = self.config.renditions if epoch >= self.clean_epochs else self.config.clean
+        perturbations = self.config.perturbations if epoch >= self.clean_epochs else self.config.clean
         if index < len(self.examples):
-            example, played = self.examples[index], renditions[int(rng.integers(len(renditions)))]
+            example, played = self.examples[index], perturbations[int(rng.integers(len(perturbations)))]
             clip = augment(self._played(example, played, NEAR, rng), rng)
             in_pauses = self.rows and epoch >= self.clean_epochs and not played.noise and rng.random() < 0.5
             return join((clip,), rng.integers(0, EDGE + 1, 2).tolist()) if in_pauses else clip, example.tokens
@@ -265,7 +267,7 @@ class TrainingData:
             return augment(self._noise_clip(self.noise[index - len(self.examples)], rng), rng), ()
         row = self.rows[index - self.first_row]
         clean = self.config.clean
-        played = Rendition(noise=row.noise) if row.noise else clean[int(rng.integers(len(clean)))]
+        played = Perturbation(noise=row.noise) if row.noise else clean[int(rng.integers(len(clean)))]
         parts = [augment(self._played(self.examples[i], played, MARGIN, rng), rng) for i in row.parts]
         if not row.noise:  # which is as loud throughout
             relative = self.cache.extractor.config.null_relative_db
@@ -273,10 +275,10 @@ class TrainingData:
             parts = [soften(part, level, relative) for part, level in zip(parts, levels, strict=True)]
         return join(parts, row.gaps), self._row_tokens(row)
 
-    def _played(self, example: Example, rendition: Rendition, margin: int, rng: np.random.Generator) -> Features:
+    def _played(self, example: Example, perturbation: Perturbation, margin: int, rng: np.random.Generator) -> Features:
         """Features of an example as it is played; of the noise before and after it, if any, up to `margin` frames."""
-        clip = self.features(example.utterance, rendition)
-        if not rendition.noise:
+        clip = self.features(example.utterance, perturbation)
+        if not perturbation.noise:
             return clip
         before, after = rng.integers(0, margin + 1, 2).tolist()
         return crop(clip, MARGIN - before, MARGIN - after)

@@ -301,7 +301,7 @@ class Trainer:
         """Calibrate the model that is kept, in the main process; the others wait."""
         how = (self.run, self.recognizer.decode, self.model.device, self.validation)
         warn = self.reporter.warn
-        self.reporter.say(self.processes.from_main(lambda: calibrate(*how, self._validation_features(), warn)))
+        self.reporter.say(self.processes.broadcast(lambda: calibrate(*how, self._validation_features(), warn)))
 
     def _validated(self) -> None:
         progress = self.progress

@@ -11,10 +11,10 @@ from typing import Literal
 from echo_asr.console import counted, hours, progress_bar
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance, load_corpus
-from echo_asr.data.perturbation import AS_RECORDED, Rendition
+from echo_asr.data.perturbation import AS_RECORDED, Perturbation
 from echo_asr.data.precompute import fill_recordings
 from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
-from echo_asr.distributed.launch import find_place, meet
+from echo_asr.distributed.launch import barrier, find_rank
 from echo_asr.features import FeatureExtractor
 from echo_asr.train.run import read_config
 
@@ -35,19 +35,19 @@ def prepare_corpus(corpus: str, config: Path | None = None, broken: Literal["ref
     sections = read_config(config)
     recordings = load_corpus(corpus, broken)
     cache = FeatureCache(None, FeatureExtractor(sections["features"]), required=True)
-    place = find_place()
+    place = find_rank()
     lines: list[str] = []
-    parts: list[tuple[Sequence[Utterance], tuple[Rendition, ...]]] = []
+    parts: list[tuple[Sequence[Utterance], tuple[Perturbation, ...]]] = []
     for name in recordings.splits:
         rows = recordings.split(name)
-        renditions = tuple(dict.fromkeys(sections["train"].renditions if name == "train" else [AS_RECORDED]))
-        parts.append((place.share(rows), renditions))
+        perturbations = tuple(dict.fromkeys(sections["train"].perturbations if name == "train" else [AS_RECORDED]))
+        parts.append((place.share(rows), perturbations))
         seconds = sum(u.duration for u in rows)
         speakers = len({u.speaker for u in rows if u.speaker})
         told = counted(speakers, "speaker") if speakers else "unknown speakers"
         lines.append(f"{corpus}, {name}: {counted(len(rows), 'utterance')}, {hours(seconds)}, {told}")
     workers = max(1, (os.cpu_count() or 1) // place.local_count)
-    total = sum(len(rows) * len(renditions) for rows, renditions in parts)
+    total = sum(len(rows) * len(perturbations) for rows, perturbations in parts)
     with progress_bar("features", total) if place.main else nullcontext() as advance:
         progress = (lambda done, total: advance(done, "")) if advance else None
         try:
@@ -56,5 +56,5 @@ def prepare_corpus(corpus: str, config: Path | None = None, broken: Literal["ref
             if broken == "refuse":
                 raise
             warn_left_out(corpus, sum(len(rows) for rows, _ in parts), error.messages)
-    meet(place)
+    barrier(place)
     return [*lines, f"features are in {cache.root}"]

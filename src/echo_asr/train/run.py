@@ -12,11 +12,11 @@ import torch
 
 from echo_asr.config import build_sections, read_yaml, yaml_text
 from echo_asr.console import hours, progress_bar
-from echo_asr.data.batch import Example, make_examples, nothing_collected
+from echo_asr.data.batch import Example, gc_paused, make_examples
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, load_corpus
 from echo_asr.decode.transcribe import choose_device
-from echo_asr.distributed.launch import find_place
+from echo_asr.distributed.launch import find_rank
 from echo_asr.distributed.processes import Processes, open_processes, reseed
 from echo_asr.distributed.sharding import gather_whole
 from echo_asr.errors import EchoError
@@ -133,7 +133,7 @@ def train(
         Interrupted: stopped by a signal, with a checkpoint saved.
     """
     sections = read_config(config, overrides)
-    place, where = find_place(), choose_device(device)
+    place, where = find_rank(), choose_device(device)
     divided = sections["train"].shard == "full"
     if divided and place.count == 1:
         raise EchoError(
@@ -156,15 +156,15 @@ def _train(
     """`train`, in one of the processes that train together. The main one alone reads and writes the folder of the run,
     which the other machines need not see."""
     settings, place = sections["train"], processes.place
-    processes.from_main(lambda: check_folder(run, resume))
-    with nothing_collected():
+    processes.broadcast(lambda: check_folder(run, resume))
+    with gc_paused():
         recordings = load_corpus(corpus, broken)
         own_validation = "validation" in recordings.splits
         recordings = hold_out(recordings)
         normalize = sections["text"].normalize
         texts = [normalize(u.text) for u in recordings.split("train")]
         start = load_bundle(init) if init is not None and not resume else None
-        tokenizer, mapping = processes.from_main(lambda: _tokenizer(run, sections["text"], texts, start, resume))
+        tokenizer, mapping = processes.broadcast(lambda: _tokenizer(run, sections["text"], texts, start, resume))
         cache = FeatureCache(None, FeatureExtractor(sections["features"]))
         by_speaker = sections["model"].vrope.reference == "speaker"
         subsampling = sections["model"].subsampling
@@ -183,14 +183,14 @@ def _train(
     reseed(settings.seed, place)
     extra = {"decode": asdict(sections["decode"]), "train": asdict(settings)}
     bundle = Bundle(model.to(where), tokenizer, sections["features"], sections["text"], extra)
-    processes.from_main(lambda: _make_folder(run))
+    processes.broadcast(lambda: _make_folder(run))
     reporter = Reporter(run) if place.main else Silent(run)
     trainer = Trainer(bundle, data, validation, settings, run, reporter, sections["decode"], processes)
     if resume:
         trainer.resume()
     else:
         trainer.checkpoint()  # before all else: what has one can be resumed, what has none can be started
-    if processes.from_main(lambda: not all((run / name).is_file() for name in (CONFIG, TOKENIZER, WEIGHTS))):
+    if processes.broadcast(lambda: not all((run / name).is_file() for name in (CONFIG, TOKENIZER, WEIGHTS))):
         state = gather_whole(model.state_dict())
         if place.main:
             bundle.save(run, state)
@@ -264,7 +264,7 @@ def prepare(data: TrainingData, processes: Processes, validation: Sequence[Examp
     """
     place = processes.place
     workers = max(1, (os.cpu_count() or 1) // place.local_count)
-    count = len(data.examples) * len(set(data.config.renditions)) + len(validation)
+    count = len(data.examples) * len(set(data.config.perturbations)) + len(validation)
     heard = [e.utterance for e in validation]
     if not place.main:
         unreadable = data.prepare(heard, None, workers, processes.gather)

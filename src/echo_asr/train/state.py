@@ -143,9 +143,9 @@ def load_checkpoint(
         return torch.load(path, map_location="cpu", weights_only=True)
 
     try:
-        state = ours.from_main(read)
+        state = ours.broadcast(read)
         if state["fingerprint"] != fingerprint:
-            changed = ours.from_main(lambda: _changes(run / CONFIG, settings)) if settings else ""
+            changed = ours.broadcast(lambda: _changes(run / CONFIG, settings)) if settings else ""
             raise EchoError(
                 f"{path}: belongs to another configuration or corpus{changed}; resume with what the run was started "
                 "with, or start another with a new --out"

@@ -28,7 +28,7 @@ class VRoPEModes:
     learn_frequencies: bool = False  # train the rotary frequencies of each layer
     clock: Literal["frame", "encoder"] = "frame"  # ticks of the clock: 10 ms frames, or encoder frames
     fastest: float = 0.0  # rad per tick of the fastest pair; 0: the set's own, 8 of mel and 1 of inverse_power
-    values: Literal["still", "turned"] = "turned"  # whether values, too, turn with pitch; theta axis alone turns any
+    rotate_values: bool = True  # rotate values by pitch too; only theta axis has a pitch to rotate them by
     reference: Literal["fixed", "utterance", "speaker"] = "fixed"  # z is relative to 220 Hz, or to a median voiced F0
     radius: Radius = "unit"  # magnitude of the rotation
     radius_range: float = 0.5  # rho: an acoustic radius stays in (1 - rho, 1 + rho)
@@ -39,6 +39,8 @@ class VRoPEModes:
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(VRoPEModes).items():
             choices, value = get_args(kind) if get_origin(kind) is Literal else (), getattr(self, name)
+            if kind is bool and not isinstance(value, bool):
+                raise ValueError(f"{name} must be true or false, got {value!r}")
             if choices and value not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
         if not 0.0 < self.radius_range < 1.0:

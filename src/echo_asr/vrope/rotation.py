@@ -100,7 +100,7 @@ def static_turns(
     with torch.inference_mode(False):
         precise = precise_device(device)
         ticks = frame_centres(torch.arange(frames, dtype=torch.float64, device=precise), step)
-        phase = reduce_phase(ticks[:, None] * fixed_frequencies(modes, pairs, precise), dtype, device)
+        phase = wrap_phase(ticks[:, None] * fixed_frequencies(modes, pairs, precise), dtype, device)
         return phase.cos(), phase.sin()
 
 
@@ -115,7 +115,7 @@ def integrated_positions(track: PitchTrack, exponent: Tensor, clock: str = "fram
     return step * (speed.cumsum(1) - speed) + (step - 1.0) / 2.0 * speed
 
 
-def reduce_phase(phase: Tensor, dtype: torch.dtype = torch.float32, device: torch.device | None = None) -> Tensor:
+def wrap_phase(phase: Tensor, dtype: torch.dtype = torch.float32, device: torch.device | None = None) -> Tensor:
     """A float64 phase in radians, reduced to one turn and only then cast, and moved to a device."""
     return torch.remainder(phase, 2.0 * math.pi).to(dtype).to(device=device)
 
@@ -203,7 +203,7 @@ class Rotation(nn.Module):
             base = (MAPPED_BASE[0] + place * (MAPPED_BASE[1] - MAPPED_BASE[0])).clamp(min=1.0)
             power = -torch.arange(self.pairs, dtype=torch.float64, device=ticks.device) / self.pairs
             fastest = self.modes.fastest or INVERSE_POWER_FASTEST
-            return reduce_phase(ticks[..., None] * (fastest * base**power)[:, None], dtype, track.f0.device)
+            return wrap_phase(ticks[..., None] * (fastest * base**power)[:, None], dtype, track.f0.device)
         if theta == "mean":
             ticks = ticks * (mean_f0(track) / REFERENCE_F0)
         elif theta == "frame":
@@ -212,7 +212,7 @@ class Rotation(nn.Module):
             ticks = integrated_positions(track, self.exponent, clock)
         learned, device = self.modes.learn_frequencies, ticks.device
         timed = double(self.learned_frequencies) if learned else self.fixed_frequencies(device)
-        phase = reduce_phase(ticks[..., None] * timed, dtype, track.f0.device)
+        phase = wrap_phase(ticks[..., None] * timed, dtype, track.f0.device)
         if theta == "axis":
             pitch = self.pitch_phase(track, dtype)
             phase = torch.cat((pitch, phase.expand(pitch.shape[0], -1, -1)), dim=-1)
@@ -223,14 +223,14 @@ class Rotation(nn.Module):
         own = octave_frequencies(self.pitch_pairs, precise_device(track.f0.device))
         if self.modes.learn_frequencies:
             own = double(self.learned_octave_frequencies)
-        return reduce_phase(double(track.z(self.modes.reference))[..., None] * own, dtype, track.f0.device)
+        return wrap_phase(double(track.z(self.modes.reference))[..., None] * own, dtype, track.f0.device)
 
     def value_turn(self, track: PitchTrack, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor] | None:
         """`(cosine, sine)`, each `(B, 1, F, pitch pairs)` of `dtype`, that values turn by; None where they are still.
 
         On the unit circle: a radius weighs who is attended to, and what is heard of them stays as loud as it is.
         """
-        if self.modes.values == "still" or self.modes.theta != "axis":
+        if not self.modes.rotate_values or self.modes.theta != "axis":
             return None
         phase = self.pitch_phase(track, dtype)[:, None]
         return phase.cos(), phase.sin()

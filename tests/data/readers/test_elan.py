@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import load_corpus
 from echo_asr.errors import EchoError
 
@@ -82,7 +82,7 @@ def eaf(put: Put) -> Callable[..., str]:
 def spans(spec: str) -> list[tuple[str, float, float]]:
     found = []
     for u in load_corpus(spec).utterances:
-        assert isinstance(u.audio, Excerpt) and u.audio.path.name == "my rec.wav"
+        assert isinstance(u.audio, AudioSegment) and u.audio.path.name == "my rec.wav"
         found.append((u.text, round(u.audio.start, 3), round(u.audio.start + u.duration, 3)))
     return found
 

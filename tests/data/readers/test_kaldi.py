@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from echo_asr.audio import load_audio
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import load_corpus
 from echo_asr.errors import EchoError
 from tests.helpers.corpora import rows
@@ -37,7 +37,7 @@ def test_kaldi_with_segments(kaldi: Path, tmp_path: Path) -> None:
         ("s2-r2-0", "", "s2", "train"),
     ]
     first, second, third = corpus.utterances
-    assert isinstance(second.audio, Excerpt) and isinstance(third.audio, Excerpt)
+    assert isinstance(second.audio, AudioSegment) and isinstance(third.audio, AudioSegment)
     assert (second.audio.start, second.duration) == (1.5, pytest.approx(1.5))  # not beyond the end of the recording
     assert (third.audio.start, third.duration) == (0.25, pytest.approx(0.75))  # -1: to the end
     np.testing.assert_allclose(load_audio(first.audio), load_audio(tmp_path / "audio/r1.wav")[:24_000])
@@ -158,7 +158,7 @@ def test_the_channel_of_a_segment_is_its_own(put: Put, tmp_path: Path) -> None:
     put("call.wav", 1.0, channels=2), put("wav.scp", "call call.wav\n"), put("text", "a ma\nb ba\nc ka\n")
     put("segments", "a call 0.0 1.0 0\nb call 0.0 1.0 1\nc call 0.0 1.0 -1\n")
     a, b, c = (load_audio(u.audio) for u in load_corpus(tmp_path).utterances)
-    np.testing.assert_array_equal(a, load_audio(Excerpt(tmp_path / "call.wav", channel=0)))
+    np.testing.assert_array_equal(a, load_audio(AudioSegment(tmp_path / "call.wav", channel=0)))
     assert not np.allclose(a, b)
     np.testing.assert_allclose(c, (a + b) / 2, atol=1e-4)
     for wrong in ("A", "1 2", "0.5", "-2"):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from echo_asr.audio import load_audio
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.readers.export import suffix_of
 from echo_asr.errors import EchoError
@@ -152,7 +152,7 @@ def test_shar(cuts: Any, put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     both = load_corpus(tmp_path / "shar")
     assert [u.split for u in both.utterances] == ["validation"] * 6 + ["train"] * 6
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.flac")}
-    assert len(before) == 12 and all(not isinstance(u.audio, Excerpt) for u in both.utterances)
+    assert len(before) == 12 and all(not isinstance(u.audio, AudioSegment) for u in both.utterances)
     load_corpus(tmp_path / "shar")  # unpacked once
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.flac")} == before
     shard = next((tmp_path / "shar" / "train").glob("recording*0.tar"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from echo_asr.audio import load_audio
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.errors import EchoError
 from tests.helpers.corpora import rows
@@ -17,7 +17,7 @@ from tests.helpers.corpora import rows
 Put = Callable[..., Path]
 
 
-# --- metadata.jsonl, and excerpts in metadata ---
+# --- metadata.jsonl, and segments in metadata ---
 
 
 @pytest.mark.parametrize("key", ["transcription", "text", "sentence"])
@@ -35,8 +35,8 @@ def test_stretches_of_a_file_in_metadata(put: Put, tmp_path: Path) -> None:
     header = "file_name,transcription,duration,excerpt_start,excerpt_channel\n"
     put("metadata.csv", header + "a.wav,one,0.5,0,\na.wav,two,0.5,1.25,1\na.wav,rest,,1.5,\n")
     one, two, rest = load_corpus(tmp_path).utterances
-    assert one.audio == Excerpt(tmp_path / "a.wav", 0.0, 0.5) and rest.duration == pytest.approx(0.5)
-    assert two.audio == Excerpt(tmp_path / "a.wav", 1.25, 0.5, 1)
+    assert one.audio == AudioSegment(tmp_path / "a.wav", 0.0, 0.5) and rest.duration == pytest.approx(0.5)
+    assert two.audio == AudioSegment(tmp_path / "a.wav", 1.25, 0.5, 1)
     assert len({one.id, two.id, rest.id}) == 3
     assert len(load_audio(two.audio)) == 8000
 

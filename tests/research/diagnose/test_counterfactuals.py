@@ -88,7 +88,7 @@ def test_everything_is_asked_that_can_matter(make_model: Make, clips: list[Featu
         "silence masked",
         "start token hidden",
     } <= set(names)
-    plain = make_model(features=("spectrogram",), vrope={"nulls": "hard"}, heard_nulls="hard", text_nulls="hard")
+    plain = make_model(features=("spectrogram",), vrope={"nulls": "hard"}, cross_nulls="hard", text_nulls="hard")
     assert changes(plain, clips) == []
     group = counterfactuals(recognizer(plain), clips, IDS, TEXTS)
     assert list(group.rows) == [UNCHANGED]
@@ -99,7 +99,7 @@ def test_everything_is_asked_that_can_matter(make_model: Make, clips: list[Featu
 def test_one_utterance_and_one_without_voice(make_model: Make, clips: list[Features]) -> None:
     told: list[str] = []
     group = counterfactuals(
-        recognizer(make_model(heard_nulls="hard", vrope={"nulls": "hard"})),
+        recognizer(make_model(cross_nulls="hard", vrope={"nulls": "hard"})),
         clips[:1],
         IDS[:1],
         TEXTS[:1],

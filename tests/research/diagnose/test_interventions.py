@@ -125,7 +125,7 @@ def test_opened_gates_are_gates_of_one(make_model: Make, clips: list[Features]) 
 
 @pytest.mark.parametrize("nulls", ["none", "weight", "score"])
 def test_masked_silence_gets_nothing_and_comes_back(make_model: Make, clips: list[Features], nulls: str) -> None:
-    model, batch = make_model(vrope={"nulls": nulls}, heard_nulls=nulls), collate_features(clips)
+    model, batch = make_model(vrope={"nulls": nulls}, cross_nulls=nulls), collate_features(clips)
     modes = [keys.mode for keys in null_keys(model, False)]
     assert set(modes) == {nulls} and len(modes) == 5
     louder = collate_features([interventions.replace(c, spectrogram=c.spectrogram + 3.0 * c.null) for c in clips])

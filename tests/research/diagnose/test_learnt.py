@@ -71,7 +71,7 @@ def test_learnt_radii_and_unit_ones(make_model: Make, batch: Batch) -> None:
 
 
 def test_strengths_spreads_and_gammas(make_model: Make) -> None:
-    model = make_model(vrope={"bias": "quadratic", "nulls": "weight"}, heard_nulls="score")
+    model = make_model(vrope={"bias": "quadratic", "nulls": "weight"}, cross_nulls="score")
     attention = model.get_submodule(FIRST)
     with torch.no_grad():
         attention.bias.raw_strength.copy_(torch.tensor([0.0, 1.0]))
@@ -88,7 +88,7 @@ def test_strengths_spreads_and_gammas(make_model: Make) -> None:
 
 
 def test_what_is_absent_is_said(make_model: Make) -> None:
-    model = make_model(heard_nulls="hard")
+    model = make_model(cross_nulls="hard")
     assert "no pitch bias" in bias_group(model).remark and "no null weight" in gamma_group(model).remark
 
 

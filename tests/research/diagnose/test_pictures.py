@@ -97,7 +97,7 @@ def test_attention_of_ten_frames_and_of_a_thousand(
     "options",
     [
         {"vrope": {"theta": "axis", "radius": "acoustic", "bias": "quadratic", "nulls": "weight"}},
-        {"combine": "joint", "vrope": {"bias": "laplace"}, "heard_nulls": "hard"},
+        {"combine": "joint", "vrope": {"bias": "laplace"}, "cross_nulls": "hard"},
         {"features": ("spectrogram",), "stop": "silence", "text_nulls": "score"},
     ],
 )

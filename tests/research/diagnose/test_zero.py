@@ -32,7 +32,7 @@ def shares(make_model: Make, clips: list[Features], flat: bool = False, **option
 
 
 def test_every_attention_is_looked_at(make_model: Make, make_features: Make) -> None:
-    found = shares(make_model, [make_features(40), make_features(23)], vrope={"nulls": "weight"}, heard_nulls="score")
+    found = shares(make_model, [make_features(40), make_features(23)], vrope={"nulls": "weight"}, cross_nulls="score")
     names = [one.layer for one in found]
     assert any(n.startswith("encoders.spectrogram.blocks.0") for n in names)
     assert "decoder.blocks.0.attention" in names and "decoder.stacks.spectrogram.0.cross" in names
@@ -44,7 +44,7 @@ def test_every_attention_is_looked_at(make_model: Make, make_features: Make) -> 
 
 def test_where_all_keys_are_alike_nulls_get_the_share_that_they_are(make_model: Make, make_features: Make) -> None:
     clips = [make_features(40), make_features(23, seed=2)]
-    for one in shares(make_model, clips, flat=True, heard_nulls="none"):
+    for one in shares(make_model, clips, flat=True, cross_nulls="none"):
         assert one.null_share == pytest.approx(one.null_keys, abs=1e-5), one.layer
         if one.start_share is not None:  # five tokens a text: positions 1 to 4 see 2 to 5 keys, one of which starts
             assert one.start_share == pytest.approx((1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) / 4, abs=1e-5)
@@ -52,7 +52,7 @@ def test_where_all_keys_are_alike_nulls_get_the_share_that_they_are(make_model: 
 
 def test_a_near_zero_weight_is_a_near_zero_share_where_all_else_is_alike(make_model: Make, make_features: Make) -> None:
     clips = [make_features(40)]
-    found = shares(make_model, clips, flat=True, vrope={"nulls": "weight"}, heard_nulls="weight")
+    found = shares(make_model, clips, flat=True, vrope={"nulls": "weight"}, cross_nulls="weight")
     for one in found:
         if one.gamma:
             gamma = sum(one.gamma) / len(one.gamma)
@@ -61,6 +61,6 @@ def test_a_near_zero_weight_is_a_near_zero_share_where_all_else_is_alike(make_mo
 
 
 def test_masked_nulls_get_nothing(make_model: Make, make_features: Make) -> None:
-    found = shares(make_model, [make_features(40)], vrope={"nulls": "hard"}, heard_nulls="hard")
+    found = shares(make_model, [make_features(40)], vrope={"nulls": "hard"}, cross_nulls="hard")
     heard = [one for one in found if one.start_share is None]
     assert len(heard) >= 2 and all(one.null_share == 0.0 and one.null_keys > 0.1 for one in heard)

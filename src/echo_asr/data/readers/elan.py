@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from echo_asr.audio import find_file, same_name
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.readers.records import Lengths, Problems, Record, leads_into_network, one_of_many, stretch_error
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
@@ -129,7 +129,7 @@ def _read_file(path: Path, wanted: str, problems: Problems, prefix: str) -> Iter
                 continue
             seconds = 0.0 if wrong else min(end, length) - start
             name = f"{prefix}{first.id}"
-            stretch = Excerpt(audio, start, seconds)
+            stretch = AudioSegment(audio, start, seconds)
             yield Record(path, 0, name, stretch, text, speaker, duration=seconds, unwritten=unwritten)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.readers.lines import read_lines
 from echo_asr.data.readers.records import Base, Lengths, Listing, Problems, Record, place, stretch_error
 from echo_asr.errors import EchoError
@@ -93,7 +93,7 @@ def _segments(
             continue
         seconds = (end if length is None else min(end, length)) - start
         text = said[name][1]
-        stretch = Excerpt(audio, start, seconds, channel)
+        stretch = AudioSegment(audio, start, seconds, channel)
         yield Record(source, line, name, stretch, text, speakers.get(name, ""), duration=seconds)
     for name, (line, _) in said.items():
         if name not in used:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.readers.lines import is_text, read_objects
 from echo_asr.data.readers.records import (
     Base,
@@ -169,4 +169,4 @@ def _source(recording: dict[str, Any], channel: Any, base: Base, start: float, e
         index = source["channels"].index(wanted[0])
     if index is None and start < SAME and end > float(recording["duration"]) - SAME:
         return path
-    return Excerpt(path, start, end - start, index)
+    return AudioSegment(path, start, end - start, index)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from echo_asr.audio.segment import Excerpt
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.readers.csvrows import read_rows
 from echo_asr.data.readers.lines import is_text, read_objects
 from echo_asr.data.readers.records import LONGEST, SPLITS, Problems, Record, Recording, place
@@ -69,7 +69,7 @@ def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix
         audio: Recording = folder / name
         key = prefix + name
         if start is not None or channel is not None:
-            audio = Excerpt(folder / name, start or 0.0, duration, channel)
+            audio = AudioSegment(folder / name, start or 0.0, duration, channel)
             key = prefix + _stretch_id(name, audio)
         text = next((row[column] for column in TEXT if column in row), None)
         if text is None:
@@ -79,7 +79,7 @@ def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix
         yield Record(source, line, key, audio, text, speaker, own_split or split, duration)
 
 
-def _stretch_id(name: str, audio: Excerpt) -> str:
+def _stretch_id(name: str, audio: AudioSegment) -> str:
     channel = "" if audio.channel is None else f":{audio.channel}"
     return f"{name}:{audio.start:.3f}{channel}"
 

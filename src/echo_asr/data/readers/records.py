@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from echo_asr.audio import audio_duration, find_file
-from echo_asr.audio.segment import OVERSHOOT, Excerpt
+from echo_asr.audio.segment import OVERSHOOT, AudioSegment
 from echo_asr.console import progress_bar
 from echo_asr.errors import EchoError
 
@@ -27,7 +27,7 @@ SPLIT_NAMES = {
     **dict.fromkeys(("validation", "valid", "val", "dev", "development", "cv", "dt"), "validation"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation", "et"), "test"),
 }
-Recording = Path | Excerpt  # a whole file, or a stretch of one
+Recording = Path | AudioSegment  # a whole file, or a stretch of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def place(source: Path, line: int) -> str:
 
 def file_of(audio: Recording) -> Path:
     """The sound file that a recording is, or is a stretch of."""
-    return audio.path if isinstance(audio, Excerpt) else audio
+    return audio.path if isinstance(audio, AudioSegment) else audio
 
 
 def known_split(name: str) -> str | None:
@@ -201,7 +201,7 @@ def _names_in(folder: str) -> set[str]:
 
 def _moved(record: Record, path: Path) -> Record:
     audio = record.audio
-    return replace(record, audio=replace(audio, path=path) if isinstance(audio, Excerpt) else path)
+    return replace(record, audio=replace(audio, path=path) if isinstance(audio, AudioSegment) else path)
 
 
 class Lengths:

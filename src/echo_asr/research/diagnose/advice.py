@@ -100,7 +100,7 @@ def silence_warnings(shares: Sequence[ZeroShare]) -> Iterator[Warning]:
                     "silent_head", f"{one.layer} head {head}",
                     f"{100 * share:.0f} % of its attention goes to silence, which is {100 * one.null_keys:.0f} % of "
                     "the frames",
-                    "model.vrope.nulls hard (model.heard_nulls for cross-attention), or fewer heads",
+                    "model.vrope.nulls hard (model.cross_nulls for cross-attention), or fewer heads",
                 )  # fmt: skip
 
 

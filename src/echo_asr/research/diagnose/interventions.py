@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from echo_asr.features import FeatureBatch, Features
 from echo_asr.features.pitch import REFERENCE_F0, fill_track
 from echo_asr.model.echo import CLOSING_FRAMES, Echo
-from echo_asr.model.encoder import sound
+from echo_asr.model.encoder import encoder_input
 from echo_asr.model.gates import Gate
 from echo_asr.model.layers import CrossAttention
 from echo_asr.vrope import NullKeys, VRoPEAttention
@@ -109,7 +109,7 @@ def places(model: Echo, features: Sequence[str] | None = None) -> list[Place]:
         or config.text_pitch == "aligned"
     )
     found: list[Place] = ["position"] if position else []
-    if "pitch" in heard or (config.stacks_pitch and "spectrogram" in heard):
+    if "pitch" in heard or (config.has_pitch_input and "spectrogram" in heard):
         found.append("input")
     return [*found, "both"] if len(found) == 2 else found
 
@@ -123,7 +123,7 @@ def hearing(model: Echo, batch: FeatureBatch | None) -> Iterator[None]:
     own = batch if model.config.stop == "token" else batch.closed(CLOSING_FRAMES)
 
     def hook(feature: str) -> Callable[..., tuple[Any, ...]]:
-        return lambda _, arguments: (sound(own, feature, model.config), *arguments[1:])
+        return lambda _, arguments: (encoder_input(own, feature, model.config), *arguments[1:])
 
     with ExitStack() as hooks:
         for name, encoder in model.encoders.items():

@@ -9,7 +9,7 @@ import torch
 
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.features import Features, collate_features
-from echo_asr.model.encoder import feature_track
+from echo_asr.model.encoder import pitch_track
 from echo_asr.research.diagnose.canvas import Axes, Figure, beside, new_figure
 from echo_asr.research.diagnose.groups import Group
 from echo_asr.research.diagnose.plots import BLUE, GREEN, GREY, INK, NULL, RED
@@ -157,10 +157,10 @@ def draw_radii(recognizer: Recognizer, clip: Features) -> Figure | None:
     layers = _encoder_layers(recognizer, lambda attention: attention.rotation.modes.radius != "unit")
     if not layers:
         return None
-    track = feature_track(collate_features([clip]).to(model.device)).pool(model.config.subsampling)
+    track = pitch_track(collate_features([clip]).to(model.device)).pool(model.config.subsampling)
     figure = new_figure(10, 1.6 + 1.0 * len(layers))
     top, *panels = figure.subplots(1 + len(layers), 1, sharex=True)
-    shown = feature_track(collate_features([clip]))
+    shown = pitch_track(collate_features([clip]))
     draw_f0(top, shown, "F0 of one recording")
     frames = track.f0.shape[1]
     seconds = (np.arange(frames) + 0.5) * track.step / 100

@@ -13,7 +13,7 @@ from echo_asr.decode.alignment import cross_weights, force
 from echo_asr.decode.search import search
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.features import Features, collate_features
-from echo_asr.model.layers import CrossAttention, Memory
+from echo_asr.model.layers import CrossAttention, EncoderKeyValues
 from echo_asr.vrope import PitchTrack, VRoPEAttention
 
 
@@ -129,7 +129,9 @@ def _look_within(module: VRoPEAttention, total: _Sums, lengths: Tensor | None, x
     total.add(inside, keys, seen[..., 0], seen[..., 1].mean(1))
 
 
-def _look_across(module: CrossAttention, total: _Sums, lengths: Tensor | None, x: Tensor, memory: Memory) -> None:
+def _look_across(
+    module: CrossAttention, total: _Sums, lengths: Tensor | None, x: Tensor, memory: EncoderKeyValues
+) -> None:
     """Cross-attention from text to frames."""
     assert lengths is not None
     weights = cross_weights(module, x, memory)

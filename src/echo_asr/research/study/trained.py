@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from echo_asr.config import without_retired
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_bundle
+from echo_asr.renamed import with_current_names, without_retired
 from echo_asr.storage import pack, replace_file, unpack
 from echo_asr.train.run import SECTIONS
 from echo_asr.train.state import CHECKPOINT, Progress
@@ -80,7 +80,7 @@ def read_result(folder: Path, job: Mapping[str, Any]) -> dict[str, Any] | None:
 def as_now(job: Mapping[str, Any]) -> dict[str, Any]:
     """A job of before as it is written now: without the options that are no more, with the defaults of later ones."""
     defaults = json.loads(json.dumps({name: asdict(kind()) for name, kind in SECTIONS.items()}))
-    given = without_retired(job["sections"])
+    given, _ = with_current_names(without_retired(job["sections"]))
     return {**job, "sections": {name: _filled(one, defaults.get(name, {})) for name, one in given.items()}}
 
 
@@ -96,7 +96,7 @@ def _filled(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, 
 def is_of_before(folder: Path) -> bool:
     """Whether the job of a folder was written when there were options that are no more."""
     job = _read_job(folder)
-    return job is not None and without_retired(job["sections"]) != job["sections"]
+    return job is not None and with_current_names(without_retired(job["sections"]))[0] != job["sections"]
 
 
 def _digest_before(folder: Path, job: Mapping[str, Any]) -> str | None:
@@ -141,7 +141,9 @@ class Trained:
             bundle.model.load_state_dict(unpack(path.read_bytes()))
         except (OSError, ValueError, RuntimeError):
             raise EchoError(f"{path}: damaged; remove {self.folder}, and the job is done again") from None
-        bundle.heard = None  # all features, where a curriculum had not yet brought them in at the best update
+        bundle.trained_features = (
+            None  # all features, where a curriculum had not yet brought them in at the best update
+        )
         return bundle
 
 
