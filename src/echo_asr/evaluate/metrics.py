@@ -73,7 +73,11 @@ def error_rate(
         raise ValueError(f"hypotheses: expected {len(references)}, one a reference, got {len(hypotheses)}")
     if not references:
         raise ValueError("references: expected at least one utterance, got none")
-    counts = count_errors(references, hypotheses, unit)
+    return rate_of_counts(count_errors(references, hypotheses, unit))
+
+
+def rate_of_counts(counts: np.ndarray) -> ErrorRate:
+    """The error rate of the counts of utterances, `(utterances, 4)` as `count_errors` gives them."""
     low, high = rate_interval(counts[:, :3].sum(axis=1), counts[:, 0], counts[:, 3])
     total = counts.sum(axis=0)
     insertions, deletions, substitutions, reference = (int(number) for number in total)

@@ -2,15 +2,15 @@
 
 | kind | written | example |
 | --- | --- | --- |
-| `digits` | one or more digits behind the syllable: the number of a tone, or a contour in Chao's numbers | `ma3`, `ma35` |
+| `digits` | one or more digits behind the syllable: a tone's number, or its contour in Chao's | `ma3`, `ma35` |
 | `superscripts` | the same, raised | `ma³⁵` |
-| `chao_letters` | Chao's tone letters, either way round, also two runs of them for a tone and what sandhi makes of it | `ma˧˥` |
+| `chao_letters` | Chao's tone letters, either way round, also a tone and what sandhi makes of it | `ma˧˥` |
 | `diacritics` | marks on the syllable's nucleus: a vowel, or a syllabic consonant | `mǎ`, `kɔ̃̂`, `ńjà` |
 | `letters` | letters at the end of the word | `pob`, `poj` (Hmong) |
 
-What counts as a syllable under `diacritics` is the `unit`: every vowel (where a long vowel is written twice and each half
-carries its own tone, as in Mixtec or Yoruba), a nucleus, that is a run of vowels with one tone between them (Pinyin), or
-a whole word (Vietnamese). Chao 1930 has the letters and numbers.
+What counts as a syllable under `diacritics` is the `unit`: every vowel (Mixtec and Yoruba write a long vowel twice, and
+each half carries a tone), a nucleus, that is a run of vowels with one tone between them (Pinyin), or a whole word
+(Vietnamese). The letters and numbers for contours are those of Chao 1930.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -33,10 +33,11 @@ TRAILING: dict[str, str] = {"digits": DIGITS, "superscripts": SUPERSCRIPTS, "cha
 
 GRAVE, ACUTE, CIRCUMFLEX, TILDE, MACRON, CARON = "\u0300", "\u0301", "\u0302", "\u0303", "\u0304", "\u030c"
 HOOK, DOT_BELOW, HORN = "\u0309", "\u0323", "\u031b"
-# Level and contour tones of the IPA and of African, American and East Asian orthographies, and the marks of Thai and Lao.
+# Level and contour tones of the IPA and of African, American and East Asian orthographies (a line below is low tone in
+# some of Mixtec), and the marks of Thai and Lao.
 MARKS = "".join(
     (GRAVE, ACUTE, CIRCUMFLEX, MACRON, CARON, "\u030b\u030f\u030d\u1dc4\u1dc5\u1dc6\u1dc7\u1dc8\u1dc9")
-    + ("\u0e48\u0e49\u0e4a\u0e4b", "\u0ec8\u0ec9\u0eca\u0ecb")
+    + ("\u0331\u0e48\u0e49\u0e4a\u0e4b", "\u0ec8\u0ec9\u0eca\u0ecb")
 )
 VIETNAMESE_MARKS = GRAVE + ACUTE + TILDE + HOOK + DOT_BELOW
 SYLLABIC = "\u0329\u030d"  # below and above a consonant that is a nucleus
@@ -57,16 +58,18 @@ class Syllable:
     Attributes:
         base: without its tone, composed (NFC).
         tone: digits, letters or combining marks, as written; empty where none is.
-        at: where the tone stands: before so many characters of the decomposed base.
+        at: of each character of the tone, behind how many characters of the decomposed base it stands.
     """
 
     base: str
     tone: str
-    at: int
+    at: tuple[int, ...]
 
     def __str__(self) -> str:
-        apart = unicodedata.normalize("NFD", self.base)
-        return unicodedata.normalize("NFC", apart[: self.at] + self.tone + apart[self.at :])
+        whole = list(unicodedata.normalize("NFD", self.base))
+        for number, (character, place) in enumerate(zip(self.tone, self.at, strict=True)):
+            whole.insert(place + number, character)
+        return unicodedata.normalize("NFC", "".join(whole))
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class ToneNotation:
         marks: the characters that write it: combining marks under `diacritics`, letters under `letters`; empty for all
             that the kind knows.
         unit: what carries one tone under `diacritics`.
-        unmarked: whether a syllable without a mark has a tone of its own (low where high is marked, or mid, or neutral).
+        unmarked: whether a syllable without a mark has a tone of its own (low where high is marked, or neutral).
     """
 
     kind: Kind
@@ -116,7 +119,7 @@ class ToneNotation:
         if len(found) > 1 and not found[-1].tone and not any(map(str.isalpha, found[-1].base)):
             rest = found.pop()  # a full stop is no syllable
             last = found[-1]
-            found[-1] = Syllable(last.base + rest.base, last.tone, last.at)
+            found[-1] = replace(last, base=last.base + rest.base)
         return found
 
     def _marked(self, apart: str) -> list[Syllable]:
@@ -159,8 +162,7 @@ class ToneNotation:
     def _without(part: str, tones: Sequence[int]) -> Syllable:
         base = "".join(c for n, c in enumerate(part) if n not in set(tones))
         tone = "".join(part[n] for n in tones)
-        at = tones[0] if tones else len(base)
-        return Syllable(unicodedata.normalize("NFC", base), tone, at)
+        return Syllable(unicodedata.normalize("NFC", base), tone, tuple(n - before for before, n in enumerate(tones)))
 
     def split(self, text: str) -> list[Syllable]:
         """The syllables of all words of a text."""
@@ -191,7 +193,7 @@ def show_tone(tone: str) -> str:
 
 
 def _syllable(base: str, tone: str) -> Syllable:
-    return Syllable(unicodedata.normalize("NFC", base), tone, len(base))
+    return Syllable(unicodedata.normalize("NFC", base), tone, (len(base),) * len(tone))
 
 
 def _clusters(apart: str) -> Iterator[tuple[int, int]]:
@@ -254,7 +256,11 @@ def _find_diacritics(words: Counter[str]) -> FoundNotation:
                     counts[mark] += number
     letters = {word[start].lower() for word in words for start, _ in _clusters(word)} & VOWELS
     enough = min(BROAD, max(2, len(letters)))
-    broad = [m for m in candidates if m in bearers and (len(bearers[m]) >= enough or not bearers[m] & VOWELS)]
+    broad = [
+        m
+        for m in candidates
+        if m in bearers and (vietnamese or len(bearers[m] & VOWELS) >= enough or not bearers[m] & VOWELS)
+    ]
     notation = ToneNotation("diacritics", "".join(broad) or ACUTE, "word" if vietnamese else "nucleus")
     nuclei = marked = doubled = runs = 0
     for word, number in words.items():
@@ -268,4 +274,6 @@ def _find_diacritics(words: Counter[str]) -> FoundNotation:
     if len(broad) < 2 or share < MARKED or words.total() < FEWEST:
         return FoundNotation(None, share, tuple(m for m in counts if counts[m] >= 0.02 * words.total()))
     unit: Unit = "word" if vietnamese else "vowel" if runs and doubled / runs > 0.5 else "nucleus"
-    return FoundNotation(ToneNotation("diacritics", "".join(broad), unit), share, tuple(sorted(set(counts) - set(broad))))
+    return FoundNotation(
+        ToneNotation("diacritics", "".join(broad), unit), share, tuple(sorted(set(counts) - set(broad)))
+    )
