@@ -97,7 +97,7 @@ def test_texts_without_tones_keep_their_words() -> None:
 PINYIN = "wǒ shì zhōngguó rén nǐ hǎo ma xièxie nǐ wǒmen qù běijīng dàxué lǎoshī hěn gāoxìng rènshi nǐ zàijiàn míngtiān"
 YORUBA = "ọkọ́ ọkọ̀ ọ̀kọ̀ bàtà ilé ìwé ọmọ ènìyàn òògùn ojú ẹnu àgbà oògùn ọ̀rẹ́ ilẹ̀ omi orí apá ẹsẹ̀ ìlú óònì"
 QUOC_NGU = "tôi là người việt nam nguyễn văn hưởng đi học ở trường đại học bách khoa hà nội và ngã mả sữa cũ"
-FRENCH = "le garçon était là où sa mère a été élevée et nous avons passé la journée à la forêt près de la rivière ce soir"
+FRENCH = "le garçon était là où sa mère a été élevée et nous avons passé la journée à la forêt près de la rivière"
 CZECH = (
     "příliš žluťoučký kůň úpěl ďábelské ódy a potom se šel napít vody k řece kde byla tma a zima jako v zimě bývá často"
 )
