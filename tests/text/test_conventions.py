@@ -65,8 +65,8 @@ def test_without_conventions_a_text_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("rules", "message"),
-    [({"[...]": "remove"}, "expected one of keep, drop, event, break, exclude; got 'remove'"), ({"": "keep"}, "name a mark"),
-     ({"word": "keep"}, "name a mark"), ({"...": "keep"}, "name a mark")],
+    [({"[...]": "remove"}, "expected one of keep, drop, event, break, exclude; got 'remove'"),
+     ({"": "keep"}, "name a mark"), ({"word": "keep"}, "name a mark"), ({"...": "keep"}, "name a mark")],
 )  # fmt: skip
 def test_conventions_that_mean_nothing_are_refused(rules: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -161,7 +161,9 @@ def find_marks(texts: Iterable[str], conventions: Conventions | None = None) -> 
 
 def _marks(text: str) -> list[tuple[str, Action, str]]:
     """The marks of a text, each with a proposed action and the reason."""
-    found: list[tuple[str, Action, str]] = []
+    words = text.split()
+    found = [(word, *_unclear(word)) for word in words if UNCLEAR.fullmatch(word)]
+    text = " ".join(word for word in words if not UNCLEAR.fullmatch(word))
     for opening, closing in sorted(PAIRS, key=lambda pair: -len(pair[0])):
         pattern = re.compile(f"{re.escape(opening)}([^{re.escape(opening + closing)}]+){re.escape(closing)}")
         for match in pattern.finditer(text):
@@ -177,9 +179,7 @@ def _marks(text: str) -> list[tuple[str, Action, str]]:
                 found.append((f"{opening}{DOTS}{closing}", "keep", "encloses words"))
         text = pattern.sub(" ", text)
     for word in text.split():
-        if UNCLEAR.fullmatch(word):
-            found.append((word, *_unclear(word)))
-        elif any(map(str.isalnum, word)):
+        if any(map(str.isalnum, word)):
             if word.endswith(("-", "\u2013", "\u2014", "~")) and len(word) > 1:
                 found.append((f"word{word[-1]}", "drop", "ends like a false start"))
             elif word.startswith(("-", "\u2013", "\u2014", "&", "@", "~")) and len(word) > 1:
