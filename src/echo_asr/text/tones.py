@@ -94,13 +94,13 @@ class ToneNotation:
             raise ValueError("tone notation letters: name the letters that write tone, such as bjvsmgd")
 
     @cached_property
-    def _written(self) -> frozenset[str]:
+    def written(self) -> frozenset[str]:
         default = MARKS if self.kind == "diacritics" else TRAILING.get(self.kind, "")
         return frozenset(unicodedata.normalize("NFD", self.marks or default))
 
     @cached_property
     def _trailing(self) -> re.Pattern[str]:
-        tone = f"[{re.escape(''.join(sorted(self._written)))}]"
+        tone = f"[{re.escape(''.join(sorted(self.written)))}]"
         # A sandhi pair of numbers is written with a hyphen: 35-21.
         pair = f"{tone}+(?:-{tone}+)?" if self.kind in ("digits", "superscripts") else f"{tone}+"
         return re.compile(f"({tone}*[^{tone[1:]}+)({pair})?")
@@ -111,7 +111,7 @@ class ToneNotation:
         if self.kind == "diacritics":
             return self._marked(apart)
         if self.kind == "letters":
-            ends = len(apart) > 1 and apart[-1] in self._written
+            ends = len(apart) > 1 and apart[-1] in self.written
             return [_syllable(apart[:-1], apart[-1]) if ends else _syllable(apart, "")] if apart else []
         found = [_syllable(base, tone or "") for base, tone in self._trailing.findall(apart)]
         if not found:
@@ -125,7 +125,7 @@ class ToneNotation:
     def _marked(self, apart: str) -> list[Syllable]:
         """The syllables of a decomposed word whose tones are marks."""
         if self.unit == "word":
-            tones = [n for n, character in enumerate(apart) if character in self._written]
+            tones = [n for n, character in enumerate(apart) if character in self.written]
             return [self._without(apart, tones)] if apart else []
         clusters = list(_clusters(apart))
         nuclei = [self._is_nucleus(apart, clusters, n) for n in range(len(clusters))]
@@ -133,7 +133,7 @@ class ToneNotation:
         for n, (start, end) in enumerate(clusters):
             if not nuclei[n]:
                 continue
-            mark = any(c in self._written for c in apart[start:end])
+            mark = any(c in self.written for c in apart[start:end])
             goes_on = self.unit == "nucleus" and before == n - 1 and not (mark and toned)
             if not goes_on:
                 starts.append(n)
@@ -148,12 +148,12 @@ class ToneNotation:
             cuts.append(clusters[cut][0])
         cuts.append(len(apart))
         parts = [apart[a:b] for a, b in zip(cuts, cuts[1:], strict=False) if a < b]
-        return [self._without(part, [n for n, c in enumerate(part) if c in self._written]) for part in parts]
+        return [self._without(part, [n for n, c in enumerate(part) if c in self.written]) for part in parts]
 
     def _is_nucleus(self, apart: str, clusters: Sequence[tuple[int, int]], n: int) -> bool:
         start, end = clusters[n]
         letter, marks = apart[start].lower(), apart[start + 1 : end]
-        if letter in VOWELS or any(c in self._written or c in SYLLABIC for c in marks):
+        if letter in VOWELS or any(c in self.written or c in SYLLABIC for c in marks):
             return True
         follows = apart[clusters[n + 1][0]].lower() if n + 1 < len(clusters) else ""
         return letter == "y" and follows not in VOWELS
