@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,7 +52,6 @@ BEHIND_ONE_MODULE = (
     "espeakng_loader",
     "filelock",
     "flashlight",
-    "huggingface_hub",
     "jiwer",
     "jsonargparse",
     "lhotse",
@@ -87,7 +86,8 @@ def module_name(path: Path, package: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, package: Path) -> Iterator[tuple[str, bool]]:
+@cache  # many tests ask, and parsing all files takes a second
+def imports(path: Path, package: Path) -> tuple[tuple[str, bool], ...]:
     """Every module that a file imports, in full, and whether it does so when it is imported itself."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inner = {
@@ -96,6 +96,7 @@ def imports(path: Path, package: Path) -> Iterator[tuple[str, bool]]:
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
     }
+    found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -111,7 +112,9 @@ def imports(path: Path, package: Path) -> Iterator[tuple[str, bool]]:
         else:
             continue
         for name in names:
-            yield ("tensorboard" if name.startswith("torch.utils.tensorboard") else name), node not in inner
+            name = "tensorboard" if name.startswith("torch.utils.tensorboard") else name
+            found.append((name, node not in inner))
+    return tuple(found)
 
 
 def stage_of(name: str, package: Path = PACKAGE) -> str:
@@ -137,6 +140,7 @@ def wrong_directions(package: Path) -> list[str]:
     return wrong
 
 
+@cache
 def importers() -> dict[str, list[str]]:
     """The modules of the package that import each library from outside."""
     found: dict[str, set[str]] = defaultdict(set)
@@ -229,8 +233,7 @@ def test_every_library_is_declared_and_every_declared_one_used() -> None:
     declared = declared_distributions("av", "datasets", "lhotse", "lm", "scale", "synth")
     used = {DISTRIBUTIONS.get(library, library.replace("_", "-")) for library in importers()}
     assert used - declared - {"fsspec", "pyarrow"} == set()  # which are how datasets reads files
-    # The hub comes with a later issue; lhotse needs the other two.
-    assert declared - used - {"huggingface-hub", "scipy", "urllib3"} == set()
+    assert declared - used - {"scipy", "urllib3"} == set()  # which lhotse needs
 
 
 def test_what_is_pinned_is_what_is_asked_for() -> None:
