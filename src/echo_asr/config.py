@@ -13,6 +13,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -143,8 +144,6 @@ def build_sections(
     Raises:
         EchoError: an unknown section or key (the nearest known one is named), or a value of the wrong type or range.
     """
-    from jsonargparse import ArgumentParser
-
     data = {name: {} if value is None else value for name, value in data.items() if name not in ignore}
     data, renamed = with_current_names(data, where)
     if renamed:
@@ -165,9 +164,7 @@ def build_sections(
             flat = [f"{name}.{key}" for name in known for key in _flat(known[name])]
             if path not in flat:
                 raise EchoError(f"unknown option --{path}{nearest(path, flat, '--')}")
-    parser = ArgumentParser(exit_on_error=False, default_env=False, add_help=False)
-    for name, kind in sections.items():
-        parser.add_argument(f"--{name}", type=kind, default=kind())
+    parser = _parser(*sections.items())
     told = where
     try:
         parsed = parser.parse_object(data)
@@ -181,6 +178,17 @@ def build_sections(
     except Exception as error:  # jsonargparse raises several kinds; all are the user's values
         raise EchoError(f"{told}: {_readable(error, sections)}") from None
     return {name: getattr(built, name) for name in sections}
+
+
+@cache
+def _parser(*sections: tuple[str, type]) -> Any:
+    """Making one takes longer than parsing by it."""
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False, default_env=False, add_help=False)
+    for name, kind in sections:
+        parser.add_argument(f"--{name}", type=kind, default=kind())
+    return parser
 
 
 def _joined(words: Sequence[str]) -> list[str]:
