@@ -210,6 +210,18 @@ def test_a_wrong_direction_is_found(path: str, line: str, message: str | None, t
     assert message is None or message in found[0]
 
 
+def test_tests_share_helpers_and_import_no_tests() -> None:
+    allowed = "tests.helpers"
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for name, _ in imports(path, ROOT / "tests")
+        if name.split(".")[0] in ("tests", "conftest") or "test_" in name
+        if name != allowed and not name.startswith(f"{allowed}.")
+    ]
+    assert wrong == [], "let a module of tests/helpers offer what both need"
+
+
 @pytest.mark.parametrize("library", BEHIND_ONE_MODULE)
 def test_a_heavy_library_is_imported_in_one_module_only(library: str) -> None:
     modules = importers().get(library, [])

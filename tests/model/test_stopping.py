@@ -18,6 +18,7 @@ from echo_asr.model.config import ModelConfig
 from echo_asr.model.decoder import final_silence
 from echo_asr.model.echo import CLOSING_FRAMES, Echo
 from echo_asr.vrope import PitchTrack
+from tests.helpers.slow import slow
 
 Make = Callable[..., Any]
 Texts = tuple[Tensor, Tensor]
@@ -164,9 +165,7 @@ def recordings(texts: list[list[int]], seed: int) -> list[Features]:
 QUICK = [("silence", False), ("both", True)]
 
 
-@pytest.mark.parametrize(
-    ("stop", "end_in_loss"), [way if way in QUICK else pytest.param(*way, marks=pytest.mark.slow) for way in WAYS]
-)
+@pytest.mark.parametrize(("stop", "end_in_loss"), [way if way in QUICK else slow(*way) for way in WAYS])
 def test_a_model_learns_when_to_stop(stop: str, end_in_loss: bool, make_config: Make) -> None:
     """Texts of random length, learnt in a few hundred updates: those of others end where they should, greedy and in a
     beam, without the token 0 too."""
