@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,17 +69,6 @@ def _group(sections: dict[str, Any], path: list[str]) -> dict[str, Any] | None:
             return None
         group[name] = group = dict(inner)
     return group
-
-
-def current_word(word: str) -> str:
-    """A command-line word `--section.option=value` under the option's present name, with a warning that names it."""
-    option, equals, value = word.removeprefix("--").partition("=")
-    if not word.startswith("--") or option not in RENAMED:
-        return word
-    now, _ = RENAMED[option]
-    warnings.warn(f"--{option} is now --{now}", stacklevel=2)
-    given = current_value(option, value) if equals else value
-    return f"--{now}{equals}{str(given).lower() if isinstance(given, bool) else given}"
 
 
 def without_retired(sections: Mapping[str, Any]) -> dict[str, Any]:

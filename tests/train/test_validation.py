@@ -18,8 +18,8 @@ from echo_asr.distributed.processes import Processes
 from echo_asr.features import Features
 from echo_asr.model.calibration import Calibration
 from echo_asr.model.checkpoint import Bundle, load_bundle
-from echo_asr.train.loop import PLATEAU_VALIDATIONS, Trainer
-from echo_asr.train.validation import Validation, _recognize
+from echo_asr.train.loop import Trainer
+from echo_asr.train.validation import PLATEAU_VALIDATIONS, Validation, _recognize
 from tests.helpers.tone_corpus import same
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, overload
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 
 from echo_asr.audio import SAMPLE_RATE, SoundSource, stream_audio
 from echo_asr.audio.segment import AudioFile
-from echo_asr.config import build_sections, read_yaml
+from echo_asr.config import Changes, build_sections, read_yaml
 from echo_asr.decode.alignment import align
 from echo_asr.decode.malloc_trim import give_back
 from echo_asr.decode.results import Segment, Transcription
@@ -281,18 +281,20 @@ def load(folder: str | os.PathLike[str], device: str = "auto", **decode: Any) ->
     Raises:
         EchoError: the folder is no complete model, or the device is not there.
     """
+    return load_recognizer(folder, device, {f"decode.{name}": value for name, value in decode.items()})
+
+
+def load_recognizer(
+    folder: str | os.PathLike[str], device: str = "auto", changes: Changes = MappingProxyType({})
+) -> Recognizer:
+    """As `load`, with changed settings under their full names: `{"decode.beam": 8}`."""
     bundle = load_bundle(folder, choose_device(device))
-    return Recognizer(bundle, decode_config(bundle, folder, [_override(k, v) for k, v in decode.items()]))
+    return Recognizer(bundle, decode_config(folder, changes))
 
 
-def _override(key: str, value: Any) -> str:
-    """A setting of `DecodeConfig` as the command line has it."""
-    return f"--decode.{key}={json.dumps(list(value)) if isinstance(value, list | tuple) else value}"
-
-
-def decode_config(bundle: Bundle, folder: str | os.PathLike[str], overrides: Sequence[str] = ()) -> DecodeConfig:
-    """The decoding settings of a model's config.yaml, with `--decode.key value` overrides."""
+def decode_config(folder: str | os.PathLike[str], changes: Changes = MappingProxyType({})) -> DecodeConfig:
+    """The decoding settings of a model's config.yaml, with some changed, as `{"decode.beam": 8}`."""
     path = Path(folder) / CONFIG
-    data = {"decode": read_yaml(path).get("decode") or {}}
-    built: DecodeConfig = build_sections(data, {"decode": DecodeConfig}, overrides, str(path))["decode"]
+    data = {"decode": read_yaml(path).get("decode")}
+    built: DecodeConfig = build_sections(data, {"decode": DecodeConfig}, changes, str(path))["decode"]
     return built

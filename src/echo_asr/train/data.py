@@ -61,7 +61,7 @@ class TrainingData:
         subsampling: of the model, to check that texts fit.
         cache: of features.
         by_speaker: whether the model's pitch is relative to each speaker's; `prepare` then measures it.
-        place: of this process among those that train; each takes every so many-th batch.
+        rank: of this process among those that train; each takes every so many-th batch.
         texts: the normalised texts of the training split, if they are there already.
         broken: what becomes of texts that do not fit their frames, and of recordings that cannot be read: `refuse` the
             corpus, or `skip` them with one warning that counts them.
@@ -77,7 +77,7 @@ class TrainingData:
     subsampling: int
     cache: FeatureCache
     by_speaker: bool = False
-    place: ProcessRank = ProcessRank()
+    rank: ProcessRank = ProcessRank()
     texts: InitVar[Sequence[str] | None] = None
     broken: Literal["refuse", "skip"] = "refuse"
 
@@ -133,12 +133,12 @@ class TrainingData:
     @property
     def balance(self) -> Balance:
         """What the plan of the first epoch with all clips in it costs in padding and in waiting."""
-        return weigh_plan(self.plan(self.clean_epochs), self.durations, self.place.count)
+        return weigh_plan(self.plan(self.clean_epochs), self.durations, self.rank.count)
 
     @property
     def batches_per_update(self) -> int:
         """Batches that make an update, of all processes together."""
-        return self.config.accumulate * self.place.count
+        return self.config.accumulate * self.rank.count
 
     def _rows(self) -> list[ConcatenatedClip]:
         """Rows of examples; what they say is in `_row_tokens`."""
@@ -225,9 +225,9 @@ class TrainingData:
         gather: Callable[[dict[Sound, str]], list[dict[Sound, str]]],
     ) -> dict[Sound, str]:
         """Fill the cache with this process's share; the recordings that any process could not read, and why."""
-        spoken = [e.utterance for e in self.place.share(self.examples)]
+        spoken = [e.utterance for e in self.rank.share(self.examples)]
         perturbations = tuple(dict.fromkeys(self.config.perturbations))
-        heard = self.place.share(validation)
+        heard = self.rank.share(validation)
         unreadable: dict[Sound, str] = {}
         try:
             fill_recordings(self.cache, [(spoken, perturbations), (heard, (AS_RECORDED,))], progress, workers)
@@ -302,8 +302,8 @@ class TrainingData:
             """Epoch and number of the last batch of each round, and epoch and indices of the one for this process."""
             everybody = order()
             while True:
-                together = list(islice(everybody, self.place.count))
-                epoch_of_mine, _, indices = together[self.place.rank]
+                together = list(islice(everybody, self.rank.count))
+                epoch_of_mine, _, indices = together[self.rank.rank]
                 yield *together[-1][:2], epoch_of_mine, indices
 
         ahead = AHEAD + self.config.loaders - 1

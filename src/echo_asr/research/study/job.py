@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from echo_asr.config import write_yaml
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.noise import KINDS, noise_clip
@@ -37,6 +36,7 @@ from echo_asr.features import Features
 from echo_asr.model.echo import Echo
 from echo_asr.output import use_utf8_streams
 from echo_asr.research.diagnose.interventions import nulls_masked
+from echo_asr.research.diagnose.monitor import look_inside
 from echo_asr.research.study.trained import (
     JOB,
     RESULT,
@@ -51,8 +51,10 @@ from echo_asr.research.study.trained import (
     training_digest,
 )
 from echo_asr.storage import replace_text, sweep
+from echo_asr.train.prepare import hold_out
+from echo_asr.train.recipe import build_config
 from echo_asr.train.report import VALIDATIONS
-from echo_asr.train.run import hold_out, train
+from echo_asr.train.run import train
 from echo_asr.train.state import CHECKPOINT
 
 LOG = "log.txt"
@@ -81,10 +83,10 @@ def run_job(folder: Path) -> None:
 
 
 def _train(job: dict[str, Any], folder: Path) -> Trained:
-    config = folder / "config.yaml"
-    write_yaml(config, job["sections"])
     run = folder / RUN
-    progress = train(config, job["corpus"], run, resume=(run / CHECKPOINT).is_file(), device=job["device"])
+    sections = build_config(job["sections"], str(folder / JOB))
+    resume = (run / CHECKPOINT).is_file()
+    progress = train(sections, job["corpus"], run, resume, device=job["device"], monitor=look_inside)
     lines = (run / VALIDATIONS).read_text(encoding="utf-8").split("\n")
     validations = [json.loads(line) for line in lines if line]
     return Trained(
@@ -106,7 +108,7 @@ def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, 
     before = trained.result
     bundle = trained.bundle()
     bundle.model.to(choose_device(job["device"]))
-    recognizer = Recognizer(bundle, decode_config(bundle, trained.folder / RUN))
+    recognizer = Recognizer(bundle, decode_config(trained.folder / RUN))
     if recognizer.extractor.config.f0 == "shuffled":  # the contours that were handed out in training
         cache = FeatureCache(None, recognizer.extractor)
         spoken = hold_out(load_corpus(job["corpus"])).split("train")
@@ -120,8 +122,8 @@ def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, 
         if name in known:
             evaluations[name] = known[name]
         elif search:
-            options = [word for key, value in search["decode"].items() for word in (f"--decode.{key}", str(value))]
-            otherwise = Recognizer(bundle, decode_config(bundle, trained.folder / RUN, options))
+            changes = {f"decode.{name}": value for name, value in search["decode"].items()}
+            otherwise = Recognizer(bundle, decode_config(trained.folder / RUN, changes))
             otherwise.extractor.donors = recognizer.extractor.donors
             with _hidden(bundle.model, search.get("hide", "")):
                 evaluations[name] = evaluate_split(otherwise, search["corpus"], job["split"])

@@ -27,7 +27,7 @@ from echo_asr.research.study.results import Texts, analyse
 from echo_asr.research.study.tables import Findings, write_tables
 from echo_asr.research.study.trained import STUDY, TRAINED_IN, find_trainings, is_of_before
 from echo_asr.storage import replace_text, sweep
-from echo_asr.train.run import hold_out, new_tokenizer
+from echo_asr.train.prepare import hold_out, new_tokenizer
 
 MOST_NAMED = 10  # folds, in a note
 

@@ -20,7 +20,7 @@ from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_bundle
 from echo_asr.renamed import with_current_names, without_retired
 from echo_asr.storage import pack, replace_file, unpack
-from echo_asr.train.run import SECTIONS
+from echo_asr.train.recipe import SECTIONS
 from echo_asr.train.state import CHECKPOINT, Progress
 
 STUDY = "study.json"  # of a study's folder
@@ -96,7 +96,7 @@ def _filled(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, 
 def is_of_before(folder: Path) -> bool:
     """Whether the job of a folder was written when there were options that are no more."""
     job = _read_job(folder)
-    return job is not None and with_current_names(without_retired(job["sections"]))[0] != job["sections"]
+    return job is not None and without_retired(job["sections"]) != job["sections"]
 
 
 def _digest_before(folder: Path, job: Mapping[str, Any]) -> str | None:
@@ -141,9 +141,7 @@ class Trained:
             bundle.model.load_state_dict(unpack(path.read_bytes()))
         except (OSError, ValueError, RuntimeError):
             raise EchoError(f"{path}: damaged; remove {self.folder}, and the job is done again") from None
-        bundle.trained_features = (
-            None  # all features, where a curriculum had not yet brought them in at the best update
-        )
+        bundle.trained_features = None  # all, though a curriculum may not have brought them in by the best update
         return bundle
 
 
