@@ -8,12 +8,14 @@ from typing import Any
 from echo_asr.errors import EchoError
 
 _ROTATED = {"turned": True, "still": False}
+_F0_KEPT = {kind: kind for kind in ("shuffled", "constant", "voicing", "energy")}
 
 RENAMED: dict[str, tuple[str, dict[Any, Any]]] = {
     "model.vrope.values": ("model.vrope.rotate_values", _ROTATED),
     "model.heard_nulls": ("model.cross_nulls", {}),
     "model.stacked_pitch": ("model.pitch_input", {}),
     "model.stacked_gain": ("model.pitch_input_gain", {}),
+    "features.f0": ("study.f0", {"as_heard": "measured", **_F0_KEPT}),
     "train.joined_share": ("train.concatenated_share", {}),
 }
 """Earlier option: the option that it is now, and what each of its values is now called, where that differs."""
@@ -51,11 +53,13 @@ def with_current_names(sections: Mapping[str, Any], where: str = "configuration"
         group = _group(current, path)
         if group is None or last not in group:
             continue
-        name = now.split(".")[-1]  # no option has moved to another group
-        if name in group:
-            raise EchoError(f"{where}: {earlier} is an earlier name of {now}, which is there, too; leave one out")
         value = current_value(earlier, group.pop(last))
-        group[name] = value
+        *path, last = now.split(".")
+        current.setdefault(path[0], {})
+        group = _group(current, path)
+        if group is None or last in group:
+            raise EchoError(f"{where}: {earlier} is an earlier name of {now}, which is there, too; leave one out")
+        group[last] = value
         renamed.append(f"{earlier} is now {now}")
     return current, "; ".join(renamed)
 

@@ -58,9 +58,10 @@ def check(arguments: argparse.Namespace) -> int:
     from echo_asr.console import progress_bar
     from echo_asr.data.check import check_corpus
     from echo_asr.data.corpus import read_corpus
+    from echo_asr.research.sections import SECTIONS
     from echo_asr.train.recipe import read_config
 
-    normalize = read_config(arguments.config)["text"].normalize
+    normalize = read_config(arguments.config, sections=SECTIONS)["text"].normalize
     if arguments.most < 0:
         raise EchoError(f"--most: expected 0 or more, got {arguments.most}")
     corpus, audio = read_corpus(arguments.corpus), not arguments.no_audio

@@ -34,10 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the figures, and write the report."""
     from echo_asr.console import print_table, progress_bar
     from echo_asr.data.corpus import load_corpus
-    from echo_asr.decode.transcribe import load_recognizer
     from echo_asr.evaluate.evaluate import evaluate
     from echo_asr.research.diagnose.counterfactuals import changes
     from echo_asr.research.diagnose.report import cells, diagnose, gather, headline, plain, told
+    from echo_asr.research.f0_controls import load_recognizer
 
     if arguments.utterances < 1:
         raise EchoError(f"--utterances: expected at least 1, got {arguments.utterances}")

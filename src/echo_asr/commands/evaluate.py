@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     from echo_asr.console import progress_bar
     from echo_asr.data.corpus import load_corpus
     from echo_asr.data.unreadable import leave_out_unreadable
-    from echo_asr.decode.transcribe import load_recognizer
     from echo_asr.evaluate.evaluate import evaluate, summary, write_texts
+    from echo_asr.research.f0_controls import load_recognizer
 
     utterances = load_corpus(arguments.corpus, arguments.broken).split(arguments.split)
     if arguments.broken == "skip":

@@ -63,10 +63,10 @@ def _plot_rotary(arguments: argparse.Namespace) -> list[Path]:
 
 
 def _plot_attention(arguments: argparse.Namespace) -> list[Path]:
-    from echo_asr.decode.transcribe import load
     from echo_asr.research.diagnose.attention import draw_attention
+    from echo_asr.research.f0_controls import load_recognizer
 
-    return draw_attention(load(arguments.model, "cpu"), arguments.audio, arguments.out)
+    return draw_attention(load_recognizer(arguments.model, "cpu"), arguments.audio, arguments.out)
 
 
 def _plot_run(arguments: argparse.Namespace) -> list[Path]:

@@ -30,9 +30,10 @@ def run(arguments: argparse.Namespace) -> int:
     from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
     from echo_asr.distributed.launch import barrier, find_rank
     from echo_asr.features import FeatureExtractor
+    from echo_asr.research.sections import SECTIONS
     from echo_asr.train.recipe import read_config
 
-    sections = read_config(arguments.config)
+    sections = read_config(arguments.config, sections=SECTIONS)
     corpus = load_corpus(arguments.corpus, arguments.broken)
     cache = FeatureCache(None, FeatureExtractor(sections["features"]), required=True)
     rank = find_rank()

@@ -25,13 +25,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, and print where the model is."""
     from echo_asr.distributed.launch import find_rank
     from echo_asr.research.diagnose.monitor import look_inside
+    from echo_asr.research.f0_controls import make_control
+    from echo_asr.research.sections import SECTIONS
     from echo_asr.train.recipe import read_config
     from echo_asr.train.run import train
 
-    sections = read_config(arguments.config, arguments.changes)
+    sections = read_config(arguments.config, arguments.changes, SECTIONS)
     progress = train(
         sections, arguments.corpus, arguments.out, arguments.resume, arguments.init, arguments.device,
-        arguments.broken, look_inside,
+        arguments.broken, look_inside, make_control(sections["study"].f0),
     )  # fmt: skip
     if find_rank().main:
         print(f"{arguments.out}: trained for {progress.step} updates, best at {progress.best_step}")

@@ -29,8 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Transcribe; 1 if a file could not be."""
     from echo_asr.decode.files import read_list, transcribe_files
     from echo_asr.decode.ngram import read_lines
-    from echo_asr.decode.transcribe import load_recognizer
     from echo_asr.distributed.launch import barrier, find_rank
+    from echo_asr.research.f0_controls import load_recognizer
 
     rank = find_rank()
     paths = list(arguments.audio)

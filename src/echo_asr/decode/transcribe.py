@@ -23,7 +23,7 @@ from echo_asr.decode.search import DecodeConfig, make_fusion, make_spell, search
 from echo_asr.decode.segments import SpeechSegment, cut
 from echo_asr.distributed.launch import find_rank
 from echo_asr.errors import EchoError
-from echo_asr.features import FeatureExtractor, Features, collate_features
+from echo_asr.features import FeatureExtractor, Features, FeatureTransform, collate_features
 from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
 from echo_asr.text.normalize import join_texts
 
@@ -80,14 +80,17 @@ class Recognizer:
     Args:
         bundle: model, tokenizer and settings.
         decode: how text is searched for.
+        transform: of features, with which the model was trained.
 
     Raises:
         EchoError: the language model or a hotword cannot be used with the model.
     """
 
-    def __init__(self, bundle: Bundle, decode: DecodeConfig | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, decode: DecodeConfig | None = None, transform: FeatureTransform | None = None
+    ) -> None:
         self.bundle, self.decode = bundle, decode or DecodeConfig()
-        self.extractor = FeatureExtractor(bundle.features)
+        self.extractor = FeatureExtractor(bundle.features, transform)
         self.normalize = bundle.text.normalize
         self.fusion = make_fusion(self.decode, bundle.tokenizer, self.normalize)
         self.spell = make_spell(bundle.tokenizer)
@@ -285,11 +288,24 @@ def load(folder: str | os.PathLike[str], device: str = "auto", **decode: Any) ->
 
 
 def load_recognizer(
-    folder: str | os.PathLike[str], device: str = "auto", changes: Changes = MappingProxyType({})
+    folder: str | os.PathLike[str],
+    device: str = "auto",
+    changes: Changes = MappingProxyType({}),
+    transform: FeatureTransform | None = None,
 ) -> Recognizer:
-    """As `load`, with changed settings under their full names: `{"decode.beam": 8}`."""
+    """As `load`, with changed settings under their full names: `{"decode.beam": 8}`.
+
+    Args:
+        transform: of features, with which the model was trained.
+    """
     bundle = load_bundle(folder, choose_device(device))
-    return Recognizer(bundle, decode_config(folder, changes))
+    control = (bundle.extra.get("study") or {}).get("f0", "measured")
+    if transform is None and control != "measured":
+        raise EchoError(
+            f"{folder}: was trained with study.f0 {control}, and is of use under that alone; take echo-asr evaluate, "
+            "transcribe, diagnose or study, or echo_asr.research.f0_controls.load_recognizer"
+        )
+    return Recognizer(bundle, decode_config(folder, changes), transform)
 
 
 def decode_config(folder: str | os.PathLike[str], changes: Changes = MappingProxyType({})) -> DecodeConfig:

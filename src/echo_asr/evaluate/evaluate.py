@@ -96,8 +96,6 @@ def evaluate(
     """
     start = time.perf_counter()
     speakers: list[float] = []
-    if recognizer.extractor.config.f0 == "shuffled":
-        recognizer.extractor.donors = [recognizer.extractor.as_heard(load_audio(u.audio)).track for u in utterances]
     if recognizer.bundle.model.config.vrope.reference == "speaker":
         medians = speaker_medians(utterances, lambda u: recognizer.extractor(load_audio(u.audio)))
         speakers = [medians.get(u.speaker, 0.0) for u in utterances]
@@ -142,9 +140,9 @@ def _warn_of_silence(
     recognizer: Recognizer, where: str, utterances: Sequence[Utterance], hypotheses: Sequence[str]
 ) -> None:
     """Warn of recordings in which there is nothing to hear, and which have a text nevertheless."""
-    normal, as_heard = recognizer.bundle.text.normalize, recognizer.extractor.as_heard
-    unheard = [u for u, text in zip(utterances, hypotheses, strict=True) if not text and normal(u.text)]
-    silent = [str(u.audio) for u in unheard if as_heard(load_audio(u.audio)).null.all()]
+    normal, measure = recognizer.bundle.text.normalize, recognizer.extractor.measure
+    untranscribed = [u for u, text in zip(utterances, hypotheses, strict=True) if not text and normal(u.text)]
+    silent = [str(u.audio) for u in untranscribed if measure(load_audio(u.audio)).null.all()]
     if silent:
         told = describe_silent(silent, len(utterances), "all of which count as errors")
         warnings.warn(f"{where}: {told}", stacklevel=3)

@@ -210,8 +210,8 @@ class TrainingData:
         if left_out:
             total = len(self.examples) + len(validation) + len(left_out)
             warn_left_out(self.corpus.name, total, left_out)
-        if self.cache.extractor.config.f0 == "shuffled":
-            self.cache.extractor.donors = [self.cache.as_heard(e.utterance.audio).track for e in self.examples]
+        if transform := self.cache.extractor.transform:
+            transform.fit(self.cache.measured(e.utterance.audio) for e in self.examples)
         if self.by_speaker:
             utterances = [*(e.utterance for e in self.examples), *validation]
             self.speaker_f0 = speaker_medians(utterances, lambda u: self.cache.features(u.audio))

@@ -19,7 +19,7 @@ from echo_asr.distributed.launch import find_rank
 from echo_asr.distributed.processes import Processes, open_processes, reseed
 from echo_asr.distributed.sharding import gather_whole
 from echo_asr.errors import EchoError
-from echo_asr.features import FeatureExtractor
+from echo_asr.features import FeatureExtractor, FeatureTransform
 from echo_asr.model.checkpoint import Bundle, load_bundle
 from echo_asr.model.echo import Echo
 from echo_asr.text.orthography import merged_words
@@ -45,6 +45,7 @@ def train(
     device: str = "auto",
     broken: Broken = "refuse",
     monitor: Monitor | None = None,
+    transform: FeatureTransform | None = None,
 ) -> Progress:
     """Train a model and leave it in `out`.
 
@@ -58,6 +59,7 @@ def train(
         device: as in `choose_device`.
         broken: what becomes of records of the corpus that cannot be used; as in `load_corpus`.
         monitor: figures of the model for TensorBoard, asked for every `train.diagnose_every` updates.
+        transform: of features, before the model gets them; it is fitted to the training recordings and saved in `out`.
 
     Raises:
         EchoError: anything the user can mend.
@@ -70,7 +72,7 @@ def train(
             "train.shard full divides a model among processes, and this one is alone; use torchrun, or none"
         )
     with open_processes(rank, where, sharded) as processes:
-        return _train(sections, corpus, broken, Path(out), resume, init, where, processes, monitor)
+        return _train(sections, corpus, broken, Path(out), resume, init, where, processes, monitor, transform)
 
 
 def _train(
@@ -83,6 +85,7 @@ def _train(
     where: torch.device,
     processes: Processes,
     monitor: Monitor | None,
+    transform: FeatureTransform | None,
 ) -> Progress:
     """`train`, in one of the processes that train together. The main one alone reads and writes the folder of the run,
     which the other machines need not see."""
@@ -96,7 +99,7 @@ def _train(
         texts = [normalize(u.text) for u in recordings.split("train")]
         start = load_bundle(init) if init is not None and not resume else None
         tokenizer, mapping = processes.broadcast(lambda: choose_tokenizer(run, sections["text"], texts, start, resume))
-        cache = FeatureCache(None, FeatureExtractor(sections["features"]))
+        cache = FeatureCache(None, FeatureExtractor(sections["features"], transform))
         by_speaker = sections["model"].vrope.reference == "speaker"
         subsampling = sections["model"].subsampling
         data = TrainingData(
@@ -112,8 +115,8 @@ def _train(
     if start is not None:
         start_from(model, start, mapping, str(init))
     reseed(settings.seed, rank)
-    others = {name: asdict(section) for name, section in sections.items() if name not in SECTIONS}
-    extra = {"decode": asdict(sections["decode"]), "train": asdict(settings), **others}
+    more = {name: asdict(one) for name, one in sections.items() if name not in SECTIONS and one != type(one)()}
+    extra = {"decode": asdict(sections["decode"]), "train": asdict(settings), **more}
     bundle = Bundle(model.to(where), tokenizer, sections["features"], sections["text"], extra)
     processes.broadcast(lambda: make_folder(run))
     reporter = Reporter(run) if rank.main else Silent(run)
@@ -133,6 +136,8 @@ def _train(
         reporter.message(f"resumed after update {trainer.progress.step} of {settings.max_steps}")
     if not at_once:
         extract_features(data, processes, validation)
+    if transform is not None and rank.main:
+        transform.save(run)
     try:
         return trainer.train()
     finally:

@@ -37,6 +37,8 @@ from echo_asr.model.echo import Echo
 from echo_asr.output import use_utf8_streams
 from echo_asr.research.diagnose.interventions import nulls_masked
 from echo_asr.research.diagnose.monitor import look_inside
+from echo_asr.research.f0_controls import load_control, make_control
+from echo_asr.research.sections import SECTIONS
 from echo_asr.research.study.trained import (
     JOB,
     RESULT,
@@ -84,9 +86,10 @@ def run_job(folder: Path) -> None:
 
 def _train(job: dict[str, Any], folder: Path) -> Trained:
     run = folder / RUN
-    sections = build_config(job["sections"], str(folder / JOB))
+    sections = build_config(job["sections"], str(folder / JOB), sections=SECTIONS)
     resume = (run / CHECKPOINT).is_file()
-    progress = train(sections, job["corpus"], run, resume, device=job["device"], monitor=look_inside)
+    progress = train(sections, job["corpus"], run, resume, device=job["device"], monitor=look_inside,
+                     transform=make_control(sections["study"].f0))  # fmt: skip
     lines = (run / VALIDATIONS).read_text(encoding="utf-8").split("\n")
     validations = [json.loads(line) for line in lines if line]
     return Trained(
@@ -108,11 +111,8 @@ def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, 
     before = trained.result
     bundle = trained.bundle()
     bundle.model.to(choose_device(job["device"]))
-    recognizer = Recognizer(bundle, decode_config(trained.folder / RUN))
-    if recognizer.extractor.config.f0 == "shuffled":  # the contours that were handed out in training
-        cache = FeatureCache(None, recognizer.extractor)
-        spoken = hold_out(load_corpus(job["corpus"])).split("train")
-        recognizer.extractor.donors = [cache.as_heard(u.audio).track for u in spoken]
+    control = load_control(trained.folder / RUN)
+    recognizer = Recognizer(bundle, decode_config(trained.folder / RUN), control)
     known: dict[str, Any] = {}
     for result in (before, load_result(folder)):
         known |= result["evaluations"] if result and result.get("split") == job["split"] else {}
@@ -123,8 +123,7 @@ def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, 
             evaluations[name] = known[name]
         elif search:
             changes = {f"decode.{name}": value for name, value in search["decode"].items()}
-            otherwise = Recognizer(bundle, decode_config(trained.folder / RUN, changes))
-            otherwise.extractor.donors = recognizer.extractor.donors
+            otherwise = Recognizer(bundle, decode_config(trained.folder / RUN, changes), control)
             with _hidden(bundle.model, search.get("hide", "")):
                 evaluations[name] = evaluate_split(otherwise, search["corpus"], job["split"])
         elif name == job["corpus"] and job["split"] == "validation":  # validated on already, with the same weights

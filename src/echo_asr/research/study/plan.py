@@ -12,6 +12,7 @@ from typing import Any
 from echo_asr.config import flatten, nearest, read_yaml, with_changes
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.measures import MEASURES
+from echo_asr.research.sections import SECTIONS
 from echo_asr.train.recipe import build_config, find_recipe
 
 INVENTED = "invented"  # the measure of clips without speech that get text
@@ -145,7 +146,7 @@ def read_study(path: str | os.PathLike[str], corpus: str | None = None) -> Study
     base = _base(data.get("base"), path)
     if data.get("changes") is not None:
         base = with_changes(base, flatten(_mapping(data["changes"], where, "changes")))
-        build_config(base, f"{where}, changes")
+        build_config(base, f"{where}, changes", sections=SECTIONS)
     baseline = str(data["baseline"])
     arms = _arms(data["arms"], base, baseline, where)
     endpoints = _endpoints(data["endpoints"], where)
@@ -265,7 +266,7 @@ def _arms(value: Any, base: dict[str, Any], baseline: str, where: str) -> tuple[
         against = changes.pop("against", baseline)
         others = tuple(map(str, against if isinstance(against, list) else [against]))
         label = f"{where}, arm {name}"
-        sections = build_config(with_changes(base, changes), label)
+        sections = build_config(with_changes(base, changes), label, sections=SECTIONS)
         if "train.seed" in changes or "seed" in (base.get("train") or {}):
             raise EchoError(f"{label}: train.seed is set by the study; name the seeds under seeds")
         arms[name] = Arm(name, changes, () if name == baseline else others, sections)
@@ -331,9 +332,8 @@ def _conditions(value: Any, base: dict[str, Any], where: str) -> tuple[Condition
                 raise EchoError(f"{where}: conditions.{name}.{key} must be a variant such as @noise:10, got {suffix!r}")
         each = _folds(keys["each"], f"{where}: conditions.{name}.each") if "each" in keys else ()
         search = flatten(_mapping(keys.get("decode") or {}, where, f"conditions.{name}.decode"))
-        build_config(
-            with_changes(base, {f"decode.{key}": one for key, one in search.items()}), f"{where}, condition {name}"
-        )
+        searched = with_changes(base, {f"decode.{key}": one for key, one in search.items()})
+        build_config(searched, f"{where}, condition {name}", sections=SECTIONS)
         hide = keys.get("hide") or ""
         if hide and hide not in HIDDEN:
             raise EchoError(f"{where}: conditions.{name}.hide must be {' or '.join(HIDDEN)}, got {hide!r}")

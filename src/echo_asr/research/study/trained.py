@@ -19,8 +19,8 @@ import torch
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_bundle
 from echo_asr.renamed import with_current_names, without_retired
+from echo_asr.research.sections import SECTIONS
 from echo_asr.storage import pack, replace_file, unpack
-from echo_asr.train.recipe import SECTIONS
 from echo_asr.train.state import CHECKPOINT, Progress
 
 STUDY = "study.json"  # of a study's folder
@@ -81,7 +81,7 @@ def as_now(job: Mapping[str, Any]) -> dict[str, Any]:
     """A job of before as it is written now: without the options that are no more, with the defaults of later ones."""
     defaults = json.loads(json.dumps({name: asdict(kind()) for name, kind in SECTIONS.items()}))
     given, _ = with_current_names(without_retired(job["sections"]))
-    return {**job, "sections": {name: _filled(one, defaults.get(name, {})) for name, one in given.items()}}
+    return {**job, "sections": {name: _filled(given.get(name, {}), default) for name, default in defaults.items()}}
 
 
 def _filled(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
