@@ -87,7 +87,7 @@ def progress_bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[int
         began = last = time.monotonic()
         first = done
 
-        def tell(now: int, text: str = "") -> None:
+        def advance(now: int, text: str = "") -> None:
             nonlocal last
             clock = time.monotonic()
             if clock - last >= PLAIN_SECONDS and now > first:
@@ -95,7 +95,7 @@ def progress_bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[int
                 left = (clock - began) / (now - first) * (total - now)
                 terminal.print(f"{what} {now}/{total}{text and f' {text}'}, {left / 60:.1f} min left", highlight=False)
 
-        yield tell
+        yield advance
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"),

@@ -13,7 +13,7 @@ FORMATS = ("txt", "json", "srt", "vtt", "tsv")  # of echo_asr.decode.formats, wh
 
 def add(commands: Subparsers[Parser]) -> None:
     """Add the command and its arguments."""
-    parser = add_command(commands, "transcribe", "write down what is said in audio files", run, options=True)
+    parser = add_command(commands, "transcribe", "transcribe audio files", run, options=True)
     parser.add_argument("audio", nargs="*", type=Path, metavar="AUDIO", help="wav, flac, ogg, opus, mp3, ...")
     parser.add_argument("--files", metavar="LIST", help="a list of more of them, a path a line; - for standard input")
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL", help="folder of a model")

@@ -58,7 +58,7 @@ def find_rank() -> ProcessRank:
     if "WORLD_SIZE" not in os.environ:
         if "ACCELERATE_MIXED_PRECISION" in os.environ:  # `accelerate launch --cpu --num_processes 2` starts one process
             raise EchoError(
-                "accelerate launch has started a single process, whatever --num_processes says; for several processes "
+                "accelerate launch has started a single process, whatever --num_processes is; for several processes "
                 f"use {RECIPE}, and for one the command alone"
             )
         return ProcessRank()
@@ -68,7 +68,7 @@ def find_rank() -> ProcessRank:
         try:
             numbers[name] = int(value)  # type: ignore[arg-type]  # None is an error, below
         except (TypeError, ValueError):
-            raise EchoError(f"the environment says {name}={value!r}, expected a number; start with {RECIPE}") from None
+            raise EchoError(f"the environment has {name}={value!r}, expected a number; start with {RECIPE}") from None
     rank = ProcessRank(numbers["RANK"], numbers["WORLD_SIZE"], numbers["LOCAL_RANK"], numbers["LOCAL_WORLD_SIZE"])
     if not (0 <= rank.rank < rank.count and 0 <= rank.local_rank < rank.local_count <= rank.count):
         found = ", ".join(f"{name}={value}" for name, value in numbers.items())

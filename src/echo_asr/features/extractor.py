@@ -34,7 +34,7 @@ class FeatureConfig:
     mels: int = 80  # mel bins, 0 to 8000 Hz
     null_relative_db: float = 50.0  # dB under the recording's loudest frame, below which a frame is null
     tracker: TrackerName = "swiftf0"  # what measures F0
-    waveform: bool = False  # keep the samples too, for a model that listens to them
+    waveform: bool = False  # keep the samples, too, for a model that takes them
 
     def __post_init__(self) -> None:
         if isinstance(self.mels, bool) or not isinstance(self.mels, int) or not 8 <= self.mels <= 128:

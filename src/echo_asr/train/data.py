@@ -92,10 +92,12 @@ class TrainingData:
         utterances = self.corpus.split("train")
         examples = make_examples(utterances, self.tokenizer, self.normalize, texts=texts, broken=broken)
         if broken:
-            told = f"{len(broken)} of {len(utterances)} texts cannot be encoded, and are left out, first: {broken[0]}"
+            message = (
+                f"{len(broken)} of {len(utterances)} texts cannot be encoded, and are left out, first: {broken[0]}"
+            )
             if not examples:
-                raise EchoError(f"{self.corpus.name}: {told}")
-            warnings.warn(f"{self.corpus.name}: {told}", stacklevel=2)
+                raise EchoError(f"{self.corpus.name}: {message}")
+            warnings.warn(f"{self.corpus.name}: {message}", stacklevel=2)
         self._arrange(check_lengths(examples, self.subsampling, max(self.config.speeds), self.broken))
 
     def _arrange(self, examples: list[Example]) -> None:
@@ -141,7 +143,7 @@ class TrainingData:
         return self.config.accumulate * self.rank.count
 
     def _rows(self) -> list[ConcatenatedClip]:
-        """Rows of examples; what they say is in `_row_tokens`."""
+        """Rows of examples; their texts are in `_row_tokens`."""
         rng = np.random.default_rng([self.config.seed, 0x10AD])
         spoken = [e.utterance.duration for e in self.examples]
         return draw_concatenated(
@@ -174,7 +176,7 @@ class TrainingData:
         return digest.hexdigest()[:16]
 
     def features(self, utterance: Utterance, perturbation: Perturbation = AS_RECORDED) -> Features:
-        """Features of an utterance as it is played, from the cache; the pitch of its speaker is moved alike."""
+        """Features of an utterance, perturbed, from the cache; the pitch of its speaker is moved alike."""
         found = self.cache.features(utterance.audio, perturbation)
         known = self.speaker_f0.get(utterance.speaker, 0.0)
         return replace(found, speaker_f0=known * perturbation.f0_factor) if known else found
@@ -227,10 +229,10 @@ class TrainingData:
         """Fill the cache with this process's share; the recordings that any process could not read, and why."""
         spoken = [e.utterance for e in self.rank.share(self.examples)]
         perturbations = tuple(dict.fromkeys(self.config.perturbations))
-        heard = self.rank.share(validation)
+        validated = self.rank.share(validation)
         unreadable: dict[Sound, str] = {}
         try:
-            fill_recordings(self.cache, [(spoken, perturbations), (heard, (AS_RECORDED,))], progress, workers)
+            fill_recordings(self.cache, [(spoken, perturbations), (validated, (AS_RECORDED,))], progress, workers)
         except UnreadableRecordings as error:
             if self.broken == "refuse":
                 raise
@@ -255,28 +257,30 @@ class TrainingData:
         return collate(features, tokens, names)
 
     def _drawn(self, index: int, epoch: int, rng: np.random.Generator) -> tuple[Features, Sequence[int]]:
-        """An example, a clip of noise or a row, as it is played and masked this time, and its ids."""
+        """An example, a clip of noise or a row, as it is perturbed and masked this time, and its ids."""
         augment = self.config.augment
         perturbations = self.config.perturbations if epoch >= self.clean_epochs else self.config.clean
         if index < len(self.examples):
-            example, played = self.examples[index], perturbations[int(rng.integers(len(perturbations)))]
-            clip = augment(self._played(example, played, NEAR, rng), rng)
-            in_pauses = self.rows and epoch >= self.clean_epochs and not played.noise and rng.random() < 0.5
+            example, perturbation = self.examples[index], perturbations[int(rng.integers(len(perturbations)))]
+            clip = augment(self._perturbed(example, perturbation, NEAR, rng), rng)
+            in_pauses = self.rows and epoch >= self.clean_epochs and not perturbation.noise and rng.random() < 0.5
             return join((clip,), rng.integers(0, EDGE + 1, 2).tolist()) if in_pauses else clip, example.tokens
         if index < self.first_row:
             return augment(self._noise_clip(self.noise[index - len(self.examples)], rng), rng), ()
         row = self.rows[index - self.first_row]
         clean = self.config.clean
-        played = Perturbation(noise=row.noise) if row.noise else clean[int(rng.integers(len(clean)))]
-        parts = [augment(self._played(self.examples[i], played, MARGIN, rng), rng) for i in row.parts]
+        perturbation = Perturbation(noise=row.noise) if row.noise else clean[int(rng.integers(len(clean)))]
+        parts = [augment(self._perturbed(self.examples[i], perturbation, MARGIN, rng), rng) for i in row.parts]
         if not row.noise:  # which is as loud throughout
             relative = self.cache.extractor.config.null_relative_db
             levels = draw_levels(len(parts), rng).tolist()
             parts = [soften(part, level, relative) for part, level in zip(parts, levels, strict=True)]
         return join(parts, row.gaps), self._row_tokens(row)
 
-    def _played(self, example: Example, perturbation: Perturbation, margin: int, rng: np.random.Generator) -> Features:
-        """Features of an example as it is played; of the noise before and after it, if any, up to `margin` frames."""
+    def _perturbed(
+        self, example: Example, perturbation: Perturbation, margin: int, rng: np.random.Generator
+    ) -> Features:
+        """Features of an example, perturbed; of the noise before and after it, if any, up to `margin` frames."""
         clip = self.features(example.utterance, perturbation)
         if not perturbation.noise:
             return clip

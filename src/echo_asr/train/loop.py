@@ -28,26 +28,11 @@ from echo_asr.train.efficiency import compile_blocks, recompute, subnormals_flus
 from echo_asr.train.loss import LossOf, blocks_to_shard
 from echo_asr.train.optimizer import learning_rate, make_optimizer
 from echo_asr.train.report import Reporter
-from echo_asr.train.state import (
-    FREE,
-    Progress,
-    compare_processes,
-    fingerprint,
-    load_checkpoint,
-    save_checkpoint,
-)
+from echo_asr.train.state import FREE, Progress, compare_processes, fingerprint, load_checkpoint, save_checkpoint
 from echo_asr.train.stop import Interrupted, StopRequest
 from echo_asr.train.throughput import Throughput
 from echo_asr.train.unusable import UnusableExamples
-from echo_asr.train.validation import (
-    COLLAPSED,
-    PLATEAU_VALIDATIONS,
-    Validation,
-    calibrate,
-    is_best,
-    plateau,
-    validate,
-)
+from echo_asr.train.validation import COLLAPSED, PLATEAU_VALIDATIONS, Validation, calibrate, is_best, plateau, validate
 
 
 class Trainer:

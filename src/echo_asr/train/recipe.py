@@ -30,7 +30,7 @@ PRESET = "model.preset"
 
 
 def list_recipes() -> dict[str, str]:
-    """The recipes that ship with Echo: name, and what it is for, which its first line says."""
+    """The recipes that ship with Echo: name, and what it is for, from its first line."""
     first = {path.stem: path.read_text(encoding="utf-8").partition("\n")[0] for path in sorted(FOLDER.glob("*.yaml"))}
     return {name: line.removeprefix("# ") for name, line in first.items()}
 

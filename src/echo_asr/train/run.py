@@ -16,7 +16,7 @@ from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.transcribe import choose_device
 from echo_asr.distributed.launch import find_rank
-from echo_asr.distributed.processes import Processes, open_processes, reseed
+from echo_asr.distributed.processes import open_processes, reseed
 from echo_asr.distributed.sharding import gather_whole
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, FeatureTransform
@@ -65,83 +65,68 @@ def train(
         EchoError: anything the user can mend.
         Interrupted: stopped by a signal, with a checkpoint saved.
     """
-    rank, where = find_rank(), choose_device(device)
-    sharded = sections["train"].shard == "full"
+    settings, rank, where, run = sections["train"], find_rank(), choose_device(device), Path(out)
+    sharded = settings.shard == "full"
     if sharded and rank.count == 1:
         raise EchoError(
             "train.shard full divides a model among processes, and this one is alone; use torchrun, or none"
         )
+    # The main process alone reads and writes the folder of the run, which the other machines need not see.
     with open_processes(rank, where, sharded) as processes:
-        return _train(sections, corpus, broken, Path(out), resume, init, where, processes, monitor, transform)
+        processes.broadcast(lambda: check_folder(run, resume))
+        with gc_paused():
+            recordings = load_corpus(corpus, broken)
+            own_validation = "validation" in recordings.splits
+            recordings = hold_out(recordings)
+            normalize = sections["text"].normalize
+            texts = [normalize(u.text) for u in recordings.split("train")]
+            start = load_bundle(init) if init is not None and not resume else None
+            tokenizer, mapping = processes.broadcast(
+                lambda: choose_tokenizer(run, sections["text"], texts, start, resume)
+            )
+            cache = FeatureCache(None, FeatureExtractor(sections["features"], transform))
+            by_speaker = sections["model"].vrope.reference == "speaker"
+            subsampling = sections["model"].subsampling
+            data = TrainingData(
+                recordings, tokenizer, normalize, settings, subsampling, cache, by_speaker, rank, texts, broken
+            )
+            validation = make_examples(recordings.split("validation"), tokenizer, normalize, unknown="skip")
+        at_once = not resume or broken == "skip"  # before anything is written, for a recording may be unreadable
+        if at_once:
+            validation = extract_features(data, processes, validation)
 
-
-def _train(
-    sections: Mapping[str, Any],
-    corpus: str,
-    broken: Broken,
-    run: Path,
-    resume: bool,
-    init: str | os.PathLike[str] | None,
-    where: torch.device,
-    processes: Processes,
-    monitor: Monitor | None,
-    transform: FeatureTransform | None,
-) -> Progress:
-    """`train`, in one of the processes that train together. The main one alone reads and writes the folder of the run,
-    which the other machines need not see."""
-    settings, rank = sections["train"], processes.rank
-    processes.broadcast(lambda: check_folder(run, resume))
-    with gc_paused():
-        recordings = load_corpus(corpus, broken)
-        own_validation = "validation" in recordings.splits
-        recordings = hold_out(recordings)
-        normalize = sections["text"].normalize
-        texts = [normalize(u.text) for u in recordings.split("train")]
-        start = load_bundle(init) if init is not None and not resume else None
-        tokenizer, mapping = processes.broadcast(lambda: choose_tokenizer(run, sections["text"], texts, start, resume))
-        cache = FeatureCache(None, FeatureExtractor(sections["features"], transform))
-        by_speaker = sections["model"].vrope.reference == "speaker"
-        subsampling = sections["model"].subsampling
-        data = TrainingData(
-            recordings, tokenizer, normalize, settings, subsampling, cache, by_speaker, rank, texts, broken
-        )
-        validation = make_examples(recordings.split("validation"), tokenizer, normalize, unknown="skip")
-    at_once = not resume or broken == "skip"  # before anything is written, for a recording may be unreadable
-    if at_once:
-        validation = extract_features(data, processes, validation)
-
-    torch.manual_seed(settings.seed)
-    model = Echo(sections["model"], tokenizer.vocabulary_size, sections["features"].mels)
-    if start is not None:
-        start_from(model, start, mapping, str(init))
-    reseed(settings.seed, rank)
-    more = {name: asdict(one) for name, one in sections.items() if name not in SECTIONS and one != type(one)()}
-    extra = {"decode": asdict(sections["decode"]), "train": asdict(settings), **more}
-    bundle = Bundle(model.to(where), tokenizer, sections["features"], sections["text"], extra)
-    processes.broadcast(lambda: make_folder(run))
-    reporter = Reporter(run) if rank.main else Silent(run)
-    trainer = Trainer(bundle, data, validation, settings, run, reporter, sections["decode"], processes, monitor)
-    if resume:
-        trainer.resume()
-    else:
-        trainer.checkpoint()  # before all else: what has one can be resumed, what has none can be started
-    if processes.broadcast(lambda: not is_model(run)):
-        state = gather_whole(model.state_dict())
-        if rank.main:
-            bundle.save(run, state)
-    _describe(trainer, corpus, own_validation, len(validation), where)
-    if rank.main and not resume and (merged := merged_words((e.utterance.text for e in data.examples), normalize)):
-        reporter.warn(str(merged))
-    if resume:
-        reporter.message(f"resumed after update {trainer.progress.step} of {settings.max_steps}")
-    if not at_once:
-        extract_features(data, processes, validation)
-    if transform is not None and rank.main:
-        transform.save(run)
-    try:
-        return trainer.train()
-    finally:
-        reporter.close()
+        torch.manual_seed(settings.seed)
+        model = Echo(sections["model"], tokenizer.vocabulary_size, sections["features"].mels)
+        if start is not None:
+            start_from(model, start, mapping, str(init))
+        reseed(settings.seed, rank)
+        more = {name: asdict(one) for name, one in sections.items() if name not in SECTIONS and one != type(one)()}
+        extra = {"decode": asdict(sections["decode"]), "train": asdict(settings), **more}
+        bundle = Bundle(model.to(where), tokenizer, sections["features"], sections["text"], extra)
+        processes.broadcast(lambda: make_folder(run))
+        reporter = Reporter(run) if rank.main else Silent(run)
+        trainer = Trainer(bundle, data, validation, settings, run, reporter, sections["decode"], processes, monitor)
+        if resume:
+            trainer.resume()
+        else:
+            trainer.checkpoint()  # before all else: what has one can be resumed, what has none can be started
+        if processes.broadcast(lambda: not is_model(run)):
+            state = gather_whole(model.state_dict())
+            if rank.main:
+                bundle.save(run, state)
+        _describe(trainer, corpus, own_validation, len(validation), where)
+        if rank.main and not resume and (merged := merged_words((e.utterance.text for e in data.examples), normalize)):
+            reporter.warn(str(merged))
+        if resume:
+            reporter.message(f"resumed after update {trainer.progress.step} of {settings.max_steps}")
+        if not at_once:
+            extract_features(data, processes, validation)
+        if transform is not None and rank.main:
+            transform.save(run)
+        try:
+            return trainer.train()
+        finally:
+            reporter.close()
 
 
 def _describe(trainer: Trainer, corpus: str, own_validation: bool, validated: int, where: torch.device) -> None:

@@ -124,7 +124,7 @@ def save_checkpoint(
 
     def write(temporary: Path) -> None:
         temporary.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:  # a file of Python's says why it takes no more; torch's own does not
+        with temporary.open("wb") as file:  # the error of Python's file has the reason, torch's does not
             torch.save(state, file)
 
     replace_file(path, write)
@@ -194,7 +194,7 @@ def load_checkpoint(
 
 
 def _changes(config: Path, settings: Mapping[str, Any]) -> str:
-    """In brackets, what a run was started with and what it is resumed with; empty where the run does not say."""
+    """In brackets, what a run was started with and what it is resumed with; empty where that is not known."""
     try:
         before = flatten(read_yaml(config))
     except EchoError:

@@ -9,7 +9,7 @@ from types import FrameType
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop, and has saved a checkpoint; the message says how to go on."""
+    """Training was asked to stop, and has saved a checkpoint; the message has the command to go on with."""
 
 
 class StopRequest:

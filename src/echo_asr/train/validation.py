@@ -24,8 +24,8 @@ PLATEAU_VALIDATIONS = 4  # validations without a better error, or with nothing b
 CHUNK = 64  # utterances whose teacher-forced loss is computed at once
 SAMPLES = 3  # hypotheses shown at each validation
 COLLAPSED = (
-    "it has not learnt to listen: see that recordings and texts belong together (echo-asr corpus check), train longer "
-    "or on more speech, or lower train.learning_rate"
+    "it has not learnt to use the audio: see that recordings and texts belong together (echo-asr corpus check), train "
+    "longer or on more speech, or lower train.learning_rate"
 )
 
 
@@ -130,8 +130,8 @@ def calibrate(
     features: Sequence[Features],
     warn: Callable[[str], None],
 ) -> str:
-    """Fit how the scores of words become probabilities to the weights that a run has kept, note it beside them, and
-    say what was done.
+    """Fit how the scores of words become probabilities to the weights that a run has kept, note it beside them;
+    returns a line about it.
 
     Words are those that the model recognises by itself under `decode`. A model that writes one text for everything is
     warned about.

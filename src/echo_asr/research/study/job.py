@@ -1,6 +1,6 @@
 """One job of a study: an arm trained with a seed and evaluated, in a process of its own.
 
-A job is a folder: `job.json` says what to do, `run/` is the run, `result.json` all that the study needs of it. A job is
+A job is a folder: `job.json` describes it, `run/` is the run, `result.json` all that the study needs of it. A job is
 finished when `result.json` stands, which is written whole or not at all; until then it goes on from the checkpoint in
 `run/`, or has only to evaluate what was trained before. The process ends when the one that started it does, whatever
 ended that.
@@ -131,7 +131,7 @@ def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, 
         else:
             evaluations[name] = evaluate_split(recognizer, name, job["split"])
     clips = silent_clips(job["invented_clips"])
-    invented = [heard.text for heard in recognizer.recognize([recognizer.extractor(clip) for clip in clips])]
+    invented = [found.text for found in recognizer.recognize([recognizer.extractor(clip) for clip in clips])]
     return {
         "digest": digest(job),
         **{key: before[key] for key in ("training", "weights", "updates", "ids", "validations", "threads")},
@@ -153,7 +153,7 @@ def _hidden(model: Echo, what: str) -> AbstractContextManager[None]:
 
 
 def evaluate_split(recognizer: Recognizer, corpus: str, split: str) -> dict[str, list[str]]:
-    """What is heard in a split of a corpus, as validation hears it: `ids` and `hypotheses`."""
+    """What is recognised in a split of a corpus, as in validation: `ids` and `hypotheses`."""
     utterances = hold_out(load_corpus(corpus)).split(split)
     cache = FeatureCache(None, recognizer.extractor)
     speakers: dict[str, float] = {}
@@ -162,7 +162,7 @@ def evaluate_split(recognizer: Recognizer, corpus: str, split: str) -> dict[str,
     features: list[Features] = [
         replace(cache.features(u.audio), speaker_f0=speakers.get(u.speaker, 0.0)) for u in utterances
     ]
-    hypotheses = [heard.text for heard in recognizer.recognize(features)]
+    hypotheses = [found.text for found in recognizer.recognize(features)]
     return {"ids": [u.id for u in utterances], "hypotheses": hypotheses}
 
 

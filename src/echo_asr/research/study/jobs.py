@@ -33,7 +33,7 @@ PATIENCE = 600.0  # seconds that jobs have to save a checkpoint after Ctrl-C
 
 
 class Stopped(KeyboardInterrupt):
-    """The study was asked to stop; the message says how far it is and how to go on."""
+    """The study was asked to stop; the message has how far it is and how to go on."""
 
 
 @dataclass(frozen=True)
@@ -100,24 +100,24 @@ def make_jobs(
 
 
 def with_trainings(jobs: Sequence[Job], corpora: Mapping[str, Corpus], elsewhere: Mapping[str, Path]) -> list[Job]:
-    """The jobs, those without a result told where their training lies if it was done before.
+    """The jobs; those without a result know where their training lies, if it was done before.
 
     Args:
         elsewhere: what `find_trainings` found in other studies.
     """
     ids = {name: [u.id for u in corpora[name].split("validation")] for name in {job.spec["corpus"] for job in jobs}}
-    told = []
+    found = []
     for job in jobs:
         if job.result is None:
             before = trained_before(job.spec, job.folder, elsewhere, ids[job.spec["corpus"]])
             job = replace(job, spec={**job.spec, "trained": before})
-        told.append(job)
-    return told
+        found.append(job)
+    return found
 
 
 def _folders(study: Study, trained: Sequence[str]) -> dict[tuple[str, str], str]:
     """The folder of each arm and suffix that it is trained with. Where two would share one, as those of the speakers
-    `a b` and `a-b`, or a name is too long for a folder, a hash of the suffix tells them apart."""
+    `a b` and `a-b`, or a name is too long for a folder, a hash of the suffix is in the name."""
     folders: dict[tuple[str, str], str] = {}
     for train in trained:
         for arm in study.arms:
@@ -260,11 +260,11 @@ def _ask_to_stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _reason(job: Job, status: int) -> str:
-    """Why a job failed: what it said last, or the signal that ended it."""
+    """Why a job failed: the last line of its log, or the signal that ended it."""
     if status < 0:
         return f"its process was ended by signal {-status}, perhaps for want of memory (take fewer --jobs)"
     with suppress(OSError):
-        told = [x for x in (job.folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines() if x.strip()]
-        if told:
-            return told[-1].strip()
+        lines = [x for x in (job.folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines() if x.strip()]
+        if lines:
+            return lines[-1].strip()
     return f"its process ended with status {status}"

@@ -96,7 +96,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Study:
-    """A study file that was found to be sound; the corpus may be None until it is named on the command line."""
+    """A study file in which everything is right; the corpus may be None until it is named on the command line."""
 
     path: Path
     name: str
@@ -160,7 +160,7 @@ def read_study(path: str | os.PathLike[str], corpus: str | None = None) -> Study
     if (split == "test") != (data.get("final", False) is True):
         raise EchoError(
             f"{where}: choices are made on the validation split, and the test split gives final figures, once; "
-            "say both split: test and final: true, or neither"
+            "write both split: test and final: true, or neither"
         )
     conditions = _conditions(data.get("conditions") or {}, base, where)
     for endpoint in endpoints:

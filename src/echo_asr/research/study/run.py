@@ -93,10 +93,10 @@ def run_study(
             )
         at_once, threads = how_many(jobs, len(waiting), places)
         there = sum(bool(job.spec["trained"]) for job in waiting)
-        told = console()
+        screen = console()
         for note in notes:
-            told.print(note, highlight=False, markup=False)
-        told.print(
+            screen.print(note, highlight=False, markup=False)
+        screen.print(
             f"{study.name}: {len(planned)} jobs ({len(study.arms)} arms, {len(study.seeds)} seeds), "
             f"{len(planned) - len(waiting)} finished before{f', {there} trained before' if there or trained else ''}; "
             f"{at_once} at once, {threads} threads each",
@@ -123,7 +123,7 @@ def check_name(folder: Path, name: str) -> None:
     """
     try:
         there = json.loads((folder / STUDY).read_text(encoding="utf-8"))["name"]
-    except (OSError, ValueError, TypeError, KeyError):  # none yet, or damaged: it is written anew, and jobs tell
+    except (OSError, ValueError, TypeError, KeyError):  # none yet, or damaged: it is written anew, and jobs are checked
         return
     if there != name:
         raise EchoError(f"{folder}: holds another study, {there!r}; choose another --out")
@@ -165,7 +165,7 @@ def load_corpora(study: Study) -> dict[str, Corpus]:
 
 
 def examine_arms(study: Study, corpora: Mapping[str, Corpus]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Parameters and compute of each arm, with the texts of the first training, and what is to be said of them.
+    """Parameters and compute of each arm, with the texts of the first training, and notes on them.
 
     Raises:
         EchoError: an arm has more or fewer parameters than the study file allows.
@@ -220,10 +220,11 @@ def prepare_features(study: Study, corpora: Mapping[str, Corpus], jobs: Sequence
             read: list[tuple[Any, Perturbation]] = []
             if (arm.name, study.corpus + trained) in training:
                 train = corpora[study.corpus + trained]
-                read += [(u, played) for u in train.split("train") for played in arm.sections["train"].perturbations]
+                perturbations = arm.sections["train"].perturbations
+                read += [(u, perturbation) for u in train.split("train") for perturbation in perturbations]
                 read += [(u, AS_RECORDED) for u in train.split("validation")]
             read += [(u, AS_RECORDED) for u in corpora[study.corpus + evaluated].split(study.split)]
-            rows.update({(str(u.audio), played): (u, played) for u, played in read})
+            rows.update({(str(u.audio), perturbation): (u, perturbation) for u, perturbation in read})
     total, done = sum(len(rows) for _, rows in wanted.values()), 0
     with progress_bar("features", total) as advance:
         for cache, rows in wanted.values():
@@ -240,7 +241,7 @@ def collect(
     notes: list[str],
     failed: Mapping[str, str],
 ) -> Findings:
-    """What the results of the jobs say."""
+    """The findings from the results of the jobs."""
     results, times, taken = {}, [], Counter[str]()
     for job in jobs:
         result = job.result
@@ -256,18 +257,18 @@ def collect(
             {"arm": job.spec["arm"], "seed": job.spec["seed"], "corpus": job.spec["corpus"], **measured, **where}
         )
     rows, curves = analyse(study, results, corpora)
-    said = [*notes, *(f"Trained in the study in {name}: {n} of {len(results)} jobs." for name, n in taken.items())]
+    notes = [*notes, *(f"Trained in the study in {name}: {n} of {len(results)} jobs." for name, n in taken.items())]
     if len(study.seeds) < 3:
-        said.append(f"{len(study.seeds)} seeds say little of other seeds; three or more do.")
+        notes.append(f"{len(study.seeds)} seeds say little of other seeds; three or more do.")
     blocked: dict[str, list[str]] = {}
     for condition in study.conditions:
         blocked.setdefault(Texts.of(study, condition, corpora, str.lower).blocked_by, []).append(condition.name)
         if condition.each:
-            said.append(f"{condition.name}: pooled over {_named(condition.each)}.")
+            notes.append(f"{condition.name}: pooled over {_named(condition.each)}.")
     over = [f"{by}s" if len(blocked) == 1 else f"{by}s ({', '.join(names)})" for by, names in blocked.items()]
-    said.append(f"Intervals: over seeds and {', '.join(over)}; p corrected over the arms by Holm's method.")
+    notes.append(f"Intervals: over seeds and {', '.join(over)}; p corrected over the arms by Holm's method.")
     named = {job.name: failed[str(job.folder)] for job in jobs if str(job.folder) in failed}
-    return Findings(study, rows, curves, arms, times, named, said)
+    return Findings(study, rows, curves, arms, times, named, notes)
 
 
 def _named(folds: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
-"""Trainings that are finished: what they are told by, and where their weights lie.
+"""Trainings that are finished: how one is found again, and where its weights lie.
 
 A job trains and then evaluates. Where a study was given another condition since, or another study asks the same models
-something else (their final figures on the test split, say), the training is there already, and only the rest is done.
+something else (as their final figures on the test split), the training is there already, and only the rest is done.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ HOW = ("device", "threads", "keep", "trained")  # a job is done, which makes no 
 
 
 def digest(job: Mapping[str, Any]) -> str:
-    """Tells jobs apart that do different things."""
+    """A digest in which jobs differ that do different things."""
     return _hash({key: value for key, value in job.items() if key not in HOW})
 
 
 def training_digest(job: Mapping[str, Any]) -> str:
-    """Tells jobs apart that train differently, whatever they are called and evaluated on."""
+    """A digest in which jobs differ that train differently, whatever they are called and evaluated on."""
     return _hash({key: job[key] for key in ("seed", "corpus", "sections")})
 
 
@@ -100,7 +100,7 @@ def is_of_before(folder: Path) -> bool:
 
 
 def _digest_before(folder: Path, job: Mapping[str, Any]) -> str | None:
-    """What tells the job of a folder apart as it was written, if it is this one; else None."""
+    """The digest of the job of a folder as it was written, if it is this one; else None."""
     before = _read_job(folder)
     return digest(before) if before is not None and digest(as_now(before)) == digest(job) else None
 
@@ -169,7 +169,7 @@ def home(folder: Path, result: Mapping[str, Any]) -> Path:
 
 
 def find_trainings(folders: Iterable[Path]) -> dict[str, Path]:
-    """The jobs that did the trainings of the studies in folders, by what tells trainings apart.
+    """The jobs that did the trainings of the studies in folders, by the digests of the trainings.
 
     Raises:
         EchoError: a folder holds no study, or a result in it is damaged.
