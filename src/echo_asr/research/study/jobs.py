@@ -60,13 +60,7 @@ def sections_of(arm: Arm, seed: int, corpus: Corpus) -> dict[str, Any]:
     return {**arm.sections, "train": replace(arm.sections["train"], seed=seed, validation_utterances=count)}
 
 
-def make_jobs(
-    study: Study,
-    corpora: dict[str, Corpus],
-    out: Path,
-    device: str,
-    keep: bool = False,
-) -> list[Job]:
+def make_jobs(study: Study, corpora: dict[str, Corpus], out: Path, device: str, keep: bool = False) -> list[Job]:
     """All jobs of a study, seeds first, so that every arm has its first seed early. Every fold of a condition is a
     training of its own; conditions, and folds of them, that train alike share their jobs."""
     evaluations: dict[str, list[str]] = {}
