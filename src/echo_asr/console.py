@@ -21,9 +21,9 @@ EDGES, GAP = 4, 3  # terminal columns at both edges of a table together, and bet
 
 
 @cache
-def console() -> Console:
-    """The console on standard error; results alone go to standard output."""
-    return Console(stderr=True, soft_wrap=True)
+def console(quiet: bool = False) -> Console:
+    """The console on standard error, or one that prints nothing; results alone go to standard output."""
+    return Console(stderr=True, soft_wrap=True, quiet=quiet)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], remark: str = "") -> None:

@@ -48,25 +48,25 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises:
         EchoError: no such device here.
     """
-    place = find_rank()
+    rank = find_rank()
     if name == "auto":
-        apple = torch.backends.mps.is_available() and place.count == 1
+        apple = torch.backends.mps.is_available() and rank.count == 1
         name = "cuda" if torch.cuda.is_available() else "mps" if apple else "cpu"
-        if place.count == 1:
+        if rank.count == 1:
             return torch.device(name)
-    if place.count > 1 and name.startswith("cuda"):
-        if name != "cuda" or place.local_rank >= torch.cuda.device_count():
+    if rank.count > 1 and name.startswith("cuda"):
+        if name != "cuda" or rank.local_rank >= torch.cuda.device_count():
             raise EchoError(
-                f"{place.local_count} processes on a machine with {torch.cuda.device_count()} GPUs, --device {name}: "
+                f"{rank.local_count} processes on a machine with {torch.cuda.device_count()} GPUs, --device {name}: "
                 "each takes a GPU of its own; start as many as there are GPUs, without a number in --device"
             )
-        name = f"cuda:{place.local_rank}"
+        name = f"cuda:{rank.local_rank}"
     try:
         device = torch.device(name)
         if device.type not in ("cpu", "cuda", "mps"):
             raise RuntimeError("Echo knows cpu, cuda and mps")
-        if device.type == "mps" and place.count > 1:
-            raise RuntimeError(f"there is one for {place.count} processes")
+        if device.type == "mps" and rank.count > 1:
+            raise RuntimeError(f"there is one for {rank.count} processes")
         torch.zeros(1, device=device).item()  # there are devices that hold no values
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0].split(". ")[0]

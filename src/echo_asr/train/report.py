@@ -160,6 +160,7 @@ class Silent(Reporter):
 
     def __init__(self, run: Path) -> None:
         super().__init__(run, tensorboard=False)
+        self.console = console(quiet=True)
 
     def rewind(self, step: int) -> None:
         """Nothing: the metrics are the other's."""
@@ -169,16 +170,8 @@ class Silent(Reporter):
         """No bar."""
         yield
 
-    def validation(self, step: int, found: Validation, better: bool) -> None:
-        """Nothing."""
-
-    def warn(self, text: str) -> None:
-        """Nothing."""
-
-    def message(self, text: str) -> None:
-        """Nothing."""
-
-    def _write(self, record: dict[str, Any]) -> None:
+    @staticmethod
+    def _append(path: Path, record: dict[str, Any]) -> None:
         """Nothing."""
 
 

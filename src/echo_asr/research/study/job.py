@@ -122,7 +122,7 @@ def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, 
         if name in known:
             evaluations[name] = known[name]
         elif search:
-            changes = {f"decode.{name}": value for name, value in search["decode"].items()}
+            changes = {f"decode.{option}": value for option, value in search["decode"].items()}
             otherwise = Recognizer(bundle, decode_config(trained.folder / RUN, changes), control)
             with _hidden(bundle.model, search.get("hide", "")):
                 evaluations[name] = evaluate_split(otherwise, search["corpus"], job["split"])
