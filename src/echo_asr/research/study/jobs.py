@@ -122,14 +122,14 @@ def _folders(study: Study, trained: Sequence[str]) -> dict[tuple[str, str], str]
     return folders
 
 
-def devices(name: str) -> list[str]:
-    """The devices that jobs are dealt out to: all GPUs for `auto` and `cuda`, else the one that is named."""
+def choose_devices(name: str) -> list[str]:
+    """The devices that jobs run on: all GPUs for `auto` and `cuda`, else the one that is named."""
     if name in ("auto", "cuda") and torch.cuda.is_available():
         return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     return ["cpu" if name == "auto" else name]
 
 
-def how_many(asked: int | None, waiting: int, places: Sequence[str]) -> tuple[int, int]:
+def how_many(asked: int | None, waiting: int, devices: Sequence[str]) -> tuple[int, int]:
     """Jobs at once and threads of each: as many as there are cores, or GPUs; never more than are waiting.
 
     Raises:
@@ -138,11 +138,11 @@ def how_many(asked: int | None, waiting: int, places: Sequence[str]) -> tuple[in
     if asked is not None and asked < 1:
         raise EchoError(f"--jobs must be 1 or more, got {asked}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    most = asked or (cores if places == ["cpu"] else len(places))
+    most = asked or (cores if devices == ["cpu"] else len(devices))
     return max(1, min(most, waiting)), max(1, cores // max(1, min(most, waiting)))
 
 
-def run_jobs(jobs: Sequence[Job], at_once: int, threads: int, places: Sequence[str]) -> dict[str, str]:
+def run_jobs(jobs: Sequence[Job], at_once: int, threads: int, devices: Sequence[str]) -> dict[str, str]:
     """Run jobs to their results, so many at once, of so many threads each; those that have a result are left alone.
 
     Returns:
@@ -162,10 +162,10 @@ def run_jobs(jobs: Sequence[Job], at_once: int, threads: int, places: Sequence[s
         with progress_bar("jobs", len(jobs), finished) as advance:
             while waiting or running:
                 while waiting and len(running) < at_once:
-                    used = [place for _, place in running.values()]
-                    place = min(places, key=used.count)
+                    used = [device for _, device in running.values()]
+                    device = min(devices, key=used.count)
                     job = waiting.pop(0)
-                    running[_start(job, place, threads)] = (job, place)
+                    running[_start(job, device, threads)] = (job, device)
                 time.sleep(LOOK)
                 for process in [p for p in running if p.poll() is not None]:
                     job, _ = running.pop(process)
@@ -189,11 +189,11 @@ def run_jobs(jobs: Sequence[Job], at_once: int, threads: int, places: Sequence[s
     return failed
 
 
-def _start(job: Job, place: str, threads: int) -> subprocess.Popen[bytes]:
+def _start(job: Job, device: str, threads: int) -> subprocess.Popen[bytes]:
     """Start the process of a job; it ends with this one, for its standard input then does."""
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
-        spec, path = {**job.spec, "device": place, "threads": threads}, job.folder / JOB
+        spec, path = {**job.spec, "device": device, "threads": threads}, job.folder / JOB
         with suppress(OSError, ValueError, KeyError):
             begun = json.loads(path.read_text(encoding="utf-8"))
             if training_digest(begun) == training_digest(spec):  # with other threads sums would round otherwise

@@ -21,7 +21,7 @@ from echo_asr.evaluate.measures import is_tonal
 from echo_asr.features import FeatureExtractor
 from echo_asr.research.study.cost import multiply_adds, parameter_count
 from echo_asr.research.study.job import locked
-from echo_asr.research.study.jobs import Job, devices, how_many, make_jobs, run_jobs, with_trainings
+from echo_asr.research.study.jobs import Job, choose_devices, how_many, make_jobs, run_jobs, with_trainings
 from echo_asr.research.study.plan import WITHIN, Study, read_study, slug
 from echo_asr.research.study.results import Texts, analyse
 from echo_asr.research.study.tables import Findings, write_tables
@@ -83,7 +83,7 @@ def run_study(
     with locked(folder / "lock", wait=False):
         check_name(folder, study.name)
         sweep(folder)
-        places = devices(device)
+        devices = choose_devices(device)
         planned = with_trainings(make_jobs(study, corpora, folder, device, keep), corpora, elsewhere)
         waiting = [job for job in planned if job.result is None]
         if waiting and any(is_of_before(job.folder) for job in planned if job not in waiting):
@@ -91,7 +91,7 @@ def run_study(
                 f"{folder}: some of its jobs were done when features depended on how loud a recording is (before "
                 "2026-12), and those left would not compare with them; choose another --out"
             )
-        at_once, threads = how_many(jobs, len(waiting), places)
+        at_once, threads = how_many(jobs, len(waiting), devices)
         there = sum(bool(job.spec["trained"]) for job in waiting)
         screen = console()
         for note in notes:
@@ -106,7 +106,7 @@ def run_study(
         failed: dict[str, str] = {}
         if waiting:
             prepare_features(study, corpora, waiting)
-            failed = run_jobs(planned, at_once, threads, places)
+            failed = run_jobs(planned, at_once, threads, devices)
         findings = collect(study, planned, corpora, arms, notes, failed)
         write_tables(findings, folder)
         from echo_asr.research.study.page import write_page  # draws, so it is loaded when there is something to draw

@@ -194,8 +194,8 @@ def trained_before(job: Mapping[str, Any], folder: Path, elsewhere: Mapping[str,
         ids: of the utterances that are validated on; a corpus of the same name may have become another.
     """
     own, other = load_result(folder), elsewhere.get(training_digest(job))
-    for place in (*([home(folder, own)] if own else []), *([other] if other else [])):
-        trained = Trained.of(place, job)
+    for found in (*([home(folder, own)] if own else []), *([other] if other else [])):
+        trained = Trained.of(found, job)
         if trained and trained.result["ids"] == list(ids):
-            return str(place)
+            return str(found)
     return ""
