@@ -282,7 +282,6 @@ def test_features_onto_a_full_disk(
     assert kept and all(name.endswith(".safetensors") for name in kept)
     disk.clear()
     monkeypatch.setenv("ECHO_ASR_CACHE", str(cache))
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # that no processes are started, which takes seconds
     status, output, errors = command(capsys, *words)
     assert status == 0 and errors == "" and f"features are in {cache}" in output
     assert kept < disk.files()
