@@ -1,9 +1,11 @@
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +105,7 @@ def ran(*command: str | Path, folder: Path) -> "subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The programs of an environment that has nothing but the wheel and what it needs. Where no index of packages
     answers, it has what this environment has."""
     folder = tmp_path_factory.mktemp("installed")
@@ -121,7 +123,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert alone.returncode == 0, alone.stderr
         where = ran(programs / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=folder)
         Path(where.stdout.strip(), "here.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
-    return programs
+    yield programs
+    shutil.rmtree(folder / "env")  # more than a gigabyte
 
 
 @pytest.mark.slow
