@@ -79,7 +79,9 @@ def test_two_processes_train_the_model_of_one_for_long(corpus: Path, tmp_path: P
 def test_a_model_in_shards_is_the_model_of_one(corpus: Path, tmp_path: Path) -> None:
     """Its checkpoint is whole, and a single process goes on from it."""
     one, two = train_both(tmp_path, corpus, "--train.shard", "full", max_steps=10, validate_every=5)
-    assert compare(one, two) <= 1e-5
+    # The norm is summed in another order. Where a gradient is next to nothing Adam makes much of its rounding: of some
+    # 50,000 numbers three differ by more than 1e-5, of updates of 1e-2.
+    assert compare(one, two) <= 1e-4
     longer = ["--train.accumulate", "2"]
     state = torch.load(two / "checkpoints/last.pt", weights_only=True)
     state["progress"]["step"] = 9
