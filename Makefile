@@ -11,8 +11,8 @@ PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
 # The tests run in two processes of one thread each; one that has none left takes half of the other's.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
-# Compiled modules are kept whatever the environment says: the tests start many processes, and each of them would
-# compile torch anew, which takes longer than all else that it does.
+# Compiled modules are kept whatever the environment says: the tests start many processes, each of which would compile
+# torch anew, and that takes longer than all else that it does.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo test test-all lint bench
@@ -28,7 +28,7 @@ help:
 setup: $(READY)
 
 # Torch comes first and alone: the small build for CPUs where its index answers, else whatever pip is configured
-# with. What is not compiled now is compiled when first imported, which is far less.
+# with. What is not compiled now is compiled when first imported, which is far less; the largest part of it at the end.
 $(READY): pyproject.toml constraints-cpu.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "Echo needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) -V 2>&1 | head -n 1);" \
@@ -37,6 +37,7 @@ $(READY): pyproject.toml constraints-cpu.txt
 	@$(PYTHON) -m venv .venv
 	@$(PIP) --no-deps --retries 1 --timeout 15 --extra-index-url $(TORCH_INDEX) $(TORCH) -c constraints-cpu.txt
 	@$(PIP) -e '.[lm,synth,test]' -c constraints-cpu.txt
+	@$(BIN)/python -c 'import torch._dynamo, torch.distributed.run, accelerate, scipy.signal, matplotlib.pyplot'
 	@touch $@
 	@echo "Installed: .venv/bin/echo-asr"
 
