@@ -121,7 +121,7 @@ def test_a_base_is_found_beside_the_study(read: Callable[..., Study], tmp_path: 
 
 
 def test_a_base_may_be_a_recipe(read: Callable[..., Study]) -> None:
-    study = read(base="digits", endpoints__error__at=400)
+    study = read(base="digits", endpoints__error__at=400, arms__axis={"model.vrope.theta": "static"})
     assert study.arm("axis").sections["model"].dropout == read_config("digits")["model"].dropout
 
 
