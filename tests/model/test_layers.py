@@ -6,15 +6,10 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from echo_asr.model.layers import (
-    Block,
-    CrossAttention,
-    EncoderKeyValues,
-    FrontEnd,
-    GatedFeedForward,
-    WaveFrontEnd,
-    sinusoids,
-)
+from echo_asr.model.blocks import Block, GatedFeedForward
+from echo_asr.model.cross_attention import CrossAttention, EncoderKeyValues
+from echo_asr.model.front_end import FrontEnd, WaveFrontEnd
+from echo_asr.model.options.sinusoids import sinusoids
 from echo_asr.vrope import FoldedKeys, PitchTrack, VRoPEConfig
 from echo_asr.vrope.rotation import positions
 

@@ -15,8 +15,8 @@ from echo_asr.data.batch import collate
 from echo_asr.decode.search import DecodeConfig, search
 from echo_asr.features import FeatureBatch, Features
 from echo_asr.model.config import ModelConfig
-from echo_asr.model.decoder import final_silence
-from echo_asr.model.echo import CLOSING_FRAMES, Echo
+from echo_asr.model.echo import Echo
+from echo_asr.model.options.silence_stop import CLOSING_FRAMES
 from echo_asr.vrope import PitchTrack
 
 Make = Callable[..., Any]

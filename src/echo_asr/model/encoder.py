@@ -8,8 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from echo_asr.features import FeatureBatch
+from echo_asr.model.blocks import Block
 from echo_asr.model.config import ModelConfig
-from echo_asr.model.layers import Block, FrontEnd, WaveFrontEnd, sinusoids
+from echo_asr.model.front_end import FrontEnd, WaveFrontEnd
+from echo_asr.model.options.gates import make_gate
+from echo_asr.model.options.sinusoids import sinusoids
 from echo_asr.vrope import PitchTrack
 
 CONTRAST = 4.0  # of kernels over mel bins, which lie between 0 and 1 and differ by some tenths
@@ -87,9 +90,11 @@ class Encoder(nn.Module):
         channels = {"spectrogram": mels + stacked, "pitch": PITCH_CHANNELS, "waveform": config.width}[feature]
         self.wave = WaveFrontEnd(config.width) if feature == "waveform" else None
         self.front = FrontEnd(channels, config.width, config.subsampling)
-        attention = config.vrope.attention(config.width, config.heads)
+        attention, reference = config.vrope.attention(config.width, config.heads), config.vrope.reference
         self.blocks = nn.ModuleList(
-            Block(attention, config.feedforward, config.dropout, gate=config.gate)
+            Block(
+                attention, config.feedforward, config.dropout, gate=make_gate(config.gate, config.width, reference)
+            )
             for _ in range(config.layers(feature))
         )
         self.norm = nn.LayerNorm(config.width)
@@ -127,5 +132,5 @@ class Encoder(nn.Module):
         if self.config.positions != "rotary":
             x = x + sinusoids(x.shape[1], x.shape[2], x.device)
         for block in self.blocks:
-            x, _, _ = block(x, track)
+            x = block(x, track)
         return self.norm(x)

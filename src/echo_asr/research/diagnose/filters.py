@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from echo_asr.data.batch import Batch
 from echo_asr.model.echo import Echo
-from echo_asr.model.gates import Gate
+from echo_asr.model.options.gates import Gate
 from echo_asr.research.diagnose.groups import Group, Value
 from echo_asr.vrope import PitchTrack
 
