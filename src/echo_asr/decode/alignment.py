@@ -1,4 +1,4 @@
-"""Where the tokens of a text are heard: forced alignment by CTC, or by cross-attention.
+"""Where the tokens of a text are in a recording: forced alignment by CTC, or by cross-attention.
 
 The path is the likeliest one (Viterbi) of the trellis of Graves et al. 2006, "Connectionist Temporal Classification".
 """
@@ -18,13 +18,13 @@ from torch.nn.utils.rnn import pad_sequence
 from echo_asr.decode.results import Token, Word
 from echo_asr.decode.times import sound_levels, token_texts, token_times, words_from_tokens
 from echo_asr.features import Features
+from echo_asr.model.cross_attention import CrossAttention, EncoderKeyValues, Reader
 from echo_asr.model.echo import Echo
 from echo_asr.model.encoder import Encoded
-from echo_asr.model.cross_attention import CrossAttention, EncoderKeyValues, Reader
 from echo_asr.text.tokenizer import Tokenizer
 
 Method = Literal["ctc", "attention"]
-HEARD_SHARE = 0.5  # of a token's highest attention; a frame with less of it may belong to no token
+TOKEN_SHARE = 0.5  # of a token's highest attention; a frame with less of it may belong to no token
 LEAST_SHARE = 1e-4  # taken for less, so that any path is possible
 
 
@@ -45,7 +45,7 @@ def align(
     tokenizer: Tokenizer,
     method: Method = "ctc",
 ) -> list[tuple[tuple[Token, ...], tuple[Word, ...]]]:
-    """When each token and word of a text is heard, in seconds from the beginning of its clip, and how probable it is.
+    """When each token and word of a text is spoken, in seconds from the beginning of its clip, and how probable it is.
 
     A token's probability is the mean of two: that of CTC, in the best of the frames in which CTC finds the token, and
     that of the decoder given the tokens before. It does not depend on the method.
@@ -53,7 +53,7 @@ def align(
     Args:
         encoded, features: of a batch of clips.
         tokens: the ids of each clip's text, 1 to V - 1; none for an empty text, which has no words.
-        method: what tells where the tokens are, `ctc_align` or `attention_align`.
+        method: how the tokens are found, `ctc_align` or `attention_align`.
 
     Raises:
         ValueError: an unknown method.
@@ -151,7 +151,7 @@ def attention_align(weights: Tensor, lengths: Tensor, counts: Sequence[int]) -> 
 
     It is that of CTC, where a token is as probable in a frame as its weight there is in relation to its highest weight,
     and the blank half as probable as that. So frames may belong to no token, unlike in dynamic time warping (as in
-    Whisper): attention to a frame or two says where a token is, and nothing of how long it lasts.
+    Whisper): attention to a frame or two shows where a token is, and not how long it lasts.
 
     Args:
         weights: `(B, L, F)`, of the positions that each predict a token; 0 beyond a recording.
@@ -162,7 +162,7 @@ def attention_align(weights: Tensor, lengths: Tensor, counts: Sequence[int]) -> 
         spans; for a probability they have the highest share reached of the token's highest weight.
     """
     shares = weights / weights.amax(2, keepdim=True).clamp(min=1e-30)
-    scores = torch.cat((torch.full_like(shares[:, :1], HEARD_SHARE), shares.clamp(min=LEAST_SHARE)), dim=1).log()
+    scores = torch.cat((torch.full_like(shares[:, :1], TOKEN_SHARE), shares.clamp(min=LEAST_SHARE)), dim=1).log()
     return ctc_align(scores.transpose(1, 2), lengths, [range(1, count + 1) for count in counts])
 
 
@@ -174,7 +174,7 @@ def force(
     Returns:
         the probability of each token given those before, `(B, L)`; and with `attention` the weights with which the
         positions that predict the tokens attend to frames, `(B, L, F)`, a mean over the heads of the last block that
-        listens to the feature of CTC. Beyond a text they mean nothing.
+        attends to the feature of CTC. Beyond a text they mean nothing.
     """
     padded = pad_sequence([torch.tensor(text, dtype=torch.long) for text in tokens], batch_first=True).to(model.device)
     state = model.decoder.state(encoded, cached=False)

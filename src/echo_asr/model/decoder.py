@@ -46,8 +46,8 @@ class DecoderState:
 
 
 class Decoder(nn.Module):
-    """Token embedding, causal self-attention, then a stack of blocks with cross-attention for each feature in turn, each
-    building on the last (`combine` sequential). `options/combine.py` has the other ways to combine features.
+    """Token embedding, causal self-attention, then a stack of blocks with cross-attention for each feature in turn,
+    each building on the last (`combine` sequential; `options/combine.py` has the other ways).
 
     Token 0 is embedded as exactly zero. The output is tied to the embedding, but for index 0, which has a learned
     vector and bias of its own where it is learnt at all: a tied zero row could never be scored.
@@ -61,9 +61,14 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         width, heads, backend = config.width, config.heads, config.vrope.backend
-        theta = "none" if config.positions == "sinusoidal" else "static"
-        text = VRoPEModes(theta=theta, frequencies="inverse_power", clock="encoder", nulls=config.text_nulls,
-                          backend=backend).attention(width, heads, causal=True)  # fmt: skip
+        modes = VRoPEModes(
+            theta="none" if config.positions == "sinusoidal" else "static",
+            frequencies="inverse_power",
+            clock="encoder",
+            nulls=config.text_nulls,
+            backend=backend,
+        )
+        text = modes.attention(width, heads, causal=True)
         cross = VRoPEModes(theta="none", nulls=config.cross_nulls, backend=backend).attention(width, heads)
         aligned = config.text_pitch == "aligned"
         later = with_text_radius(text, config.vrope) if aligned else text  # after a first cross-attention

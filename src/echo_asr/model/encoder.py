@@ -33,7 +33,7 @@ def pitch_track(batch: FeatureBatch) -> PitchTrack:
 
 
 def pitch_channels(batch: FeatureBatch, reference: str) -> Tensor:
-    """What the pitch encoder hears, `(B, 4, T)`: `z` in octaves where voiced, voicing, energy, periodicity; 0 in
+    """Pitch as an encoder's input, `(B, 4, T)`: `z` in octaves where voiced, voicing, energy, periodicity; 0 in
     padding. Hertz would saturate; octaves about the reference are of order one."""
     voicing = (batch.pitch[:, 0] > 0).float()  # of the feature, which SpecAugment masks, and not of the track
     z = pitch_track(batch).z(reference) * voicing
@@ -41,7 +41,7 @@ def pitch_channels(batch: FeatureBatch, reference: str) -> Tensor:
 
 
 def encoder_input(batch: FeatureBatch, feature: str, config: ModelConfig) -> Tensor:
-    """What the encoder of a feature hears: `(B, C, T)`, of the waveform `(B, 1, S)`.
+    """The input of the encoder of a feature: `(B, C, T)`, of the waveform `(B, 1, S)`.
 
     Raises:
         ValueError: the features were extracted without the waveform.
@@ -92,9 +92,7 @@ class Encoder(nn.Module):
         self.front = FrontEnd(channels, config.width, config.subsampling)
         attention, reference = config.vrope.attention(config.width, config.heads), config.vrope.reference
         self.blocks = nn.ModuleList(
-            Block(
-                attention, config.feedforward, config.dropout, gate=make_gate(config.gate, config.width, reference)
-            )
+            Block(attention, config.feedforward, config.dropout, gate=make_gate(config.gate, config.width, reference))
             for _ in range(config.layers(feature))
         )
         self.norm = nn.LayerNorm(config.width)
@@ -103,10 +101,10 @@ class Encoder(nn.Module):
     def init_weights(self) -> None:
         """Set weights, once they are drawn, to where learning starts well.
 
-        The mel bins of a frame rise and fall together, far more than they differ, so that kernels drawn at random hear
-        how loud it is and little else. Here they begin by hearing differences between bins alone, each of about unit
-        size; and blocks begin by adding little to what the front end says. Without the two, runs that differed in their
-        seed alone ended 15 points apart after 1000 updates on a small corpus (LOG.md, 2026-11-22).
+        The mel bins of a frame rise and fall together, far more than they differ, so that kernels drawn at random
+        respond to level and little else. Here they begin by responding to differences between bins alone, each of about
+        unit size; and blocks begin by adding little to the front end's output. Without the two, runs that differed in
+        their seed alone ended 15 points apart after 1000 updates on a small corpus (LOG.md, 2026-11-22).
         """
         if self.wave is not None:
             self.wave.init_weights()

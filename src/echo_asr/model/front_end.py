@@ -69,7 +69,7 @@ class WaveFrontEnd(nn.Module):
 
         As torch draws them, each layer passes on a third of the variance of what goes in: after four, a recording moves
         its frames by a fifteenth of the constants that the biases put there. Kernels over the channels of the layer
-        before are made to hear differences between them, which otherwise rise and fall together with the loudness.
+        before are made to respond to differences between them, which otherwise rise and fall together with the level.
         """
         first, *others = (convolution.get_parameter("weight") for convolution in self.convolutions)
         first.mul_(3.0**0.5 / LEVEL)

@@ -138,5 +138,5 @@ class VRoPEAttention(VoiceModulation):
 
 
 def phase_dtype(query: Tensor) -> torch.dtype:
-    """The dtype of phases for a query: at least float32, since narrower phases would not tell neighbours apart."""
+    """The dtype of phases for a query: at least float32, since neighbours are alike in narrower ones."""
     return torch.promote_types(query.dtype, torch.float32)

@@ -1,1 +1,1 @@
-"""What the studies found to add nothing to the default model: each a small class that the main path takes as an argument."""
+"""What the studies found to add nothing: each a small class that the default model takes as an argument."""

@@ -19,7 +19,7 @@ class BlendDecoder(Decoder):
     def __init__(self, config: ModelConfig, vocabulary_size: int) -> None:
         super().__init__(config, vocabulary_size)
         self.blends = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in config.features})
-        self.norm = self._modules.pop("norm")  # stays last: the order of parameters is that of optimizer states
+        self.register_module("norm", self._modules.pop("norm"))  # stays last, as in optimizer states
 
     def run_stack(
         self, name: str, x: Tensor, track: PitchTrack, memories: list[EncoderKeyValues], caches: Caches
@@ -39,7 +39,7 @@ class JointDecoder(Decoder):
             self.kinds = nn.ParameterDict(
                 {name: nn.Parameter(torch.randn(config.width) * scale) for name in config.features}
             )
-            self.norm = self._modules.pop("norm")  # stays last: the order of parameters is that of optimizer states
+            self.register_module("norm", self._modules.pop("norm"))  # stays last, as in optimizer states
 
     @staticmethod
     def stack_names(config: ModelConfig) -> tuple[str, ...]:

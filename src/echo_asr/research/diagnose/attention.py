@@ -80,7 +80,9 @@ def attention_maps(recognizer: Recognizer, samples: np.ndarray) -> AttentionMaps
         if name.endswith(".cross"):
             value = value.unflatten(2, (-1, frames)).sum(2)
         found[name] = value.cpu().numpy()
-    return AttentionMaps(found, encoded.track, model.config.subsampling / 100, token_texts(tokenizer, ids) if ids else [], words)
+    return AttentionMaps(
+        found, encoded.track, model.config.subsampling / 100, token_texts(tokenizer, ids) if ids else [], words
+    )
 
 
 def _keeping(name: str, weights: dict[str, Tensor]) -> Callable[..., None]:
@@ -127,7 +129,9 @@ def draw_attention(recognizer: Recognizer, audio: str | os.PathLike[str], folder
     return paths
 
 
-def plot_part(maps: AttentionMaps, part: str, names: Sequence[str], path: str | os.PathLike[str], title: str = "") -> None:
+def plot_part(
+    maps: AttentionMaps, part: str, names: Sequence[str], path: str | os.PathLike[str], title: str = ""
+) -> None:
     """Draw some attentions of a kind: a row for each, a column for each head, F0 and words over the time axis.
 
     Args:

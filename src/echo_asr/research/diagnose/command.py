@@ -41,7 +41,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
     from echo_asr.evaluate.evaluate import evaluate
     from echo_asr.model.checkpoint import load_bundle
     from echo_asr.research.diagnose.counterfactuals import changes
-    from echo_asr.research.diagnose.report import cells, diagnose, gather, headline, plain, told
+    from echo_asr.research.diagnose.report import cells, diagnose, gather, headline, plain, remarks
 
     if arguments.utterances < 1:
         raise EchoError(f"--utterances: expected at least 1, got {arguments.utterances}")
@@ -82,7 +82,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
                 print_table(group.title, *cells(group, emoji), group.remark)
             else:
                 print(f"{group.title}: {group.remark}\n")
-        print(told(report))
+        print(remarks(report))
     if arguments.out:
         print(f"{arguments.out / 'report.json'}\n{arguments.out / 'report.html'}")
     return 0
@@ -121,7 +121,7 @@ def add_plot(add: Add) -> None:
     one.add_argument("--f0", action="append", metavar="HZ", help="a contour of one second: 150, or a glide, 110-330; "
                      "may be given again (default: flat, rising, falling)")  # fmt: skip
 
-    one = kind("attention", "what each head attends to, in a recording that a model hears: a picture for each part")
+    one = kind("attention", "what each head attends to, while a model transcribes a recording: a picture for each part")
     one.add_argument("model", type=Path, metavar="MODEL", help="folder of a model")
     one.add_argument("audio", type=Path, metavar="FILE", help="a recording of at most 60 s")
 

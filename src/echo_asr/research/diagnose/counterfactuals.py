@@ -27,8 +27,8 @@ from echo_asr.research.diagnose.groups import Group, Progress, Value
 from echo_asr.research.diagnose.interventions import (
     CHANGES,
     Place,
-    gates_opened,
     encoding,
+    gates_opened,
     null_attentions,
     nulls_masked,
     places,
@@ -153,7 +153,7 @@ Change = tuple[str, Sequence[Features], Sequence[Features] | None, Callable[[], 
 
 
 def changes(model: Echo, clips: Sequence[Features], features: Sequence[str] | None = None) -> list[Change]:
-    """All counterfactuals of a model and recordings: name, recordings, the encoders' input instead of them (None for the
+    """All counterfactuals of a model and recordings: name, recordings, what the encoders get instead (None for the
     same), and a context that changes the model meanwhile."""
     return list(_changes(model, clips, features))
 

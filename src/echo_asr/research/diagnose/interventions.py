@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from echo_asr.features import FeatureBatch, Features
 from echo_asr.features.pitch import REFERENCE_F0, fill_track
+from echo_asr.model.cross_attention import CrossAttention
 from echo_asr.model.echo import Echo
-from echo_asr.model.options.silence_stop import closing_frames
 from echo_asr.model.encoder import encoder_input
 from echo_asr.model.options.gates import Gate
-from echo_asr.model.cross_attention import CrossAttention
+from echo_asr.model.options.silence_stop import closing_frames
 from echo_asr.vrope import HardNulls, VRoPEAttention
 
 Place = Literal["position", "input", "both"]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from echo_asr.data.batch import Batch
-from echo_asr.model.echo import Echo
 from echo_asr.model.cross_attention import CrossAttention
+from echo_asr.model.echo import Echo
 from echo_asr.research.diagnose.groups import Group, Value
 from echo_asr.research.diagnose.zero import ZeroShare
 from echo_asr.vrope import PitchTrack, Rotation, SoftNulls, VRoPEAttention

@@ -27,7 +27,8 @@ CAPTIONS = {
     "decoder_attention_gradients": "Of encoders and decoder: the gradient of each attention, by "
     "projection. One far left of the others learns little from here on, or has learnt what it can.",
     "activation_analysis": "One row a block, from audio to text.",
-    "radii": "The first of the recordings. The further the curve moves with F0 and voicing, the more the radius depends on them.",
+    "radii": "The first of the recordings. The further the curve moves with F0 and voicing, the more they "
+    "set the radius.",
     "attention_to_silence": "A dot to the left of its bar's end: silence gets less attention than its share of keys.",
     "counterfactuals": "Right of 0: worse than the model as it is. A line that touches 0 is no evidence of a change.",
 }
@@ -139,7 +140,9 @@ def draw_counterfactuals(group: Group) -> Figure | None:
             change, low, high = (float(row[f"{kind}_{end}"]) for end in ("change", "low", "high"))
             place = name.rpartition(", ")[2]
             colour = PLACE_COLOURS.get(place, PURPLE)
-            label = "F0 as " + place if place in ("position", "input") else "F0 as both" if place == "both" else "not F0"
+            label = (
+                "F0 as " + place if place in ("position", "input") else "F0 as both" if place == "both" else "not F0"
+            )
             panel.plot([low, high], [at, at], color=colour, linewidth=1.6)
             panel.plot([change], [at], "o", color=colour, markersize=4, label=None if label in drawn else label)
             drawn.add(label)

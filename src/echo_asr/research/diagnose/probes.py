@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from echo_asr.data.batch import Batch
-from echo_asr.model.echo import Echo
-from echo_asr.model.encoder import Encoder
-from echo_asr.model.options.gates import Gate
 from echo_asr.model.blocks import Block, GatedFeedForward
 from echo_asr.model.cross_attention import CrossAttention
+from echo_asr.model.echo import Echo
+from echo_asr.model.encoder import Encoder
 from echo_asr.model.front_end import FrontEnd, WaveFrontEnd
+from echo_asr.model.options.gates import Gate
 from echo_asr.vrope import VRoPEAttention, double
 
 NEAR_ZERO = 0.01  # an activation nearer to zero than this counts as sparse; what the published figures agree with

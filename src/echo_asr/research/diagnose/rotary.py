@@ -50,10 +50,14 @@ RADIUS_LABELS = ("follows energy", "follows pitch", "follows low pitch, and ener
 
 
 def contour(f0: np.ndarray, voicing: np.ndarray | None = None, energy: np.ndarray | None = None) -> PitchTrack:
-    """A track of 10 ms frames with this F0 `(F,)` in Hz, voiced and at full level unless voicing and energy say less."""
-    known = {"voicing": voicing, "energy": energy}
+    """A track of 10 ms frames with this F0 `(F,)` in Hz, voiced and at full level unless given."""
     track = PitchTrack.from_f0(_row(f0))
-    return replace(track, **{name: _row(values) for name, values in known.items() if values is not None})
+    voiced, level = (None if x is None else _row(x) for x in (voicing, energy))
+    return replace(
+        track,
+        voicing=track.voicing if voiced is None else voiced,
+        energy=track.energy if level is None else level,
+    )
 
 
 def _row(values: np.ndarray) -> torch.Tensor:

@@ -36,8 +36,8 @@ class FrameRotation(Rotation):
 
 
 class IntegratedRotation(Rotation):
-    """Theta `integrated`: the phase is `sum_{s < t} (f_s / 220)^a m_j`, relative along accumulated pitch; `a` is learnt,
-    one a layer."""
+    """Theta `integrated`: the phase is `sum_{s < t} (f_s / 220)^a m_j`, relative along accumulated pitch; `a`, one a
+    layer, is learnt."""
 
     def __init__(self, modes: VRoPEModes, pairs: int, radius: nn.Module | None = None) -> None:
         super().__init__(modes, pairs, radius)
