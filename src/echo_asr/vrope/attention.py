@@ -78,16 +78,10 @@ class VoiceModulation(nn.Module):
         hard = self.nulls.masked(null)
         if hard is not None:
             masked = hard if masked is None else masked | hard
+        key, scale, bias = self.nulls.scale_keys(key, null), config.content_width**-0.5, self.nulls.key_bias(null)
+        added = {} if self.bias is None else self.bias.terms(track, backend)
         return attend(
-            query,
-            self.nulls.scale_keys(key, null),
-            value,
-            scale=config.content_width**-0.5,
-            key_bias=self.nulls.key_bias(null),
-            masked=masked,
-            causal=config.causal,
-            backend=backend,
-            **({} if self.bias is None else self.bias.terms(track, backend)),
+            query, key, value, scale=scale, key_bias=bias, masked=masked, causal=config.causal, backend=backend, **added
         )
 
 

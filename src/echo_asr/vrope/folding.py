@@ -45,13 +45,9 @@ class FoldedKeys:
 
     @staticmethod
     def fold(
-        key: Tensor,
-        value: Tensor,
-        scale: float,
-        factors: Tensor | None = None,
-        key_bias: Tensor | None = None,
+        key: Tensor, value: Tensor, scale: float, factors: Tensor | None = None, key_bias: Tensor | None = None,
         masked: Tensor | None = None,
-    ) -> FoldedKeys:
+    ) -> FoldedKeys:  # fmt: skip
         """Arguments as those of `attend`; `factors` are the keys'."""
         dtype, width, content = key.dtype, value.shape[-1], key.shape[-1]
         keys = [key]

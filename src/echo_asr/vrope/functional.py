@@ -24,19 +24,10 @@ def merge_heads(x: Tensor) -> Tensor:
 
 
 def attend(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    *,
-    scale: float,
-    factors: tuple[Tensor, Tensor] | None = None,
-    matrix: Tensor | None = None,
-    term: Term | None = None,
-    key_bias: Tensor | None = None,
-    masked: Tensor | None = None,
-    causal: bool = False,
-    backend: str = "sdpa",
-) -> Tensor:
+    query: Tensor, key: Tensor, value: Tensor, *, scale: float, factors: tuple[Tensor, Tensor] | None = None,
+    matrix: Tensor | None = None, term: Term | None = None, key_bias: Tensor | None = None,
+    masked: Tensor | None = None, causal: bool = False, backend: str = "sdpa",
+) -> Tensor:  # fmt: skip
     """Attention of `(B, H, Fq, C)` queries over `(B, H, Fk, C)` keys and `(B, H, Fk, K)` values: `(B, H, Fq, K)`.
 
     Args:
@@ -66,16 +57,10 @@ def attend(
 
 
 def attention_weights(
-    query: Tensor,
-    key: Tensor,
-    scale: float,
-    factors: tuple[Tensor, Tensor] | None = None,
-    matrix: Tensor | None = None,
-    key_bias: Tensor | None = None,
-    masked: Tensor | None = None,
-    causal: bool = False,
-    dtype: torch.dtype | None = None,
-) -> Tensor:
+    query: Tensor, key: Tensor, scale: float, factors: tuple[Tensor, Tensor] | None = None,
+    matrix: Tensor | None = None, key_bias: Tensor | None = None, masked: Tensor | None = None,
+    causal: bool = False, dtype: torch.dtype | None = None,
+) -> Tensor:  # fmt: skip
     """The weights `(B, H, Fq, Fk)` of attention, as a matrix; a query all of whose keys are masked has zeros.
 
     Args:

@@ -22,7 +22,7 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import collate_features
 from echo_asr.model.cross_attention import CrossAttention
-from echo_asr.research.diagnose.canvas import Axes, new_figure, save_figure
+from echo_asr.research.diagnose.canvas import Axes, make_folder, new_figure, save_figure
 from echo_asr.research.diagnose.plots import BLUE, GREY, INK, RED
 from echo_asr.vrope import PitchTrack, VRoPEAttention
 
@@ -110,10 +110,7 @@ def draw_attention(recognizer: Recognizer, audio: str | os.PathLike[str], folder
     if len(samples) > 16_000 * LONGEST:
         raise EchoError(f"{audio}: longer than {LONGEST:g} s, too much for a picture; cut a part out of it")
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+    make_folder(folder)
     maps = attention_maps(recognizer, samples)
     if not maps.tokens:
         console().print(f"{audio}: no text was recognised, so there is no attention of text to draw", highlight=False)

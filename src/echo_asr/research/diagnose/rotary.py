@@ -18,7 +18,7 @@ import torch
 from echo_asr.audio import load_audio
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
-from echo_asr.research.diagnose.canvas import MaxNLocator, beside, new_figure, save_figure
+from echo_asr.research.diagnose.canvas import MaxNLocator, beside, make_folder, new_figure, save_figure
 from echo_asr.research.diagnose.plots import BLUE, GREEN, GREY, INK, RED
 from echo_asr.vrope import PitchTrack, Rotation, VRoPEModes, make_rotation
 from echo_asr.vrope.config import Theta
@@ -51,17 +51,9 @@ RADIUS_LABELS = ("follows energy", "follows pitch", "follows low pitch, and ener
 
 def contour(f0: np.ndarray, voicing: np.ndarray | None = None, energy: np.ndarray | None = None) -> PitchTrack:
     """A track of 10 ms frames with this F0 `(F,)` in Hz, voiced and at full level unless given."""
-    track = PitchTrack.from_f0(_row(f0))
-    voiced, level = (None if x is None else _row(x) for x in (voicing, energy))
-    return replace(
-        track,
-        voicing=track.voicing if voiced is None else voiced,
-        energy=track.energy if level is None else level,
-    )
-
-
-def _row(values: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(values, dtype=np.float32))[None]
+    given = (np.ones_like(f0) if x is None else x for x in (f0, voicing, energy))
+    hertz, voiced, level = (torch.from_numpy(np.asarray(x, dtype=np.float32))[None] for x in given)
+    return replace(PitchTrack.from_f0(hertz), voicing=voiced, energy=level)
 
 
 def simple_contours(frames: int = 100) -> dict[str, PitchTrack]:
@@ -228,10 +220,7 @@ def draw_rotary(
         contours[name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "\u2026"] = contour(
             found.track.numpy(), found.voicing.numpy(), found.pitch[1].numpy()
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+    make_folder(folder)
     paths = [folder / "positions.png", folder / "rotation.png"]
     plot_positions(contours, paths[0], modes)
     name = "rising" if audio is None and not f0 else list(contours)[-1]
