@@ -12,7 +12,7 @@ import torch
 from echo_asr.data.batch import Batch
 from echo_asr.research.diagnose.learnt import bias_group, gamma_group, radius_group, silence_group, theta_group
 from echo_asr.research.diagnose.zero import ZeroShare
-from echo_asr.vrope.rotation import mel_frequencies
+from echo_asr.vrope import mel_frequencies
 
 Make = Callable[..., Any]
 FIRST = "encoders.spectrogram.blocks.0.attention"
