@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from benchmarks.arguments import model_and_corpus
-from echo_asr.audio import SAMPLE_RATE, load_audio
+from echo_asr.audio import load_audio
+from echo_asr.audio.convert import samples_to_seconds, seconds_to_samples
 from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.transcribe import Recognizer, load
 from echo_asr.evaluate.metrics import error_rate
@@ -42,13 +43,13 @@ def recording(
     """Clips of peak 1 or less with pauses before, between and after them, and where each begins in seconds."""
     pieces, starts, at = [], [], 0
     for part in (*parts, np.zeros(0, np.float32)):
-        pause = np.zeros(round(rng.uniform(*PAUSES) * SAMPLE_RATE), np.float32)
+        pause = np.zeros(seconds_to_samples(rng.uniform(*PAUSES)), np.float32)
         if bumps:
-            size, peak = round(BUMP_SECONDS * SAMPLE_RATE), 10 ** (BUMP_DB / 20)
+            size, peak = seconds_to_samples(BUMP_SECONDS), 10 ** (BUMP_DB / 20)
             middle = (len(pause) - size) // 2
             pause[middle : middle + size] = peak * np.hanning(size) * rng.choice([-1.0, 1.0], size)
         pieces += [pause, part]
-        starts.append((at + len(pause)) / SAMPLE_RATE)
+        starts.append(samples_to_seconds(at + len(pause)))
         at += len(pause) + len(part)
     audio = np.concatenate(pieces)
     if room:
@@ -75,7 +76,7 @@ def in_one_recording(recognizer: Recognizer, clips: Sequence[np.ndarray], texts:
     for name, parts, bumps in (("one level", clips, False), ("20 dB apart", soft, False), ("bumps", clips, True)):
         # Without noise, of which a softer speaker would have more.
         audio, starts = recording(parts, np.random.default_rng(SEED), bumps, room=False)
-        found = texts_of(recognizer, audio, starts, [len(clip) / SAMPLE_RATE for clip in clips])
+        found = texts_of(recognizer, audio, starts, [samples_to_seconds(len(clip)) for clip in clips])
         results[name] = {
             "all": error(recognizer, texts, found),
             "first speaker": error(recognizer, texts[::2], found[::2]),
@@ -105,7 +106,7 @@ def other_than_alone(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> dic
     for name, room in (("digital silence", False), ("noise", True)):
         parts = [clips[index] for index in order]
         audio, starts = recording(parts, np.random.default_rng(SEED), room=room)
-        found = texts_of(recognizer, audio, starts, [len(part) / SAMPLE_RATE for part in parts])
+        found = texts_of(recognizer, audio, starts, [samples_to_seconds(len(part)) for part in parts])
         other = [text != alone[index] for text, index in zip(found, order, strict=True)]
         results[name] = {"clips": len(order), "other": sum(other), "percent": round(100 * float(np.mean(other)), 2)}
     return results

@@ -21,7 +21,8 @@ import torch
 
 from benchmarks.arguments import model_and_corpus
 from benchmarks.memory import peak_bytes
-from echo_asr.audio import SAMPLE_RATE, load_audio
+from echo_asr.audio import load_audio
+from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds, seconds_to_samples
 from echo_asr.data.corpus import Sound, load_corpus
 from echo_asr.decode.transcribe import load
 from echo_asr.evaluate.metrics import error_rate
@@ -42,10 +43,10 @@ def make(corpus: str, split: str, minutes: float, path: Path) -> tuple[list[Soun
         while seconds < 60 * minutes:
             row = rows[len(clips) % len(rows)]
             sound = load_audio(row.audio)
-            pause = np.zeros(round(rng.uniform(*PAUSES) * SAMPLE_RATE), np.float32)
+            pause = np.zeros(seconds_to_samples(rng.uniform(*PAUSES)), np.float32)
             for part in (pause, sound):
                 file.write(part)
-                seconds += len(part) / SAMPLE_RATE
+                seconds += samples_to_seconds(len(part))
             clips.append(row.audio)
             texts.append(row.text)
     return clips, texts

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 
 TOKENS = 24  # of every text
 VOCABULARY = 40  # tokens of every model, so that the parameters go into the layers; token 0 ends a text, 1 starts it

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from benchmarks.arguments import model_and_corpus
-from echo_asr.audio import SAMPLE_RATE, load_audio
+from echo_asr.audio import load_audio
+from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds, seconds_to_samples
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.noise import Kind, noise_clip
 from echo_asr.decode.transcribe import Recognizer, load
@@ -42,7 +43,7 @@ def _shaped(size: int, rng: np.random.Generator, exponent: float, low: float, hi
 
 
 def _clock(size: int) -> np.ndarray:
-    return np.arange(size) / SAMPLE_RATE
+    return samples_to_seconds(np.arange(size))
 
 
 def blue(size: int, rng: np.random.Generator) -> np.ndarray:
@@ -115,20 +116,20 @@ def sounds() -> Iterator[tuple[str, np.ndarray]]:
                 for name, make in UNKNOWN.items():
                     if round_ and name in ("blue", "band"):
                         continue
-                    made = make(round(seconds * SAMPLE_RATE), rng)
+                    made = make(seconds_to_samples(seconds), rng)
                     wanted = 10 ** (level / 20) / max(float(np.sqrt(np.mean(made**2))), 1e-9)
                     yield name, (made * min(wanted, 1 / max(float(np.abs(made).max()), 1e-9))).astype(np.float32)
 
 
 def about(clips: Sequence[np.ndarray], kind: Kind, rng: np.random.Generator) -> np.ndarray:
     """Clips in a row with silence, or noise of a kind, before, between and after them."""
-    gaps = [np.zeros(round(s * SAMPLE_RATE), np.float32) for s in rng.uniform(0.0, LONGEST, len(clips) + 1)]
+    gaps = [np.zeros(seconds_to_samples(s), np.float32) for s in rng.uniform(0.0, LONGEST, len(clips) + 1)]
     row = np.concatenate([part for pair in zip(gaps, clips, strict=False) for part in pair] + [gaps[-1]])
     if kind == "silence":
         return row
     level = min(10 * np.log10(np.mean(clip**2) + 1e-12) for clip in clips)  # dBFS, of the softest
     wanted = float(np.clip(level - rng.uniform(*BELOW), -119.0, 0.0))
-    bed = noise_clip(kind, len(row) / SAMPLE_RATE, SEED + int(rng.integers(2**31)), wanted)
+    bed = noise_clip(kind, samples_to_seconds(len(row)), SEED + int(rng.integers(2**31)), wanted)
     return np.asarray(row + np.resize(bed, len(row)), np.float32)
 
 
@@ -146,7 +147,7 @@ def silence(recognizer: Recognizer) -> dict[str, Any]:
         for (kind, clip), text in zip(batch, heard(recognizer, [clip for _, clip in batch]), strict=True):
             kinds.setdefault(kind, []).append(text)
             if text:
-                wrong.append({"kind": kind, "seconds": round(len(clip) / SAMPLE_RATE, 1), "text": text[:60]})
+                wrong.append({"kind": kind, "seconds": round(samples_to_seconds(len(clip)), 1), "text": text[:60]})
         batch.clear()
 
     for kind, clip in sounds():

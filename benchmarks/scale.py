@@ -28,7 +28,7 @@ import torch
 
 from benchmarks.features import voice
 from benchmarks.memory import held_bytes
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE, frames_to_seconds
 from echo_asr.data.batch import weigh_plan
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
@@ -140,7 +140,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 
     audio, began, middle = 0.0, time.perf_counter(), 0.0
     for number, (_, _, batch) in enumerate(islice(batches, arguments.batches)):
-        audio += float(batch.features.lengths.sum()) / 100
+        audio += frames_to_seconds(float(batch.features.lengths.sum()))
         if number == arguments.batches // 2:
             middle = held_bytes() / 1e6
     seconds = time.perf_counter() - began

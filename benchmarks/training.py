@@ -27,7 +27,7 @@ from torch import Tensor
 from benchmarks.features import voice
 from benchmarks.peers import TOKENS, VOCABULARY, make_moonshine, make_whisper, parameter_count
 from benchmarks.transcription import LISTENERS, versions
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.features import FeatureExtractor, collate_features
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.echo import Echo

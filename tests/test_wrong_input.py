@@ -17,7 +17,7 @@ import soundfile
 import soxr
 import torch
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.storage import pack, unpack
 from tests.helpers.commands import Place, run
 from tests.helpers.tone_corpus import tone

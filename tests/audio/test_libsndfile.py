@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from echo_asr.audio import SAMPLE_RATE, audio_duration, load_audio, stream_audio
+from echo_asr.audio import audio_duration, load_audio, stream_audio
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.audio.mpeg import frame_at
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.errors import EchoError

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from echo_asr.audio import SAMPLE_RATE, audio_duration, load_audio
+from echo_asr.audio import audio_duration, load_audio
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.errors import EchoError
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from echo_asr.audio import SAMPLE_RATE, load_audio, stream_audio
+from echo_asr.audio import load_audio, stream_audio
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.audio.segment import AudioSegment
 
 SECONDS = 6

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from echo_asr.audio import SAMPLE_RATE, audio_duration, load_audio, stream_audio
+from echo_asr.audio import audio_duration, load_audio, stream_audio
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.errors import EchoError
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.noise import BEDS, Kind, noise_clip
 from echo_asr.data.perturbation import AS_RECORDED, MARGIN, SNR_RANGE, Perturbation, add_noise, perturb_speed
 from echo_asr.data.psola import shift_semitones

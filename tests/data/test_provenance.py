@@ -83,7 +83,7 @@ def test_the_constants_looked_for_are_there() -> None:
         "data.perturbation": ("SNR_RANGE", "MARGIN", "SOFTEST_BED", "VERSION"),
         "audio.mains_hum": ("TAPER", "MAINS"),
     }
-    wanted |= {"features.extractor": ("CODE_VERSION",), "features.pitch": ("HOP",), "audio.limits": ("SAMPLE_RATE",)}
+    wanted |= {"features.extractor": ("CODE_VERSION",), "audio.convert": ("HOP", "SAMPLE_RATE")}
     wanted |= {"audio.load": ("VERSION",), "audio.mixing": ("CANCELLED", "SHARE"), "audio.level": ("SILENCE_PEAK",)}
     assert {(f"echo_asr.{place}", name) for place, names in wanted.items() for name in names} <= found
 

@@ -13,7 +13,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.cli import main
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, Utterance, load_corpus

@@ -5,7 +5,8 @@ import importlib.util
 import numpy as np
 import pytest
 
-from echo_asr.audio import SAMPLE_RATE, resample
+from echo_asr.audio import resample
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.espeak import Espeak
 from echo_asr.data.tones import EDITION, LANGUAGE, TONES, VOCABULARY, VOICES, _speak_for
 from echo_asr.features import FeatureExtractor

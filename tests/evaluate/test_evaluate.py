@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 import echo_asr
-from echo_asr.audio import SAMPLE_RATE, load_audio
+from echo_asr.audio import load_audio
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.decode import transcribe

@@ -8,7 +8,6 @@ import numpy as np
 
 from echo_asr.errors import EchoError
 
-SAMPLE_RATE = 16_000  # Hz, of all samples inside Echo
 LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000  # Hz; below no speech is left, and bats are recorded at 500 kHz
 LONGEST_CLIP = 2 * 3600.0  # seconds that are held in memory at once; longer recordings are streamed
 LONGEST_RECORDING = 7 * 86_400.0  # seconds, of a time stamp

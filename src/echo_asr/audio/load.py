@@ -15,8 +15,9 @@ import torch
 
 from echo_asr.audio import libsndfile, pyav
 from echo_asr.audio.blocks import Recording
+from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds
 from echo_asr.audio.files import checked_file
-from echo_asr.audio.limits import BLOCK, SAMPLE_RATE, checked_rate, refuse_length
+from echo_asr.audio.limits import BLOCK, checked_rate, refuse_length
 from echo_asr.audio.mixing import to_mono
 from echo_asr.audio.resampling import resample_blocks
 from echo_asr.audio.segment import AudioFile, AudioSegment
@@ -107,7 +108,7 @@ def _whole(name: str, source: AudioFile, sampling_rate: int | None) -> Iterator[
     given = 0
     for block in _at_16_khz(name, blocks, recording.rate):
         given += len(block)
-        refuse_length(name, given / SAMPLE_RATE)
+        refuse_length(name, samples_to_seconds(given))
         yield block
 
 

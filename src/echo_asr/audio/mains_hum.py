@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from echo_asr.audio import SAMPLE_RATE, resample
+from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds
+from echo_asr.audio.resampling import resample
 
 MAINS = (50.0, 60.0)  # Hz
 STRAY = 0.2  # Hz, how far the mains may be from that
 HARMONICS = 8
 LOW_RATE = 1600  # Hz, at which the lines are looked for
-WINDOW, HOP = 160, 16  # samples of it: 100 ms, for a resolution of 10 Hz, every 10 ms or so
+WINDOW, STEP = 160, 16  # samples of it: 100 ms, for a resolution of 10 Hz, every 10 ms or so
 FEWEST = 20  # windows, below which nothing is looked for
 LOUDER = 10.0  # times the mains' own line, beyond which another is none of its harmonics
 SILENT = 1e-4  # of a recording's peak; resampling leaves less than that where there was nothing
@@ -29,7 +30,7 @@ def remove_hum(audio: np.ndarray) -> np.ndarray:
     hardly moves. There is hum where the mains' own line is steady and never gone: a voice at 100 or 150 Hz has none at
     50. The mains are where their line is strongest, within 0.2 Hz, and then where its phase does not move.
     """
-    if len(audio) < (WINDOW + FEWEST * HOP + HOP) * SAMPLE_RATE // LOW_RATE:
+    if len(audio) < (WINDOW + FEWEST * STEP + STEP) * SAMPLE_RATE // LOW_RATE:
         return audio
     starts = np.arange(max(1, len(audio) // BLOCK)) * BLOCK
     blocks = np.split(audio, starts[1:])
@@ -42,9 +43,9 @@ def remove_hum(audio: np.ndarray) -> np.ndarray:
 def _without(audio: np.ndarray) -> np.ndarray:
     """A block without the louder of the hums of either mains, if any."""
     low = resample(audio, SAMPLE_RATE, LOW_RATE).astype(np.float64)
-    begins = np.arange(0, len(low) - WINDOW + 1 - HOP, HOP)
+    begins = np.arange(0, len(low) - WINDOW + 1 - STEP, STEP)
     # At a steady pace other tones would stand still, too.
-    begins += np.random.default_rng(0).integers(HOP, size=len(begins))
+    begins += np.random.default_rng(0).integers(STEP, size=len(begins))
     windows = np.lib.stride_tricks.sliding_window_view(low, WINDOW)[begins]
     tenths = np.abs(windows).reshape(len(windows), 10, -1).max(axis=2, initial=0.0)
     sounding = tenths.min(axis=1) > SILENT * np.abs(low).max()  # digital silence has no hum
@@ -54,7 +55,7 @@ def _without(audio: np.ndarray) -> np.ndarray:
     found = [lines for mains in MAINS if (lines := _lines(windows, begins, mains))]
     if not found:
         return audio
-    time = np.arange(len(audio)) / SAMPLE_RATE
+    time = samples_to_seconds(np.arange(len(audio)))
     louder = max(found, key=lambda lines: sum(abs(phasor) ** 2 for _, phasor in lines))
     hum = sum((phasor * np.exp(2j * np.pi * frequency * time)).real for frequency, phasor in louder)
     cleaned: np.ndarray = (audio - hum).astype(np.float32)

@@ -16,8 +16,9 @@ import numpy as np
 
 from echo_asr.audio.blocks import Blocks, Recording, cut_blocks
 from echo_asr.audio.containers import refuse_part_of_film
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.audio.files import not_audio, truncated
-from echo_asr.audio.limits import BLOCK, LONGEST_RECORDING, SAMPLE_RATE, refuse_rate
+from echo_asr.audio.limits import BLOCK, LONGEST_RECORDING, refuse_rate
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.errors import EchoError
 

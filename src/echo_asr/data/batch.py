@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from echo_asr.audio.convert import HOP, seconds_to_frames
 from echo_asr.data.corpus import Utterance
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureBatch, Features, collate_features
-from echo_asr.features.pitch import HOP
 from echo_asr.text.tokenizer import Tokenizer
 
 LENGTH_JITTER = 0.1  # share by which a length is varied before sorting, so that batches differ between epochs
@@ -80,7 +80,7 @@ def too_long(examples: Sequence[Example], subsampling: int, fastest: float = 1.0
         fastest: the largest speed factor that training will play recordings at.
     """
     seconds = np.fromiter((e.utterance.duration for e in examples), float, len(examples))
-    frames = np.maximum((seconds / fastest * 100 / subsampling).astype(np.int64), 1)
+    frames = np.maximum((seconds_to_frames(seconds / fastest) / subsampling).astype(np.int64), 1)
     tokens = np.fromiter((len(e.tokens) for e in examples), np.int64, len(examples))
     doubtful = np.flatnonzero(2 * tokens > frames).tolist()  # the others fit whatever is repeated in them
     return [i for i in doubtful if ctc_frames(examples[i].tokens) > frames[i]]

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from echo_asr.audio import SAMPLE_RATE, load_audio
+from echo_asr.audio import load_audio
+from echo_asr.audio.convert import samples_to_seconds
 from echo_asr.audio.level import SILENCE_PEAK, peak_level, without_offset
 from echo_asr.data.corpus import Corpus, Utterance
 from echo_asr.data.readers.records import Recording
@@ -117,7 +118,7 @@ def listen(audio: Recording) -> CrossAttentionOutput:
         hashlib.blake2b(samples.tobytes(), digest_size=16).digest(),
         float((np.abs(samples) >= FULL).mean()),
         peak_level(without_offset(samples)),
-        len(samples) / SAMPLE_RATE,
+        samples_to_seconds(len(samples)),
     )
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
+from echo_asr.audio.convert import HOP
 from echo_asr.features import Features
 from echo_asr.features.log_mel import RANGE
-from echo_asr.features.pitch import HOP, fill_track
+from echo_asr.features.pitch import fill_track
 
 MOST = 3  # recordings in a row, at most
 EDGES = (0, 100)  # frames of silence before and after a row

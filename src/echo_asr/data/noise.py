@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds, seconds_to_samples
 from echo_asr.errors import EchoError
 
 Kind = Literal[
@@ -63,7 +63,7 @@ def noise_clip(kind: Kind, seconds: float, seed: int, level_db: float = -40.0) -
         raise EchoError(f"seed is {seed!r}; expected 0 or more")
     if not SOFTEST <= level_db <= LOUDEST:
         raise EchoError(f"level_db is {level_db!r}; expected {SOFTEST:g} to {LOUDEST:g} dBFS")
-    size = max(1, round(seconds * SAMPLE_RATE))
+    size = max(1, seconds_to_samples(seconds))
     random = np.random.default_rng([seed, KINDS.index(kind)])
     samples = _samples(kind, size, random)
     if kind == "silence":
@@ -132,7 +132,7 @@ def _glide(size: int, random: np.random.Generator) -> np.ndarray:
     corners = np.concatenate([[0.0], np.cumsum(lengths)])
     low, high = np.log(TONE_RANGE)
     values = random.uniform(low, high, size=corners.size)
-    frequency = np.exp(np.interp(np.arange(size) / SAMPLE_RATE, corners, values))
+    frequency = np.exp(np.interp(samples_to_seconds(np.arange(size)), corners, values))
     phase = random.uniform(0.1, 0.9) * math.pi + 2 * math.pi * np.cumsum(frequency) / SAMPLE_RATE
     overtones = int(random.integers(1, 5))
     return np.sum([np.sin(n * phase) * (n * frequency < 7500) / n for n in range(1, overtones + 1)], axis=0)
@@ -142,7 +142,7 @@ def _pulses(size: int, random: np.random.Generator) -> np.ndarray:
     """Sound that is on for a part of each period, the first from the beginning."""
     steady = _sine(size, _frequency(random), random)
     sound = steady if random.random() < 0.7 else random.standard_normal(size)
-    place = np.mod(np.arange(size) / SAMPLE_RATE * random.uniform(*PULSE_RATE), 1.0)
+    place = np.mod(samples_to_seconds(np.arange(size)) * random.uniform(*PULSE_RATE), 1.0)
     return sound * (place < random.uniform(0.1, 0.7))
 
 
@@ -158,7 +158,7 @@ def _mixed(size: int, random: np.random.Generator) -> np.ndarray:
 
 def _course(size: int, random: np.random.Generator) -> np.ndarray:
     """How loud a sound is from sample to sample: steady, swelling, or struck again and again and dying away."""
-    seconds, rate = np.arange(size) / SAMPLE_RATE, random.uniform(*PULSE_RATE)
+    seconds, rate = samples_to_seconds(np.arange(size)), random.uniform(*PULSE_RATE)
     which = int(random.integers(3))
     if which == 0:
         return np.ones(size)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from echo_asr.audio import SAMPLE_RATE, resample
+from echo_asr.audio import resample
+from echo_asr.audio.convert import HOP, SAMPLE_RATE, samples_to_seconds
 from echo_asr.data import noise, psola
 from echo_asr.data.noise import BEDS, noise_clip
 from echo_asr.data.provenance import constants_digest
 from echo_asr.data.psola import shift_semitones
-from echo_asr.features.pitch import HOP
 
 SNR_RANGE = (10.0, 40.0)  # dB, of the recording's RMS to the noise's
 MARGIN = 60  # frames of 10 ms of noise before a recording and after it
@@ -73,6 +73,6 @@ def add_noise(audio: np.ndarray, number: int) -> np.ndarray:
     level = 10.0 * np.log10(max(float(np.mean(np.square(audio, dtype=np.float64))), 1e-12))  # dBFS
     wanted = float(np.clip(level - rng.uniform(*SNR_RANGE), SOFTEST_BED, 0.0))
     kind = BEDS[int(rng.integers(len(BEDS)))]
-    noise = noise_clip(kind, len(speech) / SAMPLE_RATE, int(rng.integers(2**31)), wanted)
+    noise = noise_clip(kind, samples_to_seconds(len(speech)), int(rng.integers(2**31)), wanted)
     mixed: np.ndarray = (speech + noise[: len(speech)]).astype(np.float32)
     return mixed

@@ -20,9 +20,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import HOP, SAMPLE_RATE, samples_to_frames
 from echo_asr.audio.level import to_one_level
-from echo_asr.features.pitch import HOP, AutocorrelationTracker
+from echo_asr.features.pitch import AutocorrelationTracker
 
 SEARCH = 0.25  # share of a period by which a mark may lie off where it is expected
 UNVOICED_STEP = 80  # samples between marks where there is no period, 5 ms
@@ -37,7 +37,7 @@ def change_f0(audio: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> 
         change: from F0 in Hz of the voiced frames to what it becomes; one value a frame.
     """
     samples = np.asarray(audio, dtype=np.float64)
-    frames = max(1, -(-len(samples) // HOP))
+    frames = max(1, samples_to_frames(len(samples)))
     f0 = AutocorrelationTracker()(to_one_level(audio), frames)[0].astype(np.float64)
     voiced = f0 > 0
     if not voiced.any():

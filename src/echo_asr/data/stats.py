@@ -11,11 +11,12 @@ from typing import Any, Literal
 import numpy as np
 
 from echo_asr.audio import load_audio
+from echo_asr.audio.convert import samples_to_frames
 from echo_asr.audio.level import to_one_level
 from echo_asr.audio.mains_hum import remove_hum
 from echo_asr.data.corpus import Corpus, Utterance
 from echo_asr.data.unreadable import leave_out_unreadable
-from echo_asr.features.pitch import HOP, TrackerName, make_tracker
+from echo_asr.features.pitch import TrackerName, make_tracker
 from echo_asr.text.normalize import normalize_basic
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -111,7 +112,7 @@ def measure(
     track = make_tracker(tracker)
     for done, utterance in enumerate(sample, start=1):
         audio = load_audio(utterance.audio)
-        f0, _ = track(remove_hum(to_one_level(audio)), max(1, -(-len(audio) // HOP)))
+        f0, _ = track(remove_hum(to_one_level(audio)), max(1, samples_to_frames(len(audio))))
         voiced[utterance.speaker].append(f0[f0 > 0])
         if progress:
             progress(done)

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds
 from echo_asr.console import console
 from echo_asr.data.espeak import Espeak
 from echo_asr.data.tones import LANGUAGE, VOCABULARY, VOICES, Recipe, speak_clips
@@ -105,7 +105,7 @@ def render(recipe: Recipe, folder: Path) -> None:
         for number, clip in enumerate(speak_clips(recipe, espeak)):
             file_name = f"{clip.split}/{number:05d}.wav"
             text = " ".join(word.word for word in clip.words)
-            seconds = clip.toned.size / SAMPLE_RATE
+            seconds = samples_to_seconds(clip.toned.size)
             rows.append((file_name, text, clip.voice, clip.split, f"{seconds:.6f}"))
             times = [dataclasses.asdict(word) for word in clip.words]
             boundaries.append(json.dumps({"file_name": file_name, "words": times}))

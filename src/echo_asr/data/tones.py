@@ -17,7 +17,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from echo_asr.audio import SAMPLE_RATE, resample
+from echo_asr.audio import resample
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.espeak import Espeak
 
 LANGUAGE = "cmn-latn-pinyin"

@@ -25,7 +25,8 @@ from typing import get_args
 
 import numpy as np
 
-from echo_asr.audio import SAMPLE_RATE, SoundSource, load_audio
+from echo_asr.audio import SoundSource, load_audio
+from echo_asr.audio.convert import samples_to_seconds
 from echo_asr.audio.segment import AudioFile
 from echo_asr.data import noise, psola
 from echo_asr.data.corpus import Corpus
@@ -87,7 +88,7 @@ class Variant:
         random = np.random.default_rng([self.seed, *hashlib.sha256(utterance.encode()).digest()])
         kind = self.kind or BEDS[int(random.integers(len(BEDS)))]
         seed = FIRST_SEED + int(random.integers(2**31))
-        bed = noise_clip(kind, len(audio) / SAMPLE_RATE, seed, -20.0)[: len(audio)].astype(np.float64)
+        bed = noise_clip(kind, samples_to_seconds(len(audio)), seed, -20.0)[: len(audio)].astype(np.float64)
         speech, floor = (float(np.mean(np.square(x, dtype=np.float64))) for x in (audio, bed))
         scale = math.sqrt(speech / floor * 10.0 ** (-self.amount / 10.0)) if floor > 0 else 0.0
         mixed: np.ndarray = (audio + scale * bed).astype(np.float32)

@@ -8,13 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import (
+    FRAMES_PER_SECOND,
+    HOP,
+    SAMPLE_RATE,
+    frames_to_seconds,
+    samples_to_frames,
+    seconds_to_frames,
+)
 from echo_asr.audio.level import SILENCE_PEAK
 from echo_asr.features.log_mel import frame_levels
-from echo_asr.features.pitch import HOP
 
-FRAMES = SAMPLE_RATE // HOP  # a second
-AROUND = 15 * FRAMES  # frames before and after a frame from which the levels of noise and speech about it are measured
+AROUND = (
+    15 * FRAMES_PER_SECOND
+)  # frames before and after a frame from which the levels of noise and speech about it are measured
 SMOOTH = 5  # frames over which levels are averaged
 NOISE_SHARE = 0.1  # of the frames about a frame are taken to be pauses, the softest ones
 SUSTAINED = 30  # frames, half of which speech is to fill for its level to count: a bump is shorter
@@ -101,7 +108,7 @@ class _Cutter:
     def __init__(self, config: SegmentConfig) -> None:
         self.config = config
         self.pause, self.margin, self.longest = (
-            round(x * FRAMES) for x in (config.pause, config.margin, config.longest)
+            round(seconds_to_frames(x)) for x in (config.pause, config.margin, config.longest)
         )
         self.audio = np.zeros(0, np.float32)  # from frame `first` on
         self.first = 0
@@ -123,7 +130,7 @@ class _Cutter:
     @property
     def total(self) -> int:
         """Frames so far."""
-        return self.first + -(-len(self.audio) // HOP)
+        return self.first + samples_to_frames(len(self.audio))
 
     def add(self, block: np.ndarray) -> Iterator[SpeechSegment]:
         self.audio = np.concatenate((self.audio, block))
@@ -227,7 +234,7 @@ class _Cutter:
         levels = self._about(begin, end)
         sounding = levels[levels > self.threshold]  # a word may be the only one far and wide, and short
         around = max(self.around, float(np.median(sounding))) if len(sounding) else self.around
-        self.waiting.append(SpeechSegment(begin / FRAMES, samples.copy(), around))
+        self.waiting.append(SpeechSegment(frames_to_seconds(begin), samples.copy(), around))
         if self.peak >= SILENCE_PEAK:
             yield from self.waiting
             self.waiting.clear()

@@ -13,7 +13,8 @@ from typing import Any, overload
 import numpy as np
 import torch
 
-from echo_asr.audio import SAMPLE_RATE, SoundSource, stream_audio
+from echo_asr.audio import SoundSource, stream_audio
+from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds
 from echo_asr.audio.segment import AudioFile
 from echo_asr.config import build_sections, read_yaml
 from echo_asr.decode.alignment import align
@@ -154,7 +155,7 @@ class Recognizer:
             try:
                 for piece in cut(clock.count(stream_audio(source, sampling_rate)), self.decode.segments):
                     waiting.append((index, piece))
-                    held += len(piece.samples) / SAMPLE_RATE
+                    held += samples_to_seconds(len(piece.samples))
                     if held >= GROUP_SECONDS:
                         yield from done.tell(waiting)
                         waiting, held = [], 0.0
@@ -171,7 +172,7 @@ class Recognizer:
         What is found does not depend on what else is in the list. Times are in seconds from each clip's beginning. The
         text of silence, a clip all of whose frames are null, is empty.
         """
-        found: list[Segment] = [Segment(0.0, f.frames / 100, "") for f in features]
+        found: list[Segment] = [Segment(0.0, frames_to_seconds(f.frames), "") for f in features]
         model, tokenizer, calibrated = self.bundle.model, self.bundle.tokenizer, self.bundle.calibration
         for group in batches_to_search(features):
             clips = [features[i] for i in group]
@@ -206,7 +207,7 @@ class _Clock:
 
     def count(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for block in blocks:
-            self.seconds += len(block) / SAMPLE_RATE
+            self.seconds += samples_to_seconds(len(block))
             yield block
 
 
@@ -228,7 +229,7 @@ class _Done:
         heard = iter(self.recognizer.recognize(clips, self.words))
         for index, item in waiting:
             if isinstance(item, SpeechSegment):
-                segment = _placed(next(heard), item.start, len(item.samples) / SAMPLE_RATE)
+                segment = _placed(next(heard), item.start, samples_to_seconds(len(item.samples)))
                 if segment.text:
                     self.segments.append(segment)
                     yield index, segment
@@ -254,7 +255,7 @@ def _placed(segment: Segment, start: float, duration: float) -> Segment:
 def batches_to_search(features: Sequence[Features]) -> Iterator[list[int]]:
     """Indices of the clips in which there is something to hear, in batches of similar length."""
     heard = [index for index, clip in enumerate(features) if not clip.null.all()]
-    for numbers in batches_by_length([features[index].frames / 100 for index in heard], BATCH_SECONDS):
+    for numbers in batches_by_length([frames_to_seconds(features[index].frames) for index in heard], BATCH_SECONDS):
         yield [heard[number] for number in numbers]
 
 

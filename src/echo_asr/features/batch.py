@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch.nn.functional import pad
 
-from echo_asr.features.pitch import HOP, REFERENCE_F0
+from echo_asr.audio.convert import HOP
+from echo_asr.features.pitch import REFERENCE_F0
 
 UNMASKED: Any = None  # stands for the energy of a pitch feature that no mask has touched
 

@@ -14,11 +14,12 @@ from typing import get_args
 import numpy as np
 import torch
 
+from echo_asr.audio.convert import HOP, samples_to_frames
 from echo_asr.audio.level import SILENCE_PEAK, over_peak, peak_level, without_offset
 from echo_asr.audio.mains_hum import remove_hum
 from echo_asr.features.batch import Features
 from echo_asr.features.log_mel import TINY, WINDOW, mean_square, mel_filters, power_spectra, zero_floored
-from echo_asr.features.pitch import HOP, REFERENCE_F0, TrackerName, fill_track, make_tracker
+from echo_asr.features.pitch import REFERENCE_F0, TrackerName, fill_track, make_tracker
 from echo_asr.research.f0_controls import F0Control, control_f0
 
 CODE_VERSION = 4  # raise it when the same settings come to give other values: cached features then lapse
@@ -107,7 +108,7 @@ class FeatureExtractor:
         if audio.ndim != 1 or audio.size == 0 or not np.isfinite(audio).all():
             raise ValueError(f"audio: expected finite samples (S,), S >= 1; got {audio.shape}; load_audio")
         audio = without_offset(audio)
-        frames = max(1, -(-len(audio) // HOP))
+        frames = samples_to_frames(len(audio))
         if loudest > -np.inf:
             limit = 10 ** ((loudest + CREST) / 20)
             audio = np.clip(audio, -limit, limit)

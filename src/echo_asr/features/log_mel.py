@@ -10,8 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from echo_asr.audio import SAMPLE_RATE
-from echo_asr.features.pitch import HOP
+from echo_asr.audio.convert import HOP, SAMPLE_RATE
 
 WINDOW = 400  # samples, 25 ms, Hann
 FFT = 512  # samples, the window centred in zeros

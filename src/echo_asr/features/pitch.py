@@ -13,12 +13,11 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 import torch
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import HOP, SAMPLE_RATE
 from echo_asr.errors import EchoError
 from echo_asr.libraries import disable_telemetry
 
 REFERENCE_F0 = 220.0  # Hz, the track of an utterance without a voiced frame, and vRoPE's default reference
-HOP = 160  # samples, 10 ms
 LOWEST_F0 = 46.875  # Hz, the lowest that SwiftF0 knows
 HIGHEST_F0 = 600.0  # Hz, above a child's speaking voice
 TrackerName = Literal["swiftf0", "autocorrelation"]

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from echo_asr.audio.convert import HOP, frames_to_seconds
 from echo_asr.data.batch import (
     Balance,
     Batch,
@@ -38,7 +39,6 @@ from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.features.extractor import PART_RANGE
 from echo_asr.features.log_mel import frame_levels
-from echo_asr.features.pitch import HOP
 from echo_asr.text.normalize import join_texts
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
@@ -150,7 +150,7 @@ class TrainingData:
 
     def _between(self, row: ConcatenatedClip) -> float:
         """Seconds of a row that are pauses; in noise, as many as there are on average."""
-        return (len(row.parts) * MARGIN if row.noise else sum(row.gaps)) / 100
+        return frames_to_seconds(len(row.parts) * MARGIN if row.noise else sum(row.gaps))
 
     def _row_tokens(self, row: ConcatenatedClip) -> Sequence[int]:
         """The ids of a row's texts with spaces between, where the tokenizer knows the space."""

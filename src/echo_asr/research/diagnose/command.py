@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.errors import EchoError
 
 Add = Callable[[str, str], argparse.ArgumentParser]
@@ -60,7 +61,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
         "corpus": Path(arguments.corpus).name,
         "split": split,
         "utterances": len(utterances),
-        "seconds": round(sum(c.frames for c in material.clips) / 100, 2),
+        "seconds": round(frames_to_seconds(sum(c.frames for c in material.clips)), 2),
         "parameters": bundle.model.parameter_count,
     }
     asked = 0 if arguments.no_what_if else len(changes(bundle.model, material.clips, recognizer.features))
