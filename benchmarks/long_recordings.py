@@ -23,7 +23,7 @@ from benchmarks.arguments import model_and_corpus
 from benchmarks.memory import peak_bytes
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds, seconds_to_samples
-from echo_asr.data.corpus import Sound, load_corpus
+from echo_asr.data.corpus import Audio, load_corpus
 from echo_asr.decode.transcribe import load
 from echo_asr.evaluate.metrics import error_rate
 
@@ -31,12 +31,12 @@ PAUSES = (0.3, 5.0)  # seconds
 MOST = 600  # clips of the corpus that take part
 
 
-def make(corpus: str, split: str, minutes: float, path: Path) -> tuple[list[Sound], list[str]]:
+def make(corpus: str, split: str, minutes: float, path: Path) -> tuple[list[Audio], list[str]]:
     """Write the recording; returns the clips in it, in order, and their texts."""
     rng = np.random.default_rng(0)
     rows = [u for u in load_corpus(corpus).split(split) if u.text.strip()]
     rows = [rows[i] for i in rng.permutation(len(rows))[:MOST]]
-    clips: list[Sound] = []
+    clips: list[Audio] = []
     texts: list[str] = []
     seconds = 0.0
     with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1, "PCM_16") as file:

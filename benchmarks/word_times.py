@@ -69,14 +69,14 @@ class ListeningEspeak(Espeak):
         super().__init__(seed)
         self.onsets: list[int] = []
 
-    def _hear(self, samples: Any, count: int, events: Any) -> int:
+    def _collect(self, samples: Any, count: int, events: Any) -> int:
         listed = ctypes.cast(events, ctypes.POINTER(_Event))
         number = 0
         while listed[number].type:
             if listed[number].type == _Event.WORD:
                 self.onsets.append(listed[number].sample)
             number += 1
-        return super()._hear(samples, count, events)
+        return super()._collect(samples, count, events)
 
 
 def speak_apart(espeak: Espeak, split: str, clips: int) -> Iterator[Spoken]:

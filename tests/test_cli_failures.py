@@ -80,7 +80,7 @@ WRONG = [
     ("transcribe {corpus}/00.wav --model {here}/half", 1, "damaged weights"),
     ("transcribe {here}/no.wav --model {model}", 1, "no.wav: no such file"),
     ("transcribe {here} --model {model}", 1, "is a folder"),
-    ("transcribe {here}/text.txt --model {model}", 1, "is not a sound file"),
+    ("transcribe {here}/text.txt --model {model}", 1, "is not an audio file"),
     ("transcribe {corpus}/00.wav --model {model} --output-dir {here}/text.txt", 1, "cannot be made (File exists)"),
     ("transcribe {corpus}/00.wav --model {model} --output-dir {here}/text.txt/x", 1, "cannot be made (Not a direct"),
     ("transcribe {corpus}/00.wav {here}/gone/00.wav --model {model} --output-dir {here}/x", 1, "several recordings"),
@@ -88,7 +88,7 @@ WRONG = [
     ("prepare {corpus} --confg {config}", 2, "unknown argument '--confg'; did you mean --config?"),
     ("prepare {corpus} --train.seed 1", 2, "unknown argument '--train.seed'"),
     ("prepare {corpus} --config {here}/no.yaml", 1, "no.yaml: no such configuration file"),
-    ("prepare {here}/unreadable --config {config}", 1, "00.wav: is not a sound file"),
+    ("prepare {here}/unreadable --config {config}", 1, "00.wav: is not an audio file"),
     ("doctor now", 2, "unknown argument 'now'"),
     ("demo --outt {here}/run", 2, "unknown argument '--outt'; did you mean --out?"),
 ]  # fmt: skip

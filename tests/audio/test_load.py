@@ -117,12 +117,12 @@ def test_no_clip_is_too_short_to_resample(samples: int, rate: int) -> None:
     ("name", "content", "message"),
     [
         ("empty.wav", b"", "empty file"),
-        ("text.wav", b"hello\n" * 1000, "is not a sound file"),
-        ("text.mp3", b"hello\n" * 20_000, "is not a sound file"),
-        ("text.m4a", b"hello\n" * 1000, "is not a sound file"),
-        ("bytes.wav", bytes(range(256)) * 40, "is not a sound file"),
-        ("bytes.raw", bytes(range(256)) * 40, "is not a sound file"),
-        ("header.wav", b"RIFF", "is not a sound file"),
+        ("text.wav", b"hello\n" * 1000, "is not an audio file"),
+        ("text.mp3", b"hello\n" * 20_000, "is not an audio file"),
+        ("text.m4a", b"hello\n" * 1000, "is not an audio file"),
+        ("bytes.wav", bytes(range(256)) * 40, "is not an audio file"),
+        ("bytes.raw", bytes(range(256)) * 40, "is not an audio file"),
+        ("header.wav", b"RIFF", "is not an audio file"),
     ],
 )
 def test_what_is_no_sound_is_told_in_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -138,7 +138,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
     for read in (load_audio, audio_duration):
         with pytest.raises(EchoError, match="nowhere.wav: no such file; check the path"):
             read(tmp_path / "nowhere.wav")
-        with pytest.raises(EchoError, match="is a folder; name one sound file"):
+        with pytest.raises(EchoError, match="is a folder; name one audio file"):
             read(tmp_path)
 
 
@@ -198,7 +198,7 @@ def test_a_sampling_rate_that_is_none(rate: object) -> None:
 def test_a_sampling_rate_that_contradicts_the_file(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", sine(8000), 8000)
     assert len(load_audio(tmp_path / "a.wav", 8000)) == SAMPLE_RATE
-    with pytest.raises(EchoError, match="sampling_rate is 16000, the file says 8000"):
+    with pytest.raises(EchoError, match="sampling_rate is 16000, the file has 8000"):
         load_audio(tmp_path / "a.wav", 16000)
 
 

@@ -163,7 +163,7 @@ def test_a_playlist_opens_nothing_that_it_names(tmp_path: Path) -> None:
     inner = write(tmp_path / "a.mp4", [(0.0, 1.0)])
     for head in (f"ffconcat version 1.0\nfile {inner.name}\n", f"#EXTM3U\n#EXTINF:1,\n{inner.name}\n#EXT-X-ENDLIST\n"):
         (tmp_path / "b.m4a").write_bytes(head.encode() + b"\0")
-        with pytest.raises(EchoError, match=r"b\.m4a: is not a sound file"):
+        with pytest.raises(EchoError, match=r"b\.m4a: is not an audio file"):
             load_audio(tmp_path / "b.m4a")
 
 
@@ -180,7 +180,7 @@ def test_tags_in_other_alphabets_and_no_sound_track(tmp_path: Path) -> None:
         container.mux(film.encode(av.VideoFrame(16, 16, "yuv420p")))
         container.mux(film.encode(None))
     for read in (load_audio, audio_duration):
-        with pytest.raises(EchoError, match=r"b\.mkv: has no sound track"):
+        with pytest.raises(EchoError, match=r"b\.mkv: has no audio track"):
             read(tmp_path / "b.mkv")
 
 

@@ -69,7 +69,7 @@ def test_times_that_are_rounded_up_end_with_the_file(folder: Path) -> None:
     [
         (
             {"start": 3.0, "duration": 0.1},
-            r"a\.wav \(3\.000-3\.100 s\): is no stretch of that file, which lasts 3\.0",
+            r"a\.wav \(3\.000-3\.100 s\): is not within that file, which lasts 3\.0",
         ),
         ({"start": 2.0, "duration": 1.6}, r"correct its times"),
         ({"start": -1.0, "duration": 1.6}, r"correct its times"),
@@ -87,7 +87,7 @@ def test_stretches_that_are_none(folder: Path, stretch: dict[str, float], messag
 
 def test_a_stretch_of_what_is_no_sound(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_text("words")
-    with pytest.raises(EchoError, match=r"a\.wav: is not a sound file"):
+    with pytest.raises(EchoError, match=r"a\.wav: is not an audio file"):
         load_audio(AudioSegment(tmp_path / "a.wav", 1.0, 1.0))
 
 
@@ -103,7 +103,7 @@ def test_m4a(tmp_path: Path) -> None:
             container.mux(packet)
     whole = load_audio(path)
     np.testing.assert_array_equal(load_audio(AudioSegment(path, 0.5, 0.25)), whole[8000:12_000])
-    with pytest.raises(EchoError, match="is no stretch of that file"):
+    with pytest.raises(EchoError, match="is not within that file"):
         load_audio(AudioSegment(path, 5.0, 0.25))
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.noise import BEDS, Kind, noise_clip
-from echo_asr.data.perturbation import AS_RECORDED, MARGIN, SNR_RANGE, Perturbation, add_noise, perturb_speed
+from echo_asr.data.perturbation import MARGIN, SNR_RANGE, UNPERTURBED, Perturbation, add_noise, perturb_speed
 from echo_asr.data.psola import shift_semitones
 from echo_asr.features.pitch import AutocorrelationTracker
 
@@ -32,7 +32,7 @@ def test_a_tone_rises_with_speed_and_keeps_its_level(factor: float) -> None:
 
 def test_as_recorded_is_the_recording_itself() -> None:
     audio = np.ones(7, np.float32)
-    assert AS_RECORDED(audio) is audio and AS_RECORDED.name == ""
+    assert UNPERTURBED(audio) is audio and UNPERTURBED.name == ""
 
 
 @given(size=st.integers(1, 16_000), number=st.integers(1, 5), level=st.floats(-60.0, -3.0))

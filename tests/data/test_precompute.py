@@ -13,7 +13,7 @@ import soundfile
 from echo_asr.data import precompute
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
-from echo_asr.data.perturbation import AS_RECORDED, Perturbation
+from echo_asr.data.perturbation import UNPERTURBED, Perturbation
 from echo_asr.data.precompute import CHUNK, fill_cache, fill_recordings
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
@@ -59,7 +59,7 @@ def test_a_recording_that_cannot_be_read_is_told_and_the_others_stay(tmp_path: P
     rows = recordings(tmp_path, 3)
     rows[2].audio.write_text("not sound at all")
     cache = make_cache(tmp_path)
-    with pytest.raises(EchoError, match="2.wav: is not a sound file"):
+    with pytest.raises(EchoError, match="2.wav: is not an audio file"):
         fill_cache(cache, jobs_of(rows, (1.0,)))
     assert cache.holds(rows[0].audio) and cache.holds(rows[1].audio) and not cache.holds(rows[2].audio)
 
@@ -83,7 +83,7 @@ def test_processes_make_what_one_process_makes(tmp_path: Path) -> None:
         ours, theirs = (c.features(row.audio, Perturbation(1.1)) for c in (cache, fresh))
         assert ours.spectrogram.equal(theirs.spectrogram) and ours.pitch.equal(theirs.pitch)
     rows[-1].audio.write_text("not sound at all")
-    with pytest.raises(EchoError, match="is not a sound file"):
+    with pytest.raises(EchoError, match="is not an audio file"):
         fill_cache(make_cache(tmp_path / "third"), jobs_of(rows, (1.1,)), workers=2)
 
 
@@ -93,7 +93,7 @@ from pathlib import Path
 from echo_asr.data import precompute
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
-from echo_asr.data.perturbation import AS_RECORDED, Perturbation
+from echo_asr.data.perturbation import UNPERTURBED, Perturbation
 from echo_asr.features import FeatureConfig, FeatureExtractor
 
 class Slow(FeatureExtractor):
@@ -148,7 +148,7 @@ def test_processes_that_are_stopped_leave_no_traceback(how: str, tmp_path: Path)
 
 def test_what_was_found_complete_is_not_looked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache, rows = make_cache(tmp_path), recordings(tmp_path, 3)
-    parts = [(rows, (AS_RECORDED, Perturbation(1.1)))]
+    parts = [(rows, (UNPERTURBED, Perturbation(1.1)))]
     told: list[tuple[int, int]] = []
     fill_recordings(cache, parts, lambda *counts: told.append(counts))
     assert told[-1] == (6, 6) and all(cache.holds(u.audio, Perturbation(1.1)) for u in rows)
@@ -157,7 +157,7 @@ def test_what_was_found_complete_is_not_looked_for_again(tmp_path: Path, monkeyp
     monkeypatch.setattr(again, "holds", lambda audio, played: looked.append(audio) or True)
     fill_recordings(again, parts, lambda *counts: told.append(counts))
     assert looked == [] and told[-1] == (6, 6)
-    fill_recordings(again, [(rows, (AS_RECORDED, Perturbation(0.9)))])
+    fill_recordings(again, [(rows, (UNPERTURBED, Perturbation(0.9)))])
     assert len(looked) == 12, "another perturbation"
     looked.clear()
     soundfile.write(rows[1].audio, np.full(3000, 0.2), 16_000)
@@ -167,7 +167,7 @@ def test_what_was_found_complete_is_not_looked_for_again(tmp_path: Path, monkeyp
 
 def test_what_is_not_there_is_told_whatever_was_noted(tmp_path: Path) -> None:
     cache, rows = make_cache(tmp_path), recordings(tmp_path, 2)
-    fill_recordings(cache, [(rows, (AS_RECORDED,))])
+    fill_recordings(cache, [(rows, (UNPERTURBED,))])
     rows[0].audio.unlink()
     with pytest.raises(EchoError, match="0.wav"):
-        fill_recordings(cache, [(rows, (AS_RECORDED,))])
+        fill_recordings(cache, [(rows, (UNPERTURBED,))])

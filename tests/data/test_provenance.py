@@ -19,7 +19,7 @@ from echo_asr.data.cache import FeatureCache
 from echo_asr.data.noise import KINDS, noise_clip
 from echo_asr.data.perturbation import Perturbation, perturb_speed
 from echo_asr.data.provenance import constants_digest
-from echo_asr.data.variants import Altered, Variant
+from echo_asr.data.variants import AlteredAudio, Variant
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.features.pitch import AutocorrelationTracker
 
@@ -111,7 +111,7 @@ def test_renditions_and_variants_that_differ_in_the_last_digit_have_keys_of_thei
     names = {Perturbation(0.9).name, Perturbation(0.9000001).name, Perturbation(semitones=2.0).name}
     assert len({*names, Perturbation(semitones=2.0000001).name}) == 4
     contents = {
-        Altered("a.wav", Variant(name, amount), "a").content(str)
+        AlteredAudio("a.wav", Variant(name, amount), "a").content(str)
         for name in ("noise", "gain", "pitch")
         for amount in (2.0, 2.0000001)
     }
@@ -122,7 +122,7 @@ def test_renditions_and_variants_that_differ_in_the_last_digit_have_keys_of_thei
 def test_a_variant_is_known_by_the_version_of_what_makes_it(
     name: str, place: types.ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    altered = Altered("a.wav", Variant(name, 2.0), "a")
+    altered = AlteredAudio("a.wav", Variant(name, 2.0), "a")
     before = altered.content(str)
     monkeypatch.setattr(place, "VERSION", place.VERSION + 1)
     assert altered.content(str) != before

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer as Library
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from echo_asr.decode.results import Token
-from echo_asr.decode.times import sound_levels, token_texts, token_times, words_from_tokens
+from echo_asr.decode.times import foreground_levels, token_texts, token_times, words_from_tokens
 from echo_asr.text.tokenizer import Tokenizer
 
 SPEECH, SOFT, PAUSE = 1.0, 0.5, 0.0  # levels
@@ -35,13 +35,13 @@ def test_noise_is_no_sound_and_what_is_above_it_in_a_few_bins_is() -> None:
     draw = torch.Generator().manual_seed(0)
     noise = 0.5 - torch.arange(80)[:, None] / 200 + 0.02 * torch.randn(80, 300, generator=draw)  # falls with frequency
     noise[60:, 100:200] += 0.2  # a fricative: its 0.4 is softer than the noise's 0.5 below
-    levels = sound_levels(SimpleNamespace(spectrogram=noise))  # type: ignore[arg-type]
+    levels = foreground_levels(SimpleNamespace(spectrogram=noise))  # type: ignore[arg-type]
     assert levels.shape == (300,) and levels.min() == 0.0
     assert levels[100:200].min() > 4 * max(levels[:100].max(), levels[200:].max())
 
 
 def test_silence_has_no_levels() -> None:
-    assert not sound_levels(SimpleNamespace(spectrogram=torch.zeros(80, 7))).any()  # type: ignore[arg-type]
+    assert not foreground_levels(SimpleNamespace(spectrogram=torch.zeros(80, 7))).any()  # type: ignore[arg-type]
 
 
 # --- times of tokens

@@ -258,7 +258,7 @@ def test_the_key_tells_every_setting_apart(monkeypatch: pytest.MonkeyPatch) -> N
     extractor = FeatureExtractor()
     extractor.tracker.version = "another"
     assert extractor.key not in keys
-    monkeypatch.setattr("echo_asr.features.CODE_VERSION", -1)
+    monkeypatch.setattr("echo_asr.features.extractor.CODE_VERSION", -1)
     assert FeatureExtractor().key not in keys
 
 

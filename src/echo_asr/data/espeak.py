@@ -69,8 +69,8 @@ class Espeak:
             raise EchoError(f"espeak-ng does not start with its data in {data}; install echo-asr[synth] again")
         self.sample_rate: int = rate
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
-        self._heard: list[np.ndarray] = []
-        self._callback = _Callback(self._hear)  # kept: espeak-ng calls it as long as the engine lives
+        self._samples: list[np.ndarray] = []
+        self._callback = _Callback(self._collect)  # kept: espeak-ng calls it as long as the engine lives
         self._library.espeak_SetSynthCallback(self._callback)
         self._folder = tempfile.TemporaryDirectory(prefix="echo-asr-voice-")
 
@@ -128,17 +128,17 @@ class Espeak:
             raise EchoError(f"rate is {rate} words a minute; expected {self.SLOWEST} to {self.FASTEST}")
         if not text.strip():
             raise EchoError("text is empty; give words for espeak-ng to speak")
-        self._heard.clear()
+        self._samples.clear()
         settings = {_RATE: rate, _RANGE: 0 if flat else _NORMAL_RANGE, _VOLUME: _VOLUME_PERCENT}
         for parameter, value in settings.items():
             self._library.espeak_SetParameter(parameter, value, 0)
         line = text.encode() + b"\0"
         failed = self._library.espeak_Synth(line, len(line), 0, 0, 0, _TEXT_IS_UTF8, None, None)
-        if failed or not self._heard:
+        if failed or not self._samples:
             raise EchoError(f"espeak-ng makes no sound of {text!r}; give words of the voice's language")
-        return np.concatenate(self._heard)
+        return np.concatenate(self._samples)
 
-    def _hear(self, samples: Any, count: int, events: Any) -> int:
+    def _collect(self, samples: Any, count: int, events: Any) -> int:
         if samples and count > 0:
-            self._heard.append(np.ctypeslib.as_array(samples, (count,)).copy())
+            self._samples.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0  # go on

@@ -57,7 +57,7 @@ class Perturbation:
         return add_noise(audio, self.noise) if self.noise else audio
 
 
-AS_RECORDED = Perturbation()
+UNPERTURBED = Perturbation()
 
 
 def perturb_speed(audio: np.ndarray, factor: float) -> np.ndarray:

@@ -13,13 +13,13 @@ from multiprocessing import get_context
 import torch
 
 from echo_asr.data.cache import FeatureCache
-from echo_asr.data.corpus import Sound, Utterance
+from echo_asr.data.corpus import Audio, Utterance
 from echo_asr.data.perturbation import Perturbation
 from echo_asr.data.unreadable import UnreadableRecordings, read_error
 from echo_asr.errors import EchoError
 
 CHUNK = 16  # recordings given to a process at a time; it takes a few seconds to start, the time of a chunk or two
-Job = tuple[Sound, Perturbation]  # a recording, and how it is played
+Job = tuple[Audio, Perturbation]  # a recording, and how it is played
 
 _worker_cache: FeatureCache | None = None  # of a worker process, which lives for one call of `fill_cache`
 
@@ -45,7 +45,7 @@ def fill_cache(
     if progress:
         progress(done, len(jobs))
     with closing(_extract_all(cache, todo, min(workers, len(todo) // CHUNK))) as extracted:
-        unreadable: dict[Sound, str] = {}
+        unreadable: dict[Audio, str] = {}
         for (sound, _), error in zip(todo, extracted, strict=True):
             done += 1
             if error:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from echo_asr.audio import load_audio
-from echo_asr.data.corpus import Sound, Utterance
+from echo_asr.data.corpus import Audio, Utterance
 from echo_asr.errors import EchoError
 
 
@@ -22,18 +22,18 @@ class UnreadableRecordings(EchoError):
         messages: what is wrong with each.
     """
 
-    def __init__(self, messages: Mapping[Sound, str]) -> None:
+    def __init__(self, messages: Mapping[Audio, str]) -> None:
         self.messages = dict(messages)
         more = len(self.messages) - 1
         others = f" (and {more} more that cannot be read: echo-asr corpus check lists them" if more else " ("
         leave = f"{', ' if more else ''}--broken skip leaves {'them' if more else 'it'} out)"
         super().__init__(f"{next(iter(self.messages.values()))}{others}{leave}")
 
-    def __reduce__(self) -> tuple[type[UnreadableRecordings], tuple[dict[Sound, str]]]:
+    def __reduce__(self) -> tuple[type[UnreadableRecordings], tuple[dict[Audio, str]]]:
         return UnreadableRecordings, (self.messages,)
 
 
-def warn_left_out(name: str, total: int, messages: Mapping[Sound, str]) -> None:
+def warn_left_out(name: str, total: int, messages: Mapping[Audio, str]) -> None:
     """Say in one line how many of so many recordings are left out, and why the first is."""
     first = next(iter(messages.values()))
     warnings.warn(
@@ -64,7 +64,7 @@ def leave_out_unreadable(name: str, utterances: Sequence[Utterance]) -> tuple[Ut
     return readable
 
 
-def read_error(audio: Sound) -> str:
+def read_error(audio: Audio) -> str:
     """Why a recording cannot be decoded; empty if it can."""
     try:
         load_audio(audio)

@@ -25,7 +25,7 @@ from typing import get_args
 
 import numpy as np
 
-from echo_asr.audio import SoundSource, load_audio
+from echo_asr.audio import AudioSource, load_audio
 from echo_asr.audio.convert import samples_to_seconds
 from echo_asr.audio.segment import AudioFile
 from echo_asr.data import noise, psola
@@ -96,7 +96,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Altered:
+class AlteredAudio:
     """A recording under a variant, wherever a path to one may stand.
 
     Attributes:
@@ -105,7 +105,7 @@ class Altered:
         utterance: its id, which what is drawn follows.
     """
 
-    source: AudioFile | SoundSource
+    source: AudioFile | AudioSource
     variant: Variant
     utterance: str
 
@@ -116,7 +116,7 @@ class Altered:
     def content(self, hash_file: Callable[[AudioFile], str]) -> str:
         """Names what is heard, from a hash of the file."""
         source = self.source
-        inner = source.content(hash_file) if isinstance(source, SoundSource) else hash_file(source)
+        inner = source.content(hash_file) if isinstance(source, AudioSource) else hash_file(source)
         made_by = constants_digest(sys.modules[__name__], noise if self.variant.draws else psola)
         exact = f"{self.variant.amount!r}~{made_by}"  # the name of a variant rounds its amount
         return f"{inner}{self.variant}~{exact}" + (f"~{self.utterance}" if self.variant.draws else "")
@@ -188,7 +188,7 @@ def _options(name: str, options: list[str], spec: str) -> Mapping[str, object]:
 
 def altered(corpus: Corpus, variant: Variant) -> Corpus:
     """A corpus with all its recordings under a variant; texts, splits and durations are the same."""
-    utterances = tuple(replace(u, audio=Altered(u.audio, variant, u.id)) for u in corpus.utterances)
+    utterances = tuple(replace(u, audio=AlteredAudio(u.audio, variant, u.id)) for u in corpus.utterances)
     return replace(corpus, name=f"{corpus.name}{variant}", utterances=utterances)
 
 

@@ -16,7 +16,7 @@ from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from echo_asr.decode.results import Token, Word
-from echo_asr.decode.times import sound_levels, token_texts, token_times, words_from_tokens
+from echo_asr.decode.times import foreground_levels, token_texts, token_times, words_from_tokens
 from echo_asr.features import Features
 from echo_asr.model.decoder import JOINT
 from echo_asr.model.echo import Echo
@@ -80,7 +80,7 @@ def align(
             (min(s.first * ticks, clip.frames - 1), min((s.last + 1) * ticks, clip.frames)) for s in found[row]
         ]
         texts = token_texts(tokenizer, text)
-        times = token_times(texts, stretches, sound_levels(clip))
+        times = token_times(texts, stretches, foreground_levels(clip))
         sure = [
             (span.probability + p) / 2 for span, p in zip(spans[row], chosen[row, : len(text)].tolist(), strict=True)
         ]

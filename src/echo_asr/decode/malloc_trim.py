@@ -15,7 +15,7 @@ def _c_library() -> Any:
         return None
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Have the C library hand back what is free within its heap (glibc's `malloc_trim`; elsewhere nothing is done).
 
     Decoding allocates blocks of ever other sizes, after which glibc keeps more and more of them: after ten hours of a

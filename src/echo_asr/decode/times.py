@@ -26,7 +26,7 @@ REACH = 100  # ticks; no further from where its outer token was found does a cli
 Stretch = tuple[int, int]  # a first tick, and the first one after
 
 
-def sound_levels(features: Features) -> np.ndarray:
+def foreground_levels(features: Features) -> np.ndarray:
     """How far each tick stands out of the background: `(T,)`, 0 for the softest 15 % of the clip.
 
     The root mean square, over mel bins, of the spectrogram above the level that each bin stays under for 15 % of the
@@ -54,7 +54,7 @@ def token_times(texts: Sequence[str], stretches: Sequence[Stretch], levels: np.n
     Args:
         texts: of the tokens; words end at spaces.
         stretches: the ticks in which each was found, in order.
-        levels: `(T,)`, as of `sound_levels`.
+        levels: `(T,)`, as of `foreground_levels`.
     """
     times = np.array(stretches, dtype=np.float64).reshape(-1, 2)
     groups = _groups(texts)

@@ -13,12 +13,12 @@ from typing import Any, overload
 import numpy as np
 import torch
 
-from echo_asr.audio import SoundSource, stream_audio
+from echo_asr.audio import AudioSource, stream_audio
 from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds
 from echo_asr.audio.segment import AudioFile
 from echo_asr.config import build_sections, read_yaml
 from echo_asr.decode.alignment import align
-from echo_asr.decode.malloc_trim import give_back
+from echo_asr.decode.malloc_trim import release_memory
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.search import DecodeConfig, make_fusion, make_spell, search_nbest
 from echo_asr.decode.segments import SpeechSegment, cut
@@ -31,7 +31,7 @@ from echo_asr.text.normalize import join_texts
 BATCH_SECONDS = 120.0  # seconds of audio decoded at once, padding included
 GROUP_SECONDS = 300.0  # seconds of speech gathered, of one recording or several, before they are decoded
 
-Audio = AudioFile | SoundSource | np.ndarray | torch.Tensor
+Audio = AudioFile | AudioSource | np.ndarray | torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Recognizer:
                     if held >= GROUP_SECONDS:
                         yield from done.tell(waiting)
                         waiting, held = [], 0.0
-                        give_back()
+                        release_memory()
             except EchoError as unreadable:
                 error = unreadable
             waiting.append((index, _End(clock.seconds, error)))

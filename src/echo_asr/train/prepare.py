@@ -11,7 +11,7 @@ from typing import Literal
 from echo_asr.console import counted, hours, progress_bar
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance, load_corpus
-from echo_asr.data.perturbation import AS_RECORDED, Perturbation
+from echo_asr.data.perturbation import UNPERTURBED, Perturbation
 from echo_asr.data.precompute import fill_recordings
 from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
 from echo_asr.distributed.launch import barrier, find_rank
@@ -40,7 +40,7 @@ def prepare_corpus(corpus: str, config: Path | None = None, broken: Literal["ref
     parts: list[tuple[Sequence[Utterance], tuple[Perturbation, ...]]] = []
     for name in recordings.splits:
         rows = recordings.split(name)
-        perturbations = tuple(dict.fromkeys(sections["train"].perturbations if name == "train" else [AS_RECORDED]))
+        perturbations = tuple(dict.fromkeys(sections["train"].perturbations if name == "train" else [UNPERTURBED]))
         parts.append((place.share(rows), perturbations))
         seconds = sum(u.duration for u in rows)
         speakers = len({u.speaker for u in rows if u.speaker})
