@@ -75,14 +75,14 @@ class Report:
 
 def check_corpus(
     corpus: Corpus,
-    listen: bool = True,
+    decode: bool = True,
     progress: Callable[[int], None] | None = None,
     normalize: Normalizer = normalize_basic,
 ) -> Report:
     """Check a corpus that was read without its broken records.
 
     Args:
-        listen: decode and measure every recording, too, and not only texts, times and splits.
+        decode: decode and measure every recording, too, and not only texts, times and splits.
         progress: called with the number of recordings that were decoded.
         normalize: the normaliser of the texts in training.
     """
@@ -95,7 +95,7 @@ def check_corpus(
     findings += check_words(corpus.name, corpus.utterances, normalize)
     findings += check_rates(corpus.utterances, normalize)
     findings += _long(corpus.utterances)
-    if listen:
+    if decode:
         findings += check_audio(corpus.utterances, _measure_all(corpus.utterances, progress))
     findings.sort(key=lambda finding: finding.level != "error")
     return Report(corpus.name, len(corpus.utterances), sum(u.duration for u in corpus.utterances), tuple(findings))
