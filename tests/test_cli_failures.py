@@ -45,7 +45,7 @@ WRONG = [
     ("train {config} --corpus {here} --out {here}/run", 1, "has no metadata.csv"),
     ("train {config} --corpus synth:no --out {here}/run", 1, "no synthetic corpus is called 'no'"),
     ("train {config} --corpus {here}/gone --out {here}/run", 1, "names 1 audio file"),
-    ("train {config} --corpus {here}/empty --out {here}/run", 1, "the training texts hold no character"),
+    ("train {config} --corpus {here}/empty --out {here}/run", 1, "the training texts have no character"),
     ("train {config} --corpus {corpus} --out {here}/text.txt", 1, "text.txt: exists and is not empty"),
     ("train {config} --corpus {corpus} --out {here}/text.txt/run", 1, "is no folder that you may write to"),
     ("train {config} --corpus {corpus} --out {model}", 1, "exists and is not empty; go on with --resume"),

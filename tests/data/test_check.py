@@ -66,7 +66,7 @@ def test_nothing_is_found_where_nothing_is_wrong(make: Make, capsys: pytest.Capt
     [
         ("", "empty text", r"has no text; right if nobody speaks, else write it"),
         ("... -- !", "no words", r"has the text '\.\.\. -- !', of which nothing is left once normalised"),
-        ("the quick\u200bfox ran", "control characters", r"characters that are no writing \(U\+200B\); take them out"),
+        ("the quick\u200bfox ran", "control characters", r"characters that are not text \(U\+200B\); remove them"),
         ("the quick \ufffdfox ran", "control characters", r"\(U\+FFFD\)"),
         ("at 7 the foxes ran", "digits", r"has digits \(7\), as few texts have; write numbers as they are spoken"),
         ("ninety % of foxes", "symbols", r"has symbols \(%\)"),
@@ -138,7 +138,7 @@ def test_splits_rates_and_characters(make: Make) -> None:
     kinds = found(make(rows), listen=False)
     assert [Path(f.where).name for f in kinds["impossible rate"]] == ["3.wav", "4.wav"]
     assert {f.level for f in kinds["impossible rate"]} == {"error"}
-    assert "52 characters in 1.00 s, more than can be said; correct text" in kinds["impossible rate"][1].what
+    assert "52 characters in 1.00 s, more than can be spoken; correct text" in kinds["impossible rate"][1].what
     (short,) = kinds["short for its text"]
     assert short.level == "warning"
     assert "26 characters in 1.00 s, too many for model.subsampling 4; take 2" in short.what

@@ -74,7 +74,7 @@ def test_equal_texts_stay_together_however_they_are_written() -> None:
 @pytest.mark.parametrize(
     ("speakers", "options", "message"),
     [
-        (2, {}, r"2 speakers cannot be shared out between 3 splits; take --by text, or one split less \(--test 0\)"),
+        (2, {}, r"2 speakers cannot be distributed over 3 splits; take --by text, or one split less \(--test 0\)"),
         (5, {"validation": 0.6, "test": 0.5}, r"--validation 0\.6 and --test 0\.5: expected shares from 0, together"),
         (5, {"validation": 0.0, "test": 0.0}, r"expected shares from 0"),
         (5, {"validation": -0.1}, r"expected shares from 0"),

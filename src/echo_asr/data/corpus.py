@@ -152,7 +152,7 @@ class _EmptyTexts:
 
     def __str__(self) -> str:
         count = self.left_out or self.kept
-        what = "left out as not yet written" if self.left_out else "taken for silence"
+        what = "left out as not yet transcribed" if self.left_out else "taken for silence"
         other = "@empty:silence takes them for silence" if self.left_out else "@empty:skip leaves them out"
         mend = "" if self.meaning else f"; {other}"
         return f"has {count} of {self.records} texts empty, which {'is' if count == 1 else 'are'} {what}{mend}"

@@ -21,13 +21,13 @@ _ROWS_KEPT = 4096  # states whose bonuses are cached
 
 
 class Hotwords:
-    """Contextual biasing (Zhao et al. 2019): tokens that continue a hotword earn a bonus, given back if it breaks off.
+    """Contextual biasing (Zhao et al. 2019): tokens that continue a hotword get a bonus, taken back if it breaks off.
 
     The hotwords form a tree of tokens. A match begins at the start of a word and counts when the word ends, so that
-    `cat` earns nothing in `category`; where no symbol of the tokenizer holds a space, as in Chinese, it begins and
-    ends anywhere. Of several matches under way the longest counts, and a part that an inner hotword was counted for
-    (`new` in `new york`) is not counted twice. So a finished text has earned the bonus once for each token of the
-    hotwords in it, and a search sees what a hotword will earn from its first token on, not only at its end.
+    `cat` gets nothing in `category`; where no symbol of the tokenizer contains a space, as in Chinese, it begins and
+    ends anywhere. Of several matches in progress the longest counts, and the tokens of an inner hotword (`new` in
+    `new york`) get the bonus once. So a finished text has the bonus once for each token of the hotwords in it, and a
+    search adds it from the first token of a hotword on, not only at its end.
 
     Args:
         phrases: words or phrases, not normalised.

@@ -89,7 +89,7 @@ def test_cuts_that_are_more_than_a_stretch_of_a_file(cuts: Any, lhotse: Any, tmp
         corpus = load_corpus(tmp_path, "skip")
     said = [b.message.split("cuts.jsonl ")[1] for b in corpus.broken]
     assert said[0].startswith("line 1 is mixed or padded; save it with lhotse's save_audios")
-    assert said[1].startswith("line 2 is of a recording that is played otherwise")
+    assert said[1].startswith("line 2 is of a recording with transforms")
 
 
 CUT: dict[str, Any] = {

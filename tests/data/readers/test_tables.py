@@ -291,7 +291,7 @@ def test_a_person_chooses_whether_an_empty_text_is_silence(put: Put, tmp_path: P
         put("validated.tsv", CV17 + cv("c", "a", "x") + cv("c", "b", ""))
     with pytest.warns(UserWarning, match=r"has 1 of 2 texts empty, which is taken for silence; @empty:skip leaves"):
         assert [u.text for u in load_corpus(tmp_path).utterances] == ["x", ""]
-    with pytest.warns(UserWarning, match=r"has 1 of 2 texts empty, which is left out as not yet written$"):
+    with pytest.warns(UserWarning, match=r"has 1 of 2 texts empty, which is left out as not yet transcribed$"):
         assert [u.text for u in load_corpus(f"{tmp_path}@empty:skip@part:1").utterances] == ["x"]
     with pytest.raises(EchoError, match=r"@empty takes silence \(nobody speaks\) or skip .*got 'no'"):
         load_corpus(f"{tmp_path}@empty:no")
