@@ -1,7 +1,7 @@
-"""How fast features with F0 are made, on one thread: `python -m benchmarks.features`.
+"""The speed of feature extraction with F0, on one thread: `python -m benchmarks.features`.
 
-Prints one JSON object with the median of five repeats for each F0 tracker. The signal is made here, from a
-seed: a voice of harmonics under three formants, with a moving F0, pauses and a little noise.
+Prints one JSON object with the median of five repeats for each F0 tracker. The signal is synthetic: a voice of
+harmonics under three formants, with a moving F0, pauses and a little noise.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def voice(seconds: float, seed: int) -> np.ndarray:
 
 
 def measure(extractor: FeatureExtractor, clips: list[np.ndarray]) -> list[float]:
-    """Seconds that all clips take, one after the other, of each repeat."""
+    """Seconds of each repeat, for all clips one after the other."""
     extractor(clips[0])  # the tracker is loaded on first use
     taken = []
     for _ in range(REPEATS):

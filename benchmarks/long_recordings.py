@@ -1,8 +1,8 @@
 """Long recordings: `python -m benchmarks.long_recordings MODEL CORPUS [--minutes 60 600] [--json]`.
 
-Makes a recording of so many minutes from the clips of a corpus, in turn, with pauses of 0.3 to 5 s, and transcribes it:
-its error beside that of the clips one by one, the most memory that the process held (each length in a process of its
-own), and how many times faster than real time it went, on one thread.
+Builds a recording of so many minutes from the clips of a corpus, in turn, with pauses of 0.3 to 5 s, and transcribes
+it: its error beside that of the clips one by one, the peak memory (each length in a process of its own), and the speed
+in multiples of real time, on one thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from echo_asr.decode.transcribe import load
 from echo_asr.evaluate.metrics import error_rate
 
 PAUSES = (0.3, 5.0)  # seconds
-MOST = 600  # clips of the corpus that take part
+MOST = 600  # clips of the corpus, at most
 
 
 def make(corpus: str, split: str, minutes: float, path: Path) -> tuple[list[Audio], list[str]]:
@@ -42,9 +42,9 @@ def make(corpus: str, split: str, minutes: float, path: Path) -> tuple[list[Audi
     with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1, "PCM_16") as file:
         while seconds < 60 * minutes:
             row = rows[len(clips) % len(rows)]
-            sound = load_audio(row.audio)
+            clip = load_audio(row.audio)
             pause = np.zeros(seconds_to_samples(rng.uniform(*PAUSES)), np.float32)
-            for part in (pause, sound):
+            for part in (pause, clip):
                 file.write(part)
                 seconds += samples_to_seconds(len(part))
             clips.append(row.audio)
@@ -74,8 +74,8 @@ def measure(model: str, corpus: str, split: str, minutes: float, clips_too: bool
     }  # fmt: skip
     if clips_too:
         first = clips[:MOST]
-        heard = [one.text for one in recognizer.transcribe([*first], words=False)]
-        alone = {clip: text for clip, text in zip(first, heard, strict=True)}
+        recognised = [one.text for one in recognizer.transcribe([*first], words=False)]
+        alone = {clip: text for clip, text in zip(first, recognised, strict=True)}
         apart = error_rate([normal(t) for t in texts], [normal(alone[clip]) for clip in clips])
         result["word_error_percent_of_clips"] = round(apart.percent, 2)
     return result

@@ -1,9 +1,9 @@
-"""What silence and noise do to a model: `python -m benchmarks.robustness MODEL CORPUS [--split test] [--json]`.
+"""The effect of silence and noise on a model: `python -m benchmarks.robustness MODEL CORPUS [--split test] [--json]`.
 
-First, sounds without speech, of 1 to 60 s: those kinds that training knows, from other seeds, and kinds that it does
-not know; how often is the text empty? Then the clips of the corpus: how often do they get text, and what is their error
-as they are; with 0 to 10 s of silence, or of noise 20 to 40 dB below them, around them; and three in a row with as much
-between them. All through `Recognizer.transcribe`, free-running.
+First, clips without speech, of 1 to 60 s: of the kinds of noise in training, from other seeds, and of other kinds; how
+often is the text empty? Then the clips of the corpus: how often do they get text, and what is their error unchanged;
+with 0 to 10 s of silence, or of noise 20 to 40 dB below them, around them; and three in a row with as much between
+them. All through `Recognizer.transcribe`, free-running.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from echo_asr.evaluate.metrics import ErrorRate, error_rate
 KNOWN: tuple[Kind, ...] = get_args(Kind)
 LEVELS = (-60.0, -40.0, -20.0)  # dBFS
 SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-SEED = 1_000_003  # far from those that training draws for its noises
+SEED = 1_000_003  # far from those of noises in training
 BEDS: tuple[Kind, ...] = ("white", "pink", "brown", "room", "hum")
 BELOW = (20.0, 40.0)  # dB, of noise about speech, under the RMS of the speech
 LONGEST = 10.0  # seconds of silence or noise before, after and between
@@ -105,7 +105,7 @@ UNKNOWN: dict[str, Callable[[int, np.random.Generator], np.ndarray]] = {
 }
 
 
-def sounds() -> Iterator[tuple[str, np.ndarray]]:
+def clips_without_speech() -> Iterator[tuple[str, np.ndarray]]:
     """Every clip without speech, with the name of its kind: at least 500."""
     rng = np.random.default_rng(SEED)
     for round_ in range(2):
@@ -133,24 +133,24 @@ def about(clips: Sequence[np.ndarray], kind: Kind, rng: np.random.Generator) -> 
     return np.asarray(row + np.resize(bed, len(row)), np.float32)
 
 
-def heard(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> list[str]:
+def transcribe(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> list[str]:
     return [found.text for found in recognizer.transcribe(list(clips), words=False)]
 
 
 def silence(recognizer: Recognizer) -> dict[str, Any]:
-    """How many of the sounds without speech get no text."""
+    """The share of clips without speech that get no text."""
     kinds: dict[str, list[str]] = {}
     wrong = []
     batch: list[tuple[str, np.ndarray]] = []
 
     def flush() -> None:
-        for (kind, clip), text in zip(batch, heard(recognizer, [clip for _, clip in batch]), strict=True):
+        for (kind, clip), text in zip(batch, transcribe(recognizer, [clip for _, clip in batch]), strict=True):
             kinds.setdefault(kind, []).append(text)
             if text:
                 wrong.append({"kind": kind, "seconds": round(samples_to_seconds(len(clip)), 1), "text": text[:60]})
         batch.clear()
 
-    for kind, clip in sounds():
+    for kind, clip in clips_without_speech():
         batch.append((kind, clip))
         if len(batch) == 48:
             flush()
@@ -167,7 +167,7 @@ def silence(recognizer: Recognizer) -> dict[str, Any]:
 
 
 def speech(recognizer: Recognizer, corpus: str, split: str, most: int) -> dict[str, Any]:
-    """Errors of the clips of a corpus, as they are and with silence and noise about them."""
+    """Errors of the clips of a corpus, as they are and with silence and noise around them."""
     rng = np.random.default_rng(SEED)
     rows = [u for u in load_corpus(corpus).split(split) if u.text.strip()]
     rows = [rows[i] for i in sorted(rng.permutation(len(rows))[:most])]
@@ -186,8 +186,8 @@ def speech(recognizer: Recognizer, corpus: str, split: str, most: int) -> dict[s
     }
     found: dict[str, Any] = {"clips": len(clips), "as they are": result(texts, recognized(recognizer, clips))}
     for name, (parts, wanted, kinds) in cases.items():
-        sounds = [about(part, kind, rng) for part, kind in zip(parts, kinds, strict=True)]
-        got = recognized(recognizer, sounds)
+        noisy = [about(part, kind, rng) for part, kind in zip(parts, kinds, strict=True)]
+        got = recognized(recognizer, noisy)
         found[name] = {**result(wanted, got), "percent_by_kind": {}}
         for kind in dict.fromkeys(kinds):
             here = [i for i, other in enumerate(kinds) if other == kind]
@@ -197,7 +197,7 @@ def speech(recognizer: Recognizer, corpus: str, split: str, most: int) -> dict[s
 
 
 def recognized(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> list[str]:
-    return [recognizer.normalize(text) for text in heard(recognizer, clips)]
+    return [recognizer.normalize(text) for text in transcribe(recognizer, clips)]
 
 
 def result(wanted: Sequence[str], got: Sequence[str]) -> dict[str, Any]:

@@ -1,10 +1,9 @@
-"""Whether Echo bears a large corpus: `python -m benchmarks.scale --hours 1000`.
+"""The cost of a large corpus: `python -m benchmarks.scale --hours 1000`.
 
-A corpus of so many hours is simulated by a few clips, made here, that stand under many names with a text of their own
-each. Measured is what a process does before its first update (reading `metadata.csv`, texts, tokens, checks, rows, the
-plan of an epoch, a look at every recording's size and time; features are in the cache and were found complete before),
-the memory that it then has and after so many batches, and what the plan costs in padding and in waiting. Prints one
-JSON object.
+A corpus of so many hours is simulated by a few synthetic clips under many names, each with a text of its own. It
+measures the time of a process before its first update (reading `metadata.csv`, texts, tokens, checks, concatenated
+clips, the plan of an epoch, the size and time of every recording; features are in the cache and marked as complete),
+the memory then and after so many batches, and the padding and waiting of the plan. Prints one JSON object.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import numpy as np
 
 WINDOW = 800  # samples at 16 kHz, 50 ms; a Hann window of it averages any voice away
 SOFTEST_SHARE = 0.1  # of the windows of a recording, in which an offset is measured
-FEWEST_WINDOWS = 4  # of a recording whose offset can be told from its signal
+FEWEST_WINDOWS = 4  # of a recording whose offset can be distinguished from its signal
 LEAST_OFFSET = 0.005  # of the peak
 AGREEMENT = 0.2  # of an offset, by which the softest windows may differ from it
 SILENCE_PEAK = 1e-3  # full scale, -60 dBFS; a recording whose peak lies below is silence

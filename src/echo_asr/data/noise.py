@@ -34,7 +34,7 @@ CLICK_DECAY = 0.002  # seconds, time constant of a burst of white noise
 TONE_RANGE = (100.0, 4000.0)  # Hz
 GLIDE_SECONDS = (0.1, 2.0)  # between two frequencies of a glide
 PULSE_RATE = (0.5, 8.0)  # a second
-DECAY_SECONDS = (0.02, 0.5)  # time constants of decaying sounds, which fall by 8.7 dB in it
+DECAY_SECONDS = (0.02, 0.5)  # time constants of decaying envelopes, which fall by 8.7 dB in it
 LOUDEST, SOFTEST = 0.0, -120.0  # dBFS
 VERSION = 1  # raised when the same arguments give other samples than before, so that cached features lapse
 

@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from echo_asr.decode.results import Segment, Transcription, Word
-from echo_asr.text.linebreak import clean_text, display_width, unbreakable_pieces
+from echo_asr.text.linebreak import clean_text, display_width, unbreakable_parts
 
 LINE = 42  # columns of a line; a cue has at most two lines
 SHORTEST, LONGEST = 1_000, 7_000  # ms that a cue lasts; the shortest where there is room before the next
@@ -114,7 +114,7 @@ def _units(start: int, end: int, text: str, words: Sequence[Word]) -> list[_Unit
     for word, (first, last) in zip(spelt, spans, strict=True):
         times += pairwise(first + (last - first) * index // max(len(word), 1) for index in range(len(word) + 1))
     units, done = [], 0
-    for part_text, spaced in unbreakable_pieces(text, LINE):
+    for part_text, spaced in unbreakable_parts(text, LINE):
         begun, done = done, done + len("".join(part_text.split()))
         units.append(_Unit(part_text, display_width(part_text), spaced, times[begun][0], times[done - 1][1]))
     return units

@@ -46,7 +46,7 @@ def grapheme_clusters(text: str) -> list[str]:
     return [text[start:end] for start, end in pairwise(cuts) if end > start]
 
 
-def unbreakable_pieces(text: str, columns: int) -> list[tuple[str, bool]]:
+def unbreakable_parts(text: str, columns: int) -> list[tuple[str, bool]]:
     """The parts of a text that no line break should split, each with whether a space precedes it.
 
     These are words between spaces; where a word has ideographs or emoji, each of them with the punctuation that
@@ -57,24 +57,24 @@ def unbreakable_pieces(text: str, columns: int) -> list[tuple[str, bool]]:
     for word in _BREAKING.split(text):
         whole = display_width(word) <= columns and not any(map(_stands_alone, word))
         for token in [word.strip()] if whole else word.split():
-            found += [(piece, index == 0) for index, piece in enumerate(_split_token(token, columns))]
+            found += [(unit, index == 0) for index, unit in enumerate(_split_token(token, columns))]
     return found
 
 
 def _split_token(token: str, columns: int) -> list[str]:
-    pieces: list[str] = []
+    units: list[str] = []
     for alone, run in groupby(grapheme_clusters(token), _stands_alone):
         parts = list(run)
         if not alone and sum(map(display_width, parts)) <= columns:
             parts = ["".join(parts)]
         for part in parts:
             closes = part[0] in _NO_BEGINNING or unicodedata.category(part[0]) in ("Pe", "Pf", "Po")
-            opened = bool(pieces) and unicodedata.category(pieces[-1][-1]) in ("Ps", "Pi")
-            if pieces and (closes or opened) and display_width(pieces[-1] + part) <= columns:
-                pieces[-1] += part
+            opened = bool(units) and unicodedata.category(units[-1][-1]) in ("Ps", "Pi")
+            if units and (closes or opened) and display_width(units[-1] + part) <= columns:
+                units[-1] += part
             else:
-                pieces += [part] if display_width(part) <= columns else part  # not a cluster of any script
-    return pieces
+                units += [part] if display_width(part) <= columns else part  # not a cluster of any script
+    return units
 
 
 def _stands_alone(cluster: str) -> bool:

@@ -68,7 +68,7 @@ def _number(path: Path) -> str:
 
 
 def _check_shard(cuts: Path, tar: Path) -> int:
-    """The number of cuts of a shard, after a check that its archive is sound.
+    """The number of cuts of a shard, after a check that its archive is intact.
 
     Raises:
         EchoError: a member is longer than the archive or not a plain file, or the archive cannot be read.
