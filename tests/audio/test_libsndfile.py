@@ -52,7 +52,7 @@ def assert_read(path: Path, expected: np.ndarray, rate: int, tolerance: float) -
 
 
 @pytest.mark.parametrize(("container", "subtype"), KINDS)
-def test_every_codec_is_read_whole_and_in_stretches(container: str, subtype: str, tmp_path: Path) -> None:
+def test_every_codec_is_read_whole_and_in_segments(container: str, subtype: str, tmp_path: Path) -> None:
     """Also GSM 6.10, G.721, G.723, NMS ADPCM and DPCM, which libsndfile reads from beginning to end only."""
     rate = RATES.get(subtype, 8000)
     path = tmp_path / "a.audio"

@@ -125,7 +125,7 @@ def test_no_clip_is_too_short_to_resample(samples: int, rate: int) -> None:
         ("header.wav", b"RIFF", "is not an audio file"),
     ],
 )
-def test_what_is_no_sound_is_told_in_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_what_is_no_audio_is_reported_in_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     for read in (load_audio, audio_duration):
@@ -202,7 +202,7 @@ def test_a_sampling_rate_that_contradicts_the_file(tmp_path: Path) -> None:
         load_audio(tmp_path / "a.wav", 16000)
 
 
-def test_arrays_that_are_no_sound() -> None:
+def test_arrays_that_are_no_audio() -> None:
     with pytest.raises(EchoError, match=r"expected shape \(S,\), \(channels, S\) or \(S, channels\); got \(2, 3, 4\)"):
         load_audio(np.zeros((2, 3, 4)))
     with pytest.raises(EchoError, match="expected float, int8, int16, int32 or uint8; convert the int64"):
@@ -230,9 +230,9 @@ def test_m4a_and_webm_with_the_extra(tmp_path: Path, name: str, codec: str) -> N
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
         stream.layout = "stereo"
-        sound = np.stack([sine(rate, 2.0)] * 2)
-        for start in range(0, sound.shape[1], size):
-            part = np.ascontiguousarray(sound[:, start : start + size])
+        signal = np.stack([sine(rate, 2.0)] * 2)
+        for start in range(0, signal.shape[1], size):
+            part = np.ascontiguousarray(signal[:, start : start + size])
             frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="stereo")
             frame.sample_rate, frame.pts = rate, start
             container.mux(stream.encode(frame))

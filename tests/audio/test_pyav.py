@@ -167,7 +167,7 @@ def test_a_playlist_opens_nothing_that_it_names(tmp_path: Path) -> None:
             load_audio(tmp_path / "b.m4a")
 
 
-def test_tags_in_other_alphabets_and_no_sound_track(tmp_path: Path) -> None:
+def test_tags_in_other_alphabets_and_no_audio_track(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mkv", [(0.0, 1.0)], options={})
     content = path.read_bytes()
     assert b"Lavf" in content
@@ -190,7 +190,7 @@ ERRORS = [ValueError("x"), OSError(5, "x"), IndexError("x"), RuntimeError("x"), 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("where", ["open", "decode"])
-def test_whatever_pyav_raises_is_told_in_one_line(
+def test_whatever_pyav_raises_is_reported_in_one_line(
     error: Exception, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "a.mkv", [(0.0, 1.0)])

@@ -160,8 +160,8 @@ def test_masks_are_zero_and_of_bounded_size(augment: SpecAugment, frames: int, m
         torch.ones(frames), torch.zeros(frames, dtype=torch.bool), torch.full((160 * frames,), -0.5),
     )  # fmt: skip
     masked = augment(whole, np.random.default_rng(seed))
-    heard = ("spectrogram", "pitch", "track", "voicing", "waveform")
-    assert all(bool((getattr(whole, name) != 0).all()) for name in heard), "it is left as it was"
+    recognised = ("spectrogram", "pitch", "track", "voicing", "waveform")
+    assert all(bool((getattr(whole, name) != 0).all()) for name in recognised), "it is left as it was"
     for name in ("track", "voicing", "null", "energy"):
         assert getattr(masked, name).equal(getattr(whole, name)), f"{name} is what vRoPE reads"
     spectrogram, pitch = masked.spectrogram == 0, masked.pitch == 0

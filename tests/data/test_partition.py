@@ -97,8 +97,8 @@ def test_the_command_writes_a_corpus_that_refers_to_the_audio(
 ) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    sound = 0.1 * np.random.default_rng(0).standard_normal((80_000, 2))
-    soundfile.write(data / "long.wav", sound, 16_000)
+    signal = 0.1 * np.random.default_rng(0).standard_normal((80_000, 2))
+    soundfile.write(data / "long.wav", signal, 16_000)
     rows = ["file_name,transcription,speaker,duration,excerpt_start,excerpt_channel"]
     rows += [f'long.wav,"say, {i}",who{i},0.5,{i / 2},{i % 2}' for i in range(9)]
     (data / "metadata.csv").write_text("\n".join(rows))

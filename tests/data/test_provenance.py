@@ -47,9 +47,9 @@ def changed(value: Any) -> Any:
     return None
 
 
-def key(played: Perturbation, **settings: Any) -> Path | None:
+def key(perturbed: Perturbation, **settings: Any) -> Path | None:
     extractor = FeatureExtractor(FeatureConfig(**{"tracker": "autocorrelation", **settings}))
-    return FeatureCache(Path("cache"), extractor)._entry(CLIP, played.name)
+    return FeatureCache(Path("cache"), extractor)._entry(CLIP, perturbed.name)
 
 
 MODULES = [
@@ -62,18 +62,18 @@ CONSTANTS = [
     *((AutocorrelationTracker, name, Perturbation()) for name in numbers(AutocorrelationTracker)),
     *((noise, name, NOISY) for name in numbers(noise)),
     *((psola, name, MOVED) for name in numbers(psola)),
-    *((perturbation, name, played) for name in numbers(perturbation) for played in (NOISY, MOVED, FAST)),
+    *((perturbation, name, perturbed) for name in numbers(perturbation) for perturbed in (NOISY, MOVED, FAST)),
 ]
 
 
-@pytest.mark.parametrize(("place", "name", "played"), CONSTANTS, ids=lambda x: getattr(x, "__name__", str(x)))
+@pytest.mark.parametrize(("place", "name", "perturbed"), CONSTANTS, ids=lambda x: getattr(x, "__name__", str(x)))
 def test_each_constant_is_in_the_key(
-    place: types.ModuleType, name: str, played: Perturbation, monkeypatch: pytest.MonkeyPatch
+    place: types.ModuleType, name: str, perturbed: Perturbation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = key(played)
-    assert key(played) == before
+    before = key(perturbed)
+    assert key(perturbed) == before
     monkeypatch.setattr(place, name, changed(getattr(place, name)))
-    assert key(played) != before
+    assert key(perturbed) != before
 
 
 def test_the_constants_looked_for_are_there() -> None:

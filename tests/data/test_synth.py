@@ -200,7 +200,7 @@ def test_recipes_that_are_wrong(field: str, value: object, message: str) -> None
         replace(Recipe(), **{field: value})
 
 
-def test_without_the_extra_its_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_its_name_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "espeakng_loader.py").write_text("raise ImportError\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(EchoError, match=r"synthetic speech failed: .*pip install 'echo-asr\[synth\]'"):

@@ -167,15 +167,15 @@ def test_the_weights_are_those_that_the_module_attends_with(
     name = "joint" if options.get("combine") == "joint" else model.config.ctc_feature
     cross = model.decoder.stacks[name][-1].cross
     seen: list[Any] = []
-    handle = cross.register_forward_hook(lambda module, inputs, heard: seen.append((*inputs, heard)))
+    handle = cross.register_forward_hook(lambda module, inputs, recognised: seen.append((*inputs, recognised)))
     with torch.inference_mode():
         probability, mean = force(model, encoded, TEXTS, attention=True)
         handle.remove()
-        x, memory, heard = seen[0]
+        x, memory, recognised = seen[0]
         weights = cross_weights(cross, x, memory)
         content = memory.value[..., : memory.value.shape[-1] - memory.channels]
         states = cross.output((weights @ content).transpose(1, 2).flatten(2))
-        torch.testing.assert_close(states, heard.states, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(states, recognised.states, atol=1e-5, rtol=1e-5)
         logp = model.predict(torch.nn.functional.pad(torch.tensor([TEXTS[0]]), (1, 0)), _state(model, make_features))
     frames = encoded.track.null.shape[1]
     assert mean is not None and mean.shape == (4, 5, frames)
@@ -278,11 +278,11 @@ def test_words_are_found_where_their_sound_is(
     words = ((0.30, 0.71), (0.95, 1.40))  # seconds
     clip = make_features(170)
     time = torch.arange(170) / 100
-    heard = sum(((time >= start - 1e-6) & (time < end - 1e-6)).float() for start, end in words)
+    recognised = sum(((time >= start - 1e-6) & (time < end - 1e-6)).float() for start, end in words)
     clip = replace(
         clip,
-        spectrogram=heard * (0.5 + 0.5 * torch.rand(8, 170, generator=torch.Generator().manual_seed(0))),
-        null=heard == 0,
+        spectrogram=recognised * (0.5 + 0.5 * torch.rand(8, 170, generator=torch.Generator().manual_seed(0))),
+        null=recognised == 0,
     )
     model: Echo = make_model(stop=stop)
     text = SYMBOLS.encode("ab cd")

@@ -113,8 +113,8 @@ def test_frame_t_is_centred_at_sample_160_t(extractor: FeatureExtractor, frame: 
     click[160 * frame] = 0.9
     features = extractor(click)
     assert features.pitch[1].argmax() == frame and features.spectrogram.sum(dim=0).argmax() == frame
-    heard = torch.nonzero(~features.null).flatten()
-    assert (heard - frame).abs().max() <= 1  # a window of 25 ms reaches the neighbours alone
+    recognised = torch.nonzero(~features.null).flatten()
+    assert (recognised - frame).abs().max() <= 1  # a window of 25 ms reaches the neighbours alone
 
 
 def test_zeros_behind_a_recording_change_nothing_before(extractor: FeatureExtractor) -> None:
@@ -169,7 +169,7 @@ def test_below_60_db_under_full_scale_is_silence_and_no_softer_sound(
 
 @pytest.mark.parametrize("tracker", ["swiftf0", "autocorrelation"])
 @pytest.mark.parametrize("offset", [0.05, -0.5])
-def test_a_constant_offset_is_no_sound(tracker: str, offset: float) -> None:
+def test_a_constant_offset_is_no_audio(tracker: str, offset: float) -> None:
     extractor = FeatureExtractor(FeatureConfig(tracker=tracker))  # type: ignore[arg-type]
     speech = voice(1) * np.float32(0.02)
     alone, shifted = extractor(speech), extractor(speech + np.float32(offset))
@@ -280,7 +280,7 @@ def test_settings_are_checked(setting: dict, message: str) -> None:
 @pytest.mark.parametrize(
     "audio", [np.zeros(0, np.float32), np.zeros((2, 100), np.float32), np.array([0.0, np.nan], np.float32)]
 )
-def test_what_is_no_sound_is_refused(extractor: FeatureExtractor, audio: np.ndarray) -> None:
+def test_what_is_no_audio_is_refused(extractor: FeatureExtractor, audio: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"audio: expected finite samples \(S,\), S >= 1; got"):
         extractor(audio)
 
