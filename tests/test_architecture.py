@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "output": set(),
     "storage": {"errors"},
     "vrope": set(),
-    "audio": {"errors"},
+    "audio": {"errors", "output"},
     "features": {*BASE, "audio", "research"},
     "text": {"errors", "storage"},
     "data": {*SOUND, "text"},

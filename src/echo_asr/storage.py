@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -58,6 +60,37 @@ def _move(source: Path, target: Path) -> None:
         except PermissionError:
             time.sleep(wait)
     os.replace(source, target)
+
+
+def create_folder(folder: Path, fill: Callable[[Path], object], marker: Path) -> None:
+    """Call `fill(temporary folder)`, then rename that to `folder` in the cache, which so appears complete or not at
+    all.
+
+    Args:
+        marker: the path that exists once `folder` is complete, perhaps written by another process in the meantime.
+
+    Raises:
+        EchoError: the cache cannot be written, or what `fill` raises.
+    """
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+        fill(temporary)
+        temporary.chmod(0o755)  # mkdtemp's folder is the user's alone
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not marker.exists():
+                raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise EchoError(
+            f"cannot write {folder}: {reason}; make room there, or set ECHO_ASR_CACHE to another folder"
+        ) from None
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sweep(folder: Path) -> None:

@@ -225,8 +225,8 @@ def test_who_renders_second_takes_what_the_first_left(tmp_path: Path, monkeypatc
         return subprocess.CompletedProcess(command, 0, "", "")
 
     wanted: list[Path] = []
-    whole = synth._render_whole
-    monkeypatch.setattr(synth, "_render_whole", lambda r, folder: (wanted.append(folder), whole(r, folder)))
+    whole = synth.create_folder
+    monkeypatch.setattr(synth, "create_folder", lambda folder, *rest: (wanted.append(folder), whole(folder, *rest)))
     monkeypatch.setattr(subprocess, "run", another_was_first)
     folder = synthetic_corpus("tones", tmp_path, SMALL)
     assert (folder / "first").exists() and list((tmp_path / "synth").iterdir()) == [folder.parent]

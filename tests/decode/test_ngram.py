@@ -235,7 +235,9 @@ def test_an_order_that_kenlm_does_not_read_is_refused(order: int, tokenizer: Tok
         (["ÇÇ", "ß"], r"hold nothing that the tokenizer knows; it does not know 'ç' \(U\+00E7\), 'ß' \(U\+00DF\)$"),
     ],
 )
-def test_texts_that_hold_nothing_are_reported(texts: list[str], message: str, tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_texts_that_hold_nothing_are_reported(
+    texts: list[str], message: str, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
     path = tmp_path / "lm.arpa"
     path.write_text("what was there")
     with pytest.raises(EchoError, match=message):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import soundfile
@@ -20,12 +19,12 @@ from echo_asr.audio.resampling import resample_blocks
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.audio.splice import Part, open_part
 from echo_asr.errors import EchoError
+from echo_asr.output import silenced_stderr
 
 ENDLESS = 1 << 60  # samples; a header with more states no length, as in FLAC that was written into a pipe
 MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which MP3 headers often overstate the length
 MP3_UNSTATED_SLACK = 10 * 1152  # samples; frames that depend on others that were cut away decode to nothing
 MP3_LEAD = 12 * 1152  # samples read before each block and dropped: bits of a frame may lie in 23 small ones before it
-_STDERR_LOCK = threading.Lock()
 
 
 class _SoundFile(soundfile.SoundFile):
@@ -118,7 +117,7 @@ def _part_blocks(
     while stop is None or read < stop - first:
         at = first + read
         try:
-            with _silenced_stderr(head):
+            with _quiet(head):
                 lead = 0
                 if file.format == "MP3":
                     lead = min(at, MP3_LEAD)
@@ -154,7 +153,7 @@ def _opened(path: Path, part: Part, head: bytes) -> Iterator[_SoundFile]:
     """
     with ExitStack() as stack:
         try:
-            with _silenced_stderr(head):
+            with _quiet(head):
                 if part.spans:
                     file = _SoundFile(stack.enter_context(open_part(path, part)))
                 else:  # as bytes, names that are no UTF-8 open too; Windows has none, and takes no bytes
@@ -173,23 +172,6 @@ def _may_be_mp3(head: bytes) -> bool:
     return head[:4] not in (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS", b"caff", b".snd", b"NIST")
 
 
-@contextmanager
-def _silenced_stderr(head: bytes) -> Iterator[None]:
-    """Keep the MP3 decoder beneath libsndfile from writing warnings to standard error, past Python."""
-    if not _may_be_mp3(head):
-        yield
-        return
-    with _STDERR_LOCK:  # one at a time, or the second would put back what the first put there
-        try:
-            kept = os.dup(2)
-        except OSError:  # a process without standard error
-            yield
-            return
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(nothing, 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            os.close(nothing)
+def _quiet(head: bytes) -> AbstractContextManager[None]:
+    """Keeps the MP3 decoder of libsndfile from writing warnings to standard error."""
+    return silenced_stderr() if _may_be_mp3(head) else nullcontext()

@@ -16,10 +16,8 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import wave
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +32,7 @@ from echo_asr.data.tones import LANGUAGE, VOCABULARY, VOICES, Recipe, speak_clip
 from echo_asr.errors import EchoError
 from echo_asr.libraries import default_cache_root
 from echo_asr.output import use_utf8_streams
+from echo_asr.storage import create_folder
 
 NAMES = ("tones", "tones-flat")
 EDITIONS = {"tones-2026-11": Recipe(edition="2026-11", validation=100)}  # earlier ones of `tones`
@@ -63,37 +62,21 @@ def synthetic_corpus(name: str, root: Path | None = None, recipe: Recipe | None 
     folder = (root or default_cache_root()) / "synth" / f"tones-{key}"
     if not folder.is_dir():
         console().print(f"rendering {' and '.join('synth:' + each for each in NAMES)}, once, into {folder}")
-        try:
-            _render_whole(recipe, folder)
-        except OSError as error:
-            raise EchoError(
-                f"cannot write {folder}: {error.strerror}; make room there, or set ECHO_ASR_CACHE to another folder"
-            ) from None
+        create_folder(folder, lambda temporary: _render_apart(recipe, temporary), folder)
     return folder / name
 
 
-def _render_whole(recipe: Recipe, folder: Path) -> None:
-    """Render in a fresh process into a folder beside `folder`, which is renamed to `folder` when complete."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".rendering-", dir=folder.parent))
-    try:
-        package_root = str(Path(__file__).parents[2])  # the package need not be installed
-        path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
-        command = [sys.executable, "-m", MODULE, str(temporary), json.dumps(dataclasses.asdict(recipe))]
-        process = subprocess.run(
-            command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, encoding="utf-8", check=False
-        )
-        if process.returncode:
-            lines = process.stderr.strip().splitlines() or [f"its process ended with {process.returncode}"]
-            raise EchoError(f"synthetic speech failed: {lines[-1]}")
-        temporary.chmod(0o755)  # mkdtemp's folder is the user's alone
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was faster, with the same clips
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def _render_apart(recipe: Recipe, folder: Path) -> None:
+    """Render into a folder in a fresh process."""
+    package_root = str(Path(__file__).parents[2])  # the package need not be installed
+    path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
+    command = [sys.executable, "-m", MODULE, str(folder), json.dumps(dataclasses.asdict(recipe))]
+    process = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, encoding="utf-8", check=False
+    )
+    if process.returncode:
+        lines = process.stderr.strip().splitlines() or [f"its process ended with {process.returncode}"]
+        raise EchoError(f"synthetic speech failed: {lines[-1]}")
 
 
 def render(recipe: Recipe, folder: Path) -> None:

@@ -7,16 +7,14 @@ while that of `echo_asr.decode.search` joins attention, CTC prefixes, language m
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from echo_asr.decode.fusion import Scorer
 from echo_asr.decode.ngram import END, HIGHEST_ORDER, MARK, START, UNKNOWN, tokenizer_mark
 from echo_asr.errors import EchoError
+from echo_asr.output import silenced_stderr
 from echo_asr.text.tokenizer import Tokenizer
 
 NATS = math.log(10.0)  # in one unit of log10
@@ -55,7 +53,7 @@ class Arpa:
         for name in names:
             dictionary.add_entry(name)
         try:
-            with _silenced_stderr():
+            with silenced_stderr():  # KenLM prints a progress bar
                 self._model = KenLM(str(path), dictionary)
         except (RuntimeError, UnicodeError) as error:
             raise EchoError(f"{path}: KenLM cannot read it ({_reason(error)}); expected an ARPA file") from None
@@ -193,26 +191,6 @@ def _survey(path: Path) -> tuple[str | None, int, list[str]]:
     if not order:
         raise EchoError(f"{path}: not an ARPA file; make a language model with echo-asr lm")
     return mark, order, [word for word in words if word not in (UNKNOWN, START, END)] + [UNKNOWN]
-
-
-@contextlib.contextmanager
-def _silenced_stderr() -> Iterator[None]:
-    """Redirect file descriptor 2, to which KenLM writes a progress bar past Python's `sys.stderr`, to the null
-    device."""
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # it is closed
-        yield
-        return
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _reason(error: Exception) -> str:

@@ -6,8 +6,6 @@ import csv
 import hashlib
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from echo_asr.audio import audio_duration
 from echo_asr.data.readers.metadata import METADATA, PROBLEM
 from echo_asr.errors import EchoError
 from echo_asr.libraries import default_cache_root
+from echo_asr.storage import create_folder
 
 VERSION = 1  # of the written folders; raised when this module writes them otherwise
 COLUMNS = ("file_name", "transcription", "speaker", "duration", "excerpt_start", PROBLEM)
@@ -90,28 +89,14 @@ def export_once(folder: Path, write: Callable[[Export], None]) -> None:
     """
     if (folder / METADATA).is_file():
         return
-    temporary: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".exporting-", dir=folder.parent))
+
+    def fill(temporary: Path) -> None:
         export = Export(temporary)
         write(export)
         with (temporary / METADATA).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([COLUMNS, *export.rows])
-        temporary.chmod(0o755)  # mkdtemp's folder is the user's alone
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not (folder / METADATA).is_file():  # else another process was first, with the same clips
-                raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise EchoError(
-            f"cannot write {folder}: {reason}; make room there, or set ECHO_ASR_CACHE to another folder"
-        ) from None
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+
+    create_folder(folder, fill, folder / METADATA)
 
 
 def state_of(paths: list[Path]) -> list[tuple[str, int, int]]:
