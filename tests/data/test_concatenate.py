@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from echo_asr.data.batch import SpecAugment
 from echo_asr.data.concatenate import EDGES, GAPS, MOST, SOFTER, crop, draw_concatenated, draw_levels, join, soften
+from echo_asr.data.spec_augment import SpecAugment
 from echo_asr.features import FeatureConfig, FeatureExtractor, Features, collate_features
 from echo_asr.model.encoder import pitch_track
 

@@ -1,7 +1,7 @@
-"""Training batches from a corpus: examples, batches of similar length, SpecAugment.
+"""Training batches from a corpus: examples, and batches of similar length.
 
-Which examples form a batch, and how each is augmented, depends on (seed, epoch, example) alone. A run therefore resumes
-exactly from an epoch and a batch number, however many processes load the data.
+Which examples form a batch depends on seed and epoch alone. A run therefore resumes exactly from an epoch and a batch
+number, however many processes load the data.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import gc
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from echo_asr.audio.convert import HOP, seconds_to_frames
+from echo_asr.audio.convert import seconds_to_frames
 from echo_asr.data.corpus import Utterance
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureBatch, Features, collate_features
@@ -235,45 +235,3 @@ def weigh_plan(plan: Sequence[Sequence[int]], durations: Sequence[float], proces
     idle = 1.0 - float(whole.mean() / whole.max(1).mean()) if len(whole) else 0.0
     padding = max(0.0, 1.0 - float(planned.sum() / padded.sum()))  # rounding may pass 0
     return Balance(len(plan), padding, idle)
-
-
-@dataclass(frozen=True)
-class SpecAugment:
-    """SpecAugment (Park et al. 2019): bands and spans of features set to zero, the value of silence.
-
-    No masks by default: with one to three hours of speech, a model of the `tiny` size learns less with them, and on
-    unseen validation voices no effect could be measured (LOG.md). Large models are usually trained with them.
-
-    Raises:
-        ValueError: a value out of its range; the message names the field.
-    """
-
-    frequency_masks: int = 0  # bands of mel bins
-    frequency_width: int = 15  # mel bins in a band, at most
-    time_masks: int = 0  # spans of time
-    time_share: float = 0.1  # of the recording that a span takes, at most
-
-    def __post_init__(self) -> None:
-        if min(self.frequency_masks, self.frequency_width, self.time_masks) < 0:
-            raise ValueError("train.augment: masks and widths must not be negative")
-        if not 0.0 <= self.time_share <= 1.0:
-            raise ValueError(f"train.augment.time_share must lie in [0, 1], got {self.time_share}")
-
-    def __call__(self, features: Features, rng: np.random.Generator) -> Features:
-        """A masked copy. Time masks cover the spectrogram, the waveform and the pitch feature; the F0 track that vRoPE
-        reads is unchanged."""
-        spectrogram, pitch = features.spectrogram.clone(), features.pitch.clone()
-        waveform = None if features.waveform is None else features.waveform.clone()
-        mels, frames = spectrogram.shape
-        for _ in range(self.frequency_masks):
-            width = int(rng.integers(0, min(self.frequency_width, mels) + 1))
-            low = int(rng.integers(0, mels - width + 1))
-            spectrogram[low : low + width] = 0.0
-        for _ in range(self.time_masks):
-            width = int(rng.integers(0, int(frames * self.time_share) + 1))
-            start = int(rng.integers(0, frames - width + 1))
-            spectrogram[:, start : start + width] = 0.0
-            pitch[:, start : start + width] = 0.0
-            if waveform is not None:
-                waveform[start * HOP : (start + width) * HOP] = 0.0
-        return replace(features, spectrogram=spectrogram, pitch=pitch, waveform=waveform)
