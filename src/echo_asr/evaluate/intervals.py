@@ -4,20 +4,20 @@ Errors of words in one utterance are correlated, so that `N` words are less info
 word. The known method is the exact binomial interval at the *effective* sample size (Korn and Graubard 1998,
 "Confidence intervals for proportions with small expected number of positive counts estimated from survey data", Survey
 Methodology 24): `N` is divided by the design effect `D`, the factor by which clusters multiply the variance. In the
-order of computation, with errors `e_u` and reference units `n_u` of `U` utterances, `N` and `E` their sums, the rate `r
-= E / N`, of which `p` are substitutions and deletions and `i` insertions:
+order of computation, with errors `e_u` and reference units `n_u` of `U` utterances, `N` and `E` their sums, and the
+rate `r = E / N`, of which `p` are substitutions and deletions and `i` insertions:
 
 1. The variance of `r` between utterances, as for any ratio of sums, and that of `N` words with independent errors:
 
    .. math:: V = \frac{U}{U - 1} \, \frac{\sum_u (e_u - r n_u)^2}{N^2}, \qquad V_0 = \frac{p (1 - p) + i}{N}.
 
 2. The design effect `D = V / V_0`. It is uncertain for few errors and undefined for none, and therefore averaged with
-   a usual value, `D_0 = 1 + 0.1 (\sum n_u^2 / N - 1)`, at most 2, with the weight of 4 errors; `V / V_0`
-   has the weight of the errors (of the correct words, where these are fewer: `N^2 V_0`). 0.1 is the
-   correlation of the words of an utterance, and 2 the design effect of characters, in the records of our own studies
-   (docs/findings/records). The part of `V / V_0` above 1 counts `1 + 2 / m` times, since it is estimated from the `m`
-   utterances that have an error, and is more often too small than too large. Student's t for few utterances multiplies
-   it by `(t_{U-1} / z)^2`, as Korn and Graubard do. `D` is at least 1.
+   a usual value, `D_0 = 1 + 0.1 (\sum n_u^2 / N - 1)`, at most 2, with the weight of 4 errors; `V / V_0` has the
+   weight of the errors (of the correct words, where these are fewer: `N^2 V_0`). 0.1 is the correlation of the words of
+   an utterance, and 2 the design effect of characters, in the records of our own studies (docs/findings/records). The
+   part of `V / V_0` above 1 counts `1 + 2 / m` times, since it is estimated from the `m` utterances that have an error,
+   and is more often too small than too large. Student's t for few utterances multiplies it by `(t_{U-1} / z)^2`, as
+   Korn and Graubard do. `D` is at least 1.
 
 3. `T = N / D` trials with `x = r T` errors have the interval
 

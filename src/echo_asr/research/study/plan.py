@@ -21,7 +21,7 @@ KEYS = (
 )  # fmt: skip
 WITHIN = 5.0  # percent of parameters by which an arm may differ without a warning
 CLIPS = 60  # without speech
-UNPERTURBED = "as recorded"
+AS_RECORDED = "as recorded"
 DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
 HIDDEN = ("start token", "silence")  # what an evaluation may keep attention from
 
@@ -54,7 +54,7 @@ class Condition:
         hide: the one of `HIDDEN` that gets no attention in the evaluation, or none.
     """
 
-    name: str = UNPERTURBED
+    name: str = AS_RECORDED
     train: str = ""
     evaluate: str = ""
     each: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ import numpy as np
 from echo_asr.data.corpus import Corpus
 from echo_asr.evaluate.measures import Measure, measure_errors
 from echo_asr.research.compare import Comparison, compare_errors, compare_values, holm
-from echo_asr.research.study.plan import INVENTED, UNPERTURBED, Condition, Endpoint, Study
+from echo_asr.research.study.plan import AS_RECORDED, INVENTED, Condition, Endpoint, Study
 
 REFUSED_BELOW = 0.05  # p after Holm's correction, under which a difference is said to be there
 SPEAKERS = 5  # from which many on texts are blocked by speaker: fewer say nothing of other speakers
@@ -224,7 +224,7 @@ def _verdict(row: Row, p_holm: float | None) -> str:
 
 def sentence(row: Row, other: Row | None) -> str:
     """The verdict in words, with its figures; `other` is the row of the arm compared with."""
-    by = row.endpoint if row.condition == UNPERTURBED else f"{row.endpoint} ({row.condition})"
+    by = row.endpoint if row.condition == AS_RECORDED else f"{row.endpoint} ({row.condition})"
     missing = sum(value is None for value in row.values)
     if missing:
         return f"{row.arm}: no verdict by {by}: not reached with {missing} of {len(row.values)} seeds."
