@@ -238,7 +238,9 @@ def test_what_the_configuration_has_is_not_left_out_unnoticed(
     wanted: dict[str, Any], make_model: Make, make_batch: Make
 ) -> None:
     model: Echo = make_model()
-    with pytest.raises(ValueError, match="fusion: decode.lm or decode.hotwords is set; expected the result of make_fusion"):
+    with pytest.raises(
+        ValueError, match="fusion: decode.lm or decode.hotwords is set; expected the result of make_fusion"
+    ):
         search(model, model.encode(make_batch()), DecodeConfig(beam=2, **wanted))
 
 

@@ -197,7 +197,7 @@ def _open(repo: str, config: str, files: HubFiles) -> tuple[dict[str, Any], dict
             raise
         # Older repositories have a loading script, which is not run; the hub keeps their tables in another revision.
         builder = datasets.load_dataset_builder(repo, config or None, revision="refs/convert/parquet")
-    faults = {str(part): files.take_out(files) for part, files in (builder.config.data_files or {}).items()}
+    faults = {str(part): files.take_out(tables) for part, tables in (builder.config.data_files or {}).items()}
     if hasattr(builder.config, "batch_size"):  # else the row groups of a table determine it
         builder.config.batch_size = ROWS
     return dict(builder.as_streaming_dataset()), faults

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.errors import EchoError
 
 Add = Callable[[str, str], argparse.ArgumentParser]
@@ -36,6 +35,7 @@ def add_diagnose(add: Add) -> None:
 
 def diagnose(arguments: argparse.Namespace) -> int:
     """Run `echo-asr diagnose`."""
+    from echo_asr.audio.convert import frames_to_seconds
     from echo_asr.console import print_table, progress_bar
     from echo_asr.data.corpus import load_corpus
     from echo_asr.decode.transcribe import Recognizer, choose_device, decode_config
