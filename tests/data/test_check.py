@@ -65,7 +65,7 @@ def test_nothing_is_found_where_nothing_is_wrong(make: Make, capsys: pytest.Capt
     ("text", "kind", "message"),
     [
         ("", "empty text", r"has no text; right if nobody speaks, else write it"),
-        ("... -- !", "no words", r"has the text '\.\.\. -- !', of which nothing is left once normalised"),
+        ("... -- !", "no words", r"has the text '\.\.\. -- !', which is empty once normalised"),
         ("the quick\u200bfox ran", "control characters", r"characters that are not text \(U\+200B\); remove them"),
         ("the quick \ufffdfox ran", "control characters", r"\(U\+FFFD\)"),
         ("at 7 the foxes ran", "digits", r"has digits \(7\), as few texts have; write numbers as they are spoken"),

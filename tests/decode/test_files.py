@@ -219,7 +219,7 @@ def test_what_is_written_already_is_skipped(many: list[Path], tmp_path: Path, ca
 
 def test_several_processes_do_not_print_to_one_place(many: list[Path]) -> None:
     recognizer: Any = FakeRecognizer()
-    with pytest.raises(EchoError, match="2 processes cannot print to one output; name a folder.*--output-dir"):
+    with pytest.raises(EchoError, match="2 processes cannot print together; name a folder.*--output-dir"):
         transcribe_files(recognizer, many, "txt", place=ProcessRank(0, 2))
     with pytest.raises(EchoError, match="--skip-existing looks into the folder of the texts; name it: --output-dir"):
         transcribe_files(recognizer, many, "txt", skip_existing=True)

@@ -131,9 +131,8 @@ def join(parts: Sequence[Features], gaps: Sequence[int]) -> Features:
     return Features(
         spectrogram=concatenated("spectrogram"),
         pitch=concatenated("pitch"),
-        track=torch.from_numpy(
-            fill_track(concatenated("track").numpy())
-        ),  # a track is above 0 throughout: gaps alone are 0
+        # A track is above 0 throughout: only gaps are 0.
+        track=torch.from_numpy(fill_track(concatenated("track").numpy())),
         voicing=concatenated("voicing"),
         null=concatenated("null", True),
         energy=concatenated("energy"),

@@ -70,9 +70,8 @@ class Espeak:
         self.sample_rate: int = rate
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         self._samples: list[np.ndarray] = []
-        self._callback = _Callback(
-            self._collect
-        )  # a reference is kept, since espeak-ng calls it as long as the engine lives
+        # A reference is kept, since espeak-ng calls it as long as the engine lives.
+        self._callback = _Callback(self._collect)
         self._library.espeak_SetSynthCallback(self._callback)
         self._folder = tempfile.TemporaryDirectory(prefix="echo-asr-voice-")
 

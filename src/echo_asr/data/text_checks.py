@@ -56,9 +56,7 @@ def check_texts(utterances: Sequence[Utterance], normalize: Normalizer = normali
         if not utterance.text.strip():
             yield _of(utterance, "empty text", "has no text; right if nobody speaks, else write it")
         elif not normalize(utterance.text):
-            what = (
-                f"has the text {utterance.text[:40]!r}, of which nothing is left once normalised: it counts as silence"
-            )
+            what = f"has the text {utterance.text[:40]!r}, which is empty once normalised: it counts as silence"
             yield _of(utterance, "no words", f"{what}; write what is spoken, or leave it out")
         control = [c for c in utterance.text if _is_control(c)]
         if control:
@@ -103,9 +101,7 @@ def check_rates(utterances: Sequence[Utterance], normalize: Normalizer = normali
         elif length and utterance.duration >= RATE_FROM and median:
             if not TOO_SLOW * median <= rate <= TOO_FAST * median:
                 much = "much" if rate > median else "little"
-                what = (
-                    f"has {density}, {much} beside the usual {median:.1f} a second; is the text that of the recording?"
-                )
+                what = f"has {density}, {much} beside the usual {median:.1f} a second; is it the recording's text?"
                 yield _of(utterance, "odd rate", what)
 
 
@@ -133,11 +129,9 @@ def check_splits(
             for character in sorted(set(normalize(utterance.text)) - known):
                 unseen[character].append(utterance)
         for character, among in sorted(unseen.items()):
-            what = (
-                f"{split} has {character!r} (U+{ord(character):04X}) in {counted(len(among), 'text')}, train in none; "
-            )
+            what = f"{split} has {character!r} (U+{ord(character):04X}) in {counted(len(among), 'text')}, train in none"
             advice = "no model can write it: add recordings with it, or correct the text"
-            yield _of(among[0], "unseen character", what + advice)
+            yield _of(among[0], "unseen character", f"{what}; {advice}")
     yield from _repeated_texts(splits, normalize)
 
 

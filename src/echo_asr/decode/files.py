@@ -77,9 +77,7 @@ def transcribe_files(
     """
     place = place or ProcessRank()
     if not folder and place.count > 1:
-        raise EchoError(
-            f"{place.count} processes cannot print to one output; name a folder for the texts: --output-dir"
-        )
+        raise EchoError(f"{place.count} processes cannot print together; name a folder for the texts: --output-dir")
     if not folder and skip_existing:
         raise EchoError("--skip-existing looks into the folder of the texts; name it: --output-dir")
     if not folder and len(paths) > 1 and form not in ("txt", "json"):

@@ -8,20 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from echo_asr.audio.convert import (
-    FRAMES_PER_SECOND,
-    HOP,
-    SAMPLE_RATE,
-    frames_to_seconds,
-    samples_to_frames,
-    seconds_to_frames,
-)
+from echo_asr.audio.convert import HOP, SAMPLE_RATE, frames_to_seconds, samples_to_frames, seconds_to_frames
 from echo_asr.audio.level import SILENCE_PEAK
 from echo_asr.features.log_mel import frame_levels
 
-AROUND = (
-    15 * FRAMES_PER_SECOND
-)  # frames before and after a frame from which the levels of noise and speech about it are measured
+AROUND = 1500  # frames, 15 s, on either side of a frame from which its levels of noise and speech are taken
 SMOOTH = 5  # frames over which levels are averaged
 NOISE_SHARE = 0.1  # of the frames about a frame that count as pauses, the softest ones
 SUSTAINED = 30  # frames, half of which must be louder for a level to count as that of speech: a bump is shorter

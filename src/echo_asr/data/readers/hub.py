@@ -239,9 +239,8 @@ def _rows(name: str, stream: Any, clips: int | None) -> Iterator[_Row]:
         written = row[text]
         texts = "" if written is None else str(written), "" if who is None else str(who)
         data, path = found.get("bytes"), found.get("path") or ""
-        yield _Row(
-            data if data is not None or path else b"", path, *texts
-        )  # an empty file is reported as a broken record
+        # An empty file is reported as a broken record.
+        yield _Row(data if data is not None or path else b"", path, *texts)
 
 
 def _choose(name: str, what: str, known: Iterable[str], columns: Iterable[str]) -> str:

@@ -81,13 +81,8 @@ def look(recognizer: Recognizer, samples: np.ndarray) -> Seen:
         if name.endswith(".cross"):
             value = value.unflatten(2, (-1, frames)).sum(2)
         found[name] = value.cpu().numpy()
-    return Seen(
-        found,
-        encoded.track,
-        frames_to_seconds(model.config.subsampling),
-        token_texts(tokenizer, ids) if ids else [],
-        words,
-    )
+    texts = token_texts(tokenizer, ids) if ids else []
+    return Seen(found, encoded.track, frames_to_seconds(model.config.subsampling), texts, words)
 
 
 def _keeping(name: str, weights: dict[str, Tensor]) -> Callable[..., None]:
