@@ -21,16 +21,18 @@ from echo_asr.features import FeatureBatch, FeatureConfig, FeatureExtractor, Fea
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.echo import Echo
+from echo_asr.research.diagnose.monitor import look_inside
 from echo_asr.text.normalize import normalize_basic
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.data import TrainingData
-from echo_asr.train.loop import SECTIONS, Trainer
+from echo_asr.train.loop import Trainer
+from echo_asr.train.recipe import SECTIONS
 from echo_asr.train.report import Reporter
-from echo_asr.train.run import train
 from echo_asr.vrope import VRoPEModes
 from tests.helpers.commands import Place
 from tests.helpers.tone_corpus import CONFIG, SHIFTS, write_config, write_corpus
 from tests.helpers.tone_corpus import TEXTS as SPOKEN
+from tests.helpers.training import train
 
 MELS = 8
 VOCABULARY = 7  # ids 0 to 6
@@ -305,7 +307,8 @@ def make_trainer(corpus: Path, tmp_path: Path) -> Callable[..., Trainer]:
         bundle = Bundle(model, tokenizer, sections["features"], sections["text"])
         run = tmp_path / folder
         bundle.save(run)
-        return Trainer(bundle, data, validation, sections["train"], run, Reporter(run, tensorboard=False))
+        reporter = Reporter(run, tensorboard=False)
+        return Trainer(bundle, data, validation, sections["train"], run, reporter, monitor=look_inside)
 
     return make
 

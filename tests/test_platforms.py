@@ -204,7 +204,7 @@ def test_every_command_runs(ran: list[Ran]) -> None:
     assert "˥" in by_name[f"corpus stats {FOLDER}"].output and FOLDER in by_name[f"corpus check {FOLDER}"].output
     assert f"{FOLDER}/é˥ 03.wav: " in next(o for n, o in by_name.items() if n.startswith("transcribe kôr")).output
     assert any(letter in by_name[f"evaluate rün {FOLDER} --texts heard ˥.jsonl"].output + "˥" for letter in "˥˩ч")
-    assert "said  '˥'" in next(o for n, o in by_name.items() if n.startswith("train cönfig")).errors
+    assert "reference  '˥'" in next(o for n, o in by_name.items() if n.startswith("train cönfig")).errors
 
 
 @pytest.mark.slow

@@ -10,9 +10,9 @@ import torch
 
 from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
-from echo_asr.train.run import train
 from tests.helpers.launched import Launched, updates
 from tests.helpers.tone_corpus import assert_same_run, checkpoint, metrics, write_config
+from tests.helpers.training import train
 
 pytest.importorskip("accelerate")
 PLAIN: dict[str, Any] = {  # nothing that is drawn at random while training

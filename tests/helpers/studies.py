@@ -25,7 +25,7 @@ STUDY: dict[str, Any] = {
     "arms": {
         "axis": {},
         "static": {"model.vrope.theta": "static"},
-        "other pitch": {"features.f0": "shuffled", "against": ["axis", "static"]},
+        "other pitch": {"study.f0": "shuffled", "against": ["axis", "static"]},
     },
     "baseline": "axis",
     "conditions": {"as recorded": {}, "in noise": {"evaluate": "@noise:10"}},

@@ -17,9 +17,10 @@ from echo_asr.model.checkpoint import load_bundle
 from echo_asr.model.echo import Echo
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.loop import Trainer
+from echo_asr.train.recipe import read_config
 from echo_asr.train.report import Reporter
-from echo_asr.train.run import read_config, train
 from tests.helpers.tone_corpus import checkpoint, metrics, same, write_config
+from tests.helpers.training import train
 
 Make = Callable[..., Any]
 Texts = tuple[Tensor, Tensor]

@@ -15,10 +15,9 @@ import torch
 import echo_asr
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import Bundle
-from echo_asr.train.loop import Interrupted
 from echo_asr.train.report import Reporter
-from echo_asr.train.run import train
 from echo_asr.train.state import CHECKPOINT
+from echo_asr.train.stop import Interrupted
 from tests.helpers.tone_corpus import (
     Crash,
     assert_same_run,
@@ -29,6 +28,7 @@ from tests.helpers.tone_corpus import (
     write_config,
     write_corpus,
 )
+from tests.helpers.training import train
 
 PACKAGE_ROOT = Path(echo_asr.__file__).parents[1]
 

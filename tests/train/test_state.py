@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from echo_asr.errors import EchoError
+from echo_asr.train.averages import AveragedWeights
 from echo_asr.train.config import TrainConfig
-from echo_asr.train.loop import make_optimizer
-from echo_asr.train.state import CHECKPOINT, AveragedWeights, Progress, load_checkpoint, save_checkpoint
+from echo_asr.train.optimizer import make_optimizer
+from echo_asr.train.state import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
 from tests.helpers.tone_corpus import same
 
 

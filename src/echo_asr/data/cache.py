@@ -59,14 +59,14 @@ class FeatureCache:
         Raises:
             EchoError: the file cannot be read; see `load_audio`.
         """
-        return self.extractor.control(self.as_heard(source, perturbation))
+        return self.extractor.transformed(self.measured(source, perturbation))
 
-    def as_heard(self, source: Audio, perturbation: Perturbation = UNPERTURBED) -> Features:
-        """The same before any control of F0: what is kept on disk."""
+    def measured(self, source: Audio, perturbation: Perturbation = UNPERTURBED) -> Features:
+        """The same before the extractor's transform: what is kept on disk."""
         entry = self._entry(source, perturbation.name)
         features = None if entry is None else _read(entry)
         if features is None:
-            features = self.extractor.as_heard(perturbation(load_audio(source)))
+            features = self.extractor.measure(perturbation(load_audio(source)))
             if entry is not None:
                 self._write(entry, features)
         return features

@@ -96,20 +96,18 @@ def evaluate(
     """
     start = time.perf_counter()
     speakers: list[float] = []
-    if recognizer.extractor.config.f0 == "shuffled":
-        recognizer.extractor.donors = [recognizer.extractor.as_heard(load_audio(u.audio)).track for u in utterances]
     if recognizer.bundle.model.config.vrope.reference == "speaker":
         medians = speaker_medians(utterances, lambda u: recognizer.extractor(load_audio(u.audio)))
         speakers = [medians.get(u.speaker, 0.0) for u in utterances]
     normal = recognizer.bundle.text.normalize
     hypotheses: list[str] = []
     scored: list[tuple[np.ndarray, np.ndarray]] = []
-    for index, heard in recognizer.listen([u.audio for u in utterances], speaker_f0=speakers):
-        if isinstance(heard, EchoError):
-            raise heard
-        if isinstance(heard, Transcription):
-            hypotheses.append(heard.text)
-            scored.append(score_words([utterances[index].text], [heard.segments], normal))
+    for index, found in recognizer.transcribe_each([u.audio for u in utterances], speaker_f0=speakers):
+        if isinstance(found, EchoError):
+            raise found
+        if isinstance(found, Transcription):
+            hypotheses.append(found.text)
+            scored.append(score_words([utterances[index].text], [found.segments], normal))
             if progress:
                 progress(len(hypotheses))
     wall = time.perf_counter() - start
@@ -142,9 +140,9 @@ def _warn_of_silence(
     recognizer: Recognizer, where: str, utterances: Sequence[Utterance], hypotheses: Sequence[str]
 ) -> None:
     """Warn of silent recordings that have a text nevertheless."""
-    normal, as_heard = recognizer.bundle.text.normalize, recognizer.extractor.as_heard
+    normal, measure = recognizer.bundle.text.normalize, recognizer.extractor.measure
     empty = [u for u, text in zip(utterances, hypotheses, strict=True) if not text and normal(u.text)]
-    silent = [str(u.audio) for u in empty if as_heard(load_audio(u.audio)).null.all()]
+    silent = [str(u.audio) for u in empty if measure(load_audio(u.audio)).null.all()]
     if silent:
         message = describe_silent(silent, len(utterances), "all of which count as errors")
         warnings.warn(f"{where}: {message}", stacklevel=3)
