@@ -24,7 +24,9 @@ class FakeRecognizer:
         self.read: list[Path] = []
         self.interrupted: set[str] = set()
 
-    def listen(self, paths: Sequence[Path], words: bool) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
+    def transcribe_each(
+        self, paths: Sequence[Path], words: bool
+    ) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
         for index, path in enumerate(paths):
             try:
                 seconds = len(load_audio(path)) / 16_000
