@@ -84,16 +84,17 @@ class FeatureExtractor:
 
     @property
     def key(self) -> str:
-        """A hash of all that shapes what `measure` gives: settings, tracker, its version, and that of this code."""
+        """A hash of all that determines the result of `measure`: settings, tracker and its version, version of this
+        code."""
         shaping = {**asdict(self.config), "tracker_version": self.tracker.version, "code": CODE_VERSION}
         return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
     def __call__(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
-        """Features as the model gets them: those of `measure`, transformed."""
+        """The features of `measure`, transformed: the input of the model."""
         return self.transformed(self.measure(audio, loudest))
 
     def transformed(self, features: Features) -> Features:
-        """Measured features as the model gets them."""
+        """Apply the transform, if there is one, to measured features."""
         return features if self.transform is None else self.transform(features)
 
     def measure(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
