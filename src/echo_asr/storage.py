@@ -61,6 +61,18 @@ def _move(source: Path, target: Path) -> None:
     os.replace(source, target)
 
 
+def make_folder(folder: Path, remedy: str = "choose another --out") -> None:
+    """Make a folder for what will be written.
+
+    Raises:
+        EchoError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EchoError(f"{folder}: cannot be made ({error.strerror}); {remedy}") from None
+
+
 def sweep(folder: Path) -> None:
     """Remove the half-written files that processes left in a folder when they were killed."""
     for path in folder.rglob(".*.part"):
