@@ -198,7 +198,7 @@ def test_a_job_that_fails_is_named_and_the_others_go_on(
         (folder / RESULT).write_bytes((finished.out / folder.relative_to(tmp_path / "out") / RESULT).read_bytes())
 
     monkeypatch.setattr("echo_asr.research.study.run.run_jobs", in_this_process)
-    monkeypatch.setitem(globals(), "run_job", fail_once)
+    monkeypatch.setattr("tests.helpers.studies.run_job", fail_once)
     study = write_study(tmp_path / "s.yaml", corpus)
     assert main(["study", str(study), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 1
     assert "failed: static, seed 1: the disk is full" in capsys.readouterr().out
