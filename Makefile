@@ -1,9 +1,11 @@
-# make setup | demo | test | test-all | lint | bench. Everything installs into .venv; nothing else is touched.
+# make setup | demo | test | test-all | lint | bench | docs. Everything installs into .venv; nothing else is touched.
 # Another Python: make setup PYTHON=python3.12
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+DOCS := .venv/.docs
+SITE ?= site
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 TORCH := $(shell grep '^torch==' constraints-cpu.txt)
 PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
@@ -11,7 +13,7 @@ PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
 # The tests run in two processes of one thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
-.PHONY: help setup demo test test-all lint bench
+.PHONY: help setup demo test test-all lint bench docs
 
 help:
 	@echo "make setup     install Echo and its development tools into .venv"
@@ -20,6 +22,7 @@ help:
 	@echo "make test-all  all tests"
 	@echo "make lint      ruff and mypy"
 	@echo "make bench     speed, one JSON line a benchmark"
+	@echo "make docs      the pages of docs/ as a site, in $(SITE)/index.html"
 
 setup: $(READY)
 
@@ -42,7 +45,7 @@ demo: $(READY)
 test: $(READY)
 	$(PYTEST) -m "not slow"
 
-test-all: $(READY)
+test-all: $(READY) $(DOCS)
 	$(PYTEST)
 
 lint: $(READY)
@@ -55,3 +58,11 @@ bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.transcription --json
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.training --json
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.scale --hours 100
+
+docs: $(READY) $(DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir $(abspath $(SITE))
+	@echo "Built: $(SITE)/index.html"
+
+$(DOCS): $(READY)
+	@$(PIP) -e '.[docs]' -c constraints-cpu.txt
+	@touch $@

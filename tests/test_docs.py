@@ -1,13 +1,30 @@
-"""The pages: links lead somewhere, and what a command names is there."""
+"""The pages: links lead to a page and a heading, commands are accepted, Python compiles, and the site builds."""
 
+import ast
+import importlib
+import importlib.util
 import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+
+from echo_asr.cli import _parser, _split_overrides
+from echo_asr.renamed import RENAMED
+from tests.test_options import EXISTING
 
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
-NAMED = re.compile(r"(?<![\w/.-])((?:configs|studies)/\w+\.yaml)")
+RECIPES = ROOT / "src" / "echo_asr" / "train" / "recipes"
+RECORDED = ("RESULTS.md", "LOG.md")  # commands as they were run, with the names of their day
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 def prose(page: Path) -> str:
@@ -15,14 +32,32 @@ def prose(page: Path) -> str:
     return re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
+def blocks(page: Path, *languages: str) -> list[str]:
+    """The code of a page in any of some languages."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return [code for language, code in found if language in languages]
+
+
 def anchors(page: Path) -> set[str]:
-    """What GitHub calls the headings of a page."""
+    """The anchors that GitHub makes of the headings of a page, and so does the site."""
     headings = re.findall(r"^#+ +(.*?) *$", prose(page), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def commands(page: Path) -> Iterator[list[str]]:
+    """The words after `echo-asr` of every whole command in the code of a page."""
+    for code in blocks(page, "", "console"):
+        for line in re.sub(r"\\\n\s*", " ", code).splitlines():
+            start = re.search(
+                r"(?:^|\| |^\w+=\S+ )(?:torchrun .* -m echo_asr|\.venv/bin/echo-asr|echo-asr) (.*)", line.strip()
+            )
+            if start and "..." not in line:
+                words = shlex.split(start[1], comments=True)
+                yield words[: words.index(">")] if ">" in words else words
+
+
+@every_page
+def test_links_lead_to_a_page_and_a_heading(page: Path) -> None:
     dead = []
     for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         path, _, anchor = link.partition("#")
@@ -34,7 +69,86 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert dead == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_files_that_a_page_names_are_there(page: Path) -> None:
+@every_page
+def test_files_that_a_page_names_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert [name for name in set(NAMED.findall(text)) if not (ROOT / name).exists()] == []
+    studies = set(re.findall(r"(?<![\w/.-])(studies/\w+\.yaml)", text))
+    assert [name for name in studies if not (ROOT / name).exists()] == []
+    recipes = set(re.findall(r"(?<![\w/.-])configs/(\w+)\.yaml", text))
+    assert [name for name in recipes if not (RECIPES / f"{name}.yaml").exists()] == []
+    assert not recipes or page.name in (*RECORDED, "CHANGELOG.md"), "recipes have names: echo-asr train NAME"
+
+
+@every_page
+def test_commands_of_a_page_are_accepted(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in commands(page):
+        own, overrides = _split_overrides(words)
+        try:
+            arguments, rest = _parser().parse_known_args(own)
+        except SystemExit:
+            pytest.fail(f"echo-asr {' '.join(words)}: {capsys.readouterr().err}")
+        assert rest == [], words
+        given = {word[2:].partition("=")[0] for word in overrides if word.startswith("--")}
+        assert given - set(EXISTING) - (set(RENAMED) if page.name in RECORDED else set()) - {"model.preset"} == set()
+        if arguments.command == "train" and page.name not in RECORDED:
+            config = str(arguments.config)
+            assert (RECIPES / f"{config}.yaml").exists() or config.endswith(".yaml") or config.isupper(), words
+
+
+def test_commands_are_found() -> None:
+    assert sum(1 for page in PAGES for _ in commands(page)) > 60
+    assert ["evaluate", "runs/clean", "mandarin", "--split", "test"] in list(commands(ROOT / "RESULTS.md"))
+
+
+@every_page
+def test_commands_within_sentences_exist(page: Path) -> None:
+    names = set(_parser()._subparsers._group_actions[0].choices)  # type: ignore[union-attr, arg-type]
+    named = re.findall(r"`echo-asr ([a-z]+)", prose(page))
+    assert set(named) - names == set()
+
+
+@every_page
+def test_python_of_a_page_compiles(page: Path) -> None:
+    for code in blocks(page, "python"):
+        ast.parse(code)
+
+
+def test_modules_of_the_reference_exist() -> None:
+    modules = [
+        name for page in DOCS.glob("reference/*.md") for name in re.findall(r"^::: (\S+)$", page.read_text(), re.M)
+    ]
+    assert len(modules) > 15
+    for name in modules:
+        importlib.import_module(name)
+
+
+def test_findings_are_short() -> None:
+    assert len((DOCS / "findings.md").read_text(encoding="utf-8").split()) <= 1500
+
+
+def test_headings_of_the_log_have_a_date_and_an_outcome() -> None:
+    headings = re.findall(r"^## (.*)$", (ROOT / "LOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert all(re.match(r"20\d\d-\d\d-\d\d: \w.{30,}", heading) for heading in headings)
+    assert sorted(headings, key=lambda heading: heading[:10], reverse=True) == headings  # newest first
+
+
+def test_the_citation_is_of_this_version() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert cited["cff-version"] == "1.2.0" and cited["message"] and cited["title"] and cited["authors"]
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    missing = [name for name in ("mkdocs", "material", "mkdocstrings") if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed: pip install -e '.[docs]'")
+    installed = [f"BIN={Path(sys.executable).parent}", "-o", ".venv/.ready", "-o", ".venv/.docs"]
+    built = subprocess.run(
+        ["make", "docs", f"SITE={tmp_path / 'site'}", *installed], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    for page in ("index.html", "tutorial/index.html", "findings/index.html", "RESULTS/index.html"):
+        assert (tmp_path / "site" / page).is_file()
+    assert 'id="echo_asr.vrope.VRoPEAttention"' in (tmp_path / "site/reference/vrope/index.html").read_text()
