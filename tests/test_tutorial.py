@@ -1,0 +1,62 @@
+"""The tutorial, as it stands: its commands and its Python, one after another, on a small corpus of tones."""
+
+import csv
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.commands import run
+from tests.helpers.tone_corpus import TEXTS, write_corpus
+from tests.test_docs import DOCS, blocks, commands
+
+PAGE = DOCS / "tutorial.md"
+VOICES = [0.9 + 0.025 * number for number in range(10)]  # factors on F0, a speaker each
+# A narrow model for the words of the corpus, and few updates, in place of the recipe's half an hour.
+SHORT = shlex.split(
+    "--features.tracker autocorrelation --features.mels 24 --model.width 32 --model.heads 2 --model.feedforward 48 "
+    "--model.spectrogram_layers 1 --model.decoder_layers 0 --model.dropout 0.05 --train.max_steps 250 "
+    "--train.batch_seconds 10 --train.learning_rate 0.01 --train.warmup_steps 20 --train.speeds [1.0] "
+    "--train.validate_every 125 --train.checkpoint_every 125"
+)
+
+
+def utterances(folder: Path, voices: list[float]) -> Path:
+    """A folder of recordings whose table has no splits, as that of the tutorial."""
+    write_corpus(folder, [("train", text, voice) for voice in voices for text in TEXTS["train"]])
+    table = folder / "metadata.csv"
+    rows = [row[:3] for row in csv.reader(table.open(encoding="utf-8"))]
+    with table.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    utterances(Path("my_corpus"), VOICES)
+    utterances(Path("more_recordings"), [1.16])
+    shutil.copy("more_recordings/11.wav", "new_recording.wav")  # "c c", by a voice that is not in my_corpus
+
+    printed = {}
+    for words in commands(PAGE):
+        status, output, errors = run([*words, *(SHORT if words[0] == "train" else ())], capsys)
+        assert status == 0, f"echo-asr {' '.join(words)}: {errors}"
+        printed[" ".join(words[:2])] = output
+    assert list(printed) == [
+        "corpus check", "corpus stats", "corpus split", "recipes", "train mandarin", "evaluate runs/mine",
+        "transcribe new_recording.wav", "evaluate runs/better",
+    ]  # fmt: skip
+
+    rows = list(csv.DictReader(Path("my_splits/metadata.csv").open(encoding="utf-8")))
+    assert {row["split"] for row in rows} == {"train", "validation", "test"}
+    mistakes = Path("mistakes.jsonl").read_text(encoding="utf-8").splitlines()
+    assert all({"file", "reference", "hypothesis"} <= json.loads(line).keys() for line in mistakes)
+    assert Path("subtitles/new_recording.srt").read_text(encoding="utf-8").startswith("1\n")
+    assert json.loads(printed["evaluate runs/better"])["wer"]["percent"] < 20
+
+    (code,) = blocks(PAGE, "python")
+    exec(compile(code, str(PAGE), "exec"), {})
+    assert capsys.readouterr().out.startswith("c c\n")
