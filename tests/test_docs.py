@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+from echo_asr import vrope
 from echo_asr.cli import _parser, _split_overrides
 from echo_asr.renamed import RENAMED
 from tests.test_options import EXISTING
@@ -111,6 +113,17 @@ def test_commands_within_sentences_exist(page: Path) -> None:
 def test_python_of_a_page_compiles(page: Path) -> None:
     for code in blocks(page, "python"):
         ast.parse(code)
+
+
+def test_the_parts_of_vrope_go_together_as_its_page_shows() -> None:
+    modes = vrope.VRoPEModes(theta="axis", bias="quadratic")
+    track = vrope.PitchTrack.from_f0(120 + 60 * torch.rand(2, 9))
+    query, key, value = torch.randn(3, 2, 4, 9, 16).unbind()  # (B, H, F, K)
+    names = {**vars(vrope), "modes": modes, "pairs": 8, "heads": 4, "width": 16, "track": track}
+    names.update(query=query, key=key, value=value)
+    (code,) = blocks(DOCS / "vrope.md", "python")
+    exec(code, names)
+    assert names["out"].shape == value.shape and names["out"].isfinite().all()
 
 
 def test_modules_of_the_reference_exist() -> None:

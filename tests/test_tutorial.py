@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import run
-from tests.helpers.tone_corpus import TEXTS, write_corpus
+from tests.helpers.tone_corpus import TEXTS, tone, write_corpus
 from tests.test_docs import DOCS, blocks, commands
 
 PAGE = DOCS / "tutorial.md"
@@ -60,3 +60,13 @@ def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     (code,) = blocks(PAGE, "python")
     exec(compile(code, str(PAGE), "exec"), {})
     assert capsys.readouterr().out.startswith("c c\n")
+
+    # The Python of other pages, with this model.
+    for name in ("recording.wav", "interview.mp3", "a.wav", "b.wav"):
+        shutil.copy("new_recording.wav", name)
+    write_corpus(Path("cv-corpus-17.0/vi"), [("test", "a", 1.0)])
+    names = {"samples": tone("a b"), "paths": ["a.wav", "b.wav"]}
+    for page in (DOCS.parent / "README.md", DOCS / "transcribing.md", DOCS / "corpora.md"):
+        code = blocks(page, "python")[0]
+        exec(compile(code, str(page), "exec"), names)
+    assert names["result"].text and len(names["many"]) == 3
