@@ -6,13 +6,18 @@ python examples/train_and_transcribe.py my_corpus runs/mine --train.max_steps 20
 import sys
 
 import echo_asr
+from echo_asr.config import parse_words
 from echo_asr.data.corpus import load_corpus
 from echo_asr.evaluate.evaluate import evaluate
 from echo_asr.evaluate.metrics import error_rate
+from echo_asr.train.recipe import read_config
 from echo_asr.train.run import train
 
 corpus, run, *options = sys.argv[1:]
-train("mandarin", corpus, run, options)  # a recipe's name, or the path of a YAML file
+sections = read_config(
+    "mandarin", parse_words(options)
+)  # a recipe, or the path of a YAML file; {"train.max_steps": 2000}
+train(sections, corpus, run)
 
 utterances = load_corpus(corpus).split("test")
 recognizer = echo_asr.load(run)

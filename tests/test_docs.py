@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from echo_asr import vrope
-from echo_asr.cli import _parser, _split_overrides
+from echo_asr.cli import _parser
 from echo_asr.renamed import RENAMED
 from tests.test_options import EXISTING
 
@@ -83,18 +83,20 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
 
 @every_page
 def test_commands_of_a_page_are_accepted(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recorded = page.name in RECORDED
     for words in commands(page):
-        own, overrides = _split_overrides(words)
+        options = [number for number, word in enumerate(words) if re.match(r"--\w+\.", word)]  # each has a value
+        own = [word for number, word in enumerate(words) if not {number, number - 1} & set(options)]
         try:
             arguments, rest = _parser().parse_known_args(own)
         except SystemExit:
             pytest.fail(f"echo-asr {' '.join(words)}: {capsys.readouterr().err}")
         assert rest == [], words
-        given = {word[2:].partition("=")[0] for word in overrides if word.startswith("--")}
-        assert given - set(EXISTING) - (set(RENAMED) if page.name in RECORDED else set()) - {"model.preset"} == set()
-        if arguments.command == "train" and page.name not in RECORDED:
-            config = str(arguments.config)
-            assert (RECIPES / f"{config}.yaml").exists() or config.endswith(".yaml") or config.isupper(), words
+        known = {*EXISTING, "model.preset", *(RENAMED if recorded else ())}
+        assert {words[number].removeprefix("--") for number in options} - known == set(), words
+        if arguments.command == "train" and not recorded:
+            recipe = str(arguments.config)
+            assert (RECIPES / f"{recipe}.yaml").exists() or recipe.endswith(".yaml") or recipe.isupper(), words
 
 
 def test_commands_are_found() -> None:
