@@ -14,9 +14,7 @@ from echo_asr.train.recipe import read_config
 from echo_asr.train.run import train
 
 corpus, run, *options = sys.argv[1:]
-sections = read_config(
-    "mandarin", parse_words(options)
-)  # a recipe, or the path of a YAML file; {"train.max_steps": 2000}
+sections = read_config("mandarin", parse_words(options))  # a recipe, or a YAML file; {"train.max_steps": 2000}
 train(sections, corpus, run)
 
 utterances = load_corpus(corpus).split("test")
