@@ -10,8 +10,12 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 TORCH := $(shell grep '^torch==' constraints-cpu.txt)
 PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
 
-# The tests run in two processes of one thread each.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+# The tests run in two processes of one thread each; one that has none left takes half of the other's.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+# Compiled modules are kept whatever the environment says: the tests start many processes, and each of them would
+# compile torch anew, which takes longer than all else that it does.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo test test-all lint bench docs
 
@@ -20,7 +24,7 @@ help:
 	@echo "make demo      corpus, training, evaluation and pictures from nothing, into runs/demo"
 	@echo "make test      the tests that are quick"
 	@echo "make test-all  all tests"
-	@echo "make lint      ruff and mypy"
+	@echo "make lint      ruff, its format, and mypy; .pre-commit-config.yaml has the same"
 	@echo "make bench     speed, one JSON line a benchmark"
 	@echo "make docs      the pages of docs/ as a site, in $(SITE)/index.html"
 
@@ -50,6 +54,7 @@ test-all: $(READY) $(DOCS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 bench: $(READY)

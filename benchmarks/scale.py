@@ -124,7 +124,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     place = ProcessRank(0, arguments.processes)
     data = timed(
         "examples, checks, rows",
-        lambda: TrainingData(corpus, tokenizer, normalize_basic, config, 2, cache, place=place, texts=texts),
+        lambda: TrainingData(corpus, tokenizer, normalize_basic, config, 2, cache, rank=place, texts=texts),
     )
     gc.enable()
     timed("fingerprint", lambda: data.fingerprint)

@@ -12,7 +12,10 @@ from echo_asr.data.corpus import load_corpus
 from tests.helpers.commands import PACKAGE_ROOT, Place, echo, run
 from tests.helpers.tone_corpus import TEXTS, write_corpus
 
-COMMANDS = ("demo", "prepare", "train", "evaluate", "transcribe", "doctor", "corpus")
+COMMANDS = (
+    "demo", "recipes", "prepare", "train", "evaluate", "study", "transcribe", "lm", "corpus", "diagnose", "plot",
+    "doctor",
+)  # fmt: skip
 
 
 # --- help ---

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from echo_asr.train.loop import SECTIONS
+from echo_asr.research.sections import SECTIONS
 
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
 

@@ -21,9 +21,9 @@ EDGES, GAP = 4, 3  # terminal columns at both edges of a table together, and bet
 
 
 @cache
-def console() -> Console:
-    """The console on standard error; results alone go to standard output."""
-    return Console(stderr=True, soft_wrap=True)
+def console(quiet: bool = False) -> Console:
+    """The console on standard error, or one that prints nothing; results alone go to standard output."""
+    return Console(stderr=True, soft_wrap=True, quiet=quiet)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], remark: str = "") -> None:
@@ -87,7 +87,7 @@ def progress_bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[int
         began = last = time.monotonic()
         first = done
 
-        def tell(now: int, text: str = "") -> None:
+        def advance(now: int, text: str = "") -> None:
             nonlocal last
             clock = time.monotonic()
             if clock - last >= PLAIN_SECONDS and now > first:
@@ -95,7 +95,7 @@ def progress_bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[int
                 left = (clock - began) / (now - first) * (total - now)
                 terminal.print(f"{what} {now}/{total}{text and f' {text}'}, {left / 60:.1f} min left", highlight=False)
 
-        yield tell
+        yield advance
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"),

@@ -28,7 +28,7 @@ def default_cache_root() -> Path:
 
 
 def disable_telemetry() -> None:
-    """Have libraries tell nobody that they are used."""
+    """Have libraries report to nobody that they are used."""
     for name in TELEMETRY:
         os.environ.setdefault(name, "1")
 
@@ -42,7 +42,7 @@ def settle_libraries() -> None:
     """All that a command wants of libraries: no telemetry, and nothing written but in Echo's cache."""
     disable_telemetry()
     fall_back_to_cpu()
-    with suppress(EchoError):  # who needs the cache will say so
+    with suppress(EchoError):  # reported when the cache is needed
         root = default_cache_root().absolute()
         for name, folder in FOLDERS.items():
             os.environ.setdefault(name, str(root / folder))

@@ -27,9 +27,9 @@ class CountingExtractor(FeatureExtractor):
 
     calls = 0
 
-    def as_heard(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+    def measure(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         self.calls += 1
-        return super().as_heard(audio, loudest)
+        return super().measure(audio, loudest)
 
 
 def counting(**settings: object) -> CountingExtractor:

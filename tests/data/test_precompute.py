@@ -97,12 +97,12 @@ from echo_asr.data.perturbation import AS_RECORDED, Perturbation
 from echo_asr.features import FeatureConfig, FeatureExtractor
 
 class Slow(FeatureExtractor):
-    def as_heard(self, audio, loudest=float("-inf")):
+    def measure(self, audio, loudest=float("-inf")):
         Path(os.environ["WORKING"]).touch()
         if "DIE" in os.environ:
             os._exit(9)
         time.sleep(0.05)
-        return super().as_heard(audio, loudest)
+        return super().measure(audio, loudest)
 
 def submit(*arguments, before=precompute._submit):
     started = before(*arguments)

@@ -199,7 +199,7 @@ def test_many_are_as_one_by_one_whatever_is_gathered(
 
 
 def test_what_cannot_be_read_is_told_in_its_turn(recognizer: Recognizer, tmp_path: Path) -> None:
-    heard = list(recognizer.listen([sound(0.5), tmp_path / "none.wav", sound(0.6)], words=False))
+    heard = list(recognizer.transcribe_each([sound(0.5), tmp_path / "none.wav", sound(0.6)], words=False))
     ended = [(index, type(one)) for index, one in heard if not isinstance(one, Segment)]
     assert ended == [(0, Transcription), (1, EchoError), (2, Transcription)]
 

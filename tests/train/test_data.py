@@ -84,9 +84,9 @@ def test_noise_is_of_every_level_and_new_in_each_epoch(corpus: Path) -> None:
         heard: list[np.ndarray] = []
         peaks: list[float] = []
 
-        def as_heard(self, audio: np.ndarray, loudest: float = -np.inf) -> Any:
+        def measure(self, audio: np.ndarray, loudest: float = -np.inf) -> Any:
             self.heard.append(audio)
-            found = super().as_heard(audio, loudest)
+            found = super().measure(audio, loudest)
             self.peaks.append(float(found.spectrogram.max()))
             return found
 

@@ -60,14 +60,14 @@ class FeatureCache:
         Raises:
             EchoError: the file cannot be read; see `load_audio`.
         """
-        return self.extractor.control(self.as_heard(source, perturbation))
+        return self.extractor.transformed(self.measured(source, perturbation))
 
-    def as_heard(self, source: Sound, perturbation: Perturbation = AS_RECORDED) -> Features:
-        """The same before any control of F0: what is kept on disk."""
+    def measured(self, source: Sound, perturbation: Perturbation = AS_RECORDED) -> Features:
+        """The same before the extractor's transform: what is kept on disk."""
         entry = self._entry(source, perturbation.name)
         features = None if entry is None else _read(entry)
         if features is None:
-            features = self.extractor.as_heard(perturbation(load_audio(source)))
+            features = self.extractor.measure(perturbation(load_audio(source)))
             if entry is not None:
                 self._write(entry, features)
         return features
@@ -75,19 +75,19 @@ class FeatureCache:
     @cached_property
     def made_by(self) -> str:
         """All that shapes features beside the recording and its perturbation: settings, code, tracker, libraries. What
-        the same libraries round otherwise on another machine is not told apart."""
+        the same libraries round otherwise on another machine counts as the same."""
         code = constants_digest(audio, features, type(self.extractor.tracker))
         return f"{self.extractor.key} {code} {library_versions()}"
 
     def holds(self, source: Sound, perturbation: Perturbation = AS_RECORDED) -> bool:
-        """Whether the features of a sound are on disk (nothing is said of their being undamaged)."""
+        """Whether the features of a recording are on disk, damaged or not."""
         entry = self._entry(source, perturbation.name)
         return entry is not None and entry.is_file()
 
     def _entry(self, source: Sound, perturbation: str) -> Path | None:
         """Where the features lie or would lie; None for a file that cannot be read."""
         try:
-            content = _hash_array(source) if isinstance(source, np.ndarray) else _told(source, self._hash_file)
+            content = _hash_array(source) if isinstance(source, np.ndarray) else _identity(source, self._hash_file)
         except OSError:
             return None
         made_of = "\n".join((content, self.made_by, perturbation))
@@ -102,16 +102,16 @@ class FeatureCache:
         return self._hashes[known].hex()
 
     def note(self, recordings: Iterable[tuple[AudioFile | SoundSource, Sequence[Perturbation]]]) -> Path | None:
-        """Where it may be noted that all features of some recordings, each played in some ways, are here; the place
+        """Where it may be noted that all features of some recordings, each in some perturbations, are here; the place
         changes with the size and time of any. None where a recording is not there."""
         digest = hashlib.sha256(self.made_by.encode())
-        played: Sequence[Perturbation] | None = None
+        current: Sequence[Perturbation] | None = None
         try:
             for source, perturbations in recordings:
-                if perturbations is not played and perturbations != played:
-                    played = perturbations
+                if perturbations is not current and perturbations != current:
+                    current = perturbations
                     digest.update("\n".join(r.name for r in perturbations).encode() + b"\0\0")
-                digest.update(_told(source, _state).encode("utf-8", "surrogateescape") + b"\0")
+                digest.update(_identity(source, _state).encode("utf-8", "surrogateescape") + b"\0")
         except OSError:
             return None
         return self.root / "complete" / digest.hexdigest()
@@ -138,13 +138,13 @@ class FeatureCache:
                 )
 
 
-def _told(source: AudioFile | SoundSource, of_file: Callable[[Path], str]) -> str:
-    """What tells a sound from others, from what tells a file from others."""
+def _identity(source: AudioFile | SoundSource, of_file: Callable[[Path], str]) -> str:
+    """What identifies a recording, from what identifies a file."""
     if isinstance(source, str | os.PathLike):
         return of_file(source if isinstance(source, Path) else Path(source))
     if isinstance(source, AudioSegment):
         return f"{of_file(source.path)} {source.start!r} {source.duration!r} {source.channel!r}"
-    return source.content(lambda inner: _told(inner, of_file))
+    return source.content(lambda inner: _identity(inner, of_file))
 
 
 def _state(path: Path) -> str:

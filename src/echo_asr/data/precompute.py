@@ -127,7 +127,7 @@ def _work(job: Job) -> str:
 
 def _extract(cache: FeatureCache, job: Job) -> str:
     try:
-        cache.as_heard(*job)
+        cache.measured(*job)
     except EchoError:
         if reason := read_error(job[0]):
             return reason

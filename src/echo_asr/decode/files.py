@@ -112,7 +112,7 @@ def transcribe_files(
     seconds = [_seconds(path) for path in paths]
     with progress_bar("seconds", max(1, round(sum(seconds)))) if place.main else nullcontext(_no_bar) as advance:
         try:
-            for index, heard in recognizer.listen(paths, words=form != "txt"):
+            for index, heard in recognizer.transcribe_each(paths, words=form != "txt"):
                 before = sum(seconds[:index])
                 if isinstance(heard, Segment):
                     segments.append(heard)

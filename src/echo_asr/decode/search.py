@@ -38,12 +38,12 @@ class DecodeConfig:
     # Times in a row that a stretch of tokens may come where CTC does not find each copy in frames of its own; of over
     # eight tokens fewer; 0 for any number. What was spoken passes, however often, and loops end.
     repetition: int = 8
-    nbest: int = 1  # texts of a recording that are handed out, best first; at most `beam`
+    nbest: int = 1  # texts of a recording that are returned, best first; at most `beam`
     lm: str = ""  # path of a language model, from `echo-asr lm` or any ARPA file over words; needs a beam
     lm_weight: float = 0.3  # times the language model's log probability; 0 leaves it out
-    hotwords: tuple[str, ...] = ()  # words and phrases to listen for; they need a beam
+    hotwords: tuple[str, ...] = ()  # words and phrases to expect; they need a beam
     hotword_bonus: float = 0.75  # nats for each token of a hotword
-    times: Literal["ctc", "attention"] = "ctc"  # what tells when a word is heard
+    times: Literal["ctc", "attention"] = "ctc"  # what the times of words are found by
     segments: SegmentConfig = field(default_factory=SegmentConfig)  # how recordings are cut at their pauses
 
     def __post_init__(self) -> None:

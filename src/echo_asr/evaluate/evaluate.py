@@ -26,11 +26,11 @@ from echo_asr.evaluate.measures import bases, tonal_share, tones
 from echo_asr.evaluate.metrics import ErrorRate, error_rate
 from echo_asr.storage import replace_text
 
-NOT_LISTENING = (
-    "it has not learnt to listen, or hears nothing it was trained on: see that its training ended well, and that these "
-    "recordings hold speech of that language"
+NOT_USED = (
+    "it has not learnt to use the audio, or this is unlike what it was trained on: see that its training ended well, "
+    "and that these recordings hold speech of that language"
 )
-MOSTLY = 0.5  # share of syllables with a tone from which tone errors are told unasked
+MOSTLY = 0.5  # share of syllables with a tone from which tone errors are reported unasked
 
 
 @dataclass(frozen=True)
@@ -96,20 +96,18 @@ def evaluate(
     """
     start = time.perf_counter()
     speakers: list[float] = []
-    if recognizer.extractor.config.f0 == "shuffled":
-        recognizer.extractor.donors = [recognizer.extractor.as_heard(load_audio(u.audio)).track for u in utterances]
     if recognizer.bundle.model.config.vrope.reference == "speaker":
         medians = speaker_medians(utterances, lambda u: recognizer.extractor(load_audio(u.audio)))
         speakers = [medians.get(u.speaker, 0.0) for u in utterances]
     normal = recognizer.bundle.text.normalize
     hypotheses: list[str] = []
     scored: list[tuple[np.ndarray, np.ndarray]] = []
-    for index, heard in recognizer.listen([u.audio for u in utterances], speaker_f0=speakers):
-        if isinstance(heard, EchoError):
-            raise heard
-        if isinstance(heard, Transcription):
-            hypotheses.append(heard.text)
-            scored.append(score_words([utterances[index].text], [heard.segments], normal))
+    for index, found in recognizer.transcribe_each([u.audio for u in utterances], speaker_f0=speakers):
+        if isinstance(found, EchoError):
+            raise found
+        if isinstance(found, Transcription):
+            hypotheses.append(found.text)
+            scored.append(score_words([utterances[index].text], [found.segments], normal))
             if progress:
                 progress(len(hypotheses))
     wall = time.perf_counter() - start
@@ -117,7 +115,7 @@ def evaluate(
     _warn_of_silence(recognizer, f"{corpus}, {split}", utterances, hypotheses)
     scores, right = (np.concatenate(parts) for parts in zip(*scored, strict=True))
     if collapse := find_collapse(references, hypotheses):
-        warnings.warn(f"{corpus}, {split}: of this model: {collapse}; {NOT_LISTENING}", stacklevel=2)
+        warnings.warn(f"{corpus}, {split}: of this model: {collapse}; {NOT_USED}", stacklevel=2)
     pairs = [normal(r) for r in references], [normal(h) for h in hypotheses]
     tonal = tonal_share(pairs[0]) >= MOSTLY
     return Evaluation(
@@ -141,13 +139,13 @@ def evaluate(
 def _warn_of_silence(
     recognizer: Recognizer, where: str, utterances: Sequence[Utterance], hypotheses: Sequence[str]
 ) -> None:
-    """Warn of recordings in which there is nothing to hear, and which have a text nevertheless."""
-    normal, as_heard = recognizer.bundle.text.normalize, recognizer.extractor.as_heard
-    unheard = [u for u, text in zip(utterances, hypotheses, strict=True) if not text and normal(u.text)]
-    silent = [str(u.audio) for u in unheard if as_heard(load_audio(u.audio)).null.all()]
+    """Warn of silent recordings that have a text nevertheless."""
+    normal, measure = recognizer.bundle.text.normalize, recognizer.extractor.measure
+    untranscribed = [u for u, text in zip(utterances, hypotheses, strict=True) if not text and normal(u.text)]
+    silent = [str(u.audio) for u in untranscribed if measure(load_audio(u.audio)).null.all()]
     if silent:
-        told = describe_silent(silent, len(utterances), "all of which count as errors")
-        warnings.warn(f"{where}: {told}", stacklevel=3)
+        message = describe_silent(silent, len(utterances), "all of which count as errors")
+        warnings.warn(f"{where}: {message}", stacklevel=3)
 
 
 def summary(found: Evaluation) -> str:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import get_args
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol, get_args
 
 import numpy as np
 import torch
@@ -19,7 +20,6 @@ from echo_asr.audio.mains_hum import remove_hum
 from echo_asr.features.batch import Features
 from echo_asr.features.log_mel import TINY, WINDOW, mean_square, mel_filters, power_spectra, zero_floored
 from echo_asr.features.pitch import HOP, REFERENCE_F0, TrackerName, fill_track, make_tracker
-from echo_asr.research.f0_controls import F0Control, control_f0
 
 CODE_VERSION = 4  # raise it when the same settings come to give other values: cached features then lapse
 PART_RANGE = 30.0  # dB; a part of a recording is never taken to peak further than that under what is around it
@@ -34,8 +34,7 @@ class FeatureConfig:
     mels: int = 80  # mel bins, 0 to 8000 Hz
     null_relative_db: float = 50.0  # dB under the recording's loudest frame, below which a frame is null
     tracker: TrackerName = "swiftf0"  # what measures F0
-    waveform: bool = False  # keep the samples too, for a model that listens to them
-    f0: F0Control = "as_heard"  # what is left of the pitch: a control for studies
+    waveform: bool = False  # keep the samples, too, for a model that takes them
 
     def __post_init__(self) -> None:
         if isinstance(self.mels, bool) or not isinstance(self.mels, int) or not 8 <= self.mels <= 128:
@@ -45,12 +44,23 @@ class FeatureConfig:
         if self.tracker not in get_args(TrackerName):
             names = ", ".join(get_args(TrackerName))
             raise ValueError(f"tracker: expected one of {names}; got {self.tracker!r}")
-        if self.f0 not in get_args(F0Control):
-            raise ValueError(f"f0: expected one of {', '.join(get_args(F0Control))}; got {self.f0!r}")
+
+
+class FeatureTransform(Protocol):
+    """What is done to measured features before a model gets them, in training and afterwards."""
+
+    def fit(self, recordings: Iterable[Features]) -> None:
+        """Take what it needs from the measured features of all training recordings."""
+
+    def save(self, folder: Path) -> None:
+        """Write what it took beside the model in a folder."""
+
+    def __call__(self, features: Features) -> Features:
+        """The features that the model gets."""
 
 
 class FeatureExtractor:
-    """Sound to `Features`, one recording at a time: deterministic, picklable, blind to any batch.
+    """Audio to `Features`, one recording at a time: deterministic, picklable, blind to any batch.
 
     A recording whose peak is -60 dBFS or more is first brought to one level, its peak at 1, so that nothing that is
     measured depends on its gain. One below is silence: zeros, null in every frame.
@@ -61,36 +71,27 @@ class FeatureExtractor:
     the loudest frame; a null frame is unvoiced.
     """
 
-    def __init__(self, config: FeatureConfig | None = None) -> None:
-        self.config = config or FeatureConfig()
+    def __init__(self, config: FeatureConfig | None = None, transform: FeatureTransform | None = None) -> None:
+        self.config, self.transform = config or FeatureConfig(), transform
         self.tracker = make_tracker(self.config.tracker)
         self.window = torch.hann_window(WINDOW)
         self.filters = torch.from_numpy(mel_filters(self.config.mels))
-        self.donors: Sequence[torch.Tensor] = ()  # tracks of other recordings, as heard, for `f0: shuffled`
 
     @property
     def key(self) -> str:
-        """A hash of all that shapes what `as_heard` gives: settings, tracker, its version, and that of this code."""
+        """A hash of all that shapes what `measure` gives: settings, tracker, its version, and that of this code."""
         shaping = {**asdict(self.config), "tracker_version": self.tracker.version, "code": CODE_VERSION}
-        del shaping["f0"]  # done to what was heard, and not kept
         return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
     def __call__(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
-        """Features as the model is given them: those of `as_heard`, under the control of `f0`."""
-        return self.control(self.as_heard(audio, loudest))
+        """Features as the model gets them: those of `measure`, transformed."""
+        return self.transformed(self.measure(audio, loudest))
 
-    def control(self, features: Features) -> Features:
-        """Features as heard under the control of `f0`; the spectrogram and the waveform stay.
+    def transformed(self, features: Features) -> Features:
+        """Measured features as the model gets them."""
+        return features if self.transform is None else self.transform(features)
 
-        Raises:
-            EchoError: `f0` is `shuffled`, and there are no `donors`.
-        """
-        if self.config.f0 == "as_heard":
-            return features
-        found = control_f0(self.config.f0, features.pitch, features.track, features.voicing, self.donors)
-        return replace(features, pitch=found[0], track=found[1], voicing=found[2])
-
-    def as_heard(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+    def measure(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         """Features of `audio` `(S,)` float32 at 16 kHz: `T = ceil(S / 160)` frames.
 
         Args:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from echo_asr.config import build_sections, read_yaml, write_yaml
+from echo_asr.config import build_sections, present_names, read_yaml, write_yaml
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.model.calibration import Calibration
@@ -87,10 +87,10 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     missing = [name for name in (CONFIG, WEIGHTS, TOKENIZER) if not (folder / name).is_file()]
     if missing:
         raise EchoError(f"{folder}: not a complete model, {', '.join(missing)} missing; copy the whole folder")
-    data = read_yaml(folder / CONFIG)
-    extra = {name: value for name, value in data.items() if name not in SECTIONS}
     where = str(folder / CONFIG)
-    built = build_sections(expand_preset(data, where), SECTIONS, where=where, ignore=tuple(extra))
+    data = present_names(expand_preset(read_yaml(folder / CONFIG), where), where)
+    extra = {name: value for name, value in data.items() if name not in SECTIONS}
+    built = build_sections(data, SECTIONS, where=where, ignore=tuple(extra))
     tokenizer = Tokenizer.load(folder / TOKENIZER)
     model = Echo(built["model"], tokenizer.vocabulary_size, built["features"].mels)
     load_weights(model, folder / WEIGHTS)

@@ -82,8 +82,6 @@ def gather(recognizer: Recognizer, utterances: Sequence[Utterance], progress: Pr
         EchoError: a recording that cannot be read.
     """
     cache = FeatureCache(None, recognizer.extractor)
-    if recognizer.extractor.config.f0 == "shuffled":
-        recognizer.extractor.donors = [cache.as_heard(u.audio).track for u in utterances]
     clips = []
     for done, utterance in enumerate(utterances, start=1):
         clips.append(cache.features(utterance.audio))

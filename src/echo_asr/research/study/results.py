@@ -13,8 +13,8 @@ from echo_asr.evaluate.measures import Measure, measure_errors
 from echo_asr.research.compare import Comparison, compare_errors, compare_values, holm
 from echo_asr.research.study.plan import AS_RECORDED, INVENTED, Condition, Endpoint, Study
 
-REFUSED_BELOW = 0.05  # p after Holm's correction, under which a difference is said to be there
-SPEAKERS = 5  # from which many on texts are blocked by speaker: fewer say nothing of other speakers
+REFUSED_BELOW = 0.05  # p after Holm's correction, under which a difference is significant
+SPEAKERS = 5  # from which many on texts are blocked by speaker: from fewer nothing follows for other speakers
 
 Results = Mapping[tuple[str, str, int], dict[str, Any]]  # arm, suffix that it was trained with, seed -> result.json
 
@@ -118,11 +118,11 @@ class _Scorer:
         if key not in self._known:
             folds = self.folds(arm, seed)
             if measure == INVENTED:
-                heard_in = [text for _, result in folds for text in result["invented"]]
-                said = np.array([bool(self.normalize(text).strip()) for text in heard_in], dtype=np.int64)
-                self._known[key] = said, np.ones(len(said), dtype=np.int64)
+                texts = [text for _, result in folds for text in result["invented"]]
+                invented = np.array([bool(self.normalize(text).strip()) for text in texts], dtype=np.int64)
+                self._known[key] = invented, np.ones(len(invented), dtype=np.int64)
                 return self._known[key]
-            heard: dict[tuple[str, str], str] = {}
+            written: dict[tuple[str, str], str] = {}
             for spec, result in folds:
                 if update:
                     found = next(v for v in result["validations"] if v["update"] == update)
@@ -130,8 +130,8 @@ class _Scorer:
                 else:
                     found = result["evaluations"][self.condition.evaluation(spec)]
                     ids = found["ids"]
-                heard |= {(spec, name): text for name, text in zip(ids, found["hypotheses"], strict=True)}
-            hypotheses = [self.normalize(heard[name]) for name in self.texts.ids]
+                written |= {(spec, name): text for name, text in zip(ids, found["hypotheses"], strict=True)}
+            hypotheses = [self.normalize(written[name]) for name in self.texts.ids]
             kind: Measure = measure  # type: ignore[assignment]  # read_study let no other pass
             self._known[key] = measure_errors(self.texts.texts, hypotheses, kind)
         return self._known[key]
@@ -234,13 +234,13 @@ def sentence(row: Row, other: Row | None) -> str:
     if found.interval is None:
         return f"{row.arm}: no verdict by {by}: one seed, or results that all differ alike, give no interval."
     low, high = found.interval
-    says = f"{row.verdict} {'from' if row.verdict == 'not told apart' else 'than'} {row.against}"
+    verdict = f"{row.verdict} {'from' if row.verdict == 'not told apart' else 'than'} {row.against}"
     against = "" if other is None or other.mean is None else f" against {figure(other.mean, row.unit)}"
     unit = "points" if row.unit == "%" else row.unit
     aside = ", 0 only after Holm's correction" if row.verdict == "not told apart" and not low <= 0 <= high else ""
     seeds = "one seed, so of the texts alone" if found.seeds == 1 else f"{found.seeds} seeds"
     return (
-        f"{row.arm}: {says} by {by}: {figure(row.mean, row.unit)}{against}, a difference of {found.difference:+.2f} "
+        f"{row.arm}: {verdict} by {by}: {figure(row.mean, row.unit)}{against}, a difference of {found.difference:+.2f} "
         f"{unit} (95 % interval {low:+.2f} to {high:+.2f}{aside}; {seeds})."
     )
 
