@@ -4,11 +4,9 @@ import ast
 import importlib
 import importlib.util
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +16,9 @@ import yaml
 from echo_asr import vrope
 from echo_asr.cli import _parser
 from echo_asr.renamed import RENAMED
-from tests.test_options import EXISTING
+from tests.helpers.options import option_names
+from tests.helpers.pages import DOCS, ROOT, blocks, commands, prose
 
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
 RECIPES = ROOT / "src" / "echo_asr" / "train" / "recipes"
 RECORDED = ("RESULTS.md", "LOG.md")  # commands as they were run, with the names of their day
@@ -29,33 +26,10 @@ RECORDED = ("RESULTS.md", "LOG.md")  # commands as they were run, with the names
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
-def prose(page: Path) -> str:
-    """A page without its code."""
-    return re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-
-
-def blocks(page: Path, *languages: str) -> list[str]:
-    """The code of a page in any of some languages."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    return [code for language, code in found if language in languages]
-
-
 def anchors(page: Path) -> set[str]:
     """The anchors that GitHub makes of the headings of a page, and so does the site."""
     headings = re.findall(r"^#+ +(.*?) *$", prose(page), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def commands(page: Path) -> Iterator[list[str]]:
-    """The words after `echo-asr` of every whole command in the code of a page."""
-    for code in blocks(page, "", "console"):
-        for line in re.sub(r"\\\n\s*", " ", code).splitlines():
-            start = re.search(
-                r"(?:^|\| |^\w+=\S+ )(?:torchrun .* -m echo_asr|\.venv/bin/echo-asr|echo-asr) (.*)", line.strip()
-            )
-            if start and "..." not in line:
-                words = shlex.split(start[1], comments=True)
-                yield words[: words.index(">")] if ">" in words else words
 
 
 @every_page
@@ -92,7 +66,7 @@ def test_commands_of_a_page_are_accepted(page: Path, capsys: pytest.CaptureFixtu
         except SystemExit:
             pytest.fail(f"echo-asr {' '.join(words)}: {capsys.readouterr().err}")
         assert rest == [], words
-        known = {*EXISTING, "model.preset", *(RENAMED if recorded else ())}
+        known = {*option_names(), "model.preset", *(RENAMED if recorded else ())}
         assert {words[number].removeprefix("--") for number in options} - known == set(), words
         if arguments.command == "train" and not recorded:
             recipe = str(arguments.config)
@@ -115,6 +89,13 @@ def test_commands_within_sentences_exist(page: Path) -> None:
 def test_python_of_a_page_compiles(page: Path) -> None:
     for code in blocks(page, "python"):
         ast.parse(code)
+
+
+def test_earlier_names_of_options_stand_where_people_look() -> None:
+    for page in (ROOT / "CHANGELOG.md", DOCS / "options.md"):
+        text = page.read_text(encoding="utf-8")
+        named = [(earlier, now) for earlier, (now, _) in RENAMED.items() if f"`{earlier}" in text and f"`{now}" in text]
+        assert named == [(earlier, now) for earlier, (now, _) in RENAMED.items()]
 
 
 def test_the_parts_of_vrope_go_together_as_its_page_shows() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import PACKAGE_ROOT
+from tests.helpers.pages import SHORT
 from tests.helpers.tone_corpus import SHIFTS, TEXTS, write_corpus
-from tests.test_tutorial import SHORT
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -2,25 +2,17 @@
 
 import csv
 import json
-import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.commands import run
+from tests.helpers.pages import DOCS, SHORT, blocks, commands
 from tests.helpers.tone_corpus import TEXTS, tone, write_corpus
-from tests.test_docs import DOCS, blocks, commands
 
 PAGE = DOCS / "tutorial.md"
 VOICES = [0.9 + 0.025 * number for number in range(10)]  # factors on F0, a speaker each
-# A narrow model for the words of the corpus, and few updates, in place of the recipe's half an hour.
-SHORT = shlex.split(
-    "--features.tracker autocorrelation --features.mels 24 --model.width 32 --model.heads 2 --model.feedforward 48 "
-    "--model.spectrogram_layers 1 --model.decoder_layers 0 --model.dropout 0.05 --train.max_steps 250 "
-    "--train.batch_seconds 10 --train.learning_rate 0.01 --train.warmup_steps 20 --train.speeds [1.0] "
-    "--train.validate_every 125 --train.checkpoint_every 125"
-)
 
 
 def utterances(folder: Path, voices: list[float]) -> Path:
