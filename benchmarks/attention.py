@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from echo_asr.vrope import NullKeys, PitchBias, PitchTrack, Rotation, VoiceModulation, VRoPEModes, rotate
+from echo_asr.vrope import PitchTrack, VoiceModulation, VRoPEModes, make_bias, make_nulls, make_rotation, rotate
 
 MODES: dict[str, dict[str, Any]] = {
     "rope": {"frequencies": "inverse_power", "clock": "encoder"},
@@ -92,8 +92,10 @@ def modulated(mode: dict[str, Any], backend: str, track: PitchTrack) -> tuple[Ca
         layer = VoiceModulation(config).to(device)
         return lambda query, key, value: layer.modulate(query, key, value, track), config.content_width
     modes = VRoPEModes(**mode)
-    rotation, bias = Rotation(modes, HEAD_WIDTH // 2).to(device), PitchBias(modes, HEADS).to(device)
-    nulls = NullKeys(modes.nulls, HEADS).to(device)
+    rotation, nulls = make_rotation(modes, HEAD_WIDTH // 2).to(device), make_nulls(modes.nulls, HEADS).to(device)
+    bias = make_bias(modes.bias, HEADS)
+    assert bias is not None
+    bias.to(device)
 
     def naive(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         turn, weight = rotation(track), nulls.key_bias(track.null)

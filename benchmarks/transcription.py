@@ -31,8 +31,8 @@ from benchmarks.peers import TOKENS, VOCABULARY, Contestant, peers
 from echo_asr.decode.search import DecodeConfig, search
 from echo_asr.features import FeatureExtractor, collate_features
 from echo_asr.model.config import PRESETS, Feature, ModelConfig
+from echo_asr.model.cross_attention import CrossAttention
 from echo_asr.model.echo import Echo
-from echo_asr.model.layers import CrossAttention
 from echo_asr.vrope import VRoPEModes
 
 CLIP_SECONDS = 4.0

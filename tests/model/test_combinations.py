@@ -19,7 +19,7 @@ from tests.helpers.slow import slow
 
 Make = Callable[..., Any]
 QUICK, ALL = 12, 212
-QUICK_SEED = 3  # one with which the quick combinations have every value of every option, as a test below says
+QUICK_SEED = 1  # one with which the quick combinations have every value of every option, as a test below says
 TOKENS = torch.tensor([[0, 1, 2, 2, 3, 6], [0, 4, 5, 0, 0, 1], [0, 6, 1, 5, 2, 0], [0, 3, 3, 0, 2, 4]])
 COUNTS: dict[str, tuple[Any, ...]] = {
     "decoder_layers": (0, 1),

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from echo_asr.data.corpus import load_corpus
     from echo_asr.evaluate.evaluate import evaluate
     from echo_asr.research.diagnose.counterfactuals import changes
-    from echo_asr.research.diagnose.report import cells, diagnose, gather, headline, plain, told
+    from echo_asr.research.diagnose.report import cells, diagnose, gather, headline, plain, remarks
     from echo_asr.research.f0_controls import load_recognizer
 
     if arguments.utterances < 1:
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
                 print_table(group.title, *cells(group, emoji), group.remark)
             else:
                 print(f"{group.title}: {group.remark}\n")
-        print(told(report))
+        print(remarks(report))
     if arguments.out:
         print(f"{arguments.out / 'report.json'}\n{arguments.out / 'report.html'}")
     return 0

@@ -10,8 +10,8 @@ from os import environ
 
 import torch
 
+from echo_asr.model.blocks import Block
 from echo_asr.model.echo import Echo
-from echo_asr.model.layers import Block
 
 
 def blocks_of(model: Echo) -> Iterator[Block]:

@@ -20,7 +20,7 @@ from echo_asr.cli import main
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
-from echo_asr.research.diagnose.interventions import null_keys
+from echo_asr.research.diagnose.interventions import null_attentions
 from echo_asr.research.study.job import LOG, silent_clips
 from echo_asr.research.study.run import Outcome, run_study
 from echo_asr.research.study.trained import RESULT
@@ -81,7 +81,7 @@ def test_a_condition_may_hide_the_start_token_or_silence(
 
     def modes(recognizer: Recognizer, _: str) -> tuple[set[str], ...]:
         model = recognizer.bundle.model
-        return tuple({nulls.mode for nulls in null_keys(model, start)} for start in (True, False))
+        return tuple({each.nulls.mode for each in null_attentions(model, start)} for start in (True, False))
 
     asked = note_evaluations(monkeypatch, modes)
     changes = {

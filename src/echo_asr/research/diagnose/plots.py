@@ -1,4 +1,4 @@
-"""Pictures: a recording as the model hears it, and the curves of a run.
+"""Pictures: a recording as the model gets it, and the curves of a run.
 
 Shapes: `S` samples at 16 kHz, `T` frames of 10 ms, `M` mel bins.
 """
@@ -79,7 +79,7 @@ def plot_audio(audio: np.ndarray, features: Features, path: str | os.PathLike[st
         panel.set_axisbelow(True)
     handles, _ = levels.get_legend_handles_labels()
     if null.any():
-        handles.append(levels.fill_between([], [], [], color=NULL, label="null (nothing to hear)"))
+        handles.append(levels.fill_between([], [], [], color=NULL, label="null (silence)"))
     # Beside the panel, since curves may lie anywhere in it.
     for panel, entries in ((pitch, None), (levels, handles)):
         panel.legend(handles=entries or panel.get_legend_handles_labels()[0], **beside())
@@ -197,7 +197,7 @@ def draw_curve(
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's `metrics.jsonl` that tell of an update.
+    """The lines of a run's `metrics.jsonl` of updates.
 
     Raises:
         EchoError: there is none, it holds nothing yet, or a line is not JSON.

@@ -13,7 +13,7 @@ from echo_asr.config import flatten, nearest, read_yaml, with_changes
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.measures import MEASURES
 from echo_asr.research.sections import SECTIONS
-from echo_asr.train.recipe import build_config, find_recipe
+from echo_asr.train.recipe import build_config, find_recipe, list_recipes
 
 INVENTED = "invented"  # the measure of clips without speech that get text
 KEYS = (
@@ -213,7 +213,10 @@ def _with_other(data: dict[str, Any], path: Path) -> dict[str, Any]:
     other = data["like"]
     if not isinstance(other, str):
         raise EchoError(f"{path}: like must be a study file, got {other!r}")
-    found = _beside(path, "like", other)
+    try:
+        found = read_yaml(path.parent / other)
+    except EchoError as error:
+        raise EchoError(f"{path}, like: {error}") from None
     if "like" in found:
         raise EchoError(f"{path}: like: {other} is itself like another; name that one")
     chosen = data.get("arms")
@@ -223,7 +226,7 @@ def _with_other(data: dict[str, Any], path: Path) -> dict[str, Any]:
             if name not in arms:
                 raise EchoError(f"{path}: {other} has no arm {name!r}{nearest(str(name), arms)}")
         data = {**data, "arms": {name: _among(arms[name], chosen) for name in chosen}}
-    if isinstance(found.get("base"), str) and (path.parent / other).with_name(found["base"]).exists():
+    if isinstance(found.get("base"), str) and ((path.parent / other).parent / found["base"]).exists():
         found["base"] = str(Path(other).parent / found["base"])
     return {**found, **data}
 
@@ -243,20 +246,11 @@ def _base(value: Any, path: Path) -> dict[str, Any]:
         return value or {}
     if not isinstance(value, str):
         raise EchoError(f"{path}: base must be a configuration file or a mapping of sections, got {value!r}")
-    if (path.parent / value).exists():
-        return _beside(path, "base", value)
+    beside = path.parent / value
     try:
-        return read_yaml(find_recipe(value))
+        return read_yaml(find_recipe(value if value in list_recipes() and not beside.exists() else beside))
     except EchoError as error:
         raise EchoError(f"{path}, base: {error}") from None
-
-
-def _beside(path: Path, key: str, name: str) -> dict[str, Any]:
-    """The file that a study file names, beside it."""
-    try:
-        return read_yaml(path.parent / name)
-    except EchoError as error:
-        raise EchoError(f"{path}, {key}: {error}") from None
 
 
 def _arms(value: Any, base: dict[str, Any], baseline: str, where: str) -> tuple[Arm, ...]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from echo_asr.vrope import PitchBias, PitchTrack, VRoPEModes
+from echo_asr.vrope import PitchBias, PitchTrack, make_bias
 
 MakeTrack = Callable[..., PitchTrack]
 HEADS = 3
@@ -20,7 +20,8 @@ OF_PITCH = ("laplace", "quadratic", "harmonic")
 
 
 def pitch_bias(kind: str) -> PitchBias:
-    bias = PitchBias(VRoPEModes(bias=kind), HEADS)  # type: ignore[arg-type]
+    bias = make_bias(kind, HEADS)
+    assert bias is not None
     for parameter in bias.parameters():
         torch.nn.init.normal_(parameter)
     return bias
@@ -36,14 +37,14 @@ def by_hand(bias: PitchBias, track: PitchTrack) -> Tensor:
     out = torch.zeros(batch, HEADS, frames, frames, dtype=torch.float64)
     for b in range(batch):
         z = [math.log2(f / 220.0) for f in track.f0[b].tolist()]
-        if bias.modes.bias == "energy":
+        if bias.name == "energy":
             z = track.energy[b].tolist()
-        if bias.modes.bias == "random":
+        if bias.name == "random":
             z = [i * 2 / (1 + math.sqrt(5)) % 1 for i in range(frames)]
         v = [0.0 if p else v for v, p in zip(track.voicing[b].tolist(), track.padding[b].tolist(), strict=True)]
         for h in range(HEADS):
             strength = softplus(bias.raw_strength[h].item())
-            spread = softplus(bias.raw_spread[h].item()) if bias.modes.bias != "harmonic" else 0.0
+            spread = softplus(bias.raw_spread[h].item()) if bias.name != "harmonic" else 0.0
             for i in range(frames):
                 for j in range(frames):
                     distance = z[i] - z[j]
@@ -51,7 +52,7 @@ def by_hand(bias: PitchBias, track: PitchTrack) -> Tensor:
                         "laplace": lambda d=distance, s=spread: math.exp(-abs(d) / s),
                         "quadratic": lambda d=distance, s=spread: s**2 - d**2,
                         "harmonic": lambda d=distance: math.cos(2 * math.pi * d),
-                    }["quadratic" if bias.modes.bias in ("energy", "random") else bias.modes.bias]()
+                    }["quadratic" if bias.name in ("energy", "random") else bias.name]()
                     out[b, h, i, j] = strength * v[i] * v[j] * shape
     return out
 
@@ -118,7 +119,8 @@ def test_equal_pitch_attracts_most_and_each_head_has_a_strength(make_track: Make
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_strength_starts_at_a_tenth_and_spread_at_half_an_octave(kind: str) -> None:
-    bias = PitchBias(VRoPEModes(bias=kind), HEADS)  # type: ignore[arg-type]
+    bias = make_bias(kind, HEADS)
+    assert bias is not None
     torch.testing.assert_close(bias.strength, torch.full((HEADS,), 0.1))
     if kind != "harmonic":
         torch.testing.assert_close(torch.nn.functional.softplus(bias.raw_spread), torch.full((HEADS,), 0.5))

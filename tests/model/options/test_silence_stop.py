@@ -15,9 +15,11 @@ from echo_asr.data.batch import collate
 from echo_asr.decode.search import DecodeConfig, search
 from echo_asr.features import FeatureBatch, Features
 from echo_asr.model.config import ModelConfig
-from echo_asr.model.decoder import final_silence
-from echo_asr.model.echo import CLOSING_FRAMES, Echo
-from echo_asr.vrope import PitchTrack
+from echo_asr.model.echo import Echo
+from echo_asr.model.options.aligned_pitch import PitchReader
+from echo_asr.model.options.silence_stop import CLOSING_FRAMES, SilenceReader, final_silence, silence_share
+from echo_asr.vrope import PitchTrack, split_heads
+from tests.helpers.cross_attention import NULL, PADDING, cross_attention
 from tests.helpers.slow import slow
 
 Make = Callable[..., Any]
@@ -50,7 +52,7 @@ def test_a_closed_batch_is_each_recording_with_silence_after_it(make_batch: Make
 
 
 @pytest.mark.parametrize(("stop", "frames"), [("token", 0), ("silence", CLOSING_FRAMES), ("both", CLOSING_FRAMES)])
-def test_a_model_that_stops_by_silence_hears_some_after_every_recording(
+def test_a_model_that_stops_by_silence_has_some_after_every_recording(
     stop: str, frames: int, make_model: Make, make_batch: Make
 ) -> None:
     model: Echo = make_model(stop=stop)
@@ -70,6 +72,23 @@ def test_the_last_silence_is_that_after_which_nothing_comes() -> None:
     assert torch.equal(final_silence(track), flags("0000011 1111000 0000000 0000100"))
 
 
+@pytest.mark.parametrize("nulls", ["none", "hard", "weight", "score"])
+def test_attention_to_silence_is_what_content_alone_would_give_it(nulls: str) -> None:
+    """Whatever nulls weigh: the mass on the final silence of a plain attention, in which only padding is masked."""
+    layer, x, states = cross_attention(nulls), torch.randn(2, 4, 32), torch.randn(2, 5, 32)
+    ending = NULL & ~PADDING
+    silence, flags = SilenceReader(ending), PitchReader(ending[..., None].float())
+    layer(x, layer.key_values(states, NULL, PADDING, (flags, silence)))
+    found = silence.share
+    if nulls == "none":  # attention itself reads a channel that flags silence with just these weights
+        torch.testing.assert_close(found, flags.found[..., 0], rtol=1e-4, atol=1e-6)
+    query, key = (split_heads(project(z), 2) for project, z in ((layer.query, x), (layer.key, states)))
+    scores = torch.einsum("bhlk,bhfk->bhlf", query, key)
+    shares = (scores / layer.config.content_width**0.5).exp() * ~PADDING[:, None, None]
+    expected = (shares / shares.sum(-1, keepdim=True) * ending[:, None, None]).sum(-1).mean(1)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
 # --- what is learnt, and what is predicted from it
 
 
@@ -87,12 +106,12 @@ def test_what_is_predicted_is_the_equation_of_its_docstring(
     assert (weights[..., 0] == 0).all() == (not end_in_loss)
     spoken = weights[..., 1:] / weights[..., 1:].sum(-1, keepdim=True)
     by_token = weights[..., 0] / weights.sum(-1) if stop in ("token", "both") else torch.zeros(4, 3)
-    by_silence = torch.zeros(4, 3) if state.silence is None else state.silence
+    by_silence = torch.zeros(4, 3) if stop == "token" else silence_share(state.memories)
     end = 1 - (1 - by_token) * (1 - by_silence)
     torch.testing.assert_close(found[..., 0], end.double(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(found[..., 1:], (1 - end.double())[..., None] * spoken, rtol=1e-5, atol=1e-6)
     if stop != "token":
-        assert (state.silence > 0).all() and (state.silence < 1).all()
+        assert (by_silence > 0).all() and (by_silence < 1).all()
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -115,7 +134,7 @@ def test_loss_is_the_equation_of_its_docstring(
                 hit = logp[place, target if end_in_loss else target - 1]
                 terms.append(-(1 - smoothing) * hit - smoothing * logp[place].mean())
             if stop != "token":
-                share = state.silence[0].double()
+                share = silence_share(state.memories)[0].double()
                 stops += [*(-torch.log(1 - share[:length])), -torch.log(share[length])]
     expected = float(torch.stack(terms).mean()) + (float(torch.stack(stops).mean()) if stops else 0.0)
     assert found == pytest.approx(expected, rel=1e-4)

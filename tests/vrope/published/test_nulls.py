@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from echo_asr.vrope import NullKeys, attend
+from echo_asr.vrope import NullKeys, attend, make_nulls
 
 Content = tuple[Tensor, Tensor]
 HEADS, FRAMES, WIDTH = 3, 8, 16
@@ -18,7 +18,7 @@ NULL = torch.tensor([[0, 1, 0, 0, 1, 1, 0, 0], [1, 0, 0, 0, 0, 0, 0, 1]]).bool()
 
 
 def null_keys(mode: str) -> NullKeys:
-    nulls = NullKeys(mode, HEADS)
+    nulls = make_nulls(mode, HEADS)
     for parameter in nulls.parameters():
         torch.nn.init.normal_(parameter, std=3.0)
     return nulls
@@ -42,7 +42,7 @@ def content() -> Content:
 
 @given(raw=st.floats(-1e4, 1e4))
 def test_gamma_stays_between_one_in_a_million_and_one_in_a_thousand(raw: float) -> None:
-    nulls = NullKeys("weight", 1)
+    nulls = make_nulls("weight", 1)
     nulls.raw_gamma.data.fill_(raw)
     gamma = math.exp(nulls.log_gamma.item())
     assert 1e-6 * (1 - 1e-5) <= gamma <= 1e-3 * (1 + 1e-5)
@@ -52,7 +52,7 @@ def test_gamma_stays_between_one_in_a_million_and_one_in_a_thousand(raw: float) 
 
 @pytest.mark.parametrize("backend", ["reference", "sdpa"])
 def test_hard_gives_a_null_no_weight_at_all(content: Content, backend: str) -> None:
-    before, after = weights(None, *content, NULL, backend), weights(NullKeys("hard", HEADS), *content, NULL, backend)
+    before, after = weights(None, *content, NULL, backend), weights(make_nulls("hard", HEADS), *content, NULL, backend)
     kept = before * ~NULL[:, None, None]
     assert (after.masked_select(NULL[:, None, None]) == 0).all()
     torch.testing.assert_close(after, kept / kept.sum(-1, keepdim=True))
@@ -90,7 +90,7 @@ def test_without_nulls_every_mode_is_ordinary_attention(content: Content, mode: 
 
 
 def test_none_leaves_nulls_ordinary(content: Content) -> None:
-    found = weights(NullKeys("none", HEADS), *content, NULL, "sdpa")
+    found = weights(make_nulls("none", HEADS), *content, NULL, "sdpa")
     torch.testing.assert_close(found, weights(None, *content, NULL, "sdpa"))
 
 
@@ -104,4 +104,4 @@ def test_gamma_learns(content: Content, mode: str, backend: str) -> None:
 
 @pytest.mark.parametrize(("mode", "parameters"), [("none", 0), ("hard", 0), ("weight", 1), ("score", 1)])
 def test_only_a_soft_mode_has_a_parameter(mode: str, parameters: int) -> None:
-    assert len(list(NullKeys(mode, HEADS).parameters())) == parameters
+    assert len(list(make_nulls(mode, HEADS).parameters())) == parameters

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo_asr.model.gates import Gate
-from echo_asr.model.layers import GatedFeedForward
+from echo_asr.model.blocks import GatedFeedForward
+from echo_asr.model.options.gates import Gate
 from echo_asr.vrope import PitchTrack
 
 KINDS = ("scalar", "token", "pitch")
