@@ -1,4 +1,4 @@
-"""What vRoPE costs beside plain attention: `python -m benchmarks.attention [--json]`.
+"""The cost of vRoPE relative to plain attention: `python -m benchmarks.attention [--json]`.
 
 Every mode is timed against `scaled_dot_product_attention` of the same shape in the same run, turn about, and reported
 as the ratio of medians; memory is the peak of what the call allocates, as a ratio too. Projections are left out of
@@ -39,8 +39,8 @@ FRAMES = (250, 1500, 6000)
 
 
 class PeakMemory(TorchDispatchMode):
-    """Bytes of the tensors that were made inside and alive at once, at most. What a kernel allocates for itself and
-    frees again is not seen."""
+    """The peak of bytes of tensors that were allocated inside and alive at once. Temporary memory of kernels is not
+    counted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class PeakMemory(TorchDispatchMode):
 
 
 def voice(batch: int, frames: int, device: torch.device) -> PitchTrack:
-    """A track like that of speech: F0 that glides between 100 and 250 Hz, pauses, one frame in three unvoiced."""
+    """A pitch track like that of speech: F0 that glides between 100 and 250 Hz, pauses, one frame in three unvoiced."""
     draw = torch.Generator().manual_seed(0)
     time_ = torch.arange(frames) * 0.04  # s
     turns = torch.rand(batch, 1, generator=draw) + 0.3 * time_

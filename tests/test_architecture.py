@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "output": set(),
     "storage": {"errors"},
     "vrope": set(),
-    "audio": {"errors"},
+    "audio": {"errors", "output"},
     "features": {*BASE, "audio"},
     "text": {"errors", "storage"},
     "data": {*INPUT, "text"},

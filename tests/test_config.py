@@ -8,7 +8,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from echo_asr.config import build_sections, parse_words, read_yaml, write_yaml
-from echo_asr.data.batch import SpecAugment
+from echo_asr.data.spec_augment import SpecAugment
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig

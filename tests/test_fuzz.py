@@ -17,7 +17,8 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from echo_asr.audio import SAMPLE_RATE, audio_duration, load_audio
+from echo_asr.audio import audio_duration, load_audio
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import SPLITS, load_corpus
 from echo_asr.errors import EchoError

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import yaml
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.corpus import load_corpus
 from echo_asr.errors import EchoError
 from tests.helpers.commands import PACKAGE_ROOT, echo

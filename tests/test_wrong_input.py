@@ -17,7 +17,7 @@ import soundfile
 import soxr
 import torch
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.storage import pack, unpack
 from tests.helpers.commands import Place, run
 from tests.helpers.tone_corpus import tone
@@ -27,7 +27,7 @@ NO_EXTRA = r"pip install 'echo-asr[av]'"
 BAD = {
     "gone.wav": "no such file",
     "empty.wav": "is an empty file (0 bytes)",
-    "text.wav": "is not a sound file Echo can read",
+    "text.wav": "is not an audio file Echo can read",
     "none.wav": "holds no samples",
     "nan.wav": "holds NaN or infinite samples",
     "inf.wav": "holds NaN or infinite samples",
@@ -36,7 +36,7 @@ BAD = {
     "half.ogg": "is truncated or damaged",
     "half.mp3": "is truncated or damaged",
     "1hz.wav": "states a sample rate of 1 Hz",
-    "channels.wav": "is not a sound file Echo can read",
+    "channels.wav": "is not an audio file Echo can read",
     "sound.m4a": NO_EXTRA,
 }
 RATES = {"8k.wav": 8_000, "44k1.wav": 44_100, "96k.flac": 96_000}  # Hz

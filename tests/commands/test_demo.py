@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 import echo_asr
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.cli import main
 from echo_asr.commands import demo
 from echo_asr.data.corpus import load_corpus

@@ -277,11 +277,11 @@ def test_words_are_found_where_their_sound_is(
     words = ((0.30, 0.71), (0.95, 1.40))  # seconds
     clip = make_features(170)
     time = torch.arange(170) / 100
-    heard = sum(((time >= start - 1e-6) & (time < end - 1e-6)).float() for start, end in words)
+    recognised = sum(((time >= start - 1e-6) & (time < end - 1e-6)).float() for start, end in words)
     clip = replace(
         clip,
-        spectrogram=heard * (0.5 + 0.5 * torch.rand(8, 170, generator=torch.Generator().manual_seed(0))),
-        null=heard == 0,
+        spectrogram=recognised * (0.5 + 0.5 * torch.rand(8, 170, generator=torch.Generator().manual_seed(0))),
+        null=recognised == 0,
     )
     model: Echo = make_model(stop=stop)
     text = SYMBOLS.encode("ab cd")

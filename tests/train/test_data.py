@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from echo_asr.data.batch import Batch, SpecAugment
+from echo_asr.data.batch import Batch
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, load_corpus
 from echo_asr.data.perturbation import Perturbation
+from echo_asr.data.spec_augment import SpecAugment
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.text.normalize import normalize_basic

@@ -154,7 +154,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
         raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(EchoError, match="last.pt: could not be written .*what was there before is untouched"):
+    with pytest.raises(EchoError, match="last.pt: could not be written .*an existing file is unchanged"):
         save_checkpoint(tmp_path, model, optimizer, averaged, Progress(step=2), "ours")
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.pt"]
     assert load_checkpoint(tmp_path, model, optimizer, averaged, "ours").step == 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.batch import collate
 from echo_asr.data.silent import describe_silent, find_silent
 from echo_asr.distributed.processes import Processes

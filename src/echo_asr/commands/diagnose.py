@@ -32,6 +32,7 @@ def add(commands: Subparsers[Parser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the figures, and write the report."""
+    from echo_asr.audio.convert import frames_to_seconds
     from echo_asr.console import print_table, progress_bar
     from echo_asr.data.corpus import load_corpus
     from echo_asr.evaluate.evaluate import evaluate
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         "corpus": Path(arguments.corpus).name,
         "split": split,
         "utterances": len(utterances),
-        "seconds": round(sum(c.frames for c in material.clips) / 100, 2),
+        "seconds": round(frames_to_seconds(sum(c.frames for c in material.clips)), 2),
         "parameters": model.parameter_count,
     }
     asked = 0 if arguments.no_what_if else len(changes(model, material.clips, recognizer.features))

@@ -94,7 +94,7 @@ def _cache() -> Finding:
 def _features() -> Finding:
     import numpy as np
 
-    from echo_asr.audio import SAMPLE_RATE
+    from echo_asr.audio.convert import SAMPLE_RATE
     from echo_asr.features import FeatureExtractor
 
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE

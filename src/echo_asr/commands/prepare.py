@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     from echo_asr.console import counted, hours, progress_bar
     from echo_asr.data.cache import FeatureCache
     from echo_asr.data.corpus import load_corpus
-    from echo_asr.data.perturbation import AS_RECORDED
+    from echo_asr.data.perturbation import UNPERTURBED
     from echo_asr.data.precompute import fill_recordings
     from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
     from echo_asr.distributed.launch import barrier, find_rank
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     lines, parts = [], []
     for name in corpus.splits:
         rows = corpus.split(name)
-        perturbations = tuple(dict.fromkeys(sections["train"].perturbations if name == "train" else [AS_RECORDED]))
+        perturbations = tuple(dict.fromkeys(sections["train"].perturbations if name == "train" else [UNPERTURBED]))
         parts.append((rank.share(rows), perturbations))
         speakers = len({u.speaker for u in rows if u.speaker})
         voices = counted(speakers, "speaker") if speakers else "unknown speakers"

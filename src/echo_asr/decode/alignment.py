@@ -1,4 +1,4 @@
-"""Where the tokens of a text are in a recording: forced alignment by CTC, or by cross-attention.
+"""Forced alignment of the tokens of a text with encoder frames, by CTC or by cross-attention.
 
 The path is the likeliest one (Viterbi) of the trellis of Graves et al. 2006, "Connectionist Temporal Classification".
 """
@@ -16,7 +16,7 @@ from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from echo_asr.decode.results import Token, Word
-from echo_asr.decode.times import sound_levels, token_texts, token_times, words_from_tokens
+from echo_asr.decode.times import foreground_levels, token_texts, token_times, words_from_tokens
 from echo_asr.features import Features
 from echo_asr.model.cross_attention import CrossAttention, EncoderKeyValues, Reader
 from echo_asr.model.echo import Echo
@@ -24,13 +24,13 @@ from echo_asr.model.encoder import Encoded
 from echo_asr.text.tokenizer import Tokenizer
 
 Method = Literal["ctc", "attention"]
-TOKEN_SHARE = 0.5  # of a token's highest attention; a frame with less of it may belong to no token
-LEAST_SHARE = 1e-4  # taken for less, so that any path is possible
+BLANK_SHARE = 0.5  # of a token's highest attention: the score of the blank, which takes frames with less
+LEAST_SHARE = 1e-4  # the lowest share, so that any path is possible
 
 
 @dataclass(frozen=True)
 class Span:
-    """The encoder frames, `first` to `last`, in which a token was found, and its probability in the best of them."""
+    """The encoder frames `first` to `last` of a token, and its probability in the best of them."""
 
     first: int
     last: int
@@ -45,7 +45,7 @@ def align(
     tokenizer: Tokenizer,
     method: Method = "ctc",
 ) -> list[tuple[tuple[Token, ...], tuple[Word, ...]]]:
-    """When each token and word of a text is spoken, in seconds from the beginning of its clip, and how probable it is.
+    """The times of each token and word of a text, in seconds from the beginning of its clip, and their probabilities.
 
     A token's probability is the mean of two: that of CTC, in the best of the frames in which CTC finds the token, and
     that of the decoder given the tokens before. It does not depend on the method.
@@ -53,7 +53,7 @@ def align(
     Args:
         encoded, features: of a batch of clips.
         tokens: the ids of each clip's text, 1 to V - 1; none for an empty text, which has no words.
-        method: how the tokens are found, `ctc_align` or `attention_align`.
+        method: `ctc` for `ctc_align`, `attention` for `attention_align`.
 
     Raises:
         ValueError: an unknown method.
@@ -68,18 +68,16 @@ def align(
         found = spans
         if weights is not None:
             found = attention_align(weights, encoded.lengths, [len(text) for text in tokens])
-    ticks = model.config.subsampling  # in an encoder frame
+    step = model.config.subsampling  # frames of 10 ms in an encoder frame
     aligned: list[tuple[tuple[Token, ...], tuple[Word, ...]]] = []
     for row, (clip, text) in enumerate(zip(features, tokens, strict=True)):
         if not text:
             aligned.append(((), ()))
             continue
-        # Silence that was added after a clip, for a model that stops by it, is not part of the clip.
-        stretches = [
-            (min(s.first * ticks, clip.frames - 1), min((s.last + 1) * ticks, clip.frames)) for s in found[row]
-        ]
+        # Silence that was appended to a clip, for a model that stops by it, is not part of the clip.
+        ranges = [(min(s.first * step, clip.frames - 1), min((s.last + 1) * step, clip.frames)) for s in found[row]]
         texts = token_texts(tokenizer, text)
-        times = token_times(texts, stretches, sound_levels(clip))
+        times = token_times(texts, ranges, foreground_levels(clip))
         sure = [
             (span.probability + p) / 2 for span, p in zip(spans[row], chosen[row, : len(text)].tolist(), strict=True)
         ]
@@ -89,10 +87,10 @@ def align(
 
 
 def ctc_align(log_probabilities: Tensor, lengths: Tensor, texts: Sequence[Sequence[int]]) -> list[list[Span]]:
-    """The likeliest path of CTC through the frames of each recording, of those that spell its text.
+    """The most likely CTC path through the frames of each recording, of those that spell its text (Viterbi).
 
-    A text that no path spells, because it takes more frames than there are or a symbol that cannot be, is spread evenly
-    over the frames, with probability 0.
+    A text that no path spells, because it needs more frames than there are or a symbol of probability 0, is spread
+    evenly over the frames, with probability 0.
 
     Args:
         log_probabilities: `(B, F, V)`, natural logarithm, 0 the blank.
@@ -111,7 +109,7 @@ def ctc_align(log_probabilities: Tensor, lengths: Tensor, texts: Sequence[Sequen
 
     scores = torch.full(states.shape, -torch.inf, dtype=torch.float64)
     scores[:, :2] = emitted[:, 0, :2]
-    steps = torch.zeros(frames, *states.shape, dtype=torch.int8)  # states forward, on the best way to a state
+    steps = torch.zeros(frames, *states.shape, dtype=torch.int8)  # by which the best path to a state advances
     for frame in range(1, frames):
         before = pad(scores, (2, 0), value=-torch.inf)
         best, step = torch.stack((scores, before[:, 1:-1], before[:, :-2].where(jumps, -torch.inf))).max(0)
@@ -151,18 +149,18 @@ def attention_align(weights: Tensor, lengths: Tensor, counts: Sequence[int]) -> 
 
     It is that of CTC, where a token is as probable in a frame as its weight there is in relation to its highest weight,
     and the blank half as probable as that. So frames may belong to no token, unlike in dynamic time warping (as in
-    Whisper): attention to a frame or two shows where a token is, and not how long it lasts.
+    Whisper): attention to a frame or two locates a token, but not its duration.
 
     Args:
-        weights: `(B, L, F)`, of the positions that each predict a token; 0 beyond a recording.
+        weights: `(B, L, F)`, of the text positions that predict the tokens; 0 beyond a recording.
         lengths: frames of each recording, `(B,)`.
         counts: tokens of each text.
 
     Returns:
-        spans; for a probability they have the highest share reached of the token's highest weight.
+        spans, whose probability is the highest share of the token's highest weight.
     """
     shares = weights / weights.amax(2, keepdim=True).clamp(min=1e-30)
-    scores = torch.cat((torch.full_like(shares[:, :1], TOKEN_SHARE), shares.clamp(min=LEAST_SHARE)), dim=1).log()
+    scores = torch.cat((torch.full_like(shares[:, :1], BLANK_SHARE), shares.clamp(min=LEAST_SHARE)), dim=1).log()
     return ctc_align(scores.transpose(1, 2), lengths, [range(1, count + 1) for count in counts])
 
 

@@ -13,11 +13,12 @@ from typing import Any, overload
 import numpy as np
 import torch
 
-from echo_asr.audio import SAMPLE_RATE, SoundSource, stream_audio
+from echo_asr.audio import AudioSource, stream_audio
+from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds
 from echo_asr.audio.segment import AudioFile
 from echo_asr.config import Changes, build_sections, read_yaml
 from echo_asr.decode.alignment import align
-from echo_asr.decode.malloc_trim import give_back
+from echo_asr.decode.malloc_trim import release_memory
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.search import DecodeConfig, make_fusion, make_spell, search_nbest
 from echo_asr.decode.segments import SpeechSegment, cut
@@ -30,7 +31,7 @@ from echo_asr.text.normalize import join_texts
 BATCH_SECONDS = 120.0  # seconds of audio decoded at once, padding included
 GROUP_SECONDS = 300.0  # seconds of speech gathered, of one recording or several, before they are decoded
 
-Audio = AudioFile | SoundSource | np.ndarray | torch.Tensor
+Audio = AudioFile | AudioSource | np.ndarray | torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -155,11 +156,11 @@ class Recognizer:
             try:
                 for piece in cut(clock.count(stream_audio(source, sampling_rate)), self.decode.segments):
                     waiting.append((index, piece))
-                    held += len(piece.samples) / SAMPLE_RATE
+                    held += samples_to_seconds(len(piece.samples))
                     if held >= GROUP_SECONDS:
                         yield from decoder.decode(waiting)
                         waiting, held = [], 0.0
-                        give_back()
+                        release_memory()
             except EchoError as unreadable:
                 error = unreadable
             waiting.append((index, _End(clock.seconds, error)))
@@ -172,7 +173,7 @@ class Recognizer:
         What is found does not depend on what else is in the list. Times are in seconds from each clip's beginning. The
         text of silence, a clip all of whose frames are null, is empty.
         """
-        found: list[Segment] = [Segment(0.0, f.frames / 100, "") for f in features]
+        found: list[Segment] = [Segment(0.0, frames_to_seconds(f.frames), "") for f in features]
         model, tokenizer, calibrated = self.bundle.model, self.bundle.tokenizer, self.bundle.calibration
         for group in batches_to_search(features):
             clips = [features[i] for i in group]
@@ -207,7 +208,7 @@ class _Clock:
 
     def count(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for block in blocks:
-            self.seconds += len(block) / SAMPLE_RATE
+            self.seconds += samples_to_seconds(len(block))
             yield block
 
 
@@ -229,7 +230,7 @@ class _Decoder:
         found = iter(self.recognizer.recognize(clips, self.words))
         for index, item in waiting:
             if isinstance(item, SpeechSegment):
-                segment = _placed(next(found), item.start, len(item.samples) / SAMPLE_RATE)
+                segment = _placed(next(found), item.start, samples_to_seconds(len(item.samples)))
                 if segment.text:
                     self.segments.append(segment)
                     yield index, segment
@@ -255,7 +256,7 @@ def _placed(segment: Segment, start: float, duration: float) -> Segment:
 def batches_to_search(features: Sequence[Features]) -> Iterator[list[int]]:
     """Indices of the clips that are not silent, in batches of similar length."""
     audible = [index for index, clip in enumerate(features) if not clip.null.all()]
-    for numbers in batches_by_length([features[index].frames / 100 for index in audible], BATCH_SECONDS):
+    for numbers in batches_by_length([frames_to_seconds(features[index].frames) for index in audible], BATCH_SECONDS):
         yield [audible[number] for number in numbers]
 
 

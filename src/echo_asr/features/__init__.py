@@ -1,4 +1,4 @@
-"""What the model is given of a recording: log-mel spectrogram, pitch, voicing and null frames on one 10 ms clock."""
+"""The features of a recording: log-mel spectrogram, pitch, voicing and null frames, all in frames of 10 ms."""
 
 from echo_asr.features.batch import FeatureBatch, Features, collate_features
 from echo_asr.features.extractor import FeatureConfig, FeatureExtractor, FeatureTransform

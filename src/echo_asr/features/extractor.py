@@ -1,4 +1,4 @@
-"""From a recording's samples to its features: zero-floored log-mel, pitch, voicing and null frames.
+"""Extracts features from samples: zero-floored log-mel spectrogram, pitch, voicing and null frames.
 
 Shapes: `S` samples at 16 kHz, `T` frames of 10 ms, `M` mel bins.
 """
@@ -15,26 +15,31 @@ from typing import Protocol, get_args
 import numpy as np
 import torch
 
+from echo_asr.audio.convert import HOP, samples_to_frames
 from echo_asr.audio.level import SILENCE_PEAK, over_peak, peak_level, without_offset
 from echo_asr.audio.mains_hum import remove_hum
 from echo_asr.features.batch import Features
 from echo_asr.features.log_mel import TINY, WINDOW, mean_square, mel_filters, power_spectra, zero_floored
-from echo_asr.features.pitch import HOP, REFERENCE_F0, TrackerName, fill_track, make_tracker
+from echo_asr.features.pitch import REFERENCE_F0, TrackerName, fill_track, make_tracker
 
-CODE_VERSION = 4  # raise it when the same settings come to give other values: cached features then lapse
-PART_RANGE = 30.0  # dB; a part of a recording is never taken to peak further than that under what is around it
-CREST = 20.0  # dB; samples further over the level of the speech around them are those of a bump, and are clipped
-PEAK_RANGE = 60.0  # dB; a spectrogram's peak is never taken to lie further than that under that of the samples
+CODE_VERSION = 4  # raised when the same settings give other values than before, so that cached features lapse
+PART_RANGE = 30.0  # dB; the peak of a segment counts as at most that far below the level around it
+CREST = 20.0  # dB above the level around a segment, at which its samples are clipped: beyond are bumps
+PEAK_RANGE = 60.0  # dB; the peak of a spectrogram counts as at most that far below the peak of the samples
 
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """What shapes the features."""
+    """Settings of the features.
+
+    Raises:
+        ValueError: a value out of its range; the message names the field.
+    """
 
     mels: int = 80  # mel bins, 0 to 8000 Hz
     null_relative_db: float = 50.0  # dB under the recording's loudest frame, below which a frame is null
-    tracker: TrackerName = "swiftf0"  # what measures F0
-    waveform: bool = False  # keep the samples, too, for a model that takes them
+    tracker: TrackerName = "swiftf0"  # measures F0 and periodicity
+    waveform: bool = False  # keep the samples, for a model with the feature `waveform`
 
     def __post_init__(self) -> None:
         if isinstance(self.mels, bool) or not isinstance(self.mels, int) or not 8 <= self.mels <= 128:
@@ -60,10 +65,10 @@ class FeatureTransform(Protocol):
 
 
 class FeatureExtractor:
-    """Audio to `Features`, one recording at a time: deterministic, picklable, blind to any batch.
+    """Computes the `Features` of one recording at a time. Deterministic and picklable.
 
-    A recording whose peak is -60 dBFS or more is first brought to one level, its peak at 1, so that nothing that is
-    measured depends on its gain. One below is silence: zeros, null in every frame.
+    A recording whose peak is -60 dBFS or more is first scaled to a peak of 1, so that no feature depends on its gain.
+    One with a lower peak is silence: zeros, null in every frame.
 
     With mel power `p` (window of 25 ms, hop of 10 ms), each spectrogram value is
     `clip(log10(p) - (peak - 8), 0) / 8`, `peak` being the recording's largest `log10(p)`. Energy is the same of the
@@ -79,27 +84,28 @@ class FeatureExtractor:
 
     @property
     def key(self) -> str:
-        """A hash of all that shapes what `measure` gives: settings, tracker, its version, and that of this code."""
+        """A hash of all that determines the result of `measure`: settings, tracker and its version, version of this
+        code."""
         shaping = {**asdict(self.config), "tracker_version": self.tracker.version, "code": CODE_VERSION}
         return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
     def __call__(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
-        """Features as the model gets them: those of `measure`, transformed."""
+        """The features of `measure`, transformed: the input of the model."""
         return self.transformed(self.measure(audio, loudest))
 
     def transformed(self, features: Features) -> Features:
-        """Measured features as the model gets them."""
+        """Apply the transform, if there is one, to measured features."""
         return features if self.transform is None else self.transform(features)
 
     def measure(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         """Features of `audio` `(S,)` float32 at 16 kHz: `T = ceil(S / 160)` frames.
 
         Args:
-            loudest: dBFS (0 is an RMS of 1), the level of what is around `audio` in the recording that it is a part of.
-                The part's own peak counts, as a recording's does, but is not taken to lie more than 30 dB below this,
-                so that the noise between sentences is not blown up to their level, nor more than 20 dB over it, so
-                that a bump does not hide the speech beside it. Minus infinity for a recording by itself, which is
-                silence if its peak is below -60 dBFS.
+            loudest: dBFS (0 is an RMS of 1), the level of speech around `audio`, a segment of a recording, in that
+                recording. The segment is scaled by its own peak, which counts as at most 30 dB below this level, so
+                that noise between sentences is not amplified to theirs, and at most 20 dB above it, so that a bump does
+                not mask the speech beside it. Minus infinity for a whole recording, which is silence if its peak is
+                below -60 dBFS.
 
         Raises:
             ValueError: if `audio` is not one-dimensional, is empty or holds NaN or infinite samples.
@@ -108,7 +114,7 @@ class FeatureExtractor:
         if audio.ndim != 1 or audio.size == 0 or not np.isfinite(audio).all():
             raise ValueError(f"audio: expected finite samples (S,), S >= 1; got {audio.shape}; load_audio")
         audio = without_offset(audio)
-        frames = max(1, -(-len(audio) // HOP))
+        frames = samples_to_frames(len(audio))
         if loudest > -np.inf:
             limit = 10 ** ((loudest + CREST) / 20)
             audio = np.clip(audio, -limit, limit)
@@ -120,8 +126,8 @@ class FeatureExtractor:
         lowest_peak = max(around - PART_RANGE, -PEAK_RANGE)  # dB of full scale
         mel, power = self._powers(audio, frames)
         amplitude = 10 ** (lowest_peak / 20) * 2**0.5  # of a sine of that RMS
-        # The sine's power in the bin that its frequency meets fully, in the lower half of the scale, where
-        # all mel filters are equally high.
+        # The power of the sine in a mel bin at whose centre it lies, in the lower part of the scale, where all filters
+        # are equally high.
         sine_peak = (amplitude * float(self.window.sum()) / 2) ** 2 * float(self.filters.max())
         spectrogram = zero_floored(mel, sine_peak)
         energy = zero_floored(power, 10 ** (lowest_peak / 10))
@@ -146,7 +152,7 @@ class FeatureExtractor:
         )
 
     def _waveform(self, audio: np.ndarray, frames: int, lowest_peak: float) -> torch.Tensor | None:
-        """Samples `(160 T,)` over their peak, or over `lowest_peak` if that is higher; None unless asked for."""
+        """Samples `(160 T,)` over their peak, or over `lowest_peak` if that is higher; None unless configured."""
         if not self.config.waveform:
             return None
         waveform = torch.zeros(frames * HOP)

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from echo_asr.data.batch import SpecAugment
 from echo_asr.data.perturbation import Perturbation
+from echo_asr.data.spec_augment import SpecAugment
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from echo_asr.audio.convert import HOP, frames_to_seconds
 from echo_asr.data.batch import (
     Balance,
     Batch,
@@ -27,9 +28,9 @@ from echo_asr.data.batch import (
 )
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.concatenate import ConcatenatedClip, crop, draw_concatenated, draw_levels, join, soften
-from echo_asr.data.corpus import Corpus, Sound, Utterance
+from echo_asr.data.corpus import Audio, Corpus, Utterance
 from echo_asr.data.noise import KINDS, noise_clip
-from echo_asr.data.perturbation import AS_RECORDED, MARGIN, Perturbation
+from echo_asr.data.perturbation import MARGIN, UNPERTURBED, Perturbation
 from echo_asr.data.precompute import fill_recordings
 from echo_asr.data.speakers import speaker_medians
 from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
@@ -38,7 +39,6 @@ from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.features.extractor import PART_RANGE
 from echo_asr.features.log_mel import frame_levels
-from echo_asr.features.pitch import HOP
 from echo_asr.text.normalize import join_texts
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
@@ -152,7 +152,7 @@ class TrainingData:
 
     def _between(self, row: ConcatenatedClip) -> float:
         """Seconds of a row that are pauses; in noise, as many as there are on average."""
-        return (len(row.parts) * MARGIN if row.noise else sum(row.gaps)) / 100
+        return frames_to_seconds(len(row.parts) * MARGIN if row.noise else sum(row.gaps))
 
     def _row_tokens(self, row: ConcatenatedClip) -> Sequence[int]:
         """The ids of a row's texts with spaces between, where the tokenizer knows the space."""
@@ -175,7 +175,7 @@ class TrainingData:
             digest.update(np.array([len(e.tokens) for e in part]).tobytes())
         return digest.hexdigest()[:16]
 
-    def features(self, utterance: Utterance, perturbation: Perturbation = AS_RECORDED) -> Features:
+    def features(self, utterance: Utterance, perturbation: Perturbation = UNPERTURBED) -> Features:
         """Features of an utterance, perturbed, from the cache; the pitch of its speaker is moved alike."""
         found = self.cache.features(utterance.audio, perturbation)
         known = self.speaker_f0.get(utterance.speaker, 0.0)
@@ -186,8 +186,8 @@ class TrainingData:
         validation: Sequence[Utterance] = (),
         progress: Callable[[int, int], None] | None = None,
         workers: int = 1,
-        gather: Callable[[dict[Sound, str]], list[dict[Sound, str]]] = lambda own: [own],
-    ) -> frozenset[Sound]:
+        gather: Callable[[dict[Audio, str]], list[dict[Audio, str]]] = lambda own: [own],
+    ) -> frozenset[Audio]:
         """Fill the cache with this process's share of all that training and validation will ask for, and measure the
         speakers' pitch.
 
@@ -200,7 +200,7 @@ class TrainingData:
         Raises:
             UnreadableRecordings: there are some, and broken records are refused.
         """
-        left_out: dict[Sound, str] = {}
+        left_out: dict[Audio, str] = {}
         while found := self._fill(validation, progress, workers, gather):
             left_out |= found
             examples = [e for e in self.examples if e.utterance.audio not in found]
@@ -224,15 +224,15 @@ class TrainingData:
         validation: Sequence[Utterance],
         progress: Callable[[int, int], None] | None,
         workers: int,
-        gather: Callable[[dict[Sound, str]], list[dict[Sound, str]]],
-    ) -> dict[Sound, str]:
+        gather: Callable[[dict[Audio, str]], list[dict[Audio, str]]],
+    ) -> dict[Audio, str]:
         """Fill the cache with this process's share; the recordings that any process could not read, and why."""
         spoken = [e.utterance for e in self.rank.share(self.examples)]
         perturbations = tuple(dict.fromkeys(self.config.perturbations))
         validated = self.rank.share(validation)
-        unreadable: dict[Sound, str] = {}
+        unreadable: dict[Audio, str] = {}
         try:
-            fill_recordings(self.cache, [(spoken, perturbations), (validated, (AS_RECORDED,))], progress, workers)
+            fill_recordings(self.cache, [(spoken, perturbations), (validated, (UNPERTURBED,))], progress, workers)
         except UnreadableRecordings as error:
             if self.broken == "refuse":
                 raise

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from echo_asr.audio import load_audio
+from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds
 from echo_asr.console import console
 from echo_asr.decode.alignment import align, force
 from echo_asr.decode.search import search
@@ -80,9 +81,8 @@ def attention_maps(recognizer: Recognizer, samples: np.ndarray) -> AttentionMaps
         if name.endswith(".cross"):
             value = value.unflatten(2, (-1, frames)).sum(2)
         found[name] = value.cpu().numpy()
-    return AttentionMaps(
-        found, encoded.track, model.config.subsampling / 100, token_texts(tokenizer, ids) if ids else [], words
-    )
+    texts = token_texts(tokenizer, ids) if ids else []
+    return AttentionMaps(found, encoded.track, frames_to_seconds(model.config.subsampling), texts, words)
 
 
 def _keeping(name: str, weights: dict[str, Tensor]) -> Callable[..., None]:
@@ -107,7 +107,7 @@ def draw_attention(recognizer: Recognizer, audio: str | os.PathLike[str], folder
         EchoError: the recording cannot be read or is too long, or the pictures cannot be written.
     """
     samples = load_audio(audio)
-    if len(samples) > 16_000 * LONGEST:
+    if samples_to_seconds(len(samples)) > LONGEST:
         raise EchoError(f"{audio}: longer than {LONGEST:g} s, too much for a picture; cut a part out of it")
     folder = Path(folder)
     make_folder(folder)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.data.batch import collate
 from echo_asr.decode.search import search
 from echo_asr.decode.transcribe import BATCH_SECONDS, Recognizer, batches_by_length
@@ -88,7 +89,7 @@ def outcome(
     """
     model, tokenizer = recognizer.bundle.model, recognizer.bundle.tokenizer
     losses, found = np.zeros(len(clips)), [""] * len(clips)
-    for group in batches_by_length([c.frames / 100 for c in clips], BATCH_SECONDS):
+    for group in batches_by_length([frames_to_seconds(c.frames) for c in clips], BATCH_SECONDS):
         batch = collate([clips[i] for i in group], [tokens[i] for i in group]).to(model.device)
         other = None if encoded_clips is None else collate_features([encoded_clips[i] for i in group]).to(model.device)
         with encoding(model, other):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
+from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.features import Features, collate_features
 from echo_asr.model.encoder import pitch_track
@@ -166,7 +167,7 @@ def draw_radii(recognizer: Recognizer, clip: Features) -> Figure | None:
     shown = pitch_track(collate_features([clip]))
     draw_f0(top, shown, "F0 of one recording")
     frames = track.f0.shape[1]
-    seconds = (np.arange(frames) + 0.5) * track.step / 100
+    seconds = frames_to_seconds((np.arange(frames) + 0.5) * track.step)
     for panel, (name, attention) in zip(panels, layers.items(), strict=True):
         assert attention.rotation.radius is not None
         radius = attention.rotation.radius(track)[0].expand(frames, -1).cpu().numpy()
@@ -178,7 +179,7 @@ def draw_radii(recognizer: Recognizer, clip: Features) -> Figure | None:
         panel.set_title(short(name), fontsize=9, color=INK, loc="left")
     top.set(xlabel="")
     panels[0].legend(**beside())
-    panels[-1].set(xlabel="time (s)", xlim=(0, clip.frames / 100))
+    panels[-1].set(xlabel="time (s)", xlim=(0, frames_to_seconds(clip.frames)))
     return figure
 
 

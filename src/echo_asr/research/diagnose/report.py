@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.data.batch import Batch, Example, collate, make_examples
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
@@ -101,7 +102,7 @@ def gather(recognizer: Recognizer, utterances: Sequence[Utterance], progress: Pr
         while (
             size < BATCH
             and first + size < len(clips)
-            and max(c.frames for c in clips[first : first + size + 1]) / 100 * (size + 1) <= BATCH_SECONDS
+            and frames_to_seconds(max(c.frames for c in clips[first : first + size + 1])) * (size + 1) <= BATCH_SECONDS
         ):
             size += 1
         taken = slice(first, first + size)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from echo_asr.audio import load_audio
+from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
 from echo_asr.research.diagnose.canvas import MaxNLocator, beside, make_folder, new_figure, save_figure
@@ -105,7 +106,7 @@ def plot_positions(
     figure = new_figure(2.6 * columns, 2.5 * len(contours))
     panels = figure.subplots(len(contours), columns, squeeze=False)
     for index, (row, (name, track)) in enumerate(zip(panels, contours.items(), strict=True)):
-        end = track.f0.shape[1] * track.step / 100  # seconds
+        end = frames_to_seconds(track.f0.shape[1] * track.step)  # seconds
         draw_f0(row[0], track, name)
         row[0].xaxis.set_major_locator(MaxNLocator(2))
         for panel, (label, modes) in zip(row[1:], thetas.items(), strict=True):
@@ -136,7 +137,7 @@ def plot_rotation(track: PitchTrack, path: str | os.PathLike[str], title: str = 
     thetas = list(dict.fromkeys(thetas)) or USUAL_ROTATIONS
     figure = new_figure(10, 4.1 + 2.3 * len(thetas))
     panels = figure.subplots(2 + len(thetas), 1, height_ratios=(1, *[1.2] * len(thetas), 1), sharex=True)
-    end = track.f0.shape[1] * track.step / 100  # seconds
+    end = frames_to_seconds(track.f0.shape[1] * track.step)  # seconds
     draw_f0(panels[0], track, "F0")
     panels[0].set(xlabel="")
     for panel, theta in zip(panels[1:-1], thetas, strict=True):
@@ -154,7 +155,7 @@ def plot_rotation(track: PitchTrack, path: str | os.PathLike[str], title: str = 
     acoustic.weight.copy_(torch.tensor(RADIUS_WEIGHTS))
     acoustic.bias.copy_(torch.tensor(RADIUS_BIASES))
     radius = acoustic(track)
-    seconds = (np.arange(track.f0.shape[1]) + 0.5) * track.step / 100
+    seconds = frames_to_seconds((np.arange(track.f0.shape[1]) + 0.5) * track.step)
     for column, label, colour in zip(radius[0].T.numpy(), RADIUS_LABELS, (GREEN, BLUE, RED), strict=True):
         panels[-1].plot(seconds, column, color=colour, label=label)
     panels[-1].axhline(1.0, color=GREY, linewidth=0.7, linestyle=":", label="unit circle")
@@ -232,13 +233,13 @@ def draw_rotary(
 def draw_f0(panel: Any, track: PitchTrack, name: str) -> None:
     """Draw F0 of one recording over time, dots where it is voiced."""
     f0 = track.f0[0].numpy()
-    seconds = (np.arange(len(f0)) + 0.5) * track.step / 100
+    seconds = frames_to_seconds((np.arange(len(f0)) + 0.5) * track.step)
     panel.plot(seconds, f0, color=GREY, linewidth=1.0)
     voiced = track.voicing[0].numpy() > 0
     panel.plot(seconds[voiced], f0[voiced], ".", color=RED, markersize=3)
     low, high = float(f0.min()), float(f0.max())
     margin = max(20.0, 0.1 * (high - low))
-    end = len(f0) * track.step / 100  # seconds
+    end = frames_to_seconds(len(f0) * track.step)  # seconds
     panel.set(ylabel="F0 (Hz)", xlabel="time (s)", ylim=(low - margin, high + margin), xlim=(0, end))
     panel.set_title(name, fontsize=10, color=INK, loc="left")
     panel.grid(color="#eeeeee", linewidth=0.6)

@@ -13,7 +13,7 @@ from typing import Any
 from echo_asr.console import console, progress_bar
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, load_corpus
-from echo_asr.data.perturbation import AS_RECORDED, Perturbation
+from echo_asr.data.perturbation import UNPERTURBED, Perturbation
 from echo_asr.data.precompute import fill_cache
 from echo_asr.decode.transcribe import choose_device
 from echo_asr.errors import EchoError
@@ -222,8 +222,8 @@ def prepare_features(study: Study, corpora: Mapping[str, Corpus], jobs: Sequence
                 train = corpora[study.corpus + trained]
                 perturbations = arm.sections["train"].perturbations
                 read += [(u, perturbation) for u in train.split("train") for perturbation in perturbations]
-                read += [(u, AS_RECORDED) for u in train.split("validation")]
-            read += [(u, AS_RECORDED) for u in corpora[study.corpus + evaluated].split(study.split)]
+                read += [(u, UNPERTURBED) for u in train.split("validation")]
+            read += [(u, UNPERTURBED) for u in corpora[study.corpus + evaluated].split(study.split)]
             rows.update({(str(u.audio), perturbation): (u, perturbation) for u, perturbation in read})
     total, done = sum(len(rows) for _, rows in wanted.values()), 0
     with progress_bar("features", total) as advance:

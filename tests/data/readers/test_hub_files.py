@@ -20,8 +20,8 @@ import pytest
 import soundfile
 
 from echo_asr.data.corpus import load_corpus
+from echo_asr.data.readers.hub_files import FileError, HubFiles, OutsideError
 from echo_asr.data.readers.records import leads_into_network
-from echo_asr.data.readers.within import FileError, OutsideError, Within
 from echo_asr.errors import EchoError
 
 Put = Callable[..., Path]
@@ -128,7 +128,7 @@ def test_a_table_that_is_damaged_or_would_fill_the_memory_goes_and_the_others_st
 ) -> None:
     table("repo/data/train-00000-of-00003.parquet", [wav()])
     put("repo/data/train-00001-of-00003.parquet", "no table")
-    monkeypatch.setattr("echo_asr.data.readers.within.UNPACKED", 1 << 20)
+    monkeypatch.setattr("echo_asr.data.readers.hub_files.UNPACKED", 1 << 20)
     table("repo/data/train-00002-of-00003.parquet", [b"\0" * (4 << 20)], "zstd")
     with pytest.warns(UserWarning, match=r"2 of 3 records .*train-00001-of-00003\.parquet is damaged"):
         corpus = load_corpus("hf:./repo", "skip")
@@ -143,7 +143,7 @@ def test_a_table_that_repeats_one_clip_without_end(
     table: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It holds the clip once, so that its last bytes state a small size; the cache would take it a thousand times."""
-    monkeypatch.setattr("echo_asr.data.readers.within.UNPACKED", 1 << 20)
+    monkeypatch.setattr("echo_asr.data.readers.hub_files.UNPACKED", 1 << 20)
     table("repo/train.parquet", [bytes(1 << 16)] * 400, "zstd")
     with pytest.raises(EchoError, match=r"hf:\./repo unpacks to over 100 times its size"):
         load_corpus("hf:./repo")
@@ -165,7 +165,7 @@ def test_a_plain_copy_is_held_to_its_folder_and_a_list_of_ones_own_is_not(put: P
 
 
 def test_addresses_of_a_data_set_of_the_hub() -> None:
-    within = Within("a/b")
+    within = HubFiles("a/b")
     own = [
         "hf://datasets/a/b@abc/x.wav",
         "hf://datasets/a/b/d/x.wav",
@@ -278,4 +278,4 @@ def test_only_the_network_and_the_machine_end_the_reading_of_rows(
     monkeypatch.setattr(fsspec, "open", fail)
     put("repo/a.wav", 0.1)
     with pytest.raises(type(error) if stops else FileError):
-        Within("a/b", None if remote else tmp_path / "repo").read("a.wav")
+        HubFiles("a/b", None if remote else tmp_path / "repo").read("a.wav")

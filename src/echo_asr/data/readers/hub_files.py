@@ -1,8 +1,7 @@
-"""What a data set that others made may name: its own files, and no others of this machine or of the network.
+"""Restricts a data set of the hub, or a copy of one, to its own files.
 
-The list that somebody wrote of their own recordings (``metadata.csv``, ``wav.scp``, manifests, ``.eaf``) may name files
-anywhere, which are read in place and never copied; an address is never asked. A data set of the hub, or a copy of one,
-is held to what lies in it.
+A user's own list of recordings (``metadata.csv``, ``wav.scp``, manifests, ``.eaf``) may name files anywhere, which are
+read in place and never copied; an address is never requested.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ LARGEST_CLIP = 1 << 30  # bytes, an hour and a half of a studio's stereo
 UNPACKED = 256 << 20  # bytes that any table may unpack to
 RATIO = 100  # times its own size that a table may unpack to beyond that
 TOO_MUCH = f"unpacks to over {RATIO} times its size, as no table of clips does; take it out"
-CARDS = ("README.md", ".huggingface.yaml")  # files of a repository whose YAML says which files are its tables
+CARDS = ("README.md", ".huggingface.yaml")  # files of a repository whose YAML names its tables
 CARD_SIZE = 1 << 18  # bytes of the YAML, at most
-PACKED = ("zip", "tar", "gzip", "bz2", "xz", "zstd")  # ways of fsspec to look into a file of the data set
+PACKED = ("zip", "tar", "gzip", "bz2", "xz", "zstd")  # protocols of fsspec that read inside a file of the data set
 REFUSED = "outside of the data set; it is neither copied nor fetched: take it out"
 
 
-MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}  # nothing that a row could be blamed for
+MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}  # of this machine, not of a row
 NETWORK = {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH}
 NETWORK_LIBRARIES = (
     "aiohttp", "asyncio", "fsspec", "http", "httpcore", "httpx", "huggingface_hub", "requests", "socket", "ssl",
     "urllib3",
 )  # fmt: skip
-OF_THE_FILE = (400, 404, 410, 414)  # statuses of HTTP that say something of one address alone
+OF_THE_FILE = (400, 404, 410, 414)  # HTTP statuses that concern one address alone
 
 
 class FileError(Exception):
@@ -46,8 +45,8 @@ class OutsideError(FileError):
     """A path that leads out of a data set."""
 
 
-class Within:
-    """A data set of the hub, or a copy of one in a folder, as the bounds of what its rows may name.
+class HubFiles:
+    """The files of a data set of the hub, or of a copy of one in a folder, to which its rows are restricted.
 
     Args:
         repo: its name on the hub.
@@ -56,7 +55,7 @@ class Within:
 
     def __init__(self, repo: str, folder: Path | None = None) -> None:
         self.repo, self.folder = repo, folder
-        self.size = 0  # bytes of the tables, where they lie here
+        self.size = 0  # bytes of the tables, if they are on this machine
         self._roots: list[Path] = []
         if folder is not None:
             root = folder.resolve()
@@ -68,15 +67,15 @@ class Within:
         """Whether a file lies in the folder, links followed."""
         try:
             real = path.resolve()
-        except (OSError, RuntimeError, ValueError):  # links in a circle, a NUL
+        except (OSError, RuntimeError, ValueError):  # circular links, a NUL character
             return False
         return any(real.is_relative_to(root) for root in self._roots)
 
     def locate(self, name: str) -> str:
-        """Where fsspec finds what a row names: a path, or an address of the data set itself.
+        """The path or the address, for fsspec, of a file that a row names.
 
         Raises:
-            OutsideError: it is neither.
+            OutsideError: the file is not of the data set.
         """
         *packed, last = name.split("::")
         if any(re.match(r"([a-z0-9]+)://", part) is None or part.split(":")[0] not in PACKED for part in packed):
@@ -102,9 +101,9 @@ class Within:
         """The bytes of a file that a row names.
 
         Raises:
-            OutsideError: it is none of the data set's.
-            FileError: it is not there, cannot be read or unpacked, or is too large for a clip.
-            Exception: the network fails, or this machine has run out of something.
+            OutsideError: the file is not of the data set.
+            FileError: it does not exist, cannot be read or unpacked, or is too large for a clip.
+            Exception: the network fails, or this machine lacks memory, disk space or file handles.
         """
         import fsspec  # comes with datasets
 
@@ -112,8 +111,8 @@ class Within:
         try:
             with fsspec.open(where, "rb") as file:
                 data: bytes = file.read(LARGEST_CLIP + 1)
-        except Exception as error:  # of the file systems and of each way of packing
-            if _is_of_no_file(error, self.folder is None):
+        except Exception as error:  # of file systems and archive formats
+            if _is_of_machine_or_network(error, self.folder is None):
                 raise
             if isinstance(error, FileNotFoundError):
                 raise FileError(f"names {name[:200]}, which is not there") from None
@@ -124,7 +123,7 @@ class Within:
         return data
 
     def records(self, records: Iterable[Record], problems: Problems) -> Iterator[Record]:
-        """Those records whose recordings are of the data set; the others are problems."""
+        """The records whose recordings are files of the data set; the others are problems."""
         for record in records:
             path = file_of(record.audio)
             if path.is_symlink() or path.exists():
@@ -134,11 +133,11 @@ class Within:
             yield record
 
     def take_out(self, tables: list[Any]) -> list[str]:
-        """Take out of the tables of a split those that are damaged or would fill the memory, as far as their last bytes
-        say, and tell what is wrong with each. Where all are damaged they stay, for others to say.
+        """Remove from the tables of a split those that are damaged or would exhaust memory, by their footers, and
+        return what is wrong with each. Where all are damaged they stay, so that the library reports it.
 
         Raises:
-            EchoError: a table is not the data set's own, or all would fill the memory.
+            EchoError: a table is not of the data set, or all would exhaust memory.
         """
         for table in tables:
             try:
@@ -158,22 +157,22 @@ class Within:
         return list(faults.values())
 
     def bound(self, written: int) -> None:
-        """Make sure that a copy's clips are not very much larger than its tables, which may hold one a thousand times.
+        """Refuse a copy whose clips are far larger than its tables, which may hold one clip a thousand times.
 
         Args:
             written: bytes of clips so far.
 
         Raises:
-            EchoError: they are.
+            EchoError: the clips have over 100 times the size of the tables.
         """
         if self.folder is not None and written > max(UNPACKED, RATIO * self.size):
             raise EchoError(f"hf:{self.repo} {TOO_MUCH}")
 
     def check_card(self) -> None:
-        """Make sure that what a copy's own description says of its tables is in it, and can be read in bounded memory.
+        """Check that the tables named by the dataset card of a copy lie in it.
 
         Raises:
-            EchoError: a path leads out of the data set, or the description is no YAML that one could mean.
+            EchoError: a path leads out of the data set, or the card is not valid YAML.
         """
         for name in CARDS if self.folder is not None else ():
             assert self.folder is not None
@@ -186,7 +185,7 @@ class Within:
                     raise EchoError(f"{path} names {pattern[:200]}, {REFUSED}")
 
 
-def _is_of_no_file(error: Exception, remote: bool) -> bool:
+def _is_of_machine_or_network(error: Exception, remote: bool) -> bool:
     """Whether an error is of this machine, or (`remote`) of the network, and not of the file that was read."""
     number = getattr(error, "errno", None)
     if isinstance(error, MemoryError) or number in MACHINE:
@@ -208,8 +207,8 @@ def _table_fault(path: Path) -> str:
     from pyarrow import ArrowException, parquet  # comes with datasets
 
     try:
-        told = parquet.read_metadata(path)
-        unpacked = sum(told.row_group(number).total_byte_size for number in range(told.num_row_groups))
+        footer = parquet.read_metadata(path)
+        unpacked = sum(footer.row_group(number).total_byte_size for number in range(footer.num_row_groups))
         size = path.stat().st_size
     except (ArrowException, OSError, ValueError) as error:
         return f"the table {path} is damaged ({' '.join(str(error).split())[:200]}); copy it again"
@@ -217,7 +216,7 @@ def _table_fault(path: Path) -> str:
 
 
 def _front_matter(path: Path) -> Any:
-    """What the YAML at the beginning of a card holds, or of a file that is YAML."""
+    """The YAML at the beginning of a dataset card, or of a YAML file, parsed."""
     try:
         with path.open("rb") as file:
             text = file.read(CARD_SIZE).decode("utf-8", "replace")
@@ -228,7 +227,7 @@ def _front_matter(path: Path) -> Any:
         text = found[1] if found else ""
     try:
         return parse_yaml(text)
-    except Exception as error:  # yaml's own, and what it lets through for numbers and dates that are none
+    except Exception as error:  # of yaml, and of numbers and dates that it cannot convert
         reason = " ".join(str(error).split())[:200]
         raise EchoError(f"{path}: not valid YAML ({reason}); mend it") from None
 
