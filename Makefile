@@ -1,9 +1,11 @@
-# make setup | demo | test | test-all | lint | bench. Everything installs into .venv; nothing else is touched.
+# make setup | demo | test | test-all | lint | bench | docs. Everything installs into .venv; nothing else is touched.
 # Another Python: make setup PYTHON=python3.12
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+DOCS := .venv/.docs
+SITE ?= site
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 TORCH := $(shell grep '^torch==' constraints-cpu.txt)
 PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
@@ -15,7 +17,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 # torch anew, and that takes longer than all else that it does.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-all lint bench
+.PHONY: help setup demo test test-all lint bench docs
 
 help:
 	@echo "make setup     install Echo and its development tools into .venv"
@@ -24,6 +26,7 @@ help:
 	@echo "make test-all  all tests"
 	@echo "make lint      ruff, its format, and mypy; .pre-commit-config.yaml has the same"
 	@echo "make bench     speed, one JSON line a benchmark"
+	@echo "make docs      the pages of docs/ as a site, in $(SITE)/index.html"
 
 setup: $(READY)
 
@@ -47,7 +50,7 @@ demo: $(READY)
 test: $(READY)
 	$(PYTEST) -m "not slow"
 
-test-all: $(READY)
+test-all: $(READY) $(DOCS)
 	$(PYTEST)
 
 lint: $(READY)
@@ -61,3 +64,11 @@ bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.transcription --json
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.training --json
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.scale --hours 100
+
+docs: $(READY) $(DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir $(abspath $(SITE))
+	@echo "Built: $(SITE)/index.html"
+
+$(DOCS): $(READY)
+	@$(PIP) -e '.[docs]' -c constraints-cpu.txt
+	@touch $@
