@@ -119,7 +119,7 @@ def test_what_is_left_is_tables_pictures_and_a_page_by_itself(finished: Outcome)
     assert left >= {*TABLES, "times.csv", "curves.png", "differences.png", "report.html", "study.json"}
     page = (finished.out / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 2 and "http" not in page and "<script" not in page
-    assert "static: not told apart from axis by characters at 3" in page
+    assert "static: not significantly different from axis by characters at 3" in page
     assert not list(finished.out.rglob("last.pt")), "checkpoints of finished jobs are gone"
     times = (finished.out / "times.csv").read_text(encoding="utf-8").splitlines()
     assert times[0] == "arm,seed,corpus,training,evaluation,device,threads" and len(times) == 7
