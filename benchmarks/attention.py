@@ -1,4 +1,4 @@
-"""What vRoPE costs beside plain attention: `python -m benchmarks.attention [--json]`.
+"""The cost of vRoPE relative to plain attention: `python -m benchmarks.attention [--json]`.
 
 Every mode is timed against `scaled_dot_product_attention` of the same shape in the same run, turn about, and reported
 as the ratio of medians; memory is the peak of what the call allocates, as a ratio too. Projections are left out of
@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from echo_asr.vrope import NullKeys, PitchBias, PitchTrack, Rotation, VoiceModulation, VRoPEModes, rotate
+from echo_asr.vrope import PitchTrack, VoiceModulation, VRoPEModes, make_bias, make_nulls, make_rotation, rotate
 
 MODES: dict[str, dict[str, Any]] = {
     "rope": {"frequencies": "inverse_power", "clock": "encoder"},
@@ -39,8 +39,8 @@ FRAMES = (250, 1500, 6000)
 
 
 class PeakMemory(TorchDispatchMode):
-    """Bytes of the tensors that were made inside and alive at once, at most. What a kernel allocates for itself and
-    frees again is not seen."""
+    """The peak of bytes of tensors that were allocated inside and alive at once. Temporary memory of kernels is not
+    counted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class PeakMemory(TorchDispatchMode):
 
 
 def voice(batch: int, frames: int, device: torch.device) -> PitchTrack:
-    """A track like that of speech: F0 that glides between 100 and 250 Hz, pauses, one frame in three unvoiced."""
+    """A pitch track like that of speech: F0 that glides between 100 and 250 Hz, pauses, one frame in three unvoiced."""
     draw = torch.Generator().manual_seed(0)
     time_ = torch.arange(frames) * 0.04  # s
     turns = torch.rand(batch, 1, generator=draw) + 0.3 * time_
@@ -92,8 +92,10 @@ def modulated(mode: dict[str, Any], backend: str, track: PitchTrack) -> tuple[Ca
         layer = VoiceModulation(config).to(device)
         return lambda query, key, value: layer.modulate(query, key, value, track), config.content_width
     modes = VRoPEModes(**mode)
-    rotation, bias = Rotation(modes, HEAD_WIDTH // 2).to(device), PitchBias(modes, HEADS).to(device)
-    nulls = NullKeys(modes.nulls, HEADS).to(device)
+    rotation, nulls = make_rotation(modes, HEAD_WIDTH // 2).to(device), make_nulls(modes.nulls, HEADS).to(device)
+    bias = make_bias(modes.bias, HEADS)
+    assert bias is not None
+    bias.to(device)
 
     def naive(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         turn, weight = rotation(track), nulls.key_bias(track.null)

@@ -1,7 +1,7 @@
-"""How fast features with F0 are made, on one thread: `python -m benchmarks.features`.
+"""The speed of feature extraction with F0, on one thread: `python -m benchmarks.features`.
 
-Prints one JSON object with the median of five repeats for each F0 tracker. The signal is made here, from a
-seed: a voice of harmonics under three formants, with a moving F0, pauses and a little noise.
+Prints one JSON object with the median of five repeats for each F0 tracker. The signal is synthetic: a voice of
+harmonics under three formants, with a moving F0, pauses and a little noise.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import get_args
 import numpy as np
 import torch
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds, seconds_to_samples
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.features.pitch import TrackerName
 
@@ -28,7 +28,7 @@ FORMANTS = ((600.0, 90.0), (1200.0, 110.0), (2500.0, 160.0))  # centre and bandw
 def voice(seconds: float, seed: int) -> np.ndarray:
     """A voice-like signal: (S,) float32 at 16 kHz, peak 0.5, one pause of 0.2 s in every second."""
     rng = np.random.default_rng(seed)
-    times = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE  # s
+    times = samples_to_seconds(np.arange(seconds_to_samples(seconds)))  # s
     f0 = rng.uniform(90.0, 240.0) * 2.0 ** (0.3 * np.sin(2.0 * np.pi * rng.uniform(0.5, 2.0) * times))  # Hz
     phase = 2.0 * np.pi * np.cumsum(f0) / SAMPLE_RATE  # rad
     signal = np.zeros_like(times)
@@ -42,7 +42,7 @@ def voice(seconds: float, seed: int) -> np.ndarray:
 
 
 def measure(extractor: FeatureExtractor, clips: list[np.ndarray]) -> list[float]:
-    """Seconds that all clips take, one after the other, of each repeat."""
+    """Seconds of each repeat, for all clips one after the other."""
     extractor(clips[0])  # the tracker is loaded on first use
     taken = []
     for _ in range(REPEATS):

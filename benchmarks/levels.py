@@ -1,8 +1,9 @@
-"""What levels do to a model: `python -m benchmarks.levels MODEL CORPUS [--split validation] [--clips 300] [--json]`.
+"""The effect of levels on a model: `python -m benchmarks.levels MODEL CORPUS [--split validation] [--clips 300]
+[--json]`.
 
 The word error of a corpus's clips by themselves, their peaks at several levels, 16-bit; and in one recording, with
 pauses between: all at one level, every other one 20 dB softer, and soft speech with a bump that is 40 dB louder in
-every pause. Then how many clips get another text in a recording with pauses than by themselves. All through
+every pause. Then the number of clips that get another text in a recording with pauses than by themselves. All through
 `Recognizer.transcribe`, free-running.
 """
 
@@ -17,7 +18,8 @@ import numpy as np
 import torch
 
 from benchmarks.arguments import model_and_corpus
-from echo_asr.audio import SAMPLE_RATE, load_audio
+from echo_asr.audio import load_audio
+from echo_asr.audio.convert import samples_to_seconds, seconds_to_samples
 from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.transcribe import Recognizer, load
 from echo_asr.evaluate.metrics import error_rate
@@ -27,30 +29,30 @@ APART = 20.0  # dB between two speakers
 BUMP_SECONDS, BUMP_DB = 0.06, 40.0  # dB over the speech's peak
 PAUSES = (0.3, 5.0)  # seconds
 ROOM_DB = -50.0  # dB of noise under the peak of the clips
-PLACED = 600  # clips put into the recording whose texts are compared, some of them more than once
+PLACED = 600  # clips in the recording whose texts are compared, with repetitions
 SEED = 7
 
 
 def quantised(audio: np.ndarray, gain_db: float) -> np.ndarray:
-    """Samples at another gain as a 16-bit file holds them."""
+    """Samples at another gain, rounded to 16 bits."""
     return (np.rint(audio * 10 ** (gain_db / 20) * 32767) / 32767).astype(np.float32)
 
 
 def recording(
     parts: Sequence[np.ndarray], rng: np.random.Generator, bumps: bool = False, room: bool = True
 ) -> tuple[np.ndarray, list[float]]:
-    """Clips of peak 1 or less with pauses before, between and after them, and where each begins in seconds."""
-    pieces, starts, at = [], [], 0
+    """Clips of peak 1 or less with pauses before, between and after them, and the start of each in seconds."""
+    segments, starts, at = [], [], 0
     for part in (*parts, np.zeros(0, np.float32)):
-        pause = np.zeros(round(rng.uniform(*PAUSES) * SAMPLE_RATE), np.float32)
+        pause = np.zeros(seconds_to_samples(rng.uniform(*PAUSES)), np.float32)
         if bumps:
-            size, peak = round(BUMP_SECONDS * SAMPLE_RATE), 10 ** (BUMP_DB / 20)
+            size, peak = seconds_to_samples(BUMP_SECONDS), 10 ** (BUMP_DB / 20)
             middle = (len(pause) - size) // 2
             pause[middle : middle + size] = peak * np.hanning(size) * rng.choice([-1.0, 1.0], size)
-        pieces += [pause, part]
-        starts.append((at + len(pause)) / SAMPLE_RATE)
+        segments += [pause, part]
+        starts.append(samples_to_seconds(at + len(pause)))
         at += len(pause) + len(part)
-    audio = np.concatenate(pieces)
+    audio = np.concatenate(segments)
     if room:
         audio = audio + (10 ** (ROOM_DB / 20) * rng.standard_normal(len(audio))).astype(np.float32)
     return (audio / np.abs(audio).max()).astype(np.float32), starts[:-1]
@@ -75,7 +77,7 @@ def in_one_recording(recognizer: Recognizer, clips: Sequence[np.ndarray], texts:
     for name, parts, bumps in (("one level", clips, False), ("20 dB apart", soft, False), ("bumps", clips, True)):
         # Without noise, of which a softer speaker would have more.
         audio, starts = recording(parts, np.random.default_rng(SEED), bumps, room=False)
-        found = texts_of(recognizer, audio, starts, [len(clip) / SAMPLE_RATE for clip in clips])
+        found = texts_of(recognizer, audio, starts, [samples_to_seconds(len(clip)) for clip in clips])
         results[name] = {
             "all": error(recognizer, texts, found),
             "first speaker": error(recognizer, texts[::2], found[::2]),
@@ -85,7 +87,7 @@ def in_one_recording(recognizer: Recognizer, clips: Sequence[np.ndarray], texts:
 
 
 def texts_of(recognizer: Recognizer, audio: np.ndarray, starts: Sequence[float], seconds: Sequence[float]) -> list[str]:
-    """The words of a recording whose middles lie nearest to each clip."""
+    """The words of a recording nearest to each clip, by their middles."""
     words = [w for segment in recognizer.transcribe(audio).segments for w in segment.words]
     middles = np.array([start + length / 2 for start, length in zip(starts, seconds, strict=True)])
     reach = np.array(seconds) / 2
@@ -105,7 +107,7 @@ def other_than_alone(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> dic
     for name, room in (("digital silence", False), ("noise", True)):
         parts = [clips[index] for index in order]
         audio, starts = recording(parts, np.random.default_rng(SEED), room=room)
-        found = texts_of(recognizer, audio, starts, [len(part) / SAMPLE_RATE for part in parts])
+        found = texts_of(recognizer, audio, starts, [samples_to_seconds(len(part)) for part in parts])
         other = [text != alone[index] for text, index in zip(found, order, strict=True)]
         results[name] = {"clips": len(order), "other": sum(other), "percent": round(100 * float(np.mean(other)), 2)}
     return results

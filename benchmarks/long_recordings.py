@@ -1,8 +1,8 @@
 """Long recordings: `python -m benchmarks.long_recordings MODEL CORPUS [--minutes 60 600] [--json]`.
 
-Makes a recording of so many minutes from the clips of a corpus, in turn, with pauses of 0.3 to 5 s, and transcribes it:
-its error beside that of the clips one by one, the most memory that the process held (each length in a process of its
-own), and how many times faster than real time it went, on one thread.
+Builds a recording of so many minutes from the clips of a corpus, in turn, with pauses of 0.3 to 5 s, and transcribes
+it: its error beside that of the clips one by one, the peak memory (each length in a process of its own), and the speed
+in multiples of real time, on one thread.
 """
 
 from __future__ import annotations
@@ -21,31 +21,32 @@ import torch
 
 from benchmarks.arguments import model_and_corpus
 from benchmarks.memory import peak_bytes
-from echo_asr.audio import SAMPLE_RATE, load_audio
-from echo_asr.data.corpus import Sound, load_corpus
+from echo_asr.audio import load_audio
+from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds, seconds_to_samples
+from echo_asr.data.corpus import Audio, load_corpus
 from echo_asr.decode.transcribe import load
 from echo_asr.evaluate.metrics import error_rate
 
 PAUSES = (0.3, 5.0)  # seconds
-MOST = 600  # clips of the corpus that take part
+MOST = 600  # clips of the corpus, at most
 
 
-def make(corpus: str, split: str, minutes: float, path: Path) -> tuple[list[Sound], list[str]]:
+def make(corpus: str, split: str, minutes: float, path: Path) -> tuple[list[Audio], list[str]]:
     """Write the recording; returns the clips in it, in order, and their texts."""
     rng = np.random.default_rng(0)
     rows = [u for u in load_corpus(corpus).split(split) if u.text.strip()]
     rows = [rows[i] for i in rng.permutation(len(rows))[:MOST]]
-    clips: list[Sound] = []
+    clips: list[Audio] = []
     texts: list[str] = []
     seconds = 0.0
     with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1, "PCM_16") as file:
         while seconds < 60 * minutes:
             row = rows[len(clips) % len(rows)]
-            sound = load_audio(row.audio)
-            pause = np.zeros(round(rng.uniform(*PAUSES) * SAMPLE_RATE), np.float32)
-            for part in (pause, sound):
+            clip = load_audio(row.audio)
+            pause = np.zeros(seconds_to_samples(rng.uniform(*PAUSES)), np.float32)
+            for part in (pause, clip):
                 file.write(part)
-                seconds += len(part) / SAMPLE_RATE
+                seconds += samples_to_seconds(len(part))
             clips.append(row.audio)
             texts.append(row.text)
     return clips, texts
@@ -73,8 +74,8 @@ def measure(model: str, corpus: str, split: str, minutes: float, clips_too: bool
     }  # fmt: skip
     if clips_too:
         first = clips[:MOST]
-        heard = [one.text for one in recognizer.transcribe([*first], words=False)]
-        alone = {clip: text for clip, text in zip(first, heard, strict=True)}
+        recognised = [one.text for one in recognizer.transcribe([*first], words=False)]
+        alone = {clip: text for clip, text in zip(first, recognised, strict=True)}
         apart = error_rate([normal(t) for t in texts], [normal(alone[clip]) for clip in clips])
         result["word_error_percent_of_clips"] = round(apart.percent, 2)
     return result

@@ -1,4 +1,4 @@
-"""EncoderKeyValues of this process, on any system."""
+"""Memory of this process, on any system."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import psutil
 
 
 def held_bytes() -> int:
-    """What is in memory now."""
+    """Bytes in memory now."""
     return int(psutil.Process().memory_info().rss)
 
 
 def peak_bytes() -> int:
-    """The most that there ever was in memory."""
+    """The peak of bytes in memory."""
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
     import resource

@@ -1,9 +1,9 @@
-"""Others' recognisers of a given number of parameters, with random weights: what Echo is measured against.
+"""Other recognisers of a given number of parameters, with random weights, for comparison with Echo.
 
 Whisper and Moonshine are built from Hugging Face transformers' configurations. Depth, head width and the feed-forward's
 four widths are those of the published model nearest in size when its vocabulary is left out (whisper-tiny and
 moonshine-tiny 17 M, whisper-base 45 M, moonshine-base 48 M); the width is what meets the number of parameters.
-CTranslate2 runs the very weights of that Whisper. All decode `TOKENS` tokens greedily with their key-value caches;
+CTranslate2 runs the weights of that Whisper. All decode `TOKENS` tokens greedily with their key-value caches;
 token 0, the end, is never chosen.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 
 TOKENS = 24  # of every text
 VOCABULARY = 40  # tokens of every model, so that the parameters go into the layers; token 0 ends a text, 1 starts it
@@ -62,18 +62,17 @@ def closest(build: Callable[[int, int], Any], parameters: int, head_width: int) 
     def distance(shape: tuple[int, int]) -> int:
         return abs(parameter_count(build(*shape)) - parameters)
 
-    with torch.device("meta"):  # counted without being made
+    with torch.device("meta"):  # counted without allocating them
         chosen = min((s for s in dimensions(head_width) if s[0] ** 2 < parameters / 50), key=distance)
     torch.manual_seed(0)
     return build(*chosen).eval()
 
 
 @torch.inference_mode()
-def greedy(model: Any, sound: torch.Tensor) -> list[list[int]]:
-    """The bare loop over a transformers model: what its `generate` does for greedy search, without what that spends on
-    being general."""
-    encoded, past = model.get_encoder()(sound), None
-    tokens = torch.ones(len(sound), 1, dtype=torch.long)
+def greedy(model: Any, inputs: torch.Tensor) -> list[list[int]]:
+    """Greedy search with a transformers model: as its `generate`, without its overhead."""
+    encoded, past = model.get_encoder()(inputs), None
+    tokens = torch.ones(len(inputs), 1, dtype=torch.long)
     texts = []
     for _ in range(TOKENS):
         out = model(decoder_input_ids=tokens, encoder_outputs=encoded, past_key_values=past, use_cache=True)
@@ -85,7 +84,7 @@ def greedy(model: Any, sound: torch.Tensor) -> list[list[int]]:
 
 
 def make_whisper(width: int, heads: int, layers: int) -> Any:
-    """transformers' Whisper, `layers` in encoder and decoder each. It hears the 30 s window that it always does."""
+    """transformers' Whisper, `layers` in encoder and decoder each. Its input is a window of 30 s."""
     from transformers import WhisperConfig, WhisperForConditionalGeneration
 
     config = WhisperConfig(
@@ -107,7 +106,7 @@ def make_whisper(width: int, heads: int, layers: int) -> Any:
 
 
 def make_moonshine(width: int, heads: int, layers: int) -> Any:
-    """transformers' Moonshine, which hears samples, `layers` in encoder and decoder each."""
+    """transformers' Moonshine, whose input is samples, `layers` in encoder and decoder each."""
     from transformers import MoonshineConfig, MoonshineForConditionalGeneration
 
     config = MoonshineConfig(
@@ -148,8 +147,8 @@ def from_transformers(model: Any, name: str, extractor: Any, feature: str) -> Co
 
 
 def from_ctranslate2(model: Any, extractor: Any, compute_type: str, threads: int) -> Contestant:
-    """Whisper `model` in CTranslate2. Its converter wants a folder with the configuration; the weights and a tokenizer,
-    of which it uses the vocabulary alone, are handed to it. Timestamps are off, as their rules cost time."""
+    """Whisper `model` in CTranslate2. Its converter reads the configuration from a folder; the weights and the
+    vocabulary are passed to it. Timestamps are off, as their rules cost time."""
     import ctranslate2
     from ctranslate2.converters import TransformersConverter
 
@@ -181,7 +180,7 @@ def from_ctranslate2(model: Any, extractor: Any, compute_type: str, threads: int
             ctranslate2.StorageView.from_array(np.ascontiguousarray(features)),
             [prompt] * len(clips),
             beam_size=1,
-            max_length=2 * TOKENS,  # it makes half as many at most
+            max_length=2 * TOKENS,  # it generates half as many at most
             suppress_blank=False,
             suppress_tokens=[0],
         )
@@ -191,7 +190,7 @@ def from_ctranslate2(model: Any, extractor: Any, compute_type: str, threads: int
 
 
 def peers(parameters: int, size: str, threads: int) -> tuple[list[Contestant], list[str]]:
-    """Those that can be made here, each of about so many parameters; and a line for each package that is missing."""
+    """The available recognisers, each of about so many parameters, and a line for each missing package."""
     try:
         from transformers import Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
     except ImportError as error:

@@ -1,9 +1,9 @@
-"""What silence and noise do to a model: `python -m benchmarks.robustness MODEL CORPUS [--split test] [--json]`.
+"""The effect of silence and noise on a model: `python -m benchmarks.robustness MODEL CORPUS [--split test] [--json]`.
 
-First, sounds without speech, of 1 to 60 s: those kinds that training knows, from other seeds, and kinds that it does
-not know; how often is the text empty? Then the clips of the corpus: how often do they get text, and what is their error
-as they are; with 0 to 10 s of silence, or of noise 20 to 40 dB below them, around them; and three in a row with as much
-between them. All through `Recognizer.transcribe`, free-running.
+First, clips without speech, of 1 to 60 s: of the kinds of noise in training, from other seeds, and of other kinds; how
+often is the text empty? Then the clips of the corpus: how often do they get text, and what is their error unchanged;
+with 0 to 10 s of silence, or of noise 20 to 40 dB below them, around them; and three in a row with as much between
+them. All through `Recognizer.transcribe`, free-running.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from benchmarks.arguments import model_and_corpus
-from echo_asr.audio import SAMPLE_RATE, load_audio
+from echo_asr.audio import load_audio
+from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds, seconds_to_samples
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.noise import Kind, noise_clip
 from echo_asr.decode.transcribe import Recognizer, load
@@ -26,7 +27,7 @@ from echo_asr.evaluate.metrics import ErrorRate, error_rate
 KNOWN: tuple[Kind, ...] = get_args(Kind)
 LEVELS = (-60.0, -40.0, -20.0)  # dBFS
 SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-SEED = 1_000_003  # far from those that training draws for its noises
+SEED = 1_000_003  # far from those of noises in training
 BEDS: tuple[Kind, ...] = ("white", "pink", "brown", "room", "hum")
 BELOW = (20.0, 40.0)  # dB, of noise about speech, under the RMS of the speech
 LONGEST = 10.0  # seconds of silence or noise before, after and between
@@ -42,7 +43,7 @@ def _shaped(size: int, rng: np.random.Generator, exponent: float, low: float, hi
 
 
 def _clock(size: int) -> np.ndarray:
-    return np.arange(size) / SAMPLE_RATE
+    return samples_to_seconds(np.arange(size))
 
 
 def blue(size: int, rng: np.random.Generator) -> np.ndarray:
@@ -104,7 +105,7 @@ UNKNOWN: dict[str, Callable[[int, np.random.Generator], np.ndarray]] = {
 }
 
 
-def sounds() -> Iterator[tuple[str, np.ndarray]]:
+def clips_without_speech() -> Iterator[tuple[str, np.ndarray]]:
     """Every clip without speech, with the name of its kind: at least 500."""
     rng = np.random.default_rng(SEED)
     for round_ in range(2):
@@ -115,41 +116,41 @@ def sounds() -> Iterator[tuple[str, np.ndarray]]:
                 for name, make in UNKNOWN.items():
                     if round_ and name in ("blue", "band"):
                         continue
-                    made = make(round(seconds * SAMPLE_RATE), rng)
+                    made = make(seconds_to_samples(seconds), rng)
                     wanted = 10 ** (level / 20) / max(float(np.sqrt(np.mean(made**2))), 1e-9)
                     yield name, (made * min(wanted, 1 / max(float(np.abs(made).max()), 1e-9))).astype(np.float32)
 
 
 def about(clips: Sequence[np.ndarray], kind: Kind, rng: np.random.Generator) -> np.ndarray:
     """Clips in a row with silence, or noise of a kind, before, between and after them."""
-    gaps = [np.zeros(round(s * SAMPLE_RATE), np.float32) for s in rng.uniform(0.0, LONGEST, len(clips) + 1)]
+    gaps = [np.zeros(seconds_to_samples(s), np.float32) for s in rng.uniform(0.0, LONGEST, len(clips) + 1)]
     row = np.concatenate([part for pair in zip(gaps, clips, strict=False) for part in pair] + [gaps[-1]])
     if kind == "silence":
         return row
     level = min(10 * np.log10(np.mean(clip**2) + 1e-12) for clip in clips)  # dBFS, of the softest
     wanted = float(np.clip(level - rng.uniform(*BELOW), -119.0, 0.0))
-    bed = noise_clip(kind, len(row) / SAMPLE_RATE, SEED + int(rng.integers(2**31)), wanted)
+    bed = noise_clip(kind, samples_to_seconds(len(row)), SEED + int(rng.integers(2**31)), wanted)
     return np.asarray(row + np.resize(bed, len(row)), np.float32)
 
 
-def heard(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> list[str]:
+def transcribe(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> list[str]:
     return [found.text for found in recognizer.transcribe(list(clips), words=False)]
 
 
 def silence(recognizer: Recognizer) -> dict[str, Any]:
-    """How many of the sounds without speech get no text."""
+    """The share of clips without speech that get no text."""
     kinds: dict[str, list[str]] = {}
     wrong = []
     batch: list[tuple[str, np.ndarray]] = []
 
     def flush() -> None:
-        for (kind, clip), text in zip(batch, heard(recognizer, [clip for _, clip in batch]), strict=True):
+        for (kind, clip), text in zip(batch, transcribe(recognizer, [clip for _, clip in batch]), strict=True):
             kinds.setdefault(kind, []).append(text)
             if text:
-                wrong.append({"kind": kind, "seconds": round(len(clip) / SAMPLE_RATE, 1), "text": text[:60]})
+                wrong.append({"kind": kind, "seconds": round(samples_to_seconds(len(clip)), 1), "text": text[:60]})
         batch.clear()
 
-    for kind, clip in sounds():
+    for kind, clip in clips_without_speech():
         batch.append((kind, clip))
         if len(batch) == 48:
             flush()
@@ -166,7 +167,7 @@ def silence(recognizer: Recognizer) -> dict[str, Any]:
 
 
 def speech(recognizer: Recognizer, corpus: str, split: str, most: int) -> dict[str, Any]:
-    """Errors of the clips of a corpus, as they are and with silence and noise about them."""
+    """Errors of the clips of a corpus, as they are and with silence and noise around them."""
     rng = np.random.default_rng(SEED)
     rows = [u for u in load_corpus(corpus).split(split) if u.text.strip()]
     rows = [rows[i] for i in sorted(rng.permutation(len(rows))[:most])]
@@ -185,8 +186,8 @@ def speech(recognizer: Recognizer, corpus: str, split: str, most: int) -> dict[s
     }
     found: dict[str, Any] = {"clips": len(clips), "as they are": result(texts, recognized(recognizer, clips))}
     for name, (parts, wanted, kinds) in cases.items():
-        sounds = [about(part, kind, rng) for part, kind in zip(parts, kinds, strict=True)]
-        got = recognized(recognizer, sounds)
+        noisy = [about(part, kind, rng) for part, kind in zip(parts, kinds, strict=True)]
+        got = recognized(recognizer, noisy)
         found[name] = {**result(wanted, got), "percent_by_kind": {}}
         for kind in dict.fromkeys(kinds):
             here = [i for i, other in enumerate(kinds) if other == kind]
@@ -196,7 +197,7 @@ def speech(recognizer: Recognizer, corpus: str, split: str, most: int) -> dict[s
 
 
 def recognized(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> list[str]:
-    return [recognizer.normalize(text) for text in heard(recognizer, clips)]
+    return [recognizer.normalize(text) for text in transcribe(recognizer, clips)]
 
 
 def result(wanted: Sequence[str], got: Sequence[str]) -> dict[str, Any]:

@@ -1,10 +1,9 @@
-"""Whether Echo bears a large corpus: `python -m benchmarks.scale --hours 1000`.
+"""The cost of a large corpus: `python -m benchmarks.scale --hours 1000`.
 
-A corpus of so many hours is simulated by a few clips, made here, that stand under many names with a text of their own
-each. Measured is what a process does before its first update (reading `metadata.csv`, texts, tokens, checks, rows, the
-plan of an epoch, a look at every recording's size and time; features are in the cache and were found complete before),
-the memory that it then has and after so many batches, and what the plan costs in padding and in waiting. Prints one
-JSON object.
+A corpus of so many hours is simulated by a few synthetic clips under many names, each with a text of its own. It
+measures the time of a process before its first update (reading `metadata.csv`, texts, tokens, checks, concatenated
+clips, the plan of an epoch, the size and time of every recording; features are in the cache and marked as complete),
+the memory then and after so many batches, and the padding and waiting of the plan. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ import torch
 
 from benchmarks.features import voice
 from benchmarks.memory import held_bytes
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE, frames_to_seconds
 from echo_asr.data.batch import weigh_plan
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
@@ -124,7 +123,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     place = ProcessRank(0, arguments.processes)
     data = timed(
         "examples, checks, rows",
-        lambda: TrainingData(corpus, tokenizer, normalize_basic, config, 2, cache, place=place, texts=texts),
+        lambda: TrainingData(corpus, tokenizer, normalize_basic, config, 2, cache, rank=place, texts=texts),
     )
     gc.enable()
     timed("fingerprint", lambda: data.fingerprint)
@@ -140,7 +139,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 
     audio, began, middle = 0.0, time.perf_counter(), 0.0
     for number, (_, _, batch) in enumerate(islice(batches, arguments.batches)):
-        audio += float(batch.features.lengths.sum()) / 100
+        audio += frames_to_seconds(float(batch.features.lengths.sum()))
         if number == arguments.batches // 2:
             middle = held_bytes() / 1e6
     seconds = time.perf_counter() - began

@@ -1,10 +1,10 @@
-"""How fast training goes, beside Whisper and Moonshine: `python -m benchmarks.training [--json]`.
+"""The speed of training, beside Whisper and Moonshine: `python -m benchmarks.training [--json]`.
 
 Echo and transformers' Whisper and Moonshine, all of one width and depth, the same vocabulary size and random weights,
 are trained on the same clips: one update is a forward pass with its loss, the backward pass, clipping of the gradient
-and a step of AdamW, in float32 on the CPU; Echo's keeps its averaged weights, too. What each hears is made beforehand,
-as it is for an epoch that is not the first. They take turns in one process, and the median of the repeats is given.
-Whisper hears 30 s whatever the clip, as it always does; Moonshine makes 41.7 states a second, Echo 50 or 25.
+and a step of AdamW, in float32 on the CPU; Echo's includes its averaged weights. Features are computed beforehand,
+as they are for all epochs but the first. The models alternate in one process, and the median of the repeats is given.
+Whisper encodes 30 s for any clip; Moonshine has 41.7 states a second, Echo 50 or 25.
 
 `ratio` is Echo's throughput over another's. `--profile` shows instead where Echo's time goes.
 """
@@ -26,8 +26,8 @@ from torch import Tensor
 
 from benchmarks.features import voice
 from benchmarks.peers import TOKENS, VOCABULARY, make_moonshine, make_whisper, parameter_count
-from benchmarks.transcription import LISTENERS, versions
-from echo_asr.audio import SAMPLE_RATE
+from benchmarks.transcription import MODES, versions
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.features import FeatureExtractor, collate_features
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.echo import Echo
@@ -71,10 +71,10 @@ def updating(
     return update
 
 
-def echo(listener: str, subsampling: Literal[2, 4], clips: list[Any], texts: Tensor) -> Trained:
-    """Echo, listening as `LISTENERS` has it."""
+def echo(mode: str, subsampling: Literal[2, 4], clips: list[Any], texts: Tensor) -> Trained:
+    """Echo with the features and modes of `MODES[mode]`."""
     torch.manual_seed(0)
-    features, modes = LISTENERS[listener]
+    features, modes = MODES[mode]
     config = ModelConfig(
         features=features,
         vrope=modes,
@@ -91,14 +91,14 @@ def echo(listener: str, subsampling: Literal[2, 4], clips: list[Any], texts: Ten
     settings = TrainConfig()
     averaged = AveragedWeights(model, settings.ema_decay)
     extractor = FeatureExtractor()
-    heard = collate_features([extractor(clip) for clip in clips])
+    inputs = collate_features([extractor(clip) for clip in clips])
     lengths = torch.full((len(clips),), TOKENS)
 
     def loss() -> Tensor:
-        return model.loss(heard, texts, lengths, settings.label_smoothing).total
+        return model.loss(inputs, texts, lengths, settings.label_smoothing).total
 
     update = updating(model, make_optimizer(model, settings), loss, lambda: averaged.update(model))
-    return Trained(f"echo {listener}, {100 // subsampling} Hz", model.parameter_count, update)
+    return Trained(f"echo {mode}, {100 // subsampling} Hz", model.parameter_count, update)
 
 
 def peers(clips: list[Any], texts: Tensor) -> list[Trained]:
@@ -112,13 +112,13 @@ def peers(clips: list[Any], texts: Tensor) -> list[Trained]:
     logmel = WhisperFeatureExtractor()(clips, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_features
     samples = torch.stack([torch.from_numpy(clip) for clip in clips])
     found = []
-    for name, make, heard in (("whisper", make_whisper, logmel), ("moonshine", make_moonshine, samples)):
+    for name, make, inputs in (("whisper", make_whisper, logmel), ("moonshine", make_moonshine, samples)):
         torch.manual_seed(0)
         model = make(WIDTH, HEADS, LAYERS).train()
         optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
 
-        def loss(model: Any = model, heard: Tensor = heard) -> Tensor:
-            value: Tensor = model(heard, labels=texts).loss
+        def loss(model: Any = model, inputs: Tensor = inputs) -> Tensor:
+            value: Tensor = model(inputs, labels=texts).loss
             return value
 
         update = updating(model, optimizer, loss, lambda: None)
@@ -183,7 +183,7 @@ def main() -> None:
     clips = [voice(CLIP_SECONDS, seed) for seed in range(arguments.clips)]
     texts = torch.randint(2, VOCABULARY, (len(clips), TOKENS), generator=torch.Generator().manual_seed(0))
     rates: tuple[Literal[2, 4], ...] = (2, 4)
-    models = [echo(listener, rate, clips, texts) for listener in LISTENERS for rate in rates]
+    models = [echo(mode, rate, clips, texts) for mode in MODES for rate in rates]
     if arguments.profile:
         for model in models:
             print(model.name, profile(model), sep="\n")

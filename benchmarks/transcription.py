@@ -1,11 +1,11 @@
-"""How fast clips of 4 s become text, beside Whisper and Moonshine: `python -m benchmarks.transcription [--json]`.
+"""The speed of transcribing clips of 4 s, beside Whisper and Moonshine: `python -m benchmarks.transcription [--json]`.
 
 Echo is timed against transformers' Whisper and Moonshine and CTranslate2's Whisper, each with as many parameters to
-within 5 %, the same vocabulary size and random weights; every text is `TOKENS` tokens long, whatever the weights say,
-greedily decoded with key-value caches. All run in the same process, turn about, on the CPU, and the median of the
-repeats is given: one clip at a time, then 32 in one batch. The time is that from samples to tokens, so each one's
-features are in it; for Echo that includes F0, which vRoPE needs even where the spectrogram is all that is listened to.
-Echo is a preset with all of vRoPE on. Whisper encodes 30 s whatever the clip, as it always does.
+within 5 %, the same vocabulary size and random weights; every text is `TOKENS` tokens long, for any weights,
+greedily decoded with key-value caches. All run in the same process, alternating, on the CPU, and the median of the
+repeats is given: one clip at a time, then 32 in one batch. The time is that from samples to tokens, with feature
+extraction; for Echo that includes F0, which vRoPE needs even if the spectrogram is the only feature. Whisper encodes
+30 s for any clip.
 
 `ratio` is how many times as long as Echo another takes. `--profile` shows instead where Echo's time goes.
 """
@@ -31,20 +31,20 @@ from benchmarks.peers import TOKENS, VOCABULARY, Contestant, peers
 from echo_asr.decode.search import DecodeConfig, search
 from echo_asr.features import FeatureExtractor, collate_features
 from echo_asr.model.config import PRESETS, Feature, ModelConfig
+from echo_asr.model.cross_attention import CrossAttention
 from echo_asr.model.echo import Echo
-from echo_asr.model.layers import CrossAttention
 from echo_asr.vrope import VRoPEModes
 
 CLIP_SECONDS = 4.0
 BATCHES = (1, 32)  # clips transcribed at once
-LISTENERS: dict[str, tuple[tuple[Feature, ...], VRoPEModes]] = {
+MODES: dict[str, tuple[tuple[Feature, ...], VRoPEModes]] = {
     "default": (("spectrogram",), VRoPEModes()),
     "everything": (
         ("spectrogram", "pitch"),
         VRoPEModes(reference="utterance", radius="acoustic", bias="quadratic", nulls="weight"),
     ),
 }
-"""By name, the features that Echo listens to and its modes: what it does unless told otherwise, and all that it has."""
+"""By name, features and vRoPE modes of Echo: the default, and everything."""
 
 
 class ForcedEcho:
@@ -52,15 +52,15 @@ class ForcedEcho:
 
     Args:
         size: a preset.
-        listener: one of `LISTENERS`.
+        mode: one of `MODES`.
         subsampling: 10 ms frames in an encoder frame.
     """
 
     decode = DecodeConfig(max_tokens=TOKENS)
 
-    def __init__(self, size: str, listener: str, subsampling: int) -> None:
+    def __init__(self, size: str, mode: str, subsampling: int) -> None:
         torch.manual_seed(0)
-        features, modes = LISTENERS[listener]
+        features, modes = MODES[mode]
         others: dict[str, Any] = {"subsampling": subsampling, **PRESETS[size]}
         config = ModelConfig(features=features, vrope=modes, **others)
         self.model = Echo(config, VOCABULARY).eval()
@@ -173,7 +173,7 @@ def profile(echo: ForcedEcho, repeats: int) -> list[tuple[str, float, float, flo
         *((f"    {label}", taken[label], calls[label]) for label in encoders),
         ("    pitch track", taken["encode"] - sum(taken[label] for label in encoders), calls["encode"]),
         ("  decode", decode, calls["all"]),
-        ("    keys and values of what was heard", taken["state"], calls["state"]),
+        ("    keys and values of the encoder", taken["state"], calls["state"]),
         ("    steps", taken["predict"], calls["predict"]),
         ("      self-attention with its cache", taken["attention"], calls["attention"]),
         ("      cross-attention", taken["cross"], calls["cross"]),
@@ -224,10 +224,10 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="where Echo's time goes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    said: set[str] = set()
-    for listener in LISTENERS:
-        echo = ForcedEcho(arguments.size, listener, arguments.subsampling)
-        name, parameters = f"echo {listener}", echo.model.parameter_count
+    reported: set[str] = set()
+    for mode in MODES:
+        echo = ForcedEcho(arguments.size, mode, arguments.subsampling)
+        name, parameters = f"echo {mode}", echo.model.parameter_count
         if arguments.profile:
             print(f"{name}, {arguments.size}, {parameters / 1e6:.2f} M parameters: one clip of {CLIP_SECONDS:g} s")
             for part, ms, calls, each in profile(echo, 20):
@@ -235,13 +235,13 @@ def main() -> None:
             continue
         others, missing = peers(parameters, arguments.size, arguments.threads)
         for line in missing:
-            if line not in said:
+            if line not in reported:
                 print(line, file=sys.stderr)
-            said.add(line)
+            reported.add(line)
         contestants = [Contestant(name, parameters, echo.transcribe), *others]
         common = {
             "size": arguments.size,
-            "features": listener,
+            "features": mode,
             "subsampling": arguments.subsampling,
             "threads": arguments.threads,
         }

@@ -1,11 +1,11 @@
-"""How well words are timed: `python -m benchmarks.word_times MODEL [--split validation] [--clips 100] [--json]`.
+"""The accuracy of word times: `python -m benchmarks.word_times MODEL [--split validation] [--clips 100] [--json]`.
 
 Speaks words of the demo's vocabulary, whose times are known, with voices of a split that the demo does not train on:
-words apart, as in `synth:tones`, and words joined without a pause, as espeak-ng speaks a text. Times are told with both
-methods, of the text that the model hears, where that has as many words, and of the text that was given to espeak-ng.
+words apart, as in `synth:tones`, and words joined without a pause, as espeak-ng speaks a text. Times are measured with
+both methods, of the recognised text, where that has as many words, and of the reference text.
 
 Errors are absolute, in ms, and `bias` is the median of the signed error, positive where late. Joined words begin where
-espeak-ng's word events say, each ends where the next begins. Constants of the alignment are chosen on the validation
+espeak-ng reports word events, each ends where the next begins. Constants of the alignment are chosen on the validation
 split; the test split is for the final figure.
 """
 
@@ -21,7 +21,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from echo_asr.audio import SAMPLE_RATE, resample
+from echo_asr.audio import resample
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.espeak import Espeak
 from echo_asr.data.tones import EDITION, LANGUAGE, VOCABULARY, VOICES, Recipe, WordTime, speak_clips
 from echo_asr.decode.alignment import align
@@ -61,21 +62,21 @@ class _Event(ctypes.Structure):
     )
 
 
-class ListeningEspeak(Espeak):
-    """The engine, which also notes the samples at which words begin."""
+class EspeakWithOnsets(Espeak):
+    """The engine, which also records the samples at which words begin."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.onsets: list[int] = []
 
-    def _hear(self, samples: Any, count: int, events: Any) -> int:
+    def _collect(self, samples: Any, count: int, events: Any) -> int:
         listed = ctypes.cast(events, ctypes.POINTER(_Event))
         number = 0
         while listed[number].type:
             if listed[number].type == _Event.WORD:
                 self.onsets.append(listed[number].sample)
             number += 1
-        return super()._hear(samples, count, events)
+        return super()._collect(samples, count, events)
 
 
 def speak_apart(espeak: Espeak, split: str, clips: int) -> Iterator[Spoken]:
@@ -85,7 +86,7 @@ def speak_apart(espeak: Espeak, split: str, clips: int) -> Iterator[Spoken]:
         yield Spoken(clip.words, clip.toned)
 
 
-def speak_joined(espeak: ListeningEspeak, split: str, clips: int) -> Iterator[Spoken]:
+def speak_joined(espeak: EspeakWithOnsets, split: str, clips: int) -> Iterator[Spoken]:
     """Two to four words without a pause, silence before and after."""
     recipe, random = Recipe(), np.random.default_rng(SEED)
     voices = [(name, low) for names, low in zip(VOICES[EDITION][split], (100.0, 150.0), strict=True) for name in names]
@@ -97,33 +98,33 @@ def speak_joined(espeak: ListeningEspeak, split: str, clips: int) -> Iterator[Sp
         samples = espeak.speak(" ".join(texts), int(random.integers(*SPEEDS))).astype(np.float32)
         lead, tail = (random.uniform(*recipe.edge_seconds, 2) * espeak.sample_rate).astype(int).tolist()
         samples *= 0.5 / np.abs(samples).max()
-        edges = [(place + lead) / espeak.sample_rate for place in [*espeak.onsets, len(samples)]]
+        edges = [(onset + lead) / espeak.sample_rate for onset in [*espeak.onsets, len(samples)]]
         words = tuple(WordTime(*word) for word in zip(texts, edges[:-1], edges[1:], strict=True))
         yield Spoken(words, resample(np.pad(samples, (lead, tail)), espeak.sample_rate, SAMPLE_RATE))
 
 
 @torch.inference_mode()
-def tell_times(
-    recognizer: Recognizer, clips: Sequence[Spoken], method: Literal["ctc", "attention"], given: bool
+def word_times(
+    recognizer: Recognizer, clips: Sequence[Spoken], method: Literal["ctc", "attention"], reference: bool
 ) -> list[tuple[Word, ...]]:
-    """The words of each clip with their times: of the text given, or of what is heard."""
+    """The words of each clip with their times: of the reference text, or of the recognised one."""
     model, tokenizer = recognizer.bundle.model, recognizer.bundle.tokenizer
-    told: list[tuple[Word, ...]] = []
+    found: list[tuple[Word, ...]] = []
     for first in range(0, len(clips), BATCH):
         batch = clips[first : first + BATCH]
         features = [recognizer.extractor(clip.samples) for clip in batch]
         encoded = model.encode(collate_features(features).to(model.device), recognizer.features)
-        if given:
+        if reference:
             texts = [tokenizer.encode(" ".join(word.word for word in clip.words)) for clip in batch]
         else:
             texts = [hypothesis.tokens for hypothesis in search(model, encoded, recognizer.decode)]
-        told.extend(words for _, words in align(model, encoded, features, texts, tokenizer, method))
-    return told
+        found.extend(words for _, words in align(model, encoded, features, texts, tokenizer, method))
+    return found
 
 
-def compare(clips: Sequence[Spoken], told: Sequence[tuple[Word, ...]]) -> dict[str, Any]:
-    """Errors over the clips of which as many words are told as were spoken."""
-    pairs = [(true, word) for clip, words in zip(clips, told, strict=True) if len(words) == len(clip.words)
+def compare(clips: Sequence[Spoken], found: Sequence[tuple[Word, ...]]) -> dict[str, Any]:
+    """Errors over the clips of which as many words are found as were spoken."""
+    pairs = [(true, word) for clip, words in zip(clips, found, strict=True) if len(words) == len(clip.words)
              for true, word in zip(clip.words, words, strict=True)]  # fmt: skip
     result: dict[str, Any] = {"words": len(pairs), "left_out": sum(len(clip.words) for clip in clips) - len(pairs)}
     for name, errors in (
@@ -153,17 +154,17 @@ def main() -> None:
 def measure(arguments: argparse.Namespace) -> None:
     """Print a row for each kind of speech, text and method."""
     recognizer = load(arguments.model)
-    with ListeningEspeak(SEED) as espeak:
+    with EspeakWithOnsets(SEED) as espeak:
         speech = {
             "apart": list(speak_apart(espeak, arguments.split, arguments.clips)),
             "joined": list(speak_joined(espeak, arguments.split, arguments.clips)),
         }
     for kind, clips in speech.items():
-        for text in ("heard", "given"):
+        for text in ("recognised", "reference"):
             for method in METHODS:
                 row = {"benchmark": "word_times", "split": arguments.split, "speech": kind, "text": text}
                 row |= {"method": method, "clips": len(clips)}
-                row |= compare(clips, tell_times(recognizer, clips, method, text == "given"))
+                row |= compare(clips, word_times(recognizer, clips, method, text == "reference"))
                 if arguments.json:
                     print(json.dumps(row), flush=True)
                     continue
@@ -173,7 +174,7 @@ def measure(arguments: argparse.Namespace) -> None:
                     for name in ("onset", "offset")
                 )
                 counts = f"{row['words']} words ({row['left_out']} left out)"
-                print(f"{kind:6s} {text:5s} {method:9s} {counts:27s} {errors}", flush=True)
+                print(f"{kind:6s} {text:10s} {method:9s} {counts:27s} {errors}", flush=True)
 
 
 if __name__ == "__main__":

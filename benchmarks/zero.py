@@ -1,4 +1,4 @@
-"""What became of the zero in a model: `python -m benchmarks.zero MODEL CORPUS [--split validation]`.
+"""Null frames in the attention of a trained model: `python -m benchmarks.zero MODEL CORPUS [--split validation]`.
 
 For every attention: the learnt factor of nulls (gamma), the share of keys that are null, the share of attention that
 they get, and that of the start token. Prints one JSON object a layer.

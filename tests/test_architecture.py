@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "echo_asr"
 
 BASE = {"errors", "config", "console", "libraries", "output", "renamed", "storage"}
-SOUND = {*BASE, "audio", "features"}
-MODEL = {*SOUND, "text", "vrope", "model", "distributed"}
+INPUT = {*BASE, "audio", "features"}
+MODEL = {*INPUT, "text", "vrope", "model", "distributed"}
 USER = {*MODEL, "data", "decode", "evaluate", "train"}
 
 # For every stage (module or folder of the package) the stages that it may import; itself goes without saying.
@@ -29,18 +29,18 @@ MAY_IMPORT = {
     "output": set(),
     "storage": {"errors"},
     "vrope": set(),
-    "audio": {"errors"},
-    "features": {*BASE, "audio", "research"},
+    "audio": {"errors", "output"},
+    "features": {*BASE, "audio"},
     "text": {"errors", "storage"},
-    "data": {*SOUND, "text"},
-    "model": {*SOUND, "text", "vrope"},
-    "distributed": {*SOUND, "model"},
+    "data": {*INPUT, "text"},
+    "model": {*INPUT, "text", "vrope"},
+    "distributed": {"errors"},
     "decode": MODEL,
     "evaluate": {*MODEL, "data", "decode"},
     "train": {*MODEL, "data", "decode", "evaluate"},
     "research": USER,
     "commands": {*USER, "research", "__init__"},
-    "cli": {*USER, "research", "commands", "__init__"},
+    "cli": {"errors", "config", "libraries", "output", "distributed", "commands", "__init__"},
     "__main__": {"cli"},
     "__init__": {"decode", "errors", "libraries"},
 }
@@ -52,7 +52,6 @@ BEHIND_ONE_MODULE = (
     "espeakng_loader",
     "filelock",
     "flashlight",
-    "huggingface_hub",
     "jiwer",
     "jsonargparse",
     "lhotse",
@@ -87,8 +86,10 @@ def module_name(path: Path, package: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, package: Path) -> Iterator[tuple[str, bool]]:
-    """Every module that a file imports, in full, and whether it does so when it is imported itself."""
+@cache  # many tests ask, and parsing all files takes a second
+def imports(path: Path, package: Path, members: bool = False) -> tuple[tuple[str, bool], ...]:
+    """Every module that a file imports, in full, and whether it does so when it is imported itself; with
+    `members` the names that are taken from it, which may be modules."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inner = {
         node
@@ -96,6 +97,7 @@ def imports(path: Path, package: Path) -> Iterator[tuple[str, bool]]:
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
     }
+    found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -105,13 +107,15 @@ def imports(path: Path, package: Path) -> Iterator[tuple[str, bool]]:
                 parents = module_name(path, package).split(".")
                 drop = node.level - (path.name == "__init__.py")
                 base = ".".join([*parents[: len(parents) - drop], *filter(None, [node.module])])
-            names = [base]
+            names = [f"{base}.{alias.name}" for alias in node.names] if members else [base]
             if base == package.name:  # then the module, if it is one, stands in the second half
                 names = [f"{base}.{alias.name}" for alias in node.names]
         else:
             continue
         for name in names:
-            yield ("tensorboard" if name.startswith("torch.utils.tensorboard") else name), node not in inner
+            name = "tensorboard" if name.startswith("torch.utils.tensorboard") else name
+            found.append((name, node not in inner))
+    return tuple(found)
 
 
 def stage_of(name: str, package: Path = PACKAGE) -> str:
@@ -137,6 +141,7 @@ def wrong_directions(package: Path) -> list[str]:
     return wrong
 
 
+@cache
 def importers() -> dict[str, list[str]]:
     """The modules of the package that import each library from outside."""
     found: dict[str, set[str]] = defaultdict(set)
@@ -162,6 +167,48 @@ def test_imports_point_one_way() -> None:
     assert wrong_directions(PACKAGE) == []
 
 
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """The modules of a circle of imports, or none."""
+    free = {name for name, targets in graph.items() if not targets & graph.keys()}
+    if free:
+        return circle({name: targets for name, targets in graph.items() if name not in free})
+    path = list(graph)[:1]
+    while path and path[-1] not in path[:-1]:
+        path.append(min(graph[path[-1]] & graph.keys()))
+    return path[path.index(path[-1]) :] if path else []
+
+
+def module_graph(package: Path) -> dict[str, set[str]]:
+    """What each module of a package imports of it when it is imported or type-checked, not in functions."""
+    paths = {module_name(path, package): path for path in package.rglob("*.py")}
+    graph: dict[str, set[str]] = {}
+    for name, path in paths.items():
+        found = {target for target, at_import in imports(path, package, members=True) if at_import}
+        modules = {target if target in paths else target.rpartition(".")[0] for target in found}
+        graph[name] = (modules & paths.keys()) - {name}
+    return graph
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = module_graph(PACKAGE)
+    assert len(graph) > 100 and "echo_asr.errors" in graph["echo_asr.config"]
+    assert circle(graph) == []
+
+
+@pytest.mark.parametrize("guard", ["", "if TYPE_CHECKING:\n    "])
+def test_a_circle_is_found(guard: str, tmp_path: Path) -> None:
+    package = tmp_path / "echo_asr"
+    (package / "a").mkdir(parents=True)
+    (package / "a" / "__init__.py").write_text("")
+    (package / "a" / "one.py").write_text(f"from typing import TYPE_CHECKING\n{guard}from echo_asr import two")
+    (package / "two.py").write_text("from echo_asr.three import x")
+    (package / "three.py").write_text("def f():\n    from echo_asr.a.one import y")
+    assert circle(module_graph(package)) == []
+    (package / "three.py").write_text("from echo_asr.a import one")
+    imports.cache_clear()
+    assert set(circle(module_graph(package))) == {"echo_asr.a.one", "echo_asr.two", "echo_asr.three"}
+
+
 def test_the_directions_themselves_hold_no_circle() -> None:
     settled: set[str] = set()
     while open_stages := {stage for stage in MAY_IMPORT if stage not in settled}:
@@ -180,7 +227,7 @@ def test_inference_never_reaches_training(stage: str) -> None:
             if stage_of(name) == current:
                 targets = {stage_of(n) for n, _ in imports(path, PACKAGE) if n.startswith(f"{PACKAGE.name}.")}
                 waiting.extend(targets - reached)
-    assert not reached & {"train", "research", "cli"}
+    assert not reached & {"train", "research", "commands", "cli"}
 
 
 @pytest.mark.parametrize(
@@ -188,8 +235,8 @@ def test_inference_never_reaches_training(stage: str) -> None:
     [
         ("vrope/bias.py", "from echo_asr.errors import EchoError", "vrope must not import errors"),
         ("vrope/bias.py", "from ..audio import load_audio", "vrope must not import audio"),
-        ("audio.py", "import echo_asr.features.pitch", "audio must not import pitch"),
-        ("pitch.py", "from echo_asr import features", "pitch must not import features"),
+        ("audio.py", "import echo_asr.features.pitch", "audio must not import features"),
+        ("text.py", "from echo_asr import features", "text must not import features"),
         ("decode/a.py", "def f():\n    from echo_asr.train import loop", "decode must not import train"),
         ("model/__init__.py", "from ..data import corpus", "model must not import data"),
         ("model/echo.py", "from .layers import Block\nimport torch.data", None),
@@ -204,6 +251,18 @@ def test_a_wrong_direction_is_found(path: str, line: str, message: str | None, t
     found = wrong_directions(tmp_path / "echo_asr")
     assert len(found) == (message is not None)
     assert message is None or message in found[0]
+
+
+def test_tests_share_helpers_and_import_no_tests() -> None:
+    allowed = "tests.helpers"
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for name, _ in imports(path, ROOT / "tests")
+        if name.split(".")[0] in ("tests", "conftest") or "test_" in name
+        if name != allowed and not name.startswith(f"{allowed}.")
+    ]
+    assert wrong == [], "let a module of tests/helpers offer what both need"
 
 
 @pytest.mark.parametrize("library", BEHIND_ONE_MODULE)
@@ -229,15 +288,14 @@ def test_every_library_is_declared_and_every_declared_one_used() -> None:
     declared = declared_distributions("av", "datasets", "lhotse", "lm", "scale", "synth")
     used = {DISTRIBUTIONS.get(library, library.replace("_", "-")) for library in importers()}
     assert used - declared - {"fsspec", "pyarrow"} == set()  # which are how datasets reads files
-    # The hub comes with a later issue; lhotse needs the other two.
-    assert declared - used - {"huggingface-hub", "scipy", "urllib3"} == set()
+    assert declared - used - {"scipy", "urllib3"} == set()  # which lhotse needs
 
 
 def test_what_is_pinned_is_what_is_asked_for() -> None:
     lines = (ROOT / "constraints-cpu.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin) for pin in pins)
-    assert {pin.split("==")[0] for pin in pins} == declared_distributions("lm", "synth", "test")
+    assert {pin.split("==")[0] for pin in pins} == declared_distributions("docs", "lm", "synth", "test")
 
 
 def test_vrope_pulls_in_nothing_but_torch() -> None:

@@ -12,7 +12,10 @@ from echo_asr.data.corpus import load_corpus
 from tests.helpers.commands import PACKAGE_ROOT, Place, echo, run
 from tests.helpers.tone_corpus import TEXTS, write_corpus
 
-COMMANDS = ("demo", "prepare", "train", "evaluate", "transcribe", "doctor", "corpus")
+COMMANDS = (
+    "demo", "recipes", "prepare", "train", "evaluate", "study", "transcribe", "lm", "corpus", "diagnose", "plot",
+    "doctor",
+)  # fmt: skip
 
 
 # --- help ---
@@ -159,7 +162,7 @@ def test_one_bad_file_does_not_stop_the_others(place: Place, capsys: Any) -> Non
     assert status == 1
     assert [json.loads(line)["text"] for line in output.splitlines()] == ["a", "a b"]
     lines = errors.splitlines()
-    assert len(lines) == 3 and "bad.wav: is not a sound file" in lines[0] and "gone.wav: no such file" in lines[1]
+    assert len(lines) == 3 and "bad.wav: is not an audio file" in lines[0] and "gone.wav: no such file" in lines[1]
     assert lines[2] == "echo-asr transcribe: 2 of 4 files could not be transcribed"
 
 

@@ -24,7 +24,7 @@ from tests.helpers.tone_corpus import write_corpus
 
 WRONG = [
     ("", 2, "the following arguments are required: COMMAND"),
-    ("trian", 2, "invalid choice: 'trian' (choose from 'demo', 'prepare', 'train',"),
+    ("trian", 2, "invalid choice: 'trian' (choose from 'demo', 'recipes', 'prepare', 'train',"),
     ("train", 2, "the following arguments are required: CONFIG, --corpus, --out"),
     ("train {config} --corpus {corpus} --out {here}/run --reusme", 2, "'--reusme'; did you mean --resume?"),
     ("train {config} --corpus {corpus} --out {here}/run more", 2, "unknown argument 'more'"),
@@ -45,7 +45,7 @@ WRONG = [
     ("train {config} --corpus {here} --out {here}/run", 1, "has no metadata.csv"),
     ("train {config} --corpus synth:no --out {here}/run", 1, "no synthetic corpus is called 'no'"),
     ("train {config} --corpus {here}/gone --out {here}/run", 1, "names 1 audio file"),
-    ("train {config} --corpus {here}/empty --out {here}/run", 1, "the training texts hold no character"),
+    ("train {config} --corpus {here}/empty --out {here}/run", 1, "the training texts have no character"),
     ("train {config} --corpus {corpus} --out {here}/text.txt", 1, "text.txt: exists and is not empty"),
     ("train {config} --corpus {corpus} --out {here}/text.txt/run", 1, "is no folder that you may write to"),
     ("train {config} --corpus {corpus} --out {model}", 1, "exists and is not empty; go on with --resume"),
@@ -80,7 +80,7 @@ WRONG = [
     ("transcribe {corpus}/00.wav --model {here}/half", 1, "damaged weights"),
     ("transcribe {here}/no.wav --model {model}", 1, "no.wav: no such file"),
     ("transcribe {here} --model {model}", 1, "is a folder"),
-    ("transcribe {here}/text.txt --model {model}", 1, "is not a sound file"),
+    ("transcribe {here}/text.txt --model {model}", 1, "is not an audio file"),
     ("transcribe {corpus}/00.wav --model {model} --output-dir {here}/text.txt", 1, "cannot be made (File exists)"),
     ("transcribe {corpus}/00.wav --model {model} --output-dir {here}/text.txt/x", 1, "cannot be made (Not a direct"),
     ("transcribe {corpus}/00.wav {here}/gone/00.wav --model {model} --output-dir {here}/x", 1, "several recordings"),
@@ -88,7 +88,7 @@ WRONG = [
     ("prepare {corpus} --confg {config}", 2, "unknown argument '--confg'; did you mean --config?"),
     ("prepare {corpus} --train.seed 1", 2, "unknown argument '--train.seed'"),
     ("prepare {corpus} --config {here}/no.yaml", 1, "no.yaml: no such configuration file"),
-    ("prepare {here}/unreadable --config {config}", 1, "00.wav: is not a sound file"),
+    ("prepare {here}/unreadable --config {config}", 1, "00.wav: is not an audio file"),
     ("doctor now", 2, "unknown argument 'now'"),
     ("demo --outt {here}/run", 2, "unknown argument '--outt'; did you mean --out?"),
 ]  # fmt: skip
@@ -268,14 +268,14 @@ def test_ctrl_c_elsewhere_ends_in_one_line(place: Place, monkeypatch: pytest.Mon
 def test_what_the_machine_refuses_is_told_in_one_line(
     error: Exception, message: str, place: Place, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr(cli, "doctor", raiser(error))
+    monkeypatch.setattr(cli.doctor, "run", raiser(error))
     status, output, errors = run(["doctor"], capsys)
     assert status == 1 and output == "" and errors.startswith(f"echo-asr doctor: {message}") and errors.count("\n") == 1
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("a defect"), KeyError("x")])
 def test_a_defect_keeps_its_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "doctor", raiser(error))
+    monkeypatch.setattr(cli.doctor, "run", raiser(error))
     with pytest.raises(type(error)):
         main(["doctor"])
 

@@ -7,21 +7,22 @@ import yaml
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from echo_asr.config import build_sections, read_yaml, write_yaml
-from echo_asr.data.batch import SpecAugment
+from echo_asr.config import build_sections, parse_words, read_yaml, write_yaml
+from echo_asr.data.spec_augment import SpecAugment
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.model.config import FEATURES, PRESETS, ModelConfig, TextConfig, expand_preset
 from echo_asr.train.config import TrainConfig
-from echo_asr.train.loop import SECTIONS
+from echo_asr.train.recipe import SECTIONS
 from echo_asr.vrope import VRoPEModes
 
 ROOT = Path(__file__).parents[1]
 
 
 def build(text: str, *overrides: str) -> dict[str, Any]:
-    return build_sections(expand_preset(yaml.safe_load(text) or {}, "my.yaml"), SECTIONS, overrides, "my.yaml")
+    data = expand_preset(yaml.safe_load(text) or {}, "my.yaml")
+    return build_sections(data, SECTIONS, parse_words(overrides), "my.yaml")
 
 
 def told(text: str, *overrides: str) -> str:
@@ -257,7 +258,7 @@ def test_any_dataclass_may_be_a_section() -> None:
         inner: Inner = field(default_factory=Inner)
 
     Outer.__annotations__.update(kind=Literal["a", "b"], inner=Inner)
-    found = build_sections({"x": {"inner": {"level": 2}}}, {"x": Outer}, ["--x.kind", "b"])
+    found = build_sections({"x": {"inner": {"level": 2}}}, {"x": Outer}, {"x.kind": "b"})
     assert found == {"x": Outer("b", Inner(2.0))}
 
 
@@ -299,9 +300,7 @@ def test_an_empty_file_says_nothing(content: str, tmp_path: Path) -> None:
     assert read_yaml(tmp_path / "my.yaml") == {}
 
 
-@pytest.mark.parametrize(
-    "path", sorted([*ROOT.glob("configs/*.yaml"), *ROOT.glob("src/echo_asr/*.yaml")]), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("src/echo_asr/train/recipes/*.yaml")), ids=lambda path: path.stem)
 def test_the_configurations_that_come_with_echo_are_right(path: Path) -> None:
     data = read_yaml(path)
     found = build_sections(expand_preset(data, str(path)), SECTIONS, where=str(path))

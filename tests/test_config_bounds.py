@@ -2,13 +2,14 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from echo_asr.config import LONG_VALUE, MOST_VALUES, read_yaml, write_yaml, yaml_text
 from echo_asr.errors import EchoError
-from echo_asr.train.run import read_config
+from echo_asr.train.recipe import read_config
 
 
 def billion(levels: str = "abcdefghi") -> str:
@@ -54,9 +55,9 @@ def test_a_message_has_a_bound(tmp_path: Path) -> None:
     assert len(str(caught.value)) < 5000
 
 
-def hotwords(count: int, length: int = 4) -> list[str]:
+def hotwords(count: int, length: int = 4) -> dict[str, Any]:
     words = ", ".join(f"{number:0{length}d}x" for number in range(count))
-    return ["--decode.beam=4", f"--decode.hotwords=[{words}]"]
+    return {"decode.beam": 4, "decode.hotwords": f"[{words}]"}
 
 
 def _count(node: yaml.Node) -> int:

@@ -17,7 +17,8 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from echo_asr.audio import SAMPLE_RATE, audio_duration, load_audio
+from echo_asr.audio import audio_duration, load_audio
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import SPLITS, load_corpus
 from echo_asr.errors import EchoError
@@ -26,9 +27,9 @@ from echo_asr.model.checkpoint import load_weights
 from echo_asr.model.echo import Echo
 from echo_asr.storage import pack, read_notes, unpack
 from echo_asr.text.tokenizer import Tokenizer
-from echo_asr.train.loop import SECTIONS
-from echo_asr.train.run import read_config
-from echo_asr.train.state import CHECKPOINT, AveragedWeights, Progress, load_checkpoint, save_checkpoint
+from echo_asr.train.averages import AveragedWeights
+from echo_asr.train.recipe import SECTIONS, read_config
+from echo_asr.train.state import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
 
 T = TypeVar("T")
 HEADER = 200  # bytes in which most changes are made: those that say what follows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from echo_asr.config import build_sections
+from echo_asr.config import build_sections, parse_words
 from echo_asr.errors import EchoError
 from echo_asr.model.config import ModelConfig
 from echo_asr.renamed import RENAMED
@@ -26,7 +26,7 @@ def test_a_configuration_of_before_is_read_and_one_line_names_what_was_renamed()
 @pytest.mark.parametrize("words", [["--model.vrope.values", "still"], ["--model.vrope.values=still"]])
 def test_a_command_of_before_is_read(words: list[str]) -> None:
     with pytest.warns(UserWarning, match="--model.vrope.values is now --model.vrope.rotate_values"):
-        built = build_sections({}, SECTIONS, words)
+        built = build_sections({}, SECTIONS, parse_words(words))
     assert not built["model"].vrope.rotate_values
 
 

@@ -37,7 +37,11 @@ def test_a_file_is_replaced_whole(existing: bool, durable: bool, tmp_path: Path)
     ("error", "expected", "message"),
     [
         (OSError(28, "No space left on device"), EchoError, "could not be written .No space left on device."),
-        (RuntimeError("PytorchStreamWriter failed\nat some line"), EchoError, "PytorchStreamWriter failed.; what"),
+        (
+            RuntimeError("PytorchStreamWriter failed\nat some line"),
+            EchoError,
+            "PytorchStreamWriter failed.; an existing file",
+        ),
         (TypeError("a defect, not a mistake"), TypeError, "a defect"),
         (Stop("interrupted"), Stop, "interrupted"),
     ],
@@ -68,7 +72,7 @@ def test_a_failure_after_writing_leaves_what_was_there(
 
     (tmp_path / "name.txt").write_text("old")
     monkeypatch.setattr(os, stage, full)
-    with pytest.raises(EchoError, match="name.txt: could not be written .No space left.*before is untouched"):
+    with pytest.raises(EchoError, match="name.txt: could not be written .No space left.*existing file is unchanged"):
         replace_text(tmp_path / "name.txt", "new")
     assert (tmp_path / "name.txt").read_text() == "old" and os.listdir(tmp_path) == ["name.txt"]
 

@@ -4,7 +4,6 @@ The modules' own tests have each mistake by itself; here are the ways by which i
 """
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ import soundfile
 import soxr
 import torch
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.storage import pack, unpack
 from tests.helpers.commands import Place, run
 from tests.helpers.tone_corpus import tone
@@ -27,7 +26,7 @@ NO_EXTRA = r"pip install 'echo-asr[av]'"
 BAD = {
     "gone.wav": "no such file",
     "empty.wav": "is an empty file (0 bytes)",
-    "text.wav": "is not a sound file Echo can read",
+    "text.wav": "is not an audio file Echo can read",
     "none.wav": "holds no samples",
     "nan.wav": "holds NaN or infinite samples",
     "inf.wav": "holds NaN or infinite samples",
@@ -36,7 +35,7 @@ BAD = {
     "half.ogg": "is truncated or damaged",
     "half.mp3": "is truncated or damaged",
     "1hz.wav": "states a sample rate of 1 Hz",
-    "channels.wav": "is not a sound file Echo can read",
+    "channels.wav": "is not an audio file Echo can read",
     "sound.m4a": NO_EXTRA,
 }
 RATES = {"8k.wav": 8_000, "44k1.wav": 44_100, "96k.flac": 96_000}  # Hz
@@ -170,7 +169,6 @@ def test_a_corpus_of_recordings_of_all_kinds_is_trained_on_and_measured(
     monkeypatch: pytest.MonkeyPatch,
     capfd: Any,
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # that no processes are started, which takes seconds
     monkeypatch.setenv("ECHO_ASR_CACHE", str(place.folder / "cache"))
     rows = "".join(f'"{name}",{"" if name in ONE else SPOKEN}\n' for name in strange)
     write_folder(place.folder / "corpus", f"file_name,transcription\n{rows}", list(strange.values()))

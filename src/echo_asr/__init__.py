@@ -1,4 +1,4 @@
-"""Echo: a pitch-aware speech recogniser that you train on your own small corpus and then use.
+"""Echo: a pitch-aware speech recogniser, to be trained on your own small corpus.
 
 import echo_asr
 print(echo_asr.load("runs/demo").transcribe("hello.wav").text)
@@ -31,6 +31,6 @@ def __getattr__(name: str) -> Any:
 
         from echo_asr.libraries import fall_back_to_cpu
 
-        fall_back_to_cpu()  # before torch comes with the module
+        fall_back_to_cpu()  # before the module imports torch
         return getattr(importlib.import_module(_WHERE[name]), name)
     raise AttributeError(f"module 'echo_asr' has no attribute {name!r}")

@@ -13,18 +13,22 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
 from echo_asr.errors import EchoError
-from echo_asr.renamed import RETIRED, current_word, with_current_names
+from echo_asr.renamed import RENAMED, RETIRED, current_value, with_current_names
 
 LARGEST = 1 << 18  # bytes of a configuration file
 MOST_VALUES = 10_000  # in one
 LONG_VALUE = 20  # characters; a text of so many more counts as another value
 DEEPEST = 40  # levels
+
+Changes = Mapping[str, Any]  # options, as `model.width`, and their values
 
 
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -127,29 +131,23 @@ def yaml_text(sections: Mapping[str, Any], where: str) -> str:
 def build_sections(
     data: Mapping[str, Any],
     sections: Mapping[str, type],
-    overrides: Sequence[str] = (),
+    changes: Changes = MappingProxyType({}),
     where: str = "configuration",
     ignore: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Typed sections from a mapping and `--section.key value` overrides.
+    """Typed sections from a mapping, with some of its options changed.
 
     Args:
-        data: what the file says.
-        sections: the dataclass of each section; a section that is not given takes its defaults.
-        overrides: command-line words, `--a.b value` or `--a.b=value`.
-        where: named in errors.
+        data: what a file holds.
+        sections: the dataclass of each section; a section that is not in `data` takes its defaults.
+        changes: as `{"model.width": 96}`; they prevail over `data`.
+        where: named in errors about `data`.
         ignore: sections that may stand in `data` and are not read.
 
     Raises:
         EchoError: an unknown section or key (the nearest known one is named), or a value of the wrong type or range.
     """
-    from jsonargparse import ArgumentParser
-
-    data = {name: {} if value is None else value for name, value in data.items() if name not in ignore}
-    data, renamed = with_current_names(data, where)
-    if renamed:
-        warnings.warn(f"{where}: {renamed}", stacklevel=2)
-    overrides = [current_word(word) for word in _joined(overrides)]
+    data = present_names({name: value for name, value in data.items() if name not in ignore}, where)
     known = {name: _keys(kind) for name, kind in sections.items()}
     for name, value in data.items():
         if name not in sections:
@@ -157,41 +155,112 @@ def build_sections(
         if not isinstance(value, Mapping):
             raise EchoError(f"{where}: section {name!r} must be a mapping of keys, got {value!r}")
         _check_keys(value, known[name], where, name)
-    for word in overrides:
-        if word.startswith("--"):
-            path = word[2:].split("=", 1)[0]
-            if path in RETIRED:
-                raise EchoError(f"--{path} is no longer an option: {RETIRED[path]}")
-            flat = [f"{name}.{key}" for name in known for key in _flat(known[name])]
-            if path not in flat:
-                raise EchoError(f"unknown option --{path}{nearest(path, flat, '--')}")
-    parser = ArgumentParser(exit_on_error=False, default_env=False, add_help=False)
-    for name, kind in sections.items():
-        parser.add_argument(f"--{name}", type=kind, default=kind())
-    told = where
+    changes = _checked(changes, known)
+    parser = _parser(*sections.items())
+    source = where
     try:
         parsed = parser.parse_object(data)
-        if overrides:
-            told = "options"  # on the command line, or from Python
-            parsed = parser.parse_args(overrides, namespace=parsed)
-        told = where
+        if changes:
+            source = "options"  # on the command line, or from Python
+            parsed = parser.parse_object(with_changes({}, changes), parsed)
+        source = where
         built = parser.instantiate(parsed) if hasattr(parser, "instantiate") else parser.instantiate_classes(parsed)
-    except EchoError:
-        raise
     except Exception as error:  # jsonargparse raises several kinds; all are the user's values
-        raise EchoError(f"{told}: {_readable(error, sections)}") from None
+        raise EchoError(f"{source}: {_readable(error, sections)}") from None
     return {name: getattr(built, name) for name in sections}
 
 
-def _joined(words: Sequence[str]) -> list[str]:
-    """`--a.b value` as `--a.b=value`: argparse would take the value -3e-4 for an option."""
-    joined: list[str] = []
+@cache
+def _parser(*sections: tuple[str, type]) -> Any:
+    """Making one takes longer than parsing by it."""
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False, default_env=False, add_help=False)
+    for name, kind in sections:
+        parser.add_argument(f"--{name}", type=kind, default=kind())
+    return parser
+
+
+def parse_words(words: Sequence[str]) -> dict[str, str | None]:
+    """The changes that command-line words make: `--a.b value` or `--a.b=value`. One without a value is None, which
+    `build_sections` refuses.
+
+    Raises:
+        EchoError: a word that belongs to no option.
+    """
+    changes: dict[str, str | None] = {}
+    option = None  # that waits for its value
     for word in words:
-        if joined and joined[-1].startswith("--") and "=" not in joined[-1] and not word.startswith("--"):
-            joined[-1] += f"={word}"
+        if word.startswith("--"):
+            option, equals, value = word[2:].partition("=")
+            changes[option] = value if equals else None
+            option = None if equals else option
+        elif option is not None:
+            changes[option], option = word, None
         else:
-            joined.append(word)
-    return joined
+            raise EchoError(f"options: unrecognized arguments: {word}")
+    return changes
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested or dotted keys as dotted ones; an empty mapping is a value."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        nested = isinstance(value, Mapping) and value
+        flat |= flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return flat
+
+
+def with_changes(base: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
+    """A configuration with some options changed; the base itself stays as it is."""
+    changed = {key: with_changes(value, {}) if isinstance(value, Mapping) else value for key, value in base.items()}
+    for option, value in changes.items():
+        group, (*path, last) = changed, option.split(".")
+        for name in path:
+            if not isinstance(group.get(name), dict):
+                group[name] = {}
+            group = group[name]
+        group[last] = value
+    return changed
+
+
+def _checked(changes: Changes, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes under the present names of their options.
+
+    Raises:
+        EchoError: an option that there is not, that is a group of others, or that has no value.
+    """
+    checked: dict[str, Any] = {}
+    options = _options(known)
+    for given, value in changes.items():
+        if given in RETIRED:
+            raise EchoError(f"--{given} is no longer an option: {RETIRED[given]}")
+        option = RENAMED[given][0] if given in RENAMED else given
+        if option not in options:
+            raise EchoError(f"unknown option --{given}{nearest(given, options, '--')}")
+        if option != given:
+            warnings.warn(f"--{given} is now --{option}", stacklevel=3)
+        if value is None:
+            raise EchoError(f"options: argument --{given}: expected one argument")
+        if options[option]:
+            raise EchoError(
+                f'options: "{option}" is a group of options; give them one by one, as --{option}.OPTION VALUE'
+            )
+        value = current_value(given, value) if option != given else value
+        checked[option] = list(value) if isinstance(value, tuple) else value
+    return checked
+
+
+def present_names(data: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Sections under the present names of their options, an empty one as a mapping; warns of those renamed.
+
+    Raises:
+        EchoError: an option under both its names.
+    """
+    current, renamed = with_current_names({k: {} if v is None else v for k, v in data.items()}, where)
+    if renamed:
+        warnings.warn(f"{where}: {renamed}", stacklevel=3)
+    return current
 
 
 def _keys(kind: type) -> dict[str, Any]:
@@ -200,13 +269,13 @@ def _keys(kind: type) -> dict[str, Any]:
     return {f.name: _keys(hints[f.name]) if is_dataclass(hints[f.name]) else None for f in fields(kind)}
 
 
-def _flat(keys: Mapping[str, Any], prefix: str = "") -> list[str]:
-    flat = []
+def _options(keys: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """All options by their dotted names; groups of options have those of the group."""
+    found: dict[str, Any] = {}
     for name, nested in keys.items():
-        flat.append(prefix + name)
-        if nested:
-            flat += _flat(nested, f"{prefix}{name}.")
-    return flat
+        found |= {f"{prefix}{name}": nested} if prefix else {}
+        found |= _options(nested, f"{prefix}{name}.") if nested else {}
+    return found
 
 
 def _check_keys(value: Mapping[str, Any], known: Mapping[str, Any], where: str, path: str) -> None:
@@ -264,9 +333,6 @@ def _readable(error: Exception, sections: Mapping[str, type]) -> str:
         return f"{kind[1]}: expected one of {known}; got {kind[3] or 'nothing'}"
     if kind and kind[2] in KINDS:
         return f"{kind[1]}: expected {KINDS[kind[2]]}; got {kind[3] or 'nothing'}"
-    group = re.match(r'"([\w.]+)": Unable to load config', text)
-    if group:
-        return f'"{group[1]}" is a group of options; give them one by one, as --{group[1]}.OPTION VALUE'
     return text
 
 

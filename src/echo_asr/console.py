@@ -1,4 +1,4 @@
-"""The terminal: one console on standard error, and progress bars that a log file survives."""
+"""Terminal output: a console on standard error, tables, and progress bars, which are plain lines in a log file."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ EDGES, GAP = 4, 3  # terminal columns at both edges of a table together, and bet
 
 
 @cache
-def console() -> Console:
-    """The console on standard error; results alone go to standard output."""
-    return Console(stderr=True, soft_wrap=True)
+def console(quiet: bool = False) -> Console:
+    """The console on standard error, or one that prints nothing; standard output is for results."""
+    return Console(stderr=True, soft_wrap=True, quiet=quiet)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], remark: str = "") -> None:
     """Print a table on standard output: with lines in a terminal, elsewhere plain, with tabs between cells. The first
-    column stands to the left, as one without a name does, the others to the right; the remark comes below."""
+    column and those without a name are aligned left, the others right; the remark is printed below."""
     if not sys.stdout.isatty():
         print(f"# {title}")
         print("\t".join(columns))
@@ -51,7 +51,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
 
 def fitted(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of a table with line breaks where that makes it fit in so many columns of a terminal: heads break
-    after `_` and spaces, what stands in the first column after dots and spaces, and no number breaks."""
+    after `_` and spaces, cells of the first column after dots and spaces, and numbers never."""
     heads, cells = list(columns), [list(row) for row in rows]
 
     def taken(number: int) -> int:
@@ -70,24 +70,24 @@ def fitted(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) ->
 
 
 def _broken(text: str, after: str, room: int) -> str:
-    """A text in lines of at most `room` columns, if it can be broken so after one of some characters."""
+    """A text in lines of at most `room` columns where possible, broken after the characters `after`."""
     lines = [""]
-    for piece in re.findall(f"[^{after}]+[{after}]*|[{after}]+", text):
-        if lines[-1] and cell_len((lines[-1] + piece).rstrip()) > room:
+    for part in re.findall(f"[^{after}]+[{after}]*|[{after}]+", text):
+        if lines[-1] and cell_len((lines[-1] + part).rstrip()) > room:
             lines.append("")
-        lines[-1] += piece
+        lines[-1] += part
     return "\n".join(line.rstrip() for line in lines)
 
 
 @contextmanager
 def progress_bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[int, str], None]]:
-    """A bar over `total`; yields `advance(done, text)`. Without a terminal, a line now and then instead."""
+    """A bar over `total`; yields `advance(done, text)`. Without a terminal, a line every 30 s instead."""
     terminal = console()
     if not terminal.is_terminal:
         began = last = time.monotonic()
         first = done
 
-        def tell(now: int, text: str = "") -> None:
+        def advance(now: int, text: str = "") -> None:
             nonlocal last
             clock = time.monotonic()
             if clock - last >= PLAIN_SECONDS and now > first:
@@ -95,7 +95,7 @@ def progress_bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[int
                 left = (clock - began) / (now - first) * (total - now)
                 terminal.print(f"{what} {now}/{total}{text and f' {text}'}, {left / 60:.1f} min left", highlight=False)
 
-        yield tell
+        yield advance
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"),
@@ -116,5 +116,5 @@ def counted(number: int, noun: str) -> str:
 
 
 def hours(seconds: float) -> str:
-    """Hours, as `1.25 h`; under 6 minutes seconds, as `57 s`, and under 10 seconds `2.5 s`."""
+    """A duration as text: `1.25 h`; under 6 minutes `57 s`, and under 10 seconds `2.5 s`."""
     return f"{seconds / 3600:.2f} h" if seconds >= 360 else f"{seconds:.{0 if seconds >= 10 else 1}f} s"

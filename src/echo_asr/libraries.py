@@ -1,5 +1,5 @@
-"""What the libraries beneath do on their own, settled in the environment of this process before they are imported; the
-processes that it starts inherit it. A setting that a person has made stands."""
+"""Settings of libraries, in environment variables of this process before they are imported, which child processes
+inherit. Variables that the user has set are kept."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from echo_asr.errors import EchoError
 
-# Else onnxruntime looks for a host of its maker's, and keeps a data base in the home folder.
+# Otherwise onnxruntime contacts a server, and keeps a database in the home folder.
 TELEMETRY = ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY")
-APPLE_FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"  # what torch cannot do on Apple's GPU, it does on the CPU
+APPLE_FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"  # operations that torch lacks on Apple's GPU run on the CPU
 FOLDERS = {"MPLCONFIGDIR": "matplotlib", "TORCHINDUCTOR_CACHE_DIR": "torchinductor", "TRITON_CACHE_DIR": "triton"}
 
 
 def default_cache_root() -> Path:
-    """The folder for what Echo can make again: $ECHO_ASR_CACHE, or ~/.cache/echo-asr.
+    """The folder for files that can be created again: $ECHO_ASR_CACHE, or ~/.cache/echo-asr.
 
     Raises:
         EchoError: there is no home folder.
@@ -28,21 +28,21 @@ def default_cache_root() -> Path:
 
 
 def disable_telemetry() -> None:
-    """Have libraries tell nobody that they are used."""
+    """Disable the telemetry of libraries."""
     for name in TELEMETRY:
         os.environ.setdefault(name, "1")
 
 
 def fall_back_to_cpu() -> None:
-    """Have torch do on the CPU what it cannot do on Apple's GPU; it asks when it is imported."""
+    """Let operations that torch lacks on Apple's GPU run on the CPU; torch reads this when it is imported."""
     os.environ.setdefault(APPLE_FALLBACK, "1")
 
 
 def settle_libraries() -> None:
-    """All that a command wants of libraries: no telemetry, and nothing written but in Echo's cache."""
+    """The settings for all commands: no telemetry, and files of libraries in Echo's cache alone."""
     disable_telemetry()
     fall_back_to_cpu()
-    with suppress(EchoError):  # who needs the cache will say so
+    with suppress(EchoError):  # reported by commands that need the cache
         root = default_cache_root().absolute()
         for name, folder in FOLDERS.items():
             os.environ.setdefault(name, str(root / folder))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from echo_asr.errors import EchoError
 
 _ROTATED = {"turned": True, "still": False}
+_F0_KEPT = {kind: kind for kind in ("shuffled", "constant", "voicing", "energy")}
 
 RENAMED: dict[str, tuple[str, dict[Any, Any]]] = {
     "model.vrope.values": ("model.vrope.rotate_values", _ROTATED),
     "model.heard_nulls": ("model.cross_nulls", {}),
     "model.stacked_pitch": ("model.pitch_input", {}),
     "model.stacked_gain": ("model.pitch_input_gain", {}),
+    "features.f0": ("study.f0", {"as_heard": "measured", **_F0_KEPT}),
     "train.joined_share": ("train.concatenated_share", {}),
 }
 """Earlier option: the option that it is now, and what each of its values is now called, where that differs."""
@@ -52,11 +53,13 @@ def with_current_names(sections: Mapping[str, Any], where: str = "configuration"
         group = _group(current, path)
         if group is None or last not in group:
             continue
-        name = now.split(".")[-1]  # no option has moved to another group
-        if name in group:
-            raise EchoError(f"{where}: {earlier} is an earlier name of {now}, which is there, too; leave one out")
         value = current_value(earlier, group.pop(last))
-        group[name] = value
+        *path, last = now.split(".")
+        current.setdefault(path[0], {})
+        group = _group(current, path)
+        if group is None or last in group:
+            raise EchoError(f"{where}: {earlier} is an earlier name of {now}, which is there, too; leave one out")
+        group[last] = value
         renamed.append(f"{earlier} is now {now}")
     return current, "; ".join(renamed)
 
@@ -70,17 +73,6 @@ def _group(sections: dict[str, Any], path: list[str]) -> dict[str, Any] | None:
             return None
         group[name] = group = dict(inner)
     return group
-
-
-def current_word(word: str) -> str:
-    """A command-line word `--section.option=value` under the option's present name, with a warning that names it."""
-    option, equals, value = word.removeprefix("--").partition("=")
-    if not word.startswith("--") or option not in RENAMED:
-        return word
-    now, _ = RENAMED[option]
-    warnings.warn(f"--{option} is now --{now}", stacklevel=2)
-    given = current_value(option, value) if equals else value
-    return f"--{now}{equals}{str(given).lower() if isinstance(given, bool) else given}"
 
 
 def without_retired(sections: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,12 @@
-"""Files that appear whole or not at all, and tensors as bytes. The one module that imports safetensors."""
+"""Writes files atomically, and stores tensors as bytes. The only module that imports safetensors."""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,17 +18,17 @@ from safetensors.torch import load, save
 
 from echo_asr.errors import EchoError
 
-WAITS = (0.01, 0.05, 0.1, 0.3, 0.5, 1.0) if os.name == "nt" else ()  # seconds before a file is moved once more
+WAITS = (0.01, 0.05, 0.1, 0.3, 0.5, 1.0) if os.name == "nt" else ()  # seconds between attempts to move a file
 
 
 def replace_file(path: Path, write: Callable[[Path], object], durable: bool = True) -> None:
     """Call `write(temporary path)`, then move the result into place, so that `path` is never half-written.
 
     Args:
-        durable: see that the file is on the disk before it takes its place; slower, and proof against a power cut.
+        durable: flush the file to the disk before it is moved; slower, and safe against power failure.
 
     Raises:
-        EchoError: the folder cannot be written, or the disk is full; what was there before is still there.
+        EchoError: the folder cannot be written, or the disk is full; an existing file is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -35,12 +37,12 @@ def replace_file(path: Path, write: Callable[[Path], object], durable: bool = Tr
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
         _move(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch.save tells a full disk as a RuntimeError
-        cause = error if isinstance(error, OSError) else error.__context__  # what the file said, behind torch.save
+    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
+        cause = error if isinstance(error, OSError) else error.__context__  # of the file, behind that of torch.save
         reason = getattr(cause, "strerror", None) or str(error).splitlines()[0]
         raise EchoError(
-            f"{path}: could not be written ({reason}); what was there before is untouched; make room, or choose "
-            "another place"
+            f"{path}: could not be written ({reason}); an existing file is unchanged; make room, or choose "
+            "another folder"
         ) from None
     finally:
         try:
@@ -50,8 +52,7 @@ def replace_file(path: Path, write: Callable[[Path], object], durable: bool = Tr
 
 
 def _move(source: Path, target: Path) -> None:
-    """Put a file in the place of another. Windows refuses while somebody has that open, such as a process that reads
-    it or a virus scanner, which is over in a moment."""
+    """Move a file over another. Windows refuses while that is open elsewhere, as in a virus scanner, which is brief."""
     for wait in WAITS:
         try:
             os.replace(source, target)
@@ -61,15 +62,58 @@ def _move(source: Path, target: Path) -> None:
     os.replace(source, target)
 
 
+def make_folder(folder: Path, remedy: str = "choose another --out") -> None:
+    """Make a folder for what will be written.
+
+    Raises:
+        EchoError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EchoError(f"{folder}: cannot be made ({error.strerror}); {remedy}") from None
+
+
+def create_folder(folder: Path, fill: Callable[[Path], object], marker: Path) -> None:
+    """Call `fill(temporary folder)`, then rename that to `folder` in the cache, which so appears complete or not at
+    all.
+
+    Args:
+        marker: the path that exists once `folder` is complete, perhaps written by another process in the meantime.
+
+    Raises:
+        EchoError: the cache cannot be written, or what `fill` raises.
+    """
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+        fill(temporary)
+        temporary.chmod(0o755)  # mkdtemp's folder is the user's alone
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not marker.exists():
+                raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise EchoError(
+            f"cannot write {folder}: {reason}; make room there, or set ECHO_ASR_CACHE to another folder"
+        ) from None
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
 def sweep(folder: Path) -> None:
-    """Remove the half-written files that processes left in a folder when they were killed."""
+    """Remove the partial files that killed processes left in a folder."""
     for path in folder.rglob(".*.part"):
         with suppress(OSError):
             path.unlink()
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write UTF-8 text to a file, whole or not at all.
+    """Write UTF-8 text to a file, atomically.
 
     Raises:
         EchoError: as `replace_file`.
@@ -78,14 +122,14 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def pack(tensors: dict[str, torch.Tensor], **notes: str) -> bytes:
-    """Tensors, and notes about them, as a safetensors file's bytes; the same ones give the same bytes."""
+    """Tensors and metadata `notes` as the bytes of a safetensors file; equal ones give equal bytes."""
     own = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     data = save(own, {"format": "pt", **notes})
     return _in_order(data) if notes else data
 
 
 def _in_order(data: bytes) -> bytes:
-    """A safetensors file with its notes sorted: the library writes them in an order that changes from run to run."""
+    """A safetensors file with its metadata sorted; the library writes them in an order that varies between runs."""
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))

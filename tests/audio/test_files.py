@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from echo_asr.audio import SAMPLE_RATE, find_file, load_audio
+from echo_asr.audio import find_file, load_audio
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.files import read_list
@@ -87,11 +88,11 @@ def test_a_name_that_is_no_utf_8(tmp_path: Path) -> None:
 
 
 def test_what_is_no_name_or_no_file(tmp_path: Path) -> None:
-    with pytest.raises(EchoError, match="no name of a file|no such file"):
+    with pytest.raises(EchoError, match="cannot be a file name|no such file"):
         load_audio("a\0b.wav")
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.wav")
-        with pytest.raises(EchoError, match=r"pipe\.wav: is no file .*; write its audio to a file"):
+        with pytest.raises(EchoError, match=r"pipe\.wav: is not a regular file .*; write its audio to a file"):
             load_audio(tmp_path / "pipe.wav")
 
 

@@ -190,7 +190,7 @@ def test_lies_of_headers_cost_nothing(tmp_path: Path) -> None:
             assert seconds < 2, (name, how, seconds)  # of a busy machine
             assert not name.startswith("ok") or isinstance(answer, float), (name, how, answer)
             if name.startswith("rate"):
-                assert "sample rate of" in answer or "not a sound file" in answer, (name, answer)
+                assert "sample rate of" in answer or "not an audio file" in answer, (name, answer)
 
 
 def write_hours(path: Path, hours: int, rate: int) -> None:

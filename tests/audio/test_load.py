@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from echo_asr.audio import SAMPLE_RATE, audio_duration, load_audio
+from echo_asr.audio import audio_duration, load_audio
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.errors import EchoError
 
 
@@ -116,15 +117,15 @@ def test_no_clip_is_too_short_to_resample(samples: int, rate: int) -> None:
     ("name", "content", "message"),
     [
         ("empty.wav", b"", "empty file"),
-        ("text.wav", b"hello\n" * 1000, "is not a sound file"),
-        ("text.mp3", b"hello\n" * 20_000, "is not a sound file"),
-        ("text.m4a", b"hello\n" * 1000, "is not a sound file"),
-        ("bytes.wav", bytes(range(256)) * 40, "is not a sound file"),
-        ("bytes.raw", bytes(range(256)) * 40, "is not a sound file"),
-        ("header.wav", b"RIFF", "is not a sound file"),
+        ("text.wav", b"hello\n" * 1000, "is not an audio file"),
+        ("text.mp3", b"hello\n" * 20_000, "is not an audio file"),
+        ("text.m4a", b"hello\n" * 1000, "is not an audio file"),
+        ("bytes.wav", bytes(range(256)) * 40, "is not an audio file"),
+        ("bytes.raw", bytes(range(256)) * 40, "is not an audio file"),
+        ("header.wav", b"RIFF", "is not an audio file"),
     ],
 )
-def test_what_is_no_sound_is_told_in_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_what_is_no_audio_is_reported_in_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     for read in (load_audio, audio_duration):
@@ -137,7 +138,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
     for read in (load_audio, audio_duration):
         with pytest.raises(EchoError, match="nowhere.wav: no such file; check the path"):
             read(tmp_path / "nowhere.wav")
-        with pytest.raises(EchoError, match="is a folder; name one sound file"):
+        with pytest.raises(EchoError, match="is a folder; name one audio file"):
             read(tmp_path)
 
 
@@ -197,11 +198,11 @@ def test_a_sampling_rate_that_is_none(rate: object) -> None:
 def test_a_sampling_rate_that_contradicts_the_file(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", sine(8000), 8000)
     assert len(load_audio(tmp_path / "a.wav", 8000)) == SAMPLE_RATE
-    with pytest.raises(EchoError, match="sampling_rate is 16000, the file says 8000"):
+    with pytest.raises(EchoError, match="sampling_rate is 16000, the file has 8000"):
         load_audio(tmp_path / "a.wav", 16000)
 
 
-def test_arrays_that_are_no_sound() -> None:
+def test_arrays_that_are_no_audio() -> None:
     with pytest.raises(EchoError, match=r"expected shape \(S,\), \(channels, S\) or \(S, channels\); got \(2, 3, 4\)"):
         load_audio(np.zeros((2, 3, 4)))
     with pytest.raises(EchoError, match="expected float, int8, int16, int32 or uint8; convert the int64"):
@@ -229,9 +230,9 @@ def test_m4a_and_webm_with_the_extra(tmp_path: Path, name: str, codec: str) -> N
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
         stream.layout = "stereo"
-        sound = np.stack([sine(rate, 2.0)] * 2)
-        for start in range(0, sound.shape[1], size):
-            part = np.ascontiguousarray(sound[:, start : start + size])
+        signal = np.stack([sine(rate, 2.0)] * 2)
+        for start in range(0, signal.shape[1], size):
+            part = np.ascontiguousarray(signal[:, start : start + size])
             frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="stereo")
             frame.sample_rate, frame.pts = rate, start
             container.mux(stream.encode(frame))

@@ -21,16 +21,16 @@ def hum(seconds: float, frequency: float, seed: int = 0) -> np.ndarray:
     strengths = np.concatenate([[1.0], random.uniform(0.02, 0.5, 7)])
     phases = random.uniform(0, 2 * np.pi, 8)
     turns = 2 * np.pi * frequency * np.arange(1, 9)[:, None] * time + phases[:, None]
-    sound: np.ndarray = strengths @ np.sin(turns)
-    return sound / np.sqrt(np.mean(sound**2))
+    signal: np.ndarray = strengths @ np.sin(turns)
+    return signal / np.sqrt(np.mean(signal**2))
 
 
 def spoken(seconds: float, base: float = 150.0) -> np.ndarray:
     return voice(*syllables(base, seconds))
 
 
-def db(sound: np.ndarray) -> float:
-    return float(10 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + 1e-12))
+def db(signal: np.ndarray) -> float:
+    return float(10 * np.log10(np.mean(np.square(signal, dtype=np.float64)) + 1e-12))
 
 
 @settings(max_examples=25, deadline=None)
@@ -47,9 +47,9 @@ def test_of_hum_under_speech_little_is_left(
     mains: float, stray: float, seconds: float, level: float, seed: int
 ) -> None:
     speech = spoken(seconds)
-    sound = hum(seconds, mains + stray, seed)[: len(speech)] * 10 ** ((db(speech) + level) / 20)
-    left = remove_hum((speech + sound).astype(np.float32)) - speech
-    assert db(left) < max(db(sound) - 10.0, db(speech) - 25.0)
+    signal = hum(seconds, mains + stray, seed)[: len(speech)] * 10 ** ((db(speech) + level) / 20)
+    left = remove_hum((speech + signal).astype(np.float32)) - speech
+    assert db(left) < max(db(signal) - 10.0, db(speech) - 25.0)
 
 
 @pytest.mark.parametrize("f0", [50.5, 75.0, 100.0, 120.0, 150.0, 180.0, 200.0, 240.0, 300.0])
@@ -70,27 +70,27 @@ def test_without_hum_the_very_samples_come_back(kind: str, seconds: float) -> No
 
 
 def test_digital_silence_around_does_not_hide_it() -> None:
-    speech, sound = spoken(1.5), hum(1.5, 50.0) * 0.02
+    speech, signal = spoken(1.5), hum(1.5, 50.0) * 0.02
     edge = np.zeros(RATE)
-    cleaned = remove_hum(np.concatenate([edge, speech + sound, edge]).astype(np.float32))
-    assert db(cleaned[RATE:-RATE] - speech) < db(sound) - 10.0
+    cleaned = remove_hum(np.concatenate([edge, speech + signal, edge]).astype(np.float32))
+    assert db(cleaned[RATE:-RATE] - speech) < db(signal) - 10.0
 
 
 def test_a_long_recording_may_have_it_in_a_part() -> None:
     speech = spoken(24.0)
-    sound = hum(24.0, 60.03) * 0.03 * (np.arange(24 * RATE) >= 16 * RATE)
-    cleaned = remove_hum((speech + sound).astype(np.float32))
+    signal = hum(24.0, 60.03) * 0.03 * (np.arange(24 * RATE) >= 16 * RATE)
+    cleaned = remove_hum((speech + signal).astype(np.float32))
     np.testing.assert_array_equal(cleaned[: 16 * RATE], speech[: 16 * RATE].astype(np.float32))
-    assert db(cleaned[16 * RATE :] - speech[16 * RATE :]) < db(sound[16 * RATE :]) - 12.0
+    assert db(cleaned[16 * RATE :] - speech[16 * RATE :]) < db(signal[16 * RATE :]) - 12.0
 
 
 @pytest.mark.parametrize("mains", [50.0, 59.95])
 def test_it_passes_for_no_voice(mains: float) -> None:
     """10 dB below it: pauses stay unvoiced, and voiced frames keep their F0."""
     speech = spoken(3.0)
-    heard = speech + hum(3.0, mains) * 10 ** ((db(speech) - 10.0) / 20)
+    recognised = speech + hum(3.0, mains) * 10 ** ((db(speech) - 10.0) / 20)
     extract = FeatureExtractor()
-    clean, found = (extract(audio.astype(np.float32)).pitch[0].numpy() for audio in (speech, heard))
+    clean, found = (extract(audio.astype(np.float32)).pitch[0].numpy() for audio in (speech, recognised))
     assert (found[clean == 0] > 0).mean() < 0.05
     voiced = clean > 0
     assert (found[voiced] > 0).mean() > 0.9

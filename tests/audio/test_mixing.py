@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from echo_asr.audio import SAMPLE_RATE, load_audio, stream_audio
+from echo_asr.audio import load_audio, stream_audio
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.audio.segment import AudioSegment
 
 SECONDS = 6
@@ -51,9 +52,9 @@ def test_channels_that_cancel_each_other_leave_the_loudest(
     soundfile.write(tmp_path / "a.wav", channels, SAMPLE_RATE, subtype="FLOAT")
     with pytest.warns(
         UserWarning, match=rf"a\.wav: its channels cancel each other .* channel {loudest} \(from 0\)"
-    ) as told:
+    ) as reported:
         audio = load_audio(tmp_path / "a.wav")
-    assert len(told) == 1
+    assert len(reported) == 1
     np.testing.assert_array_equal(audio, channels[:, loudest], "in all of the recording")
     with pytest.warns(UserWarning, match="cancel"):
         np.testing.assert_array_equal(np.concatenate(list(stream_audio(tmp_path / "a.wav"))), audio)
@@ -75,11 +76,11 @@ def test_other_channels_are_averaged(kind: str, block: int, tmp_path: Path, monk
         np.testing.assert_allclose(load_audio(tmp_path / "a.wav"), channels.mean(axis=1), atol=1e-6)
 
 
-def test_a_stretch_warns_once_of_its_file(tmp_path: Path) -> None:
+def test_a_segment_warns_once_of_its_file(tmp_path: Path) -> None:
     """A corpus of one long recording would otherwise warn of every utterance."""
     soundfile.write(tmp_path / "a.wav", np.stack([SPEECH, -SPEECH], axis=1), SAMPLE_RATE)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as reported:
         warnings.simplefilter("default")
         for start in range(5):
             load_audio(AudioSegment(tmp_path / "a.wav", start, 1.0))
-    assert len(told) == 1
+    assert len(reported) == 1

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from echo_asr.audio import SAMPLE_RATE, audio_duration, load_audio, stream_audio
+from echo_asr.audio import audio_duration, load_audio, stream_audio
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.errors import EchoError
 
@@ -162,11 +163,11 @@ def test_a_playlist_opens_nothing_that_it_names(tmp_path: Path) -> None:
     inner = write(tmp_path / "a.mp4", [(0.0, 1.0)])
     for head in (f"ffconcat version 1.0\nfile {inner.name}\n", f"#EXTM3U\n#EXTINF:1,\n{inner.name}\n#EXT-X-ENDLIST\n"):
         (tmp_path / "b.m4a").write_bytes(head.encode() + b"\0")
-        with pytest.raises(EchoError, match=r"b\.m4a: is not a sound file"):
+        with pytest.raises(EchoError, match=r"b\.m4a: is not an audio file"):
             load_audio(tmp_path / "b.m4a")
 
 
-def test_tags_in_other_alphabets_and_no_sound_track(tmp_path: Path) -> None:
+def test_tags_in_other_alphabets_and_no_audio_track(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mkv", [(0.0, 1.0)], options={})
     content = path.read_bytes()
     assert b"Lavf" in content
@@ -179,7 +180,7 @@ def test_tags_in_other_alphabets_and_no_sound_track(tmp_path: Path) -> None:
         container.mux(film.encode(av.VideoFrame(16, 16, "yuv420p")))
         container.mux(film.encode(None))
     for read in (load_audio, audio_duration):
-        with pytest.raises(EchoError, match=r"b\.mkv: has no sound track"):
+        with pytest.raises(EchoError, match=r"b\.mkv: has no audio track"):
             read(tmp_path / "b.mkv")
 
 
@@ -189,7 +190,7 @@ ERRORS = [ValueError("x"), OSError(5, "x"), IndexError("x"), RuntimeError("x"), 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("where", ["open", "decode"])
-def test_whatever_pyav_raises_is_told_in_one_line(
+def test_whatever_pyav_raises_is_reported_in_one_line(
     error: Exception, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "a.mkv", [(0.0, 1.0)])

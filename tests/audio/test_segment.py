@@ -1,4 +1,4 @@
-"""Stretches of files: the same samples as the same part of the whole, whatever the format."""
+"""Segments of files: the same samples as the same part of the whole, whatever the format."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(start=st.floats(0, 2.9), duration=st.floats(0.001, 1), suffix=st.sampled_from(sorted(FORMATS)))
 @example(start=2.75, duration=0.25, suffix="mp3")  # an MP3 frame needs what the ones before left over
 @example(start=2.75, duration=0.25, suffix="ogg")  # libvorbis is misled by a last page cut short
-def test_a_stretch_is_that_part_of_the_whole(folder: Path, start: float, duration: float, suffix: str) -> None:
+def test_a_segment_is_that_part_of_the_whole(folder: Path, start: float, duration: float, suffix: str) -> None:
     assume(start + duration <= SECONDS)
     path = folder / f"a.{suffix}"
     whole = load_audio(path)
@@ -65,11 +65,11 @@ def test_times_that_are_rounded_up_end_with_the_file(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stretch", "message"),
+    ("times", "message"),
     [
         (
             {"start": 3.0, "duration": 0.1},
-            r"a\.wav \(3\.000-3\.100 s\): is no stretch of that file, which lasts 3\.0",
+            r"a\.wav \(3\.000-3\.100 s\): is not within that file, which lasts 3\.0",
         ),
         ({"start": 2.0, "duration": 1.6}, r"correct its times"),
         ({"start": -1.0, "duration": 1.6}, r"correct its times"),
@@ -77,17 +77,17 @@ def test_times_that_are_rounded_up_end_with_the_file(folder: Path) -> None:
         ({"channel": 1}, r"a\.wav \(0\.000- s, channel 1\): has 1 channel, counted from 0; correct the channel"),
     ],
 )
-def test_stretches_that_are_none(folder: Path, stretch: dict[str, float], message: str) -> None:
-    segment = AudioSegment(folder / "a.wav", **stretch)  # type: ignore[arg-type]
+def test_times_that_are_not_in_the_file(folder: Path, times: dict[str, float], message: str) -> None:
+    segment = AudioSegment(folder / "a.wav", **times)  # type: ignore[arg-type]
     with pytest.raises(EchoError, match=message):
         load_audio(segment)
     with pytest.raises(EchoError, match=message):
         list(stream_audio(segment))
 
 
-def test_a_stretch_of_what_is_no_sound(tmp_path: Path) -> None:
+def test_a_segment_of_what_is_no_audio(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_text("words")
-    with pytest.raises(EchoError, match=r"a\.wav: is not a sound file"):
+    with pytest.raises(EchoError, match=r"a\.wav: is not an audio file"):
         load_audio(AudioSegment(tmp_path / "a.wav", 1.0, 1.0))
 
 
@@ -96,18 +96,18 @@ def test_m4a(tmp_path: Path) -> None:
     path = tmp_path / "a.m4a"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16_000, layout="mono")
-        sound = (0.3 * np.sin(np.arange(32_000) / 20)).astype(np.float32)
-        frame = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
+        signal = (0.3 * np.sin(np.arange(32_000) / 20)).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(signal[None], format="fltp", layout="mono")
         frame.sample_rate = 16_000
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)
     whole = load_audio(path)
     np.testing.assert_array_equal(load_audio(AudioSegment(path, 0.5, 0.25)), whole[8000:12_000])
-    with pytest.raises(EchoError, match="is no stretch of that file"):
+    with pytest.raises(EchoError, match="is not within that file"):
         load_audio(AudioSegment(path, 5.0, 0.25))
 
 
-def test_each_stretch_has_features_of_its_own_in_the_cache(folder: Path, tmp_path: Path) -> None:
+def test_each_segment_has_features_of_its_own_in_the_cache(folder: Path, tmp_path: Path) -> None:
     extractor = FeatureExtractor(FeatureConfig(mels=16, tracker="autocorrelation"))
     cache = FeatureCache(tmp_path, extractor)
     path = folder / "a.wav"

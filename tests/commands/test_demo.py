@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 import echo_asr
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.cli import main
 from echo_asr.commands import demo
 from echo_asr.data.corpus import load_corpus
@@ -30,7 +30,7 @@ def tones(corpus: Path, learnt: Path, tmp_path: Path, monkeypatch: pytest.Monkey
         lines.append(f"{utterance.id},{utterance.text},test")
     (silent / "metadata.csv").write_text("\n".join(lines))
     shutil.copytree(learnt, tmp_path / "run")
-    monkeypatch.setattr(demo, "CONFIG", learnt.with_suffix(".yaml"))
+    monkeypatch.setattr(demo, "RECIPE", learnt.with_suffix(".yaml"))
     monkeypatch.setattr(demo, "CORPUS", str(corpus))
     monkeypatch.setattr(demo, "FLAT", str(silent))
     return tmp_path
@@ -44,7 +44,7 @@ def test_the_demo_goes_from_a_corpus_to_a_transcription(tones: Path, capsys: Any
     assert " 0.00 % (" in output[0] and " 100.00 % (" in output[1]
     first = load_corpus(demo.CORPUS).split("test")[0]
     assert str(first.audio) in output[2]
-    assert output[3].split() == ["was", "said", first.text] and output[4].split() == ["was", "heard", first.text]
+    assert output[3].split() == ["reference", first.text] and output[4].split() == ["recognised", first.text]
     run = tones / "run"
     for name, corpus_name, wer in (("evaluation", demo.CORPUS, 0.0), ("evaluation-flat", demo.FLAT, 100.0)):
         found = json.loads((run / f"{name}.json").read_text())
@@ -80,7 +80,6 @@ def test_the_demo_overwrites_nothing(tones: Path, capsys: Any) -> None:
 
 
 def test_what_the_demo_trains_is_a_configuration() -> None:
-    from echo_asr.train.run import read_config
+    from echo_asr.train.recipe import read_config
 
-    path = Path(demo.__file__).with_name("demo.yaml")
-    assert read_config(path)["train"].max_steps > 100
+    assert read_config(demo.RECIPE)["train"].max_steps > 100

@@ -27,9 +27,9 @@ class CountingExtractor(FeatureExtractor):
 
     calls = 0
 
-    def as_heard(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+    def measure(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         self.calls += 1
-        return super().as_heard(audio, loudest)
+        return super().measure(audio, loudest)
 
 
 def counting(**settings: object) -> CountingExtractor:
@@ -190,7 +190,7 @@ def test_a_root_that_cannot_be_made_costs_only_speed(clip: Path) -> None:
         assert_same(cache.features(clip), counting()(tone()))
 
 
-def test_a_file_that_cannot_be_read_is_told_as_ever(cache: FeatureCache, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported_as_ever(cache: FeatureCache, tmp_path: Path) -> None:
     assert not cache.holds(tmp_path / "nowhere.wav")
     with pytest.raises(EchoError, match="nowhere.wav: no such file"):
         cache.features(tmp_path / "nowhere.wav")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ Row = tuple[str, str, str, str]  # file name, text, speaker, split
 Make = Callable[..., Path]
 
 
-def sound(number: int, seconds: float = 1.0, level: float = 0.1) -> np.ndarray:
+def signal(number: int, seconds: float = 1.0, level: float = 0.1) -> np.ndarray:
     return level * np.random.default_rng(number).standard_normal(round(16_000 * seconds)).clip(-3, 3)
 
 
@@ -30,15 +31,16 @@ def good_rows() -> list[Row]:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """`(rows, sounds={})`: a corpus of a second of noise a clip, apart from the sounds given."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)  # recordings are looked at in as many threads
 
-    def write(rows: Sequence[Row], sounds: dict[str, np.ndarray] | None = None) -> Path:
+    def write(rows: Sequence[Row], signals: dict[str, np.ndarray] | None = None) -> Path:
         folder = tmp_path / "corpus"
         folder.mkdir()
         lines = ["file_name,transcription,speaker,split,duration"]
         for number, (name, text, speaker, split) in enumerate(rows):
-            samples = (sounds or {}).get(name, sound(number))
+            samples = (signals or {}).get(name, signal(number))
             soundfile.write(folder / name, samples, 16_000)
             lines.append(f'{name},"{text}",{speaker},{split},{len(samples) / 16_000}')
         (folder / "metadata.csv").write_text("\n".join(lines), encoding="utf-8")
@@ -65,8 +67,8 @@ def test_nothing_is_found_where_nothing_is_wrong(make: Make, capsys: pytest.Capt
     ("text", "kind", "message"),
     [
         ("", "empty text", r"has no text; right if nobody speaks, else write it"),
-        ("... -- !", "no words", r"has the text '\.\.\. -- !', of which nothing is left once normalised"),
-        ("the quick\u200bfox ran", "control characters", r"characters that are no writing \(U\+200B\); take them out"),
+        ("... -- !", "no words", r"has the text '\.\.\. -- !', which is empty once normalised"),
+        ("the quick\u200bfox ran", "control characters", r"characters that are not text \(U\+200B\); remove them"),
         ("the quick \ufffdfox ran", "control characters", r"\(U\+FFFD\)"),
         ("at 7 the foxes ran", "digits", r"has digits \(7\), as few texts have; write numbers as they are spoken"),
         ("ninety % of foxes", "symbols", r"has symbols \(%\)"),
@@ -89,21 +91,21 @@ def test_odd_texts(make: Make, text: str, kind: str, message: str) -> None:
 
 
 def test_what_all_texts_have_is_not_odd(make: Make) -> None:
-    said = [f"ni3 h\u0259\u03b2\u03b8a{number % 4 + 1} <x>" for number in range(48)]
-    rows = [(name, text, who, split) for text, (name, _, who, split) in zip(said, good_rows(), strict=True)]
+    spoken = [f"ni3 h\u0259\u03b2\u03b8a{number % 4 + 1} <x>" for number in range(48)]
+    rows = [(name, text, who, split) for text, (name, _, who, split) in zip(spoken, good_rows(), strict=True)]
     assert found(make(rows), listen=False) == {}
 
 
 def test_recordings(make: Make) -> None:
     rows = good_rows()
-    loud, silent = np.clip(sound(1, level=1.0), -1, 1), np.zeros(16_000)
-    long = sound(5, 31.0)
+    loud, silent = np.clip(signal(1, level=1.0), -1, 1), np.zeros(16_000)
+    long = signal(5, 31.0)
     folder = make(rows, {"1.wav": loud, "2.wav": silent, "5.wav": long})
     (folder / "7.wav").write_bytes(b"RIFF\0\0\0\0nothing")
     (folder / "8.wav").unlink()
     metadata = (folder / "metadata.csv").read_text().replace("9.wav", "9.wav", 1)
     (folder / "metadata.csv").write_text(metadata)
-    soundfile.write(folder / "10.wav", sound(10, 2.0), 16_000)  # the table says 1 s
+    soundfile.write(folder / "10.wav", signal(10, 2.0), 16_000)  # the table says 1 s
     kinds = found(folder)
     where = {kind: [Path(f.where.split(" line")[0]).name for f in findings] for kind, findings in kinds.items()}
     assert where == {
@@ -118,7 +120,7 @@ def test_recordings(make: Make) -> None:
 def test_duplicates_across_splits(make: Make, tmp_path: Path) -> None:
     rows = good_rows()
     rows[44] = ("44.wav", rows[0][1], rows[0][2], "test")  # text and speaker of the first
-    folder = make(rows, {"45.wav": sound(2), "6.wav": sound(5), "4.wav": sound(3)})
+    folder = make(rows, {"45.wav": signal(2), "6.wav": signal(5), "4.wav": signal(3)})
     soundfile.write(folder / "45.wav", soundfile.read(folder / "2.wav", dtype="int16")[0], 16_000, subtype="PCM_24")
     kinds = found(folder)
     (again,) = kinds["same text and speaker"]
@@ -138,7 +140,7 @@ def test_splits_rates_and_characters(make: Make) -> None:
     kinds = found(make(rows), listen=False)
     assert [Path(f.where).name for f in kinds["impossible rate"]] == ["3.wav", "4.wav"]
     assert {f.level for f in kinds["impossible rate"]} == {"error"}
-    assert "52 characters in 1.00 s, more than can be said; correct text" in kinds["impossible rate"][1].what
+    assert "52 characters in 1.00 s, more than can be spoken; correct text" in kinds["impossible rate"][1].what
     (short,) = kinds["short for its text"]
     assert short.level == "warning"
     assert "26 characters in 1.00 s, too many for model.subsampling 4; take 2" in short.what
@@ -154,8 +156,8 @@ def test_missing_splits(make: Make, capsys: pytest.CaptureFixture[str], split: s
     assert main(["corpus", "check", str(folder), "--json"]) == status
     report = json.loads(capsys.readouterr().out)
     assert report["counts"][kind] == 1 and report["errors"] == status and report["utterances"] == 48
-    told = next(f for f in report["findings"] if f["kind"] == kind)
-    assert "echo-asr corpus split makes splits that share no speaker" in told["what"]
+    reported = next(f for f in report["findings"] if f["kind"] == kind)
+    assert "echo-asr corpus split makes splits that share no speaker" in reported["what"]
 
 
 def test_lines_of_a_kind_are_limited(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,8 +180,8 @@ def test_words_that_fall_together_unless_their_letters_are_named(
     rows = [("a.wav", "the 'kpa of -kpa and kpa", "a", "train"), ("b.wav", "the ka:ti", "b", "train")]
     folder = make(rows)
     main(["corpus", "check", str(folder), "--no-audio"])
-    said = capsys.readouterr().out
-    assert "3 words fall together with others ('kpa, -kpa, kpa) and 1 are cut in two (ka:ti)" in said
+    spoken = capsys.readouterr().out
+    assert "3 words fall together with others ('kpa, -kpa, kpa) and 1 are cut in two (ka:ti)" in spoken
     (tmp_path / "my.yaml").write_text('text: {letters: "\':-"}')
     main(["corpus", "check", str(folder), "--no-audio", "--config", str(tmp_path / "my.yaml")])
     assert "fall together" not in capsys.readouterr().out

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from echo_asr.data.batch import SpecAugment
 from echo_asr.data.concatenate import EDGES, GAPS, MOST, SOFTER, crop, draw_concatenated, draw_levels, join, soften
+from echo_asr.data.spec_augment import SpecAugment
 from echo_asr.features import FeatureConfig, FeatureExtractor, Features, collate_features
 from echo_asr.model.encoder import pitch_track
 
@@ -33,8 +33,8 @@ def test_joined_features_are_those_of_the_joined_sound(extractor: FeatureExtract
     """Up to the windows that reach over a clip's edge, and the common peak."""
     gaps = (30, 50, 20)
     silence = [np.zeros(gap * 160, np.float32) for gap in gaps]
-    sound = np.concatenate((silence[0], voice(0.5, 120.0), silence[1], voice(0.4, 240.0), silence[2]))
-    found, expected = join(clips, gaps), extractor(sound)
+    signal = np.concatenate((silence[0], voice(0.5, 120.0), silence[1], voice(0.4, 240.0), silence[2]))
+    found, expected = join(clips, gaps), extractor(signal)
     assert found.frames == expected.frames == 190
     inside = torch.zeros(190, dtype=torch.bool)
     for begin, size in ((30, 50), (130, 40)):
@@ -58,9 +58,9 @@ def test_softer_features_are_those_of_the_softer_sound_beside_a_louder_one(
     extractor: FeatureExtractor, clips: list[Features], db: float
 ) -> None:
     gaps = (0, 30, 0)
-    sound = np.concatenate((voice(0.5, 120.0), np.zeros(4_800, np.float32), voice(0.4, 240.0) * 10 ** (-db / 20)))
+    signal = np.concatenate((voice(0.5, 120.0), np.zeros(4_800, np.float32), voice(0.4, 240.0) * 10 ** (-db / 20)))
     relative = extractor.config.null_relative_db
-    found, expected = join([clips[0], soften(clips[1], db, relative)], gaps), extractor(sound.astype(np.float32))
+    found, expected = join([clips[0], soften(clips[1], db, relative)], gaps), extractor(signal.astype(np.float32))
     inside = slice(83, 117)
     # The two clips' spectral peaks, each taken for the peak of its clip, lie up to 4 dB apart.
     assert (found.spectrogram - expected.spectrogram)[:, inside].abs().max() < 0.05

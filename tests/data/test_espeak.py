@@ -120,7 +120,7 @@ for _ in range(3):
 
 @needs_espeak
 def test_data_that_is_none_is_an_error_and_not_the_end(tmp_path: Path) -> None:
-    told = in_fresh_process(
+    reported = in_fresh_process(
         f"""
 import espeakng_loader
 espeakng_loader.get_data_path = lambda: {str(tmp_path)!r}
@@ -131,7 +131,7 @@ except EchoError as error:
 """,
         tmp_path,
     )
-    assert f"espeak-ng does not start with its data in {tmp_path}; install echo-asr[synth] again" in told
+    assert f"espeak-ng does not start with its data in {tmp_path}; install echo-asr[synth] again" in reported
 
 
 @needs_espeak
@@ -150,7 +150,7 @@ def test_what_cannot_be_spoken(espeak: Espeak) -> None:
         espeak.speak(" ")
 
 
-def test_without_the_extra_its_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_its_name_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(EchoError, match=r"espeak-ng, .*pip install 'echo-asr\[synth\]'"):
         Espeak()

@@ -74,7 +74,7 @@ def test_equal_texts_stay_together_however_they_are_written() -> None:
 @pytest.mark.parametrize(
     ("speakers", "options", "message"),
     [
-        (2, {}, r"2 speakers cannot be shared out between 3 splits; take --by text, or one split less \(--test 0\)"),
+        (2, {}, r"2 speakers cannot be distributed over 3 splits; take --by text, or one split less \(--test 0\)"),
         (5, {"validation": 0.6, "test": 0.5}, r"--validation 0\.6 and --test 0\.5: expected shares from 0, together"),
         (5, {"validation": 0.0, "test": 0.0}, r"expected shares from 0"),
         (5, {"validation": -0.1}, r"expected shares from 0"),
@@ -97,8 +97,8 @@ def test_the_command_writes_a_corpus_that_refers_to_the_audio(
 ) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    sound = 0.1 * np.random.default_rng(0).standard_normal((80_000, 2))
-    soundfile.write(data / "long.wav", sound, 16_000)
+    signal = 0.1 * np.random.default_rng(0).standard_normal((80_000, 2))
+    soundfile.write(data / "long.wav", signal, 16_000)
     rows = ["file_name,transcription,speaker,duration,excerpt_start,excerpt_channel"]
     rows += [f'long.wav,"say, {i}",who{i},0.5,{i / 2},{i % 2}' for i in range(9)]
     (data / "metadata.csv").write_text("\n".join(rows))

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.noise import BEDS, Kind, noise_clip
-from echo_asr.data.perturbation import AS_RECORDED, MARGIN, SNR_RANGE, Perturbation, add_noise, perturb_speed
+from echo_asr.data.perturbation import MARGIN, SNR_RANGE, UNPERTURBED, Perturbation, add_noise, perturb_speed
 from echo_asr.data.psola import shift_semitones
 from echo_asr.features.pitch import AutocorrelationTracker
 
@@ -22,17 +22,17 @@ def loudest_frequency(audio: np.ndarray) -> float:
 def test_a_tone_rises_with_speed_and_keeps_its_level(factor: float) -> None:
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     tone = np.sin(2 * np.pi * 440.0 * time).astype(np.float32)
-    played = perturb_speed(tone, factor)
-    assert played.dtype == np.float32
-    assert abs(played.size - SAMPLE_RATE / factor) <= 1
-    assert loudest_frequency(played) == pytest.approx(440.0 * factor, abs=1.0)
-    middle = played[played.size // 4 : -played.size // 4]
+    perturbed = perturb_speed(tone, factor)
+    assert perturbed.dtype == np.float32
+    assert abs(perturbed.size - SAMPLE_RATE / factor) <= 1
+    assert loudest_frequency(perturbed) == pytest.approx(440.0 * factor, abs=1.0)
+    middle = perturbed[perturbed.size // 4 : -perturbed.size // 4]
     assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.5**0.5, rel=0.01)
 
 
 def test_as_recorded_is_the_recording_itself() -> None:
     audio = np.ones(7, np.float32)
-    assert AS_RECORDED(audio) is audio and AS_RECORDED.name == ""
+    assert UNPERTURBED(audio) is audio and UNPERTURBED.name == ""
 
 
 @given(size=st.integers(1, 16_000), number=st.integers(1, 5), level=st.floats(-60.0, -3.0))
@@ -63,8 +63,8 @@ def test_silence_in_noise_is_still_a_clip() -> None:
 
 @given(size=st.integers(1, 400), factor=st.floats(0.5, 2.0))
 def test_any_clip_stays_a_clip(size: int, factor: float) -> None:
-    played = perturb_speed(np.full(size, 0.25, np.float32), factor)
-    assert played.ndim == 1 and played.size >= 1 and np.isfinite(played).all()
+    perturbed = perturb_speed(np.full(size, 0.25, np.float32), factor)
+    assert perturbed.ndim == 1 and perturbed.size >= 1 and np.isfinite(perturbed).all()
 
 
 def test_speech_is_learnt_in_every_kind_of_noise_that_a_corpus_can_be_heard_in(
@@ -106,9 +106,9 @@ def test_a_voice_is_moved_and_its_tempo_kept() -> None:
     voice = sum(np.sin(2 * np.pi * 150.0 * n * time) / n for n in range(1, 20)).astype(np.float32) / 4
     tracker = AutocorrelationTracker()
     for perturbation in (Perturbation(semitones=-4.0), Perturbation(1.1, 3.0)):
-        played = perturbation(voice)
-        assert abs(played.size - SAMPLE_RATE / perturbation.speed) <= 1
-        f0 = tracker(played, played.size // 160)[0]
+        perturbed = perturbation(voice)
+        assert abs(perturbed.size - SAMPLE_RATE / perturbation.speed) <= 1
+        f0 = tracker(perturbed, perturbed.size // 160)[0]
         assert np.median(f0[f0 > 0]) == pytest.approx(150.0 * perturbation.f0_factor, rel=0.01)
     np.testing.assert_array_equal(Perturbation(semitones=2.0)(voice), shift_semitones(voice, 2.0))
     assert Perturbation(0.9, 12.0).f0_factor == pytest.approx(1.8)

@@ -13,7 +13,7 @@ import soundfile
 from echo_asr.data import precompute
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
-from echo_asr.data.perturbation import AS_RECORDED, Perturbation
+from echo_asr.data.perturbation import UNPERTURBED, Perturbation
 from echo_asr.data.precompute import CHUNK, fill_cache, fill_recordings
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
@@ -41,13 +41,13 @@ def jobs_of(rows: Sequence[Utterance], speeds: Sequence[float] = (0.9, 1.0)) -> 
     return [(row, Perturbation(speed)) for row in rows for speed in speeds]
 
 
-def test_what_is_not_there_is_made_and_told(tmp_path: Path) -> None:
+def test_what_is_not_there_is_made_and_reported(tmp_path: Path) -> None:
     cache, jobs = make_cache(tmp_path), jobs_of(recordings(tmp_path, 3))
     cache.features(jobs[0][0].audio, jobs[0][1])
-    told: list[tuple[int, int]] = []
-    fill_cache(cache, jobs, lambda done, total: told.append((done, total)))
-    assert told == [(done, 6) for done in range(1, 7)]
-    assert all(cache.holds(row.audio, played) for row, played in jobs)
+    reported: list[tuple[int, int]] = []
+    fill_cache(cache, jobs, lambda done, total: reported.append((done, total)))
+    assert reported == [(done, 6) for done in range(1, 7)]
+    assert all(cache.holds(row.audio, perturbed) for row, perturbed in jobs)
     entries = list((tmp_path / "cache").rglob("*.safetensors"))
     assert len(entries) == 6
     before = {entry: entry.stat().st_mtime_ns for entry in entries}
@@ -55,11 +55,11 @@ def test_what_is_not_there_is_made_and_told(tmp_path: Path) -> None:
     assert {entry: entry.stat().st_mtime_ns for entry in entries} == before, "nothing is made twice"
 
 
-def test_a_recording_that_cannot_be_read_is_told_and_the_others_stay(tmp_path: Path) -> None:
+def test_a_recording_that_cannot_be_read_is_reported_and_the_others_stay(tmp_path: Path) -> None:
     rows = recordings(tmp_path, 3)
     rows[2].audio.write_text("not sound at all")
     cache = make_cache(tmp_path)
-    with pytest.raises(EchoError, match="2.wav: is not a sound file"):
+    with pytest.raises(EchoError, match="2.wav: is not an audio file"):
         fill_cache(cache, jobs_of(rows, (1.0,)))
     assert cache.holds(rows[0].audio) and cache.holds(rows[1].audio) and not cache.holds(rows[2].audio)
 
@@ -74,16 +74,16 @@ def test_a_few_recordings_start_no_process(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.slow
 def test_processes_make_what_one_process_makes(tmp_path: Path) -> None:
     rows = recordings(tmp_path, 2 * CHUNK)
-    told: list[int] = []
+    reported: list[int] = []
     cache = make_cache(tmp_path)
-    fill_cache(cache, jobs_of(rows, (1.1,)), lambda done, total: told.append(done), workers=2)
-    assert told == list(range(2 * CHUNK + 1))
+    fill_cache(cache, jobs_of(rows, (1.1,)), lambda done, total: reported.append(done), workers=2)
+    assert reported == list(range(2 * CHUNK + 1))
     fresh = make_cache(tmp_path / "fresh")
     for row in rows:
         ours, theirs = (c.features(row.audio, Perturbation(1.1)) for c in (cache, fresh))
         assert ours.spectrogram.equal(theirs.spectrogram) and ours.pitch.equal(theirs.pitch)
     rows[-1].audio.write_text("not sound at all")
-    with pytest.raises(EchoError, match="is not a sound file"):
+    with pytest.raises(EchoError, match="is not an audio file"):
         fill_cache(make_cache(tmp_path / "third"), jobs_of(rows, (1.1,)), workers=2)
 
 
@@ -93,16 +93,16 @@ from pathlib import Path
 from echo_asr.data import precompute
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
-from echo_asr.data.perturbation import AS_RECORDED, Perturbation
+from echo_asr.data.perturbation import UNPERTURBED, Perturbation
 from echo_asr.features import FeatureConfig, FeatureExtractor
 
 class Slow(FeatureExtractor):
-    def as_heard(self, audio, loudest=float("-inf")):
+    def measure(self, audio, loudest=float("-inf")):
         Path(os.environ["WORKING"]).touch()
         if "DIE" in os.environ:
             os._exit(9)
         time.sleep(0.05)
-        return super().as_heard(audio, loudest)
+        return super().measure(audio, loudest)
 
 def submit(*arguments, before=precompute._submit):
     started = before(*arguments)
@@ -148,16 +148,16 @@ def test_processes_that_are_stopped_leave_no_traceback(how: str, tmp_path: Path)
 
 def test_what_was_found_complete_is_not_looked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache, rows = make_cache(tmp_path), recordings(tmp_path, 3)
-    parts = [(rows, (AS_RECORDED, Perturbation(1.1)))]
-    told: list[tuple[int, int]] = []
-    fill_recordings(cache, parts, lambda *counts: told.append(counts))
-    assert told[-1] == (6, 6) and all(cache.holds(u.audio, Perturbation(1.1)) for u in rows)
+    parts = [(rows, (UNPERTURBED, Perturbation(1.1)))]
+    reported: list[tuple[int, int]] = []
+    fill_recordings(cache, parts, lambda *counts: reported.append(counts))
+    assert reported[-1] == (6, 6) and all(cache.holds(u.audio, Perturbation(1.1)) for u in rows)
     looked: list[Path] = []
     again = make_cache(tmp_path)
-    monkeypatch.setattr(again, "holds", lambda audio, played: looked.append(audio) or True)
-    fill_recordings(again, parts, lambda *counts: told.append(counts))
-    assert looked == [] and told[-1] == (6, 6)
-    fill_recordings(again, [(rows, (AS_RECORDED, Perturbation(0.9)))])
+    monkeypatch.setattr(again, "holds", lambda audio, perturbed: looked.append(audio) or True)
+    fill_recordings(again, parts, lambda *counts: reported.append(counts))
+    assert looked == [] and reported[-1] == (6, 6)
+    fill_recordings(again, [(rows, (UNPERTURBED, Perturbation(0.9)))])
     assert len(looked) == 12, "another perturbation"
     looked.clear()
     soundfile.write(rows[1].audio, np.full(3000, 0.2), 16_000)
@@ -165,9 +165,9 @@ def test_what_was_found_complete_is_not_looked_for_again(tmp_path: Path, monkeyp
     assert looked, "another recording of that name"
 
 
-def test_what_is_not_there_is_told_whatever_was_noted(tmp_path: Path) -> None:
+def test_what_is_not_there_is_reported_whatever_was_noted(tmp_path: Path) -> None:
     cache, rows = make_cache(tmp_path), recordings(tmp_path, 2)
-    fill_recordings(cache, [(rows, (AS_RECORDED,))])
+    fill_recordings(cache, [(rows, (UNPERTURBED,))])
     rows[0].audio.unlink()
     with pytest.raises(EchoError, match="0.wav"):
-        fill_recordings(cache, [(rows, (AS_RECORDED,))])
+        fill_recordings(cache, [(rows, (UNPERTURBED,))])

@@ -19,7 +19,7 @@ from echo_asr.data.cache import FeatureCache
 from echo_asr.data.noise import KINDS, noise_clip
 from echo_asr.data.perturbation import Perturbation, perturb_speed
 from echo_asr.data.provenance import constants_digest
-from echo_asr.data.variants import Altered, Variant
+from echo_asr.data.variants import AlteredAudio, Variant
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.features.pitch import AutocorrelationTracker
 
@@ -47,9 +47,9 @@ def changed(value: Any) -> Any:
     return None
 
 
-def key(played: Perturbation, **settings: Any) -> Path | None:
+def key(perturbed: Perturbation, **settings: Any) -> Path | None:
     extractor = FeatureExtractor(FeatureConfig(**{"tracker": "autocorrelation", **settings}))
-    return FeatureCache(Path("cache"), extractor)._entry(CLIP, played.name)
+    return FeatureCache(Path("cache"), extractor)._entry(CLIP, perturbed.name)
 
 
 MODULES = [
@@ -62,18 +62,18 @@ CONSTANTS = [
     *((AutocorrelationTracker, name, Perturbation()) for name in numbers(AutocorrelationTracker)),
     *((noise, name, NOISY) for name in numbers(noise)),
     *((psola, name, MOVED) for name in numbers(psola)),
-    *((perturbation, name, played) for name in numbers(perturbation) for played in (NOISY, MOVED, FAST)),
+    *((perturbation, name, perturbed) for name in numbers(perturbation) for perturbed in (NOISY, MOVED, FAST)),
 ]
 
 
-@pytest.mark.parametrize(("place", "name", "played"), CONSTANTS, ids=lambda x: getattr(x, "__name__", str(x)))
+@pytest.mark.parametrize(("place", "name", "perturbed"), CONSTANTS, ids=lambda x: getattr(x, "__name__", str(x)))
 def test_each_constant_is_in_the_key(
-    place: types.ModuleType, name: str, played: Perturbation, monkeypatch: pytest.MonkeyPatch
+    place: types.ModuleType, name: str, perturbed: Perturbation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = key(played)
-    assert key(played) == before
+    before = key(perturbed)
+    assert key(perturbed) == before
     monkeypatch.setattr(place, name, changed(getattr(place, name)))
-    assert key(played) != before
+    assert key(perturbed) != before
 
 
 def test_the_constants_looked_for_are_there() -> None:
@@ -83,7 +83,7 @@ def test_the_constants_looked_for_are_there() -> None:
         "data.perturbation": ("SNR_RANGE", "MARGIN", "SOFTEST_BED", "VERSION"),
         "audio.mains_hum": ("TAPER", "MAINS"),
     }
-    wanted |= {"features.extractor": ("CODE_VERSION",), "features.pitch": ("HOP",), "audio.limits": ("SAMPLE_RATE",)}
+    wanted |= {"features.extractor": ("CODE_VERSION",), "audio.convert": ("HOP", "SAMPLE_RATE")}
     wanted |= {"audio.load": ("VERSION",), "audio.mixing": ("CANCELLED", "SHARE"), "audio.level": ("SILENCE_PEAK",)}
     assert {(f"echo_asr.{place}", name) for place, names in wanted.items() for name in names} <= found
 
@@ -111,7 +111,7 @@ def test_renditions_and_variants_that_differ_in_the_last_digit_have_keys_of_thei
     names = {Perturbation(0.9).name, Perturbation(0.9000001).name, Perturbation(semitones=2.0).name}
     assert len({*names, Perturbation(semitones=2.0000001).name}) == 4
     contents = {
-        Altered("a.wav", Variant(name, amount), "a").content(str)
+        AlteredAudio("a.wav", Variant(name, amount), "a").content(str)
         for name in ("noise", "gain", "pitch")
         for amount in (2.0, 2.0000001)
     }
@@ -122,7 +122,7 @@ def test_renditions_and_variants_that_differ_in_the_last_digit_have_keys_of_thei
 def test_a_variant_is_known_by_the_version_of_what_makes_it(
     name: str, place: types.ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    altered = Altered("a.wav", Variant(name, 2.0), "a")
+    altered = AlteredAudio("a.wav", Variant(name, 2.0), "a")
     before = altered.content(str)
     monkeypatch.setattr(place, "VERSION", place.VERSION + 1)
     assert altered.content(str) != before

@@ -3,9 +3,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import HOP, SAMPLE_RATE
 from echo_asr.data.psola import change_f0, flatten_f0, shift_semitones
-from echo_asr.features.pitch import HOP, AutocorrelationTracker
+from echo_asr.features.pitch import AutocorrelationTracker
 
 
 def vowel(f0: np.ndarray, formants: tuple[float, ...] = (700.0, 1200.0, 2600.0)) -> np.ndarray:

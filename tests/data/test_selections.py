@@ -13,7 +13,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.cli import main
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, Utterance, load_corpus
@@ -89,7 +89,7 @@ def test_speakers_left_out_one_by_one_are_heard_once_each_and_never_trained_on(
     counts: list[tuple[int, int, int]],
 ) -> None:
     corpus = made([(n + 1, v, t) for n, v, t in counts] + [(1, 0, 0)])
-    heard: Counter[str] = Counter()
+    recognised: Counter[str] = Counter()
     tested: Counter[str] = Counter()
     for speaker in sorted({u.speaker for u in corpus.utterances}):
         left = Leave(speaker)(corpus)
@@ -99,9 +99,9 @@ def test_speakers_left_out_one_by_one_are_heard_once_each_and_never_trained_on(
         assert by_split["train"] == ids(corpus, "train") - own
         assert by_split["validation"] | by_split["test"] == own
         assert by_split["test"] == own & ids(corpus, "test"), "what is for test stays there"
-        heard.update(by_split["validation"])
+        recognised.update(by_split["validation"])
         tested.update(by_split["test"])
-    assert heard == Counter(ids(corpus, "train", "validation"))
+    assert recognised == Counter(ids(corpus, "train", "validation"))
     assert tested == Counter(ids(corpus, "test"))
 
 
@@ -157,7 +157,7 @@ def test_a_name_longer_than_a_folder_can_have_is_a_name(folder: Path) -> None:
     assert split_variant(f"{folder}@leave:{'x' * 400}") == (str(folder), Leave("x" * 400))
 
 
-def test_broken_records_are_still_told_of(folder: Path) -> None:
+def test_broken_records_are_still_reported_of(folder: Path) -> None:
     with (folder / "metadata.csv").open("a", encoding="utf-8") as file:
         file.write("\ngone.wav,one,anna,train")
     with pytest.raises(EchoError, match="names 1 audio file not found"):

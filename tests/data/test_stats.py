@@ -20,8 +20,8 @@ def pulses(hertz: float, seconds: float) -> np.ndarray:
     """Harmonics that fall off as a voice's do."""
     time = np.arange(round(16_000 * seconds)) / 16_000
     harmonics = np.arange(1, 20)[:, None]
-    sound: np.ndarray = 0.1 * (np.sin(2 * np.pi * hertz * harmonics * time) / harmonics).sum(axis=0)
-    return sound
+    signal: np.ndarray = 0.1 * (np.sin(2 * np.pi * hertz * harmonics * time) / harmonics).sum(axis=0)
+    return signal
 
 
 @pytest.fixture

@@ -200,7 +200,7 @@ def test_recipes_that_are_wrong(field: str, value: object, message: str) -> None
         replace(Recipe(), **{field: value})
 
 
-def test_without_the_extra_its_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_its_name_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "espeakng_loader.py").write_text("raise ImportError\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(EchoError, match=r"synthetic speech failed: .*pip install 'echo-asr\[synth\]'"):
@@ -225,8 +225,8 @@ def test_who_renders_second_takes_what_the_first_left(tmp_path: Path, monkeypatc
         return subprocess.CompletedProcess(command, 0, "", "")
 
     wanted: list[Path] = []
-    whole = synth._render_whole
-    monkeypatch.setattr(synth, "_render_whole", lambda r, folder: (wanted.append(folder), whole(r, folder)))
+    whole = synth.create_folder
+    monkeypatch.setattr(synth, "create_folder", lambda folder, *rest: (wanted.append(folder), whole(folder, *rest)))
     monkeypatch.setattr(subprocess, "run", another_was_first)
     folder = synthetic_corpus("tones", tmp_path, SMALL)
     assert (folder / "first").exists() and list((tmp_path / "synth").iterdir()) == [folder.parent]

@@ -5,7 +5,8 @@ import importlib.util
 import numpy as np
 import pytest
 
-from echo_asr.audio import SAMPLE_RATE, resample
+from echo_asr.audio import resample
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.espeak import Espeak
 from echo_asr.data.tones import EDITION, LANGUAGE, TONES, VOCABULARY, VOICES, _speak_for
 from echo_asr.features import FeatureExtractor
@@ -84,9 +85,9 @@ def f0_clarity(measured: Measured, voice: str) -> tuple[float, float, float]:
         means = np.stack([np.nanmean(usual[number, tone_of == tone], axis=0) for tone in range(len(TONES))])
         apart = np.nanmean((own[number][:, None] - means) ** 2, axis=-1)  # (W, tones), NaN for a word without F0
         right = np.nan_to_num(apart, nan=np.inf).argmin(axis=1) == tone_of
-        heard = voiced.sum(axis=1) >= 5  # frames
+        recognised = voiced.sum(axis=1) >= 5  # frames
         near = difference[number][voiced] < 1
-        shares.append((voiced.sum() / expected.sum(), near.mean() if near.size else 0.0, (right & heard).mean()))
+        shares.append((voiced.sum() / expected.sum(), near.mean() if near.size else 0.0, (right & recognised).mean()))
     return tuple(np.min(shares, axis=0).tolist())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Clips of half a second whose durations are stated: one is empty, one is cut off, one has a text that is too long,
     and one of validation is no sound."""
     monkeypatch.setenv("ECHO_ASR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)  # recordings are looked at in as many threads
     folder = tmp_path / "corpus"
     folder.mkdir()
     rows = ["file_name,text,split,duration"]
@@ -59,11 +61,11 @@ def test_training_goes_on_without_what_cannot_be_used(
 ) -> None:
     config, out = tmp_path / "config.yaml", tmp_path / "run"
     words = ("train", config, "--corpus", corpus, "--out", out)
-    status, told = run(capsys, *words)
-    assert status == 1 and "1 of 6 texts are too long for the frames" in told and "--broken skip" in told
+    status, output = run(capsys, *words)
+    assert status == 1 and "1 of 6 texts are too long for the frames" in output and "--broken skip" in output
     with pytest.warns(UserWarning) as warned:
-        status, told = run(capsys, *words, "--broken", "skip")
-    assert status == 0 and "3 training utterances (1.5 s), 1 for validation" in told
+        status, output = run(capsys, *words, "--broken", "skip")
+    assert status == 0 and "3 training utterances (1.5 s), 1 for validation" in output
     messages = [str(warning.message) for warning in warned]
     assert any("1 of 6 texts are too long" in m and "3.wav" in m and "left out" in m for m in messages)
     assert any("3 of 7 recordings cannot be read and are left out, first: " in m and "1.wav" in m for m in messages)
@@ -73,9 +75,9 @@ def test_training_goes_on_without_what_cannot_be_used(
 @pytest.mark.filterwarnings("ignore")
 def test_prepare_evaluate_and_stats_do_so_too(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "config.yaml"
-    status, told = run(capsys, "prepare", corpus, "--config", config)
-    assert status == 1 and "1.wav: is an empty file (0 bytes)" in told
-    assert "(and 2 more that cannot be read: echo-asr corpus check lists them, --broken skip leaves them out)" in told
+    status, output = run(capsys, "prepare", corpus, "--config", config)
+    assert status == 1 and "1.wav: is an empty file (0 bytes)" in output
+    assert "(and 2 more that cannot be read: echo-asr corpus check lists them, --broken skip leaves them out)" in output
     for command in (("prepare", corpus, "--config", config), ("corpus", "stats", corpus)):
         with pytest.warns(UserWarning, match="3 of 8 recordings cannot be read and are left out"):
             assert run(capsys, *command, "--broken", "skip")[0] == 0

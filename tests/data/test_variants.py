@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from echo_asr.audio import SAMPLE_RATE, load_audio
+from echo_asr.audio import load_audio
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
-from echo_asr.data.variants import Altered, Variant, split_variant
+from echo_asr.data.variants import AlteredAudio, Variant, split_variant
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
 
@@ -49,7 +50,7 @@ def test_gain_is_exact(folder: Path) -> None:
 
 def test_pitch_goes_up_and_the_duration_stays(folder: Path) -> None:
     speech = load_audio(folder / "a.wav")
-    higher = load_audio(Altered(folder / "a.wav", Variant("pitch", 3.0), "a"))
+    higher = load_audio(AlteredAudio(folder / "a.wav", Variant("pitch", 3.0), "a"))
     assert len(higher) == len(speech)
     extractor = FeatureExtractor(FeatureConfig(mels=24, tracker="autocorrelation"))
     f0 = extractor(higher).pitch[0]

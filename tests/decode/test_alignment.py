@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import ctc_loss
 
-from echo_asr.decode.alignment import Span, align, attention_align, cross_weights, ctc_align, force
+from echo_asr.decode.alignment import Span, align, attention_align, ctc_align, force
 from echo_asr.features import collate_features
+from echo_asr.model.cross_attention import CrossAttention
 from echo_asr.model.echo import Echo
 from echo_asr.text.tokenizer import Tokenizer
 
@@ -167,15 +168,15 @@ def test_the_weights_are_those_that_the_module_attends_with(
     name = "joint" if options.get("combine") == "joint" else model.config.ctc_feature
     cross = model.decoder.stacks[name][-1].cross
     seen: list[Any] = []
-    handle = cross.register_forward_hook(lambda module, inputs, heard: seen.append((*inputs, heard)))
+    handle = cross.register_forward_hook(lambda module, inputs, out: seen.append((*inputs, out)))
     with torch.inference_mode():
         probability, mean = force(model, encoded, TEXTS, attention=True)
         handle.remove()
-        x, memory, heard = seen[0]
-        weights = cross_weights(cross, x, memory)
-        content = memory.value[..., : memory.value.shape[-1] - memory.channels]
+        x, memory, out = seen[0]
+        weights = cross.weights(cross.queries(x), memory)
+        content = memory.value[..., : cross.config.head_width]
         states = cross.output((weights @ content).transpose(1, 2).flatten(2))
-        torch.testing.assert_close(states, heard.states, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(states, out, atol=1e-5, rtol=1e-5)
         logp = model.predict(torch.nn.functional.pad(torch.tensor([TEXTS[0]]), (1, 0)), _state(model, make_features))
     frames = encoded.track.null.shape[1]
     assert mean is not None and mean.shape == (4, 5, frames)
@@ -191,17 +192,15 @@ def _state(model: Echo, make_features: Make) -> Any:
     return model.decoder.state(model.encode(collate_features([make_features(FRAMES[0])])), cached=False)
 
 
-def test_no_hook_is_left_behind(make_model: Make, make_features: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_computed_only_where_they_are_needed(
+    make_model: Make, make_features: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model: Echo = make_model()
     encoded = model.encode(collate_features([make_features(30)]))
-    cross = model.decoder.stacks["spectrogram"][-1].cross
-    assert force(model, encoded, [[1, 2]])[1] is None
     assert force(model, encoded, [[1, 2]], attention=True)[1] is not None
-    assert not cross._forward_pre_hooks
-    monkeypatch.setattr(model.decoder.norm, "forward", lambda x: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        force(model, encoded, [[1, 2]], attention=True)
-    assert not cross._forward_pre_hooks
+    monkeypatch.setattr(CrossAttention, "weights", lambda *inputs: pytest.fail("computed"))
+    assert force(model, encoded, [[1, 2]])[1] is None
+    model.predict(torch.zeros(1, 1, dtype=torch.long), model.decoder.state(encoded))
 
 
 # --- all together
@@ -278,11 +277,11 @@ def test_words_are_found_where_their_sound_is(
     words = ((0.30, 0.71), (0.95, 1.40))  # seconds
     clip = make_features(170)
     time = torch.arange(170) / 100
-    heard = sum(((time >= start - 1e-6) & (time < end - 1e-6)).float() for start, end in words)
+    recognised = sum(((time >= start - 1e-6) & (time < end - 1e-6)).float() for start, end in words)
     clip = replace(
         clip,
-        spectrogram=heard * (0.5 + 0.5 * torch.rand(8, 170, generator=torch.Generator().manual_seed(0))),
-        null=heard == 0,
+        spectrogram=recognised * (0.5 + 0.5 * torch.rand(8, 170, generator=torch.Generator().manual_seed(0))),
+        null=recognised == 0,
     )
     model: Echo = make_model(stop=stop)
     text = SYMBOLS.encode("ab cd")
@@ -296,7 +295,7 @@ def test_words_are_found_where_their_sound_is(
     monkeypatch.setattr(model, "ctc_log_probabilities", lambda encoded: probability.log())
     weights = torch.full((1, 5, frames), 1e-3)
     weights[0, range(5), places] = 0.9
-    monkeypatch.setattr("echo_asr.decode.alignment.cross_weights", lambda *inputs: weights[:, None])
+    monkeypatch.setattr(CrossAttention, "weights", lambda *inputs: weights[:, None])
     ((_, found),) = align(model, encoded, [clip], [text], SYMBOLS, method)
     assert [word.word for word in found] == ["ab", "cd"]
     with torch.inference_mode():

@@ -150,8 +150,8 @@ def test_a_text_that_passes_fits_and_one_that_fits_with_a_frame_to_spare_passes(
     subsampling: int, fastest: float
 ) -> None:
     for samples in (1, 160, 161, 4000, 16_000, 16_001, 23_456):
-        played = int(samples / fastest)  # the least that resampling leaves
-        frames = math.ceil(math.ceil(max(played, 1) / 160) / subsampling)
+        perturbed = int(samples / fastest)  # the least that resampling leaves
+        frames = math.ceil(math.ceil(max(perturbed, 1) / 160) / subsampling)
         passed = []
         for length in range(1, frames + 3):
             text = tuple(1 + i % 2 for i in range(length))

@@ -17,21 +17,23 @@ from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
 
 
-class Listener:
-    """Reads files as a recogniser does, and hears the first letter of the file's name."""
+class FakeRecognizer:
+    """Reads files as a recogniser does, and recognises the first letter of the file's name."""
 
     def __init__(self) -> None:
-        self.heard: list[Path] = []
+        self.read: list[Path] = []
         self.interrupted: set[str] = set()
 
-    def listen(self, paths: Sequence[Path], words: bool) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
+    def transcribe_each(
+        self, paths: Sequence[Path], words: bool
+    ) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
         for index, path in enumerate(paths):
             try:
                 seconds = len(load_audio(path)) / 16_000
             except EchoError as error:
                 yield index, error
                 continue
-            self.heard.append(path)
+            self.read.append(path)
             segments = (Segment(0.0, seconds / 2, "mā"), Segment(seconds / 2, seconds, path.stem[0]))
             yield index, segments[0]
             if path.stem in self.interrupted:
@@ -41,8 +43,8 @@ class Listener:
 
 
 @pytest.fixture
-def listener() -> Any:
-    return Listener()
+def recognizer() -> Any:
+    return FakeRecognizer()
 
 
 @pytest.fixture
@@ -54,8 +56,8 @@ def recordings(tmp_path: Path) -> list[Path]:
     return [tmp_path / name for name in ("a.wav", "b.wav", "c.flac", "d.wav")]
 
 
-def test_one_bad_file_does_not_stop_the_others(listener: Any, recordings: list[Path], capsys: Any) -> None:
-    assert transcribe_files(listener, recordings, "txt") == 1
+def test_one_bad_file_does_not_stop_the_others(recognizer: Any, recordings: list[Path], capsys: Any) -> None:
+    assert transcribe_files(recognizer, recordings, "txt") == 1
     out, err = capsys.readouterr()
     assert out.splitlines() == [f"{recordings[0]}: mā a", f"{recordings[2]}: mā c"]
     lines = err.splitlines()
@@ -65,8 +67,8 @@ def test_one_bad_file_does_not_stop_the_others(listener: Any, recordings: list[P
     assert lines[2] == "echo-asr transcribe: 2 of 4 files could not be transcribed"
 
 
-def test_json_is_one_object_a_line(listener: Any, recordings: list[Path], capsys: Any) -> None:
-    assert transcribe_files(listener, recordings, "json") == 1
+def test_json_is_one_object_a_line(recognizer: Any, recordings: list[Path], capsys: Any) -> None:
+    assert transcribe_files(recognizer, recordings, "json") == 1
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [{name: one[name] for name in ("file", "duration", "text")} for one in found] == [
         {"file": str(recordings[0]), "duration": 0.5, "text": "mā a"},
@@ -77,25 +79,25 @@ def test_json_is_one_object_a_line(listener: Any, recordings: list[Path], capsys
 
 @pytest.mark.parametrize(("form", "start"), [("txt", "mā a"), ("json", "{")])
 def test_a_single_file_gives_its_text_alone(
-    form: str, start: str, listener: Any, recordings: list[Path], capsys: Any
+    form: str, start: str, recognizer: Any, recordings: list[Path], capsys: Any
 ) -> None:
-    assert transcribe_files(listener, recordings[:1], form) == 0
+    assert transcribe_files(recognizer, recordings[:1], form) == 0
     out, err = capsys.readouterr()
     assert out.startswith(start) and out.count("\n") == 1 and not err
 
 
-def test_a_single_bad_file_gives_one_line(listener: Any, recordings: list[Path], capsys: Any) -> None:
-    assert transcribe_files(listener, recordings[1:2], "txt") == 1
+def test_a_single_bad_file_gives_one_line(recognizer: Any, recordings: list[Path], capsys: Any) -> None:
+    assert transcribe_files(recognizer, recordings[1:2], "txt") == 1
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_each_recording_gets_a_file(
-    form: str, listener: Any, recordings: list[Path], tmp_path: Path, capsys: Any
+    form: str, recognizer: Any, recordings: list[Path], tmp_path: Path, capsys: Any
 ) -> None:
     folder = tmp_path / "new" / "texts"
-    assert transcribe_files(listener, recordings, form, folder) == 1
+    assert transcribe_files(recognizer, recordings, form, folder) == 1
     assert capsys.readouterr().out == ""
     assert sorted(os.listdir(folder)) == [f"a.{form}", f"c.{form}"]
     text = (folder / f"a.{form}").read_text(encoding="utf-8")
@@ -103,72 +105,74 @@ def test_each_recording_gets_a_file(
     assert text == render(str(recordings[0]), Transcription("mā a", 0.5, segments), form)
 
 
-def test_what_was_there_before_is_replaced(listener: Any, recordings: list[Path], tmp_path: Path) -> None:
+def test_what_was_there_before_is_replaced(recognizer: Any, recordings: list[Path], tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("something old and longer")
-    assert transcribe_files(listener, recordings[:1], "txt", tmp_path) == 0
+    assert transcribe_files(recognizer, recordings[:1], "txt", tmp_path) == 0
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "mā\na\n"
 
 
-def test_an_interruption_keeps_what_was_heard(listener: Any, recordings: list[Path], tmp_path: Path) -> None:
-    listener.interrupted, paths, folder = {"c"}, [recordings[0], recordings[2]], tmp_path / "texts"
+def test_an_interruption_keeps_what_was_heard(recognizer: Any, recordings: list[Path], tmp_path: Path) -> None:
+    recognizer.interrupted, paths, folder = {"c"}, [recordings[0], recordings[2]], tmp_path / "texts"
     with pytest.raises(KeyboardInterrupt, match=r"c.flac is transcribed up to 0.1 s, see .*texts/c.partial.txt"):
-        transcribe_files(listener, paths, "txt", folder)
+        transcribe_files(recognizer, paths, "txt", folder)
     assert {p.name: p.read_text(encoding="utf-8") for p in folder.iterdir()} == {
         "a.txt": "mā\na\n", "c.partial.txt": "mā\n",
     }  # fmt: skip
-    listener.interrupted = set()
-    assert transcribe_files(listener, paths, "txt", folder) == 0
+    recognizer.interrupted = set()
+    assert transcribe_files(recognizer, paths, "txt", folder) == 0
     assert sorted(os.listdir(folder)) == ["a.txt", "c.txt"], "what is whole takes the place of what was begun"
 
 
-def test_an_interruption_prints_what_was_heard(listener: Any, recordings: list[Path], capsys: Any) -> None:
-    listener.interrupted = {"a"}
+def test_an_interruption_prints_what_was_heard(recognizer: Any, recordings: list[Path], capsys: Any) -> None:
+    recognizer.interrupted = {"a"}
     with pytest.raises(KeyboardInterrupt, match="a.wav is transcribed up to 0.2 s, see above"):
-        transcribe_files(listener, recordings[:1], "txt")
+        transcribe_files(recognizer, recordings[:1], "txt")
     assert capsys.readouterr().out == "mā\n"
 
 
 def test_two_recordings_that_would_share_a_file_are_refused_before_any_work(
-    listener: Any, recordings: list[Path], tmp_path: Path, capsys: Any
+    recognizer: Any, recordings: list[Path], tmp_path: Path, capsys: Any
 ) -> None:
     paths = [recordings[0], tmp_path / "elsewhere" / "a.flac"]
     folder = tmp_path / "texts"
     with pytest.raises(EchoError, match=r"texts/a.txt: several recordings would be written there; rename them, or run"):
-        transcribe_files(listener, paths, "txt", folder)
-    assert listener.heard == [] and not folder.exists()
+        transcribe_files(recognizer, paths, "txt", folder)
+    assert recognizer.read == [] and not folder.exists()
     soundfile.write(tmp_path / "a.flac", np.zeros(160), 16_000)
-    assert transcribe_files(listener, [recordings[0], tmp_path / "a.flac"], "txt") == 0, "on standard output it is well"
+    assert transcribe_files(recognizer, [recordings[0], tmp_path / "a.flac"], "txt") == 0, (
+        "on standard output it is fine"
+    )
 
 
 @pytest.mark.parametrize("form", ["srt", "vtt", "tsv"])
-def test_several_subtitle_files_are_not_printed_as_one(form: str, listener: Any, recordings: list[Path]) -> None:
+def test_several_subtitle_files_are_not_printed_as_one(form: str, recognizer: Any, recordings: list[Path]) -> None:
     with pytest.raises(EchoError, match=f"2 recordings make 2 {form} files; name a folder for them: --output-dir"):
-        transcribe_files(listener, recordings[:2], form)
-    assert listener.heard == []
+        transcribe_files(recognizer, recordings[:2], form)
+    assert recognizer.read == []
 
 
-def test_a_folder_that_cannot_be_made_is_told(listener: Any, recordings: list[Path], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(recognizer: Any, recordings: list[Path], tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(EchoError, match=r"taken: cannot be made \(File exists\); choose another --output-dir"):
-        transcribe_files(listener, recordings, "txt", tmp_path / "taken")
-    assert listener.heard == []
+        transcribe_files(recognizer, recordings, "txt", tmp_path / "taken")
+    assert recognizer.read == []
 
 
-def test_a_full_disk_is_told(
-    listener: Any, recordings: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_full_disk_is_reported(
+    recognizer: Any, recordings: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(EchoError, match="a.txt: could not be written .No space left on device"):
-        transcribe_files(listener, recordings, "txt", tmp_path / "texts")
+        transcribe_files(recognizer, recordings, "txt", tmp_path / "texts")
     assert os.listdir(tmp_path / "texts") == []
 
 
 @pytest.mark.parametrize("form", ["txt", "json"])
 def test_a_name_that_is_no_utf8_is_printed_all_the_same(
-    form: str, listener: Any, recordings: list[Path], tmp_path: Path, capsys: Any
+    form: str, recognizer: Any, recordings: list[Path], tmp_path: Path, capsys: Any
 ) -> None:
     """As names from old systems are: Latin-1."""
     name = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
@@ -176,7 +180,7 @@ def test_a_name_that_is_no_utf8_is_printed_all_the_same(
         recordings[0].rename(name)
     except OSError:
         pytest.skip("this file system takes UTF-8 names alone")
-    assert transcribe_files(listener, [name, name], form) == 0
+    assert transcribe_files(recognizer, [name, name], form) == 0
     lines = capsys.readouterr().out.encode("utf-8").decode().splitlines()
     assert len(lines) == 2 and all("caf?.wav" in line and "mā c" in line for line in lines)
 
@@ -192,11 +196,11 @@ def many(tmp_path: Path) -> list[Path]:
 
 
 def test_several_processes_do_each_file_once(many: list[Path], tmp_path: Path) -> None:
-    listeners = [Listener() for _ in range(3)]
-    for rank, listener in enumerate(listeners):
-        transcribe_files(listener, many, "txt", tmp_path / "out", place=ProcessRank(rank, 3))  # type: ignore[arg-type]
-    assert sorted(sum((listener.heard for listener in listeners), [])) == many
-    assert [len(listener.heard) for listener in listeners] == [3, 2, 2]
+    recognizers = [FakeRecognizer() for _ in range(3)]
+    for rank, recognizer in enumerate(recognizers):
+        transcribe_files(recognizer, many, "txt", tmp_path / "out", place=ProcessRank(rank, 3))  # type: ignore[arg-type]
+    assert sorted(sum((recognizer.read for recognizer in recognizers), [])) == many
+    assert [len(recognizer.read) for recognizer in recognizers] == [3, 2, 2]
     assert [(tmp_path / "out" / f"{n}.txt").read_text() for n in range(7)] == [f"mā\n{n}\n" for n in range(7)]
 
 
@@ -206,31 +210,31 @@ def test_what_is_written_already_is_skipped(many: list[Path], tmp_path: Path, ca
     (out / "3.txt").write_text("there before")
     (out / "4.json").write_text("another format")
     (out / "5.partial.txt").write_text("not whole")
-    listener: Any = Listener()
-    assert transcribe_files(listener, many, "txt", out, skip_existing=True) == 0
-    assert listener.heard == [path for path in many if path.stem != "3"]
+    recognizer: Any = FakeRecognizer()
+    assert transcribe_files(recognizer, many, "txt", out, skip_existing=True) == 0
+    assert recognizer.read == [path for path in many if path.stem != "3"]
     assert (out / "3.txt").read_text() == "there before" and not (out / "5.partial.txt").exists()
     assert "1 of 7 are there already" in capsys.readouterr().err
-    again: Any = Listener()
-    assert transcribe_files(again, many, "txt", out, skip_existing=True) == 0 and again.heard == []
+    again: Any = FakeRecognizer()
+    assert transcribe_files(again, many, "txt", out, skip_existing=True) == 0 and again.read == []
 
 
 def test_several_processes_do_not_print_to_one_place(many: list[Path]) -> None:
-    listener: Any = Listener()
-    with pytest.raises(EchoError, match="2 processes cannot print to one place; name a folder.*--output-dir"):
-        transcribe_files(listener, many, "txt", place=ProcessRank(0, 2))
+    recognizer: Any = FakeRecognizer()
+    with pytest.raises(EchoError, match="2 processes cannot print together; name a folder.*--output-dir"):
+        transcribe_files(recognizer, many, "txt", place=ProcessRank(0, 2))
     with pytest.raises(EchoError, match="--skip-existing looks into the folder of the texts; name it: --output-dir"):
-        transcribe_files(listener, many, "txt", skip_existing=True)
-    assert listener.heard == []
+        transcribe_files(recognizer, many, "txt", skip_existing=True)
+    assert recognizer.read == []
 
 
 def test_two_files_of_one_name_are_found_whoever_has_them(many: list[Path], tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     twin = tmp_path / "other" / "0.wav"
     soundfile.write(twin, np.full(4000, 0.1), 16_000)
-    listener: Any = Listener()
+    recognizer: Any = FakeRecognizer()
     with pytest.raises(EchoError, match="several recordings would be written there"):
-        transcribe_files(listener, [*many, twin], "txt", tmp_path / "out", place=ProcessRank(1, 2))
+        transcribe_files(recognizer, [*many, twin], "txt", tmp_path / "out", place=ProcessRank(1, 2))
 
 
 def test_a_list_names_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +247,7 @@ def test_a_list_names_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert read_list("-") == [Path("x.wav")]
 
 
-def test_a_list_that_names_nothing_is_told(tmp_path: Path) -> None:
+def test_a_list_that_names_nothing_is_reported(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n")
     with pytest.raises(EchoError, match="--files .*empty: names no file"):
         read_list(str(tmp_path / "empty"))

@@ -303,7 +303,7 @@ def test_a_text_without_segments() -> None:
     assert json.loads(render("a.wav", found, "json"))["segments"] == []
 
 
-def test_an_unknown_format_is_told() -> None:
+def test_an_unknown_format_is_reported() -> None:
     for write in (render, render_line):
         with pytest.raises(EchoError, match="format 'ass': there is no such format; choose one of txt, json, srt, vtt"):
             write("a.wav", TWO, "ass")

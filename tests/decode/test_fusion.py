@@ -66,7 +66,7 @@ def test_no_beam_stops_before_the_best_text_with_all_that_is_added(weight: float
 def test_the_language_model_is_asked_of_the_best_tokens_the_hotwords_and_the_end() -> None:
     asked: list[Sequence[int]] = []
 
-    class Listener(Draw):
+    class FakeRecognizer(Draw):
         def score(self, state: tuple[int, ...], tokens: Sequence[int]) -> list[float]:
             asked.append(tokens)
             return super().score(state, tokens)
@@ -75,7 +75,7 @@ def test_the_language_model_is_asked_of_the_best_tokens_the_hotwords_and_the_end
     (z,) = LETTERS.encode("z")
     scores = torch.randn(1, 29, generator=torch.Generator().manual_seed(0), dtype=torch.float64).repeat(2, 1)
     scores[:, z] = -20.0
-    fusion = Fusion(Listener(0), 0.5, words)
+    fusion = Fusion(FakeRecognizer(0), 0.5, words)
     for keep in (1, 5, 28):
         asked.clear()
         added = fusion.added(scores, [fusion.start()] * 2, keep)
@@ -182,7 +182,7 @@ def test_scores_are_those_of_the_text_and_do_not_depend_on_the_batch(
     config = options(arpa, name)
     fusion = make_fusion(config, TOKENIZER, normalize_basic)
     assert fusion is not None
-    said = set()
+    spoken = set()
     for seed in range(3):
         model: Echo = make_model(seed=seed, subsampling=2, decoder_layers=2)
         with torch.no_grad():
@@ -203,8 +203,8 @@ def test_scores_are_those_of_the_text_and_do_not_depend_on_the_batch(
                     added += config.hotword_bonus * fusion.hotwords.step(state, token)[0]
                     state = fusion.hotwords.advance(state, token)
             assert found.score - added == pytest.approx(joint(model, encoded, found.tokens, config), abs=1e-3)
-            said.add(tuple(found.tokens))
-    assert len(said) > 6, "there is something to tell apart"
+            spoken.add(tuple(found.tokens))
+    assert len(spoken) > 6, "there is something to tell apart"
 
 
 @torch.inference_mode()
@@ -238,7 +238,9 @@ def test_what_the_configuration_has_is_not_left_out_unnoticed(
     wanted: dict[str, Any], make_model: Make, make_batch: Make
 ) -> None:
     model: Echo = make_model()
-    with pytest.raises(ValueError, match="fusion: decode.lm or decode.hotwords is set; expected what make_fusion"):
+    with pytest.raises(
+        ValueError, match="fusion: decode.lm or decode.hotwords is set; expected the result of make_fusion"
+    ):
         search(model, model.encode(make_batch()), DecodeConfig(beam=2, **wanted))
 
 

@@ -100,9 +100,9 @@ def test_a_longer_hotword_takes_up_where_a_shorter_one_was_paid() -> None:
 def test_pieces_of_bpe_earn_at_the_start_of_a_text_and_in_it(text: str) -> None:
     found = hotwords("york", tokenizer=PIECES)
     tokens = PIECES.encode(text)
-    pieces = sum(len(PIECES.encode(w if i == 0 else f" {w}")) for i, w in enumerate(text.split()) if w == "york")
+    parts = sum(len(PIECES.encode(w if i == 0 else f" {w}")) for i, w in enumerate(text.split()) if w == "york")
     assert len(tokens) < len(text), "there are pieces of several letters"
-    assert earned(found, tokens) == pieces > 0
+    assert earned(found, tokens) == parts > 0
 
 
 @pytest.mark.parametrize("text", ["new yorker", "a yorkshire new", "new"])
@@ -118,7 +118,7 @@ def test_without_spaces_a_hotword_may_stand_anywhere() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("tokenizer", [LETTERS, PIECES], ids=["letters", "pieces"])
+@pytest.mark.parametrize("tokenizer", [LETTERS, PIECES], ids=["letters", "parts"])
 def test_a_row_holds_what_each_token_brings(tokenizer: Tokenizer) -> None:
     found = hotwords("new", "new york", "york", "we", bonus=0.7, tokenizer=tokenizer)
     draw = random.Random(0)
@@ -147,7 +147,7 @@ def test_hotwords_pass_through_the_models_normaliser() -> None:
         ("zoë", r"decode.hotwords: text 'zoë': the tokenizer has no symbol for 'ë' \(U\+00EB\)"),
     ],
 )
-def test_hotwords_that_cannot_be_written_are_told(phrase: str, message: str) -> None:
+def test_hotwords_that_cannot_be_written_are_reported(phrase: str, message: str) -> None:
     with pytest.raises(EchoError, match=message):
         hotwords("fine", phrase)
 

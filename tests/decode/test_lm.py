@@ -99,7 +99,7 @@ def test_without_the_extra_it_is_named(arpa: Path, monkeypatch: pytest.MonkeyPat
         ("lm.arpa", b"\x1f\x8b\x08\x00\xff", "lm.arpa: not an ARPA file"),
     ],
 )
-def test_files_that_are_no_language_models_are_told(
+def test_files_that_are_no_language_models_are_reported(
     name: str, content: bytes | None, message: str, tmp_path: Path
 ) -> None:
     if content is not None:
@@ -109,7 +109,7 @@ def test_files_that_are_no_language_models_are_told(
 
 
 @pytest.mark.parametrize("order", [1, 7])
-def test_orders_that_kenlm_does_not_read_are_told(order: int, tmp_path: Path) -> None:
+def test_orders_that_kenlm_does_not_read_are_reported(order: int, tmp_path: Path) -> None:
     path = tmp_path / "lm.arpa"
     path.write_text("".join(train_ngram([["a", "b"]], order).lines()))
     with pytest.raises(EchoError, match=f"an ARPA file of order {order}; KenLM as installed reads orders 2 to 6"):
@@ -127,7 +127,7 @@ def test_orders_that_kenlm_does_not_read_are_told(order: int, tmp_path: Path) ->
         (lambda text: re.sub(r"ngram 2=\d+", "ngram 2=3", text), "KenLM cannot read it"),
     ],
 )
-def test_damaged_files_are_told_in_one_line(
+def test_damaged_files_are_reported_in_one_line(
     change: Callable[[str], str], message: str, arpa: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "damaged.arpa"

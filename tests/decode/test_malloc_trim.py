@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from echo_asr.decode.malloc_trim import give_back
+from echo_asr.decode.malloc_trim import release_memory
 
 
 def resident() -> int:
@@ -19,10 +19,10 @@ def test_what_was_freed_goes_back() -> None:
     blocks = [np.ones(2_000) for _ in range(20_000)]  # 16 kB each, 320 MB
     kept = blocks[::1_000]
     del blocks
-    give_back()
+    release_memory()
     assert len(kept) == 20 and resident() < before + 100e6
 
 
 def test_without_the_library_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("echo_asr.decode.malloc_trim._c_library", lambda: None)
-    give_back()
+    release_memory()

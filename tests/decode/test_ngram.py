@@ -168,7 +168,7 @@ def test_unseen_text_of_the_same_source_is_less_of_a_surprise_to_higher_orders()
         ([["a", "</s>"]], 2, "sentences: '<s>' cannot be a word; expected no white space, <s> or </s>"),
     ],
 )
-def test_what_cannot_be_trained_on_is_told(sentences: list[list[str]], order: int, message: str) -> None:
+def test_what_cannot_be_trained_on_is_reported(sentences: list[list[str]], order: int, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         train_ngram(sentences, order)
 
@@ -235,7 +235,9 @@ def test_an_order_that_kenlm_does_not_read_is_refused(order: int, tokenizer: Tok
         (["ÇÇ", "ß"], r"hold nothing that the tokenizer knows; it does not know 'ç' \(U\+00E7\), 'ß' \(U\+00DF\)$"),
     ],
 )
-def test_texts_that_hold_nothing_are_told(texts: list[str], message: str, tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_texts_that_hold_nothing_are_reported(
+    texts: list[str], message: str, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
     path = tmp_path / "lm.arpa"
     path.write_text("what was there")
     with pytest.raises(EchoError, match=message):
@@ -243,7 +245,7 @@ def test_texts_that_hold_nothing_are_told(texts: list[str], message: str, tokeni
     assert path.read_text() == "what was there"
 
 
-def test_a_place_that_cannot_be_written_is_told(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_reported(tokenizer: Tokenizer, tmp_path: Path) -> None:
     with pytest.raises(EchoError, match=r"no/lm.arpa: could not be written \(No such file or directory\)"):
         build_language_model(["a cat"], tokenizer, normalize_basic, 3, tmp_path / "no" / "lm.arpa")
 
@@ -254,7 +256,7 @@ def test_lines_of_files_are_texts(tmp_path: Path) -> None:
     assert list(read_lines([tmp_path / "a.txt", tmp_path / "b.txt"])) == ["One line", "two", "three", "four"]
 
 
-def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("café\n".encode("latin-1"))
     for name, message in (
         ("none.txt", r"none.txt: cannot be read \(No such file or directory\); expected a text file, a line a text"),

@@ -21,11 +21,11 @@ def begins_one_too_many(text: list[int], repetition: int) -> bool:
     """Whether the last token of a text is the first of one copy too many of some unit, by definition."""
     allowed = allowed_copies(repetition).tolist()
     for length in range(1, LONGEST_UNIT + 1):
-        stretch = length * allowed[length - 1]
+        segment = length * allowed[length - 1]
         before, last = text[:-1], text[-1]
-        if len(before) >= stretch and last == before[-length]:
-            copies = before[-stretch:]
-            if all(copies[place] == copies[place - length] for place in range(length, stretch)):
+        if len(before) >= segment and last == before[-length]:
+            copies = before[-segment:]
+            if all(copies[place] == copies[place - length] for place in range(length, segment)):
                 return True
     return False
 
@@ -54,7 +54,7 @@ def test_what_is_refused_is_what_begins_one_copy_too_many(
     assert after([text], repetition) == [expected]
 
 
-def test_a_stretch_may_come_as_often_as_said_and_a_long_one_three_times() -> None:
+def test_a_segment_may_come_as_often_as_said_and_a_long_one_three_times() -> None:
     allowed = allowed_copies(8)
     assert len(allowed) == LONGEST_UNIT
     assert allowed[:8].tolist() == [8] * 8 and allowed[15] == 4 and allowed[20:].tolist() == [3] * (LONGEST_UNIT - 20)
@@ -129,12 +129,16 @@ class Parrot:
         return SimpleNamespace(lengths=torch.full((len(self.spoken),), frames))
 
     def ctc_log_probabilities(self, encoded: Any) -> torch.Tensor:
-        heard = torch.zeros(len(self.spoken), int(encoded.lengths.max()), dtype=torch.long)
+        frame_ids = torch.zeros(len(self.spoken), int(encoded.lengths.max()), dtype=torch.long)
         for row, copies in enumerate(self.spoken):
             frames = torch.tensor([frame for token in self.unit * copies for frame in (token, token, 0)])
-            heard[row, 1 : 1 + len(frames)] = frames
+            frame_ids[row, 1 : 1 + len(frames)] = frames
         rest = (1.0 - self.sure) / (self.vocabulary_size - 1)
-        return torch.full((*heard.shape, self.vocabulary_size), rest).scatter(-1, heard[..., None], self.sure).log()
+        return (
+            torch.full((*frame_ids.shape, self.vocabulary_size), rest)
+            .scatter(-1, frame_ids[..., None], self.sure)
+            .log()
+        )
 
     def state(self, encoded: Any) -> Any:
         said = SimpleNamespace(count=[0] * len(self.spoken))

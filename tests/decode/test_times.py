@@ -11,37 +11,37 @@ from tokenizers import Tokenizer as Library
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from echo_asr.decode.results import Token
-from echo_asr.decode.times import sound_levels, token_texts, token_times, words_from_tokens
+from echo_asr.decode.times import foreground_levels, token_texts, token_times, words_from_tokens
 from echo_asr.text.tokenizer import Tokenizer
 
 SPEECH, SOFT, PAUSE = 1.0, 0.5, 0.0  # levels
 TEXTS = ["the cat sat on the mat", "naïve façade 日本語 ok", "a bb ccc the theme", "x"]
 
 
-def levels_of(*stretches: tuple[int, float]) -> np.ndarray:
+def levels_of(*segments: tuple[int, float]) -> np.ndarray:
     """Levels that hold for so many ticks each."""
-    return np.concatenate([np.full(ticks, level) for ticks, level in stretches])
+    return np.concatenate([np.full(ticks, level) for ticks, level in segments])
 
 
-def edges_of(texts: list[str], stretches: list[tuple[int, int]], levels: np.ndarray) -> list[tuple[float, float]]:
+def edges_of(texts: list[str], segments: list[tuple[int, int]], levels: np.ndarray) -> list[tuple[float, float]]:
     """Times in ticks."""
-    return [(round(100 * a + 0.5, 6), round(100 * b + 0.5, 6)) for a, b in token_times(texts, stretches, levels)]
+    return [(round(100 * a + 0.5, 6), round(100 * b + 0.5, 6)) for a, b in token_times(texts, segments, levels)]
 
 
 # --- levels
 
 
-def test_noise_is_no_sound_and_what_is_above_it_in_a_few_bins_is() -> None:
+def test_noise_is_no_audio_and_what_is_above_it_in_a_few_bins_is() -> None:
     draw = torch.Generator().manual_seed(0)
     noise = 0.5 - torch.arange(80)[:, None] / 200 + 0.02 * torch.randn(80, 300, generator=draw)  # falls with frequency
     noise[60:, 100:200] += 0.2  # a fricative: its 0.4 is softer than the noise's 0.5 below
-    levels = sound_levels(SimpleNamespace(spectrogram=noise))  # type: ignore[arg-type]
+    levels = foreground_levels(SimpleNamespace(spectrogram=noise))  # type: ignore[arg-type]
     assert levels.shape == (300,) and levels.min() == 0.0
     assert levels[100:200].min() > 4 * max(levels[:100].max(), levels[200:].max())
 
 
 def test_silence_has_no_levels() -> None:
-    assert not sound_levels(SimpleNamespace(spectrogram=torch.zeros(80, 7))).any()  # type: ignore[arg-type]
+    assert not foreground_levels(SimpleNamespace(spectrogram=torch.zeros(80, 7))).any()  # type: ignore[arg-type]
 
 
 # --- times of tokens
@@ -91,7 +91,7 @@ def test_a_clip_cut_tight_or_full_of_sound_has_words_to_its_ends_or_a_second_awa
     assert (start, end) == (202, 402)
 
 
-def test_a_word_where_nothing_is_heard_keeps_its_ticks() -> None:
+def test_a_word_where_nothing_is_heard_keeps_its_frames() -> None:
     levels = levels_of((20, PAUSE), (30, SPEECH), (200, PAUSE))
     assert edges_of(["a", " b"], [(30, 34), (120, 130)], levels) == [(20, 50), (120, 130)]
     assert edges_of(["a"], [(8, 12)], levels_of((40, PAUSE))) == [(8, 12)]
@@ -114,9 +114,9 @@ def test_spaces_last_from_word_to_word_and_share_what_is_between() -> None:
 def test_times_are_in_order_and_within_the_clip_whatever_is_heard(texts: list[str], data: Any) -> None:
     total = data.draw(st.integers(1, 60))
     places = sorted(data.draw(st.lists(st.integers(0, total - 1), min_size=len(texts), max_size=len(texts))))
-    stretches = [(place, min(place + data.draw(st.integers(1, 4)), total)) for place in places]
+    segments = [(place, min(place + data.draw(st.integers(1, 4)), total)) for place in places]
     levels = np.array(data.draw(st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0]), min_size=total, max_size=total)))
-    times = token_times(texts, stretches, levels)
+    times = token_times(texts, segments, levels)
     edges = [edge for time in times for edge in time]
     assert len(times) == len(texts) and edges == sorted(edges)
     assert 0.0 <= edges[0] and edges[-1] <= total / 100
@@ -157,8 +157,8 @@ def test_texts_of_tokens_make_the_text_with_any_tokenizer(kind: str, tmp_path: P
         ids = tokenizer.encode(text)
         texts = token_texts(tokenizer, ids)
         assert len(texts) == len(ids) and "".join(texts) == text
-        stretches = [(2 * place, 2 * place + 2) for place in range(len(ids))]
-        times = token_times(texts, stretches, np.ones(2 * len(ids)))
+        segments = [(2 * place, 2 * place + 2) for place in range(len(ids))]
+        times = token_times(texts, segments, np.ones(2 * len(ids)))
         tokens = [Token(t, *time, 1.0) for t, time in zip(texts, times, strict=True)]
         assert [word.word for word in words_from_tokens(tokens)] == text.split()
         if kind == "byte level":

@@ -72,7 +72,7 @@ def test_the_rate_of_samples_is_heeded(recognizer: Recognizer) -> None:
     assert recognizer.transcribe(sound(0.5)).duration == pytest.approx(0.5)
 
 
-def test_what_is_no_sound_is_told(recognizer: Recognizer, tmp_path: Path) -> None:
+def test_what_is_no_audio_is_reported(recognizer: Recognizer, tmp_path: Path) -> None:
     (tmp_path / "notes.wav").write_text("not sound")
     with pytest.raises(EchoError, match="notes.wav"):
         recognizer.transcribe(tmp_path / "notes.wav")
@@ -122,7 +122,7 @@ def test_devices() -> None:
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "tpu", "", "cpu:x", "cuda 0"])
-def test_a_device_that_is_not_there_is_told(name: str) -> None:
+def test_a_device_that_is_not_there_is_reported(name: str) -> None:
     with pytest.raises(EchoError, match=f"^device {name!r} is not available here .*; take --device cpu or auto$"):
         choose_device(name)
 
@@ -154,13 +154,13 @@ def test_a_model_without_settings_for_decoding_takes_the_defaults(decode: Any, f
         ({"ctc_weight": 2}, "config.yaml: .*decode.ctc_weight must lie in"),
     ],
 )
-def test_wrong_settings_are_told(given_settings: dict[str, Any], message: str, folder: Path) -> None:
+def test_wrong_settings_are_reported(given_settings: dict[str, Any], message: str, folder: Path) -> None:
     with pytest.raises(EchoError, match=message) as caught:
         load(folder, **given_settings)
     assert "\n" not in str(caught.value)
 
 
-def test_wrong_settings_in_the_folder_are_told(folder: Path) -> None:
+def test_wrong_settings_in_the_folder_are_reported(folder: Path) -> None:
     data = read_yaml(folder / CONFIG)
     write_yaml(folder / CONFIG, {**data, "decode": {"length_bonos": 1}})
     with pytest.raises(EchoError, match=f"^{re.escape(str(folder))}.*unknown key decode.length_bonos; did you mean"):
@@ -199,7 +199,7 @@ def test_many_are_as_one_by_one_whatever_is_gathered(
 
 
 def test_what_cannot_be_read_is_told_in_its_turn(recognizer: Recognizer, tmp_path: Path) -> None:
-    heard = list(recognizer.listen([sound(0.5), tmp_path / "none.wav", sound(0.6)], words=False))
+    heard = list(recognizer.transcribe_each([sound(0.5), tmp_path / "none.wav", sound(0.6)], words=False))
     ended = [(index, type(one)) for index, one in heard if not isinstance(one, Segment)]
     assert ended == [(0, Transcription), (1, EchoError), (2, Transcription)]
 
@@ -213,7 +213,7 @@ def test_a_local_model_asks_nothing_of_the_network(folder: Path, monkeypatch: py
     assert load(folder, "cpu").transcribe(sound(0.5), words=False).duration == 0.5
 
 
-def test_words_are_told_with_times_inside_their_recording(recognizer: Recognizer) -> None:
+def test_words_are_reported_with_times_inside_their_recording(recognizer: Recognizer) -> None:
     clip, pause = sound(0.7333, 2), np.zeros(24_001, np.float32)
     found = recognizer.transcribe(np.concatenate((pause, clip, pause, clip)))
     assert len(found.segments) == 2
@@ -236,7 +236,7 @@ def test_the_best_few_texts_are_handed_out_where_asked_for(bundle: Bundle) -> No
     assert len(set(texts)) == 3 and texts[0] == segment.text and list(scores) == sorted(scores, reverse=True)
 
 
-def test_a_text_that_is_cut_off_is_told(bundle: Bundle) -> None:
+def test_a_text_that_is_cut_off_is_reported(bundle: Bundle) -> None:
     short = Recognizer(bundle, DecodeConfig(max_tokens=3))
     with torch.no_grad():
         before = bundle.model.decoder.end_bias.clone()

@@ -140,5 +140,5 @@ def test_words_are_right_or_wrong_as_the_normaliser_has_them() -> None:
 def test_a_report_has_its_figures() -> None:
     found = Confidence(299, 0.26, 0.27, 0.0213, 0.5712)
     assert found.to_dict() == {"words": 299, "right": 0.26, "probability": 0.27, "ece": 0.0213, "raw_ece": 0.5712}
-    assert str(found) == "2.1 % (57.1 % of raw scores); words are given 0.27 on average, and 26 % of 299 are right"
+    assert str(found) == "2.1 % (57.1 % of raw scores); words have 0.27 on average, and 26 % of 299 are correct"
     assert "(the model is not calibrated)" in str(Confidence(9, 0.5, 0.5, 0.3, 0.3))

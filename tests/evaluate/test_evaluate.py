@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 import echo_asr
-from echo_asr.audio import SAMPLE_RATE, load_audio
+from echo_asr.audio import load_audio
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.decode import transcribe
@@ -23,7 +24,7 @@ from tests.helpers.tone_corpus import TEXTS
 
 RATE = {"percent", "insertions", "deletions", "substitutions", "reference", "ci95"}
 PARTS: tuple[Callable[[str], bool], ...] = (str.isdigit, str.isalpha)  # of a syllable: its tone, its base
-HEARD = ["B", "a, c!", "", "b c d", "A-B", "it's"]
+RECOGNISED = ["B", "a, c!", "", "b c d", "A-B", "it's"]
 
 
 @pytest.fixture
@@ -51,21 +52,21 @@ def canned(
     return run
 
 
-def test_a_model_that_asks_for_it_is_told_the_pitch_of_each_speaker(
+def test_a_model_that_asks_for_it_is_reported_the_pitch_of_each_speaker(
     recognizer: Recognizer, test_split: Sequence[Utterance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[float] = []
+    seen: list[float] = []
     heard = Segment(0.0, 1.0, "a")
-    monkeypatch.setattr(recognizer, "recognize", lambda clips, _: [told.append(c.speaker_f0) or heard for c in clips])
+    monkeypatch.setattr(recognizer, "recognize", lambda clips, _: [seen.append(c.speaker_f0) or heard for c in clips])
     named = [replace(u, speaker=("anna", "", "ben")[i % 3]) for i, u in enumerate(test_split)]
     evaluate(recognizer, "tones", "test", named)
-    assert told == [0.0] * 6
-    told.clear()
+    assert seen == [0.0] * 6
+    seen.clear()
     model = recognizer.bundle.model
     model.config = replace(model.config, vrope=replace(model.config.vrope, reference="speaker"))
     evaluate(recognizer, "tones", "test", named)
-    assert told[0] == told[3] > 80 and told[1] == told[4] == 0.0 and told[2] == told[5] > 80
-    assert told[0] != told[2]
+    assert seen[0] == seen[3] > 80 and seen[1] == seen[4] == 0.0 and seen[2] == seen[5] > 80
+    assert seen[0] != seen[2]
 
 
 def test_the_object_has_just_the_keys_that_are_promised(
@@ -89,18 +90,18 @@ def test_the_object_has_just_the_keys_that_are_promised(
 
 
 def test_rates_are_those_of_jiwer(canned: Callable[..., Evaluation]) -> None:
-    found = canned(TEXTS["test"], HEARD)
+    found = canned(TEXTS["test"], RECOGNISED)
     normal = ["b", "a c", "", "b c d", "a b", "it's"]  # what the basic normaliser makes of them
     references = list(TEXTS["test"])
     assert found.wer.percent == pytest.approx(100 * jiwer.wer(references, normal))
     assert found.cer.percent == pytest.approx(100 * jiwer.cer(references, normal))
-    assert found.raw_wer.percent == pytest.approx(100 * jiwer.wer(references, HEARD))
-    assert found.raw_cer.percent == pytest.approx(100 * jiwer.cer(references, HEARD))
+    assert found.raw_wer.percent == pytest.approx(100 * jiwer.wer(references, RECOGNISED))
+    assert found.raw_cer.percent == pytest.approx(100 * jiwer.cer(references, RECOGNISED))
     words = jiwer.process_words(references, normal)
     assert (found.wer.insertions, found.wer.deletions, found.wer.substitutions) == (
         words.insertions, words.deletions, words.substitutions,
     )  # fmt: skip
-    assert found.hypotheses == HEARD, "as they stand"
+    assert found.hypotheses == RECOGNISED, "as they stand"
 
 
 def test_references_are_normalised_too(canned: Callable[..., Evaluation]) -> None:
@@ -130,16 +131,16 @@ def test_hypotheses_stand_in_the_order_of_the_corpus(recognizer: Recognizer, tes
 def test_long_corpora_go_in_parts_and_tell_how_far(
     recognizer: Recognizer, test_split: Sequence[Utterance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    many, told, sizes = [*test_split] * 10, [], []
+    many, seen, sizes = [*test_split] * 10, [], []
     heard = Segment(0.0, 1.0, "a")
     monkeypatch.setattr(transcribe, "GROUP_SECONDS", 3.0)
     monkeypatch.setattr(recognizer, "recognize", lambda part, _: sizes.append(len(part)) or [heard] * len(part))
-    found = evaluate(recognizer, "tones", "test", many, told.append)
+    found = evaluate(recognizer, "tones", "test", many, seen.append)
     assert sum(sizes) == 60 == len(found.hypotheses) and len(sizes) > 3
-    assert told == list(range(1, 61))
+    assert seen == list(range(1, 61))
 
 
-def test_a_recording_that_cannot_be_read_is_told(
+def test_a_recording_that_cannot_be_read_is_reported(
     recognizer: Recognizer, test_split: Sequence[Utterance], tmp_path: Path
 ) -> None:
     with pytest.raises(EchoError, match="gone.wav: no such file"):
@@ -147,7 +148,7 @@ def test_a_recording_that_cannot_be_read_is_told(
 
 
 def test_the_summary_says_it_for_people(canned: Callable[..., Evaluation]) -> None:
-    found = canned(TEXTS["test"], HEARD)
+    found = canned(TEXTS["test"], RECOGNISED)
     lines = summary(found).splitlines()
     assert lines[0].startswith("tones, test: 6 utterances, ")
     assert f"{found.wer.percent:.2f} %" in lines[1] and f"of {found.wer.reference})" in lines[1]
@@ -156,7 +157,7 @@ def test_the_summary_says_it_for_people(canned: Callable[..., Evaluation]) -> No
     assert "times real time" in lines[4]
 
 
-def test_how_far_probabilities_are_off_is_told(recognizer: Recognizer, test_split: Sequence[Utterance]) -> None:
+def test_how_far_probabilities_are_off_is_reported(recognizer: Recognizer, test_split: Sequence[Utterance]) -> None:
     """Of the words that the model gives, and of their scores before calibration."""
     recognised = recognizer.transcribe([u.audio for u in test_split])
     given = [word.probability for one in recognised for segment in one.segments for word in segment.words]
@@ -172,19 +173,19 @@ def test_how_far_probabilities_are_off_is_told(recognizer: Recognizer, test_spli
 
 
 @pytest.mark.parametrize("text", ["", "a"])
-def test_a_model_that_does_not_listen_is_told_of(canned: Callable[..., Evaluation], text: str) -> None:
+def test_a_model_that_does_not_listen_is_reported_of(canned: Callable[..., Evaluation], text: str) -> None:
     with pytest.warns(UserWarning, match="tones, test: of this model: it writes .* for all 6 recordings with speech; "):
         found = canned(TEXTS["test"], [text] * 6)
     assert found.confidence is None and "calibration" not in found.to_dict(), "nothing is known of its words"
 
 
 def test_tonal_texts_have_errors_of_tones_and_of_base_syllables(canned: Callable[..., Evaluation]) -> None:
-    said = ["Ni3 hao3", "ma1", "shi4 bu2", "ren2", "tian1", "lü4"]
+    spoken = ["Ni3 hao3", "ma1", "shi4 bu2", "ren2", "tian1", "lü4"]
     heard = ["ni3 hao4", "ma1", "si4", "ren2", "tian2", "lü4"]
-    found = canned(said, heard)
+    found = canned(spoken, heard)
     assert found.tone is not None and found.base is not None
     assert (found.tone.errors, found.base.errors, found.tone.reference) == (3, 2, 8)
-    tones, bases = (["".join(c for c in text if keep(c) or c == " ") for text in said] for keep in PARTS)
+    tones, bases = (["".join(c for c in text if keep(c) or c == " ") for text in spoken] for keep in PARTS)
     heard_tones, heard_bases = (["".join(c for c in text if keep(c) or c == " ") for text in heard] for keep in PARTS)
     spaced = [" ".join(text.replace(" ", "")) for text in (*tones, *heard_tones)]
     assert found.tone.percent == pytest.approx(100 * jiwer.wer(spaced[:6], spaced[6:]))
@@ -193,24 +194,24 @@ def test_tonal_texts_have_errors_of_tones_and_of_base_syllables(canned: Callable
     assert kept["tone"]["percent"] == found.tone.percent and set(kept["base"]) == RATE
     lines = summary(found).splitlines()
     assert f"{found.tone.percent:.2f} %" in lines[3] and f"{found.base.percent:.2f} %" in lines[4]
-    plain = canned(["b", "a mp3", "c", "b c", "a b", "c a"], HEARD)
+    plain = canned(["b", "a mp3", "c", "b c", "a b", "c a"], RECOGNISED)
     assert plain.tone is None and plain.base is None and "tone" not in plain.to_dict()
 
 
 def test_texts_are_written_side_by_side(
     canned: Callable[..., Evaluation], test_split: Sequence[Utterance], tmp_path: Path
 ) -> None:
-    found = canned(["你好", *TEXTS["test"][1:]], HEARD)
+    found = canned(["你好", *TEXTS["test"][1:]], RECOGNISED)
     write_texts(tmp_path / "texts.jsonl", test_split, found)
     rows: list[dict[str, Any]] = [json.loads(x) for x in (tmp_path / "texts.jsonl").read_text().splitlines()]
-    assert [row["hypothesis"] for row in rows] == HEARD
+    assert [row["hypothesis"] for row in rows] == RECOGNISED
     assert rows[0]["reference"] == "你好" and rows[0]["file"] == str(test_split[0].audio)
     assert "你好" in (tmp_path / "texts.jsonl").read_text()
     with pytest.raises(EchoError, match="could not be written"):
         write_texts(tmp_path / "nowhere" / "texts.jsonl", test_split, found)
 
 
-def test_stretches_of_one_recording_are_heard_as_files_of_their_own(
+def test_segments_of_one_recording_are_heard_as_files_of_their_own(
     recognizer: Recognizer, test_split: Sequence[Utterance], tmp_path: Path
 ) -> None:
     clips = [load_audio(u.audio) for u in test_split]
@@ -239,6 +240,6 @@ def test_silent_recordings_with_a_text_are_counted(
     more[2] = replace(more[2], text="")
     with pytest.warns(UserWarning) as caught:
         found = evaluate(recognizer, "tones", "test", [*test_split, *more])
-    (told,) = [str(w.message) for w in caught if "silent" in str(w.message)]
-    assert told.startswith("tones, test: 2 of 9 recordings are silent") and "zero.wav; record them again" in told
+    (seen,) = [str(w.message) for w in caught if "silent" in str(w.message)]
+    assert seen.startswith("tones, test: 2 of 9 recordings are silent") and "zero.wav; record them again" in seen
     assert found.wer.deletions == 2

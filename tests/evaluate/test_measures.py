@@ -20,7 +20,7 @@ def test_text_is_read_as_syllables(text: str, tone: str, base: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("heard", "word", "tone", "base"),
+    ("recognised", "word", "tone", "base"),
     [
         ("ni3 hao3", 0, 0, 0),
         ("ni2 hao3", 1, 1, 0),  # a wrong tone is no wrong base
@@ -30,9 +30,9 @@ def test_text_is_read_as_syllables(text: str, tone: str, base: str) -> None:
         ("", 2, 2, 2),
     ],
 )
-def test_tones_and_bases_go_wrong_by_themselves(heard: str, word: int, tone: int, base: int) -> None:
+def test_tones_and_bases_go_wrong_by_themselves(recognised: str, word: int, tone: int, base: int) -> None:
     for measure, expected in (("word", word), ("tone", tone), ("base", base)):
-        errors, units = measure_errors(["ni3 hao3"], [heard], measure)  # type: ignore[arg-type]
+        errors, units = measure_errors(["ni3 hao3"], [recognised], measure)  # type: ignore[arg-type]
         assert (errors.tolist(), units.tolist()) == ([expected], [2]), measure
 
 
@@ -43,11 +43,11 @@ def test_plain_measures_are_those_of_error_rate(measure: Measure, units: int) ->
 
 
 @pytest.mark.parametrize(
-    ("said", "heard", "runs"),
+    ("spoken", "recognised", "runs"),
     [(0, 2, 0), (0, 3, 1), (1, 4, 0), (1, 5, 1), (4, 10, 0), (4, 11, 1)],
 )
-def test_a_runaway_says_more_than_twice_as_much_and_two_words(said: int, heard: int, runs: int) -> None:
-    errors, utterances = measure_errors(["a " * said, "b"], ["a " * heard, "c"], "runaway")
+def test_a_runaway_says_more_than_twice_as_much_and_two_words(spoken: int, recognised: int, runs: int) -> None:
+    errors, utterances = measure_errors(["a " * spoken, "b"], ["a " * recognised, "c"], "runaway")
     assert errors.tolist() == [runs, 0] and utterances.tolist() == [1, 1]
 
 

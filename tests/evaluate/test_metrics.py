@@ -83,9 +83,9 @@ def test_empty_references_count_insertions() -> None:
 def test_without_any_reference_unit() -> None:
     silent = error_rate(["", ""], ["", ""])
     assert (silent.percent, silent.ci95) == (0.0, (0.0, 100.0))
-    heard = error_rate(["", ""], ["x y z", ""])
-    assert (heard.percent, heard.insertions, heard.reference) == (100.0, 3, 0)
-    assert heard.ci95 == (0.0, 100.0)
+    recognised = error_rate(["", ""], ["x y z", ""])
+    assert (recognised.percent, recognised.insertions, recognised.reference) == (100.0, 3, 0)
+    assert recognised.ci95 == (0.0, 100.0)
 
 
 @pytest.mark.parametrize("unit", ["word", "character"])

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import HOP, SAMPLE_RATE
 from echo_asr.errors import EchoError
-from echo_asr.features.pitch import HOP, REFERENCE_F0, PitchTracker, SwiftTracker, fill_track, make_tracker
+from echo_asr.features.pitch import REFERENCE_F0, PitchTracker, SwiftTracker, fill_track, make_tracker
 from tests.helpers.voices import syllables, voice
 
 TRACKERS = ("swiftf0", "autocorrelation")

@@ -62,7 +62,7 @@ class PlainTransformer:
         out, read = np.zeros_like(query), np.zeros((len(x), 3))
         radius = np.ones((len(x), width // 2))
         if acoustics is not None:
-            weight = self.weights[f"{name}.rotation.radius_weight"], self.weights[f"{name}.rotation.radius_bias"]
+            weight = self.weights[f"{name}.rotation.radius.weight"], self.weights[f"{name}.rotation.radius.bias"]
             radius += self.config.vrope.radius_range * np.tanh(acoustics @ weight[0].T + weight[1])
         for head in range(heads):
             if rotary:

@@ -14,7 +14,7 @@ import soundfile
 import torch
 import yaml
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.train.report import Reporter
 from echo_asr.train.state import CHECKPOINT
 

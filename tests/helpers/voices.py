@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.signal import lfilter
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 
 FORMANTS = ((600, 80), (1200, 100), (2500, 150))  # Hz: frequency, bandwidth
 

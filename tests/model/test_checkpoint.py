@@ -275,3 +275,19 @@ def test_the_same_notes_give_the_same_bytes() -> None:
     assert data == pack(tensors, **dict(reversed(notes.items())))
     found = unpack(data)
     assert found.keys() == tensors.keys() and all(torch.equal(found[name], tensors[name]) for name in tensors)
+
+
+def test_weights_under_earlier_names_are_read(make_model: Callable[..., Echo], tmp_path: Path) -> None:
+    """A radius was a parameter of the rotation itself."""
+    for radius, names in (("learned", {"radius.raw": "raw_radius"}),
+                          ("acoustic", {"radius.weight": "radius_weight", "radius.bias": "radius_bias"})):  # fmt: skip
+        model = make_model(vrope={"radius": radius})
+        earlier = dict(model.state_dict())
+        for now, before in names.items():
+            for name in [name for name in earlier if name.endswith(f"attention.rotation.{now}")]:
+                earlier[name.removesuffix(now) + before] = earlier.pop(name)
+        assert earlier.keys() != model.state_dict().keys()
+        (tmp_path / "model.safetensors").write_bytes(pack(earlier))
+        other = make_model(seed=1, vrope={"radius": radius})
+        load_weights(other, tmp_path / "model.safetensors")
+        assert all(torch.equal(other.state_dict()[name], value) for name, value in model.state_dict().items())

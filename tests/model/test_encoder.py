@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from echo_asr.features import FeatureBatch
-from echo_asr.model.echo import CLOSING_FRAMES, Echo
+from echo_asr.model.echo import Echo
 from echo_asr.model.encoder import encoder_input, pitch_channels, pitch_track
+from echo_asr.model.options.silence_stop import CLOSING_FRAMES
 
 Make = Callable[..., Any]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo_asr.text.linebreak import clean_text, display_width, grapheme_clusters, unbreakable_pieces
+from echo_asr.text.linebreak import clean_text, display_width, grapheme_clusters, unbreakable_parts
 
 # Scripts in which characters combine, each with a letter, a space and an ideograph among them.
 COMBINING = st.sampled_from(
@@ -73,7 +73,7 @@ def test_no_cluster_ends_within_one_of_the_unicode_standard(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "pieces"),
+    ("text", "parts"),
     [
         ("", []),
         ("one  two ", ["one", " two"]),
@@ -94,19 +94,19 @@ def test_no_cluster_ends_within_one_of_the_unicode_standard(text: str) -> None:
         ("👍" + 5 * "\u200d👍", ["👍", "\u200d", "👍", "\u200d"] + 3 * ["👍", "\u200d"] + ["👍"]),
     ],
 )
-def test_pieces(text: str, pieces: list[str]) -> None:
+def test_pieces(text: str, parts: list[str]) -> None:
     assert [
-        " " * (spaced and index > 0) + piece for index, (piece, spaced) in enumerate(unbreakable_pieces(text, 10))
-    ] == (pieces)
+        " " * (spaced and index > 0) + part for index, (part, spaced) in enumerate(unbreakable_parts(text, 10))
+    ] == (parts)
 
 
 @settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\ufeff")), st.integers(2, 50))
 def test_pieces_make_up_the_text_and_fit(text: str, columns: int) -> None:
-    pieces = unbreakable_pieces(text, columns)
-    assert "".join("".join(piece.split()) for piece, _ in pieces) == "".join(text.split())
-    assert all(piece.strip() == piece != "" and display_width(piece) <= columns for piece, _ in pieces)
-    assert not pieces or pieces[0][1]
+    parts = unbreakable_parts(text, columns)
+    assert "".join("".join(part.split()) for part, _ in parts) == "".join(text.split())
+    assert all(part.strip() == part != "" and display_width(part) <= columns for part, _ in parts)
+    assert not parts or parts[0][1]
 
 
 @settings(deadline=None)

@@ -171,5 +171,5 @@ def test_unknown_normalizer() -> None:
         (["\uc548\ub155", "\uc138\uacc4"], "\uc548\ub155 \uc138\uacc4"),  # Korean has spaces
     ],
 )
-def test_stretches_are_joined_as_their_script_is_written(texts: list[str], expected: str) -> None:
+def test_segments_are_joined_as_their_script_is_written(texts: list[str], expected: str) -> None:
     assert join_texts(texts) == expected

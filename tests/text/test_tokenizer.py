@@ -249,7 +249,7 @@ def test_a_ready_tokenizer_refuses_what_it_would_not_give_back(kind: str, tmp_pa
     tokenizer = Tokenizer.load(ready(kind, tmp_path))
     assert kind != "byte-level" or tokenizer.decode(tokenizer.encode("Züri \u4e2d")) == "Züri \u4e2d"
     if kind != "byte-level":
-        with pytest.raises(EchoError, match="text 'The züri': the ready tokenizer gives it back as '.*text.normalizer"):
+        with pytest.raises(EchoError, match="text 'The züri': the ready tokenizer decodes it to '.*text.normalizer"):
             tokenizer.encode("The züri")
         assert 0 not in tokenizer.encode("The züri", unknown="skip")
 
@@ -290,7 +290,7 @@ def test_normalised_pinyin_survives_both_ways() -> None:
 
 def test_training_without_characters() -> None:
     for texts in ([], ["", ""]):
-        with pytest.raises(EchoError, match="the training texts hold no character"):
+        with pytest.raises(EchoError, match="the training texts have no character"):
             Tokenizer.train(texts)
 
 

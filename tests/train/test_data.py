@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from echo_asr.data.batch import Batch, SpecAugment
+from echo_asr.data.batch import Batch
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, load_corpus
 from echo_asr.data.perturbation import Perturbation
+from echo_asr.data.spec_augment import SpecAugment
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.text.normalize import normalize_basic
@@ -84,9 +85,9 @@ def test_noise_is_of_every_level_and_new_in_each_epoch(corpus: Path) -> None:
         heard: list[np.ndarray] = []
         peaks: list[float] = []
 
-        def as_heard(self, audio: np.ndarray, loudest: float = -np.inf) -> Any:
+        def measure(self, audio: np.ndarray, loudest: float = -np.inf) -> Any:
             self.heard.append(audio)
-            found = super().as_heard(audio, loudest)
+            found = super().measure(audio, loudest)
             self.peaks.append(float(found.spectrogram.max()))
             return found
 

@@ -53,7 +53,7 @@ def test_nothing_is_computed_again_where_nothing_is_learnt(
     model = make_model()
     recompute(model)
     assert all(block.recompute for block in blocks_of(model)) and len(list(blocks_of(model))) > 3
-    monkeypatch.setattr("echo_asr.model.layers.checkpoint", lambda *_, **__: pytest.fail("computed twice"))
+    monkeypatch.setattr("echo_asr.model.blocks.checkpoint", lambda *_, **__: pytest.fail("computed twice"))
     with torch.no_grad():
         model.train()(make_batch(), torch.zeros(4, 2, dtype=torch.long))
     model.eval()(make_batch(), torch.zeros(4, 2, dtype=torch.long))

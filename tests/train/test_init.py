@@ -7,8 +7,8 @@ import echo_asr
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import load_bundle
-from echo_asr.train.run import train
 from tests.helpers.tone_corpus import Crash, assert_same_run, crash_after, same, tone, write_config, write_corpus
+from tests.helpers.training import train
 
 
 @pytest.fixture

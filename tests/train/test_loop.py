@@ -15,14 +15,11 @@ from hypothesis import strategies as st
 from echo_asr.config import build_sections
 from echo_asr.model.echo import Echo
 from echo_asr.train.config import TrainConfig
-from echo_asr.train.loop import (
-    SECTIONS,
-    Interrupted,
-    Trainer,
-    grow_vocabulary,
-    learning_rate,
-    make_optimizer,
-)
+from echo_asr.train.initial import grow_vocabulary
+from echo_asr.train.loop import Trainer
+from echo_asr.train.optimizer import learning_rate, make_optimizer
+from echo_asr.train.recipe import SECTIONS
+from echo_asr.train.stop import Interrupted
 from tests.helpers.tone_corpus import CONFIG, metrics, same
 
 RATES = st.builds(

@@ -45,8 +45,8 @@ def test_a_validation_is_shown_with_what_was_said_and_heard(better: bool, tmp_pa
     assert output == "", "results alone go there"
     assert "update 7: word error 25.0 %, character error 12.5 %, loss 1.500, blank 75 %" in errors
     assert ("(best, saved)" in errors) is better
-    assert "said  'mā 你'" in errors and "heard 'ma'" in errors
-    assert "heard '[b]bold[/b]'" in errors, "texts are no markup"
+    assert "reference  'mā 你'" in errors and "hypothesis 'ma'" in errors
+    assert "hypothesis '[b]bold[/b]'" in errors, "texts are no markup"
 
 
 def test_all_that_was_heard_is_kept_and_rewound(tmp_path: Path) -> None:

@@ -6,15 +6,15 @@ import torch
 import yaml
 
 import echo_asr
-from echo_asr.config import read_yaml
+from echo_asr.config import parse_words, read_yaml
 from echo_asr.data.corpus import Corpus, Utterance, load_corpus
 from echo_asr.data.noise import Kind, noise_clip
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.evaluate import evaluate
 from echo_asr.model.checkpoint import load_bundle
 from echo_asr.model.config import PRESETS
-from echo_asr.train.loop import SECTIONS
-from echo_asr.train.run import hold_out, read_config, train
+from echo_asr.train.prepare import hold_out
+from echo_asr.train.recipe import SECTIONS, read_config
 from tests.helpers.tone_corpus import (
     CONFIG,
     MODEL_FILES,
@@ -26,6 +26,7 @@ from tests.helpers.tone_corpus import (
     tone,
     write_corpus,
 )
+from tests.helpers.training import train
 
 # --- configuration ---
 
@@ -38,7 +39,7 @@ def test_numbers_are_numbers_and_overrides_prevail(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("train: {learning_rate: 3e-4, speeds: [1, 1.1], max_steps: 7}\nmodel: {preset: tiny, width: 72}\n")
     words = ["--train.max_steps", "9", "--train.augment.time_masks=1", "--model.vrope.theta", "axis"]
-    built = read_config(path, words)
+    built = read_config(path, parse_words(words))
     assert built["train"].learning_rate == 3e-4 and built["train"].speeds == (1.0, 1.1)
     assert built["train"].max_steps == 9 and built["train"].augment.time_masks == 1
     assert built["model"].width == 72 and built["model"].heads == PRESETS["tiny"]["heads"]
@@ -49,7 +50,7 @@ def test_numbers_are_numbers_and_overrides_prevail(tmp_path: Path) -> None:
 def test_a_preset_can_be_given_on_the_command_line(words: list[str], tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("model: {preset: tiny, dropout: 0.25}\n")
-    built = read_config(path, [*words, "--model.heads", "2"])["model"]
+    built = read_config(path, parse_words([*words, "--model.heads", "2"]))["model"]
     assert built.width == PRESETS["small"]["width"] and built.heads == 2 and built.dropout == 0.25
 
 
@@ -99,7 +100,7 @@ def test_a_wrong_configuration_is_told_in_one_line(text: str, words: list[str], 
     path = tmp_path / "c.yaml"
     path.write_text(text)
     with pytest.raises(EchoError) as caught:
-        read_config(path, words)
+        read_config(path, parse_words(words))
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -107,7 +108,7 @@ def test_an_empty_section_has_its_defaults(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("model:\ntrain:\n")
     assert read_config(path) == read_config(None)
-    assert read_config(path, ["--model.preset", "small"])["model"].width == PRESETS["small"]["width"]
+    assert read_config(path, {"model.preset": "small"})["model"].width == PRESETS["small"]["width"]
 
 
 @pytest.mark.parametrize("value", ["[1]", "3", "tiny"])
@@ -115,7 +116,7 @@ def test_a_preset_for_a_model_section_that_is_none_is_told(value: str, tmp_path:
     path = tmp_path / "c.yaml"
     path.write_text(f"model: {value}\n")
     with pytest.raises(EchoError, match="section 'model' must be a mapping"):
-        read_config(path, ["--model.preset", "tiny"])
+        read_config(path, {"model.preset": "tiny"})
 
 
 # --- splits ---

@@ -8,10 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from echo_asr.distributed.launch import ProcessRank
+from echo_asr.distributed.processes import Processes
 from echo_asr.errors import EchoError
+from echo_asr.train.averages import AveragedWeights
 from echo_asr.train.config import TrainConfig
-from echo_asr.train.loop import make_optimizer
-from echo_asr.train.state import CHECKPOINT, AveragedWeights, Progress, load_checkpoint, save_checkpoint
+from echo_asr.train.optimizer import make_optimizer
+from echo_asr.train.state import CHECKPOINT, Progress, load_checkpoint, save_checkpoint
 from tests.helpers.tone_corpus import same
 
 
@@ -65,6 +68,20 @@ def made(seed: int) -> tuple[Small, torch.optim.Optimizer, AveragedWeights]:
     torch.manual_seed(seed)
     model = Small()
     return model, make_optimizer(model, TrainConfig()), AveragedWeights(model, 0.9)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_each_process_goes_on_with_its_own_random_numbers(rank: int, tmp_path: Path) -> None:
+    class Two(Processes):
+        def gather(self, value: Any) -> list[Any]:
+            return [value, {**value, "random": torch.Generator().manual_seed(7).get_state()}]
+
+    model, optimizer, averaged = made(0)
+    states = torch.get_rng_state(), torch.Generator().manual_seed(7).get_state()
+    save_checkpoint(tmp_path, model, optimizer, averaged, Progress(), "ours", Two(ProcessRank(0, 2)))
+    torch.manual_seed(1)
+    load_checkpoint(tmp_path, model, optimizer, averaged, "ours", Two(ProcessRank(rank, 2)))
+    assert torch.equal(torch.get_rng_state(), states[rank])
 
 
 def test_what_is_loaded_goes_on_as_what_was_saved(tmp_path: Path) -> None:
@@ -137,7 +154,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
         raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(EchoError, match="last.pt: could not be written .*what was there before is untouched"):
+    with pytest.raises(EchoError, match="last.pt: could not be written .*an existing file is unchanged"):
         save_checkpoint(tmp_path, model, optimizer, averaged, Progress(step=2), "ours")
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.pt"]
     assert load_checkpoint(tmp_path, model, optimizer, averaged, "ours").step == 1

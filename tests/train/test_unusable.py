@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.batch import collate
 from echo_asr.data.silent import describe_silent, find_silent
 from echo_asr.distributed.processes import Processes
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.train.loop import Trainer
-from echo_asr.train.run import train
 from echo_asr.train.unusable import UnusableExamples
 from tests.helpers.tone_corpus import metrics, tone, write_config, write_corpus
+from tests.helpers.training import train
 
 PLAIN = {"speeds": [1.0], "noise_share": 0.0, "max_steps": 6, "batch_seconds": 10.0}
 SILENCES = {

@@ -18,8 +18,8 @@ from echo_asr.distributed.processes import Processes
 from echo_asr.features import Features
 from echo_asr.model.calibration import Calibration
 from echo_asr.model.checkpoint import Bundle, load_bundle
-from echo_asr.train.loop import PLATEAU_VALIDATIONS, Trainer
-from echo_asr.train.validation import Validation, _recognize
+from echo_asr.train.loop import Trainer
+from echo_asr.train.validation import PLATEAU_VALIDATIONS, Validation, _recognize
 from tests.helpers.tone_corpus import same
 
 
@@ -157,7 +157,7 @@ def test_a_model_that_writes_one_text_for_everything_is_told_of_once(
     assert "it writes" not in capsys.readouterr().err, "so does every model in the beginning"
     validated(make_trainer("late"), [*early, collapsed, collapsed], monkeypatch)
     errors = capsys.readouterr().err
-    assert errors.count("it writes nothing for all 300 recordings with speech; it has not learnt to listen") == 1
+    assert errors.count("it writes nothing for all 300 recordings with speech; it has not learnt to use the audio") == 1
 
 
 @pytest.mark.parametrize("text", ["", "a"])

@@ -11,8 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from echo_asr.vrope import KeyValueCache, PitchTrack, VRoPEAttention, VRoPEConfig
-from echo_asr.vrope.rotation import octave_frequencies
+from echo_asr.vrope import (
+    KeyValueCache,
+    PitchTrack,
+    VRoPEAttention,
+    VRoPEConfig,
+    merge_heads,
+    octave_frequencies,
+    split_heads,
+)
 
 MakeTrack = Callable[..., PitchTrack]
 THETAS = ("none", "static", "mean", "frame", "integrated", "mapped", "axis")
@@ -60,7 +67,7 @@ def x() -> Tensor:
 def naive(module: VRoPEAttention, x: Tensor, track: PitchTrack) -> Tensor:
     """The layer in float64, head by head, with complex numbers and every score by itself."""
     config, rotation, rows = module.config, module.rotation, []
-    phase, radius = rotation.phase(track), rotation.radius(track)
+    phase, radius = rotation.phase(track), None if rotation.radius is None else rotation.radius(track)
     bias = module.bias.matrix(track).double() if module.bias is not None else None
     batch, frames, width = x.shape[0], x.shape[1], config.content_width
 
@@ -85,8 +92,7 @@ def naive(module: VRoPEAttention, x: Tensor, track: PitchTrack) -> Tensor:
             query, key = head(module.query, width), head(module.key, width)
             value = head(module.value, config.head_width)
             turn = torch.ones(frames, width // 2, dtype=torch.complex128)
-            if phase is not None:
-                turn = turn * torch.exp(1j * phase.double())[b % phase.shape[0]]
+            turn = turn * torch.exp(1j * phase.double())[b % phase.shape[0]]
             if radius is not None:
                 turn = turn * radius.double()[b % radius.shape[0]]
             query, key = (torch.complex(*y.chunk(2, dim=-1)) * turn for y in (query, key))
@@ -124,6 +130,21 @@ def test_so_it_is_where_values_turn(
 ) -> None:
     module = layer(theta="axis", rotate_values=True, radius=radius, bias=bias, nulls=nulls, reference=reference)
     torch.testing.assert_close(module(x, track).double(), naive(module, x, track), atol=2e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("theta", THETAS)
+def test_reading_the_identity_gives_the_weights_which_values_that_rotate_do_not_change(
+    track: PitchTrack, x: Tensor, theta: str
+) -> None:
+    """Rows sum to 1, and with values as they are their means are what the layer projects."""
+    module = layer(theta=theta, nulls="weight")
+    weights = module.read(x, torch.eye(10).expand(3, HEADS, -1, -1), track)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(3, HEADS, 10))
+    assert (weights >= 0.0).all() and not weights[1, :, :, 6:].any()
+    still = VRoPEAttention(replace(module.config, rotate_values=False))
+    still.load_state_dict(module.state_dict())
+    mixed = weights @ split_heads(module.value(x), HEADS)
+    torch.testing.assert_close(module.output(merge_heads(mixed)), still(x, track), atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("causal", [False, True])

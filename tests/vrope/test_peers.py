@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from echo_asr.vrope import PitchTrack, Rotation, VoiceModulation, VRoPEModes, rotate
+from echo_asr.vrope import PitchTrack, VoiceModulation, VRoPEModes, make_rotation, rotate
 
 PLAIN = VRoPEModes(theta="static", frequencies="inverse_power", clock="encoder")
 WIDTH = 64  # of a head
@@ -36,7 +36,7 @@ def of_rotary_embedding_torch(query: Tensor, key: Tensor) -> tuple[Tensor, Tenso
 
 
 def voice(frames: int) -> PitchTrack:
-    """Any voice: it has no say here."""
+    """Any voice: it makes no difference here."""
     values = torch.rand(2, frames)
     nothing = torch.zeros(2, frames, dtype=torch.bool)
     return PitchTrack(100.0 + 200.0 * values, values.round(), values, values < 0.2, nothing)
@@ -50,7 +50,7 @@ def test_it_rotates_like_public_implementations_of_rope(
     query, key, value = torch.randn(3, 2, 4, frames, WIDTH).unbind()
     expected = peer(query, key)
     track = voice(frames)
-    turn = Rotation(PLAIN, WIDTH // 2)(track)
+    turn = make_rotation(PLAIN, WIDTH // 2)(track)
     assert turn is not None
     tolerance = {"rtol": 0, "atol": 2e-4}  # theirs turn by float32 phases of up to 500 rad
     torch.testing.assert_close(rotate(query, *turn), expected[0], **tolerance)

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -57,6 +58,24 @@ def padded(track: PitchTrack, more: int) -> PitchTrack:
         track, f0=pad(track.f0, 220.0), voicing=pad(track.voicing, 0.0), energy=pad(track.energy, 0.0),
         null=pad(track.null, 1.0), padding=pad(track.padding, 1.0),
     )  # fmt: skip
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(frames=st.integers(1, 12), share=st.sampled_from((0.0, 0.1, 0.5, 1.0)), seed=st.integers(0, 1000))
+def test_a_track_from_f0_fills_gaps_in_a_straight_line_of_octaves(frames: int, share: float, seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    f0 = 60.0 + 400.0 * torch.rand(3, frames, generator=draw)
+    f0 = f0 * (torch.rand(3, frames, generator=draw) < share)
+    track = PitchTrack.from_f0(f0, step=4.0)
+    for row, found in zip(f0.tolist(), track.f0.tolist(), strict=True):
+        voiced = [i for i, hertz in enumerate(row) if hertz > 0]
+        expected = np.full(frames, 220.0)
+        if voiced:
+            expected = 2.0 ** np.interp(np.arange(frames), voiced, [math.log2(row[i]) for i in voiced])
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert torch.equal(track.f0[f0 > 0], f0[f0 > 0]), "what is voiced stays as it is, to the bit"
+    assert torch.equal(track.voicing, (f0 > 0).float()) and (track.energy == 1.0).all() and track.step == 4.0
+    assert track.null.dtype == torch.bool and not track.null.any() and not track.padding.any()
 
 
 def test_z_is_octaves_above_220_hertz(make_track: MakeTrack) -> None:

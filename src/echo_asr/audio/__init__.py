@@ -1,13 +1,11 @@
-"""Recordings from files and arrays: mono float32 at 16 kHz, or one line that says why not."""
+"""Loads audio files and arrays as mono float32 at 16 kHz; what cannot be loaded raises one line with the reason."""
 
 from echo_asr.audio.files import find_file, same_name
-from echo_asr.audio.limits import SAMPLE_RATE
-from echo_asr.audio.load import SoundSource, audio_duration, load_audio, stream_audio
+from echo_asr.audio.load import AudioSource, audio_duration, load_audio, stream_audio
 from echo_asr.audio.resampling import resample
 
 __all__ = [
-    "SAMPLE_RATE",
-    "SoundSource",
+    "AudioSource",
     "audio_duration",
     "find_file",
     "load_audio",

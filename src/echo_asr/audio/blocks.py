@@ -1,4 +1,4 @@
-"""Audio on its way from a decoder: in blocks of samples, so that it never has to be whole."""
+"""Decoded audio as an iterator of blocks of samples, so that a long recording is never whole in memory."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ Blocks = Iterator[np.ndarray]  # (S, channels) float32
 
 @dataclass(frozen=True)
 class Recording:
-    """What a decoder gives: `blocks()` begins anew whenever it is called."""
+    """An opened recording. Each call of `blocks()` decodes it from its beginning."""
 
     rate: int  # Hz
     blocks: Callable[[], Blocks]
-    seconds: float = 0.0  # as its header says; 0: it does not say
+    seconds: float = 0.0  # as stated by its header; 0 if it states none
 
 
-def cut_blocks(blocks: Blocks, stretch: AudioSegment, rate: int) -> Blocks:
-    """The stretch of a recording of which all is decoded from the beginning.
+def cut_blocks(blocks: Blocks, segment: AudioSegment, rate: int) -> Blocks:
+    """The blocks of a segment of a recording, from the blocks of the whole recording.
 
     Raises:
-        EchoError: it is no stretch of the recording.
+        EchoError: the segment does not lie in the recording.
     """
-    first, stop = stretch.bounds(rate)
+    first, stop = segment.bounds(rate)
     read = 0
     for block in blocks:
         part = block[max(0, first - read) : None if stop is None else max(0, stop - read)]
@@ -36,4 +36,4 @@ def cut_blocks(blocks: Blocks, stretch: AudioSegment, rate: int) -> Blocks:
             yield part
         if stop is not None and read >= stop:
             return
-    stretch.samples(rate, read)  # it reaches beyond the end: further than is let pass?
+    segment.samples(rate, read)  # raises if the segment ends too far after the recording

@@ -1,5 +1,5 @@
-"""What containers say of the length of their audio, and what is true: recorders that were cut off and programs that
-write into a pipe leave 0 or a huge number there."""
+"""Repairs the stated length of the audio in wav, RF64, W64, CAF and AU files: recorders that were cut off and programs
+that write into a pipe leave 0 or a huge number there."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from echo_asr.audio.splice import Part
 
 UNKNOWN_SIZE = 0x7FFF_0000  # bytes; programs that write into a pipe put a size from here up (or 0)
 UNKNOWN_SIZE_64 = 1 << 60  # the same where sizes have 64 bits
-STRAY = 1 << 14  # bytes after the audio, which no header mentions, that are taken for more of it
-MOST_CHUNKS = 10_000  # of a file that are looked at
+STRAY = 1 << 14  # bytes after the stated end of the audio that still count as audio
+MOST_CHUNKS = 10_000  # chunks of a file that are read, at most
 RIFF_FORMS = (b"RIFF", b"RIFX", b"RF64")
 AU_FORMS = {b".snd": ">", b"dns.": "<"}  # and their byte order
 MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"sidx", b"styp", b"uuid", b"meta", b"mfra")
@@ -40,13 +40,15 @@ class Size:
 
     @property
     def known(self) -> bool:
-        """Whether the number may be one."""
+        """Whether the number is a plausible size."""
         return 0 <= self.value < (UNKNOWN_SIZE_64 if self.form[-1] == "q" else UNKNOWN_SIZE)
 
 
 def find_parts(path: Path, head: bytes) -> list[Part]:
-    """The recordings in a file that begins with the bytes `head`, each with its true size, if it has a RIFF form or is
-    CAF or AU; else the file as it is.
+    """The recordings in a RIFF, CAF or AU file, each with its true size; any other file as one part, unchanged.
+
+    Args:
+        head: the first bytes of the file.
 
     Raises:
         EchoError: it was cut off. libsndfile reads a cut-off file of these forms as a shorter one.
@@ -57,7 +59,7 @@ def find_parts(path: Path, head: bytes) -> list[Part]:
             audio = _audio_size(file, head, begin, size)
             stated = _stated_end(head, begin, size, audio)
             if stated > size:
-                raise truncated(path, f"its header says {stated} bytes, it has {size}")
+                raise truncated(path, f"its header states {stated} bytes, it has {size}")
             if audio is None or head[:4] not in (*RIFF_FORMS, b"caff", *AU_FORMS):
                 break
             truth = size - audio.start  # bytes, if the audio goes on to the file's end
@@ -70,22 +72,22 @@ def find_parts(path: Path, head: bytes) -> list[Part]:
             end = size if end is None else end
             parts.append(Part(((begin, end),)))
             begin, head = end, _read(file, end, 12)
-    return parts if len(parts) > 1 or (parts and len(parts[0].segments) > 1) else [Part()]
+    return parts if len(parts) > 1 or (parts and len(parts[0].spans) > 1) else [Part()]
 
 
 def _stated_end(head: bytes, begin: int, size: int, audio: Size | None) -> int:
-    """The offset at which a recording that begins at another ends, as its header says; 0 if it does not."""
+    """The offset at which the recording that begins at `begin` ends, by its header; 0 if its header states none."""
     if head[:4] in (b"RIFF", b"RIFX", b"FORM") and len(head) >= 8:
         total = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
-        # The size leaves out the 8 bytes before it, so that many bytes of sloppiness are let pass.
+        # The size leaves out the 8 bytes before it; a size that is wrong by as much is tolerated.
         return begin + total + 8 if size < begin + total and total < UNKNOWN_SIZE else 0
     if head[:7] == b"NIST_1A":
         return _nist_end(head)
     return audio.start + audio.value if audio and audio.known else 0
 
 
-def refuse_part_of_film(path: Path, head: bytes) -> None:
-    """Refuse a Matroska or mp4 file that ends within what its header says is there.
+def refuse_truncated_video(path: Path, head: bytes) -> None:
+    """Refuse a Matroska or mp4 file that is shorter than its header states.
 
     Raises:
         EchoError: it was cut off.
@@ -104,18 +106,18 @@ def refuse_part_of_film(path: Path, head: bytes) -> None:
                 break
             at += length
     if size < at < UNKNOWN_SIZE_64:
-        raise truncated(path, f"its header says {at} bytes, it has {size}")
+        raise truncated(path, f"its header states {at} bytes, it has {size}")
 
 
 def _ebml_size(head: bytes, at: int) -> tuple[int, int]:
-    """Where the content of a Matroska element begins whose size stands at an offset, and the size; 0 if not known."""
+    """Offset of the content of a Matroska element whose size is stored at `at`, and the size, 0 if unknown."""
     width = 9 - head[at].bit_length() if at < len(head) else 9
     value = int.from_bytes(head[at : at + width], "big") & (1 << 7 * width) - 1
     return at + width, 0 if value == (1 << 7 * width) - 1 or width > 8 else value
 
 
 def _audio_size(file: BinaryIO, head: bytes, begin: int, size: int) -> Size | None:
-    """Where a recording that begins at an offset of a file says how large its audio is."""
+    """The stated size of the audio of the recording that begins at `begin`; None where it states none."""
     kind = head[:4]
     if kind in AU_FORMS and len(head) >= 12:
         start, value = struct.unpack(f"{AU_FORMS[kind]}II", head[4:12])
@@ -136,8 +138,8 @@ def _audio_size(file: BinaryIO, head: bytes, begin: int, size: int) -> Size | No
 
 
 def _end(file: BinaryIO, kind: bytes, audio: Size, size: int) -> int | None:
-    """Where a recording ends if what its header says can be true: its audio ends with the file, or is followed by
-    chunks, to the file's end or to another recording. None: its audio goes on to the file's end."""
+    """The offset at which a recording ends if its stated size is consistent: its audio ends with the file, or chunks
+    follow it, up to the file's end or to another recording. None: its audio goes on to the file's end."""
     stop = audio.start + audio.value
     if not audio.known or stop > size:
         return None
@@ -179,7 +181,7 @@ def _chunks(file: BinaryIO, kind: bytes, at: int, size: int) -> Iterator[tuple[b
 
 
 def _nist_end(head: bytes) -> int:
-    """The offset at which the samples of a NIST SPHERE file end, as its header says; 0 if it does not."""
+    """The offset at which the samples of a NIST SPHERE file end, by its header; 0 if its header states none."""
     numbers = dict(re.findall(rb"(?m)^(sample_count|channel_count|sample_n_bytes) -i +(\d{1,18})\s", head))
     size = re.match(rb"NIST_1A\s+(\d{1,9})\s", head)
     packed = re.search(rb"(?m)^sample_coding .*(shorten|shortpack|wavpack)", head)

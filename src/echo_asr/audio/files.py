@@ -1,4 +1,4 @@
-"""From the name of a recording to its file, and what is wrong with files before they are opened."""
+"""Finds the file of a recording by its name, and refuses files that cannot be audio before they are opened."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ TEXT_HEADERS = (b"NIST_1A", b"PVF1")
 
 
 def find_file(path: str | os.PathLike[str]) -> Path | None:
-    """The file that a name means; None where there is none.
+    """The file of a name; None where there is none.
 
-    It is the file of that very name. Where there is none, it is the one whose name differs in nothing but the Unicode
-    form of its letters (`é` may be one code point, NFC, or two, NFD, which macOS writes) and blanks at its ends; so
-    for each folder above it, too. Two such files are none.
+    Where no file has exactly that name, the one whose name differs only in the Unicode form of its letters (`é` may be
+    one code point, NFC, or two, NFD, which macOS writes) or in blanks at its ends; the same holds for each folder above
+    it. None where several files match.
     """
     path = Path(path)
     try:
@@ -31,7 +31,7 @@ def find_file(path: str | os.PathLike[str]) -> Path | None:
 
 
 def _alike(path: Path) -> Path | None:
-    """The only entry of the file system whose name is the same to a reader."""
+    """The path as the file system has it, each part matched by `same_name`; None where that is not unique."""
     if os.path.lexists(path):
         return path
     if path.parent == path:
@@ -48,7 +48,7 @@ def _alike(path: Path) -> Path | None:
 
 
 def same_name(first: str, second: str) -> bool:
-    """Whether two names are the same to a reader, apart from blanks at their ends."""
+    """Whether two names are equal in Unicode normal form C and without blanks at their ends."""
     return unicodedata.normalize("NFC", first).strip() == unicodedata.normalize("NFC", second).strip()
 
 
@@ -60,18 +60,18 @@ def checked_file(path: Path) -> tuple[Path, bytes]:
     """
     try:
         if path.is_dir():
-            raise EchoError(f"{path}: is a folder; name one sound file in it")
+            raise EchoError(f"{path}: is a folder; name one audio file in it")
         found = find_file(path)
         if found is None:
             if os.path.exists(path):
-                raise EchoError(f"{path}: is no file (a device or a pipe); write its audio to a file, and name that")
+                raise EchoError(f"{path}: is not a regular file (a device or a pipe); write its audio to a file")
             raise EchoError(f"{path}: no such file; check the path")
         with found.open("rb") as file:
             head = file.read(HEAD)
     except OSError as error:
         raise EchoError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     except ValueError:  # a name with a zero byte
-        raise EchoError(f"{path!r}: is no name of a file; check the path") from None
+        raise EchoError(f"{path!r}: cannot be a file name; check the path") from None
     if not head:
         raise EchoError(f"{path}: is an empty file (0 bytes); record or copy it again")
     # libsndfile would search text for MP3 frames, and print to standard error while it does.
@@ -87,4 +87,4 @@ def truncated(path: Path, why: str) -> EchoError:
 
 def not_audio(path: Path) -> EchoError:
     """The error for a file in no format that can be read."""
-    return EchoError(f"{path}: is not a sound file Echo can read; expected wav, flac, ogg, opus, mp3 or m4a")
+    return EchoError(f"{path}: is not an audio file Echo can read; expected wav, flac, ogg, opus, mp3 or m4a")

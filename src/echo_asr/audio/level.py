@@ -1,14 +1,14 @@
-"""One level for every recording, so that nothing measured in it depends on the gain that it was recorded with."""
+"""Normalises the level of recordings, so that no feature depends on the gain that they were recorded with."""
 
 from __future__ import annotations
 
 import numpy as np
 
-STRETCH = 800  # samples at 16 kHz, 50 ms, of which a window lets no voice through
-SOFTEST_SHARE = 0.1  # of a recording, in which an offset is looked for
-FEWEST_STRETCHES = 4  # in a recording with an offset that can be told from its sound
+WINDOW = 800  # samples at 16 kHz, 50 ms; a Hann window of it averages any voice away
+SOFTEST_SHARE = 0.1  # of the windows of a recording, in which an offset is measured
+FEWEST_WINDOWS = 4  # of a recording whose offset can be distinguished from its signal
 LEAST_OFFSET = 0.005  # of the peak
-AGREEMENT = 0.2  # of an offset, by which the softest stretches may differ from it
+AGREEMENT = 0.2  # of an offset, by which the softest windows may differ from it
 SILENCE_PEAK = 1e-3  # full scale, -60 dBFS; a recording whose peak lies below is silence
 
 
@@ -18,17 +18,17 @@ def peak_level(audio: np.ndarray) -> float:
 
 
 def without_offset(audio: np.ndarray) -> np.ndarray:
-    """Samples `(S,)` float32 without the constant offset of a bad converter, which is no sound and would count as peak.
+    """Samples `(S,)` float32 without the constant offset of a bad converter, which would count as peak.
 
-    It is the mean, under a Hann window, of the softest tenth of the stretches of 50 ms, where little else is, if these
-    agree on it. One under 0.5 % of the peak is left, so that digital silence stays zero.
+    The offset is the mean, under a Hann window, of the softest tenth of the 50 ms windows, if these agree on it. An
+    offset under 0.5 % of the peak is left, so that digital silence stays zero.
     """
-    stretches = audio[: len(audio) // STRETCH * STRETCH].reshape(-1, STRETCH)
-    if len(stretches) < FEWEST_STRETCHES:
+    windows = audio[: len(audio) // WINDOW * WINDOW].reshape(-1, WINDOW)
+    if len(windows) < FEWEST_WINDOWS:
         return audio
-    spread = stretches.std(axis=1)
-    window = np.hanning(STRETCH)
-    means = stretches[spread <= np.quantile(spread, SOFTEST_SHARE)] @ (window / window.sum())
+    spread = windows.std(axis=1)
+    hann = np.hanning(WINDOW)
+    means = windows[spread <= np.quantile(spread, SOFTEST_SHARE)] @ (hann / hann.sum())
     offset = float(means.mean())
     if abs(offset) < LEAST_OFFSET * peak_level(audio) or np.abs(means - offset).max() > AGREEMENT * abs(offset):
         return audio

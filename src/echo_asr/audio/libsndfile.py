@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import soundfile
@@ -20,38 +19,41 @@ from echo_asr.audio.resampling import resample_blocks
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.audio.splice import Part, open_part
 from echo_asr.errors import EchoError
+from echo_asr.output import silenced_stderr
 
-ENDLESS = 1 << 60  # samples; from here up a header states none, as in FLAC that was written into a pipe
-MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which tags of sound files often overstate the length
-MP3_UNSTATED_SLACK = 10 * 1152  # samples; frames that lean on some that were cut away give none
+ENDLESS = 1 << 60  # samples; a header with more states no length, as in FLAC that was written into a pipe
+MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which MP3 headers often overstate the length
+MP3_UNSTATED_SLACK = 10 * 1152  # samples; frames that depend on others that were cut away decode to nothing
 MP3_LEAD = 12 * 1152  # samples read before each block and dropped: bits of a frame may lie in 23 small ones before it
-_HUSH = threading.Lock()
 
 
-class _Sound(soundfile.SoundFile):
-    """A file that is read from beginning to end where its codec, or a header that states no length, has no seeking."""
+class _SoundFile(soundfile.SoundFile):
+    """A sound file that is not seekable where its header states no length."""
 
     def seekable(self) -> bool:
         return self.frames < ENDLESS and bool(super().seekable())
 
 
-def open_audio(stretch: AudioSegment, head: bytes) -> Recording:
-    """A stretch of a file that begins with the bytes `head`.
+def open_audio(segment: AudioSegment, head: bytes) -> Recording:
+    """Open a segment of a file.
+
+    Args:
+        head: the first bytes of the file.
 
     Raises:
         EchoError: it cannot be read, now or when its blocks are.
     """
-    path = stretch.path
+    path = segment.path
     parts = _find_parts(path, head)
-    with _opened(path, parts[0], head) as sound:
-        rate: int = sound.samplerate
-        seconds = sound.frames / rate if stretch.whole and sound.frames < ENDLESS else 0.0
+    with _opened(path, parts[0], head) as file:
+        rate: int = file.samplerate
+        seconds = file.frames / rate if segment.whole and file.frames < ENDLESS else 0.0
     if stray := sum(part.stray for part in parts):
         warnings.warn(
-            f"{path}: its header leaves out the last {stray} bytes; they are read as audio, too: listen to its end",
+            f"{path}: its header leaves out the last {stray} bytes; they are read as audio, too: check how it ends",
             stacklevel=2,
         )
-    return Recording(rate, lambda: _blocks(stretch, head, parts, rate), seconds)
+    return Recording(rate, lambda: _blocks(segment, head, parts, rate), seconds)
 
 
 def duration(path: Path, head: bytes) -> float:
@@ -62,10 +64,10 @@ def duration(path: Path, head: bytes) -> float:
     """
     seconds = 0.0
     for part in _find_parts(path, head):
-        with _opened(path, part, head) as sound:
-            known = sound.frames < ENDLESS
-            samples = sound.frames if known else sum(map(len, _part_blocks(sound, path, part, head)))
-            seconds += samples / sound.samplerate
+        with _opened(path, part, head) as file:
+            known = file.frames < ENDLESS
+            samples = file.frames if known else sum(map(len, _part_blocks(file, path, part, head)))
+            seconds += samples / file.samplerate
     if seconds <= 0:
         raise EchoError(f"{path}: holds no samples; give a recording of at least one sample")
     return seconds
@@ -78,8 +80,8 @@ def _find_parts(path: Path, head: bytes) -> list[Part]:
                 raise truncated(path, "it ends in the middle of an Ogg page")
             return ogg.find_parts(path)
         if _may_be_mp3(head):
-            with _opened(path, Part(), head) as sound:
-                mp3 = sound.format == "MP3"
+            with _opened(path, Part(), head) as file:
+                mp3 = file.format == "MP3"
             if mp3:
                 return mpeg.find_parts(path)
         return containers.find_parts(path, head)
@@ -89,50 +91,52 @@ def _find_parts(path: Path, head: bytes) -> list[Part]:
         raise EchoError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
 
 
-def _blocks(stretch: AudioSegment, head: bytes, parts: list[Part], rate: int) -> Blocks:
-    path = stretch.path
-    if len(parts) == 1 and not stretch.whole:
-        with _opened(path, parts[0], head) as sound:
-            if sound.seekable():
-                yield from _part_blocks(sound, path, parts[0], head, *stretch.samples(rate, sound.frames))
+def _blocks(segment: AudioSegment, head: bytes, parts: list[Part], rate: int) -> Blocks:
+    path = segment.path
+    if len(parts) == 1 and not segment.whole:
+        with _opened(path, parts[0], head) as file:
+            if file.seekable():
+                yield from _part_blocks(file, path, parts[0], head, *segment.samples(rate, file.frames))
                 return
 
     def decoded() -> Blocks:
         for part in parts:
-            with _opened(path, part, head) as sound:
-                yield from resample_blocks(_part_blocks(sound, path, part, head), sound.samplerate, rate)
+            with _opened(path, part, head) as file:
+                yield from resample_blocks(_part_blocks(file, path, part, head), file.samplerate, rate)
 
-    yield from decoded() if stretch.whole else cut_blocks(decoded(), stretch, rate)
+    yield from decoded() if segment.whole else cut_blocks(decoded(), segment, rate)
 
 
-def _part_blocks(sound: _Sound, path: Path, part: Part, head: bytes, first: int = 0, stop: int | None = None) -> Blocks:
-    """Blocks of a recording, from one sample to another, or to its end."""
-    read, size = 0, max(1, BLOCK // sound.channels)
-    known, seekable = sound.frames < ENDLESS, sound.seekable()
-    last_page = _last_page(path, part) if sound.subtype == "VORBIS" and first else 0
+def _part_blocks(
+    file: _SoundFile, path: Path, part: Part, head: bytes, first: int = 0, stop: int | None = None
+) -> Blocks:
+    """Blocks of a recording, from sample `first` to before `stop`, or to its end."""
+    read, size = 0, max(1, BLOCK // file.channels)
+    known, seekable = file.frames < ENDLESS, file.seekable()
+    last_page = _last_page(path, part) if file.subtype == "VORBIS" and first else 0
     while stop is None or read < stop - first:
         at = first + read
         try:
-            with _hushed(head):
+            with _quiet(head):
                 lead = 0
-                if sound.format == "MP3":
+                if file.format == "MP3":
                     lead = min(at, MP3_LEAD)
-                elif sound.subtype == "VORBIS" and sound.tell() != at:
+                elif file.subtype == "VORBIS" and file.tell() != at:
                     lead = max(0, at - max(0, last_page - 1))
-                if seekable and sound.tell() != at - lead:
-                    sound.seek(at - lead)
+                if seekable and file.tell() != at - lead:
+                    file.seek(at - lead)
                 wanted = size if stop is None else min(size, stop - at)
-                block = sound.read(lead + wanted, dtype="float32", always_2d=True)[lead:]
+                block = file.read(lead + wanted, dtype="float32", always_2d=True)[lead:]
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise truncated(path, f"it cannot be decoded to its end: {error}") from None
         if not len(block):
             break
         read += len(block)
         yield block
-    missing = (sound.frames if stop is None else stop) - first - read if known else 0
-    slack = 0 if sound.format != "MP3" else MP3_SLACK if part.stated else MP3_UNSTATED_SLACK
+    missing = (file.frames if stop is None else stop) - first - read if known else 0
+    slack = 0 if file.format != "MP3" else MP3_SLACK if part.stated else MP3_UNSTATED_SLACK
     if missing > slack:
-        raise truncated(path, f"its header says {sound.frames} samples, it holds {first + read}")
+        raise truncated(path, f"its header states {file.frames} samples, it holds {first + read}")
 
 
 def _last_page(path: Path, part: Part) -> int:
@@ -141,50 +145,33 @@ def _last_page(path: Path, part: Part) -> int:
 
 
 @contextmanager
-def _opened(path: Path, part: Part, head: bytes) -> Iterator[_Sound]:
-    """What libsndfile makes of a recording.
+def _opened(path: Path, part: Part, head: bytes) -> Iterator[_SoundFile]:
+    """A recording, opened by libsndfile.
 
     Raises:
-        EchoError: nothing.
+        EchoError: libsndfile cannot read it.
     """
     with ExitStack() as stack:
         try:
-            with _hushed(head):
-                if part.segments:
-                    sound = _Sound(stack.enter_context(open_part(path, part)))
+            with _quiet(head):
+                if part.spans:
+                    file = _SoundFile(stack.enter_context(open_part(path, part)))
                 else:  # as bytes, names that are no UTF-8 open too; Windows has none, and takes no bytes
-                    sound = _Sound(path if os.name == "nt" else os.fsencode(path))
-            stack.enter_context(sound)
+                    file = _SoundFile(path if os.name == "nt" else os.fsencode(path))
+            stack.enter_context(file)
         except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless (.raw), its rate unknown
             if "malformed" in str(error):
                 raise truncated(path, "its container is malformed") from None
             raise not_audio(path) from None
-        refuse_rate(str(path), sound.samplerate)
-        yield sound
+        refuse_rate(str(path), file.samplerate)
+        yield file
 
 
 def _may_be_mp3(head: bytes) -> bool:
-    """Whether a file that begins so may be one: there is no other sign of them than that libsndfile reads them."""
+    """Whether a file with these first bytes may be MP3, which has no certain mark of its own."""
     return head[:4] not in (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS", b"caff", b".snd", b"NIST")
 
 
-@contextmanager
-def _hushed(head: bytes) -> Iterator[None]:
-    """Keep the MP3 decoder beneath libsndfile from writing warnings to standard error, past Python."""
-    if not _may_be_mp3(head):
-        yield
-        return
-    with _HUSH:  # one at a time, or the second would put back what the first put there
-        try:
-            kept = os.dup(2)
-        except OSError:  # a process without standard error
-            yield
-            return
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(nothing, 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            os.close(nothing)
+def _quiet(head: bytes) -> AbstractContextManager[None]:
+    """Keeps the MP3 decoder of libsndfile from writing warnings to standard error."""
+    return silenced_stderr() if _may_be_mp3(head) else nullcontext()

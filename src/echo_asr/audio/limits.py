@@ -1,4 +1,4 @@
-"""What a recording may be: the bounds within which a file is believed."""
+"""Bounds of the sample rate and the length of a recording."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from echo_asr.errors import EchoError
 
-SAMPLE_RATE = 16_000  # Hz, of all samples inside Echo
 LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000  # Hz; below no speech is left, and bats are recorded at 500 kHz
 LONGEST_CLIP = 2 * 3600.0  # seconds that are held in memory at once; longer recordings are streamed
 LONGEST_RECORDING = 7 * 86_400.0  # seconds, of a time stamp
@@ -28,7 +27,7 @@ def checked_rate(rate: Any) -> int:
 
 
 def refuse_rate(name: str, rate: int) -> None:
-    """Refuse a rate at which nothing is recorded: resampling 1 Hz to 16 kHz makes 16,000 samples of each.
+    """Refuse a rate at which no speech is recorded: from 1 Hz, resampling would make 16,000 samples of each.
 
     Raises:
         EchoError: it is out of bounds.
@@ -44,7 +43,7 @@ def refuse_length(name: str, seconds: float) -> None:
     """Refuse a clip that is too long to be held in memory.
 
     Raises:
-        EchoError: it is.
+        EchoError: it lasts more than two hours.
     """
     if seconds > LONGEST_CLIP:
         raise EchoError(

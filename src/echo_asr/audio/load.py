@@ -1,4 +1,4 @@
-"""Audio from a file or an array: mono float32 `(S,)` at 16 kHz, `S` samples, or one line that says why not."""
+"""Loads audio from a file or an array: mono float32 `(S,)` at 16 kHz, `S` samples, or a one-line error."""
 
 from __future__ import annotations
 
@@ -15,39 +15,40 @@ import torch
 
 from echo_asr.audio import libsndfile, pyav
 from echo_asr.audio.blocks import Recording
+from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds
 from echo_asr.audio.files import checked_file
-from echo_asr.audio.limits import BLOCK, SAMPLE_RATE, checked_rate, refuse_length
+from echo_asr.audio.limits import BLOCK, checked_rate, refuse_length
 from echo_asr.audio.mixing import to_mono
 from echo_asr.audio.resampling import resample_blocks
 from echo_asr.audio.segment import AudioFile, AudioSegment
 from echo_asr.errors import EchoError
 
-VERSION = 1  # raise it when the same file comes to give other samples: cached features then lapse
+VERSION = 1  # raised when the same file gives other samples than before, so that cached features lapse
 
 
 @runtime_checkable
-class SoundSource(Protocol):
-    """Sound that is no file by itself: what `load_audio` and the feature cache take wherever a path may stand."""
+class AudioSource(Protocol):
+    """Audio that is computed, such as a recording in noise; accepted wherever a path is."""
 
     def load(self) -> np.ndarray:
-        """Mono float32 `(S,)` at 16 kHz; EchoError if it cannot be had."""
+        """Mono float32 `(S,)` at 16 kHz; EchoError if it cannot be computed."""
         ...
 
     def content(self, hash_file: Callable[[AudioFile], str]) -> str:
-        """What tells its sound from any other; `hash_file` gives a hash of a file's sound, or raises OSError."""
+        """A string that identifies the samples; `hash_file` gives a hash of a file's content, or raises OSError."""
         ...
 
 
 def load_audio(
-    source: AudioFile | SoundSource | np.ndarray | torch.Tensor, sampling_rate: int | None = None
+    source: AudioFile | AudioSource | np.ndarray | torch.Tensor, sampling_rate: int | None = None
 ) -> np.ndarray:
-    """Sound as mono float32 `(S,)` at 16 kHz, `S >= 1`, full scale at +-1; always a new array.
+    """Load audio as mono float32 `(S,)` at 16 kHz, `S >= 1`, full scale at +-1; always a new array.
 
-    A path, or the stretch of a file that an `AudioSegment` names, is read with soundfile (wav, flac, ogg, opus, mp3 and
+    A path, or the segment of a file that an `AudioSegment` names, is read with soundfile (wav, flac, ogg, opus, mp3 and
     more) or, where soundfile cannot (m4a, webm, mp4, aac), with the optional `av`. An array or tensor is `(S,)`,
     `(channels, S)` or `(S, channels)`: the smaller axis holds the channels, the first in a tie. Integers are scaled
     to +-1 as in a wav file. Channels are averaged, unless they cancel each other (see `mixing`); other rates are
-    resampled with soxr. The times in a film are those of the film: silence fills what its time stamps leave out.
+    resampled with soxr. Times in a video are those of its time stamps, whose gaps are filled with silence.
 
     Args:
         source: a path, an `AudioSegment`, an array or a tensor.
@@ -55,11 +56,11 @@ def load_audio(
             an error.
 
     Raises:
-        EchoError: in one line that names the source: missing, a folder, empty, not sound, truncated, no samples,
-            more than two hours, a rate at which nothing is recorded, NaN or infinite samples, a format that needs
-            the extra, a shape or type that is no sound.
+        EchoError: in one line that names the source: missing, a folder, empty, not audio, truncated, no samples,
+            more than two hours, a sample rate out of bounds, NaN or infinite samples, a format that needs the extra,
+            a shape or type that is not audio.
     """
-    if isinstance(source, SoundSource):
+    if isinstance(source, AudioSource):
         name = str(source)
         blocks = _at_16_khz(name, iter([source.load()]), SAMPLE_RATE)
     elif isinstance(source, str | os.PathLike | AudioSegment):
@@ -78,12 +79,12 @@ def load_audio(
 
 
 def stream_audio(
-    source: AudioFile | SoundSource | np.ndarray | torch.Tensor, sampling_rate: int | None = None
+    source: AudioFile | AudioSource | np.ndarray | torch.Tensor, sampling_rate: int | None = None
 ) -> Iterator[np.ndarray]:
-    """The same sound as that of `load_audio`, in pieces of up to a minute or so: a long file is never whole in memory.
+    """The samples that `load_audio` returns, in blocks of up to about a minute: a long file is never whole in memory.
 
     Raises:
-        EchoError: as `load_audio`, when the iteration comes to it.
+        EchoError: as `load_audio`, when the iteration reaches the cause.
     """
     if not isinstance(source, str | os.PathLike | AudioSegment):
         samples = load_audio(source, sampling_rate)
@@ -92,31 +93,31 @@ def stream_audio(
     name = str(source)
     with _in_memory(name):
         recording, blocks = _read(name, source, sampling_rate)
-        given = 0
+        count = 0
         for block in _at_16_khz(name, blocks, recording.rate):
-            given += len(block)
+            count += len(block)
             yield block
-    if not given:
+    if not count:
         raise EchoError(f"{name}: holds no samples; give a recording of at least one sample")
 
 
 def _whole(name: str, source: AudioFile, sampling_rate: int | None) -> Iterator[np.ndarray]:
-    """Blocks of a file that are to be in memory together."""
+    """Blocks of a file that is to be held in memory; refuses one that is too long."""
     recording, blocks = _read(name, source, sampling_rate)
     refuse_length(name, recording.seconds)
-    given = 0
+    count = 0
     for block in _at_16_khz(name, blocks, recording.rate):
-        given += len(block)
-        refuse_length(name, given / SAMPLE_RATE)
+        count += len(block)
+        refuse_length(name, samples_to_seconds(count))
         yield block
 
 
 def _at_16_khz(name: str, blocks: Iterator[np.ndarray], rate: int) -> Iterator[np.ndarray]:
     def finite() -> Iterator[np.ndarray]:
-        given = 0
+        count = 0
         for block in blocks:
-            _refuse_broken(name, block, rate, given / rate)
-            given += len(block)
+            _refuse_broken(name, block, rate, count / rate)
+            count += len(block)
             yield block
 
     return resample_blocks(finite(), rate, SAMPLE_RATE)
@@ -131,7 +132,7 @@ def _in_memory(name: str) -> Iterator[None]:
 
 
 def _refuse_broken(name: str, samples: np.ndarray, rate: int, start: float = 0.0) -> None:
-    """Refuse NaN and infinite samples, of a piece that starts at `start` seconds."""
+    """Refuse NaN and infinite samples, of a block that starts at `start` seconds."""
     finite = np.isfinite(samples)
     if not finite.all():
         first = start + int(np.argmin(finite)) / rate
@@ -139,36 +140,36 @@ def _refuse_broken(name: str, samples: np.ndarray, rate: int, start: float = 0.0
 
 
 def audio_duration(source: AudioFile) -> float:
-    """Seconds of sound in a file, from its header, without decoding it; of an `AudioSegment`, as it says.
+    """Seconds of audio in a file, from its header, without decoding it; of an `AudioSegment`, its own duration.
 
     Raises:
-        EchoError: in one line, for a file that is missing, a folder, empty, not sound or without samples.
+        EchoError: in one line, for a file that is missing, a folder, empty, not audio or without samples.
     """
-    stretch = _as_excerpt(source)
-    if stretch.duration is not None:
-        return stretch.duration
-    if stretch.start:
-        rest = audio_duration(stretch.path) - stretch.start
+    segment = _as_segment(source)
+    if segment.duration is not None:
+        return segment.duration
+    if segment.start:
+        rest = audio_duration(segment.path) - segment.start
         if rest <= 0:
-            raise EchoError(f"{stretch}: begins after the end of that file; correct its times")
+            raise EchoError(f"{segment}: begins after the end of that file; correct its times")
         return rest
-    path, head = checked_file(stretch.path)
+    path, head = checked_file(segment.path)
     with _in_memory(str(path)):
         return _decoder(path, head).duration(path, head)
 
 
-def _as_excerpt(source: AudioFile) -> AudioSegment:
+def _as_segment(source: AudioFile) -> AudioSegment:
     return source if isinstance(source, AudioSegment) else AudioSegment(Path(source))
 
 
 def _read(name: str, source: AudioFile, sampling_rate: int | None) -> tuple[Recording, Iterator[np.ndarray]]:
-    """What a file says of itself, and the mono samples `(S,)` float32 of a stretch of it, in blocks."""
-    stretch = _as_excerpt(source)
-    path, head = checked_file(stretch.path)
-    recording = _decoder(path, head).open_audio(replace(stretch, path=path), head)
+    """An opened file or segment, and its mono samples `(S,)` float32 in blocks."""
+    segment = _as_segment(source)
+    path, head = checked_file(segment.path)
+    recording = _decoder(path, head).open_audio(replace(segment, path=path), head)
     if sampling_rate is not None and sampling_rate != recording.rate:
-        raise EchoError(f"{name}: sampling_rate is {sampling_rate}, the file says {recording.rate}; leave it out")
-    return recording, to_mono(recording.blocks, str(stretch), str(path), recording.rate, stretch.channel)
+        raise EchoError(f"{name}: sampling_rate is {sampling_rate}, the file has {recording.rate}; leave it out")
+    return recording, to_mono(recording.blocks, str(segment), str(path), recording.rate, segment.channel)
 
 
 def _decoder(path: Path, head: bytes) -> ModuleType:
@@ -185,7 +186,7 @@ def _array_to_mono(source: Any, name: str, rate: int) -> Iterator[np.ndarray]:
     if source.ndim not in (1, 2):
         raise EchoError(f"{name}: expected shape (S,), (channels, S) or (S, channels); got {source.shape}")
     if source.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, and is refused as such
+        with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are refused as such
             samples = source.astype(np.float32)
     elif source.dtype in (np.int8, np.int16, np.int32, np.uint8):
         full_scale = 2.0 ** (8 * source.dtype.itemsize - 1)

@@ -1,4 +1,4 @@
-"""One channel of several: their mean, unless they cancel each other in it."""
+"""Mixes channels to mono by their mean, unless they cancel each other in it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from echo_asr.audio.blocks import Blocks
 from echo_asr.errors import EchoError
 
 WINDOW = 0.5  # seconds over which channels are compared with their mean
-PER_SECOND = 4000  # samples that are looked at
+PER_SECOND = 4000  # samples a second that are compared
 # Power of the mean, relative to what channels without relation would give (the sum of their powers by the square of
 # their number): 1 for one live channel, or a speaker in each; their number for equal channels; 0 for opposite ones.
 CANCELLED = 0.25
@@ -25,12 +25,12 @@ def to_mono(
 ) -> Iterator[np.ndarray]:
     """Blocks `(S,)` of one channel, counted from 0; None: of the mean of all.
 
-    Where the mean is far below the channels, as with a plug soldered the wrong way round, the loudest channel stands
-    for it, in all of the recording, and a warning says so. Only the whole recording shows that: one of several
+    Where the mean is far below the channels, as with a cable of reversed polarity, the loudest channel is taken
+    instead, throughout the recording, with a warning. Only the whole recording shows that, so that one of several
     channels and more than a block is decoded twice.
 
     Args:
-        name: of the recording, or the stretch of one, for the error.
+        name: of the recording or segment, for the error.
         file: its file, for the warning.
         rate: Hz.
 
@@ -72,14 +72,14 @@ def to_mono(
 def loudest_if_cancelled(blocks: Iterable[np.ndarray], rate: int) -> int | None:
     """The loudest channel of a recording whose channels cancel each other; None where they do not.
 
-    A recording in which they do so in a part of the time, or all but one channel do, counts as one, too.
+    A recording in which they do so for part of the time, or in which all but one channel do, counts as well.
     """
-    every = max(1, rate // PER_SECOND) | 1  # samples left out change no power; an odd step meets no usual tone
+    every = max(1, rate // PER_SECOND) | 1  # decimation leaves power as it is; an odd step avoids common tones
     size = max(1, round(WINDOW * rate / every))
     alone, mixed, loudness = list[np.ndarray](), list[np.ndarray](), np.zeros(0)
     for windows in _windows(blocks, every, size):
         if not np.isfinite(windows).all():
-            return None  # which is refused elsewhere
+            return None  # refused where the blocks are loaded
         channels = len(windows)
         power = _power(windows)
         alone.append(power.sum(axis=0))
@@ -95,7 +95,7 @@ def loudest_if_cancelled(blocks: Iterable[np.ndarray], rate: int) -> int | None:
 
 
 def _power(windows: np.ndarray) -> np.ndarray:
-    """Mean power `(..., windows)` of windows `(..., windows, samples)`; a constant offset is no sound."""
+    """Mean power `(..., windows)` of windows `(..., windows, samples)`; a constant offset does not count."""
     return np.square(windows - windows.mean(axis=-1, keepdims=True)).mean(axis=-1, dtype=np.float64)
 
 
@@ -106,7 +106,7 @@ def _windows(blocks: Iterable[np.ndarray], every: int, size: int) -> Iterator[np
     for block in blocks:
         taken = block[skip::every].T
         skip = (skip - len(block)) % every
-        if kept is not None and len(kept) != len(taken):  # another recording was appended
+        if kept is not None and len(kept) != len(taken):  # another recording follows in the same file
             yield kept[:, None]
             kept = None
         taken = taken if kept is None else np.concatenate([kept, taken], axis=1)

@@ -46,7 +46,7 @@ def frame_at(content: bytes | mmap.mmap, at: int) -> Frame | None:
 
 
 def find_parts(path: Path) -> list[Part]:
-    """The recordings that follow one another in an MP3 file, each with a header that says how long it is."""
+    """The recordings that follow one another in an MP3 file, each with a header that states its length."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         begin, parts = 0, list[Part]()
         while (found := _next_frame(content, begin)) is not None:
@@ -67,22 +67,22 @@ def find_parts(path: Path) -> list[Part]:
 
 
 def _has_header(content: mmap.mmap, at: int, frame: Frame) -> bool:
-    """Whether a frame holds no audio, and says something of the recording that begins with it."""
-    place = at + frame.side
+    """Whether a frame is a Xing, Info or VBRI header instead of audio."""
+    offset = at + frame.side
     xing = (b"Xing", b"Info")
     return (
-        content[place : place + 4] in xing
-        or content[place + 2 : place + 6] in xing
+        content[offset : offset + 4] in xing
+        or content[offset + 2 : offset + 6] in xing
         or content[at + 36 : at + 40] == b"VBRI"
     )
 
 
 def _stated_end(content: mmap.mmap, at: int, frame: Frame) -> int | None:
-    """Where a recording ends, by the header in its first frame; None where that does not say how long it is."""
-    place = at + frame.side
-    if content[place : place + 4] not in (b"Xing", b"Info") or len(content) < place + 16:
+    """Where a recording ends, by the header in its first frame; None where that states no length."""
+    offset = at + frame.side
+    if content[offset : offset + 4] not in (b"Xing", b"Info") or len(content) < offset + 16:
         return None
-    flags, frames, size = struct.unpack(">III", content[place + 4 : place + 16])
+    flags, frames, size = struct.unpack(">III", content[offset + 4 : offset + 16])
     return at + size if flags & 3 == 3 and frames and size >= frame.size else None
 
 
@@ -103,7 +103,7 @@ def _count(content: mmap.mmap, at: int, kind: bytes) -> tuple[int, int]:
 
 
 def _header(first: bytes, count: int) -> bytes:
-    """A frame that says how many frames follow it: a Xing header, before a frame that begins with `first`."""
+    """A Xing header that states how many frames follow it, for frames that begin with `first`."""
     start = bytes([0xFF, first[1] | 1, 9 << 4 | first[2] & 0x0C, first[3]])  # without checksum, of 80 or 128 kbit/s
     frame = frame_at(start, 0)
     assert frame is not None

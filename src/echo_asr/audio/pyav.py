@@ -1,7 +1,6 @@
-"""Audio of films and of the recordings of telephones and browsers (m4a, mp4, webm, mkv, ...), by the optional PyAV.
+"""Audio of videos, telephones and browsers (m4a, mp4, webm, mkv, ...), by the optional PyAV.
 
-Their packets carry time stamps. What these leave out is filled with silence, so that a time in the audio is the time in
-the film.
+Their packets carry time stamps, whose gaps are filled with silence: a time in the audio is the time in the video.
 """
 
 from __future__ import annotations
@@ -15,23 +14,24 @@ from typing import Any
 import numpy as np
 
 from echo_asr.audio.blocks import Blocks, Recording, cut_blocks
-from echo_asr.audio.containers import refuse_part_of_film
+from echo_asr.audio.containers import refuse_truncated_video
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.audio.files import not_audio, truncated
-from echo_asr.audio.limits import BLOCK, LONGEST_RECORDING, SAMPLE_RATE, refuse_rate
+from echo_asr.audio.limits import BLOCK, LONGEST_RECORDING, refuse_rate
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.errors import EchoError
 
 SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".webm", ".mkv", ".mov", ".wma", ".amr", ".3gp"})
 HINT = "install the extra for it (pip install 'echo-asr[av]') or convert it to wav or flac"
-# Of ffmpeg's demuxers those of these files: others (playlists, lists of files) open what a file names, also URLs.
+# The demuxers of ffmpeg that are allowed: others (playlists, lists of files) open what a file names, also URLs.
 DEMUXERS = "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,aac,asf,amr,amrnb,amrwb,mp3,flac,ogg,wav"
 SLACK = 0.25  # seconds that may be missing of what a header states; codecs' delays and round header values
-JITTER = 0.05  # seconds by which time stamps may be off before they are followed; they are rounded, and clocks uneven
+JITTER = 0.05  # seconds by which time stamps may be off before samples are moved; they are rounded, and clocks drift
 RESTART = 1.0  # seconds; time stamps that go back further are those of another recording, appended
 
 
 def needs_pyav(path: Path, head: bytes) -> bool:
-    """Whether libsndfile has no use for a file of this name that begins with the bytes `head`."""
+    """Whether a file of this name that begins with the bytes `head` cannot be read by libsndfile."""
     if head[:4] in (b"RIFF", b"OggS", b"fLaC", b"FORM") or head[:3] == b"ID3":
         return False
     return _known(head) or path.suffix.lower() in SUFFIXES
@@ -42,13 +42,13 @@ def _known(head: bytes) -> bool:
     return head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3"
 
 
-def open_audio(stretch: AudioSegment, head: bytes) -> Recording:
-    """A stretch of the first sound track of a file.
+def open_audio(segment: AudioSegment, head: bytes) -> Recording:
+    """Open a segment of the first audio track of a file.
 
     Raises:
         EchoError: it cannot be read, now or when its blocks are.
     """
-    path = stretch.path
+    path = segment.path
     with _opened(path, head) as (av, container):
         rate = int(container.streams.audio[0].codec_context.sample_rate or SAMPLE_RATE)
         seconds = _stated_end(container, av, _origin(container, av)) or 0.0
@@ -56,16 +56,16 @@ def open_audio(stretch: AudioSegment, head: bytes) -> Recording:
 
     def blocks() -> Blocks:
         decoded = _blocks(path, head, rate)
-        return decoded if stretch.whole else cut_blocks(decoded, stretch, rate)
+        return decoded if segment.whole else cut_blocks(decoded, segment, rate)
 
-    return Recording(rate, blocks, seconds if stretch.whole else 0.0)
+    return Recording(rate, blocks, seconds if segment.whole else 0.0)
 
 
 def duration(path: Path, head: bytes) -> float:
-    """Seconds from the beginning of the film to the end of its sound, without decoding it.
+    """Seconds from the beginning of the video to the end of its audio, without decoding it.
 
     Raises:
-        EchoError: it cannot be read, or holds no sound.
+        EchoError: it cannot be read, or holds no audio.
     """
     with _opened(path, head) as (av, container):
         origin = _origin(container, av)
@@ -76,7 +76,7 @@ def duration(path: Path, head: bytes) -> float:
                 if packet.pts is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - origin)
     if not 0 < end < LONGEST_RECORDING:
-        raise EchoError(f"{path}: states no duration that can be; convert it to wav or flac")
+        raise EchoError(f"{path}: states an impossible duration; convert it to wav or flac")
     return end
 
 
@@ -88,16 +88,16 @@ def _opened(path: Path, head: bytes) -> Iterator[tuple[Any, Any]]:
     except ImportError:
         kind = path.suffix or "this format"
         raise EchoError(f"{path}: {kind} needs the optional PyAV; {HINT}") from None
-    refuse_part_of_film(path, head)
+    refuse_truncated_video(path, head)
     options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "none"}
     opened = False
     try:
         with path.open("rb") as file, av.open(file, options=options, metadata_errors="replace") as container:
             opened = True
             if not container.streams.audio:
-                raise EchoError(f"{path}: has no sound track; give a file that has one")
+                raise EchoError(f"{path}: has no audio track; give a file that has one")
             if container.streams.audio[0].codec_context is None:
-                raise EchoError(f"{path}: its sound is in a codec that PyAV does not know; convert it to wav or flac")
+                raise EchoError(f"{path}: its audio codec is unknown to PyAV; convert it to wav or flac")
             yield av, container
     except (av.FFmpegError, OSError, ValueError, ArithmeticError, LookupError, RuntimeError, AssertionError) as error:
         if not opened and not _known(head):
@@ -107,9 +107,9 @@ def _opened(path: Path, head: bytes) -> Iterator[tuple[Any, Any]]:
 
 
 def _origin(container: Any, av: Any) -> float:
-    """The time stamp, in seconds, at which the film begins.
+    """The time stamp, in seconds, at which the video begins.
 
-    It is 0 where a clock begins with the film, also where its sound comes late. It is the first time stamp where the
+    It is 0 where the clock begins with the video, even if its audio starts late. It is the first time stamp where the
     clock of a stream went on: in other containers, and where the time stamp is after the end that is stated.
     """
     start = (container.start_time or 0) / av.time_base
@@ -119,8 +119,8 @@ def _origin(container: Any, av: Any) -> float:
 
 
 def _stated_end(container: Any, av: Any, origin: float) -> float | None:
-    """Where the sound ends, in seconds from the beginning of the film; None where nothing says so: the sound of a film
-    may be shorter than the film."""
+    """Where the audio ends, in seconds from the beginning of the video; None where that is not stated, since the audio
+    may be shorter than the video."""
     stream = container.streams.audio[0]
     if stream.duration and stream.time_base:
         return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin
@@ -130,7 +130,7 @@ def _stated_end(container: Any, av: Any, origin: float) -> float | None:
 
 
 def _blocks(path: Path, head: bytes, rate: int) -> Blocks:
-    """Blocks `(S, channels)` from the beginning of the film on."""
+    """Blocks `(S, channels)` from the beginning of the video on."""
     with _opened(path, head) as (av, container):
         stated = _stated_end(container, av, _origin(container, av)) or 0.0
         written, held, waiting = 0, 0, list[np.ndarray]()
@@ -144,7 +144,7 @@ def _blocks(path: Path, head: bytes, rate: int) -> Blocks:
             yield np.concatenate(waiting)
         written += held
     if written / rate < stated - SLACK:
-        raise truncated(path, f"its header says {stated:.2f} s, it holds {written / rate:.2f} s")
+        raise truncated(path, f"its header states {stated:.2f} s, it holds {written / rate:.2f} s")
 
 
 def _placed(path: Path, container: Any, av: Any, rate: int) -> Blocks:
@@ -154,7 +154,7 @@ def _placed(path: Path, container: Any, av: Any, rate: int) -> Blocks:
         if time is not None:
             seconds = time - origin
             if abs(seconds) > LONGEST_RECORDING:
-                raise truncated(path, f"a time stamp says {seconds:.0f} s")
+                raise truncated(path, f"a time stamp is {seconds:.0f} s")
             gap = round(seconds * rate) - at
             if at and gap < -RESTART * rate:
                 origin += gap / rate

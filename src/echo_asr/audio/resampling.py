@@ -1,4 +1,4 @@
-"""From one sample rate to another, by soxr's high quality."""
+"""Resampling by soxr, at its high quality."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def resample(samples: np.ndarray, rate_from: float, rate_to: float) -> np.ndarra
 
 
 def resample_blocks(blocks: Iterable[np.ndarray], rate_from: int, rate_to: int) -> Iterator[np.ndarray]:
-    """Blocks `(S,)` or `(S, channels)` of one recording at another rate, without a seam; at least one sample of any."""
+    """Blocks `(S,)` or `(S, channels)` of one recording at another rate, without a seam; at least one sample."""
     if rate_from == rate_to:
         yield from blocks
         return
@@ -26,10 +26,10 @@ def resample_blocks(blocks: Iterable[np.ndarray], rate_from: int, rate_to: int) 
             channels = 1 if block.ndim == 1 else block.shape[1]
             stream = soxr.ResampleStream(rate_from, rate_to, channels, dtype="float32")
         last = block
-        piece = stream.resample_chunk(block)
-        made += len(piece)
-        if len(piece):
-            yield piece
+        part = stream.resample_chunk(block)
+        made += len(part)
+        if len(part):
+            yield part
     if stream is not None and last is not None:
         rest = stream.resample_chunk(last[:0], last=True)
         if len(rest) or not made:

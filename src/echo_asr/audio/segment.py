@@ -1,4 +1,4 @@
-"""A stretch of a sound file: what an utterance of a long recording is to be read from."""
+"""A segment of an audio file: where in a long recording an utterance is."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 from echo_asr.errors import EchoError
 
-LATEST = 1e9  # seconds; later times are none
-OVERSHOOT = 0.5  # seconds that a stretch may end after its file: times are often rounded up
+LATEST = 1e9  # seconds; later times are refused
+OVERSHOOT = 0.5  # seconds that a segment may end after its file: times are often rounded up
 
 
 @dataclass(frozen=True)
 class AudioSegment:
-    """A stretch of a sound file, such as an utterance of a long recording; read without what lies around it.
+    """A segment of an audio file, such as an utterance of a long recording.
 
-    One that ends up to half a second after its file ends with the file.
+    A segment that ends up to half a second after its file ends with the file.
     """
 
     path: Path
@@ -31,18 +31,18 @@ class AudioSegment:
 
     @property
     def whole(self) -> bool:
-        """Whether it is all of the file, in time."""
+        """Whether it spans the whole file, in time."""
         return self.start == 0 and self.duration is None
 
     def bounds(self, rate: int) -> tuple[int, int | None]:
-        """First sample, and the one after the last if the stretch says where that is, at `rate` Hz.
+        """First sample, and the one after the last (None: the end of the file), at `rate` Hz.
 
         Raises:
-            EchoError: its times are no times.
+            EchoError: its times are negative, too late or NaN.
         """
         times = (self.start, 0.0 if self.duration is None else self.duration)
         if not all(0 <= time <= LATEST for time in times):  # false of NaN, too
-            raise EchoError(f"{self}: is no stretch of a file; correct its times")
+            raise EchoError(f"{self}: cannot be a segment of a file; correct its times")
         first = round(self.start * rate)
         return first, None if self.duration is None else first + round(self.duration * rate)
 
@@ -50,12 +50,12 @@ class AudioSegment:
         """First sample and the one after the last, in a file of `total` samples at `rate` Hz.
 
         Raises:
-            EchoError: the stretch is empty, or not in the file.
+            EchoError: the segment is empty, or not in the file.
         """
         first, stop = self.bounds(rate)
         stop = total if stop is None else stop
         if not 0 <= first < min(stop, total) or stop > total + OVERSHOOT * rate:
-            raise EchoError(f"{self}: is no stretch of that file, which lasts {total / rate:.3f} s; correct its times")
+            raise EchoError(f"{self}: is not within that file, which lasts {total / rate:.3f} s; correct its times")
         return first, min(stop, total)
 
 

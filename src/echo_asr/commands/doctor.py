@@ -1,7 +1,8 @@
-"""What is installed and works here: the `doctor` command."""
+"""`echo-asr doctor`: what is installed, and what works on this machine."""
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import os
 import platform
@@ -9,7 +10,23 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 
+from echo_asr.commands.arguments import Parser, Subparsers, add_command
+
 Finding = tuple[str, bool, str]  # name, whether it is well, what was found
+
+
+def add(commands: Subparsers[Parser]) -> None:
+    """Add the command."""
+    add_command(commands, "doctor", "print what is installed and what works on this machine", run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a line for each finding; 1 if one is not well."""
+    all_well = True
+    for name, well, text in examine():
+        print(f"{'ok  ' if well else 'FAIL'}  {name}: {text}")
+        all_well = all_well and well
+    return 0 if all_well else 1
 
 
 def examine() -> Iterator[Finding]:
@@ -77,7 +94,7 @@ def _cache() -> Finding:
 def _features() -> Finding:
     import numpy as np
 
-    from echo_asr.audio import SAMPLE_RATE
+    from echo_asr.audio.convert import SAMPLE_RATE
     from echo_asr.features import FeatureExtractor
 
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE

@@ -1,7 +1,7 @@
-"""From a corpus to training batches: examples, length buckets, augmentation.
+"""Training batches from a corpus: examples, and batches of similar length.
 
-Which examples form a batch, and how each is augmented, is a function of (seed, epoch, example) alone. A run therefore
-resumes exactly from an epoch and a batch number, whatever loads the data.
+Which examples form a batch depends on seed and epoch alone. A run therefore resumes exactly from an epoch and a batch
+number, however many processes load the data.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ import gc
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from echo_asr.audio.convert import seconds_to_frames
 from echo_asr.data.corpus import Utterance
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureBatch, Features, collate_features
-from echo_asr.features.pitch import HOP
 from echo_asr.text.tokenizer import Tokenizer
 
-LENGTH_JITTER = 0.1  # share by which a length is varied before sorting, so that batches differ between epochs
-FEW_BATCHES = 1000  # from which the share falls: among many batches less of it mixes as much, and pads less
-LEAST_JITTER = 0.02  # share that is left in the largest corpora
+LENGTH_JITTER = 0.1  # share by which lengths are varied before sorting, so that batches differ between epochs
+FEW_BATCHES = 1000  # from which the share falls: among more batches a smaller one mixes as much, with less padding
+LEAST_JITTER = 0.02  # the least such share, in the largest corpora
 ENCODED = 20_000  # texts encoded at a time
 
 
@@ -46,7 +46,7 @@ class Batch:
         features: the recordings.
         tokens: `(B, L)` int64, zero beyond each text.
         lengths: text tokens of each, `(B,)`.
-        names: of the recordings, for messages; empty for what is no recording of the corpus by itself.
+        names: of the recordings, for messages; empty for concatenated clips.
     """
 
     features: FeatureBatch
@@ -69,30 +69,30 @@ def collate(features: Sequence[Features], tokens: Sequence[Sequence[int]], names
 
 
 def ctc_frames(tokens: Sequence[int]) -> int:
-    """The fewest encoder frames in which CTC can write a text: one a token, and a blank between equal neighbours."""
+    """The fewest encoder frames that CTC needs for a text: one a token, and a blank between equal neighbours."""
     return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
 
 
 def too_long(examples: Sequence[Example], subsampling: int, fastest: float = 1.0) -> list[int]:
-    """The places of examples whose text does not fit the encoder frames of its recording.
+    """The indices of examples whose text needs more encoder frames than its recording has.
 
     Args:
-        fastest: the largest speed factor that training will play recordings at.
+        fastest: the largest factor of speed perturbation in training.
     """
     seconds = np.fromiter((e.utterance.duration for e in examples), float, len(examples))
-    frames = np.maximum((seconds / fastest * 100 / subsampling).astype(np.int64), 1)
+    frames = np.maximum((seconds_to_frames(seconds / fastest) / subsampling).astype(np.int64), 1)
     tokens = np.fromiter((len(e.tokens) for e in examples), np.int64, len(examples))
-    doubtful = np.flatnonzero(2 * tokens > frames).tolist()  # the others fit whatever is repeated in them
-    return [i for i in doubtful if ctc_frames(examples[i].tokens) > frames[i]]
+    candidates = np.flatnonzero(2 * tokens > frames).tolist()  # the others fit, even with a blank after each token
+    return [i for i in candidates if ctc_frames(examples[i].tokens) > frames[i]]
 
 
 def check_lengths(
     examples: Sequence[Example], subsampling: int, fastest: float = 1.0, broken: Literal["refuse", "skip"] = "refuse"
 ) -> list[Example]:
-    """The examples whose text fits the encoder frames of its recording: all, or with `skip` the others are left out.
+    """The examples whose text fits the encoder frames of its recording: all, or with `skip` without the others.
 
     Args:
-        fastest: the largest speed factor that training will play recordings at.
+        fastest: the largest factor of speed perturbation in training.
 
     Raises:
         EchoError: some do not fit, or with `skip` none does; counts them, and names the first and the remedy.
@@ -101,14 +101,14 @@ def check_lengths(
     if not long:
         return list(examples)
     first = examples[long[0]]
-    told = (
+    message = (
         f"{len(long)} of {len(examples)} texts are too long for the frames of their recordings, first "
         f"{first.utterance.audio} ({first.utterance.duration:.2f} s, {len(first.tokens)} tokens)"
     )
     mend = "set model.subsampling 2, drop the fastest of train.speeds, use a BPE tokenizer, or correct these records"
     if broken == "refuse" or len(long) == len(examples):
-        raise EchoError(f"{told}; {mend}{', or leave them out with --broken skip' if broken == 'refuse' else ''}")
-    warnings.warn(f"{told}, and are left out; to keep them, {mend}", stacklevel=2)
+        raise EchoError(f"{message}; {mend}{', or leave them out with --broken skip' if broken == 'refuse' else ''}")
+    warnings.warn(f"{message}, and are left out; to keep them, {mend}", stacklevel=2)
     left_out = set(long)
     return [example for i, example in enumerate(examples) if i not in left_out]
 
@@ -124,8 +124,8 @@ def make_examples(
     """Normalise and encode the texts of utterances; unknown characters are an error, or left out of the ids.
 
     Args:
-        texts: already normalised, if they are there.
-        broken: takes what is wrong with texts that cannot be encoded, which are then left out and no error.
+        texts: the normalised texts, if known.
+        broken: a list to which messages of texts that cannot be encoded are added, which are then left out.
 
     Raises:
         EchoError: a character that the tokenizer does not know, with the utterance it is in.
@@ -138,8 +138,8 @@ def make_examples(
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Python's collector of circular garbage rests: where a million objects are made and nothing circular, its looking
-    at all of them again and again takes as long as the making."""
+    """Pause Python's garbage collector: while a million objects are created and none is circular, scanning them again
+    and again would take as long as creating them."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -164,7 +164,7 @@ def _add_examples(
         try:
             encoded = tokenizer.encode_many(ours, unknown)
         except EchoError:
-            for utterance, text in zip(part, ours, strict=True):  # which is it?
+            for utterance, text in zip(part, ours, strict=True):  # encode one by one, to find the one
                 try:
                     examples.append(Example(utterance, text, tuple(tokenizer.encode(text, unknown))))
                 except EchoError as error:
@@ -176,7 +176,7 @@ def _add_examples(
 
 
 def plan_epoch(durations: Sequence[float], batch_seconds: float, seed: int, epoch: int) -> list[list[int]]:
-    """Batches of one epoch: every index once, similar lengths together, in random order.
+    """The batches of one epoch: every index once, similar lengths together, in random order.
 
     Args:
         durations: of each example, in seconds.
@@ -200,19 +200,19 @@ def plan_epoch(durations: Sequence[float], batch_seconds: float, seed: int, epoc
 
 
 def length_jitter(batches: float) -> float:
-    """The share by which lengths are varied in an epoch of so many batches: enough that an example meets others from
-    a hundred batches around, and no more, since what it adds to the spread of lengths is padding."""
+    """The share by which lengths are varied in an epoch of so many batches: enough to mix examples of about a hundred
+    batches, and no more, since a larger spread of lengths adds padding."""
     return max(LEAST_JITTER, min(LENGTH_JITTER, LENGTH_JITTER * FEW_BATCHES / max(batches, 1.0)))
 
 
 @dataclass(frozen=True)
 class Balance:
-    """How evenly a plan spreads the work.
+    """How evenly the batches of an epoch spread the work.
 
     Attributes:
         batches: of the epoch.
         padding: share of the batches' audio that is padding, recordings at their own speed.
-        idle: share of the time that processes wait for each other, if time goes with padded audio.
+        idle: share of the time that processes wait for each other, if time is proportional to padded audio.
     """
 
     batches: int
@@ -225,7 +225,7 @@ class Balance:
 
 
 def weigh_plan(plan: Sequence[Sequence[int]], durations: Sequence[float], processes: int = 1) -> Balance:
-    """What a plan costs in padding, and in waiting of so many processes, each of which takes one batch of a round."""
+    """The padding of a plan, and the idle time of so many processes, each of which takes one batch in turn."""
     lengths = np.asarray(durations, dtype=np.float64)
     sizes = np.array([len(batch) for batch in plan])
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
@@ -235,46 +235,3 @@ def weigh_plan(plan: Sequence[Sequence[int]], durations: Sequence[float], proces
     idle = 1.0 - float(whole.mean() / whole.max(1).mean()) if len(whole) else 0.0
     padding = max(0.0, 1.0 - float(planned.sum() / padded.sum()))  # rounding may pass 0
     return Balance(len(plan), padding, idle)
-
-
-@dataclass(frozen=True)
-class SpecAugment:
-    """SpecAugment (Park et al. 2019): bands and spans of features set to zero, the value of silence.
-
-    No masks unless asked for: a model of the `tiny` size learns less with them from an hour or three of speech, and on
-    validation voices that training did not hear they do nothing that could be measured (LOG.md). Large models trained
-    for many epochs are usually trained with them.
-
-    Raises:
-        ValueError: a value out of its range; the message names the field.
-    """
-
-    frequency_masks: int = 0  # bands of mel bins
-    frequency_width: int = 15  # mel bins in a band, at most
-    time_masks: int = 0  # spans of time
-    time_share: float = 0.1  # of the recording that a span takes, at most
-
-    def __post_init__(self) -> None:
-        if min(self.frequency_masks, self.frequency_width, self.time_masks) < 0:
-            raise ValueError("train.augment: masks and widths must not be negative")
-        if not 0.0 <= self.time_share <= 1.0:
-            raise ValueError(f"train.augment.time_share must lie in [0, 1], got {self.time_share}")
-
-    def __call__(self, features: Features, rng: np.random.Generator) -> Features:
-        """A masked copy. Spans of time hide the spectrogram, the waveform and the pitch feature alike; the track that
-        vRoPE reads is not touched."""
-        spectrogram, pitch = features.spectrogram.clone(), features.pitch.clone()
-        waveform = None if features.waveform is None else features.waveform.clone()
-        mels, frames = spectrogram.shape
-        for _ in range(self.frequency_masks):
-            width = int(rng.integers(0, min(self.frequency_width, mels) + 1))
-            low = int(rng.integers(0, mels - width + 1))
-            spectrogram[low : low + width] = 0.0
-        for _ in range(self.time_masks):
-            width = int(rng.integers(0, int(frames * self.time_share) + 1))
-            start = int(rng.integers(0, frames - width + 1))
-            spectrogram[:, start : start + width] = 0.0
-            pitch[:, start : start + width] = 0.0
-            if waveform is not None:
-                waveform[start * HOP : (start + width) * HOP] = 0.0
-        return replace(features, spectrogram=spectrogram, pitch=pitch, waveform=waveform)

@@ -1,4 +1,4 @@
-"""Features on disk, found again by what they were made from and by what made them."""
+"""A cache of features on disk, keyed by the recording and by the code and settings that computed them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from echo_asr import audio, features
-from echo_asr.audio import SoundSource, load_audio
+from echo_asr.audio import AudioSource, load_audio
 from echo_asr.audio.segment import AudioFile, AudioSegment
-from echo_asr.data.perturbation import AS_RECORDED, Perturbation
+from echo_asr.data.perturbation import UNPERTURBED, Perturbation
 from echo_asr.data.provenance import constants_digest, library_versions
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features
@@ -25,23 +25,22 @@ from echo_asr.libraries import default_cache_root
 from echo_asr.storage import pack, replace_file, unpack
 
 CHECKSUM = "crc32"  # name of the tensor that holds the checksum of the others
-Sound = AudioFile | SoundSource | np.ndarray
+Audio = AudioFile | AudioSource | np.ndarray
 FIELDS = ("spectrogram", "pitch", "track", "voicing", "null", "waveform")
 
 
 class FeatureCache:
-    """Gives the features of a recording, from disk where they were made before.
+    """Returns the features of a recording, from disk if they were computed before.
 
     An entry is one safetensors file, named by a hash of the file's bytes (or the array's; of an `AudioSegment`, also
     of its times and channel), of `made_by` and of the perturbation's name; so a changed recording, setting, constant,
-    tracker or library never meets an old entry, and a renamed recording keeps its own. It is written whole or not and
-    may be shared by processes. A damaged entry is made anew; a full or read-only disk costs one warning and the speed,
-    nothing else.
+    tracker or library has a new entry, and a renamed recording keeps its own. Entries are written atomically and may be
+    shared by processes. A damaged entry is computed again; a full or read-only disk gives one warning and no cache.
 
     Args:
         root: folder of the cache; None for the default, $ECHO_ASR_CACHE or ~/.cache/echo-asr.
-        extractor: what makes the features.
-        required: features that cannot be kept are an error, and not only slow.
+        extractor: computes the features.
+        required: features that cannot be written are an error, instead of a warning.
     """
 
     def __init__(self, root: Path | None, extractor: FeatureExtractor, required: bool = False) -> None:
@@ -53,41 +52,41 @@ class FeatureCache:
         self._hashes: dict[bytes, bytes] = {}
         self._warned = False
 
-    def features(self, source: Sound, perturbation: Perturbation = AS_RECORDED) -> Features:
+    def features(self, source: Audio, perturbation: Perturbation = UNPERTURBED) -> Features:
         """The features of an audio file, a segment of one, or of samples `(S,)` at 16 kHz, perturbed, as the extractor
-        gives them.
+        computes them.
 
         Raises:
             EchoError: the file cannot be read; see `load_audio`.
         """
-        return self.extractor.control(self.as_heard(source, perturbation))
+        return self.extractor.transformed(self.measured(source, perturbation))
 
-    def as_heard(self, source: Sound, perturbation: Perturbation = AS_RECORDED) -> Features:
-        """The same before any control of F0: what is kept on disk."""
+    def measured(self, source: Audio, perturbation: Perturbation = UNPERTURBED) -> Features:
+        """The same before the extractor's transform: what is kept on disk."""
         entry = self._entry(source, perturbation.name)
         features = None if entry is None else _read(entry)
         if features is None:
-            features = self.extractor.as_heard(perturbation(load_audio(source)))
+            features = self.extractor.measure(perturbation(load_audio(source)))
             if entry is not None:
                 self._write(entry, features)
         return features
 
     @cached_property
     def made_by(self) -> str:
-        """All that shapes features beside the recording and its perturbation: settings, code, tracker, libraries. What
-        the same libraries round otherwise on another machine is not told apart."""
+        """All that determines features beside the recording and its perturbation: settings, code, tracker, libraries.
+        Rounding that differs between machines is ignored."""
         code = constants_digest(audio, features, type(self.extractor.tracker))
         return f"{self.extractor.key} {code} {library_versions()}"
 
-    def holds(self, source: Sound, perturbation: Perturbation = AS_RECORDED) -> bool:
-        """Whether the features of a sound are on disk (nothing is said of their being undamaged)."""
+    def holds(self, source: Audio, perturbation: Perturbation = UNPERTURBED) -> bool:
+        """Whether features are on disk, which may be damaged."""
         entry = self._entry(source, perturbation.name)
         return entry is not None and entry.is_file()
 
-    def _entry(self, source: Sound, perturbation: str) -> Path | None:
-        """Where the features lie or would lie; None for a file that cannot be read."""
+    def _entry(self, source: Audio, perturbation: str) -> Path | None:
+        """The path of the features, existing or not; None for a file that cannot be read."""
         try:
-            content = _hash_array(source) if isinstance(source, np.ndarray) else _told(source, self._hash_file)
+            content = _hash_array(source) if isinstance(source, np.ndarray) else _identity(source, self._hash_file)
         except OSError:
             return None
         made_of = "\n".join((content, self.made_by, perturbation))
@@ -101,17 +100,17 @@ class FeatureCache:
                 self._hashes[known] = hashlib.file_digest(file, "sha256").digest()
         return self._hashes[known].hex()
 
-    def note(self, recordings: Iterable[tuple[AudioFile | SoundSource, Sequence[Perturbation]]]) -> Path | None:
-        """Where it may be noted that all features of some recordings, each played in some ways, are here; the place
-        changes with the size and time of any. None where a recording is not there."""
+    def note(self, recordings: Iterable[tuple[AudioFile | AudioSource, Sequence[Perturbation]]]) -> Path | None:
+        """The path of an empty file that marks the features of some recordings, each with some perturbations, as
+        complete. It depends on the size and time of every recording. None if a recording does not exist."""
         digest = hashlib.sha256(self.made_by.encode())
-        played: Sequence[Perturbation] | None = None
+        last: Sequence[Perturbation] | None = None
         try:
             for source, perturbations in recordings:
-                if perturbations is not played and perturbations != played:
-                    played = perturbations
+                if perturbations is not last and perturbations != last:
+                    last = perturbations
                     digest.update("\n".join(r.name for r in perturbations).encode() + b"\0\0")
-                digest.update(_told(source, _state).encode("utf-8", "surrogateescape") + b"\0")
+                digest.update(_identity(source, _state).encode("utf-8", "surrogateescape") + b"\0")
         except OSError:
             return None
         return self.root / "complete" / digest.hexdigest()
@@ -138,17 +137,17 @@ class FeatureCache:
                 )
 
 
-def _told(source: AudioFile | SoundSource, of_file: Callable[[Path], str]) -> str:
-    """What tells a sound from others, from what tells a file from others."""
+def _identity(source: AudioFile | AudioSource, of_file: Callable[[Path], str]) -> str:
+    """A string that identifies audio, given a function that identifies a file."""
     if isinstance(source, str | os.PathLike):
         return of_file(source if isinstance(source, Path) else Path(source))
     if isinstance(source, AudioSegment):
         return f"{of_file(source.path)} {source.start!r} {source.duration!r} {source.channel!r}"
-    return source.content(lambda inner: _told(inner, of_file))
+    return source.content(lambda inner: _identity(inner, of_file))
 
 
 def _state(path: Path) -> str:
-    """What changes when a file does: its path, bytes and modification time in ns."""
+    """A string that changes when a file does: its path, bytes and modification time in ns."""
     name = os.fspath(path)
     state = os.stat(name)
     if not name.startswith(os.sep):

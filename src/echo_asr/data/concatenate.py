@@ -1,4 +1,4 @@
-"""Several recordings as one, with silence before, between and after them."""
+"""Concatenated clips: several recordings as one, with silence before, between and after them."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
+from echo_asr.audio.convert import HOP
 from echo_asr.features import Features
 from echo_asr.features.log_mel import RANGE
-from echo_asr.features.pitch import HOP, fill_track
+from echo_asr.features.pitch import fill_track
 
-MOST = 3  # recordings in a row, at most
-EDGES = (0, 100)  # frames of silence before and after a row
-GAPS = (20, 120)  # frames of silence between two of its recordings
-SOFTER = 25.0  # dB by which half of the recordings in a row are softer than its loudest, at most
+MOST = 3  # recordings in a concatenated clip, at most
+EDGES = (0, 100)  # frames of silence before the first and after the last recording
+GAPS = (20, 120)  # frames of silence between two recordings
+SOFTER = 25.0  # dB by which half of the recordings are softer than the loudest, at most
 
 
 @dataclass(frozen=True)
 class ConcatenatedClip:
-    """Recordings that follow each other.
+    """A plan for concatenating recordings.
 
     Attributes:
         parts: their indices.
-        gaps: frames of silence before each, and after the last; none where they are in noise, which fills the gaps.
-        noise: the noise that all are in, or 0; see `Perturbation`.
+        gaps: frames of silence before each, and after the last; 0 in noise, where `Perturbation` adds margins.
+        noise: the number of the noise in which all are, or 0; see `Perturbation`.
     """
 
     parts: tuple[int, ...]
@@ -37,13 +38,13 @@ class ConcatenatedClip:
 def draw_concatenated(
     durations: Sequence[float], count: int, noises: int, rng: np.random.Generator
 ) -> list[ConcatenatedClip]:
-    """`count` rows of one to three recordings, none more than twice as long as the longest recording.
+    """Draw `count` concatenated clips of one to three recordings, none over twice as long as the longest recording.
 
     Args:
         durations: of the recordings, in seconds.
-        noises: noisy perturbations that there are; half of the rows are in noise if there are any.
+        noises: number of noisy perturbations; half of the clips are in noise if there are any.
     """
-    rows = []
+    clips = []
     longest = 2.0 * max(durations, default=0.0)
     for _ in range(count):
         noise = int(rng.integers(1, noises + 1)) if noises and rng.random() < 0.5 else 0
@@ -57,12 +58,12 @@ def draw_concatenated(
             parts.append(part)
         edges = rng.integers(*EDGES, 2).tolist()
         gaps = [edges[0], *rng.integers(*GAPS, len(parts) - 1).tolist(), edges[1]]
-        rows.append(ConcatenatedClip(tuple(parts), (0,) * len(gaps) if noise else tuple(gaps), noise))
-    return rows
+        clips.append(ConcatenatedClip(tuple(parts), (0,) * len(gaps) if noise else tuple(gaps), noise))
+    return clips
 
 
 def crop(features: Features, before: int, after: int) -> Features:
-    """Features without the first `before` and the last `after` frames, of which some are left."""
+    """Features without the first `before` and the last `after` frames, at least one of which must remain."""
     end = features.frames - after
     wave = features.waveform
     return replace(
@@ -76,18 +77,18 @@ def crop(features: Features, before: int, after: int) -> Features:
 
 
 def draw_levels(parts: int, rng: np.random.Generator) -> np.ndarray:
-    """By how many dB each recording of a row `(parts,)` is softer than its loudest: half of them by nothing."""
+    """Draw by how many dB each recording of a concatenated clip `(parts,)` is softer than the loudest; half by 0."""
     softer = rng.uniform(0.0, SOFTER, parts) * (rng.random(parts) < 0.5)
     levels: np.ndarray = softer - softer.min()
     return levels
 
 
 def soften(features: Features, db: float, null_relative_db: float) -> Features:
-    """Features of a recording as they are where another part of the same recording is louder.
+    """Features of a recording as part of a recording in which another part is louder.
 
     Args:
-        db: by how much the other is louder.
-        null_relative_db: of the extractor, from which a frame under the loudest is null.
+        db: level of the louder part above this one.
+        null_relative_db: as in `FeatureConfig`.
     """
     if not db:
         return features
@@ -112,28 +113,29 @@ def soften(features: Features, db: float, null_relative_db: float) -> Features:
 
 
 def join(parts: Sequence[Features], gaps: Sequence[int]) -> Features:
-    """Features of recordings one after another.
+    """Concatenate the features of recordings.
 
-    Each part keeps its track and energy, whatever is masked of its spectrogram and pitch; in a gap the track runs
-    log-linearly from the last value of one part to the first of the next.
+    Each part keeps its track and energy, whether or not its spectrogram and pitch are masked; in a gap the track is
+    log-linear from the last value of one part to the first of the next.
 
     Args:
         parts: of one extractor.
-        gaps: frames of silence before each part and after the last: zeros, which is what digital silence gives.
+        gaps: frames of silence before each part and after the last: zeros, as of digital silence.
     """
 
-    def row(name: str, silence: float = 0.0, scale: int = 1) -> torch.Tensor:
+    def concatenated(name: str, silence: float = 0.0, scale: int = 1) -> torch.Tensor:
         before = zip(parts, gaps[:-1], strict=True)
-        pieces = [pad(getattr(part, name), (gap * scale, 0), value=silence) for part, gap in before]
-        return pad(torch.cat(pieces, dim=-1), (0, gaps[-1] * scale), value=silence)
+        padded = [pad(getattr(part, name), (gap * scale, 0), value=silence) for part, gap in before]
+        return pad(torch.cat(padded, dim=-1), (0, gaps[-1] * scale), value=silence)
 
     return Features(
-        spectrogram=row("spectrogram"),
-        pitch=row("pitch"),
-        track=torch.from_numpy(fill_track(row("track").numpy())),  # a track is above 0 throughout: gaps alone are 0
-        voicing=row("voicing"),
-        null=row("null", True),
-        energy=row("energy"),
-        waveform=None if parts[0].waveform is None else row("waveform", scale=HOP),
+        spectrogram=concatenated("spectrogram"),
+        pitch=concatenated("pitch"),
+        # A track is above 0 throughout: only gaps are 0.
+        track=torch.from_numpy(fill_track(concatenated("track").numpy())),
+        voicing=concatenated("voicing"),
+        null=concatenated("null", True),
+        energy=concatenated("energy"),
+        waveform=None if parts[0].waveform is None else concatenated("waveform", scale=HOP),
         speaker_f0=parts[0].speaker_f0,
     )

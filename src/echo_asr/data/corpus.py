@@ -1,7 +1,7 @@
-"""A corpus: recordings, their texts, and which of them are for training, validation and test.
+"""A corpus: recordings with their texts, in splits for training, validation and test.
 
-A corpus is named by one string, the *spec*: the path of a folder or a file in one of the forms that people have,
-``synth:NAME``, speech made by `echo_asr.data.synth`, or ``hf:REPO:CONFIG``, a data set of the Hugging Face hub. The
+A corpus is named by one string, the *spec*: the path of a folder or a file in one of several forms, ``synth:NAME``,
+synthetic speech of `echo_asr.data.synth`, or ``hf:REPO:CONFIG``, a data set of the Hugging Face hub. The
 forms are described in docs/corpora.md and read in `echo_asr.data.readers`. A suffix such as ``@noise:10`` names a
 variant (`echo_asr.data.variants`), one such as ``@part:0.25`` a selection (`echo_asr.data.selections`).
 """
@@ -14,23 +14,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from echo_asr.audio import SoundSource
+from echo_asr.audio import AudioSource
 from echo_asr.data.readers.forms import find_records
-from echo_asr.data.readers.records import SPLITS, Broken, Doubt, Problems, Record, Recording, usable
+from echo_asr.data.readers.records import SPLITS, BrokenRecord, Notice, Problems, Record, Recording, valid_records
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
 
-Sound = Recording | SoundSource
-BROKEN = ("refuse", "skip")  # what can be done about broken records
-EmptyTexts = Literal["silence", "skip"]  # what an empty text means: nobody speaks, or it is not yet written
+Audio = Recording | AudioSource
+BROKEN = ("refuse", "skip")  # ways to treat broken records
+EmptyTexts = Literal["silence", "skip"]  # meaning of an empty text: no speech, or not yet transcribed
 
 
 @dataclass(frozen=True)
 class Utterance:
     """One recording and its text."""
 
-    id: str  # the name that the corpus has for it, unique there: of a folder with metadata.csv, the file name
-    audio: Sound  # the audio file, the stretch of one, or what stands for one
+    id: str  # unique in the corpus; in a folder with metadata.csv, the file name
+    audio: Audio  # an audio file, a segment of one, or computed audio
     text: str  # as transcribed, not normalised; empty for a recording without speech
     speaker: str  # empty if unknown
     split: str  # one of SPLITS
@@ -43,8 +43,8 @@ class Corpus:
 
     name: str  # the spec, such as "synth:tones" or the path of a folder
     utterances: tuple[Utterance, ...]
-    broken: tuple[Broken, ...] = ()  # records that were left out
-    doubts: tuple[Doubt, ...] = ()  # what a person should look at
+    broken: tuple[BrokenRecord, ...] = ()  # records that were left out
+    notices: tuple[Notice, ...] = ()  # what its owner should check
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ def load_corpus(spec: str | os.PathLike[str], broken: Literal["refuse", "skip"] 
 
     Args:
         spec: a folder or file, ``synth:NAME`` or ``hf:REPO:CONFIG``; see docs/corpora.md for the forms.
-        broken: what becomes of records that cannot be used (no audio file, bad times, no id, text that is not UTF-8,
+        broken: how to treat records that cannot be used (no audio file, bad times, no id, text that is not UTF-8,
             too few fields): ``refuse`` the corpus, or ``skip`` them with one warning that counts them.
 
     Raises:
@@ -81,32 +81,32 @@ def load_corpus(spec: str | os.PathLike[str], broken: Literal["refuse", "skip"] 
         problems.refuse()
     if corpus.broken:
         total = len(corpus.utterances) + len(corpus.broken)
-        told = f"{len(corpus.broken)} of {total} records are left out, first: {corpus.broken[0].message}"
+        message = f"{len(corpus.broken)} of {total} records are left out, first: {corpus.broken[0].message}"
         if not corpus.utterances:
-            raise EchoError(f"{corpus.name}: {told}")
-        warnings.warn(f"{corpus.name}: {told}", stacklevel=2)
-    for doubt in corpus.doubts:
-        warnings.warn(f"{doubt.where} {doubt.message}", stacklevel=2)
+            raise EchoError(f"{corpus.name}: {message}")
+        warnings.warn(f"{corpus.name}: {message}", stacklevel=2)
+    for notice in corpus.notices:
+        warnings.warn(f"{notice.where} {notice.message}", stacklevel=2)
     return corpus
 
 
 def read_corpus(
     spec: str | os.PathLike[str], problems: Problems | None = None, empty: EmptyTexts | None = None
 ) -> Corpus:
-    """The corpus that ``spec`` names, without its broken records, of which nothing is said but in `Corpus.broken`.
+    """The corpus that ``spec`` names, without its broken records, which are listed in `Corpus.broken`.
 
     Args:
-        empty: what an empty text means, as the suffix ``@empty`` says: ``silence`` (nobody speaks) or ``skip`` (not yet
-            written: it is left out); None for ``skip`` in ELAN, and ``silence`` in every other form.
+        empty: the meaning of an empty text, as in the suffix ``@empty``: ``silence`` (nobody speaks) or ``skip`` (not
+            yet transcribed: left out); None for ``skip`` in ELAN, and ``silence`` in every other form.
 
     Raises:
-        EchoError: there is no corpus, one of its files is unreadable, it lists nothing at all, or a suffix asks for
-            what is not there.
+        EchoError: there is no corpus, one of its files is unreadable, it lists nothing at all, or a suffix selects
+            nothing.
     """
     spec = os.fspath(spec)
     problems = Problems() if problems is None else problems
     if "@" in spec:
-        # here, for these know what a corpus is
+        # imported here, since these modules import this one
         from echo_asr.data.selections import Empty
         from echo_asr.data.variants import split_variant, with_suffix
 
@@ -117,23 +117,23 @@ def read_corpus(
             return with_suffix(read_corpus(inner, problems, empty), suffix)
     source, records = find_records(spec, problems)
     texts = _EmptyTexts(empty)
-    utterances = tuple(_utterances(usable(texts.settle(records), problems)))
+    utterances = tuple(_utterances(valid_records(texts.settle(records), problems)))
     if not utterances and not problems.found:
         if texts.left_out:
             raise EchoError(f"{source} {texts}")
         raise EchoError(f"{source} lists no recordings; add a line for each audio file")
-    doubts = [Doubt("empty texts", spec, str(texts))] if texts.left_out or texts.kept else []
-    return Corpus(spec, utterances, tuple(problems.found), (*doubts, *problems.doubts))
+    notices = [Notice("empty texts", spec, str(texts))] if texts.left_out or texts.kept else []
+    return Corpus(spec, utterances, tuple(problems.found), (*notices, *problems.notices))
 
 
 def _line(text: str) -> str:
-    """A text without line breaks, which some forms allow."""
+    """A text with its line breaks, which some forms allow, replaced by spaces."""
     lines = text.splitlines()
     return text if len(lines) < 2 else " ".join(lines)
 
 
 class _EmptyTexts:
-    """Takes empty texts for silence, or leaves them out as not yet written, and counts them."""
+    """Keeps empty texts as silence, or leaves them out as not yet transcribed, and counts them."""
 
     def __init__(self, meaning: EmptyTexts | None) -> None:
         self.meaning = meaning
@@ -152,7 +152,7 @@ class _EmptyTexts:
 
     def __str__(self) -> str:
         count = self.left_out or self.kept
-        what = "left out as not yet written" if self.left_out else "taken for silence"
+        what = "left out as not yet transcribed" if self.left_out else "taken for silence"
         other = "@empty:silence takes them for silence" if self.left_out else "@empty:skip leaves them out"
         mend = "" if self.meaning else f"; {other}"
         return f"has {count} of {self.records} texts empty, which {'is' if count == 1 else 'are'} {what}{mend}"

@@ -5,9 +5,9 @@ that the caller chooses. The variants' own pitch ranges, roughness, flutter and 
 semitones, roughness doubles the period now and then, and an echo runs on into the next word. What espeak-ng
 does with a line of a voice file: https://github.com/espeak-ng/espeak-ng/blob/master/docs/voices.md
 
-espeak-ng is one engine a process, and what it spoke before leaves traces in what it speaks next (the state of its
-source and of its random numbers, which it seeds by the clock unless told a seed). Only a fresh process that speaks
-the same things in the same order, from the same seed, repeats itself to the bit.
+espeak-ng is one engine a process, and earlier utterances affect later ones (the state of its source and of its
+random numbers, which it seeds by the clock unless given a seed). Only a fresh process that synthesises the same texts
+in the same order, from the same seed, gives the same samples to the bit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from echo_asr.errors import EchoError
 
-# Lines of a voice file that make the timbre.
+# Keys of the lines of a voice file that determine the timbre.
 TIMBRE_KEYS = frozenset({"breath", "breathw", "consonants", "formant", "klatt", "tone", "voicing"})
 
 VOICE_FILE = "echo-asr-voice"
@@ -33,13 +33,13 @@ _DO_NOT_EXIT = 0x8000
 _TEXT_IS_UTF8 = 1
 _RATE, _VOLUME, _RANGE = 1, 2, 4  # parameters
 _NORMAL_RANGE = 50  # the pitch range that the voice file states
-_VOLUME_PERCENT = 40  # of what espeak-ng takes for normal, at which many voices clip
+_VOLUME_PERCENT = 40  # of its normal volume, at which many voices clip
 
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
 class Espeak:
-    """The engine of this process. A context manager: it ends with the `with` block.
+    """The speech engine of this process, as a context manager.
 
     Args:
         seed: of its random numbers (breath and flutter).
@@ -69,8 +69,9 @@ class Espeak:
             raise EchoError(f"espeak-ng does not start with its data in {data}; install echo-asr[synth] again")
         self.sample_rate: int = rate
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
-        self._heard: list[np.ndarray] = []
-        self._callback = _Callback(self._hear)  # kept: espeak-ng calls it as long as the engine lives
+        self._samples: list[np.ndarray] = []
+        # A reference is kept, since espeak-ng calls it as long as the engine lives.
+        self._callback = _Callback(self._collect)
         self._library.espeak_SetSynthCallback(self._callback)
         self._folder = tempfile.TemporaryDirectory(prefix="echo-asr-voice-")
 
@@ -90,7 +91,7 @@ class Espeak:
         return tuple(sorted(path.name for path in self._variants.iterdir()))
 
     def set_voice(self, language: str, variant: str, low: int, high: int) -> None:
-        """Speak with a language's rules, a variant's timbre, and a pitch range of `low` to `high` Hz.
+        """Set the language, the timbre (of a voice variant), and a pitch range of `low` to `high` Hz.
 
         The range is espeak-ng's `pitch` line. Mandarin tones then lie between about 1.1 `low` and 0.8 `high`.
 
@@ -104,7 +105,7 @@ class Espeak:
         text = (self._variants / variant).read_text(encoding="utf-8", errors="replace")
         timbre = [line.strip() for line in text.splitlines() if line.split()[:1] and line.split()[0] in TIMBRE_KEYS]
         voice = [f"name {variant}", f"language {language}", f"pitch {low} {high}", "roughness 0", "flutter 1"]
-        # The voice file does not fail on a language without rules, so the language is tried by itself first.
+        # Loading a voice file does not fail on a language without rules, so the language is tried by itself first.
         if self._library.espeak_SetVoiceByName(language.encode()) != 0:
             raise EchoError(f"espeak-ng cannot speak {language!r}; see the files below lang/ in its data folder")
         with contextlib.chdir(self._folder.name):  # espeak-ng finds no file by a path of over 50 characters or so
@@ -122,23 +123,23 @@ class Espeak:
             flat: hold F0 at the middle of the range; durations stay, to about one period of the voice.
 
         Raises:
-            EchoError: the rate is out of range, or espeak-ng makes no sound of the text.
+            EchoError: the rate is out of range, or espeak-ng gives no audio for the text.
         """
         if not self.SLOWEST <= rate <= self.FASTEST:
             raise EchoError(f"rate is {rate} words a minute; expected {self.SLOWEST} to {self.FASTEST}")
         if not text.strip():
             raise EchoError("text is empty; give words for espeak-ng to speak")
-        self._heard.clear()
+        self._samples.clear()
         settings = {_RATE: rate, _RANGE: 0 if flat else _NORMAL_RANGE, _VOLUME: _VOLUME_PERCENT}
         for parameter, value in settings.items():
             self._library.espeak_SetParameter(parameter, value, 0)
         line = text.encode() + b"\0"
         failed = self._library.espeak_Synth(line, len(line), 0, 0, 0, _TEXT_IS_UTF8, None, None)
-        if failed or not self._heard:
-            raise EchoError(f"espeak-ng makes no sound of {text!r}; give words of the voice's language")
-        return np.concatenate(self._heard)
+        if failed or not self._samples:
+            raise EchoError(f"espeak-ng gives no audio for {text!r}; give words of the voice's language")
+        return np.concatenate(self._samples)
 
-    def _hear(self, samples: Any, count: int, events: Any) -> int:
+    def _collect(self, samples: Any, count: int, events: Any) -> int:
         if samples and count > 0:
-            self._heard.append(np.ctypeslib.as_array(samples, (count,)).copy())
+            self._samples.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0  # go on

@@ -1,7 +1,7 @@
-"""Clips without speech: silence, steady noises, hum, clicks, and tones that stay, glide or come and go.
+"""Synthetic clips without speech: silence, steady noises, hum, clicks, and tones that are steady, glide or pulse.
 
-Recognising them as no speech is learnt: they go into training with an empty text. They are made from a seed, so that
-a training set or a test names them by kind and seed alone.
+In training they have an empty text, so that a model learns to transcribe nothing in them. A clip is determined by kind,
+duration, seed and level.
 
 The power density of a noise of exponent `a` is proportional to `f^-a` from 20 Hz to half the sampling rate, and zero
 below: white 0, pink 1 (-3.01 dB an octave), brown 2 (-6.02 dB an octave). Noises are drawn in the frequency domain as
@@ -16,14 +16,14 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds, seconds_to_samples
 from echo_asr.errors import EchoError
 
 Kind = Literal[
     "silence", "white", "pink", "brown", "room", "hum", "clicks", "tone", "chord", "glide", "pulses", "mixed"
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-BEDS: tuple[Kind, ...] = ("white", "pink", "brown", "room", "hum", "mixed")  # what speech may be heard in
+BEDS: tuple[Kind, ...] = ("white", "pink", "brown", "room", "hum", "mixed")  # kinds that are mixed with speech
 
 EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
 LOWEST = 20.0  # Hz; noises have no power below, where brown noise would wander off
@@ -34,13 +34,13 @@ CLICK_DECAY = 0.002  # seconds, time constant of a burst of white noise
 TONE_RANGE = (100.0, 4000.0)  # Hz
 GLIDE_SECONDS = (0.1, 2.0)  # between two frequencies of a glide
 PULSE_RATE = (0.5, 8.0)  # a second
-DECAY_SECONDS = (0.02, 0.5)  # in which a struck sound falls by 8.7 dB
+DECAY_SECONDS = (0.02, 0.5)  # time constants of decaying envelopes, which fall by 8.7 dB in it
 LOUDEST, SOFTEST = 0.0, -120.0  # dBFS
-VERSION = 1  # raise it when the same arguments come to give other samples: cached features then lapse
+VERSION = 1  # raised when the same arguments give other samples than before, so that cached features lapse
 
 
 def noise_clip(kind: Kind, seconds: float, seed: int, level_db: float = -40.0) -> np.ndarray:
-    """Sound without speech, as samples `(S,)` float32 at 16 kHz, `S >= 1`.
+    """Generate a clip without speech: samples `(S,)` float32 at 16 kHz, `S >= 1`.
 
     Args:
         kind: `silence` (digital zero), noise that is `white`, `pink`, `brown` or of a `room`, `hum` of the mains,
@@ -48,9 +48,9 @@ def noise_clip(kind: Kind, seconds: float, seed: int, level_db: float = -40.0) -
             from one random frequency to the next, `pulses`, a tone or noise that is switched on and off, or two or
             three of these `mixed`, each steady, swelling or dying away.
         seconds: duration of the clip.
-        seed: of all that is random. The same arguments give the same samples.
-        level_db: dBFS, the root mean square of the clip; silence has none. A clip whose peaks would pass full
-            scale, as those of clicks may, is made softer until they do not.
+        seed: random seed. The same arguments give the same samples.
+        level_db: dBFS, the root mean square of the clip; ignored for silence. A clip whose peaks would exceed
+            full scale, as those of clicks may, is made softer until they do not.
 
     Raises:
         EchoError: an unknown kind, a duration not above 0, a negative seed, a level not from -120 to 0 dBFS.
@@ -63,7 +63,7 @@ def noise_clip(kind: Kind, seconds: float, seed: int, level_db: float = -40.0) -
         raise EchoError(f"seed is {seed!r}; expected 0 or more")
     if not SOFTEST <= level_db <= LOUDEST:
         raise EchoError(f"level_db is {level_db!r}; expected {SOFTEST:g} to {LOUDEST:g} dBFS")
-    size = max(1, round(seconds * SAMPLE_RATE))
+    size = max(1, seconds_to_samples(seconds))
     random = np.random.default_rng([seed, KINDS.index(kind)])
     samples = _samples(kind, size, random)
     if kind == "silence":
@@ -97,7 +97,7 @@ def _samples(kind: Kind, size: int, random: np.random.Generator) -> np.ndarray:
 
 def _noise(size: int, density: Callable[[np.ndarray], np.ndarray], random: np.random.Generator) -> np.ndarray:
     """Gaussian noise whose power density is `density`, a function of frequencies in Hz."""
-    # A second at least, and cut: a shorter period would hold few frequencies, or none, above the lowest.
+    # At least a second, then cut: a shorter period would have few frequencies above the lowest, or none.
     period = max(size, SAMPLE_RATE)
     frequencies = np.fft.rfftfreq(period, 1 / SAMPLE_RATE)
     kept = frequencies >= LOWEST
@@ -126,39 +126,39 @@ def _chord(size: int, random: np.random.Generator) -> np.ndarray:
 
 
 def _glide(size: int, random: np.random.Generator) -> np.ndarray:
-    """A tone whose frequency goes in straight lines, on a logarithmic scale, from one random value to the next."""
+    """A tone whose frequency is piecewise linear, on a logarithmic scale, between random values."""
     shortest, longest = GLIDE_SECONDS
     lengths = random.uniform(shortest, longest, size=2 + int(size / SAMPLE_RATE / shortest))
     corners = np.concatenate([[0.0], np.cumsum(lengths)])
     low, high = np.log(TONE_RANGE)
     values = random.uniform(low, high, size=corners.size)
-    frequency = np.exp(np.interp(np.arange(size) / SAMPLE_RATE, corners, values))
+    frequency = np.exp(np.interp(samples_to_seconds(np.arange(size)), corners, values))
     phase = random.uniform(0.1, 0.9) * math.pi + 2 * math.pi * np.cumsum(frequency) / SAMPLE_RATE
     overtones = int(random.integers(1, 5))
     return np.sum([np.sin(n * phase) * (n * frequency < 7500) / n for n in range(1, overtones + 1)], axis=0)
 
 
 def _pulses(size: int, random: np.random.Generator) -> np.ndarray:
-    """Sound that is on for a part of each period, the first from the beginning."""
+    """A tone or noise that is on for a part of each period, from the beginning of the clip."""
     steady = _sine(size, _frequency(random), random)
-    sound = steady if random.random() < 0.7 else random.standard_normal(size)
-    place = np.mod(np.arange(size) / SAMPLE_RATE * random.uniform(*PULSE_RATE), 1.0)
-    return sound * (place < random.uniform(0.1, 0.7))
+    signal = steady if random.random() < 0.7 else random.standard_normal(size)
+    phase = np.mod(samples_to_seconds(np.arange(size)) * random.uniform(*PULSE_RATE), 1.0)
+    return signal * (phase < random.uniform(0.1, 0.7))
 
 
 def _mixed(size: int, random: np.random.Generator) -> np.ndarray:
-    """Two or three other sounds, each up to 20 dB under the loudest and with a course of its own."""
+    """Two or three other kinds, each up to 20 dB below the loudest and with an envelope of its own."""
     total = np.zeros(size)
     for kind in random.choice([kind for kind in KINDS if kind not in ("silence", "mixed")], int(random.integers(2, 4))):
-        sound = _samples(kind, size, random)
-        strength = 10 ** (random.uniform(-20, 0) / 20) / np.sqrt(np.mean(sound**2))
-        total += strength * sound * _course(size, random)
+        signal = _samples(kind, size, random)
+        strength = 10 ** (random.uniform(-20, 0) / 20) / np.sqrt(np.mean(signal**2))
+        total += strength * signal * _envelope(size, random)
     return total
 
 
-def _course(size: int, random: np.random.Generator) -> np.ndarray:
-    """How loud a sound is from sample to sample: steady, swelling, or struck again and again and dying away."""
-    seconds, rate = np.arange(size) / SAMPLE_RATE, random.uniform(*PULSE_RATE)
+def _envelope(size: int, random: np.random.Generator) -> np.ndarray:
+    """An amplitude envelope `(size,)`: constant, oscillating, or decaying again and again."""
+    seconds, rate = samples_to_seconds(np.arange(size)), random.uniform(*PULSE_RATE)
     which = int(random.integers(3))
     if which == 0:
         return np.ones(size)
@@ -175,7 +175,7 @@ def _hum(size: int, random: np.random.Generator) -> np.ndarray:
 
 
 def _clicks(size: int, random: np.random.Generator) -> np.ndarray:
-    """Bursts of noise that die away, at times of a Poisson process; at least one."""
+    """Decaying bursts of noise at the times of a Poisson process; at least one."""
     samples = np.zeros(size)
     decay = CLICK_DECAY * SAMPLE_RATE  # samples
     burst = np.exp(-np.arange(round(8 * decay)) / decay)

@@ -1,4 +1,4 @@
-"""What `echo-asr corpus split` does: training, validation and test splits that share no speaker, or no text."""
+"""Splits a corpus so that training, validation and test share no speaker, or no text (`echo-asr corpus split`)."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from echo_asr.text.normalize import normalize_basic
 By = Literal["speaker", "text", "utterance"]
 BY: tuple[By, ...] = ("speaker", "text", "utterance")
 COLUMNS = ("file_name", "transcription", "speaker", "split", "duration", "excerpt_start", "excerpt_channel", "id")
-TRIES = 50  # orders of the groups that are tried, of which the best balanced is kept
-EFFORT = 200_000  # groups looked at over all tries, about
+TRIES = 50  # random orders of the groups, of which the best balanced result is kept
+EFFORT = 200_000  # groups visited over all tries, about
 
 
 def partition(
     utterances: Sequence[Utterance], by: By = "speaker", validation: float = 0.1, test: float = 0.1, seed: int = 0
 ) -> list[Utterance]:
-    """The utterances, in their order, in new splits of about the durations that are asked for.
+    """The utterances, in their order, assigned to new splits of about the given shares of the duration.
 
-    What belongs together (a speaker's utterances, those of one text as normalised, or each by itself) stays in one
-    split. The same seed gives the same splits.
+    A group (the utterances of a speaker, those of one normalised text, or each by itself) stays in one split. The same
+    seed gives the same splits.
 
     Args:
         validation, test: shares of the duration; 0 for none.
 
     Raises:
-        EchoError: shares that make no sense, utterances without a speaker, or too few speakers or texts.
+        EchoError: shares out of range, utterances without a speaker, or too few speakers or texts.
     """
     if by not in BY:
         raise EchoError(f"--by: expected one of {', '.join(BY)}; got {by!r}")
@@ -60,10 +60,10 @@ def partition(
     if len(groups) <= len(parts):
         one = "" if len(groups) == 1 else "s"
         raise EchoError(
-            f"{len(groups)} {by}{one} cannot be shared out between {len(parts) + 1} splits; take --by "
+            f"{len(groups)} {by}{one} cannot be distributed over {len(parts) + 1} splits; take --by "
             f"{'text' if by == 'speaker' else 'utterance'}, or one split less (--test 0)"
         )
-    split_of = _share_out(groups, {split: shares[split] for split in parts}, seed)
+    split_of = _assign(groups, {split: shares[split] for split in parts}, seed)
     return [replace(u, split=split_of.get(key, "train")) for u, key in zip(utterances, keys, strict=True)]
 
 
@@ -73,8 +73,13 @@ def _key(utterance: Utterance, by: By) -> str:
     return utterance.id if by == "utterance" else normalize_basic(utterance.text)
 
 
-def _share_out(groups: dict[str, float], shares: dict[str, float], seed: int) -> dict[str, str]:
-    """The split of each group that is not for training: the best balanced of several random choices."""
+def _assign(groups: dict[str, float], shares: dict[str, float], seed: int) -> dict[str, str]:
+    """The split of each group that is not for training: the best balanced of several random assignments.
+
+    Args:
+        groups: their durations in seconds.
+        shares: of the splits, in the total duration.
+    """
     total = sum(groups.values())
     targets = {split: share * total for split, share in shares.items()}
     names = sorted(groups)
@@ -82,39 +87,40 @@ def _share_out(groups: dict[str, float], shares: dict[str, float], seed: int) ->
     best: tuple[float, dict[str, str]] = (float("inf"), {})
     for _ in range(max(1, min(TRIES, EFFORT // len(names)))):
         draw.shuffle(names)
-        chosen, off = _fill(names, groups, targets)
-        if off < best[0]:
-            best = (off, chosen)
+        chosen, difference = _fill(names, groups, targets)
+        if difference < best[0]:
+            best = (difference, chosen)
     return best[1]
 
 
 def _fill(names: Sequence[str], groups: dict[str, float], targets: dict[str, float]) -> tuple[dict[str, str], float]:
-    """Take groups in turn where they bring a split nearer its target; also by how many seconds all are off it."""
+    """Assign groups in turn where they bring a split closer to its target. Returns the split of each, and the sum of
+    the differences from the targets in seconds."""
     chosen: dict[str, str] = {}
-    off = 0.0
+    difference = 0.0
     for number, (split, target) in enumerate(targets.items(), start=1):
-        held = 0.0
+        assigned = 0.0
         to_come = len(targets) - number
         for name in names:
             left = len(names) - len(chosen) - to_come - 1  # one for training, one for each split to come
             if left <= 0:
                 break
-            if name not in chosen and abs(target - held - groups[name]) < abs(target - held):
+            if name not in chosen and abs(target - assigned - groups[name]) < abs(target - assigned):
                 chosen[name] = split
-                held += groups[name]
-        if not held:  # every group is more than twice as long as the split should be
+                assigned += groups[name]
+        if not assigned:  # every group is more than twice as long as the split should be
             name = min((n for n in names if n not in chosen), key=lambda n: groups[n])
             chosen[name] = split
-            held = groups[name]
-        off += abs(target - held)
-    return chosen, off
+            assigned = groups[name]
+        difference += abs(target - assigned)
+    return chosen, difference
 
 
 def write_corpus(folder: Path, utterances: Sequence[Utterance]) -> Path:
-    """Write utterances as a folder with ``metadata.csv``, which refers to the audio where it lies.
+    """Write utterances as a folder with ``metadata.csv``, which refers to the existing audio files.
 
-    Nothing is copied or encoded anew, so that it costs no space and cached features stay good. Audio beside the folder
-    or below is named relative to it, so that both can be moved together; other audio by its whole path.
+    No audio is copied, and cached features stay valid. Audio in the folder's parent or below has a relative path, so
+    that both can be moved together; other audio its whole path.
 
     Raises:
         EchoError: the folder holds something already, or cannot be written.
@@ -130,17 +136,17 @@ def write_corpus(folder: Path, utterances: Sequence[Utterance]) -> Path:
     writer.writerow(COLUMNS)
     home = os.path.realpath(folder)
     for u in utterances:
-        stretch = u.audio if isinstance(u.audio, AudioSegment) else None
-        name = _name_from(home, stretch.path if stretch else u.audio)  # type: ignore[arg-type]
-        start = f"{stretch.start:.6f}" if stretch else ""
-        channel = "" if stretch is None or stretch.channel is None else str(stretch.channel)
+        segment = u.audio if isinstance(u.audio, AudioSegment) else None
+        name = _name_from(home, segment.path if segment else u.audio)  # type: ignore[arg-type]
+        start = f"{segment.start:.6f}" if segment else ""
+        channel = "" if segment is None or segment.channel is None else str(segment.channel)
         writer.writerow((name, u.text, u.speaker, u.split, f"{u.duration:.6f}", start, channel, u.id))
     replace_text(folder / METADATA, table.getvalue())
     return folder / METADATA
 
 
 def _name_from(home: str, audio: Path) -> str:
-    """A file as the folder `home` names it."""
+    """The path of a file in the ``metadata.csv`` of the folder `home`."""
     path = os.path.realpath(audio)
     beside = os.path.join(os.path.dirname(home), "")
     return os.path.relpath(path, home) if path.startswith(beside) else path

@@ -1,4 +1,4 @@
-"""Filling the feature cache ahead of time, in parallel processes."""
+"""Fills the feature cache before training, in parallel processes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from multiprocessing import get_context
 import torch
 
 from echo_asr.data.cache import FeatureCache
-from echo_asr.data.corpus import Sound, Utterance
+from echo_asr.data.corpus import Audio, Utterance
 from echo_asr.data.perturbation import Perturbation
 from echo_asr.data.unreadable import UnreadableRecordings, read_error
 from echo_asr.errors import EchoError
 
-CHUNK = 16  # recordings given to a process at a time; it takes a few seconds to start, the time of a chunk or two
-Job = tuple[Sound, Perturbation]  # a recording, and how it is played
+CHUNK = 16  # recordings sent to a process at a time; starting one takes as long as a chunk or two
+Job = tuple[Audio, Perturbation]  # a recording and its perturbation
 
-_worker_cache: FeatureCache | None = None  # of a worker process, which lives for one call of `fill_cache`
+_worker_cache: FeatureCache | None = None  # of a worker process, which lasts for one call of `fill_cache`
 
 
 def fill_cache(
@@ -30,26 +30,26 @@ def fill_cache(
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
 ) -> None:
-    """Extract the features of (utterance, perturbation) pairs that the cache lacks.
+    """Compute the features of those (utterance, perturbation) pairs that the cache lacks.
 
     Args:
-        progress: called with how many are done, of how many.
-        workers: processes of one thread each, at most; a few recordings are done in this one.
+        progress: called with the number of pairs that are done, and of all.
+        workers: processes of one thread each, at most; a few recordings are processed in this one.
 
     Raises:
-        UnreadableRecordings: some cannot be read; those of all others are there.
-        EchoError: a process that was ended from outside.
+        UnreadableRecordings: some recordings cannot be read; all others are in the cache.
+        EchoError: a worker process was killed.
     """
-    todo = [(u.audio, played) for u, played in jobs if not cache.holds(u.audio, played)]
+    todo = [(u.audio, perturbation) for u, perturbation in jobs if not cache.holds(u.audio, perturbation)]
     done = len(jobs) - len(todo)
     if progress:
         progress(done, len(jobs))
     with closing(_extract_all(cache, todo, min(workers, len(todo) // CHUNK))) as extracted:
-        unreadable: dict[Sound, str] = {}
-        for (sound, _), error in zip(todo, extracted, strict=True):
+        unreadable: dict[Audio, str] = {}
+        for (audio, _), error in zip(todo, extracted, strict=True):
             done += 1
             if error:
-                unreadable.setdefault(sound, error)
+                unreadable.setdefault(audio, error)
             if progress:
                 progress(done, len(jobs))
     if unreadable:
@@ -62,10 +62,10 @@ def fill_recordings(
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
 ) -> None:
-    """Extract the features that the cache lacks of all utterances of each part, in all of its perturbations.
+    """Compute the features that the cache lacks, of all utterances of each part with all of its perturbations.
 
-    That nothing is lacking is noted in the cache, so that the next start looks at the recordings' sizes and times alone
-    and not for each of the features. Features that went away since are made when they are asked for.
+    Completeness is marked in the cache, so that the next start checks only the sizes and times of the recordings and
+    not every entry. Entries deleted since are computed when they are read.
 
     Raises:
         EchoError: as `fill_cache`.
@@ -76,16 +76,16 @@ def fill_recordings(
         if progress:
             progress(total, total)
         return
-    jobs = [(u, played) for utterances, perturbations in parts for u in utterances for played in perturbations]
+    jobs = [(u, each) for utterances, perturbations in parts for u in utterances for each in perturbations]
     fill_cache(cache, jobs, progress, workers)
-    if note is not None and all(cache.holds(u.audio, played) for u, played in jobs):
-        with suppress(OSError):  # a cache that cannot be written is slow, as it says elsewhere
+    if note is not None and all(cache.holds(u.audio, perturbation) for u, perturbation in jobs):
+        with suppress(OSError):  # a cache that cannot be written has its own warning
             note.parent.mkdir(parents=True, exist_ok=True)
             note.touch()
 
 
 def _extract_all(cache: FeatureCache, todo: Sequence[Job], workers: int) -> Generator[str]:
-    """Extract features; for each job, why its recording cannot be read, or nothing."""
+    """Compute features; yields for each job why its recording cannot be read, or an empty string."""
     if workers < 2:
         for job in todo:
             yield _extract(cache, job)
@@ -102,7 +102,7 @@ def _extract_all(cache: FeatureCache, todo: Sequence[Job], workers: int) -> Gene
 
 
 def _submit(pool: ProcessPoolExecutor, todo: Sequence[Job]) -> Iterator[str]:
-    """Start the processes. Ctrl-C is for this one to answer: those inherit that they do not hear of it."""
+    """Start the processes with SIGINT blocked, which they inherit: Ctrl-C is handled by this one."""
     if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
         return pool.map(_work, todo, chunksize=CHUNK)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -117,7 +117,7 @@ def _start_worker(cache: FeatureCache) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it is not inherited, as on Windows
     torch.set_num_threads(1)
     _worker_cache = cache
-    cache._warned = True  # once is enough, and the process that reads them will say it
+    cache._warned = True  # the process that reads the features warns
 
 
 def _work(job: Job) -> str:
@@ -127,7 +127,7 @@ def _work(job: Job) -> str:
 
 def _extract(cache: FeatureCache, job: Job) -> str:
     try:
-        cache.as_heard(*job)
+        cache.measured(*job)
     except EchoError:
         if reason := read_error(job[0]):
             return reason

@@ -1,4 +1,4 @@
-"""What made a result, beside its input and its settings: the constants of code, and the libraries it calls."""
+"""What determines a result beside input and settings: the constants of the code, and the versions of libraries."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ import numpy as np
 LIBRARIES = ("soxr", "soundfile", "av")  # decode and resample; another version may give other samples
 
 
-def constants_digest(*places: ModuleType | type) -> str:
+def constants_digest(*owners: ModuleType | type) -> str:
     """A short hash of the constants of modules, of packages with all their modules, and of classes: their upper-case
-    names with numbers, bytes, tuples, lists, sets, mappings or arrays for values. A `VERSION` among them stands for the
-    code that no constant shows."""
+    names with numbers, bytes, tuples, lists, sets, mappings or arrays for values. A `VERSION` among them
+    stands for the code that no constant represents."""
     found = {}
-    for place in (inner for one in places for inner in _with_modules(one)):
-        for name, value in vars(place).items():
-            if name.isupper() and not isinstance(value, str):  # a string by itself is a message
+    for owner in (inner for one in owners for inner in _with_modules(one)):
+        for name, value in vars(owner).items():
+            if name.isupper() and not isinstance(value, str):  # a single string is a message
                 try:
-                    found[f"{place.__name__}.{name}"] = json.dumps(_plain(value))
-                except TypeError:  # an object; its own constants are asked for by themselves
+                    found[f"{owner.__name__}.{name}"] = json.dumps(_plain(value))
+                except TypeError:  # an object; its constants are passed separately
                     continue
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _with_modules(place: ModuleType | type) -> list[ModuleType | type]:
-    inner = pkgutil.iter_modules(getattr(place, "__path__", []), f"{place.__name__}.")
-    return [place, *(importlib.import_module(module.name) for module in inner)]
+def _with_modules(owner: ModuleType | type) -> list[ModuleType | type]:
+    inner = pkgutil.iter_modules(getattr(owner, "__path__", []), f"{owner.__name__}.")
+    return [owner, *(importlib.import_module(module.name) for module in inner)]
 
 
 def _plain(value: Any) -> Any:

@@ -1,15 +1,15 @@
-"""Selections of a corpus by name: suffixes of its spec that choose utterances and change no sound.
+"""Selections of a corpus: suffixes of its spec that choose utterances and leave their audio unchanged.
 
-- ``FOLDER@part:0.25``: a quarter of the training utterances; ``@part:0.25,seed=3`` draws others. Of each speaker a
-  quarter is kept, and validation and test stay whole. What a seed draws is nested: its 0.25 lies within its 0.5.
+- ``FOLDER@part:0.25``: a quarter of the training utterances; ``@part:0.25,seed=3`` draws others. A quarter of
+  each speaker is kept, and validation and test stay whole. Parts with one seed are nested: 0.25 lies within 0.5.
 - ``FOLDER@leave:NAME``: one speaker left out. Training has the training utterances of all other speakers, validation
   the training and validation utterances of NAME, test NAME's test utterances alone.
 
-- ``FOLDER@empty:skip``: utterances with an empty text left out, as not yet written; ``@empty:silence`` keeps them, for
-  nobody speaks there.
+- ``FOLDER@empty:skip``: utterances with an empty text left out, as not yet transcribed; ``@empty:silence`` keeps them,
+  as recordings without speech.
 
-They stand beside the variants (`echo_asr.data.variants`) in any order, the first done first. Features are cached by the
-sound, so those of a selection are those of the whole corpus.
+They combine with variants (`echo_asr.data.variants`) in any order, applied from left to right. Features are cached by
+the audio, so that a selection shares those of the whole corpus.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from echo_asr.data.corpus import Corpus, EmptyTexts, Utterance
 from echo_asr.errors import EchoError
 
 NAMES = ("part", "leave", "empty")
-MOST_NAMED = 10  # speakers, in a message
+MOST_NAMED = 10  # speakers listed in a message
 
 
 @dataclass(frozen=True)
 class Part:
     """A share of the training utterances, drawn without replacement.
 
-    Of `N` utterances, `share * N` are kept, rounded, and at least one. Of a speaker's `N_s` that is the share of those,
-    rounded up or down, and at least one wherever there are enough to go round.
+    Of `N` utterances, `share * N` are kept, rounded, and at least one. Of a speaker's `N_s`, `share * N_s`
+    are kept, rounded up or down, and at least one wherever there are as many as speakers.
 
     Attributes:
         share: above 0, up to 1.
-        seed: of what is drawn.
+        seed: of the draw.
     """
 
     share: float
@@ -56,9 +56,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Leave:
-    """One speaker left out of training, and validation and test by that one alone.
+    """One speaker left out of training; validation and test are of that speaker alone.
 
-    Utterances of nobody known are in no split, for the speaker may have said them.
+    Utterances without a speaker are left out, since they may be of that one.
     """
 
     speaker: str
@@ -72,7 +72,7 @@ class Leave:
         Raises:
             EchoError: there is no such speaker, speakers are not known, or nobody else has training utterances.
         """
-        if not corpus.utterances:  # all its records are broken, which is for others to say
+        if not corpus.utterances:  # all its records are broken, which is reported elsewhere
             return corpus
         name = f"{corpus.name}{self}"
         speakers = sorted({u.speaker for u in corpus.utterances} - {""})
@@ -98,7 +98,7 @@ class Leave:
 
 @dataclass(frozen=True)
 class Empty:
-    """What an empty text means, which the reading of the corpus asks for (`echo_asr.data.corpus.read_corpus`)."""
+    """The meaning of an empty text, an argument of `echo_asr.data.corpus.read_corpus`."""
 
     meaning: EmptyTexts
 
@@ -106,7 +106,7 @@ class Empty:
         return f"@empty:{self.meaning}"
 
     def __call__(self, corpus: Corpus) -> Corpus:
-        """The corpus as it is: it was read so."""
+        """The corpus unchanged: the meaning was applied when it was read."""
         return replace(corpus, name=f"{corpus.name}{self}")
 
 
@@ -114,13 +114,13 @@ Selection = Part | Leave | Empty
 
 
 def parse_selection(name: str, rest: str | None, spec: str) -> Selection:
-    """A selection from its name, one of NAMES, and what stands behind the colon, if anything does.
+    """Parse a selection from its name, one of NAMES, and the text after the colon, if any.
 
     Args:
         spec: the whole of the corpus spec, for messages.
 
     Raises:
-        EchoError: no share, a share that cannot be, an option that is not known, or no speaker.
+        EchoError: no share or one out of range, an unknown option, or no speaker.
     """
     if name == "leave":
         if not rest:
@@ -129,7 +129,7 @@ def parse_selection(name: str, rest: str | None, spec: str) -> Selection:
     if name == "empty":
         if rest == "silence" or rest == "skip":
             return Empty("silence" if rest == "silence" else "skip")
-        expected = "silence (nobody speaks) or skip (not yet written: left out)"
+        expected = "silence (nobody speaks) or skip (not yet transcribed: left out)"
         raise EchoError(f"corpus {spec}: @empty takes {expected}, as in @empty:skip, got {rest or ''!r}")
     amount, *options = (rest or "").split(",")
     try:
@@ -148,14 +148,14 @@ def parse_selection(name: str, rest: str | None, spec: str) -> Selection:
 
 
 def draw_in_turn(utterances: Sequence[Utterance], seed: int) -> list[str]:
-    """The ids of utterances in the order in which they are drawn, so that a smaller part lies within a larger one.
+    """The ids of utterances in the order in which they are drawn, so that smaller parts lie within larger ones.
 
     Each speaker's are in the order of a hash of seed and id. Speakers take turns: with `N_s` of `N` utterances, the
     k-th (from 0) may come from place `floor(k N / N_s)` on and is due before place `ceil((k + 1) N / N_s)`; of those
     that may come, the one that is due first does. Then the first `n` hold `n N_s / N` of each speaker, rounded up or
     down: no more than `n' - n` are both to come from `n` on and due before `n'`, so that none is late (the windows are
     those of Baruah et al. 1996, "Proportionate progress"). Last, the first of every speaker is moved to the front, so
-    that nobody is lost where there are as many places as speakers; those who have most stand first.
+    that no speaker is lost where there are as many places as speakers; speakers with most utterances come first.
     """
     by_speaker: dict[str, list[str]] = {}
     for u in sorted(utterances, key=lambda u: _hashed(seed, u.id)):

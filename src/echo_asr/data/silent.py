@@ -1,4 +1,4 @@
-"""Recordings in which there is nothing to hear, all of whose frames are null, and which have a text nevertheless."""
+"""Finds silent recordings (all frames null) that have a text nevertheless."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def find_silent(batch: Batch) -> list[str]:
 
 
 def describe_silent(names: Sequence[str], examples: int, consequence: str) -> str:
-    """One line for people: how many, what comes of it, the first, and what to do.
+    """A message of one line: how many, the consequence, the first, and what to do.
 
     Args:
-        names: of those that are silent.
-        examples: how many recordings there are.
-        consequence: what comes of it, as `which ...`.
+        names: of the silent recordings.
+        examples: number of all recordings.
+        consequence: as `which ...`.
     """
     one = len(names) == 1
     return (
-        f"{len(names)} of {examples} recordings {'is' if one else 'are'} silent (under -60 dBFS, or without any sound "
+        f"{len(names)} of {examples} recordings {'is' if one else 'are'} silent (under -60 dBFS, or without any signal "
         f"above 125 Hz) and {'has a text' if one else 'have texts'}, {consequence}; first {names[0]}; record "
         f"{'it' if one else 'them'} again, or leave {'it' if one else 'them'} out"
     )

@@ -1,4 +1,4 @@
-"""What is known of a speaker from all of their recordings: the pitch that theirs is relative to."""
+"""The median F0 of each speaker, to which pitch may be relative."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from echo_asr.features import Features
 
 
 def speaker_medians(utterances: Sequence[Utterance], features: Callable[[Utterance], Features]) -> dict[str, float]:
-    """The median F0 in Hz of each speaker's voiced frames, over their utterances; no text is looked at.
+    """The median F0 in Hz of each speaker's voiced frames, over their utterances.
 
-    An utterance without a speaker's name counts for nobody, and a speaker without a voiced frame is left out.
+    Utterances without a speaker and speakers without a voiced frame are left out.
 
     Args:
-        features: gives those of an utterance, one at a time, so that only F0 is held.
+        features: computes those of an utterance, one at a time, so that only F0 is kept in memory.
     """
     voiced: dict[str, list[torch.Tensor]] = {}
     for utterance in utterances:

@@ -1,4 +1,4 @@
-"""What `echo-asr corpus stats` does: how much of what a corpus holds, and how high its speakers' voices are."""
+"""Statistics of a corpus (`echo-asr corpus stats`): amounts, characters, and the F0 of its speakers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any, Literal
 import numpy as np
 
 from echo_asr.audio import load_audio
+from echo_asr.audio.convert import samples_to_frames
 from echo_asr.audio.level import to_one_level
 from echo_asr.audio.mains_hum import remove_hum
 from echo_asr.data.corpus import Corpus, Utterance
 from echo_asr.data.unreadable import leave_out_unreadable
-from echo_asr.features.pitch import HOP, TrackerName, make_tracker
+from echo_asr.features.pitch import TrackerName, make_tracker
 from echo_asr.text.normalize import normalize_basic
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -25,7 +26,7 @@ BAR = 40  # characters, of the longest bar
 
 @dataclass(frozen=True)
 class SplitStats:
-    """One split, or all."""
+    """Statistics of one split, or of all."""
 
     utterances: int
     hours: float
@@ -36,12 +37,13 @@ class SplitStats:
 
 @dataclass(frozen=True)
 class Stats:
-    """What a corpus holds.
+    """Statistics of a corpus.
 
     Attributes:
-        symbols: characters of the normalised texts, and how often each split has them.
-        f0: share of voiced frames in each class of F0_EDGES (the first from below, the last from above), of a sample.
-        speaker_f0: median F0 in Hz of each speaker of the sample, and clips it was measured on.
+        symbols: counts of the characters of the normalised texts, by character and split.
+        f0: histogram over a sample: the share of voiced frames below F0_EDGES[0], between the edges, and above the
+            last.
+        speaker_f0: median F0 in Hz of each speaker of the sample, and the number of clips.
     """
 
     corpus: str
@@ -83,14 +85,14 @@ def measure(
     progress: Callable[[int], None] | None = None,
     broken: Literal["refuse", "skip"] = "refuse",
 ) -> Stats:
-    """Count what a corpus holds, and measure F0 in a sample of its clips.
+    """Compute the statistics of a corpus, with F0 measured in a sample of its clips.
 
-    The sample takes clips of all speakers in turn, so that each is in it where it is large enough.
+    The sample takes clips of all speakers in turn, so that it has each if it is large enough.
 
     Args:
         clips: to measure F0 in; 0 for none.
-        progress: called with how many of them are done.
-        broken: what becomes of recordings of the sample that cannot be read: an error, or they are left out.
+        progress: called with the number of clips measured.
+        broken: how to treat recordings of the sample that cannot be read: an error, or they are left out.
 
     Raises:
         EchoError: a recording of the sample cannot be read.
@@ -111,7 +113,7 @@ def measure(
     track = make_tracker(tracker)
     for done, utterance in enumerate(sample, start=1):
         audio = load_audio(utterance.audio)
-        f0, _ = track(remove_hum(to_one_level(audio)), max(1, -(-len(audio) // HOP)))
+        f0, _ = track(remove_hum(to_one_level(audio)), max(1, samples_to_frames(len(audio))))
         voiced[utterance.speaker].append(f0[f0 > 0])
         if progress:
             progress(done)

@@ -1,12 +1,11 @@
 """Synthetic corpora: `synth:tones` and `synth:tones-flat`, which differ in F0 alone, and an earlier edition.
 
-`tones` has a vocabulary in which pitch tells the words apart; `tones-flat` is the same speech with every word's F0
-held constant, and its clips pair with those of `tones` by file name. Who recognises the one but not the other uses
-pitch. What is spoken, and how, is in `echo_asr.data.tones`. `tones-2026-11` is `tones` with the voices of before, which
-the studies of then were made with.
+`tones` has a vocabulary whose words differ in pitch; `tones-flat` is the same speech with the F0 of every word
+constant, and clips of equal file names. A model that recognises the one but not the other uses pitch. Texts and voices
+are in `echo_asr.data.tones`. `tones-2026-11` is `tones` with the voices of an earlier edition.
 
 `tones` and `tones-flat` are rendered together, once, by a fresh process (`python -m echo_asr.data.synth`), which makes
-them repeatable to the byte, and into a temporary folder that takes its name when it is whole. Beside `metadata.csv`
+them repeatable to the byte, and into a temporary folder that is renamed when complete. Beside `metadata.csv`
 each has `boundaries.jsonl`: the words of every clip with their true start and end in seconds.
 """
 
@@ -17,10 +16,8 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import wave
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,28 +25,29 @@ from typing import Any
 
 import numpy as np
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds
 from echo_asr.console import console
 from echo_asr.data.espeak import Espeak
 from echo_asr.data.tones import LANGUAGE, VOCABULARY, VOICES, Recipe, speak_clips
 from echo_asr.errors import EchoError
 from echo_asr.libraries import default_cache_root
 from echo_asr.output import use_utf8_streams
+from echo_asr.storage import create_folder
 
 NAMES = ("tones", "tones-flat")
 EDITIONS = {"tones-2026-11": Recipe(edition="2026-11", validation=100)}  # earlier ones of `tones`
 COLUMNS = ("file_name", "transcription", "speaker", "split", "duration")
 MODULE = "echo_asr.data.synth"
-VERSION = 2  # of what is rendered: raise it with any change to this module or to `tones` that can be heard
+VERSION = 2  # raised with any change to this module or to `tones` that changes the samples
 
 
 def synthetic_corpus(name: str, root: Path | None = None, recipe: Recipe | None = None) -> Path:
-    """The folder of a synthetic corpus, rendered first where it is not there yet.
+    """The folder of a synthetic corpus, which is rendered if it does not exist.
 
     Args:
         name: one of NAMES or EDITIONS.
         root: folder of the cache; None for the default, $ECHO_ASR_CACHE or ~/.cache/echo-asr.
-        recipe: what to speak; None for the default, which takes about 15 seconds and 150 MB.
+        recipe: texts and voices; None for the default, which takes about 15 seconds and 150 MB.
 
     Raises:
         EchoError: no corpus has that name, the extra is missing, or the cache cannot be written.
@@ -64,48 +62,32 @@ def synthetic_corpus(name: str, root: Path | None = None, recipe: Recipe | None 
     folder = (root or default_cache_root()) / "synth" / f"tones-{key}"
     if not folder.is_dir():
         console().print(f"rendering {' and '.join('synth:' + each for each in NAMES)}, once, into {folder}")
-        try:
-            _render_whole(recipe, folder)
-        except OSError as error:
-            raise EchoError(
-                f"cannot write {folder}: {error.strerror}; make room there, or set ECHO_ASR_CACHE to another folder"
-            ) from None
+        create_folder(folder, lambda temporary: _render_apart(recipe, temporary), folder)
     return folder / name
 
 
-def _render_whole(recipe: Recipe, folder: Path) -> None:
-    """Render in a fresh process into a folder beside `folder`, which takes its name when all is written."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".rendering-", dir=folder.parent))
-    try:
-        package_root = str(Path(__file__).parents[2])  # the package need not be installed
-        path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
-        command = [sys.executable, "-m", MODULE, str(temporary), json.dumps(dataclasses.asdict(recipe))]
-        process = subprocess.run(
-            command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, encoding="utf-8", check=False
-        )
-        if process.returncode:
-            told = process.stderr.strip().splitlines() or [f"its process ended with {process.returncode}"]
-            raise EchoError(f"synthetic speech failed: {told[-1]}")
-        temporary.chmod(0o755)  # mkdtemp's folder is the user's alone
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first, with the same clips
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def _render_apart(recipe: Recipe, folder: Path) -> None:
+    """Render into a folder in a fresh process."""
+    package_root = str(Path(__file__).parents[2])  # the package need not be installed
+    path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
+    command = [sys.executable, "-m", MODULE, str(folder), json.dumps(dataclasses.asdict(recipe))]
+    process = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, encoding="utf-8", check=False
+    )
+    if process.returncode:
+        lines = process.stderr.strip().splitlines() or [f"its process ended with {process.returncode}"]
+        raise EchoError(f"synthetic speech failed: {lines[-1]}")
 
 
 def render(recipe: Recipe, folder: Path) -> None:
-    """Speak a recipe into `folder/tones` and `folder/tones-flat`. Repeatable in a fresh process only."""
+    """Render a recipe into `folder/tones` and `folder/tones-flat`. Repeatable in a fresh process only."""
     rows: list[tuple[str, ...]] = []
     boundaries: list[str] = []
     with Espeak(recipe.seed) as espeak:
         for number, clip in enumerate(speak_clips(recipe, espeak)):
             file_name = f"{clip.split}/{number:05d}.wav"
             text = " ".join(word.word for word in clip.words)
-            seconds = clip.toned.size / SAMPLE_RATE
+            seconds = samples_to_seconds(clip.toned.size)
             rows.append((file_name, text, clip.voice, clip.split, f"{seconds:.6f}"))
             times = [dataclasses.asdict(word) for word in clip.words]
             boundaries.append(json.dumps({"file_name": file_name, "words": times}))

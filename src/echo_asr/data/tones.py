@@ -1,12 +1,12 @@
-"""The speech of `synth:tones` and `synth:tones-flat`: words that differ in pitch, with their pitch and without.
+"""The speech of `synth:tones` and `synth:tones-flat`: words that differ in pitch, with natural and with constant F0.
 
 The vocabulary is six Mandarin syllables in the four tones. Utterances of one to four words are spoken by many voices
 of espeak-ng; no voice of the validation or test split occurs in training. Every clip is made twice, with the tones
-and with the F0 of every word held constant: the same text, voice, rates, levels and word times.
+and with the F0 of every word constant: the same text, voice, rates, levels and word times.
 
-What else could tell the tones apart is evened out. Every word is spoken at the rate that brings it to a duration
-drawn without regard to its tone (by itself espeak-ng makes tones 2 and 3 a quarter longer). Words are spoken one by
-one and joined with pauses, which keeps tone sandhi away and makes their times known.
+Other cues to the tones are removed. Every word is spoken at the rate that gives a duration drawn without regard to its
+tone (by itself espeak-ng makes tones 2 and 3 a quarter longer). Words are synthesised one by one and joined with
+pauses, which avoids tone sandhi and makes their times known.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from echo_asr.audio import SAMPLE_RATE, resample
+from echo_asr.audio import resample
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.espeak import Espeak
 
 LANGUAGE = "cmn-latn-pinyin"
@@ -26,16 +27,16 @@ TONES = ("1", "2", "3", "4")  # high, rising, dipping, falling
 VOCABULARY = tuple(syllable + tone for syllable in SYLLABLES for tone in TONES)
 
 # Timbres of espeak-ng's variants, for voices of low and of high pitch, by edition. The rule, measured by
-# tests/data/test_tones.py on every word over three pitch ranges with what the model is given, is:
+# tests/data/test_tones.py on every word over three pitch ranges with the features of the model, is:
 # - SwiftF0 finds F0 and separable tones. Of frames voiced in most voices 72 % or more have an F0 (test 95), 94 % of
 #   these within a semitone of the other voices' (99), and by F0 alone 83 % of words or more get their tone (95). The
 #   whispers and `caleb` have no F0; `max` and its copies lose it.
 # - No voice of validation or test is similar to one of training. The spectrum of each lies 8.0 dB (root mean square
 #   over words, mel bins and time) or more from that of any in training (test 8.2), those of test 8.1 dB or more from
 #   any in validation; half of all pairs, over 17 dB.
-# In the edition 2026-12 no voice of the test split was in any split before. The ten test voices of 2026-11 had been
-# looked at and are in validation; voices of training that are similar to a new test voice are in no split, and three
-# others came to training. The studies of 2026-11 were made with that edition, which stays so that they can be repeated.
+# In the edition 2026-12 no voice of the test split was in any split before. The ten test voices of 2026-11 are in
+# validation; voices of training that are similar to a new test voice are in no split, and three
+# others came to training. The edition 2026-11 stays so that studies with it can be repeated.
 EDITION = "2026-12"
 VOICES = {
     EDITION: {
@@ -71,12 +72,12 @@ SPLITS = tuple(VOICES[EDITION])
 USUAL_RATE = 190  # words a minute, where the search for a rate starts
 RATE_TRIALS = 5  # at most, of a word
 
-Card = TypeVar("Card")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to speak. Everything random follows the seed. Pairs are a lowest and a highest value."""
+    """Texts and voices of a corpus. Everything random follows the seed. Pairs are a lowest and a highest value."""
 
     edition: str = EDITION  # of the voices
     train: int = 1300  # clips
@@ -107,7 +108,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class WordTime:
-    """Where in a clip a word is."""
+    """The times of a word in a clip."""
 
     word: str
     start: float  # seconds
@@ -116,7 +117,7 @@ class WordTime:
 
 @dataclass(frozen=True)
 class Clip:
-    """One utterance, spoken twice."""
+    """One utterance in two versions."""
 
     split: str
     voice: str
@@ -129,9 +130,9 @@ def speak_clips(recipe: Recipe, espeak: Espeak) -> Iterator[Clip]:
     """The clips of all splits, in order. In a fresh process the same recipe gives the same samples."""
     for number, split in enumerate(SPLITS):
         random = np.random.default_rng([recipe.seed, number])
-        words = _deck(VOCABULARY, random)
-        voices = _deck(tuple(_voice_bottoms(recipe, split).items()), random)
-        lengths = _deck(range(recipe.words[0], recipe.words[1] + 1), random)
+        words = _shuffled_forever(VOCABULARY, random)
+        voices = _shuffled_forever(tuple(_voice_bottoms(recipe, split).items()), random)
+        lengths = _shuffled_forever(range(recipe.words[0], recipe.words[1] + 1), random)
         for _ in range(getattr(recipe, split)):
             voice, bottom = next(voices)
             semitones = random.uniform(-recipe.pitch_change, recipe.pitch_change)
@@ -143,10 +144,10 @@ def speak_clips(recipe: Recipe, espeak: Espeak) -> Iterator[Clip]:
             yield Clip(split, voice, spans, toned, flat)
 
 
-def _deck(cards: Sequence[Card], random: np.random.Generator) -> Iterator[Card]:
-    """All cards in a random order, then again in another, without end; so all are equally frequent."""
+def _shuffled_forever(items: Sequence[Item], random: np.random.Generator) -> Iterator[Item]:
+    """All items in a random order, then in another, without end, so that all are equally frequent."""
     while True:
-        yield from (cards[index] for index in random.permutation(len(cards)))
+        yield from (items[index] for index in random.permutation(len(items)))
 
 
 def _voice_bottoms(recipe: Recipe, split: str) -> dict[str, float]:
@@ -159,7 +160,7 @@ def _voice_bottoms(recipe: Recipe, split: str) -> dict[str, float]:
 
 
 def _speak_words(recipe: Recipe, espeak: Espeak, texts: Sequence[str], random: np.random.Generator) -> list[np.ndarray]:
-    """Each word as `(2, S)`: toned and flat, spoken at one rate, full scale at +-1, levels as yet espeak-ng's."""
+    """Each word as samples `(2, S)`, toned and flat, at one rate, full scale at +-1, at the level of espeak-ng."""
     typical = np.exp(random.uniform(*np.log(recipe.word_seconds)))
     pairs = []
     for text in texts:
@@ -174,7 +175,7 @@ def _speak_words(recipe: Recipe, espeak: Espeak, texts: Sequence[str], random: n
 
 
 def _speak_for(espeak: Espeak, text: str, seconds: float) -> tuple[int, np.ndarray]:
-    """The rate, of those tried, at which a word lasts most nearly so long; and its samples `(S,)`."""
+    """The rate, of those tried, at which the duration of a word is closest to `seconds`; and its samples `(S,)`."""
     tried: dict[int, np.ndarray] = {}
     rate = USUAL_RATE
     while rate not in tried and len(tried) < RATE_TRIALS:

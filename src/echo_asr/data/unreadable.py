@@ -1,6 +1,6 @@
-"""Recordings of a corpus that turn out to be unreadable only when they are decoded: it stated how long they last.
+"""Recordings that cannot be decoded. Reading a corpus does not find them if it states their durations.
 
-They are broken records like those that are found when a corpus is read: refused, or left out and counted.
+Like broken records, they are refused, or left out and counted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from echo_asr.audio import load_audio
-from echo_asr.data.corpus import Sound, Utterance
+from echo_asr.data.corpus import Audio, Utterance
 from echo_asr.errors import EchoError
 
 
@@ -19,22 +19,22 @@ class UnreadableRecordings(EchoError):
     """Some recordings cannot be read; all others were.
 
     Args:
-        messages: what is wrong with each.
+        messages: the error of each.
     """
 
-    def __init__(self, messages: Mapping[Sound, str]) -> None:
+    def __init__(self, messages: Mapping[Audio, str]) -> None:
         self.messages = dict(messages)
         more = len(self.messages) - 1
         others = f" (and {more} more that cannot be read: echo-asr corpus check lists them" if more else " ("
         leave = f"{', ' if more else ''}--broken skip leaves {'them' if more else 'it'} out)"
         super().__init__(f"{next(iter(self.messages.values()))}{others}{leave}")
 
-    def __reduce__(self) -> tuple[type[UnreadableRecordings], tuple[dict[Sound, str]]]:
+    def __reduce__(self) -> tuple[type[UnreadableRecordings], tuple[dict[Audio, str]]]:
         return UnreadableRecordings, (self.messages,)
 
 
-def warn_left_out(name: str, total: int, messages: Mapping[Sound, str]) -> None:
-    """Say in one line how many of so many recordings are left out, and why the first is."""
+def warn_left_out(name: str, total: int, messages: Mapping[Audio, str]) -> None:
+    """Warn in one line how many of `total` recordings are left out, and why the first is."""
     first = next(iter(messages.values()))
     warnings.warn(
         f"{name}: {len(messages)} of {total} recordings cannot be read and are left out, first: {first}", stacklevel=3
@@ -42,7 +42,7 @@ def warn_left_out(name: str, total: int, messages: Mapping[Sound, str]) -> None:
 
 
 def leave_out_unreadable(name: str, utterances: Sequence[Utterance]) -> tuple[Utterance, ...]:
-    """The utterances whose recordings can be decoded; the others are counted in one warning.
+    """The utterances whose recordings can be decoded; the others are reported in one warning.
 
     Args:
         name: of the corpus.
@@ -50,7 +50,7 @@ def leave_out_unreadable(name: str, utterances: Sequence[Utterance]) -> tuple[Ut
     Raises:
         EchoError: none of them can.
     """
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # decoding leaves Python's lock alone
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # decoding releases Python's lock
         errors = pool.map(lambda utterance: read_error(utterance.audio), utterances)
         messages = {u.audio: error for u, error in zip(utterances, errors, strict=True) if error}
     if not messages:
@@ -64,7 +64,7 @@ def leave_out_unreadable(name: str, utterances: Sequence[Utterance]) -> tuple[Ut
     return readable
 
 
-def read_error(audio: Sound) -> str:
+def read_error(audio: Audio) -> str:
     """Why a recording cannot be decoded; empty if it can."""
     try:
         load_audio(audio)

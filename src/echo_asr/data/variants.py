@@ -1,15 +1,15 @@
-"""Variants of a corpus by name: its recordings in noise, louder or softer, higher or lower, or said on one pitch.
+"""Variants of a corpus: its recordings in noise, louder or softer, with higher, lower or constant F0.
 
-A corpus spec takes them as suffixes, one after another, the first done first:
+A corpus spec takes them as suffixes, applied from left to right:
 
 - ``FOLDER@noise:10``: noise 10 dB below each recording (the mean square of the whole against that of the noise), of a
-  kind that is drawn for each; ``@noise:10,kind=pink`` names the kind, ``@noise:10,seed=3`` draws otherwise;
+  kind that is drawn for each; ``@noise:10,kind=pink`` sets the kind, ``@noise:10,seed=3`` another seed;
 - ``FOLDER@gain:-6``: 6 dB softer;
-- ``FOLDER@pitch:2``: two semitones higher, the duration and about the formants kept;
-- ``FOLDER@flat``: on one pitch, the median of each recording.
+- ``FOLDER@pitch:2``: two semitones higher, with the same duration and about the same formants;
+- ``FOLDER@flat``: with a constant F0, the median of each recording.
 
-What is drawn follows the seed and the utterance's id, so a variant is the same wherever and whenever it is made.
-Suffixes that choose utterances, ``@part:0.25`` and ``@leave:NAME``, may stand among them: `echo_asr.data.selections`.
+Random draws depend on the seed and the utterance's id, so a variant is reproducible.
+Suffixes that choose utterances, ``@part:0.25`` and ``@leave:NAME``, may be mixed with them: `echo_asr.data.selections`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from typing import get_args
 
 import numpy as np
 
-from echo_asr.audio import SAMPLE_RATE, SoundSource, load_audio
+from echo_asr.audio import AudioSource, load_audio
+from echo_asr.audio.convert import samples_to_seconds
 from echo_asr.audio.segment import AudioFile
 from echo_asr.data import noise, psola
 from echo_asr.data.corpus import Corpus
@@ -40,18 +41,18 @@ NAMES = ("noise", "gain", "pitch", "flat")
 LIMITS = {"noise": (-40.0, 100.0), "gain": (-100.0, 60.0), "pitch": (-24.0, 24.0)}  # dB, dB, semitones
 FIRST_SEED = 2**32  # of noise; training draws its own below 2^31
 SUFFIX = re.compile(r"@([a-z]+)(?::([^@]*))?$")
-VERSION = 1  # of what is made: raise it with any change that can be heard, and cached features lapse
+VERSION = 1  # raised with any change of the samples, so that cached features lapse
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What is done to recordings.
+    """A change of recordings.
 
     Attributes:
         name: one of NAMES.
         amount: dB of the recording over the noise, dB of gain, or semitones; not used by `flat`.
         kind: of the noise; None draws one for each recording.
-        seed: of what is drawn.
+        seed: of random draws.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Variant:
 
     @property
     def draws(self) -> bool:
-        """Whether it does something else to each recording."""
+        """Whether it depends on the utterance's id."""
         return self.name == "noise"
 
     def __str__(self) -> str:
@@ -72,7 +73,7 @@ class Variant:
         return f"@{self.name}:{','.join([f'{self.amount:g}', *options])}"
 
     def __call__(self, audio: np.ndarray, utterance: str) -> np.ndarray:
-        """Samples `(S,)` at 16 kHz changed: `(S,)` float32. They may pass full scale.
+        """Change samples `(S,)` at 16 kHz: `(S,)` float32, which may exceed full scale.
 
         Args:
             utterance: its id.
@@ -87,7 +88,7 @@ class Variant:
         random = np.random.default_rng([self.seed, *hashlib.sha256(utterance.encode()).digest()])
         kind = self.kind or BEDS[int(random.integers(len(BEDS)))]
         seed = FIRST_SEED + int(random.integers(2**31))
-        bed = noise_clip(kind, len(audio) / SAMPLE_RATE, seed, -20.0)[: len(audio)].astype(np.float64)
+        bed = noise_clip(kind, samples_to_seconds(len(audio)), seed, -20.0)[: len(audio)].astype(np.float64)
         speech, floor = (float(np.mean(np.square(x, dtype=np.float64))) for x in (audio, bed))
         scale = math.sqrt(speech / floor * 10.0 ** (-self.amount / 10.0)) if floor > 0 else 0.0
         mixed: np.ndarray = (audio + scale * bed).astype(np.float32)
@@ -95,16 +96,16 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Altered:
-    """A recording under a variant, wherever a path to one may stand.
+class AlteredAudio:
+    """A recording under a variant; accepted wherever a path is.
 
     Attributes:
-        source: the path of a sound file, or whatever else `load_audio` reads.
-        variant: what is done to it.
-        utterance: its id, which what is drawn follows.
+        source: an audio file, or whatever else `load_audio` reads.
+        variant: the change.
+        utterance: its id, on which random draws depend.
     """
 
-    source: AudioFile | SoundSource
+    source: AudioFile | AudioSource
     variant: Variant
     utterance: str
 
@@ -113,9 +114,9 @@ class Altered:
         return self.variant(load_audio(self.source), self.utterance)
 
     def content(self, hash_file: Callable[[AudioFile], str]) -> str:
-        """Names what is heard, from a hash of the file."""
+        """A string that identifies the samples, from a hash of the file."""
         source = self.source
-        inner = source.content(hash_file) if isinstance(source, SoundSource) else hash_file(source)
+        inner = source.content(hash_file) if isinstance(source, AudioSource) else hash_file(source)
         made_by = constants_digest(sys.modules[__name__], noise if self.variant.draws else psola)
         exact = f"{self.variant.amount!r}~{made_by}"  # the name of a variant rounds its amount
         return f"{inner}{self.variant}~{exact}" + (f"~{self.utterance}" if self.variant.draws else "")
@@ -125,11 +126,11 @@ class Altered:
 
 
 def split_variant(spec: str) -> tuple[str, Variant | Selection] | None:
-    """A corpus spec without its last suffix, and that; None if it has none. A folder whose own name ends like a suffix
-    is a folder.
+    """A corpus spec without its last suffix, and the suffix; None if it has none. The path of an existing folder has
+    none, even if its name ends like a suffix.
 
     Raises:
-        EchoError: a suffix that is not known, or an amount that cannot be.
+        EchoError: an unknown suffix, or an amount out of range.
     """
     found = SUFFIX.search(spec)
     if not found or not found.start() or _exists(spec):
@@ -138,7 +139,7 @@ def split_variant(spec: str) -> tuple[str, Variant | Selection] | None:
     if name in SELECTIONS:
         return spec[: found.start()], parse_selection(name, rest, spec)
     if name not in NAMES:
-        if rest is None:  # an address, perhaps, or a folder that is missing: for others to say
+        if rest is None:  # perhaps a missing folder or an address, which is reported elsewhere
             return None
         raise EchoError(f"corpus {spec}: no variant is called {name!r}; there are: {', '.join((*NAMES, *SELECTIONS))}")
     return spec[: found.start()], _parse(name, rest, spec)
@@ -147,7 +148,7 @@ def split_variant(spec: str) -> tuple[str, Variant | Selection] | None:
 def _exists(spec: str) -> bool:
     try:
         return Path(spec).expanduser().exists()
-    except OSError:  # longer than a name can be: a suffix with a long one
+    except OSError:  # the name is too long for the file system
         return False
 
 
@@ -187,14 +188,14 @@ def _options(name: str, options: list[str], spec: str) -> Mapping[str, object]:
 
 def altered(corpus: Corpus, variant: Variant) -> Corpus:
     """A corpus with all its recordings under a variant; texts, splits and durations are the same."""
-    utterances = tuple(replace(u, audio=Altered(u.audio, variant, u.id)) for u in corpus.utterances)
+    utterances = tuple(replace(u, audio=AlteredAudio(u.audio, variant, u.id)) for u in corpus.utterances)
     return replace(corpus, name=f"{corpus.name}{variant}", utterances=utterances)
 
 
 def with_suffix(corpus: Corpus, suffix: Variant | Selection) -> Corpus:
-    """A corpus as a suffix that `split_variant` found makes it.
+    """Apply a suffix that `split_variant` found to a corpus.
 
     Raises:
-        EchoError: what is to be selected is not there.
+        EchoError: there is nothing to select.
     """
     return altered(corpus, suffix) if isinstance(suffix, Variant) else suffix(corpus)

@@ -1,1 +1,1 @@
-"""Sound to text with a trained model."""
+"""Transcription with a trained model: segmentation, search, word times, output formats."""

@@ -1,4 +1,4 @@
-"""Where the tokens of a text are heard: forced alignment by CTC, or by cross-attention.
+"""Forced alignment of the tokens of a text with encoder frames, by CTC or by cross-attention.
 
 The path is the likeliest one (Viterbi) of the trellis of Graves et al. 2006, "Connectionist Temporal Classification".
 """
@@ -8,30 +8,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from echo_asr.decode.results import Token, Word
-from echo_asr.decode.times import sound_levels, token_texts, token_times, words_from_tokens
+from echo_asr.decode.times import foreground_levels, token_texts, token_times, words_from_tokens
 from echo_asr.features import Features
-from echo_asr.model.decoder import JOINT
+from echo_asr.model.cross_attention import CrossAttention, EncoderKeyValues, Reader
 from echo_asr.model.echo import Echo
 from echo_asr.model.encoder import Encoded
-from echo_asr.model.layers import Block, CrossAttention, EncoderKeyValues
 from echo_asr.text.tokenizer import Tokenizer
 
 Method = Literal["ctc", "attention"]
-HEARD_SHARE = 0.5  # of a token's highest attention; a frame with less of it may belong to no token
-LEAST_SHARE = 1e-4  # taken for less, so that any path is possible
+BLANK_SHARE = 0.5  # of a token's highest attention: the score of the blank, which takes frames with less
+LEAST_SHARE = 1e-4  # the lowest share, so that any path is possible
 
 
 @dataclass(frozen=True)
 class Span:
-    """The encoder frames, `first` to `last`, in which a token was found, and its probability in the best of them."""
+    """The encoder frames `first` to `last` of a token, and its probability in the best of them."""
 
     first: int
     last: int
@@ -46,7 +45,7 @@ def align(
     tokenizer: Tokenizer,
     method: Method = "ctc",
 ) -> list[tuple[tuple[Token, ...], tuple[Word, ...]]]:
-    """When each token and word of a text is heard, in seconds from the beginning of its clip, and how probable it is.
+    """The times of each token and word of a text, in seconds from the beginning of its clip, and their probabilities.
 
     A token's probability is the mean of two: that of CTC, in the best of the frames in which CTC finds the token, and
     that of the decoder given the tokens before. It does not depend on the method.
@@ -54,7 +53,7 @@ def align(
     Args:
         encoded, features: of a batch of clips.
         tokens: the ids of each clip's text, 1 to V - 1; none for an empty text, which has no words.
-        method: what tells where the tokens are, `ctc_align` or `attention_align`.
+        method: `ctc` for `ctc_align`, `attention` for `attention_align`.
 
     Raises:
         ValueError: an unknown method.
@@ -69,18 +68,16 @@ def align(
         found = spans
         if weights is not None:
             found = attention_align(weights, encoded.lengths, [len(text) for text in tokens])
-    ticks = model.config.subsampling  # in an encoder frame
+    step = model.config.subsampling  # frames of 10 ms in an encoder frame
     aligned: list[tuple[tuple[Token, ...], tuple[Word, ...]]] = []
     for row, (clip, text) in enumerate(zip(features, tokens, strict=True)):
         if not text:
             aligned.append(((), ()))
             continue
-        # Silence that was added after a clip, for a model that stops by it, is not part of the clip.
-        stretches = [
-            (min(s.first * ticks, clip.frames - 1), min((s.last + 1) * ticks, clip.frames)) for s in found[row]
-        ]
+        # Silence that was appended to a clip, for a model that stops by it, is not part of the clip.
+        ranges = [(min(s.first * step, clip.frames - 1), min((s.last + 1) * step, clip.frames)) for s in found[row]]
         texts = token_texts(tokenizer, text)
-        times = token_times(texts, stretches, sound_levels(clip))
+        times = token_times(texts, ranges, foreground_levels(clip))
         sure = [
             (span.probability + p) / 2 for span, p in zip(spans[row], chosen[row, : len(text)].tolist(), strict=True)
         ]
@@ -90,10 +87,10 @@ def align(
 
 
 def ctc_align(log_probabilities: Tensor, lengths: Tensor, texts: Sequence[Sequence[int]]) -> list[list[Span]]:
-    """The likeliest path of CTC through the frames of each recording, of those that spell its text.
+    """The most likely CTC path through the frames of each recording, of those that spell its text (Viterbi).
 
-    A text that no path spells, because it takes more frames than there are or a symbol that cannot be, is spread evenly
-    over the frames, with probability 0.
+    A text that no path spells, because it needs more frames than there are or a symbol of probability 0, is spread
+    evenly over the frames, with probability 0.
 
     Args:
         log_probabilities: `(B, F, V)`, natural logarithm, 0 the blank.
@@ -112,7 +109,7 @@ def ctc_align(log_probabilities: Tensor, lengths: Tensor, texts: Sequence[Sequen
 
     scores = torch.full(states.shape, -torch.inf, dtype=torch.float64)
     scores[:, :2] = emitted[:, 0, :2]
-    steps = torch.zeros(frames, *states.shape, dtype=torch.int8)  # states forward, on the best way to a state
+    steps = torch.zeros(frames, *states.shape, dtype=torch.int8)  # by which the best path to a state advances
     for frame in range(1, frames):
         before = pad(scores, (2, 0), value=-torch.inf)
         best, step = torch.stack((scores, before[:, 1:-1], before[:, :-2].where(jumps, -torch.inf))).max(0)
@@ -152,18 +149,18 @@ def attention_align(weights: Tensor, lengths: Tensor, counts: Sequence[int]) -> 
 
     It is that of CTC, where a token is as probable in a frame as its weight there is in relation to its highest weight,
     and the blank half as probable as that. So frames may belong to no token, unlike in dynamic time warping (as in
-    Whisper): attention to a frame or two says where a token is, and nothing of how long it lasts.
+    Whisper): attention to a frame or two locates a token, but not its duration.
 
     Args:
-        weights: `(B, L, F)`, of the positions that each predict a token; 0 beyond a recording.
+        weights: `(B, L, F)`, of the text positions that predict the tokens; 0 beyond a recording.
         lengths: frames of each recording, `(B,)`.
         counts: tokens of each text.
 
     Returns:
-        spans; for a probability they have the highest share reached of the token's highest weight.
+        spans, whose probability is the highest share of the token's highest weight.
     """
     shares = weights / weights.amax(2, keepdim=True).clamp(min=1e-30)
-    scores = torch.cat((torch.full_like(shares[:, :1], HEARD_SHARE), shares.clamp(min=LEAST_SHARE)), dim=1).log()
+    scores = torch.cat((torch.full_like(shares[:, :1], BLANK_SHARE), shares.clamp(min=LEAST_SHARE)), dim=1).log()
     return ctc_align(scores.transpose(1, 2), lengths, [range(1, count + 1) for count in counts])
 
 
@@ -175,34 +172,27 @@ def force(
     Returns:
         the probability of each token given those before, `(B, L)`; and with `attention` the weights with which the
         positions that predict the tokens attend to frames, `(B, L, F)`, a mean over the heads of the last block that
-        listens to the feature of CTC. Beyond a text they mean nothing.
+        attends to the feature of CTC. Beyond a text they mean nothing.
     """
     padded = pad_sequence([torch.tensor(text, dtype=torch.long) for text in tokens], batch_first=True).to(model.device)
-    joint = model.config.combine == "joint"
-    stack = cast(nn.ModuleList, model.decoder.stacks[JOINT if joint else model.config.ctc_feature])
-    cross = cast(Block, stack[-1]).cross
-    assert cross is not None
-    heard: list[tuple[Tensor, EncoderKeyValues]] = []
-    hook = cross.register_forward_pre_hook(lambda _, inputs: heard.append(inputs)) if attention else None
-    try:
-        predicted = model.predict(pad(padded, (1, -1)), model.decoder.state(encoded, cached=False))
-    finally:
-        if hook is not None:
-            hook.remove()
+    state = model.decoder.state(encoded, cached=False)
+    reader = WeightReader()
+    if attention:
+        state.memories[model.decoder.stack_of(model.config.ctc_feature)][-1].readers += (reader,)
+    predicted = model.predict(pad(padded, (1, -1)), state)
     chosen = predicted.gather(2, padded.to(predicted.device)[..., None])[..., 0].clamp(max=0.0).exp().cpu()
-    if not heard:
+    if reader.weights is None:
         return chosen, None
-    weights = cross_weights(cross, *heard[0]).mean(1)
+    weights = reader.weights.mean(1)
     return chosen, weights.unflatten(2, (-1, encoded.track.null.shape[1])).sum(2).cpu()  # joint: over the features
 
 
-def cross_weights(cross: CrossAttention, x: Tensor, memory: EncoderKeyValues) -> Tensor:
-    """The weights `(B, H, L, F)` with which text positions `(B, L, D)` attend: their products with the memory's values
-    are what the module hears."""
-    query = cross.query(x).unflatten(2, (cross.config.heads, -1)).transpose(1, 2)
-    scores = (query @ memory.key.transpose(2, 3)).float() * cross.config.content_width**-0.5
-    bias, hard = cross.nulls.key_bias(memory.null), cross.nulls.masked(memory.null)
-    if bias is not None:
-        scores = scores + bias[:, :, None]
-    masked = memory.padding if hard is None else memory.padding | hard
-    return scores.masked_fill(masked[:, None, None], -torch.inf).softmax(-1).nan_to_num(0.0)
+class WeightReader(Reader):
+    """Keeps the weights `(B, H, L, F)` with which a cross-attention attends."""
+
+    weights: Tensor | None = None
+
+    def read(self, cross: CrossAttention, query: Tensor, out: Tensor, memory: EncoderKeyValues) -> Tensor:
+        """Returns what attention gave as it is."""
+        self.weights = cross.weights(query, memory)
+        return out

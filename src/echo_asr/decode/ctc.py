@@ -1,4 +1,4 @@
-"""CTC prefix probabilities, for the joint beam."""
+"""CTC scores of growing texts: prefix probabilities for the joint beam search, and best paths."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from echo_asr.vrope import double
 
-NEVER = -1e10  # log probability of anything but blank beyond the end, where sums of minus infinity would be no numbers
+NEVER = -1e10  # log probability of all but blank beyond the end, where minus infinity would give NaN
 
 
 class CTCPrefixScorer:
@@ -45,7 +45,7 @@ class CTCPrefixScorer:
         psi_repeat = torch.logsumexp(blank_before + repeat, dim=1)
         psi = psi.scatter(1, self.last[:, None], psi_repeat[:, None])
         psi[:, 0] = before[:, -1]
-        psi = psi.masked_fill(psi < NEVER / 2, -torch.inf)  # a text that the frames do not hold
+        psi = psi.masked_fill(psi < NEVER / 2, -torch.inf)  # a text that needs more frames than there are
         return psi.view(-1, self.beam, psi.shape[1])
 
     def advance(self, rows: Tensor, tokens: Tensor) -> None:
@@ -61,8 +61,8 @@ class CTCPrefixScorer:
         self.last = torch.where(tokens == 0, self.last, tokens)
 
     def _source(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Of one more token for each prefix: the log probability, at each frame, of all that it may follow there, and
-        its own; both `(rows, F)`."""
+        """For one more token of each prefix: at each frame, the log probability of all paths that it may follow, and of
+        the token itself; both `(rows, F)`."""
         symbol = self.logp.gather(2, tokens[:, None, None].expand(-1, self.logp.shape[1], 1))[..., 0]
         source = torch.where((tokens == self.last)[:, None], self.blank, self._before())
         return torch.cat((self._empty()[:, None], source[:, :-1]), 1), symbol
@@ -76,15 +76,15 @@ class CTCPrefixScorer:
 
 
 class CTCBestPath:
-    """How probable each next token of growing texts is on the likeliest path of CTC, given the tokens before it.
+    """The log probability of each next token of growing texts on the most likely CTC path, given the tokens before.
 
-    As `CTCPrefixScorer`, with maxima for sums: a token that no frame supports stays improbable however many frames
+    As `CTCPrefixScorer`, with maxima for sums: a token that no frame supports stays improbable, however many frames
     there are.
 
     Args:
         log_probabilities: `(rows, F, V)`, natural logarithm, 0 the blank.
         lengths: frames of each, `(rows,)`.
-        texts: `(rows, L)`, the tokens so far; 0 stands for none.
+        texts: `(rows, L)`, the tokens so far; 0 for none.
     """
 
     def __init__(self, log_probabilities: Tensor, lengths: Tensor, texts: Tensor) -> None:
@@ -97,7 +97,7 @@ class CTCBestPath:
             self.extend(tokens)
 
     def select(self, rows: Tensor) -> CTCBestPath:
-        """The texts `rows`, repeats allowed, to be extended by themselves."""
+        """A copy with the texts `rows`, repeats allowed."""
         chosen = copy(self)
         for name, value in vars(self).items():
             setattr(chosen, name, value[rows])
@@ -114,16 +114,15 @@ class CTCBestPath:
         nothing = torch.full_like(start, -torch.inf)[:, None]
         blank = _recur_best(torch.cat((nothing, ending[:, :-1]), 1), self.logp[..., 0])
         stay = tokens == 0
-        said = torch.where(stay, 0.0, (best - self.best).nan_to_num(nan=-torch.inf).clamp(max=0.0))
+        gained = torch.where(stay, 0.0, (best - self.best).nan_to_num(nan=-torch.inf).clamp(max=0.0))
         self.ending = torch.where(stay[:, None], self.ending, ending)
         self.blank = torch.where(stay[:, None], self.blank, blank)
         self.best, self.last = torch.where(stay, self.best, best), torch.where(stay, self.last, tokens)
-        return said
+        return gained
 
 
 def _ended(log_probabilities: Tensor, lengths: Tensor) -> Tensor:
-    """`(rows, F, V)`, float64: beyond its end a recording is certainly blank: nothing new begins, and what was read
-    stays."""
+    """Log probabilities `(rows, F, V)` in float64, with blank for certain beyond the end of each recording."""
     logp = double(log_probabilities)
     beyond = torch.arange(logp.shape[1], device=logp.device)[None] >= lengths.to(logp.device)[:, None]
     silent = logp.new_full((logp.shape[2],), NEVER)

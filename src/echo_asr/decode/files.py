@@ -1,4 +1,4 @@
-"""Transcribing lists of files: one bad file does not stop the others, and an interruption loses nothing heard."""
+"""Transcribes lists of files. A file that cannot be read does not stop the others; an interruption loses no text."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
-from echo_asr.storage import replace_text
+from echo_asr.storage import make_folder, replace_text
 from echo_asr.text.normalize import join_texts
 
 BYTE_ORDER_MARK = "\ufeff"
 
 
 def printable(path: Path) -> str:
-    """The name of a file; what is no UTF-8 in it, as in names from old systems, becomes a question mark."""
+    """The name of a file; bytes that are not UTF-8 become question marks."""
     return str(path).encode("utf-8", "replace").decode("utf-8")
 
 
@@ -63,21 +63,21 @@ def transcribe_files(
 
     Of several processes each takes its share of the files, and writes to the folder.
 
-    A file that cannot be read is told on standard error, the others go on, and the status is then 1. Ctrl-C leaves
-    what was heard of the file at hand in `folder/NAME.partial.txt`, or on standard output.
+    A file that cannot be read is reported on standard error, and the status is then 1. Ctrl-C leaves the text of the
+    current file so far in `folder/NAME.partial.txt`, or on standard output.
 
     Args:
-        skip_existing: leave out what the folder holds already, as an earlier run that was ended left it.
-        place: of this process among several.
+        skip_existing: skip files whose output exists in the folder.
+        place: rank of this process among several.
 
     Raises:
-        EchoError: the folder cannot be written, two files would be written to one place, or several would be printed
+        EchoError: the folder cannot be written, two files would have the same output, or several would be printed
             where a format has one recording a file, or by several processes.
-        KeyboardInterrupt: Ctrl-C; its message says how far it came and where that is.
+        KeyboardInterrupt: Ctrl-C; its message states how far the transcription is and where it was written.
     """
     place = place or ProcessRank()
     if not folder and place.count > 1:
-        raise EchoError(f"{place.count} processes cannot print to one place; name a folder for the texts: --output-dir")
+        raise EchoError(f"{place.count} processes cannot print together; name a folder for the texts: --output-dir")
     if not folder and skip_existing:
         raise EchoError("--skip-existing looks into the folder of the texts; name it: --output-dir")
     if not folder and len(paths) > 1 and form not in ("txt", "json"):
@@ -87,18 +87,15 @@ def transcribe_files(
     if twice:
         raise EchoError(f"{twice[0]}: several recordings would be written there; rename them, or run them apart")
     if folder:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --output-dir") from None
+        make_folder(folder, "choose another --output-dir")
     asked = len(paths)
     paths = [path for path in place.share(paths) if not (skip_existing and targets[path].is_file())]
     if skip_existing and place.count == 1 and len(paths) < asked:
         print(f"echo-asr transcribe: {asked - len(paths)} of {asked} are there already", file=sys.stderr)
     failed, index = 0, 0
-    segments: list[Segment] = []  # of the file at hand
+    segments: list[Segment] = []  # of the current file
 
-    def put(path: Path, found: Transcription, partial: bool = False) -> Path | None:
+    def write(path: Path, found: Transcription, partial: bool = False) -> Path | None:
         if not folder:
             line = render_line(printable(path), found, form)
             print(line if form != "txt" or len(paths) == 1 else f"{printable(path)}: {line}", flush=True)
@@ -112,26 +109,26 @@ def transcribe_files(
     seconds = [_seconds(path) for path in paths]
     with progress_bar("seconds", max(1, round(sum(seconds)))) if place.main else nullcontext(_no_bar) as advance:
         try:
-            for index, heard in recognizer.listen(paths, words=form != "txt"):
+            for index, found in recognizer.transcribe_each(paths, words=form != "txt"):
                 before = sum(seconds[:index])
-                if isinstance(heard, Segment):
-                    segments.append(heard)
-                    advance(round(before + heard.end), "")
+                if isinstance(found, Segment):
+                    segments.append(found)
+                    advance(round(before + found.end), "")
                     continue
                 segments = []
-                if isinstance(heard, Transcription):
-                    put(paths[index], heard)
+                if isinstance(found, Transcription):
+                    write(paths[index], found)
                 else:
                     failed += 1
-                    print(f"echo-asr transcribe: {heard}", file=sys.stderr)
+                    print(f"echo-asr transcribe: {found}", file=sys.stderr)
                 advance(round(before + seconds[index]), "")
                 index += 1
         except KeyboardInterrupt:
             if not segments:
                 raise KeyboardInterrupt(f"interrupted; {index} of {len(paths)} files are done") from None
             end = segments[-1].end
-            found = Transcription(join_texts(s.text for s in segments), end, tuple(segments))
-            where = put(paths[index], found, partial=True) or "above"
+            partial = Transcription(join_texts(s.text for s in segments), end, tuple(segments))
+            where = write(paths[index], partial, partial=True) or "above"
             raise KeyboardInterrupt(
                 f"interrupted; {printable(paths[index])} is transcribed up to {end:.1f} s, see {where}"
             ) from None
@@ -141,11 +138,11 @@ def transcribe_files(
 
 
 def _no_bar(done: int, text: str) -> None:
-    """Of several processes one shows how far it is."""
+    """Stands in for the progress bar in all but one of several processes."""
 
 
 def _seconds(path: Path) -> float:
-    """Length of a recording as its header has it, 0 for one that cannot be read."""
+    """Seconds of a recording by its header, 0 for one that cannot be read."""
     try:
         return audio_duration(path)
     except EchoError:

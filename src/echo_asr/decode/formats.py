@@ -1,4 +1,4 @@
-"""What a transcription looks like in a file, or on standard output: text, JSON, subtitles, or a table."""
+"""Output formats of a transcription: text, JSON, subtitles, or a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from echo_asr.text.linebreak import clean_text
 
 FORMATS = ("txt", "json", "srt", "vtt", "tsv")
 
-# Python and JavaScript take these for ends of lines, JSON does not and leaves them as they are.
+# Python and JavaScript take these for line ends; JSON does not, and does not escape them.
 _LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
@@ -22,13 +22,13 @@ def render(name: str, found: Transcription, form: str) -> str:
     """The whole content of a recording's output file; every line of it ends in a line feed.
 
     Args:
-        name: the recording's file name; what is no UTF-8 in it becomes a question mark.
+        name: the recording's file name; bytes that are not UTF-8 become question marks.
         form: one of `FORMATS`:
             txt: a line for each segment with a text.
             json: one object on one line: `file, duration, text, segments`. A segment has `start, end, text, words`,
                 and `alternatives` where there are more than one; a word has `word, start, end, probability`. Times are
                 in seconds. A number that is not finite is null.
-            srt: SubRip, with cues as `make_cues` cuts them. It has no escapes, so that `-->` becomes an arrow.
+            srt: SubRip, with the cues of `make_cues`. It has no escapes, so that `-->` becomes an arrow.
             vtt: WebVTT, the same cues (https://www.w3.org/TR/webvtt1/).
             tsv: `start, end, text` of each segment with a text, in ms, as Whisper writes it.
 
@@ -59,9 +59,9 @@ def render(name: str, found: Transcription, form: str) -> str:
 
 
 def render_line(name: str, found: Transcription, form: str) -> str:
-    """What is printed of a recording, without the last line feed.
+    """The output of a recording for standard output, without the last line feed.
 
-    That is all of its text on one line (`txt`), its object on one line (`json`), or else the lines of its file.
+    All of its text on one line (`txt`), its object on one line (`json`), or else the lines of its file.
 
     Raises:
         EchoError: as `render`.

@@ -1,4 +1,4 @@
-"""Shallow fusion: what a language model and hotwords add to the scores of a beam."""
+"""Shallow fusion: adds the scores of a language model and of hotwords to those of a beam."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 
 from echo_asr.decode.hotwords import Hotwords
 
-SHORTLIST = 4  # times the beam: tokens of a hypothesis that the language model is asked of
+SHORTLIST = 4  # times the beam: next tokens of a hypothesis that the language model scores
 
 
 class Scorer(Protocol):
-    """What scores texts token by token; a state stands for all that a text's past says of its future."""
+    """Scores texts token by token; a state holds what the next scores depend on of the text so far."""
 
     def start(self) -> Hashable:
         """The state of an empty text."""
 
     def score(self, state: Any, tokens: Sequence[int]) -> list[float]:
-        """Nats of each next token; of 0, that the text ends."""
+        """Log probability (nats) of each next token; 0 is the end of the text."""
 
     def advance(self, state: Any, token: int) -> Hashable:
         """The state after one more token."""
@@ -55,10 +55,10 @@ class Fusion:
         )
 
     def added(self, scores: Tensor, states: Sequence[tuple[Any, Any]], keep: int) -> Tensor:
-        """`(rows, V)`, float64: nats that each next token of each hypothesis gets beside `scores` `(rows, V)`.
+        """`(rows, V)`, float64: nats added to `scores` `(rows, V)` of each next token of each hypothesis.
 
-        The language model is asked of the end and of the `keep` tokens that are best without it, those that hotwords
-        raise among them; the others get minus infinity. With `keep` at least V, nothing is left out.
+        The language model scores the end and the `keep` tokens that are best without it (hotword bonuses included);
+        the others get minus infinity. With `keep` at least V, all tokens are scored.
         """
         size = scores.shape[1]
         added = torch.zeros_like(scores)
@@ -72,12 +72,12 @@ class Fusion:
             end = torch.zeros(len(states), 1, dtype=torch.long, device=scores.device)
             tokens = torch.cat((end, 1 + (scores + added)[:, 1:].topk(keep).indices), 1)
         values = [self.scorer.score(state, row) for (state, _), row in zip(states, tokens.tolist(), strict=True)]
-        said = torch.tensor(values, dtype=scores.dtype, device=scores.device) * self.weight
-        return added + torch.full_like(scores, -torch.inf).scatter_(1, tokens, said)
+        fused = torch.tensor(values, dtype=scores.dtype, device=scores.device) * self.weight
+        return added + torch.full_like(scores, -torch.inf).scatter_(1, tokens, fused)
 
 
 class FusedBeam:
-    """What fusion has added to each hypothesis of a beam so far.
+    """The sum that fusion has added to each hypothesis of a beam so far.
 
     Args:
         fusion: the language model and hotwords.
@@ -93,11 +93,11 @@ class FusedBeam:
         self.grown = self.sums[:, None]
 
     def score(self, scores: Tensor, alive: Tensor) -> Tensor:
-        """`(B, beam, V)`: nats added to each extended prefix, those of all its tokens together.
+        """`(B, beam, V)`: nats added to each extended prefix, summed over its tokens.
 
         Args:
             scores: `(B, beam, V)`, of the extended prefixes without fusion.
-            alive: `(B, beam)`, the prefixes that are to be extended; the others get nothing more.
+            alive: `(B, beam)`, the prefixes to extend; the sums of the others stay.
         """
         flat = scores.flatten(0, 1)
         rows = alive.flatten().nonzero()[:, 0]

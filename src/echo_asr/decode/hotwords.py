@@ -1,4 +1,4 @@
-"""Hotwords: names and terms that a search is told to listen for."""
+"""Hotwords: names and terms that get a bonus in the search."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from torch import Tensor
 from echo_asr.errors import EchoError
 from echo_asr.text.tokenizer import Tokenizer
 
-# How the symbols of tokenizers begin that begin a word: a space, and what stands for one in other programs' files.
+# First characters of token symbols that begin a word: a space, or the characters for it in other tokenizers' files.
 SPACES = " \u2581\u0120"
 
-# Whether a match may begin with the next token whatever that is, and the matches under way: the node of each in the
-# tree, and how many of its tokens are paid for already.
+# Whether a match may begin with any next token, and the matches in progress: the node of each in the tree, and how many
+# of its tokens have got their bonus already.
 State = tuple[bool, tuple[tuple[int, int], ...]]
 
-_ROWS_KEPT = 4096  # states whose bonuses are remembered
+_ROWS_KEPT = 4096  # states whose bonuses are cached
 
 
 class Hotwords:
-    """Contextual biasing (Zhao et al. 2019): tokens that continue a hotword earn a bonus, given back if it breaks off.
+    """Contextual biasing (Zhao et al. 2019): tokens that continue a hotword get a bonus, taken back if it breaks off.
 
     The hotwords form a tree of tokens. A match begins at the start of a word and counts when the word ends, so that
-    `cat` earns nothing in `category`; where no symbol of the tokenizer holds a space, as in Chinese, it begins and
-    ends anywhere. Of several matches under way the longest counts, and a part that an inner hotword was paid for
-    (`new` in `new york`) is not paid twice. So a finished text has earned the bonus once for each token of the hotwords
-    in it, and a search sees what a hotword will earn from its first token on, not only at its end.
+    `cat` gets nothing in `category`; where no symbol of the tokenizer contains a space, as in Chinese, it begins and
+    ends anywhere. Of several matches in progress the longest counts, and the tokens of an inner hotword (`new` in
+    `new york`) get the bonus once. So a finished text has the bonus once for each token of the hotwords in it, and a
+    search adds it from the first token of a hotword on, not only at its end.
 
     Args:
-        phrases: words or phrases, as people write them.
+        phrases: words or phrases, not normalised.
         tokenizer: of the model.
         normalize: of the model.
         bonus: nats for a token.
 
     Raises:
-        EchoError: a phrase is empty once normalised, or the tokenizer cannot write it.
+        EchoError: a phrase is empty once normalised, or the tokenizer cannot encode it.
     """
 
     def __init__(
@@ -85,27 +85,28 @@ class Hotwords:
         return True, ()
 
     def step(self, state: State, token: int) -> tuple[int, State]:
-        """Tokens' worth of bonus that a token brings (negative: gives back) and the state after it; 0 ends the text."""
+        """The change of the bonus by a token, in tokens (negative: taken back), and the state after it; 0 ends the
+        text."""
         ready, matches = state
         settled = 0
         if token == 0 or self._begins[token]:
-            settled = max((self._depth[node] - paid for node, paid in matches if self._whole[node]), default=0)
+            settled = max((self._depth[node] - counted for node, counted in matches if self._whole[node]), default=0)
         moved = [
-            (self._children[node][token], min(paid + settled, self._depth[node]))
-            for node, paid in matches
+            (self._children[node][token], min(counted + settled, self._depth[node]))
+            for node, counted in matches
             if token in self._children[node]
         ]
         if (ready or (self._begins[token] and not self._gap[token])) and token in self._children[0]:
             moved.append((self._children[0][token], 0))
         after = tuple(moved)
-        return settled + self._hope(after) - self._hope(matches), (self._gap[token], after)
+        return settled + self._pending(after) - self._pending(matches), (self._gap[token], after)
 
     def advance(self, state: State, token: int) -> State:
         """The state after one more token."""
         return self.step(state, token)[1]
 
     def row(self, state: State) -> Tensor:
-        """`(V,)`, float64: nats that each next token brings."""
+        """`(V,)`, float64: the bonus in nats of each next token."""
         if state not in self._rows:
             if len(self._rows) >= _ROWS_KEPT:
                 self._rows.clear()
@@ -114,15 +115,15 @@ class Hotwords:
 
     def _row(self, state: State) -> Tensor:
         ready, matches = state
-        # Tokens that continue and begin nothing differ only in whether they end a word.
-        settled = max((self._depth[node] - paid for node, paid in matches if self._whole[node]), default=0)
+        # Tokens that continue or begin no match differ only in whether they end a word.
+        settled = max((self._depth[node] - counted for node, counted in matches if self._whole[node]), default=0)
         row = torch.tensor(self._begins, dtype=torch.float64)
         row[0] = 1.0
-        row = row * settled - self._hope(matches)
+        row = row * settled - self._pending(matches)
         for token in set(self._children[0]).union(*(self._children[node] for node, _ in matches)):
             row[token] = self.step(state, token)[0]
         return row * self.bonus
 
-    def _hope(self, matches: Sequence[tuple[int, int]]) -> int:
-        """What the best match under way has earned so far, for good or not, in tokens."""
-        return max((self._depth[node] - paid for node, paid in matches), default=0)
+    def _pending(self, matches: Sequence[tuple[int, int]]) -> int:
+        """The bonus of the best match in progress so far, which may be taken back, in tokens."""
+        return max((self._depth[node] - counted for node, counted in matches), default=0)

@@ -1,39 +1,37 @@
-"""Language models in a search: n-gram models of ARPA files, over the tokenizer's symbols or over words.
+"""N-gram language models in ARPA files for the search, over the tokenizer's symbols or over words.
 
-The one module that imports flashlight-text, which comes with the extra `echo-asr[lm]` and brings KenLM, the reader and
+The only module that imports flashlight-text, which comes with the extra `echo-asr[lm]` and brings KenLM, the reader and
 scorer of ARPA files. Nothing else of it is used: its own beam search decodes CTC alone, or an attention model alone,
 while that of `echo_asr.decode.search` joins attention, CTC prefixes, language model and hotwords in one score.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from echo_asr.decode.fusion import Scorer
 from echo_asr.decode.ngram import END, HIGHEST_ORDER, MARK, START, UNKNOWN, tokenizer_mark
 from echo_asr.errors import EchoError
+from echo_asr.output import silenced_stderr
 from echo_asr.text.tokenizer import Tokenizer
 
 NATS = math.log(10.0)  # in one unit of log10
-LEAST = -100.0  # log10; KenLM's for a word that no file should be without
+LEAST = -100.0  # log10, the least of a word
 UNKNOWN_WORD = -2.0  # log10, on top of <unk>, for a word that the file lacks; tuned on arctic's validation split
 
-_CONTEXTS_KEPT = 50_000  # contexts whose scores are remembered
+_CONTEXTS_KEPT = 50_000  # contexts whose scores are cached
 
 
 class Arpa:
-    """An n-gram model of an ARPA file, as KenLM scores it. What was asked once of a context is remembered.
+    """An n-gram model of an ARPA file, scored by KenLM, with the scores of each context cached.
 
-    A context is the tuple of the last `order - 1` words, as places in `names`, with `BEGIN` for `<s>`.
+    A context is the tuple of the last `order - 1` words, as indices in `names`, with `BEGIN` for `<s>`.
 
     Args:
         path: the file.
-        names: the words that will be asked for; one that the file lacks scores as `<unk>`.
+        names: the words that will be scored; one that the file lacks scores as `<unk>`.
         order: words of its longest n-grams.
 
     Raises:
@@ -55,12 +53,12 @@ class Arpa:
         for name in names:
             dictionary.add_entry(name)
         try:
-            with _silence():
+            with silenced_stderr():  # KenLM prints a progress bar
                 self._model = KenLM(str(path), dictionary)
         except (RuntimeError, UnicodeError) as error:
             raise EchoError(f"{path}: KenLM cannot read it ({_reason(error)}); expected an ARPA file") from None
         self._reach = order - 1
-        self._known: dict[tuple[int, ...], dict[int, float]] = {}
+        self._cache: dict[tuple[int, ...], dict[int, float]] = {}
 
     def start(self) -> tuple[int, ...]:
         """The context of a sentence's first word."""
@@ -72,22 +70,22 @@ class Arpa:
 
     def score(self, context: tuple[int, ...], words: Sequence[int]) -> list[float]:
         """Log10 probabilities of words after a context, `BEGIN` standing for `</s>`."""
-        known = self._known.get(context)
-        if known is None:
-            if len(self._known) >= _CONTEXTS_KEPT:
-                self._known.clear()
-            known = self._known[context] = {}
-        missing = [word for word in words if word not in known]
+        cached = self._cache.get(context)
+        if cached is None:
+            if len(self._cache) >= _CONTEXTS_KEPT:
+                self._cache.clear()
+            cached = self._cache[context] = {}
+        missing = [word for word in words if word not in cached]
         if missing:
-            # KenLM's states hold on to all that followed them; made anew and let go, they take no memory.
+            # KenLM's states keep all their successors in memory, so they are built anew and not kept.
             state = self._model.start(context[:1] != (self.BEGIN,))
             for word in context:
                 if word != self.BEGIN:
                     state, _ = self._model.score(state, word)
             for word in missing:
                 _, value = self._model.finish(state) if word == self.BEGIN else self._model.score(state, word)
-                known[word] = max(value, LEAST)
-        return [known[word] for word in words]
+                cached[word] = max(value, LEAST)
+        return [cached[word] for word in words]
 
 
 class TokenScorer:
@@ -103,7 +101,7 @@ class TokenScorer:
         return self._arpa.start()
 
     def score(self, state: tuple[int, ...], tokens: Sequence[int]) -> list[float]:
-        # Token t is word t - 1 of the model; so the end, 0, is -1, as Arpa has it.
+        # Token t is word t - 1 of the model; so the end, 0, is -1, which is `Arpa.BEGIN`.
         return [value * NATS for value in self._arpa.score(state, [token - 1 for token in tokens])]
 
     def advance(self, state: tuple[int, ...], token: int) -> tuple[int, ...]:
@@ -111,9 +109,9 @@ class TokenScorer:
 
 
 class WordScorer:
-    """An n-gram model over words, from elsewhere: a word is scored when it is complete, at a space or at the end.
+    """An n-gram model over words, from another program: a word is scored when complete, at a space or at the end.
 
-    The words of the file pass through the model's normaliser, so that a file in capitals serves a model in lower case.
+    The words of the file are normalised as the model's texts, so that a file in capitals works for lower case.
     A word that is not in the file costs `UNKNOWN_WORD` on top of `<unk>`.
     """
 
@@ -122,8 +120,8 @@ class WordScorer:
     ) -> None:
         self._symbols = ["", *tokenizer.symbols[1:]]
         self._arpa = Arpa(path, words, order)
-        self._places = {normalize(word): place for place, word in reversed(list(enumerate(words)))}
-        self._places |= {word: place for place, word in enumerate(words)}
+        self._indices = {normalize(word): index for index, word in reversed(list(enumerate(words)))}
+        self._indices |= {word: index for index, word in enumerate(words)}
         self._unknown = len(words) - 1  # the last of them is <unk>
 
     def start(self) -> tuple[tuple[int, ...], str]:
@@ -140,20 +138,20 @@ class WordScorer:
         *words, begun = (begun + self._symbols[token]).split(" ") if token else (begun, "")
         total = 0.0
         for word in filter(None, words):
-            place = self._places.get(word, self._unknown)
-            total += self._arpa.score(context, [place])[0] + (UNKNOWN_WORD if place == self._unknown else 0.0)
-            context = self._arpa.advance(context, place)
+            index = self._indices.get(word, self._unknown)
+            total += self._arpa.score(context, [index])[0] + (UNKNOWN_WORD if index == self._unknown else 0.0)
+            context = self._arpa.advance(context, index)
         if not token:
             total += self._arpa.score(context, [Arpa.BEGIN])[0]
         return total, (context, begun)
 
 
 def load_language_model(path: Path, tokenizer: Tokenizer, normalize: Callable[[str], str]) -> Scorer:
-    """The language model of an ARPA file: over the tokenizer's symbols if the file says so, else over words.
+    """The language model of an ARPA file: over the tokenizer's symbols if the file is marked so, else over words.
 
     Raises:
-        EchoError: the file cannot be read, is of another tokenizer or too long n-grams, or holds words while the
-            model's tokenizer is no one of Echo's own.
+        EchoError: the file cannot be read, is of another tokenizer or too long n-grams, or is over words while
+            the model's tokenizer was not trained by Echo.
     """
     mark, orders, words = _survey(path)
     if not 1 < orders <= HIGHEST_ORDER:
@@ -171,7 +169,7 @@ def load_language_model(path: Path, tokenizer: Tokenizer, normalize: Callable[[s
 
 
 def _survey(path: Path) -> tuple[str | None, int, list[str]]:
-    """Of an ARPA file: the tokenizer that it names, its order, and the words of its first section, `<unk>` last."""
+    """The mark of the tokenizer in an ARPA file (None without one), its order, and its words, `<unk>` last."""
     mark, order, words = None, 0, []
     try:
         with open(path, encoding="utf-8-sig") as file:
@@ -195,26 +193,7 @@ def _survey(path: Path) -> tuple[str | None, int, list[str]]:
     return mark, order, [word for word in words if word not in (UNKNOWN, START, END)] + [UNKNOWN]
 
 
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """KenLM writes a progress bar on file descriptor 2, whatever Python's `sys.stderr` is."""
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # closed: then it goes nowhere as it is
-        yield
-        return
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
 def _reason(error: Exception) -> str:
-    """The last sentence of one of KenLM's messages: before it come names of its source files and functions."""
+    """The last sentence of a message of KenLM, which begins with names of source files and functions."""
     text = " ".join(str(error).split())
     return text.rsplit("because ", 1)[-1].rsplit("Exception. ", 1)[-1][:160]

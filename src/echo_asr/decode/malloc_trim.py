@@ -1,4 +1,4 @@
-"""Freed memory goes back to the operating system, so that a process does not grow with the recordings it decodes."""
+"""Returns freed memory to the operating system, so that a process does not grow with the recordings it decodes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 def _c_library() -> Any:
     try:
         return ctypes.CDLL("libc.so.6")
-    except OSError:  # not Linux, or another C library, whose memory Echo does not look after
+    except OSError:  # not Linux, or another C library
         return None
 
 
-def give_back() -> None:
-    """Have the C library hand back what is free within its heap (glibc's `malloc_trim`; elsewhere nothing is done).
+def release_memory() -> None:
+    """Return the free memory of the C library's heap (glibc's `malloc_trim`; no effect elsewhere).
 
-    Decoding allocates blocks of ever other sizes, after which glibc keeps more and more of them: after ten hours of a
-    recording a process held a third more than after one. A call takes some milliseconds.
+    Decoding allocates blocks of varying sizes, of which glibc keeps more and more: after ten hours of a recording a
+    process held a third more memory than after one. A call takes some milliseconds.
     """
     trim = getattr(_c_library(), "malloc_trim", None)
     if trim is not None:

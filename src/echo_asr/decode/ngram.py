@@ -1,7 +1,7 @@
-"""N-gram language models of the user's own texts: training them, and writing them as ARPA files.
+"""Trains n-gram language models on texts, and writes them as ARPA files.
 
-The order of business: count every n-gram, discount the counts (modified Kneser-Ney), and mix each order with the next
-lower one. What reads and scores the file is in `echo_asr.decode.lm`.
+The steps: count every n-gram, discount the counts (modified Kneser-Ney), and interpolate each order with the next lower
+one. `echo_asr.decode.lm` reads and scores the file.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from echo_asr.storage import replace_file
 from echo_asr.text.tokenizer import Tokenizer
 
 UNKNOWN, START, END = "<unk>", "<s>", "</s>"
-MARK = "# echo-asr tokenizer "  # begins the line of an ARPA file that says whose symbols it is made of
+MARK = "# echo-asr tokenizer "  # begins the line of an ARPA file that identifies the tokenizer of its symbols
 HIGHEST_ORDER = 6  # that the KenLM in flashlight-text reads
 
 # Where counts of counts are too few to estimate discounts from, as with the single symbols of an alphabet: KenLM's.
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
-NEVER = -99.0  # log10; what ARPA files say of <s>, which is never predicted
+NEVER = -99.0  # log10, of <s>, which is never predicted
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class NGrams:
     Attributes:
         words: `(rows, n)`, indices into the names of the model.
         probability: `(rows,)`, log10 of the last word given those before it.
-        backoff: `(rows,)`, log10 of what the n-gram, as a context, leaves to the next lower order; 0 where nothing
+        backoff: `(rows,)`, log10 of the backoff weight of the n-gram as a context; 0 where nothing
             follows it.
     """
 
@@ -71,7 +71,7 @@ class NGramModel:
 class _Counts:
     """Rows of one order while it is being estimated: `prefix` and `suffix` point into the rows of the order below."""
 
-    last: np.ndarray  # position of an occurrence's last word in the text
+    last: np.ndarray  # position in the text of the last word of an occurrence
     count: np.ndarray
     prefix: np.ndarray
     suffix: np.ndarray
@@ -101,7 +101,7 @@ def train_ngram(sentences: Iterable[Sequence[str]], order: int, vocabulary: Sequ
     """
     if order < 1:
         raise ValueError(f"order must be at least 1, got {order}")
-    index = {name: place for place, name in enumerate((UNKNOWN, START, END))}
+    index = {name: position for position, name in enumerate((UNKNOWN, START, END))}
     for word in vocabulary:
         index.setdefault(word, len(index))
     stream: list[int] = []
@@ -120,8 +120,8 @@ def train_ngram(sentences: Iterable[Sequence[str]], order: int, vocabulary: Sequ
 
 
 def _count(text: np.ndarray, size: int, order: int) -> list[_Counts]:
-    place = np.arange(len(text))
-    depth = place - np.maximum.accumulate(np.where(text == 1, place, 0)) + 1  # words since <s>, itself included
+    position = np.arange(len(text))
+    depth = position - np.maximum.accumulate(np.where(text == 1, position, 0)) + 1  # words since <s>, itself included
     none = np.zeros(size, dtype=np.int64)
     begins = np.arange(size) == 1
     tables = [_Counts(none, np.bincount(text, minlength=size), none, none, begins)]
@@ -184,10 +184,10 @@ def discounts(adjusted: np.ndarray) -> tuple[float, float, float]:
 
 @dataclass(frozen=True)
 class Built:
-    """What a language model was made of.
+    """Counts of the training data of a language model.
 
     Attributes:
-        sentences: texts that hold something.
+        sentences: texts that are not empty.
         tokens: in all of them.
         grams: n-grams of each order.
         skipped: characters that the tokenizer does not know, with how often each was left out.
@@ -205,7 +205,7 @@ def tokenizer_mark(tokenizer: Tokenizer) -> str:
 
 
 def read_lines(paths: Iterable[Path]) -> Iterator[str]:
-    """The lines of UTF-8 text files, one text each; empty ones are passed over.
+    """The lines of UTF-8 text files, one text each; empty ones are skipped.
 
     Raises:
         EchoError: a file is missing, a folder, or not UTF-8.
@@ -225,18 +225,18 @@ def build_language_model(
 ) -> Built:
     """Train an n-gram model over a tokenizer's symbols, and write it as an ARPA file, whole or not at all.
 
-    Symbols stand in the file as their decimal ids, since a space is a symbol and ARPA parts its fields by spaces. A
-    comment before the first section names the tokenizer, so that a model of other symbols refuses the file. Every
+    Symbols stand in the file as their decimal ids, since a space is a symbol and ARPA separates fields by spaces. A
+    comment before the first section identifies the tokenizer, so that a model with another one refuses the file. Every
     symbol has a probability, also those that the texts lack.
 
     Args:
-        texts: sentences or lines as people write them.
+        texts: sentences or lines, not normalised.
         normalize: that of the model.
         order: symbols of the longest n-grams, 2 to `HIGHEST_ORDER`.
 
     Raises:
         EchoError: the order is out of range, the texts hold nothing that the tokenizer knows, or the file cannot be
-            written; whatever `texts` raises goes through.
+            written; errors of `texts` are passed on.
     """
     if not 2 <= order <= HIGHEST_ORDER:
         raise EchoError(f"order of a language model is {order}; expected 2 to {HIGHEST_ORDER}")

@@ -1,4 +1,4 @@
-"""What a recogniser says of a recording. Times are in seconds from its beginning."""
+"""The result of recognising a recording. Times are in seconds from its beginning."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Token:
-    """One symbol of the tokenizer: when it is heard, and how probable the model finds it there, uncalibrated."""
+    """One symbol of the tokenizer, with its times and its probability, not calibrated."""
 
     text: str
     start: float
@@ -17,8 +17,8 @@ class Token:
 
 @dataclass(frozen=True)
 class Word:
-    """A word between spaces: when it is heard, and how probable it is that it is right: the least probability of its
-    tokens, calibrated where the model was (`echo_asr.model.calibration`)."""
+    """A word between spaces, with its times and the probability that it is correct: the lowest of its tokens,
+    calibrated if the model is (`echo_asr.model.calibration`)."""
 
     word: str
     start: float
@@ -28,11 +28,11 @@ class Word:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of speech between two pauses.
+    """A segment of speech between two pauses.
 
     Attributes:
-        words, tokens: of `text`, in order; empty where no times were asked for.
-        alternatives: the best texts, `text` the first, with their scores in nats; empty unless several were asked for.
+        words, tokens: of `text`, in order; empty where no times were requested.
+        alternatives: the best texts, `text` the first, with their scores in nats; empty unless several were requested.
     """
 
     start: float
@@ -45,7 +45,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Transcription:
-    """What was heard in a recording: its text, its length in seconds, and its segments in order."""
+    """The transcription of a recording: its text, its duration in seconds, and its segments in order."""
 
     text: str
     duration: float

@@ -1,4 +1,5 @@
-"""Free-running search: greedy, and the joint CTC/attention beam. Both are batched and carry a key-value cache."""
+"""Search for the text of encoded recordings: greedy, and the joint CTC/attention beam; batched, with key-value
+caches."""
 
 from __future__ import annotations
 
@@ -38,12 +39,12 @@ class DecodeConfig:
     # Times in a row that a stretch of tokens may come where CTC does not find each copy in frames of its own; of over
     # eight tokens fewer; 0 for any number. What was spoken passes, however often, and loops end.
     repetition: int = 8
-    nbest: int = 1  # texts of a recording that are handed out, best first; at most `beam`
+    nbest: int = 1  # texts of a recording that are returned, best first; at most `beam`
     lm: str = ""  # path of a language model, from `echo-asr lm` or any ARPA file over words; needs a beam
     lm_weight: float = 0.3  # times the language model's log probability; 0 leaves it out
-    hotwords: tuple[str, ...] = ()  # words and phrases to listen for; they need a beam
+    hotwords: tuple[str, ...] = ()  # words and phrases to expect; they need a beam
     hotword_bonus: float = 0.75  # nats for each token of a hotword
-    times: Literal["ctc", "attention"] = "ctc"  # what tells when a word is heard
+    times: Literal["ctc", "attention"] = "ctc"  # what the times of words are found by
     segments: SegmentConfig = field(default_factory=SegmentConfig)  # how recordings are cut at their pauses
 
     def __post_init__(self) -> None:
@@ -71,8 +72,8 @@ Spell = Callable[[list[int]], Hashable]
 
 
 def make_spell(tokenizer: Tokenizer) -> Spell:
-    """What tells the texts of a search apart: their words. A tokenizer may write one text in several ways, and a space
-    more or less makes no other text."""
+    """The function by which a search compares texts: their words. A tokenizer may encode a text in several ways, and
+    texts that differ in spaces alone count as equal."""
     return lambda tokens: tuple(tokenizer.decode(tokens).split())
 
 
@@ -85,13 +86,13 @@ class Hypothesis:
 
 
 def make_fusion(config: DecodeConfig, tokenizer: Tokenizer, normalize: Callable[[str], str]) -> Fusion | None:
-    """What a configuration adds to the beam's scores: its language model and hotwords; None if it has neither.
+    """The language model and hotwords of a configuration, to be added to the beam's scores; None if it has neither.
 
     Args:
         tokenizer, normalize: of the model.
 
     Raises:
-        EchoError: the language model cannot be read or is not the tokenizer's, or a hotword cannot be written in it.
+        EchoError: the language model cannot be read or is not the tokenizer's, or a hotword cannot be encoded by it.
     """
     scorer = hotwords = None
     if config.lm and config.lm_weight:
@@ -102,7 +103,7 @@ def make_fusion(config: DecodeConfig, tokenizer: Tokenizer, normalize: Callable[
 
 
 def token_bounds(encoded: Encoded, config: DecodeConfig) -> Tensor:
-    """The most tokens that each recording may get, `(B,)`: one an encoder frame, as CTC allows, and `max_tokens`."""
+    """The maximum of tokens of each recording, `(B,)`: one an encoder frame, as CTC allows, and `max_tokens`."""
     return encoded.lengths.to(precise_device(encoded.lengths.device)).clamp(max=config.max_tokens)
 
 
@@ -119,11 +120,11 @@ def search_nbest(
 ) -> list[list[Hypothesis]]:
     """The best texts of each recording of a batch, at most `config.nbest`, all different, the best first.
 
-    A recording's result does not depend on the others in the batch, nor its best text on how many are asked for.
+    A result does not depend on the other recordings in the batch, nor the best text on how many are requested.
 
     Args:
-        fusion: what `make_fusion` made of the same configuration.
-        spell: the text of some tokens, or whatever is equal where texts are; see `make_spell`. By default every
+        fusion: the result of `make_fusion` for the same configuration.
+        spell: maps tokens to a text, or to any value that is equal where texts are; see `make_spell`. By default every
             sequence of tokens is a text of its own.
 
     Raises:
@@ -131,7 +132,7 @@ def search_nbest(
     """
     wanted = bool((config.lm and config.lm_weight) or (config.hotwords and config.hotword_bonus))
     if wanted and fusion is None:
-        raise ValueError("fusion: decode.lm or decode.hotwords is set; expected what make_fusion makes of it, got None")
+        raise ValueError("fusion: decode.lm or decode.hotwords is set; expected the result of make_fusion, got None")
     if config.beam == 1:
         return [[found] for found in greedy(model, encoded, config)]
     return beam(model, encoded, config, fusion, spell)
@@ -139,20 +140,20 @@ def search_nbest(
 
 @torch.inference_mode()
 def greedy(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothesis]:
-    """The likeliest next token, again and again, until the text ends or the bound. Finished rows leave the batch."""
+    """Take the most likely next token until the text ends or its bound is reached. Finished rows leave the batch."""
     bounds = token_bounds(encoded, config)
     count = len(bounds)
     texts: list[list[int]] = [[] for _ in range(count)]
     scores = [0.0] * count
-    device = bounds.device  # of what is scored; the decoder is on its own
+    device = bounds.device  # of the scores; the decoder may be on another
     rows = torch.arange(count, device=device)
     state = model.decoder.state(encoded)
     last = torch.zeros(count, 1, dtype=torch.long, device=device)
 
-    def listen(so_far: Tensor) -> CTCBestPath:
+    def best_path(so_far: Tensor) -> CTCBestPath:
         return CTCBestPath(model.ctc_log_probabilities(encoded)[rows], encoded.lengths[rows], so_far)
 
-    repeated = Repetitions(count, config.repetition, device, listen) if config.repetition else None
+    repeated = Repetitions(count, config.repetition, device, best_path) if config.repetition else None
     for step in range(int(bounds.max())):
         logp = model.predict(last, state)[:, -1]
         if repeated is not None:
@@ -183,24 +184,24 @@ def beam(
     `(1 - w) log p_attention + w log p_ctc + bonus * length + lm_weight log p_lm + hotword bonuses`.
 
     Every beam has `config.beam` places throughout; a finished hypothesis keeps its place and its score. Of those that
-    spell one text in different tokens the best stays, as where Kaldi determinises a lattice, and the place of the other
-    is free again; a sum of their probabilities would make the best text depend on how long the search went on. It ends
-    for a recording when none of its unfinished hypotheses scores above the last of the finished ones that are asked for
+    spell one text in different tokens the best is kept, as when Kaldi determinises a lattice, and the place of the
+    others becomes free; with a sum of their probabilities, the best text would depend on the length of the search. It
+    ends for a recording when none of its unfinished hypotheses scores above the last of the finished ones requested
     (with a positive `length_bonus` or hotwords, when all have finished), or at its bound.
 
-    The language model is asked of the end and of the likeliest `fusion.SHORTLIST` times `beam` tokens of a hypothesis;
-    the others are left out. For an alphabet of letters that is all of them, in all but the narrowest beams.
+    The language model scores the end and the `fusion.SHORTLIST` times `beam` most likely tokens of a hypothesis; the
+    others are left out. For an alphabet of letters that is all of them, in all but the narrowest beams.
     """
     width, weight, size = config.beam, config.ctc_weight, model.vocabulary_size
     bounds = token_bounds(encoded, config)
-    count, device = len(bounds), bounds.device  # of what is scored; the decoder is on its own
+    count, device = len(bounds), bounds.device  # of the scores; the decoder may be on another
     scorer = CTCPrefixScorer(model.ctc_log_probabilities(encoded), encoded.lengths, width) if weight else None
 
-    def listen(so_far: Tensor) -> CTCBestPath:
+    def best_path(so_far: Tensor) -> CTCBestPath:
         places = torch.arange(count, device=device).repeat_interleave(width)
         return CTCBestPath(model.ctc_log_probabilities(encoded)[places], encoded.lengths[places], so_far)
 
-    repeated = Repetitions(count * width, config.repetition, device, listen) if config.repetition else None
+    repeated = Repetitions(count * width, config.repetition, device, best_path) if config.repetition else None
     fused = FusedBeam(fusion, count, width, device) if fusion is not None else None
     falls_only = config.length_bonus <= 0 and (fusion is None or fusion.falls_only)
     state = model.decoder.state(encoded)
@@ -256,10 +257,10 @@ def beam(
 
 
 class _Texts:
-    """The texts of a recording that a search has finished, each as good as its best tokens.
+    """The finished texts of a recording, each with its best tokens.
 
     Args:
-        spell: as of `search_nbest`.
+        spell: as in `search_nbest`.
     """
 
     def __init__(self, spell: Spell) -> None:
@@ -267,15 +268,15 @@ class _Texts:
         self.found: dict[Hashable, Hypothesis] = {}
 
     def keep(self, finished: Mapping[int, tuple[Tensor, float]]) -> list[int]:
-        """Take in the finished hypotheses of a beam, tokens and score by place; returns the places of those whose text
-        has better tokens."""
+        """Add the finished hypotheses of a beam, tokens and score by place; returns the places of those whose text has
+        better tokens."""
         repeats = []
         for place, (tokens, score) in sorted(finished.items(), key=lambda item: -item[1][1]):
-            said = Hypothesis([token for token in tokens.tolist() if token], score)
-            text = self.spell(said.tokens)
-            if self.found.setdefault(text, said).score < score:
-                self.found[text] = said
-            if self.found[text] != said:
+            new = Hypothesis([token for token in tokens.tolist() if token], score)
+            text = self.spell(new.tokens)
+            if self.found.setdefault(text, new).score < score:
+                self.found[text] = new
+            if self.found[text] != new:
                 repeats.append(place)
         return repeats
 
@@ -285,6 +286,6 @@ class _Texts:
         return ranked[:count] or [Hypothesis([], -math.inf)]
 
     def last(self, count: int) -> float:
-        """The score of the last of the so many best; minus infinity where there are fewer."""
+        """The score of the `count`-th best text; minus infinity where there are fewer."""
         ranked = self.best(count)
         return ranked[-1].score if len(ranked) == count else -math.inf

@@ -1,7 +1,7 @@
 """A transcription as subtitles: cues that fit on a screen, stay long enough to be read, and never overlap.
 
 The limits are those of the style guides that editors check against (Netflix, Timed Text Style Guide: General
-Requirements). Times are whole milliseconds but where seconds are named, widths are columns.
+Requirements). Times are whole milliseconds unless stated otherwise; widths are columns.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from echo_asr.decode.results import Segment, Transcription, Word
-from echo_asr.text.linebreak import clean_text, display_width, unbreakable_pieces
+from echo_asr.text.linebreak import clean_text, display_width, unbreakable_parts
 
 LINE = 42  # columns of a line; a cue has at most two lines
 SHORTEST, LONGEST = 1_000, 7_000  # ms that a cue lasts; the shortest where there is room before the next
 GAP = 80  # ms, two frames at 25 a second: a shorter dark moment between two cues flickers, and is closed
 
-# A segment becomes few cues, as even as they can be, that end where the speaker pauses. A cue costs CUE, and the square
+# A segment is split into few, even cues that end at pauses. A cue costs CUE, and the square
 # of how full it is (0 to 1). A break costs as follows, less its pause (seconds, up to one): after a full stop, after a
 # comma, and elsewhere where there is no space, perhaps in a word.
 CUE, SENTENCE, CLAUSE, UNSPACED = 2.0, -0.6, -0.3, 0.5
@@ -30,7 +30,7 @@ _CLOSING = "\"'”’»)]）」』"  # may stand between those and the space
 
 
 class Cue(NamedTuple):
-    """Lines that are shown together, from `start` to `end` in ms."""
+    """Lines shown together, from `start` to `end` in ms."""
 
     start: int
     end: int
@@ -38,7 +38,8 @@ class Cue(NamedTuple):
 
 
 class _Unit(NamedTuple):
-    """What no break parts, mostly a word: its width in columns, whether a space precedes it, when it is said in ms."""
+    """An unbreakable part of a text, mostly a word: its width in columns, whether a space precedes it, its times in
+    ms."""
 
     text: str
     width: int
@@ -51,9 +52,9 @@ def make_cues(found: Transcription) -> list[Cue]:
     """The cues of a recording, in order.
 
     A cue has one or two lines of at most `LINE` columns, and lasts `SHORTEST` (less only where the next cue or the
-    end of the recording is nearer) to `LONGEST`. Between two cues is no time at all, or at least `GAP`. None goes
-    beyond the recording, unless that is shorter than `SHORTEST`, or than a millisecond a cue. All this holds whatever
-    the times in `found` are: those that are not finite or run backwards give way to the nearest that are possible.
+    end of the recording is nearer) to `LONGEST`. The time between two cues is 0 or at least `GAP`. None exceeds
+    the recording, unless that is shorter than `SHORTEST`, or than a millisecond a cue. This holds for any
+    times in `found`: those that are not finite or not in order are replaced by the nearest possible ones.
     """
     drafts: list[Cue] = []
     for start, end, text, words in segment_spans(found):
@@ -64,7 +65,7 @@ def make_cues(found: Transcription) -> list[Cue]:
 def segment_spans(found: Transcription) -> list[tuple[int, int, str, tuple[Word, ...]]]:
     """Start and end (ms), text on one line, and words of each segment that has a text.
 
-    The times run forwards without overlap. A transcription without segments counts as one.
+    The times are in order and do not overlap. A transcription without segments counts as one.
     """
     segments = found.segments or (Segment(0.0, found.duration, found.text),)
     spoken = [(segment, text) for segment in segments if (text := clean_text(segment.text))]
@@ -73,22 +74,22 @@ def segment_spans(found: Transcription) -> list[tuple[int, int, str, tuple[Word,
 
 
 def _milliseconds(seconds: float) -> int | None:
-    """Whole ms, or nothing where the time is not finite."""
+    """Whole ms, or None where the time is not finite."""
     value = float(seconds) * 1000
     return round(value) if math.isfinite(value) else None
 
 
 def _length(found: Transcription) -> int:
-    """How long the recording is, in ms; as far as its segments go where that is not known."""
+    """The duration of the recording in ms; the end of its last segment if not known."""
     length = _milliseconds(found.duration) or 0
     return length if length > 0 else max([0, *(_milliseconds(segment.end) or 0 for segment in found.segments)])
 
 
 def _forwards(times: Sequence[tuple[float, float]], low: int, high: int) -> list[tuple[int, int]]:
-    """Starts and ends (seconds) in whole ms within `low` to `high`, changed where they overlap or run backwards.
+    """Starts and ends (seconds) in whole ms within `low` to `high`, changed where they overlap or are not in order.
 
-    No start is before the one before it, and no end after the next start. A start that is no number is that of the
-    one before it, an end the next start.
+    No start is before the one before it, and no end after the next start. A start that is not finite becomes that of
+    the one before it, an end the next start.
     """
     starts: list[int] = []
     for seconds, _ in times:
@@ -102,7 +103,8 @@ def _forwards(times: Sequence[tuple[float, float]], low: int, high: int) -> list
 
 
 def _units(start: int, end: int, text: str, words: Sequence[Word]) -> list[_Unit]:
-    """A segment's units at the times of its words; where these do not spell its text, its characters share its time."""
+    """A segment's units at the times of its words; where these do not spell its text, its time is divided evenly among
+    its characters."""
     whole = "".join(text.split())
     spelt = ["".join(clean_text(word.word).split()) for word in words]
     spans = _forwards([(word.start, word.end) for word in words], start, end)
@@ -112,14 +114,14 @@ def _units(start: int, end: int, text: str, words: Sequence[Word]) -> list[_Unit
     for word, (first, last) in zip(spelt, spans, strict=True):
         times += pairwise(first + (last - first) * index // max(len(word), 1) for index in range(len(word) + 1))
     units, done = [], 0
-    for piece, spaced in unbreakable_pieces(text, LINE):
-        begun, done = done, done + len("".join(piece.split()))
-        units.append(_Unit(piece, display_width(piece), spaced, times[begun][0], times[done - 1][1]))
+    for part_text, spaced in unbreakable_parts(text, LINE):
+        begun, done = done, done + len("".join(part_text.split()))
+        units.append(_Unit(part_text, display_width(part_text), spaced, times[begun][0], times[done - 1][1]))
     return units
 
 
 def _split(units: Sequence[_Unit]) -> list[Cue]:
-    """The cheapest way to part a segment into cues that fit on two lines, by dynamic programming over its breaks."""
+    """Split a segment into cues of at most two lines at the lowest cost, by dynamic programming over its breaks."""
     count = len(units)
     columns = list(accumulate((unit.width + unit.spaced for unit in units), initial=0))  # before each unit
     reach = [bisect_right(columns, columns[i] + unit.spaced + LINE) - 1 for i, unit in enumerate(units)] + [count]
@@ -131,15 +133,15 @@ def _split(units: Sequence[_Unit]) -> list[Cue]:
     for first, unit in enumerate(units):
         before, left = costs[first] + CUE, columns[first] + unit.spaced
         for after in range(first + 1, reach[reach[first]] + 1):
-            said = units[after - 1].end - unit.start
-            shown = units[after].start - unit.start if after < count else said
+            spoken_ms = units[after - 1].end - unit.start
+            shown = units[after].start - unit.start if after < count else spoken_ms
             cost = before + ((columns[after] - left) / (2 * LINE)) ** 2
             if after < count:
                 cost += breaks[after]
             if shown < SHORTEST:
                 cost += 1 - shown / SHORTEST
-            if said > LONGEST and after - first > 1:
-                cost += TOO_LONG + (said - LONGEST) / 1000
+            if spoken_ms > LONGEST and after - first > 1:
+                cost += TOO_LONG + (spoken_ms - LONGEST) / 1000
             if cost < costs[after]:
                 costs[after], origins[after] = cost, first
     cues: list[Cue] = []
@@ -151,7 +153,7 @@ def _split(units: Sequence[_Unit]) -> list[Cue]:
 
 
 def _break_cost(units: Sequence[_Unit], index: int) -> float:
-    """What a break before a unit costs for what stands there."""
+    """The cost of a break before a unit, by the punctuation there."""
     before = units[index - 1].text.rstrip(_CLOSING)
     if before.endswith(_SENTENCES + _CLAUSES):
         return SENTENCE if before.endswith(_SENTENCES) else CLAUSE
@@ -159,7 +161,8 @@ def _break_cost(units: Sequence[_Unit], index: int) -> float:
 
 
 def _lines(units: Sequence[_Unit]) -> tuple[str, ...]:
-    """One line, or two that are as even as can be, the lower rather the longer, broken at punctuation that is near."""
+    """One line, or two of lengths as even as possible, preferably broken at punctuation and with the lower one
+    longer."""
     line = _join(units)
     if display_width(line) <= LINE:
         return (line,)
@@ -177,10 +180,10 @@ def _join(units: Sequence[_Unit]) -> str:
 
 
 def _settle(drafts: Sequence[Cue], limit: int) -> list[Cue]:
-    """Cues at times that can be shown: in order, none over another, each as long as it should be, up to `limit` ms.
+    """Adjust the times of cues: in order, without overlap, within the limits of duration, up to `limit` ms.
 
     Cues that would begin within `GAP` of each other share the time until the next. The last one may begin before it is
-    said, where the recording would end too soon after.
+    spoken, where the recording would end too soon after.
     """
     starts: list[int] = []
     while len(starts) < len(drafts):

@@ -1,7 +1,7 @@
-"""When words are heard: from the ticks in which their tokens were found to times in seconds.
+"""Word times: from the frames in which tokens were found to start and end in seconds.
 
-A token is found in few frames, somewhere inside the sound that it stands for: its word begins before the first and ends
-after the last of them. Where, the level of the sound tells.
+An alignment finds a token in few frames, somewhere inside the speech that it stands for: its word begins before the
+first and ends after the last of them. The level of the signal determines where. Frames here are of 10 ms, `T`.
 """
 
 from __future__ import annotations
@@ -12,26 +12,25 @@ from itertools import pairwise
 
 import numpy as np
 
+from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.decode.results import Token, Word
 from echo_asr.features import Features
 from echo_asr.text.tokenizer import Tokenizer
 
-TICKS = 100  # in a second; tick `t` is centred at `t / 100` s
-QUIET_SHARE = 0.15  # of the ticks of a clip, the softest ones, are taken to hold background alone
-LEVEL_SHARE = 0.2  # of the way from the softest level to a word's: where the word begins and ends
-SHORTEST_PAUSE = 6  # ticks; what is shorter between two words is the closure of a stop
-ASTRAY = 15  # ticks; no further from its sound is a token found in a pause
-REACH = 100  # ticks; no further from where its outer token was found does a clip's first word begin, or its last end
+QUIET_SHARE = 0.15  # of the frames of a clip, the softest ones, that count as background
+LEVEL_SHARE = 0.2  # of the way from the lowest level to the mean level of a word: where the word begins and ends
+SHORTEST_PAUSE = 6  # frames; a shorter gap between two words is the closure of a stop
+ASTRAY = 15  # frames; the largest distance from its word at which a token may be found in a pause
+REACH = 100  # frames; the largest distance from the outer token to the start of the first word or the end of the last
 
-Stretch = tuple[int, int]  # a first tick, and the first one after
+Range = tuple[int, int]  # the first frame, and the first one after
 
 
-def sound_levels(features: Features) -> np.ndarray:
-    """How far each tick stands out of the background: `(T,)`, 0 for the softest 15 % of the clip.
+def foreground_levels(features: Features) -> np.ndarray:
+    """The level of each frame above the background: `(T,)`, 0 for the softest 15 % of the clip.
 
-    The root mean square, over mel bins, of the spectrogram above the level that each bin stays under for 15 % of the
-    clip; less the level that this in turn stays under for as long. A fricative that is softer than the noise about it,
-    but not in its own bins, so still stands out.
+    The root mean square, over mel bins, of the spectrogram above the 15 % quantile of each bin, less the 15 % quantile
+    of the result. So a fricative that is softer than the noise, but louder in its own bins, has a level above 0.
     """
     spectrogram = features.spectrogram.numpy().astype(np.float64)
     above = np.clip(spectrogram - np.quantile(spectrogram, QUIET_SHARE, axis=1, keepdims=True), 0.0, None)
@@ -40,30 +39,30 @@ def sound_levels(features: Features) -> np.ndarray:
     return out
 
 
-def token_times(texts: Sequence[str], stretches: Sequence[Stretch], levels: np.ndarray) -> list[tuple[float, float]]:
+def token_times(texts: Sequence[str], ranges: Sequence[Range], levels: np.ndarray) -> list[tuple[float, float]]:
     """Start and end of each token in seconds, in order, without overlap, and within the clip.
 
     Two words meet somewhere between the middle of the last token of the one and that of the first token of the other.
     If there is a pause, the one ends where the (first) pause begins, and the other begins where the (last) pause ends;
-    a pause is 60 ms or longer of a level under a fifth of the softer word's mean. Without a pause one word gives way to
-    the other where the level has fallen four fifths of the way from the one's mean to the softest in between.
+    a pause is 60 ms or more of a level under a fifth of the softer word's mean. Without a pause one word ends and the
+    other begins where the level has fallen four fifths of the way from the first one's mean to the minimum between.
     The first word begins and the last one ends at a pause, too, or 1 s away, or with the clip.
-    Within a word one token gives way to the next half-way between the two; a space lasts from word to word. A word in
-    whose place nothing is heard keeps its ticks.
+    Within a word one token ends and the next begins half-way between the two; a space lasts from word to word. A word
+    without any level above the background keeps its frames.
 
     Args:
         texts: of the tokens; words end at spaces.
-        stretches: the ticks in which each was found, in order.
-        levels: `(T,)`, as of `sound_levels`.
+        ranges: the frames in which each was found, in order.
+        levels: `(T,)`, as of `foreground_levels`.
     """
-    times = np.array(stretches, dtype=np.float64).reshape(-1, 2)
+    times = np.array(ranges, dtype=np.float64).reshape(-1, 2)
     groups = _groups(texts)
-    words = [_Sound([stretches[i] for i in group], levels) for group in groups]
+    words = [_WordRange([ranges[i] for i in group], levels) for group in groups]
     edges = [_edge(before, after, levels) for before, after in pairwise([None, *words, None])] if words else []
     for group, word, (_, start), (end, _) in zip(groups, words, edges[:-1], edges[1:], strict=True):
         if start >= end:
             start, end = word.start, word.end
-        middles = [(stretches[i][1] + stretches[j][0]) / 2 for i, j in pairwise(group)]
+        middles = [(ranges[i][1] + ranges[j][0]) / 2 for i, j in pairwise(group)]
         times[group] = list(pairwise([start, *np.clip(middles, start, end), end]))
     for before, after in pairwise([[-1], *groups, [len(texts)]]) if groups else ():
         spaces = range(before[-1] + 1, after[0])
@@ -71,8 +70,8 @@ def token_times(texts: Sequence[str], stretches: Sequence[Stretch], levels: np.n
             start = times[before[-1], 1] if before[-1] >= 0 else times[after[0], 0]
             end = times[after[0], 0] if after[0] < len(texts) else start
             times[spaces] = list(pairwise(np.linspace(start, end, len(spaces) + 1)))
-    # A tick's edge lies half a tick before its centre.
-    ordered = np.maximum.accumulate((times.flatten() - 0.5).clip(0.0, len(levels))) / TICKS
+    # Frame t is centred at t / 100 s, and begins half a frame before.
+    ordered = frames_to_seconds(np.maximum.accumulate((times.flatten() - 0.5).clip(0.0, len(levels))))
     return [(start, end) for start, end in ordered.reshape(-1, 2).tolist()]
 
 
@@ -89,17 +88,17 @@ def _groups(texts: Sequence[str]) -> list[list[int]]:
     return groups
 
 
-class _Sound:
-    """Where the tokens of a word were found, and how loud it is there."""
+class _WordRange:
+    """The frames in which the tokens of a word were found, and its mean level there."""
 
-    def __init__(self, stretches: Sequence[Stretch], levels: np.ndarray) -> None:
-        self.start, self.end = stretches[0][0], stretches[-1][1]
-        self.first, self.last = sum(stretches[0]) // 2, sum(stretches[-1]) // 2  # the middles of its outer tokens
+    def __init__(self, ranges: Sequence[Range], levels: np.ndarray) -> None:
+        self.start, self.end = ranges[0][0], ranges[-1][1]
+        self.first, self.last = sum(ranges[0]) // 2, sum(ranges[-1]) // 2  # the middles of its outer tokens
         self.level = float(levels[self.start : self.end].mean())
 
 
-def _edge(before: _Sound | None, after: _Sound | None, levels: np.ndarray) -> tuple[int, int]:
-    """The tick at which one word ends, and that at which the next begins; None beyond the first and the last."""
+def _edge(before: _WordRange | None, after: _WordRange | None, levels: np.ndarray) -> tuple[int, int]:
+    """The frame at which one word ends, and that at which the next begins; None beyond the first and the last."""
     total = len(levels)
     low = before.last if before else max(0, after.first - REACH) if after else 0
     high = after.first if after else min(total, before.last + REACH) if before else total
@@ -109,7 +108,7 @@ def _edge(before: _Sound | None, after: _Sound | None, levels: np.ndarray) -> tu
     pauses = []
     for start, end in changes.reshape(-1, 2).tolist():
         between = start < high and end > low and (end - start >= SHORTEST_PAUSE or start == 0 or end == total)
-        # A token that was found in a pause belongs to the sound before, and is late, or to that after: to the nearer.
+        # A token that was found in a pause belongs to the speech before or after, whichever is nearer.
         leads = before and 0 < end - low <= ASTRAY and end < total and (start == 0 or end - low < low - start)
         trails = after and 0 < high - start <= ASTRAY and start > 0 and (end == total or high - start < end - high)
         if between and not leads and not trails:
@@ -121,17 +120,17 @@ def _edge(before: _Sound | None, after: _Sound | None, levels: np.ndarray) -> tu
         return low, low
     if after is None:
         return high, high
-    tick = low + int(np.argmin(levels[low:high]))
-    fallen = levels[tick] + LEVEL_SHARE * (before.level - levels[tick])
-    while tick > low and levels[tick - 1] < fallen:
-        tick -= 1
-    return tick, tick
+    frame = low + int(np.argmin(levels[low:high]))
+    fallen = levels[frame] + LEVEL_SHARE * (before.level - levels[frame])
+    while frame > low and levels[frame - 1] < fallen:
+        frame -= 1
+    return frame, frame
 
 
 def token_texts(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
     """The text of each token; together they are `tokenizer.decode(ids)`.
 
-    A character that takes several tokens, as byte-level tokenizers make them, belongs to the last of these.
+    A character of several tokens, as in byte-level tokenizers, belongs to the last of these.
     """
     whole = tokenizer.decode(ids)
     texts = [tokenizer.decode([token]) for token in ids]
@@ -146,9 +145,9 @@ def token_texts(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
 
 
 def words_from_tokens(tokens: Sequence[Token]) -> tuple[Word, ...]:
-    """The words of a text, as `str.split` parts it, each as probable as the least probable of its tokens.
+    """The words of a text, split as by `str.split`, each with the lowest probability of its tokens.
 
-    A token that holds parts of several words lasts for each as long as it has characters of it.
+    The time of a token with parts of several words is divided by their numbers of characters.
     """
     words: list[Word] = []
     apart = True

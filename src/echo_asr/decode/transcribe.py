@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, overload
 
 import numpy as np
 import torch
 
-from echo_asr.audio import SAMPLE_RATE, SoundSource, stream_audio
+from echo_asr.audio import AudioSource, stream_audio
+from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds
 from echo_asr.audio.segment import AudioFile
-from echo_asr.config import build_sections, read_yaml
+from echo_asr.config import Changes, build_sections, read_yaml
 from echo_asr.decode.alignment import align
-from echo_asr.decode.malloc_trim import give_back
+from echo_asr.decode.malloc_trim import release_memory
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.search import DecodeConfig, make_fusion, make_spell, search_nbest
 from echo_asr.decode.segments import SpeechSegment, cut
 from echo_asr.distributed.launch import find_rank
 from echo_asr.errors import EchoError
-from echo_asr.features import FeatureExtractor, Features, collate_features
+from echo_asr.features import FeatureExtractor, Features, FeatureTransform, collate_features
 from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
 from echo_asr.text.normalize import join_texts
 
 BATCH_SECONDS = 120.0  # seconds of audio decoded at once, padding included
 GROUP_SECONDS = 300.0  # seconds of speech gathered, of one recording or several, before they are decoded
 
-Audio = AudioFile | SoundSource | np.ndarray | torch.Tensor
+Audio = AudioFile | AudioSource | np.ndarray | torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -48,25 +49,25 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises:
         EchoError: no such device here.
     """
-    place = find_rank()
+    rank = find_rank()
     if name == "auto":
-        apple = torch.backends.mps.is_available() and place.count == 1
+        apple = torch.backends.mps.is_available() and rank.count == 1
         name = "cuda" if torch.cuda.is_available() else "mps" if apple else "cpu"
-        if place.count == 1:
+        if rank.count == 1:
             return torch.device(name)
-    if place.count > 1 and name.startswith("cuda"):
-        if name != "cuda" or place.local_rank >= torch.cuda.device_count():
+    if rank.count > 1 and name.startswith("cuda"):
+        if name != "cuda" or rank.local_rank >= torch.cuda.device_count():
             raise EchoError(
-                f"{place.local_count} processes on a machine with {torch.cuda.device_count()} GPUs, --device {name}: "
+                f"{rank.local_count} processes on a machine with {torch.cuda.device_count()} GPUs, --device {name}: "
                 "each takes a GPU of its own; start as many as there are GPUs, without a number in --device"
             )
-        name = f"cuda:{place.local_rank}"
+        name = f"cuda:{rank.local_rank}"
     try:
         device = torch.device(name)
         if device.type not in ("cpu", "cuda", "mps"):
             raise RuntimeError("Echo knows cpu, cuda and mps")
-        if device.type == "mps" and place.count > 1:
-            raise RuntimeError(f"there is one for {place.count} processes")
+        if device.type == "mps" and rank.count > 1:
+            raise RuntimeError(f"there is one for {rank.count} processes")
         torch.zeros(1, device=device).item()  # there are devices that hold no values
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0].split(". ")[0]
@@ -80,20 +81,21 @@ class Recognizer:
     Args:
         bundle: model, tokenizer and settings.
         decode: how text is searched for.
+        transform: of features, with which the model was trained.
 
     Raises:
         EchoError: the language model or a hotword cannot be used with the model.
     """
 
-    def __init__(self, bundle: Bundle, decode: DecodeConfig | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, decode: DecodeConfig | None = None, transform: FeatureTransform | None = None
+    ) -> None:
         self.bundle, self.decode = bundle, decode or DecodeConfig()
-        self.extractor = FeatureExtractor(bundle.features)
+        self.extractor = FeatureExtractor(bundle.features, transform)
         self.normalize = bundle.text.normalize
         self.fusion = make_fusion(self.decode, bundle.tokenizer, self.normalize)
         self.spell = make_spell(bundle.tokenizer)
-        self.features: tuple[str, ...] | None = (
-            bundle.trained_features
-        )  # those listened to, as in `Echo.encode`; None for all
+        self.features = bundle.trained_features  # those that are encoded, as in `Echo.encode`; None for all
 
     @overload
     def transcribe(self, audio: Audio, sampling_rate: int | None = None, *, words: bool = True) -> Transcription: ...
@@ -104,29 +106,29 @@ class Recognizer:
     def transcribe(
         self, audio: Audio | list[Audio] | tuple[Audio, ...], sampling_rate: int | None = None, *, words: bool = True
     ) -> Transcription | list[Transcription]:
-        """What is said in a file or a stretch of one, in samples (16 kHz unless `sampling_rate` says otherwise), or in
-        each of a list of these, which are decoded together.
+        """The transcription of a file or a segment of one, of samples (at `sampling_rate` Hz, 16 kHz by default), or of
+        each in a list of these, which are decoded together.
 
-        Files may be of any length: they are read bit by bit, cut at their pauses, and what is between is decoded.
+        Files may be of any length: they are read in blocks, cut at their pauses, and what is between is decoded.
 
         Args:
             audio: path, `AudioSegment`, array, tensor, or a list or tuple of them.
-            words: tell when each word is heard, and how probable it is. It costs a little.
+            words: also find when each word is spoken, and how probable it is. It costs a little.
 
         Raises:
-            EchoError: a sound cannot be read; see `echo_asr.audio.load_audio`.
+            EchoError: a recording cannot be read; see `echo_asr.audio.load_audio`.
         """
         sources = audio if isinstance(audio, list | tuple) else [audio]
         found: dict[int, Transcription] = {}
-        for index, heard in self.listen(sources, sampling_rate, words=words):
-            if isinstance(heard, EchoError):
-                raise heard
-            if isinstance(heard, Transcription):
-                found[index] = heard
+        for index, result in self.transcribe_each(sources, sampling_rate, words=words):
+            if isinstance(result, EchoError):
+                raise result
+            if isinstance(result, Transcription):
+                found[index] = result
         texts = [found[index] for index in range(len(sources))]
         return texts if sources is audio else texts[0]
 
-    def listen(
+    def transcribe_each(
         self,
         sources: Iterable[Audio],
         sampling_rate: int | None = None,
@@ -134,7 +136,7 @@ class Recognizer:
         words: bool = True,
         speaker_f0: Sequence[float] = (),
     ) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
-        """Transcribe recordings one after another, and tell of each segment as soon as it is known.
+        """Transcribe recordings one after another, and yield each segment as soon as it is known.
 
         Speech is gathered over pauses and recordings and decoded in batches of similar length; what is held at any time
         does not depend on how long or how many the recordings are.
@@ -147,31 +149,31 @@ class Recognizer:
             it could not be read to its end.
         """
         waiting: list[tuple[int, SpeechSegment | _End]] = []
-        held, done = 0.0, _Done(self, words, speaker_f0)
+        held, decoder = 0.0, _Decoder(self, words, speaker_f0)
         for index, source in enumerate(sources):
             clock = _Clock()
             error: EchoError | None = None
             try:
                 for piece in cut(clock.count(stream_audio(source, sampling_rate)), self.decode.segments):
                     waiting.append((index, piece))
-                    held += len(piece.samples) / SAMPLE_RATE
+                    held += samples_to_seconds(len(piece.samples))
                     if held >= GROUP_SECONDS:
-                        yield from done.tell(waiting)
+                        yield from decoder.decode(waiting)
                         waiting, held = [], 0.0
-                        give_back()
+                        release_memory()
             except EchoError as unreadable:
                 error = unreadable
             waiting.append((index, _End(clock.seconds, error)))
-        yield from done.tell(waiting)
+        yield from decoder.decode(waiting)
 
     @torch.inference_mode()
     def recognize(self, features: Sequence[Features], words: bool = False) -> list[Segment]:
-        """What is said in clips whose features are there, in their order; decoded in batches of similar length.
+        """What is recognised in clips, from their features, in their order; decoded in batches of similar length.
 
         What is found does not depend on what else is in the list. Times are in seconds from each clip's beginning. The
         text of silence, a clip all of whose frames are null, is empty.
         """
-        found: list[Segment] = [Segment(0.0, f.frames / 100, "") for f in features]
+        found: list[Segment] = [Segment(0.0, frames_to_seconds(f.frames), "") for f in features]
         model, tokenizer, calibrated = self.bundle.model, self.bundle.tokenizer, self.bundle.calibration
         for group in batches_to_search(features):
             clips = [features[i] for i in group]
@@ -193,31 +195,31 @@ class Recognizer:
         most = self.decode.max_tokens
         if any(size >= most < bound for size, bound in zip(sizes, frames, strict=True)):
             warnings.warn(
-                f"a text is as long as decode.max_tokens allows ({most} tokens) and ends there, whatever else is said; "
+                f"a text is as long as decode.max_tokens allows ({most} tokens) and ends there, whatever follows; "
                 "raise it, or lower decode.segments.longest",
                 stacklevel=3,
             )
 
 
 class _Clock:
-    """Counts the seconds of sound that go by."""
+    """Counts the seconds of audio that pass."""
 
     seconds = 0.0
 
     def count(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for block in blocks:
-            self.seconds += len(block) / SAMPLE_RATE
+            self.seconds += samples_to_seconds(len(block))
             yield block
 
 
-class _Done:
+class _Decoder:
     """Decodes what was gathered, and keeps the segments of the recording that has not ended yet."""
 
     def __init__(self, recognizer: Recognizer, words: bool, speaker_f0: Sequence[float]) -> None:
         self.recognizer, self.words, self.speaker_f0 = recognizer, words, speaker_f0
         self.segments: list[Segment] = []
 
-    def tell(
+    def decode(
         self, waiting: Sequence[tuple[int, SpeechSegment | _End]]
     ) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
         pieces = [(index, piece) for index, piece in waiting if isinstance(piece, SpeechSegment)]
@@ -225,10 +227,10 @@ class _Done:
         for index, piece in pieces:
             clip = self.recognizer.extractor(piece.samples, piece.loudest)
             clips.append(replace(clip, speaker_f0=self.speaker_f0[index]) if self.speaker_f0 else clip)
-        heard = iter(self.recognizer.recognize(clips, self.words))
+        found = iter(self.recognizer.recognize(clips, self.words))
         for index, item in waiting:
             if isinstance(item, SpeechSegment):
-                segment = _placed(next(heard), item.start, len(item.samples) / SAMPLE_RATE)
+                segment = _placed(next(found), item.start, samples_to_seconds(len(item.samples)))
                 if segment.text:
                     self.segments.append(segment)
                     yield index, segment
@@ -252,10 +254,10 @@ def _placed(segment: Segment, start: float, duration: float) -> Segment:
 
 
 def batches_to_search(features: Sequence[Features]) -> Iterator[list[int]]:
-    """Indices of the clips in which there is something to hear, in batches of similar length."""
-    heard = [index for index, clip in enumerate(features) if not clip.null.all()]
-    for numbers in batches_by_length([features[index].frames / 100 for index in heard], BATCH_SECONDS):
-        yield [heard[number] for number in numbers]
+    """Indices of the clips that are not silent, in batches of similar length."""
+    audible = [index for index, clip in enumerate(features) if not clip.null.all()]
+    for numbers in batches_by_length([frames_to_seconds(features[index].frames) for index in audible], BATCH_SECONDS):
+        yield [audible[number] for number in numbers]
 
 
 def batches_by_length(durations: Sequence[float], batch_seconds: float) -> Iterator[list[int]]:
@@ -281,18 +283,33 @@ def load(folder: str | os.PathLike[str], device: str = "auto", **decode: Any) ->
     Raises:
         EchoError: the folder is no complete model, or the device is not there.
     """
+    return load_recognizer(folder, device, {f"decode.{name}": value for name, value in decode.items()})
+
+
+def load_recognizer(
+    folder: str | os.PathLike[str],
+    device: str = "auto",
+    changes: Changes = MappingProxyType({}),
+    transform: FeatureTransform | None = None,
+) -> Recognizer:
+    """As `load`, with changed settings under their full names: `{"decode.beam": 8}`.
+
+    Args:
+        transform: of features, with which the model was trained.
+    """
     bundle = load_bundle(folder, choose_device(device))
-    return Recognizer(bundle, decode_config(bundle, folder, [_override(k, v) for k, v in decode.items()]))
+    control = (bundle.extra.get("study") or {}).get("f0", "measured")
+    if transform is None and control != "measured":
+        raise EchoError(
+            f"{folder}: was trained with study.f0 {control}, and is of use under that alone; take echo-asr evaluate, "
+            "transcribe, diagnose or study, or echo_asr.research.f0_controls.load_recognizer"
+        )
+    return Recognizer(bundle, decode_config(folder, changes), transform)
 
 
-def _override(key: str, value: Any) -> str:
-    """A setting of `DecodeConfig` as the command line has it."""
-    return f"--decode.{key}={json.dumps(list(value)) if isinstance(value, list | tuple) else value}"
-
-
-def decode_config(bundle: Bundle, folder: str | os.PathLike[str], overrides: Sequence[str] = ()) -> DecodeConfig:
-    """The decoding settings of a model's config.yaml, with `--decode.key value` overrides."""
+def decode_config(folder: str | os.PathLike[str], changes: Changes = MappingProxyType({})) -> DecodeConfig:
+    """The decoding settings of a model's config.yaml, with some changed, as `{"decode.beam": 8}`."""
     path = Path(folder) / CONFIG
-    data = {"decode": read_yaml(path).get("decode") or {}}
-    built: DecodeConfig = build_sections(data, {"decode": DecodeConfig}, overrides, str(path))["decode"]
+    data = {"decode": read_yaml(path).get("decode")}
+    built: DecodeConfig = build_sections(data, {"decode": DecodeConfig}, changes, str(path))["decode"]
     return built

@@ -41,17 +41,17 @@ class Watch:
     """Watches the other processes of a run from a thread.
 
     Processes of the same machine are looked for by their ids; those of others give a sign of life every few seconds,
-    through torchrun's store. A process that ends in an orderly way says so first (`stop`). Training that hangs in a
-    GPU's collective does not come back to hear of a death; it is then ended with one line.
+    through torchrun's store. A process that ends in an orderly way notes that first (`stop`). Training that hangs in a
+    GPU's collective does not come back to notice a death; it is then ended with one line.
 
     Args:
-        place: of this process.
+        rank: of this process.
         peers: of each process, by rank.
         remedy: what to do about a death, for the message.
     """
 
-    def __init__(self, place: ProcessRank, peers: list[Peer], remedy: str) -> None:
-        self.place, self.peers, self.remedy = place, peers, remedy
+    def __init__(self, rank: ProcessRank, peers: list[Peer], remedy: str) -> None:
+        self.rank, self.peers, self.remedy = rank, peers, remedy
         self.store = open_store()
         self.dead: list[int] = []
         self._over = threading.Event()
@@ -60,10 +60,10 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Say that this process ends of its own will, and watch no longer."""
+        """Note in the store that this process ends of its own will, and watch no longer."""
         if self.store is not None:
             with suppress(RuntimeError):
-                self.store.set(f"ended/{self.place.rank}", "1")
+                self.store.set(f"ended/{self.rank.rank}", "1")
         self._over.set()
 
     def find_dead(self, seconds: float = 3.0) -> list[int]:
@@ -74,16 +74,16 @@ class Watch:
         return self.dead
 
     def others_left(self) -> bool:
-        """Whether another process has ended in an orderly way, and said why."""
-        return any(self._ended(rank) for rank in range(self.place.count) if rank != self.place.rank)
+        """Whether another process has ended in an orderly way, and printed why."""
+        return any(self._ended(rank) for rank in range(self.rank.count) if rank != self.rank.rank)
 
     @property
     def message(self) -> str:
-        """What to tell of those that died."""
-        rank = self.dead[0]
-        machine, process = self.peers[rank]
+        """One line about the first that died."""
+        dead = self.dead[0]
+        machine, process = self.peers[dead]
         return (
-            f"process {rank} of {self.place.count} (id {process} on {machine}) was ended from outside, perhaps for "
+            f"process {dead} of {self.rank.count} (id {process} on {machine}) was ended from outside, perhaps for "
             f"want of memory; {self.remedy}"
         )
 
@@ -94,8 +94,8 @@ class Watch:
             if now - beat >= BEAT:
                 beat = now
                 with suppress(RuntimeError):
-                    self._say_and_hear(now)
-            here = [rank for rank, peer in enumerate(self.peers) if peer[0] == self.peers[self.place.rank][0]]
+                    self._exchange_beats(now)
+            here = [rank for rank, peer in enumerate(self.peers) if peer[0] == self.peers[self.rank.rank][0]]
             gone = [rank for rank in here if is_gone(self.peers[rank][1]) and not self._ended(rank)]
             silent = [rank for rank, (_, since) in self._seen.items() if now - since > SILENCE]
             self.dead = gone + silent
@@ -104,16 +104,16 @@ class Watch:
         else:
             return
         if not self._over.wait(GRACE):
-            if first_message(self.message, self.place):
+            if first_message(self.message, self.rank):
                 print(f"echo-asr train: {self.message}", file=sys.stderr, flush=True)
             os._exit(1)
 
-    def _say_and_hear(self, now: float) -> None:
+    def _exchange_beats(self, now: float) -> None:
         if self.store is None:
             return
-        self.store.add(f"beat/{self.place.rank}", 1)
+        self.store.add(f"beat/{self.rank.rank}", 1)
         for rank, (machine, _) in enumerate(self.peers):
-            if machine == self.peers[self.place.rank][0] or self._ended(rank):
+            if machine == self.peers[self.rank.rank][0] or self._ended(rank):
                 self._seen.pop(rank, None)
                 continue
             count = self.store.add(f"beat/{rank}", 0)
@@ -121,7 +121,7 @@ class Watch:
                 self._seen[rank] = (count, now)
 
     def _ended(self, rank: int) -> bool:
-        """Whether a process has said that it ends."""
+        """Whether a process has noted that it ends."""
         with suppress(RuntimeError):
             return self.store is not None and bool(self.store.check([f"ended/{rank}"]))
         return False

@@ -1,5 +1,5 @@
-"""Which of several processes this one is, as `torchrun` tells each in its environment, and what they tell each other
-outside of training. Several machines are told apart by torchrun alone; nothing here knows of them."""
+"""Which of several processes this one is, from the environment that `torchrun` gives it, and what they exchange outside
+of training. Nothing here knows of several machines; torchrun does."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 RECIPE = "torchrun --nproc-per-node N -m echo_asr COMMAND ..."
 POLL = 0.2  # seconds between looks at the store
-MET = "met"  # names in the store
-SAID = "said"
+ARRIVED = "arrived"  # names in the store
+PRINTED = "printed"
 
 
 @dataclass(frozen=True)
 class ProcessRank:
-    """The place of a process among those that work together.
+    """The rank of a process among those that work together.
 
     Attributes:
         rank: from 0; count: of all processes, on all machines.
@@ -49,7 +49,7 @@ class ProcessRank:
 
 
 def find_rank() -> ProcessRank:
-    """The place that the environment gives this process; a process that nobody launched is the only one.
+    """The rank that the environment gives this process; a process that nobody launched is the only one.
 
     Raises:
         EchoError: `accelerate launch` was used in a way that starts one process whatever was asked of it, or the
@@ -58,7 +58,7 @@ def find_rank() -> ProcessRank:
     if "WORLD_SIZE" not in os.environ:
         if "ACCELERATE_MIXED_PRECISION" in os.environ:  # `accelerate launch --cpu --num_processes 2` starts one process
             raise EchoError(
-                "accelerate launch has started a single process, whatever --num_processes says; for several processes "
+                "accelerate launch has started a single process, whatever --num_processes is; for several processes "
                 f"use {RECIPE}, and for one the command alone"
             )
         return ProcessRank()
@@ -66,24 +66,24 @@ def find_rank() -> ProcessRank:
     for name, default in (("WORLD_SIZE", None), ("RANK", None), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1)):
         value = os.environ.get(name, default)
         try:
-            numbers[name] = int(value)  # type: ignore[arg-type]  # None is told below
+            numbers[name] = int(value)  # type: ignore[arg-type]  # None is an error, below
         except (TypeError, ValueError):
-            raise EchoError(f"the environment says {name}={value!r}, expected a number; start with {RECIPE}") from None
-    place = ProcessRank(numbers["RANK"], numbers["WORLD_SIZE"], numbers["LOCAL_RANK"], numbers["LOCAL_WORLD_SIZE"])
-    if not (0 <= place.rank < place.count and 0 <= place.local_rank < place.local_count <= place.count):
-        told = ", ".join(f"{name}={value}" for name, value in numbers.items())
-        raise EchoError(f"the environment contradicts itself ({told}); start with {RECIPE}")
-    return place
+            raise EchoError(f"the environment has {name}={value!r}, expected a number; start with {RECIPE}") from None
+    rank = ProcessRank(numbers["RANK"], numbers["WORLD_SIZE"], numbers["LOCAL_RANK"], numbers["LOCAL_WORLD_SIZE"])
+    if not (0 <= rank.rank < rank.count and 0 <= rank.local_rank < rank.local_count <= rank.count):
+        found = ", ".join(f"{name}={value}" for name, value in numbers.items())
+        raise EchoError(f"the environment contradicts itself ({found}); start with {RECIPE}")
+    return rank
 
 
-def check_count(count: int, place: ProcessRank) -> None:
-    """Make sure that as many processes found each other as the environment speaks of.
+def check_count(count: int, rank: ProcessRank) -> None:
+    """Make sure that as many processes found each other as the environment has.
 
     Raises:
         EchoError: they did not.
     """
-    if count != place.count:
-        raise EchoError(f"{count} processes found each other where the environment has {place.count}; use {RECIPE}")
+    if count != rank.count:
+        raise EchoError(f"{count} processes found each other where the environment has {rank.count}; use {RECIPE}")
 
 
 def open_store() -> Store | None:
@@ -108,24 +108,24 @@ def _store() -> Store | None:
     return open_store()
 
 
-def first_message(message: str, place: ProcessRank) -> bool:
-    """Whether no other process has said this before, so that what all find is said once."""
-    if place.count == 1:
+def first_message(message: str, rank: ProcessRank) -> bool:
+    """Whether no other process has printed this message before, so that what all find is printed once."""
+    if rank.count == 1:
         return True
     store = _store()
     if store is None:
-        return place.main
+        return rank.main
     with suppress(RuntimeError):
-        return int(store.add(f"{SAID}/{hashlib.sha256(message.encode()).hexdigest()}", 1)) == 1
+        return int(store.add(f"{PRINTED}/{hashlib.sha256(message.encode()).hexdigest()}", 1)) == 1
     return True
 
 
-def barrier(place: ProcessRank) -> None:
+def barrier(rank: ProcessRank) -> None:
     """Wait until every process has come here; a launcher ends all others when one of them ends with an error."""
-    store = None if place.count == 1 else _store()
+    store = None if rank.count == 1 else _store()
     if store is None:
         return
     with suppress(RuntimeError):  # a machine that is gone is not waited for
-        store.add(MET, 1)
-        while store.add(MET, 0) < place.count:
+        store.add(ARRIVED, 1)
+        while store.add(ARRIVED, 0) < rank.count:
             time.sleep(POLL)

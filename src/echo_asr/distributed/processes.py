@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import importlib.util
 import signal
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,59 +21,36 @@ from echo_asr.distributed import sharding
 from echo_asr.distributed.heartbeat import Watch, myself
 from echo_asr.distributed.launch import ProcessRank, check_count
 from echo_asr.errors import EchoError
-from echo_asr.features import FeatureBatch
-
-if TYPE_CHECKING:
-    from echo_asr.model.echo import Echo, LossSizes
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=2)  # that processes wait for each other, as where one extracts features for longer
 RESUME = "go on from the last checkpoint: the same command with --resume"
 
 
-class LossOf(nn.Module):
-    """A model's loss as the forward pass of a module, which is what engines wrap."""
-
-    def __init__(self, model: Echo) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self,
-        batch: FeatureBatch,
-        tokens: Tensor,
-        lengths: Tensor,
-        label_smoothing: float,
-        features: Collection[str],
-        sizes: LossSizes,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The fields of `Loss`; see `Echo.loss`."""
-        found = self.model.loss(batch, tokens, lengths, label_smoothing, features, sizes)
-        return found.total, found.attention, found.ctc, found.blank_ratio
-
-
 class Processes:
     """One process, which is all there are.
 
     Attributes:
-        place: of this process among them.
+        rank: of this process among them.
     """
 
-    def __init__(self, place: ProcessRank | None = None) -> None:
-        self.place = place or ProcessRank()
+    def __init__(self, rank: ProcessRank | None = None) -> None:
+        self.rank = rank or ProcessRank()
 
     @property
     def main(self) -> bool:
         """Whether this is the process that prints and writes."""
-        return self.place.main
+        return self.rank.main
 
-    def wrap(self, model: Echo, late: bool) -> nn.Module:
+    def wrap(self, loss: nn.Module, blocks: Sequence[nn.Module], late: bool) -> nn.Module:
         """The loss of a model, whose gradients become those of all processes' batches: their mean.
 
         Args:
+            loss: a module whose forward pass computes it.
+            blocks: parts of the model that may be sharded by themselves.
             late: some parameters may have no gradient for a while, as under a curriculum.
         """
-        return LossOf(model)
+        return loss
 
     def unsynchronised(self, wrapped: nn.Module, yes: bool) -> AbstractContextManager[Any]:
         """Backward passes in which gradients are only gathered here, where more of the same update follow."""
@@ -84,7 +61,7 @@ class Processes:
         """Whether each process holds a part of the model only."""
         return False
 
-    def clip(self, model: Echo, limit: float) -> Tensor:
+    def clip(self, model: nn.Module, limit: float) -> Tensor:
         """Scale the gradients of a model to a norm of at most `limit`; returns the norm that they had."""
         return torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
 
@@ -108,7 +85,7 @@ class SeveralProcesses(Processes):
     """Several processes under torchrun, through accelerate: gloo on CPUs, NCCL on GPUs.
 
     Args:
-        place: of this one.
+        rank: of this one.
         device: its own.
         divided: each holds a part of the model only (`echo_asr.distributed.sharding`).
 
@@ -116,8 +93,8 @@ class SeveralProcesses(Processes):
         EchoError: accelerate is not installed, or the processes did not find each other.
     """
 
-    def __init__(self, place: ProcessRank, device: torch.device, divided: bool = False) -> None:
-        super().__init__(place)
+    def __init__(self, rank: ProcessRank, device: torch.device, divided: bool = False) -> None:
+        super().__init__(rank)
         if importlib.util.find_spec("accelerate") is None:
             raise EchoError("training in several processes needs accelerate: pip install 'echo-asr[scale]'")
         import accelerate
@@ -127,14 +104,14 @@ class SeveralProcesses(Processes):
         self.engine = accelerate.Accelerator(
             cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[timeout, self.late]
         )  # Echo's own autocast is the same with one process and with many
-        check_count(self.engine.num_processes, place)
+        check_count(self.engine.num_processes, rank)
         self.device, self.divided = device, divided
 
-    def wrap(self, model: Echo, late: bool) -> nn.Module:
+    def wrap(self, loss: nn.Module, blocks: Sequence[nn.Module], late: bool) -> nn.Module:
         if self.divided:
-            return sharding.shard_model(LossOf(model), model, self.place.count, self.device)
+            return sharding.shard_model(loss, blocks, self.rank.count, self.device)
         self.late.find_unused_parameters = late
-        wrapped: nn.Module = self.engine.prepare_model(LossOf(model))
+        wrapped: nn.Module = self.engine.prepare_model(loss)
         return wrapped
 
     def unsynchronised(self, wrapped: nn.Module, yes: bool) -> AbstractContextManager[Any]:
@@ -147,7 +124,7 @@ class SeveralProcesses(Processes):
     def sharded(self) -> bool:
         return self.divided
 
-    def clip(self, model: Echo, limit: float) -> Tensor:
+    def clip(self, model: nn.Module, limit: float) -> Tensor:
         return sharding.clip(model.parameters(), limit) if self.divided else super().clip(model, limit)
 
     def sum(self, values: Sequence[float]) -> list[float]:
@@ -156,7 +133,7 @@ class SeveralProcesses(Processes):
         return total.tolist()
 
     def gather(self, value: T) -> list[T]:
-        found: list[Any] = [None] * self.place.count
+        found: list[Any] = [None] * self.rank.count
         torch.distributed.all_gather_object(found, value)
         return found
 
@@ -171,20 +148,20 @@ class SeveralProcesses(Processes):
 
 
 @contextmanager
-def open_processes(place: ProcessRank, device: torch.device, divided: bool = False) -> Iterator[Processes]:
+def open_processes(rank: ProcessRank, device: torch.device, divided: bool = False) -> Iterator[Processes]:
     """The processes of a run, watched while the context lasts. `divided` as in `SeveralProcesses`.
 
     Raises:
         EchoError: one of them died, in whatever form this reached the others; see also `SeveralProcesses`.
     """
-    if place.count == 1:
-        yield Processes(place)
+    if rank.count == 1:
+        yield Processes(rank)
         return
-    processes = SeveralProcesses(place, device, divided)
-    watch = Watch(place, processes.gather(myself()), RESUME)
+    processes = SeveralProcesses(rank, device, divided)
+    watch = Watch(rank, processes.gather(myself()), RESUME)
 
     def answer(number: int, frame: FrameType | None) -> None:
-        """The launcher ends those that are left when one has died; it also hands on what ends all of them."""
+        """The launcher ends those that are left when one has died; it also passes on a signal that ends all of them."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if watch.find_dead(1.0):
             raise EchoError(watch.message)
@@ -207,8 +184,8 @@ def open_processes(place: ProcessRank, device: torch.device, divided: bool = Fal
         watch.stop()
 
 
-def reseed(seed: int, place: ProcessRank, step: int = 0) -> None:
+def reseed(seed: int, rank: ProcessRank, step: int = 0) -> None:
     """Give each process random numbers of its own, for dropout; those of the first stay as they are at step 0."""
-    if place.rank or step:
-        own = np.random.SeedSequence([seed, place.rank, step]).generate_state(1, np.uint64)[0]
+    if rank.rank or step:
+        own = np.random.SeedSequence([seed, rank.rank, step]).generate_state(1, np.uint64)[0]
         torch.manual_seed(int(own) >> 1)

@@ -3,33 +3,30 @@
 
 What torch has for that takes 1.6 s to import, so each function imports its own: a process alone needs none of it.
 
-Torch's own function is called here and not accelerate's, which chooses modules by class: of Echo's blocks those with
-cross-attention must not be sharded by themselves, since the decoder reads their keys outside of their forward pass.
+Torch's own function is called here and not accelerate's, which chooses modules by class: not all blocks of a model may
+be sharded by themselves.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any, cast
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from echo_asr.model.echo import Echo
 
-
-def shard_model(wrapped: nn.Module, model: Echo, processes: int, device: torch.device) -> nn.Module:
-    """Shard what computes the loss of a model: each block of an encoder and of the decoder's self-attention by itself,
-    and all the rest together. Parameters without a dimension stay whole; see `reduce_whole`."""
+def shard_model(loss: nn.Module, blocks: Sequence[nn.Module], processes: int, device: torch.device) -> nn.Module:
+    """Shard the module that computes the loss of a model: each of some of its blocks by itself, and all the rest
+    together. Parameters without a dimension stay whole; see `clip`."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device.type, (processes,))
-    blocks = [block for encoder in model.encoders.values() for block in cast(Iterable[nn.Module], encoder.blocks)]
-    for module in (*blocks, *model.decoder.blocks, wrapped):
+    for module in (*blocks, loss):
         fully_shard(module, mesh=mesh, ignored_params={p for p in module.parameters() if p.ndim == 0})
-    return wrapped
+    return loss
 
 
 def set_synchronised(wrapped: nn.Module, yes: bool) -> None:

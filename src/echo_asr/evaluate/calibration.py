@@ -1,4 +1,4 @@
-"""Whether the probabilities of words are probabilities: of words given 0.8, four in five ought to be right."""
+"""Calibration of word probabilities: of words with probability 0.8, four in five should be correct."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from echo_asr.model.calibration import LEAST, Calibration
 
 BINS = 10  # of equally many words
 FEWEST = 10  # words in a bin; fewer words make fewer bins
-SPREAD = np.array([0.5, 0.5, 1.5])  # of a, b and c about those that change nothing, before any word is seen
-STEPS = 100  # of Newton's method, at most
+SPREAD = np.array([0.5, 0.5, 1.5])  # prior standard deviations of a, b and c around the identity
+STEPS = 100  # steps of Newton's method, at most
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """What the words of a split say of the probabilities that they were given.
+    """How well the probabilities of the recognised words of a split are calibrated.
 
     Attributes:
-        words: that were recognised.
-        right: share of them that the reference has.
-        probability: the mean that they were given.
+        words: number of recognised words.
+        right: share of them that are correct.
+        probability: the mean of their probabilities.
         ece: expected calibration error of the probabilities, 0 to 1.
         raw_ece: the same of the scores before calibration.
     """
@@ -44,18 +44,18 @@ class Confidence:
     def __str__(self) -> str:
         raw = "the model is not calibrated" if self.ece == self.raw_ece else f"{100 * self.raw_ece:.1f} % of raw scores"
         return (
-            f"{100 * self.ece:.1f} % ({raw}); words are given {self.probability:.2f} on average, and "
-            f"{100 * self.right:.0f} % of {self.words} are right"
+            f"{100 * self.ece:.1f} % ({raw}); words have {self.probability:.2f} on average, and "
+            f"{100 * self.right:.0f} % of {self.words} are correct"
         )
 
 
 def score_words(
     references: Sequence[str], recognised: Sequence[Sequence[Segment]], normalize: Callable[[str], str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The score of each recognised word before calibration, `(W,)`, and whether it is right, `(W,)` bool.
+    """The score of each recognised word before calibration, `(W,)`, and whether it is correct, `(W,)` bool.
 
-    A word is right where a shortest alignment of the texts pairs all that the normaliser leaves of it with equal words
-    of the reference; one of which nothing is left is passed over.
+    A word is correct if a shortest alignment of the normalised texts pairs it with equal words of the reference; words
+    that are empty once normalised are skipped.
 
     Args:
         references: as in the corpus, one an utterance.
@@ -76,17 +76,17 @@ def score_words(
 
 
 def measure_confidence(scores: np.ndarray, right: np.ndarray, calibration: Calibration) -> Confidence | None:
-    """How far scores and calibrated probabilities `(W,)` are off; None without words."""
+    """The calibration errors of scores and of calibrated probabilities `(W,)`; None without words."""
     if not len(scores):
         return None
-    given = np.array([calibration(score) for score in scores.tolist()])
-    ece = [expected_calibration_error(values, right) for values in (given, scores)]
-    return Confidence(len(scores), float(right.mean()), float(given.mean()), *ece)
+    calibrated = np.array([calibration(score) for score in scores.tolist()])
+    ece = [expected_calibration_error(values, right) for values in (calibrated, scores)]
+    return Confidence(len(scores), float(right.mean()), float(calibrated.mean()), *ece)
 
 
 def expected_calibration_error(probabilities: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """The mean difference between probability and share of right ones, over bins of equally many words (Naeini et al.
-    2015, with bins of equal mass). Even where every probability is true it is not 0, for want of words.
+    """The mean difference between probability and share of correct words, over bins of equally many words (Naeini et
+    al. 2015, with bins of equal mass). In a finite sample it is not 0 even for exact probabilities.
 
     Args:
         probabilities: `(W,)`, 0 to 1, at least one.
@@ -99,11 +99,12 @@ def expected_calibration_error(probabilities: np.ndarray, right: np.ndarray, bin
 
 
 def fit_calibration(scores: np.ndarray, right: np.ndarray) -> Calibration:
-    """The calibration under which words are as they were, and that changes little where there are few.
+    """Fit a calibration to the scores of words, close to the identity if there are few.
 
-    Penalised maximum likelihood of `Calibration` by Newton's method: `a`, `b` and `c` are drawn to 1, 1 and 0, `a` and
-    `b` stay at 0 or above. As in Platt (1999) the targets are not 1 and 0 but `(n + 1) / (n + 2)` and `1 / (m + 2)`, of
-    n right and m wrong words, so that nothing grows without bound where all are right, or all wrong.
+    Penalised maximum likelihood of `Calibration` by Newton's method: `a`, `b` and `c` are regularised towards 1, 1 and
+    0, `a` and `b` are at least 0. As in Platt (1999) the targets are not 1 and 0 but `(n + 1) / (n + 2)` and
+    `1 / (m + 2)`, of n correct and m wrong words, so that the weights stay bounded if all words are correct, or all
+    wrong.
 
     Args:
         scores: `(W,)`, 0 to 1.

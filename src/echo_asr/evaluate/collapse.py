@@ -1,19 +1,19 @@
-"""A model that does not listen: it writes one text whatever it is given, or nothing."""
+"""Detects a collapsed model, which gives the same text for any recording, or none."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 
-NEARLY = 0.9  # share of the recordings above which the same text for them is as good as one for all
-MANY = 20  # differing references from which that share says something
-FEW = 3  # differing references from which the same text for all says something
+NEARLY = 0.9  # share of the recordings with the same text, above which a model counts as collapsed
+MANY = 20  # different references, at least, for that share to count
+FEW = 3  # different references, at least, for the same text of all to count
 
 
 def find_collapse(references: Sequence[str], hypotheses: Sequence[str]) -> str | None:
-    """What is wrong, said of a model; None where its texts differ as they should.
+    """Describe the collapse of a model, as a sentence about it; None where its texts differ.
 
-    Recordings in which nothing is said are left out; they may all be recognised alike.
+    Recordings without speech are left out, since their texts may be equal.
     """
     pairs = [(r, h) for r, h in zip(references, hypotheses, strict=True) if r.strip()]
     if not pairs:

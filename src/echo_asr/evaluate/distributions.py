@@ -1,4 +1,4 @@
-r"""Student's t and the beta distribution, as far as intervals need them, in plain floats.
+r"""Student's t and the beta distribution, for confidence intervals, in plain floats.
 
 Both come from the regularised incomplete beta function,
 
@@ -6,7 +6,7 @@ Both come from the regularised incomplete beta function,
 
 by its continued fraction (Abramowitz and Stegun 1964, 26.5.8), which converges in about the square root of `a + b`
 steps below the mean; above it `1 - I_{1 - x}(b, a)` is the same. Quantiles are found by bisection. The tests compare
-all of it with SciPy, which Echo itself does not need.
+with SciPy, which is not needed at run time.
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ def _fraction(x: float, a: float, b: float) -> float:
 
 
 def beta_quantile(share: float, a: float, b: float) -> float:
-    """The value that a beta variable stays under with probability `share`; 0 where `a`, and 1 where `b` is 0 or less,
-    the limits as they go there."""
+    """The quantile `share` of a beta variable; 0 where `a`, and 1 where `b` is 0 or less, as in the limit."""
     if a <= 0.0 or b <= 0.0:
         return float(a > 0.0)
     return _bisected(lambda x: beta_cdf(x, a, b) < share, 0.0, 1.0)
@@ -62,7 +61,7 @@ def t_cdf(t: float, freedom: float) -> float:
 
 
 def t_quantile(share: float, freedom: float) -> float:
-    """The value that Student's t stays under with probability `share`, 0.5 to 1 (exclusive)."""
+    """The quantile `share` of Student's t, 0.5 to 1 (exclusive)."""
     high = 1.0
     while t_cdf(high, freedom) < share:
         high *= 2.0
@@ -70,7 +69,7 @@ def t_quantile(share: float, freedom: float) -> float:
 
 
 def _bisected(below: Callable[[float], bool], low: float, high: float) -> float:
-    """Where `below` turns from true to false, to twelve digits."""
+    """The point where `below` changes from true to false, to twelve digits."""
     while high - low > 1e-12 * high:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if below(middle) else (low, middle)

@@ -1,4 +1,4 @@
-"""Free-running evaluation of a model on a corpus: no reference ever reaches the decoder."""
+"""Evaluates a model on a corpus by its free-running transcriptions, without teacher forcing."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from echo_asr.evaluate.measures import bases, tonal_share, tones
 from echo_asr.evaluate.metrics import ErrorRate, error_rate
 from echo_asr.storage import replace_text
 
-NOT_LISTENING = (
-    "it has not learnt to listen, or hears nothing it was trained on: see that its training ended well, and that these "
-    "recordings hold speech of that language"
+COLLAPSED = (
+    "it ignores the audio, or the audio is unlike that of its training: check that its training converged, and that "
+    "these recordings have speech of that language"
 )
-MOSTLY = 0.5  # share of syllables with a tone from which tone errors are told unasked
+MOSTLY = 0.5  # share of syllables with a tone, from which tone errors are reported
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Evaluation:
     """Error rates of a corpus split.
 
     Attributes:
-        wer, cer: on texts that the model's normaliser has passed through, with 95 % intervals.
-        raw_wer, raw_cer: on the texts as they stand in the corpus.
-        tone, base: of texts most of whose syllables carry a tone, `ni3 hao3`, on what the normaliser left: the error
-            rates of tones and of base syllables, as `measures` counts them; None of other texts.
-        audio_seconds: of speech; wall_seconds: spent reading, extracting features and decoding.
-        references, hypotheses: as they stand, in corpus order.
-        confidence: how far the probabilities of words are off; None where none was recognised.
+        wer, cer: on texts normalised as those of the model, with 95 % intervals.
+        raw_wer, raw_cer: on texts that are not normalised.
+        tone, base: the error rates of tones and of base syllables (see `measures`) of normalised texts most of whose
+            syllables have a tone, `ni3 hao3`; None of other texts.
+        audio_seconds: of speech; wall_seconds: of reading, feature extraction and decoding.
+        references, hypotheses: not normalised, in corpus order.
+        confidence: calibration of the word probabilities; None where no word was recognised.
     """
 
     corpus: str
@@ -88,7 +88,7 @@ def evaluate(
 ) -> Evaluation:
     """Transcribe utterances and count the errors.
 
-    For a model whose pitch is relative to the speaker's, that of each speaker is measured on their utterances first.
+    For a model whose pitch is relative to the speaker, the median F0 of each speaker is measured first.
 
     Args:
         corpus, split: names for the report.
@@ -96,20 +96,18 @@ def evaluate(
     """
     start = time.perf_counter()
     speakers: list[float] = []
-    if recognizer.extractor.config.f0 == "shuffled":
-        recognizer.extractor.donors = [recognizer.extractor.as_heard(load_audio(u.audio)).track for u in utterances]
     if recognizer.bundle.model.config.vrope.reference == "speaker":
         medians = speaker_medians(utterances, lambda u: recognizer.extractor(load_audio(u.audio)))
         speakers = [medians.get(u.speaker, 0.0) for u in utterances]
     normal = recognizer.bundle.text.normalize
     hypotheses: list[str] = []
     scored: list[tuple[np.ndarray, np.ndarray]] = []
-    for index, heard in recognizer.listen([u.audio for u in utterances], speaker_f0=speakers):
-        if isinstance(heard, EchoError):
-            raise heard
-        if isinstance(heard, Transcription):
-            hypotheses.append(heard.text)
-            scored.append(score_words([utterances[index].text], [heard.segments], normal))
+    for index, found in recognizer.transcribe_each([u.audio for u in utterances], speaker_f0=speakers):
+        if isinstance(found, EchoError):
+            raise found
+        if isinstance(found, Transcription):
+            hypotheses.append(found.text)
+            scored.append(score_words([utterances[index].text], [found.segments], normal))
             if progress:
                 progress(len(hypotheses))
     wall = time.perf_counter() - start
@@ -117,7 +115,7 @@ def evaluate(
     _warn_of_silence(recognizer, f"{corpus}, {split}", utterances, hypotheses)
     scores, right = (np.concatenate(parts) for parts in zip(*scored, strict=True))
     if collapse := find_collapse(references, hypotheses):
-        warnings.warn(f"{corpus}, {split}: of this model: {collapse}; {NOT_LISTENING}", stacklevel=2)
+        warnings.warn(f"{corpus}, {split}: of this model: {collapse}; {COLLAPSED}", stacklevel=2)
     pairs = [normal(r) for r in references], [normal(h) for h in hypotheses]
     tonal = tonal_share(pairs[0]) >= MOSTLY
     return Evaluation(
@@ -141,17 +139,17 @@ def evaluate(
 def _warn_of_silence(
     recognizer: Recognizer, where: str, utterances: Sequence[Utterance], hypotheses: Sequence[str]
 ) -> None:
-    """Warn of recordings in which there is nothing to hear, and which have a text nevertheless."""
-    normal, as_heard = recognizer.bundle.text.normalize, recognizer.extractor.as_heard
-    unheard = [u for u, text in zip(utterances, hypotheses, strict=True) if not text and normal(u.text)]
-    silent = [str(u.audio) for u in unheard if as_heard(load_audio(u.audio)).null.all()]
+    """Warn of silent recordings that have a text nevertheless."""
+    normal, measure = recognizer.bundle.text.normalize, recognizer.extractor.measure
+    empty = [u for u, text in zip(utterances, hypotheses, strict=True) if not text and normal(u.text)]
+    silent = [str(u.audio) for u in empty if measure(load_audio(u.audio)).null.all()]
     if silent:
-        told = describe_silent(silent, len(utterances), "all of which count as errors")
-        warnings.warn(f"{where}: {told}", stacklevel=3)
+        message = describe_silent(silent, len(utterances), "all of which count as errors")
+        warnings.warn(f"{where}: {message}", stacklevel=3)
 
 
 def summary(found: Evaluation) -> str:
-    """What `evaluate` prints for people."""
+    """The report that `evaluate` prints."""
     speed = found.audio_seconds / found.wall_seconds if found.wall_seconds else float("inf")
     return "\n".join(
         (
@@ -167,19 +165,19 @@ def summary(found: Evaluation) -> str:
 
 
 def write_texts(path: Path, utterances: Sequence[Utterance], found: Evaluation) -> None:
-    """Write `file, reference, hypothesis` of each utterance as JSON lines; of a stretch of a file also its `start` and
+    """Write `file, reference, hypothesis` of each utterance as JSON lines; of a segment of a file also its `start` and
     `duration` in seconds.
 
     Raises:
         EchoError: the file cannot be written.
     """
     rows = zip(utterances, found.references, found.hypotheses, strict=True)
-    lines = (json.dumps({**_place(u), "reference": r, "hypothesis": h}, ensure_ascii=False) + "\n" for u, r, h in rows)
+    lines = (json.dumps({**_source(u), "reference": r, "hypothesis": h}, ensure_ascii=False) + "\n" for u, r, h in rows)
     replace_text(path, "".join(lines))
 
 
-def _place(utterance: Utterance) -> dict[str, str | float]:
-    """Where an utterance is."""
+def _source(utterance: Utterance) -> dict[str, str | float]:
+    """The file of an utterance, and its times in it."""
     audio = utterance.audio
     if isinstance(audio, AudioSegment):
         return {"file": str(audio.path), "start": audio.start, "duration": utterance.duration}

@@ -1,16 +1,17 @@
-"""What is counted as an error: words, characters, or the tones and the base syllables of tonal text.
+"""Error measures: words, characters, tones and base syllables of tonal text, and runaways.
 
-Tonal text writes a syllable as letters and a digit for its tone, `ni3 hao3` or `ni3hao3`. It is read as syllables:
+In tonal text a syllable is letters and a digit for its tone, `ni3 hao3` or `ni3hao3`. It is split into syllables:
 runs of letters (and apostrophes), each with the digit that follows it, if any.
 
-- The **tone error** rate is that of the sequence of tones with the bases taken away: `3 3`. A syllable without a digit
-  has the tone 0. It is not asked which syllable a tone stands on, only its place among the tones.
-- The **base-syllable error** rate is that of the sequence of bases with the tones taken away: `ni hao`.
+- The **tone error** rate is that of the sequence of tones without the bases: `3 3`. A syllable without a digit has the
+tone 0. The
+  syllable of a tone does not matter, only its order among the tones.
+- The **base-syllable error** rate is that of the sequence of bases without the tones: `ni hao`.
 
 Both are word error rates of those sequences: insertions, deletions and substitutions over the reference's syllables.
 
-A **runaway** is an utterance of which more than twice as many words are heard as were said, and two more: a search that
-found no end. Its rate is that of utterances.
+A **runaway** is an utterance with more than twice the words of the reference plus two: the search found no end. Its
+rate is the share of utterances.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ def bases(text: str) -> str:
 
 
 def tonal_share(texts: Sequence[str]) -> float:
-    """The share of the syllables of the texts that carry a tone, between 0 and 1; 0 where there are no syllables. Not
-    every one has to in a tonal text, and in another a few may seem to, as `mp3` does."""
+    """The share of the syllables of the texts that carry a tone, between 0 and 1; 0 where there are no syllables. In
+    tonal text some may not, and in other text a few may seem to, as in `mp3`."""
     carried = [bool(tone) for text in texts for _, tone in _SYLLABLE.findall(text)]
     return sum(carried) / max(len(carried), 1)
 
@@ -55,8 +56,8 @@ def measure_errors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Errors and reference units of each utterance: `(U,)` int64 each."""
     if measure == "runaway":
-        said, heard = (np.array([len(text.split()) for text in texts]) for texts in (references, hypotheses))
-        return (heard > 2 * said + 2).astype(np.int64), np.ones(len(said), dtype=np.int64)
+        spoken, recognised = (np.array([len(text.split()) for text in texts]) for texts in (references, hypotheses))
+        return (recognised > 2 * spoken + 2).astype(np.int64), np.ones(len(spoken), dtype=np.int64)
     if measure in ("tone", "base"):
         part = tones if measure == "tone" else bases
         references, hypotheses = [part(text) for text in references], [part(text) for text in hypotheses]

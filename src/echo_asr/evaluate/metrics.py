@@ -15,12 +15,12 @@ from echo_asr.evaluate.intervals import rate_interval
 
 @dataclass(frozen=True)
 class ErrorRate:
-    """An error rate with what is needed to judge it."""
+    """An error rate with the counts of errors and a confidence interval."""
 
     percent: float  # 100 * (insertions + deletions + substitutions) / reference
     insertions: int  # units in the hypotheses alone
     deletions: int  # units in the references alone
-    substitutions: int  # units of the references that stand as another one in the hypotheses
+    substitutions: int  # units of the references that are replaced in the hypotheses
     reference: int  # units in all references
     ci95: tuple[float, float]  # low and high end of the 95 % interval of percent
 
@@ -47,22 +47,22 @@ def error_rate(
 ) -> ErrorRate:
     r"""The error rate of hypotheses against references, summed over all utterances.
 
-    .. math:: \text{percent} = 100 \, \frac{I + D + S}{N}
+        percent = 100 (I + D + S) / N
 
     with the insertions I, deletions D and substitutions S of a shortest alignment of each pair, and N units
-    in the references. Texts are compared as they come; normalise them first. Whitespace separates words,
+    in the references. Texts are not normalised. Whitespace separates words,
     however much of it there is; among characters (Unicode code points) a run of it counts as one space, none
     at the ends.
 
-    An empty reference is legal: all that is heard there counts as insertions. Where all references are empty,
-    percent is 0 without an error and 100 with any, for want of a denominator, and the interval is from 0 to 100.
+    A reference may be empty: all words of its hypothesis are insertions. Where all references are empty, percent
+    is 0 without an error and 100 otherwise, and the interval is from 0 to 100.
 
-    The interval is about other utterances like these, of as many words: the exact binomial interval of the effective
-    sample, which is smaller where the errors of an utterance come together (`echo_asr.evaluate.intervals`). No error at
-    all leaves a high end above 0.
+    The interval accounts for the choice of utterances: it is the exact binomial interval of the effective sample, which
+    is smaller where errors of an utterance are correlated (`echo_asr.evaluate.intervals`). Without any error its high
+    end is above 0.
 
     Args:
-        references: one text an utterance, as it should be.
+        references: the correct text of each utterance.
         hypotheses: the recognised texts in the same order.
         unit: what is counted, ``word`` or ``character``.
 

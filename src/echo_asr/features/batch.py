@@ -11,23 +11,24 @@ from typing import Any
 import torch
 from torch.nn.functional import pad
 
-from echo_asr.features.pitch import HOP, REFERENCE_F0
+from echo_asr.audio.convert import HOP
+from echo_asr.features.pitch import REFERENCE_F0
 
-UNMASKED: Any = None  # stands for the energy of a pitch feature that no mask has touched
+UNMASKED: Any = None  # energy that is the one in `pitch`, since no mask was applied
 
 
 @dataclass(frozen=True)
 class Features:
-    """One recording's features, all on the 10 ms clock, frame `t` centred at sample `160 t`."""
+    """The features of one recording, in frames of 10 ms; frame `t` is centred at sample `160 t`."""
 
     spectrogram: torch.Tensor  # (M, T) float32, zero-floored log-mel: 1 at the peak, 0 from 80 dB below
     pitch: torch.Tensor  # (3, T) float32: F0 in Hz (0 where unvoiced), energy 0..1, periodicity 0..1
     track: torch.Tensor  # (T,) float32, F0 in Hz with its gaps filled
     voicing: torch.Tensor  # (T,) float32, 1 where F0 was measured, 0 where the track was filled in
-    null: torch.Tensor  # (T,) bool, true where there is nothing to hear
-    waveform: torch.Tensor | None = None  # (160 T,) float32, 1 at the recording's peak; None unless asked for
-    speaker_f0: float = 0.0  # Hz, the median F0 of who speaks, where whoever asks for the features knows it; else 0
-    energy: torch.Tensor = UNMASKED  # (T,) float32, the energy of `pitch` before any mask: it belongs to the track
+    null: torch.Tensor  # (T,) bool, true in frames of silence
+    waveform: torch.Tensor | None = None  # (160 T,) float32, 1 at the recording's peak; None unless configured
+    speaker_f0: float = 0.0  # Hz, the median F0 of the speaker; 0 where not known
+    energy: torch.Tensor = UNMASKED  # (T,) float32, the energy of `pitch` before any mask of SpecAugment
 
     def __post_init__(self) -> None:
         if self.energy is UNMASKED:
@@ -63,8 +64,8 @@ class FeatureBatch:
         return torch.arange(self.null.shape[1], device=self.lengths.device) >= self.lengths[:, None]
 
     def closed(self, frames: int) -> FeatureBatch:
-        """The same batch, each recording with `frames` more frames of silence: zeros that are no padding. The track
-        holds its last value."""
+        """The batch with `frames` frames of silence added to each recording: zeros that are not padding. The track
+        keeps its last value."""
         before = self.null.shape[1]
         last = self.track.gather(1, (self.lengths - 1)[:, None])
         ended = torch.arange(before + frames, device=self.lengths.device) >= self.lengths[:, None]
@@ -86,7 +87,7 @@ class FeatureBatch:
 
 
 def collate_features(features: list[Features]) -> FeatureBatch:
-    """Pad recordings to one length; what each holds does not depend on its neighbours.
+    """Pad recordings to one length. The values of each do not depend on the others.
 
     Raises:
         ValueError: for an empty list, for differing numbers of mel bins, or for waveforms that some lack.

@@ -1,4 +1,4 @@
-"""From a recording's samples to its features: zero-floored log-mel, pitch, voicing and null frames.
+"""Extracts features from samples: zero-floored log-mel spectrogram, pitch, voicing and null frames.
 
 Shapes: `S` samples at 16 kHz, `T` frames of 10 ms, `M` mel bins.
 """
@@ -7,35 +7,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import get_args
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol, get_args
 
 import numpy as np
 import torch
 
+from echo_asr.audio.convert import HOP, samples_to_frames
 from echo_asr.audio.level import SILENCE_PEAK, over_peak, peak_level, without_offset
 from echo_asr.audio.mains_hum import remove_hum
 from echo_asr.features.batch import Features
 from echo_asr.features.log_mel import TINY, WINDOW, mean_square, mel_filters, power_spectra, zero_floored
-from echo_asr.features.pitch import HOP, REFERENCE_F0, TrackerName, fill_track, make_tracker
-from echo_asr.research.f0_controls import F0Control, control_f0
+from echo_asr.features.pitch import REFERENCE_F0, TrackerName, fill_track, make_tracker
 
-CODE_VERSION = 4  # raise it when the same settings come to give other values: cached features then lapse
-PART_RANGE = 30.0  # dB; a part of a recording is never taken to peak further than that under what is around it
-CREST = 20.0  # dB; samples further over the level of the speech around them are those of a bump, and are clipped
-PEAK_RANGE = 60.0  # dB; a spectrogram's peak is never taken to lie further than that under that of the samples
+CODE_VERSION = 4  # raised when the same settings give other values than before, so that cached features lapse
+PART_RANGE = 30.0  # dB; the peak of a segment counts as at most that far below the level around it
+CREST = 20.0  # dB above the level around a segment, at which its samples are clipped: beyond are bumps
+PEAK_RANGE = 60.0  # dB; the peak of a spectrogram counts as at most that far below the peak of the samples
 
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """What shapes the features."""
+    """Settings of the features.
+
+    Raises:
+        ValueError: a value out of its range; the message names the field.
+    """
 
     mels: int = 80  # mel bins, 0 to 8000 Hz
     null_relative_db: float = 50.0  # dB under the recording's loudest frame, below which a frame is null
-    tracker: TrackerName = "swiftf0"  # what measures F0
-    waveform: bool = False  # keep the samples too, for a model that listens to them
-    f0: F0Control = "as_heard"  # what is left of the pitch: a control for studies
+    tracker: TrackerName = "swiftf0"  # measures F0 and periodicity
+    waveform: bool = False  # keep the samples, for a model with the feature `waveform`
 
     def __post_init__(self) -> None:
         if isinstance(self.mels, bool) or not isinstance(self.mels, int) or not 8 <= self.mels <= 128:
@@ -45,15 +49,26 @@ class FeatureConfig:
         if self.tracker not in get_args(TrackerName):
             names = ", ".join(get_args(TrackerName))
             raise ValueError(f"tracker: expected one of {names}; got {self.tracker!r}")
-        if self.f0 not in get_args(F0Control):
-            raise ValueError(f"f0: expected one of {', '.join(get_args(F0Control))}; got {self.f0!r}")
+
+
+class FeatureTransform(Protocol):
+    """What is done to measured features before a model gets them, in training and afterwards."""
+
+    def fit(self, recordings: Iterable[Features]) -> None:
+        """Take what it needs from the measured features of all training recordings."""
+
+    def save(self, folder: Path) -> None:
+        """Write what it took beside the model in a folder."""
+
+    def __call__(self, features: Features) -> Features:
+        """The features that the model gets."""
 
 
 class FeatureExtractor:
-    """Sound to `Features`, one recording at a time: deterministic, picklable, blind to any batch.
+    """Computes the `Features` of one recording at a time. Deterministic and picklable.
 
-    A recording whose peak is -60 dBFS or more is first brought to one level, its peak at 1, so that nothing that is
-    measured depends on its gain. One below is silence: zeros, null in every frame.
+    A recording whose peak is -60 dBFS or more is first scaled to a peak of 1, so that no feature depends on its gain.
+    One with a lower peak is silence: zeros, null in every frame.
 
     With mel power `p` (window of 25 ms, hop of 10 ms), each spectrogram value is
     `clip(log10(p) - (peak - 8), 0) / 8`, `peak` being the recording's largest `log10(p)`. Energy is the same of the
@@ -61,44 +76,36 @@ class FeatureExtractor:
     the loudest frame; a null frame is unvoiced.
     """
 
-    def __init__(self, config: FeatureConfig | None = None) -> None:
-        self.config = config or FeatureConfig()
+    def __init__(self, config: FeatureConfig | None = None, transform: FeatureTransform | None = None) -> None:
+        self.config, self.transform = config or FeatureConfig(), transform
         self.tracker = make_tracker(self.config.tracker)
         self.window = torch.hann_window(WINDOW)
         self.filters = torch.from_numpy(mel_filters(self.config.mels))
-        self.donors: Sequence[torch.Tensor] = ()  # tracks of other recordings, as heard, for `f0: shuffled`
 
     @property
     def key(self) -> str:
-        """A hash of all that shapes what `as_heard` gives: settings, tracker, its version, and that of this code."""
+        """A hash of all that determines the result of `measure`: settings, tracker and its version, version of this
+        code."""
         shaping = {**asdict(self.config), "tracker_version": self.tracker.version, "code": CODE_VERSION}
-        del shaping["f0"]  # done to what was heard, and not kept
         return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
     def __call__(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
-        """Features as the model is given them: those of `as_heard`, under the control of `f0`."""
-        return self.control(self.as_heard(audio, loudest))
+        """The features of `measure`, transformed: the input of the model."""
+        return self.transformed(self.measure(audio, loudest))
 
-    def control(self, features: Features) -> Features:
-        """Features as heard under the control of `f0`; the spectrogram and the waveform stay.
+    def transformed(self, features: Features) -> Features:
+        """Apply the transform, if there is one, to measured features."""
+        return features if self.transform is None else self.transform(features)
 
-        Raises:
-            EchoError: `f0` is `shuffled`, and there are no `donors`.
-        """
-        if self.config.f0 == "as_heard":
-            return features
-        found = control_f0(self.config.f0, features.pitch, features.track, features.voicing, self.donors)
-        return replace(features, pitch=found[0], track=found[1], voicing=found[2])
-
-    def as_heard(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+    def measure(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         """Features of `audio` `(S,)` float32 at 16 kHz: `T = ceil(S / 160)` frames.
 
         Args:
-            loudest: dBFS (0 is an RMS of 1), the level of what is around `audio` in the recording that it is a part of.
-                The part's own peak counts, as a recording's does, but is not taken to lie more than 30 dB below this,
-                so that the noise between sentences is not blown up to their level, nor more than 20 dB over it, so
-                that a bump does not hide the speech beside it. Minus infinity for a recording by itself, which is
-                silence if its peak is below -60 dBFS.
+            loudest: dBFS (0 is an RMS of 1), the level of speech around `audio`, a segment of a recording, in that
+                recording. The segment is scaled by its own peak, which counts as at most 30 dB below this level, so
+                that noise between sentences is not amplified to theirs, and at most 20 dB above it, so that a bump does
+                not mask the speech beside it. Minus infinity for a whole recording, which is silence if its peak is
+                below -60 dBFS.
 
         Raises:
             ValueError: if `audio` is not one-dimensional, is empty or holds NaN or infinite samples.
@@ -107,7 +114,7 @@ class FeatureExtractor:
         if audio.ndim != 1 or audio.size == 0 or not np.isfinite(audio).all():
             raise ValueError(f"audio: expected finite samples (S,), S >= 1; got {audio.shape}; load_audio")
         audio = without_offset(audio)
-        frames = max(1, -(-len(audio) // HOP))
+        frames = samples_to_frames(len(audio))
         if loudest > -np.inf:
             limit = 10 ** ((loudest + CREST) / 20)
             audio = np.clip(audio, -limit, limit)
@@ -119,8 +126,8 @@ class FeatureExtractor:
         lowest_peak = max(around - PART_RANGE, -PEAK_RANGE)  # dB of full scale
         mel, power = self._powers(audio, frames)
         amplitude = 10 ** (lowest_peak / 20) * 2**0.5  # of a sine of that RMS
-        # The sine's power in the bin that its frequency meets fully, in the lower half of the scale, where
-        # all mel filters are equally high.
+        # The power of the sine in a mel bin at whose centre it lies, in the lower part of the scale, where all filters
+        # are equally high.
         sine_peak = (amplitude * float(self.window.sum()) / 2) ** 2 * float(self.filters.max())
         spectrogram = zero_floored(mel, sine_peak)
         energy = zero_floored(power, 10 ** (lowest_peak / 10))
@@ -145,7 +152,7 @@ class FeatureExtractor:
         )
 
     def _waveform(self, audio: np.ndarray, frames: int, lowest_peak: float) -> torch.Tensor | None:
-        """Samples `(160 T,)` over their peak, or over `lowest_peak` if that is higher; None unless asked for."""
+        """Samples `(160 T,)` over their peak, or over `lowest_peak` if that is higher; None unless configured."""
         if not self.config.waveform:
             return None
         waveform = torch.zeros(frames * HOP)

@@ -1,4 +1,4 @@
-"""Power spectra, mel filters and the zero-floored logarithm, on the 10 ms clock.
+"""Power spectra, mel filters and the zero-floored logarithm, in frames of 10 ms.
 
 Shapes: `S` samples at 16 kHz, `T` frames of 10 ms, `M` mel bins.
 """
@@ -10,19 +10,18 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from echo_asr.audio import SAMPLE_RATE
-from echo_asr.features.pitch import HOP
+from echo_asr.audio.convert import HOP, SAMPLE_RATE
 
 WINDOW = 400  # samples, 25 ms, Hann
 FFT = 512  # samples, the window centred in zeros
 RANGE = 8.0  # decades of power, 80 dB, between the recording's peak (1) and silence (0)
-ENERGY_FROM = 125.0  # Hz; frame power leaves out what lies below, so that DC or hum does not hide silence
-TINY = 1e-30  # power, stands for zero under a logarithm
+ENERGY_FROM = 125.0  # Hz; frame power leaves out lower frequencies, so that DC or hum does not mask silence
+TINY = 1e-30  # power, the least under a logarithm
 CHUNK = 16_384  # frames transformed at a time, 164 s: 70 MB
 
 
 def frame_levels(audio: np.ndarray, frames: int) -> np.ndarray:
-    """Level of each frame of `audio` `(S,)`, from 125 Hz up: `(frames,)` dBFS, as `FeatureExtractor` takes it."""
+    """Level of each frame of `audio` `(S,)`, from 125 Hz up: `(frames,)` dBFS, as in `FeatureExtractor`."""
     window = torch.hann_window(WINDOW)
     power = torch.cat([mean_square(squared, window) for squared in power_spectra(audio, frames, window)])
     levels: np.ndarray = 10.0 * np.log10(np.maximum(power.double().numpy(), TINY))

@@ -1,4 +1,4 @@
-"""F0 and periodicity on the 10 ms clock, from either of two trackers, and the gap-free track made of them.
+"""F0 and periodicity in frames of 10 ms, from either of two trackers, and F0 interpolated over unvoiced frames.
 
 Shapes: `S` samples at 16 kHz, `T` frames; frame `t` is centred at sample `160 t`.
 """
@@ -13,19 +13,18 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 import torch
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import HOP, SAMPLE_RATE
 from echo_asr.errors import EchoError
 from echo_asr.libraries import disable_telemetry
 
 REFERENCE_F0 = 220.0  # Hz, the track of an utterance without a voiced frame, and vRoPE's default reference
-HOP = 160  # samples, 10 ms
-LOWEST_F0 = 46.875  # Hz, the lowest that SwiftF0 knows
+LOWEST_F0 = 46.875  # Hz, the lowest that SwiftF0 detects
 HIGHEST_F0 = 600.0  # Hz, above a child's speaking voice
 TrackerName = Literal["swiftf0", "autocorrelation"]
 
 
 class PitchTracker(Protocol):
-    """What measures pitch. `name` and `version` tell results apart in a cache."""
+    """Measures F0 and periodicity. `name` and `version` are part of the key of cached features."""
 
     name: str
     version: str
@@ -54,10 +53,10 @@ def make_tracker(name: TrackerName) -> PitchTracker:
 
 
 def fill_track(f0: np.ndarray) -> np.ndarray:
-    """A track `(T,)` float32 in Hz without gaps, from F0 `(T,)` in Hz that is 0 where unvoiced.
+    """Interpolate F0 `(T,)` in Hz, 0 where unvoiced, over unvoiced frames: `(T,)` float32, above 0 throughout.
 
-    Log-linear between voiced frames (a straight line in octaves), the first and the last voiced value held to
-    the ends, 220 Hz throughout if nothing is voiced. Voiced frames keep their value.
+    Linear in octaves between voiced frames; the first and the last voiced value are held to the ends; 220 Hz
+    throughout if nothing is voiced. Voiced frames keep their value.
     """
     voiced = np.flatnonzero(f0 > 0)
     if voiced.size == 0:
@@ -70,13 +69,13 @@ class SwiftTracker:
     """SwiftF0 (Nieradzik, 2025), resampled from its 16 ms hop to 10 ms.
 
     Periodicity is its confidence, interpolated linearly; a frame is voiced from 0.5 up. F0 is interpolated in
-    octaves between two voiced neighbours; beside an unvoiced one the voiced one's value holds, and across a
-    leap of more than half an octave the nearer one's, since no voice passes through the middle.
-    The ONNX session takes one thread, is made at the first call in each process and is left out of pickles.
+    octaves between two voiced neighbours; beside an unvoiced one, the value of the voiced one is
+    taken, and across a jump of more than half an octave that of the nearer one.
+    The ONNX session has one thread, is created at the first call in each process, and is left out of pickles.
     """
 
     name = "swiftf0"
-    THRESHOLD = 0.5  # confidence, as calibrated by its author
+    THRESHOLD = 0.5  # confidence, as recommended by its author
     SWIFT_HOP = 256  # samples, 16 ms
     LEAP = 0.5  # octaves between neighbours, above which nothing is interpolated
 
@@ -87,7 +86,7 @@ class SwiftTracker:
             raise EchoError(
                 "tracker: swiftf0 needs swift-f0 (pip install swift-f0), or choose autocorrelation"
             ) from None
-        self._session: tuple[int, Any] | None = None  # process id, detector: none survives a fork
+        self._session: tuple[int, Any] | None = None  # process id and detector, which does not survive a fork
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_session": None}
@@ -101,7 +100,7 @@ class SwiftTracker:
         return self._session[1]
 
     def __call__(self, audio: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray]:
-        # Two hops of silence behind the end, so that the last 10 ms frames lie between two measurements.
+        # Two hops of silence after the end, so that the last 10 ms frames lie between two measurements.
         padded = np.concatenate([audio, np.zeros(2 * self.SWIFT_HOP, np.float32)])
         found = self._detector().detect(padded, SAMPLE_RATE, fmin=LOWEST_F0, fmax=HIGHEST_F0)
         position = np.arange(frames) * (HOP / self.SWIFT_HOP)  # in hops of 16 ms
@@ -124,17 +123,17 @@ class SwiftTracker:
 
 
 class AutocorrelationTracker:
-    """Boersma's method: the autocorrelation of a windowed frame over that of the window, and a cheapest path.
+    """Boersma's method: the autocorrelation of a windowed frame over that of the window, and a Viterbi path.
 
     P. Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of
-    a sampled sound", IFA Proceedings 17, 1993. Frames are batched in torch. Where we deviate: a parabola
-    refines the peaks, not sinc interpolation, and the path sees a fixed number of candidates.
+    a sampled sound", IFA Proceedings 17, 1993. Frames are batched in torch. It differs in two points: peaks
+    are refined by a parabola, not by sinc interpolation, and each frame has a fixed number of candidates.
     """
 
     name = "autocorrelation"
     version = "1"
-    LOWEST = 60.0  # Hz, sets the window: three periods
-    HIGHEST = 500.0  # Hz; from about there a lone first formant passes for a voice
+    LOWEST = 60.0  # Hz; the window is three periods of it
+    HIGHEST = 500.0  # Hz; above, a first formant may be taken for F0
     WINDOW = int(3 * SAMPLE_RATE / LOWEST)  # samples, 50 ms
     FFT = 2048  # samples, at least 1.5 windows
     CANDIDATES = 6
@@ -198,7 +197,7 @@ class AutocorrelationTracker:
     def _path(self, lag: np.ndarray, strength: np.ndarray, unvoiced: np.ndarray) -> np.ndarray:
         """The candidate `(T,)` of each frame on the strongest path (Viterbi); `CANDIDATES` means unvoiced."""
         octaves = np.log2(SAMPLE_RATE / lag)
-        # What is no peak (strength 0) may not be chosen.
+        # Lags that are not peaks (strength 0) are excluded.
         gain = np.where(strength > 0, strength + self.OCTAVE_COST * octaves, -1e6)
         gain = np.concatenate([gain, (unvoiced + self.OCTAVE_COST * math.log2(self.LOWEST))[:, None]], axis=1)
         step = np.full((self.CANDIDATES + 1, self.CANDIDATES + 1), self.VOICING_COST)

@@ -9,17 +9,23 @@ from typing import Any
 
 import torch
 
-from echo_asr.config import build_sections, read_yaml, write_yaml
+from echo_asr.config import build_sections, present_names, read_yaml, write_yaml
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.model.calibration import Calibration
 from echo_asr.model.config import ModelConfig, TextConfig, expand_preset
 from echo_asr.model.echo import Echo
-from echo_asr.storage import pack, read_notes, replace_file, unpack
+from echo_asr.storage import make_folder, pack, read_notes, replace_file, unpack
 from echo_asr.text.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
-HEARD, CALIBRATION = "features", "calibration"  # notes beside the weights
+FEATURES, CALIBRATION = "features", "calibration"  # notes beside the weights
+RENAMED = {
+    "attention.rotation.raw_radius": "attention.rotation.radius.raw",
+    "attention.rotation.radius_weight": "attention.rotation.radius.weight",
+    "attention.rotation.radius_bias": "attention.rotation.radius.bias",
+}
+"""Earlier ends of the names of parameters: the present ones."""
 SECTIONS: dict[str, type] = {"features": FeatureConfig, "text": TextConfig, "model": ModelConfig}
 
 
@@ -30,7 +36,7 @@ class Bundle:
     Attributes:
         model: the network.
         tokenizer: text to ids and back.
-        features, text: how sound and text are prepared.
+        features, text: how audio and text are prepared.
         extra: further sections of config.yaml (`train`, ...), kept as they are.
         trained_features: names of the features that took part in training when the weights were saved, where a
             curriculum had not yet brought in all of them; decoding uses these alone. None for all.
@@ -55,10 +61,7 @@ class Bundle:
             EchoError: the folder cannot be made or written.
         """
         folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
+        make_folder(folder, "choose another folder")
         sections = {"features": self.features, "text": self.text, "model": self.model.config, **self.extra}
         replace_file(folder / CONFIG, lambda path: write_yaml(path, sections))
         self.tokenizer.save(folder / TOKENIZER)
@@ -71,7 +74,7 @@ class Bundle:
         folder: Path, state: dict[str, torch.Tensor], trained_features: tuple[str, ...] | None = None
     ) -> None:
         """Write the weights alone, and which features they were trained with."""
-        notes = {} if trained_features is None else {HEARD: " ".join(trained_features)}
+        notes = {} if trained_features is None else {FEATURES: " ".join(trained_features)}
         replace_file(folder / WEIGHTS, lambda path: path.write_bytes(pack(state, **notes)))
 
 
@@ -87,15 +90,15 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     missing = [name for name in (CONFIG, WEIGHTS, TOKENIZER) if not (folder / name).is_file()]
     if missing:
         raise EchoError(f"{folder}: not a complete model, {', '.join(missing)} missing; copy the whole folder")
-    data = read_yaml(folder / CONFIG)
-    extra = {name: value for name, value in data.items() if name not in SECTIONS}
     where = str(folder / CONFIG)
-    built = build_sections(expand_preset(data, where), SECTIONS, where=where, ignore=tuple(extra))
+    data = present_names(expand_preset(read_yaml(folder / CONFIG), where), where)
+    extra = {name: value for name, value in data.items() if name not in SECTIONS}
+    built = build_sections(data, SECTIONS, where=where, ignore=tuple(extra))
     tokenizer = Tokenizer.load(folder / TOKENIZER)
     model = Echo(built["model"], tokenizer.vocabulary_size, built["features"].mels)
     load_weights(model, folder / WEIGHTS)
     notes = read_notes(folder / WEIGHTS)
-    noted = notes.get(HEARD)
+    noted = notes.get(FEATURES)
     trained_features = (
         None if noted is None else tuple(name for name in built["model"].features if name in noted.split())
     )
@@ -128,7 +131,7 @@ def load_weights(model: Echo, path: Path) -> None:
     Raises:
         EchoError: the file is damaged, or its tensors are not the model's.
     """
-    state = _read_weights(path)
+    state = current_keys(_read_weights(path))
     own = model.state_dict()
     wrong = sorted(set(own) ^ set(state)) or sorted(n for n in own if own[n].shape != state[n].shape)
     if wrong:
@@ -143,6 +146,13 @@ def load_weights(model: Echo, path: Path) -> None:
             "train anew"
         )
     model.load_state_dict(state)
+
+
+def current_keys(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights under the present names of their parameters."""
+    for earlier, now in RENAMED.items():
+        state = {(name.removesuffix(earlier) + now if name.endswith(earlier) else name): x for name, x in state.items()}
+    return state
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:

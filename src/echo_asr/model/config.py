@@ -60,9 +60,9 @@ class ModelConfig:
         ValueError: options that cannot work together; the message names them.
     """
 
-    features: tuple[Feature, ...] = ("spectrogram",)  # in the order the decoder learns from them
+    features: tuple[Feature, ...] = ("spectrogram",)  # in the order in which the decoder attends to them
     ctc_feature: Feature = "spectrogram"  # whose encoder carries the CTC head
-    pitch_input: Literal["auto", True, False] = "auto"  # the spectrogram's encoder hears pitch's channels, too
+    pitch_input: Literal["auto", True, False] = "auto"  # pitch channels beside the spectrogram in its encoder's input
     pitch_input_gain: float = 1.0  # of the kernels over those channels, at first
     width: int = 144  # D
     heads: int = 3  # H
@@ -72,16 +72,17 @@ class ModelConfig:
     pitch_layers: int = 2  # blocks of the pitch encoder
     decoder_layers: int = 1  # blocks of causal self-attention alone, before the first feature
     cross_layers: int = 1  # blocks with cross-attention, for each feature
-    combine: Literal["sequential", "blend", "joint"] = "sequential"  # how the decoder brings features together
-    gate: Literal["none", "scalar", "token", "pitch"] = "none"  # of the feed-forwards
-    text_pitch: Literal["none", "aligned"] = "none"  # pitch of text positions: read by cross-attention, or none
     subsampling: Literal[2, 4] = 4  # 10 ms feature frames in an encoder frame
     dropout: float = 0.1  # on residual branches, while training
     ctc_weight: float = 0.3  # share of the CTC loss in the training loss, between 0 and 1
-    positions: Literal["rotary", "sinusoidal", "both"] = "rotary"  # sinusoidal: Whisper's, added at the beginning
     vrope: VRoPEModes = field(default_factory=VRoPEModes)  # of the encoders' self-attention
     cross_nulls: Nulls = "weight"  # what silence weighs in cross-attention
+    # What the studies found to add nothing; see `model/options`.
+    positions: Literal["rotary", "sinusoidal", "both"] = "rotary"  # sinusoidal: Whisper's, added at the beginning
     text_nulls: Nulls = "none"  # what the start token weighs in text self-attention; see above
+    combine: Literal["sequential", "blend", "joint"] = "sequential"  # how the decoder brings features together
+    gate: Literal["none", "scalar", "token", "pitch"] = "none"  # of the feed-forwards
+    text_pitch: Literal["none", "aligned"] = "none"  # pitch of text positions: read by cross-attention, or none
     end_in_loss: bool = True  # token 0 after a text is learnt; false: 0 is never a target, nor a token to choose
     stop: Literal["token", "silence", "both"] = "token"  # what ends a text: token 0, attention to the last silence
 
@@ -112,7 +113,7 @@ class ModelConfig:
                 f"set model.stop silence, got {self.stop}"
             )
         if self.positions == "sinusoidal" and self.vrope.theta != "none":
-            raise ValueError("model.positions sinusoidal takes model.vrope.theta none; choose one way to say where")
+            raise ValueError("model.positions sinusoidal takes model.vrope.theta none; choose one kind of position")
         if self.text_pitch == "aligned":
             stacks = 1 if self.combine == "joint" else len(self.features)
             if stacks * self.cross_layers < 2:
@@ -128,7 +129,7 @@ class ModelConfig:
 
     @property
     def has_pitch_input(self) -> bool:
-        """Whether the spectrogram's encoder hears the channels of pitch; `auto`: where pitch has no encoder itself."""
+        """Whether the spectrogram's encoder has pitch channels as input; `auto`: where pitch has no encoder itself."""
         if self.pitch_input == "auto":
             return "spectrogram" in self.features and "pitch" not in self.features
         return self.pitch_input
@@ -161,7 +162,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def expand_preset(data: Mapping[str, Any], where: str = "configuration") -> dict[str, Any]:
-    """Replace `model.preset` in a configuration by its dimensions; what the configuration itself says prevails.
+    """Replace `model.preset` in a configuration by its dimensions; what the configuration itself names prevails.
 
     Raises:
         EchoError: an unknown preset.

@@ -11,12 +11,11 @@ from torch.nn.functional import cross_entropy, ctc_loss, pad
 
 from echo_asr.features import FeatureBatch
 from echo_asr.model.config import ModelConfig
-from echo_asr.model.decoder import Decoder, DecoderState
+from echo_asr.model.decoder import DecoderState
 from echo_asr.model.encoder import Encoded, Encoder, encoder_input, pitch_track
+from echo_asr.model.options.combine import make_decoder
+from echo_asr.model.options.silence_stop import closing_frames, silence_share, stop_log_probabilities, stop_loss
 from echo_asr.vrope import double, precise_device
-
-CLOSING_FRAMES = 30  # of 10 ms: the silence after which a model that stops by silence has heard everything
-SHARES = (1e-6, 1.0 - 1e-6)  # an attention share is kept within these, where its logarithm is taken
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,7 @@ class LossSizes:
 
 def encoder_frames(frames: Tensor, config: ModelConfig) -> Tensor:
     """The encoder frames of recordings of so many feature frames, both `(B,)`."""
-    closing = CLOSING_FRAMES if config.stop != "token" else 0
-    return -((frames + closing) // -config.subsampling)
+    return -((frames + closing_frames(config.stop)) // -config.subsampling)
 
 
 class Echo(nn.Module):
@@ -71,7 +69,7 @@ class Echo(nn.Module):
         super().__init__()
         self.config, self.vocabulary_size, self.mels = config, vocabulary_size, mels
         self.encoders = nn.ModuleDict({name: Encoder(config, name, mels) for name in config.features})
-        self.decoder = Decoder(config, vocabulary_size)
+        self.decoder = make_decoder(config, vocabulary_size)
         self.ctc_head = nn.Linear(config.width, vocabulary_size)
         self.apply(_initialise)
         for encoder in self.encoders.values():
@@ -88,11 +86,10 @@ class Echo(nn.Module):
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
     def encode(self, batch: FeatureBatch, features: Collection[str] | None = None) -> Encoded:
-        """The features, encoded; with `features` given those alone, as when a curriculum has not come to the rest.
-
-        A model that stops by silence hears 0.3 s of it after every recording."""
-        if self.config.stop != "token":
-            batch = batch.closed(CLOSING_FRAMES)
+        """The features, encoded; with `features` given those alone, as when a curriculum has not come to the rest."""
+        closing = closing_frames(self.config.stop)
+        if closing:
+            batch = batch.closed(closing)
         track = pitch_track(batch).pool(self.config.subsampling)
         states = {
             name: encoder(encoder_input(batch, name, self.config), batch.lengths, track)
@@ -113,19 +110,12 @@ class Echo(nn.Module):
         """Log probabilities `(B, L, V)`, float64, of what follows each of `tokens` `(B, L)`; index 0: the text ends.
         They are on the device that has such numbers (`precise_device`); the tokens may be there, too.
 
-        With `stop` token, the softmax of the logits. With `silence`, the text ends with the probability `m` that is
-        the share of attention to the last silence (`CrossAttention.silence`), and goes on with `(1 - m)` times the
-        softmax over the other tokens. With `both`, it goes on if neither ends it: `(1 - m)(1 - p_0)` times that.
+        They are the softmax of the logits, unless the model stops by silence (`options/silence_stop.py`).
         """
         logits = double(self.decode(tokens.to(self.device), state))
         if self.config.stop == "token":
             return logits.log_softmax(-1)
-        assert state.silence is not None
-        going_on = torch.log1p(-double(state.silence).clamp(*SHARES))
-        if self.config.stop == "both":
-            going_on = going_on + logits[..., 1:].logsumexp(-1) - logits.logsumexp(-1)
-        ending = torch.log(-torch.expm1(going_on))
-        return torch.cat((ending[..., None], going_on[..., None] + logits[..., 1:].log_softmax(-1)), dim=-1)
+        return stop_log_probabilities(logits, silence_share(state.memories), by_token=self.config.stop == "both")
 
     def forward(self, batch: FeatureBatch, tokens: Tensor) -> Tensor:
         """Teacher-forced logits `(B, L, V)`, for the loss and for inspection; never for error rates."""
@@ -143,8 +133,7 @@ class Echo(nn.Module):
         """Joint loss (Watanabe et al. 2017): `(1 - w) cross-entropy + w CTC`, each a mean over the batch's tokens.
 
         With `end_in_loss` the first 0 after a text is one of the tokens; else 0 is no target and not in the softmax.
-        A model that stops by silence learns when: to the cross-entropy comes the negative log probability, of every
-        position, that attention to the last silence ends the text there if it does end there, and not before.
+        A model that stops by silence adds `stop_loss`, a mean over positions, to the cross-entropy.
 
         Args:
             batch: the recordings.
@@ -160,7 +149,9 @@ class Echo(nn.Module):
         state = self.decoder.state(encoded, cached=False)
         logits = self.decode(pad(tokens, (1, 0)), state)
         targets = pad(tokens, (0, 1))
-        attention = self._attention_loss(logits.float(), state.silence, targets, lengths, label_smoothing, sizes)
+        attention = self._cross_entropy(logits.float(), targets, lengths, label_smoothing) / max(1.0, sizes.targets)
+        if self.config.stop != "token":
+            attention = attention + stop_loss(silence_share(state.memories), lengths) / sizes.positions
         log_probabilities = self.ctc_log_probabilities(encoded)
         summed = ctc_losses(log_probabilities, tokens, encoded.lengths, lengths)
         ctc = summed.sum() / max(1.0, sizes.tokens)
@@ -176,32 +167,18 @@ class Echo(nn.Module):
         frames = encoder_frames(batch.lengths, self.config).sum()
         return LossSizes(targets, tokens + rows, float(lengths.clamp(min=1).sum()), float(frames))
 
-    def _attention_loss(
-        self,
-        logits: Tensor,
-        silence: Tensor | None,
-        targets: Tensor,
-        lengths: Tensor,
-        label_smoothing: float,
-        sizes: LossSizes,
-    ) -> Tensor:
-        """The decoder's part of the loss; `targets` `(B, L + 1)` end in 0."""
+    def _cross_entropy(self, logits: Tensor, targets: Tensor, lengths: Tensor, label_smoothing: float) -> Tensor:
+        """Summed over the targets, a scalar; `targets` `(B, L + 1)` end in 0."""
         position = torch.arange(targets.shape[1], device=targets.device)[None]
         ignored = position > lengths[:, None]
         if not self.config.end_in_loss:
             ignored, logits, targets = position >= lengths[:, None], logits[..., 1:], targets - 1
-        summed = cross_entropy(
+        return cross_entropy(
             logits.transpose(1, 2),
             targets.masked_fill(ignored, -100),
             label_smoothing=label_smoothing,
             reduction="sum",
         )
-        loss = summed / max(1.0, sizes.targets)
-        if silence is not None:
-            share = silence.clamp(*SHARES)
-            wrong = -torch.where(position == lengths[:, None], share, 1.0 - share).log()
-            loss = loss + (wrong * (position <= lengths[:, None])).sum() / sizes.positions
-        return loss
 
 
 def ctc_losses(log_probabilities: Tensor, tokens: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
@@ -214,8 +191,9 @@ def ctc_losses(log_probabilities: Tensor, tokens: Tensor, frames: Tensor, length
         tokens: `(B, L)` ids; frames, lengths: of each recording and of each text, `(B,)`.
     """
     device, able = log_probabilities.device, precise_device(log_probabilities.device)
-    spoken, tokens, frames, lengths = (x.to(able) for x in (log_probabilities.transpose(0, 1), tokens, frames, lengths))
-    return ctc_loss(spoken, tokens, frames, lengths, reduction="none", zero_infinity=True).to(device)
+    frame_first = log_probabilities.transpose(0, 1).to(able)
+    tokens, frames, lengths = (x.to(able) for x in (tokens, frames, lengths))
+    return ctc_loss(frame_first, tokens, frames, lengths, reduction="none", zero_infinity=True).to(device)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -8,8 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from echo_asr.features import FeatureBatch
+from echo_asr.model.blocks import Block
 from echo_asr.model.config import ModelConfig
-from echo_asr.model.layers import Block, FrontEnd, WaveFrontEnd, sinusoids
+from echo_asr.model.front_end import FrontEnd, WaveFrontEnd
+from echo_asr.model.options.gates import make_gate
+from echo_asr.model.options.sinusoids import sinusoids
 from echo_asr.vrope import PitchTrack
 
 CONTRAST = 4.0  # of kernels over mel bins, which lie between 0 and 1 and differ by some tenths
@@ -30,7 +33,7 @@ def pitch_track(batch: FeatureBatch) -> PitchTrack:
 
 
 def pitch_channels(batch: FeatureBatch, reference: str) -> Tensor:
-    """What the pitch encoder hears, `(B, 4, T)`: `z` in octaves where voiced, voicing, energy, periodicity; 0 in
+    """Pitch as an encoder's input, `(B, 4, T)`: `z` in octaves where voiced, voicing, energy, periodicity; 0 in
     padding. Hertz would saturate; octaves about the reference are of order one."""
     voicing = (batch.pitch[:, 0] > 0).float()  # of the feature, which SpecAugment masks, and not of the track
     z = pitch_track(batch).z(reference) * voicing
@@ -38,7 +41,7 @@ def pitch_channels(batch: FeatureBatch, reference: str) -> Tensor:
 
 
 def encoder_input(batch: FeatureBatch, feature: str, config: ModelConfig) -> Tensor:
-    """What the encoder of a feature hears: `(B, C, T)`, of the waveform `(B, 1, S)`.
+    """The input of the encoder of a feature: `(B, C, T)`, of the waveform `(B, 1, S)`.
 
     Raises:
         ValueError: the features were extracted without the waveform.
@@ -87,9 +90,9 @@ class Encoder(nn.Module):
         channels = {"spectrogram": mels + stacked, "pitch": PITCH_CHANNELS, "waveform": config.width}[feature]
         self.wave = WaveFrontEnd(config.width) if feature == "waveform" else None
         self.front = FrontEnd(channels, config.width, config.subsampling)
-        attention = config.vrope.attention(config.width, config.heads)
+        attention, reference = config.vrope.attention(config.width, config.heads), config.vrope.reference
         self.blocks = nn.ModuleList(
-            Block(attention, config.feedforward, config.dropout, gate=config.gate)
+            Block(attention, config.feedforward, config.dropout, gate=make_gate(config.gate, config.width, reference))
             for _ in range(config.layers(feature))
         )
         self.norm = nn.LayerNorm(config.width)
@@ -98,10 +101,10 @@ class Encoder(nn.Module):
     def init_weights(self) -> None:
         """Set weights, once they are drawn, to where learning starts well.
 
-        The mel bins of a frame rise and fall together, far more than they differ, so that kernels drawn at random hear
-        how loud it is and little else. Here they begin by hearing differences between bins alone, each of about unit
-        size; and blocks begin by adding little to what the front end says. Without the two, runs that differed in their
-        seed alone ended 15 points apart after 1000 updates on a small corpus (LOG.md, 2026-11-22).
+        The mel bins of a frame rise and fall together, far more than they differ, so that kernels drawn at random
+        respond to level and little else. Here they begin by responding to differences between bins alone, each of about
+        unit size; and blocks begin by adding little to the front end's output. Without the two, runs that differed in
+        their seed alone ended 15 points apart after 1000 updates on a small corpus (LOG.md, 2026-11-22).
         """
         if self.wave is not None:
             self.wave.init_weights()
@@ -127,5 +130,5 @@ class Encoder(nn.Module):
         if self.config.positions != "rotary":
             x = x + sinusoids(x.shape[1], x.shape[2], x.device)
         for block in self.blocks:
-            x, _, _ = block(x, track)
+            x = block(x, track)
         return self.norm(x)

@@ -1,37 +1,123 @@
 """Controls for what F0 does: the same recording with less of its pitch, or with another's.
 
-Each takes one thing more away, of the feature that is heard and of the track that vRoPE turns with alike:
+Each takes one thing more away, of the pitch that is an input and of the track that vRoPE rotates with alike:
 
-| `features.f0` | F0 | voicing and periodicity | energy |
+| `study.f0` | F0 | voicing and periodicity | energy |
 | --- | --- | --- | --- |
-| `as_heard` | measured | measured | measured |
-| `shuffled` | another recording's contour, stretched to this one's length | measured | measured |
+| `measured` | measured | measured | measured |
+| `shuffled` | a training recording's contour, stretched to this one's length | measured | measured |
 | `constant` | the recording's median throughout: how high the voice is, and no contour | measured | measured |
 | `voicing` | 220 Hz throughout | measured | measured |
 | `energy` | 220 Hz throughout | none | measured |
 
-What differs between `as_heard` and `shuffled` is no more than whose contour it is: as much moves, and by as much.
+What differs between `measured` and `shuffled` is no more than whose contour it is: as much moves, and by as much.
+
+A model is always used under the control that it was trained with: its config.yaml names it, and the contours of the
+recordings that it was trained on lie beside it.
 
 Shapes: `T` frames of 10 ms.
 """
 
 from __future__ import annotations
 
+import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from echo_asr.config import Changes, read_yaml
+from echo_asr.decode import transcribe
 from echo_asr.errors import EchoError
+from echo_asr.features import Features
 from echo_asr.features.pitch import REFERENCE_F0
+from echo_asr.model.checkpoint import CONFIG
+from echo_asr.renamed import with_current_names
+from echo_asr.storage import pack, replace_file, unpack
 
-F0Control = Literal["as_heard", "shuffled", "constant", "voicing", "energy"]
+Kind = Literal["measured", "shuffled", "constant", "voicing", "energy"]
+DONORS = "f0_donors.safetensors"  # of a model's folder
+
+
+@dataclass
+class F0Control:
+    """A control as a transform of features; the spectrogram and the waveform stay.
+
+    Attributes:
+        kind: of the table above.
+        donors: tracks `(any,)` in Hz of the training recordings, for `shuffled`.
+    """
+
+    kind: Kind
+    donors: Sequence[Tensor] = ()
+
+    def fit(self, recordings: Iterable[Features]) -> None:
+        """Take the tracks of the training recordings as donors."""
+        if self.kind == "shuffled":
+            self.donors = [features.track for features in recordings]
+
+    def save(self, folder: Path) -> None:
+        """Write the donors beside a model.
+
+        Raises:
+            EchoError: the disk is full, or the folder cannot be written.
+        """
+        if self.donors:
+            lengths = torch.tensor([len(track) for track in self.donors])
+            data = pack({"tracks": torch.cat(list(self.donors)), "lengths": lengths})
+            replace_file(folder / DONORS, lambda path: path.write_bytes(data))
+
+    def __call__(self, features: Features) -> Features:
+        """Features under the control.
+
+        Raises:
+            EchoError: `shuffled` without a donor.
+        """
+        found = control_f0(self.kind, features.pitch, features.track, features.voicing, self.donors)
+        return replace(features, pitch=found[0], track=found[1], voicing=found[2])
+
+
+def make_control(kind: Kind) -> F0Control | None:
+    """The control of a kind; None for `measured`, which changes nothing."""
+    return None if kind == "measured" else F0Control(kind)
+
+
+def load_control(folder: str | os.PathLike[str]) -> F0Control | None:
+    """The control that the model in a folder was trained with; None where there was none, or where there is no model.
+
+    Raises:
+        EchoError: config.yaml cannot be read, or the donors that belong to it are missing or damaged.
+    """
+    path = Path(folder) / CONFIG
+    study = with_current_names(read_yaml(path), str(path))[0].get("study") if path.is_file() else None
+    control = make_control((study or {}).get("f0", "measured"))
+    if control and control.kind == "shuffled":
+        path = Path(folder) / DONORS
+        try:
+            tensors = unpack(path.read_bytes())
+            control.donors = tensors["tracks"].split(tensors["lengths"].tolist())
+        except (OSError, KeyError, ValueError, RuntimeError):
+            raise EchoError(
+                f"{path}: missing or damaged, the pitch that a model of study.f0 shuffled is used with; copy the whole "
+                "folder, or train the model again"
+            ) from None
+    return control
+
+
+def load_recognizer(
+    folder: str | os.PathLike[str], device: str = "auto", changes: Changes = MappingProxyType({})
+) -> transcribe.Recognizer:
+    """As `echo_asr.decode.transcribe.load_recognizer`, under the control that the model was trained with."""
+    return transcribe.load_recognizer(folder, device, changes, load_control(folder))
 
 
 def control_f0(
-    kind: F0Control, pitch: Tensor, track: Tensor, voicing: Tensor, donors: Sequence[Tensor] = ()
+    kind: Kind, pitch: Tensor, track: Tensor, voicing: Tensor, donors: Sequence[Tensor] = ()
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Pitch `(3, T)`, track `(T,)` in Hz and voicing `(T,)` under a control; nothing given is changed.
 
@@ -42,7 +128,7 @@ def control_f0(
         EchoError: `shuffled` without a donor.
     """
     f0, energy, periodicity = pitch
-    if kind == "as_heard":
+    if kind == "measured":
         return pitch, track, voicing
     if kind == "shuffled":
         track = _stretched(_donor(track, donors), len(track))
@@ -59,8 +145,8 @@ def _donor(track: Tensor, donors: Sequence[Tensor]) -> Tensor:
     """One of the donors, and not the recording itself where there is another."""
     if not donors:
         raise EchoError(
-            "features.f0 shuffled takes the pitch of another recording of the corpus, and there is none here; it is a "
-            "control for `train`, `evaluate` and `study`, not for transcribing"
+            "study.f0 shuffled takes the pitch of another recording that the model was trained on, and there is none "
+            "here; take load_control, which reads those of a model's folder"
         )
     first = zlib.crc32(track.numpy().tobytes()) % len(donors)
     return donors[(first + 1) % len(donors)] if torch.equal(donors[first], track) else donors[first]

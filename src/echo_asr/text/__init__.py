@@ -1,1 +1,1 @@
-"""Texts: how they are normalised, and how they become tokens."""
+"""Normalisation and tokenization of texts."""

@@ -1,4 +1,4 @@
-"""Where a line of text may end: at spaces, between ideographs, and in a word that is longer than a line."""
+"""Line breaking: at spaces, between ideographs, and in a word that is longer than a line."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 import unicodedata
 from itertools import groupby, pairwise
 
-# Of lines and terminals, and the byte order mark, which some readers take for white space.
+# Control characters, line separators, and the byte order mark.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]+")
-_BREAKING = re.compile(r"[^\S\u00a0\u2007\u202f]+")  # white space but those three, which hold words together
-# Thai and Lao AM, half-width voicing marks, skin tones: part of the character before them, though no marks.
+_BREAKING = re.compile(r"[^\S\u00a0\u2007\u202f]+")  # white space except no-break spaces
+# Thai and Lao AM, half-width voicing marks, skin tones: part of the character before them, though not marks.
 _EXTENDING = re.compile("[\u0e33\u0eb3\uff9e\uff9f\U0001f3fb-\U0001f3ff]")
 _REGIONAL = re.compile("[\U0001f1e6-\U0001f1ff]")  # two make a flag
 _HANGUL = re.compile("[\u1100-\u11ff\ua960-\ua97f\uac00-\ud7ff]")
@@ -20,12 +20,13 @@ _NO_BEGINNING = "ーヽヾゝゞ々〻ぁぃぅぇぉっゃゅょゎゕゖァィ
 
 
 def clean_text(text: str) -> str:
-    """The text on one line: line breaks and control characters become spaces, what is no UTF-8 a question mark."""
+    """The text on one line: line breaks and control characters become spaces, and lone surrogates question marks."""
     return _CONTROLS.sub(" ", text.encode("utf-8", "replace").decode("utf-8")).strip()
 
 
 def display_width(text: str) -> int:
-    """Columns that a text takes: two for a wide East Asian character, none for a combining mark, else one.
+    """Columns of a text in a terminal or subtitle: two for a wide East Asian character, none for a combining mark, else
+    one.
 
     After Unicode Standard Annex #11, East Asian Width.
     """
@@ -36,44 +37,44 @@ def display_width(text: str) -> int:
 
 
 def grapheme_clusters(text: str) -> list[str]:
-    """The text cut between characters as people see them: a letter with its marks, a syllable, a flag, an emoji.
+    """Split a text into user-perceived characters: a letter with its marks, a syllable, a flag, an emoji.
 
-    After the extended grapheme clusters of Unicode Standard Annex #29, but for rare letters. Where this deviates for
-    others, it keeps together more.
+    After the extended grapheme clusters of Unicode Standard Annex #29, except for rare letters; other deviations keep
+    more characters together.
     """
     cuts = [0, *(index for index in range(1, len(text)) if not _belongs(text, index)), len(text)]
     return [text[start:end] for start, end in pairwise(cuts) if end > start]
 
 
-def unbreakable_pieces(text: str, columns: int) -> list[tuple[str, bool]]:
-    """The parts of a text that a line break should not part, each with whether a space precedes it.
+def unbreakable_parts(text: str, columns: int) -> list[tuple[str, bool]]:
+    """The parts of a text that no line break should split, each with whether a space precedes it.
 
     These are words between spaces; where a word has ideographs or emoji, each of them with the punctuation that
-    belongs to it; and of a word wider than `columns`, its grapheme clusters. No piece is wider than `columns`, and
-    none is blank.
+    belongs to it; and of a word wider than `columns`, its grapheme clusters. No part is wider than `columns` or
+    blank.
     """
     found: list[tuple[str, bool]] = []
     for word in _BREAKING.split(text):
         whole = display_width(word) <= columns and not any(map(_stands_alone, word))
         for token in [word.strip()] if whole else word.split():
-            found += [(piece, index == 0) for index, piece in enumerate(_token_pieces(token, columns))]
+            found += [(unit, index == 0) for index, unit in enumerate(_split_token(token, columns))]
     return found
 
 
-def _token_pieces(token: str, columns: int) -> list[str]:
-    pieces: list[str] = []
+def _split_token(token: str, columns: int) -> list[str]:
+    units: list[str] = []
     for alone, run in groupby(grapheme_clusters(token), _stands_alone):
         parts = list(run)
         if not alone and sum(map(display_width, parts)) <= columns:
             parts = ["".join(parts)]
         for part in parts:
             closes = part[0] in _NO_BEGINNING or unicodedata.category(part[0]) in ("Pe", "Pf", "Po")
-            opened = bool(pieces) and unicodedata.category(pieces[-1][-1]) in ("Ps", "Pi")
-            if pieces and (closes or opened) and display_width(pieces[-1] + part) <= columns:
-                pieces[-1] += part
+            opened = bool(units) and unicodedata.category(units[-1][-1]) in ("Ps", "Pi")
+            if units and (closes or opened) and display_width(units[-1] + part) <= columns:
+                units[-1] += part
             else:
-                pieces += [part] if display_width(part) <= columns else part  # a cluster like that is no writing
-    return pieces
+                units += [part] if display_width(part) <= columns else part  # not a cluster of any script
+    return units
 
 
 def _stands_alone(cluster: str) -> bool:
@@ -87,7 +88,7 @@ def _belongs(text: str, index: int) -> bool:
     if unicodedata.category(here) in _MARKS or _EXTENDING.match(here):
         return True
     if unicodedata.category(before) == "Cf":  # the zero-width joiner of emoji, Arabic number signs
-        return before not in "\u00ad\u200b"  # soft hyphen and zero-width space: there to be broken at
+        return before not in "\u00ad\u200b"  # soft hyphen and zero-width space allow breaks
     if _FOLLOWING.match(here) or _LEADING.match(before) and _HANGUL.match(here):
         return True
     start = index

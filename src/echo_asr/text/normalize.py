@@ -1,4 +1,4 @@
-"""Text: normalisers that texts pass through before training and scoring, and how texts are joined."""
+"""Normalisers of texts for training and scoring, and joining of texts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _JOINERS = "\u200c\u200d"
 _SPACELESS = ("CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH", "THAI", "LAO", "KHMER", "MYANMAR",
               "TIBETAN", "YI ")  # fmt: skip
 _CURLY_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\uff07", "'"))
-# Letters that have a dot already (Unicode's Soft_Dotted), decomposed, with the marks on them. A dot among these is what
-# the capital with a dot (Turkish) leaves behind, or what dictionaries of Lithuanian write.
+# Letters that have a dot already (Unicode's Soft_Dotted), decomposed, with the marks on them. A dot among these is
+# left by lower-casing the dotted capital (Turkish), or written in dictionaries of Lithuanian.
 _DOTTED = re.compile("[ij\u0249\u0268\u029d\u03f3\u0456\u0458][\u0300-\u036f]+")
-# A sigma at the end of a Greek word: after a letter, and with none after it but for marks and apostrophes between.
+# A sigma at the end of a Greek word: after a letter, and before none, apart from marks and apostrophes.
 _FINAL_SIGMA = re.compile("(?<=[^\\W\\d_]|[\u0300-\u036f])\u03c3(?!['\u0300-\u036f]*[^\\W\\d_])")
 
 _FILLERS = re.compile(r"\b(hmm|mm|mhm|mmm|uh|um)\b")
-# Standard and informal English contractions with what they stand for, tried in this order.
+# Standard and informal English contractions with their full forms, tried in this order.
 _CONTRACTIONS = tuple(
     (re.compile(pattern), full)
     for pattern, full in (
@@ -54,8 +54,8 @@ _CONTRACTIONS = tuple(
 
 
 class _Translation(dict[int, str]):
-    """A table for `str.translate` that is filled in as characters come up: a hundred times as fast as asking for the
-    category of each."""
+    """A table for `str.translate`, filled as characters occur: a hundred times as fast as looking up the category of
+    each."""
 
     def __init__(self, translate: Callable[[str], str]) -> None:
         self.translate = translate
@@ -82,7 +82,7 @@ def _is_word_character(character: str) -> bool:
 
 
 def is_blank(text: str) -> bool:
-    """Whether nobody can see anything in a text."""
+    """Whether a text has no visible character."""
     return not text or text.isspace() or not text.translate(_WITHOUT_FORMAT).strip(f" \t\n{_JOINERS}")
 
 
@@ -92,7 +92,7 @@ def lower_case(text: str) -> str:
     A letter has no second dot (Turkish ``İ`` gives ``i``), and a sigma is a final one at the end of a word alone.
     """
     text = text.translate(_WITHOUT_FORMAT)
-    # Lower-casing can take a letter apart ("\u0130") and composing can make one that still has a lower case.
+    # Lower-casing can decompose a letter ("\u0130"), and composing can give one that still has a lower case.
     text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.lower()).lower())
     if "\u0307" in text:
         apart = unicodedata.normalize("NFD", text)
@@ -103,16 +103,16 @@ def lower_case(text: str) -> str:
 def normalize_basic(text: str, letters: str = "") -> str:
     """Lower case without punctuation, for any language: NFC, lower case, no punctuation, single spaces.
 
-    Punctuation is what Unicode puts in the categories P*. It gives way to a space, so that ``one,two`` stays
-    two words; an apostrophe, straight or curly, stays (straight) between two word characters and vanishes
-    elsewhere. Digits, combining marks and symbols stay, so that tone digits (``ni3``), accents and tone
-    letters survive. Applying it twice is the same as applying it once.
+    Punctuation (Unicode categories P*) becomes a space, so that ``one,two`` stays two words; an apostrophe,
+    straight or curly, stays (straight) between two word characters and is removed elsewhere. Digits, combining marks
+    and symbols stay, so that tone digits (``ni3``), accents and tone letters survive. Normalising again changes
+    nothing.
 
     Args:
         letters: punctuation that is part of words in this orthography, such as ``:`` for length, ``'`` for a glottal
             stop, ``!`` for a click or ``-`` for a tone; it stays wherever it is.
     """
-    if text.isascii():  # which has none of what follows
+    if text.isascii():  # without any of the following cases
         text = text.lower()
     else:
         text = lower_case(text).translate(_tables(letters)[0])
@@ -121,7 +121,7 @@ def normalize_basic(text: str, letters: str = "") -> str:
         inside = (c != "'" or (_joins(b, letters) and _joins(a, letters)) for b, c, a in neighbours)
         text = "".join(c if kept else " " for c, kept in zip(text, inside, strict=True))
     text = " ".join(text.translate(_tables(letters)[1]).split())
-    if "\u03c3" in text or "\u03c2" in text:  # sigmas; what stood beside them may be gone
+    if "\u03c3" in text or "\u03c2" in text:  # sigmas, whose neighbours may have been removed
         text = _FINAL_SIGMA.sub("\u03c2", text.replace("\u03c2", "\u03c3"))
     return text
 
@@ -132,7 +132,7 @@ def _joins(character: str, letters: str) -> bool:
 
 @cache
 def _tables(letters: str) -> tuple[dict[int, str], dict[int, str]]:
-    """What curly apostrophes and what punctuation become, where these characters are letters."""
+    """Translation tables of curly apostrophes and of punctuation, without the characters `letters`."""
     if not letters:
         return _CURLY_APOSTROPHES, _WITHOUT_PUNCTUATION
     curly = {code: other for code, other in _CURLY_APOSTROPHES.items() if chr(code) not in letters}
@@ -140,14 +140,14 @@ def _tables(letters: str) -> tuple[dict[int, str], dict[int, str]]:
 
 
 def normalize_none(text: str) -> str:
-    """The text as it is."""
+    """The text unchanged."""
     return text
 
 
 def normalize_whisper(text: str) -> str:
-    """English, after the normaliser that the Whisper paper describes (Radford et al. 2022, appendix C).
+    """A normaliser for English, after that of the Whisper paper (Radford et al. 2022, appendix C).
 
-    Takes out what stands in brackets and parentheses, filler words, diacritics, commas within numbers and
+    Removes text in brackets and parentheses, filler words, diacritics, commas within numbers and
     all symbols but those of numbers and money, and writes contractions in full (``won't``: ``will not``).
     Two steps of the paper are left out: spelt numbers are not turned into digits, and British spellings
     stay. Error rates scored this way are therefore near to, but not the same as, those published with
@@ -169,7 +169,7 @@ def normalize_whisper(text: str) -> str:
         symbol = category[0] in "SPC" and character not in ".%" and category != "Sc"
         kept.append(" " if symbol else character)
     text = unicodedata.normalize("NFC", "".join(kept))
-    # What may still be a symbol stays only where it is part of a number: $3.50, 20%.
+    # Remaining symbols are kept only in numbers: $3.50, 20%.
     text = re.sub(r"(?<!\d)\.|\.(?!\d)|(?<!\d)%|[^\w\s.%](?!\d)", " ", text)
     return " ".join(text.split())
 
@@ -182,8 +182,7 @@ NORMALIZERS: dict[str, Normalizer] = {
 
 
 def join_texts(texts: Iterable[str]) -> str:
-    """Texts of successive stretches of speech as one: spaces between, but none where two characters meet of scripts
-    that are written without."""
+    """Join texts of successive segments by spaces, except between characters of scripts that are written without."""
     joined = ""
     for text in texts:
         if joined and text and not (_is_spaceless(joined[-1]) and _is_spaceless(text[0])):

@@ -1,8 +1,8 @@
-"""Words of a corpus that its normaliser takes for others: where punctuation is part of the writing, and is not named.
+"""Finds words that a normaliser merges or splits, because punctuation is part of the orthography and is not configured.
 
-Sentence punctuation and quotation marks around words are no part of them, so that ``"Hello!"`` and ``hello`` are one
-word. Words whose spelling differs in other characters, and that are equal once normalised (``!ama``, ``//ama`` and
-``ama``), fall together; words with such a character inside (``ka:ti``) are cut in two.
+Sentence punctuation and quotation marks around words are ignored, so that ``"Hello!"`` and ``hello`` are one word.
+Words that differ in other characters and are equal once normalised (``!ama``, ``//ama`` and ``ama``) are merged; words
+with such a character inside (``ka:ti``) are split.
 """
 
 from __future__ import annotations
@@ -20,20 +20,19 @@ _ALIKE = str.maketrans(
     {**dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"), **dict.fromkeys("\u2018\u2019\u201b\uff07", "'")}
 )
 _QUOTED = re.compile(r"(?<!\S)'(\w[^']*)'(?=[\s.,;:!?]|$)")
-_BEFORE = '"([{<\u00ab\u201c\u201e\u2039\u00bf\u00a1\u2026.'  # what may stand before a word and be no part of it
+_BEFORE = '"([{<\u00ab\u201c\u201e\u2039\u00bf\u00a1\u2026.'  # punctuation before a word
 _AFTER = '")]}>\u00bb\u201c\u201d\u203a\u2026.,;:!?'
-_CUTS = re.compile(
-    "[^\\W\\d_][:!\u00b7\u2027*#@%&\\\\][^\\W\\d_]"
-)  # a character in a word that no text has by accident
+# A character in a word that no text has by accident.
+_CUTS = re.compile("[^\\W\\d_][:!\u00b7\u2027*#@%&\\\\][^\\W\\d_]")
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What a normaliser does to the words of texts.
+    """The effects of a normaliser on the words of texts.
 
     Attributes:
-        groups: spellings that fall together, the most frequent first.
-        cut: words that become several, the most frequent first.
+        groups: spellings that become equal, the most frequent first.
+        cut: words that are split, the most frequent first.
     """
 
     groups: tuple[tuple[str, ...], ...]
@@ -43,22 +42,22 @@ class Merged:
         return bool(self.groups or self.cut)
 
     def __str__(self) -> str:
-        said = []
+        found = []
         if self.groups:
             shown = "; ".join(", ".join(group) for group in self.groups[:EXAMPLES])
             more = "; ..." if len(self.groups) > EXAMPLES else ""
-            said.append(f"{sum(map(len, self.groups))} words fall together with others ({shown}{more})")
+            found.append(f"{sum(map(len, self.groups))} words fall together with others ({shown}{more})")
         if self.cut:
             shown = ", ".join(self.cut[:EXAMPLES])
-            said.append(f"{len(self.cut)} are cut in two ({shown}{', ...' if len(self.cut) > EXAMPLES else ''})")
+            found.append(f"{len(self.cut)} are cut in two ({shown}{', ...' if len(self.cut) > EXAMPLES else ''})")
         return (
-            f"as normalised, {' and '.join(said)}; if these characters are letters, name them in text.letters, as in "
+            f"as normalised, {' and '.join(found)}; if these characters are letters, name them in text.letters, as in "
             '--text.letters "\':"'
         )
 
 
 def merged_words(texts: Iterable[str], normalize: Normalizer) -> Merged:
-    """Words of different spelling that are equal once normalised, and words that are cut."""
+    """Words of different spelling that are equal once normalised, and words that are split."""
     counts: Counter[str] = Counter()
     for text in texts:
         text = text.translate(_ALIKE)

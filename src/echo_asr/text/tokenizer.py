@@ -1,6 +1,6 @@
-"""Text to ids and back.
+"""Tokenizers: text to ids and back.
 
-Token 0 is the pad, the start and the end token at once; the symbols of the text have the ids 1 to V - 1.
+Token 0 is the padding, the start and the end token; the symbols of texts have the ids 1 to V - 1.
 """
 
 from __future__ import annotations
@@ -18,25 +18,24 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 from echo_asr.errors import EchoError
 from echo_asr.storage import replace_text
 
-# The symbol in place 0 of every vocabulary. It is longer than one character and no merge makes it, so that no
-# text, not even one that spells it out, is ever encoded with it.
+# Symbol 0 of every vocabulary. It is longer than one character and not the result of a merge, so that no text, not even
+# one that contains it, is encoded with it.
 ZERO_SYMBOL = "<|zero|>"
 
 
 class Tokenizer:
-    """Turns text into ids from 1 to V - 1 and back; id 0 stands for nothing in the text.
+    """Converts text to ids from 1 to V - 1 and back; id 0 is not part of texts.
 
     Three kinds: ``character`` (one id a Unicode code point), ``bpe`` (byte-pair encoding over characters,
-    Sennrich et al. 2016; pieces do not reach across words, and a space belongs to the word after it) and
-    ``ready`` (whatever another program left in a ``tokenizer.json``; its ids are moved up by one, to make
-    room for 0). A space is a symbol like any other, so ``decode(encode(text)) == text`` for every text that
-    ``encode`` takes.
+    Sennrich et al. 2016; symbols do not span words, and a space belongs to the word after it) and
+    ``ready`` (a ``tokenizer.json`` of another program, whose ids are raised by one to make room for 0). A space is a
+    symbol like any other, so ``decode(encode(text)) == text`` for every text that ``encode`` accepts.
 
-    Made by :meth:`train`, :meth:`load` or :meth:`extend`.
+    Created by :meth:`train`, :meth:`load` or :meth:`extend`.
 
     Attributes:
         kind: ``character``, ``bpe`` or ``ready``.
-        symbols: the V symbols in the order of their ids; place 0 holds :data:`ZERO_SYMBOL`.
+        symbols: the V symbols in the order of their ids; symbol 0 is :data:`ZERO_SYMBOL`.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
@@ -44,10 +43,10 @@ class Tokenizer:
         own = vocabulary.get(ZERO_SYMBOL) == 0
         kind = "bpe" if isinstance(backend.model, models.BPE) else "character"
         self.kind: str = kind if own else "ready"
-        pieces = sorted(vocabulary, key=lambda symbol: vocabulary[symbol])
-        self.symbols: list[str] = pieces if own else [ZERO_SYMBOL, *pieces]
+        vocabulary_symbols = sorted(vocabulary, key=lambda symbol: vocabulary[symbol])
+        self.symbols: list[str] = vocabulary_symbols if own else [ZERO_SYMBOL, *vocabulary_symbols]
         self._backend = backend
-        self._alphabet = frozenset(symbol for symbol in pieces if len(symbol) == 1)
+        self._alphabet = frozenset(symbol for symbol in vocabulary_symbols if len(symbol) == 1)
 
     @property
     def vocabulary_size(self) -> int:
@@ -61,19 +60,19 @@ class Tokenizer:
         Args:
             texts: normalised texts; every character in them becomes a symbol.
             kind: ``character`` or ``bpe``.
-            size: the vocabulary size wanted of ``bpe``, 0 included; a corpus with fewer pieces than that
-                gives a smaller vocabulary. ``character`` passes it over.
+            size: the vocabulary size of ``bpe``, 0 included; it is smaller if the corpus has fewer symbols. Ignored for
+                ``character``.
 
         Raises:
             ValueError: an unknown kind.
-            EchoError: the texts hold no character, or the size does not even hold their characters.
+            EchoError: the texts have no character, or the size is too small for their characters.
         """
         if kind not in ("character", "bpe"):
             raise ValueError(f"kind: expected character or bpe, got {kind!r}")
         texts = list(texts)
         characters = sorted(set().union(*texts))
         if not characters:
-            raise EchoError("tokenizer: the training texts hold no character; expected texts to learn from")
+            raise EchoError("tokenizer: the training texts have no character; give texts to train on")
         if kind == "character":
             return cls(_character_backend([ZERO_SYMBOL, *characters]))
         if size is None or size < len(characters) + 1:
@@ -92,30 +91,30 @@ class Tokenizer:
         """The ids of a text, each from 1 to V - 1; an empty text gives an empty list.
 
         Raises:
-            EchoError: a character that no symbol stands for, unless ``unknown`` is ``skip``, which drops it; a
-                text that a ready tokenizer does not give back as it was.
+            EchoError: a character without a symbol, unless ``unknown`` is ``skip``, which drops it; a text that a ready
+                tokenizer does not decode to itself.
         """
         if self.kind == "ready":
             return self._encode_ready(text, unknown)
-        strange = sorted(set(text) - self._alphabet)
-        if strange and unknown == "error":
-            named = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in strange[:5])
+        unknown_characters = sorted(set(text) - self._alphabet)
+        if unknown_characters and unknown == "error":
+            named = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in unknown_characters[:5])
             raise EchoError(
                 f"text {_shorten(text)!r}: the tokenizer has no symbol for {named}; correct the text, "
                 "normalise it, or train with a tokenizer that knows it"
             )
-        if strange:
+        if unknown_characters:
             text = "".join(character for character in text if character in self._alphabet)
         ids = list(self._backend.encode(text, add_special_tokens=False).ids)
-        if 0 in ids:  # never with what `train` made; the file was changed
+        if 0 in ids:  # never with a vocabulary of `train`; the file was changed
             raise EchoError(f"text {_shorten(text)!r}: the tokenizer.json is damaged; copy it again")
         return ids
 
     def encode_many(self, texts: Sequence[str], unknown: Literal["error", "skip"] = "error") -> list[tuple[int, ...]]:
-        """What `encode` gives for each of many texts, faster.
+        """`encode` for many texts, faster.
 
         Raises:
-            EchoError: as `encode`; the message names the text and not its place.
+            EchoError: as `encode`; the message has the text, but not its index.
         """
         if self.kind == "character":
             return self._encode_characters(texts, unknown)
@@ -146,7 +145,7 @@ class Tokenizer:
         back = self.decode(ids)
         if unknown == "error" and back != text:
             raise EchoError(
-                f"text {_shorten(text)!r}: the ready tokenizer gives it back as {_shorten(back)!r}; take another "
+                f"text {_shorten(text)!r}: the ready tokenizer decodes it to {_shorten(back)!r}; take another "
                 "text.normalizer, or a tokenizer that knows these texts"
             )
         return ids
@@ -171,8 +170,7 @@ class Tokenizer:
         """A tokenizer that also knows the new characters of ``texts``, and the new id of every old id.
 
         Old symbols keep their ids and new ones follow in the order of their code points, so the mapping is
-        the identity. BPE gets the characters alone, no new pieces of several; a ready tokenizer is finished and
-        stays as it is.
+        the identity. BPE gets the characters alone, no new merges; a ready tokenizer is not extended.
         """
         if self.kind == "ready":
             return self, {index: index for index in range(self.vocabulary_size)}
@@ -186,7 +184,7 @@ class Tokenizer:
         return type(self)(backend), {index: index for index in range(self.vocabulary_size)}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write ``tokenizer.json``, in the form of the tokenizers library, whole or not at all.
+        """Write ``tokenizer.json``, in the format of the tokenizers library, atomically.
 
         Raises:
             EchoError: the folder cannot be written, or the disk is full.

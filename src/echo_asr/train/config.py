@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from echo_asr.data.batch import SpecAugment
 from echo_asr.data.perturbation import Perturbation
+from echo_asr.data.spec_augment import SpecAugment
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,12 @@ class TrainConfig:
     shard: Literal["none", "full"] = "none"  # full: each of several processes holds a part of the model only
     loaders: int = 1  # threads that make batches ready
     curriculum: dict[str, int] = field(default_factory=dict)  # update from which a feature takes part; 0 unless named
-    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # factors at which recordings are played, drawn at random
+    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # factors on the speed of recordings, drawn at random
     semitones: tuple[float, ...] = (0.0,)  # by which voices are moved, formants and tempo kept, drawn at random
     augment: SpecAugment = field(default_factory=SpecAugment)  # masks on the features
     noisy_copies: int = 2  # perturbations of each recording in noise, drawn as often as each clean perturbation
-    clean_start: float = 0.5  # share of the updates before noisy copies and rows of recordings come in
-    concatenated_share: float = (
-        0.1  # rows of recordings with silence around and between, as a share of the training clips
-    )
+    clean_start: float = 0.5  # share of the updates before noisy copies and concatenated recordings come in
+    concatenated_share: float = 0.1  # recordings joined with silence between, as a share of the training clips
     noise_share: float = 0.04  # clips of noise and silence with empty text, as a share of the training clips
     validate_every: int = 250  # updates between free-running validations
     validation_utterances: int = 300  # at most, the same each time
@@ -75,11 +73,11 @@ class TrainConfig:
 
     @property
     def clean(self) -> tuple[Perturbation, ...]:
-        """The ways in which recordings are played at first, drawn at random: at each speed, moved by each shift."""
+        """The perturbations of recordings at first, drawn at random: each speed with each shift of the voice."""
         return tuple(Perturbation(speed, moved) for speed in self.speeds for moved in self.semitones)
 
     @property
     def perturbations(self) -> tuple[Perturbation, ...]:
-        """The ways in which they are played later: these, and in each noise."""
+        """The perturbations later on: these, and each noise."""
         noisy = (Perturbation(noise=number) for number in range(1, self.noisy_copies + 1))
         return (*self.clean, *noisy)

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from echo_asr.audio.convert import HOP, frames_to_seconds
 from echo_asr.data.batch import (
     Balance,
     Batch,
@@ -27,9 +28,9 @@ from echo_asr.data.batch import (
 )
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.concatenate import ConcatenatedClip, crop, draw_concatenated, draw_levels, join, soften
-from echo_asr.data.corpus import Corpus, Sound, Utterance
+from echo_asr.data.corpus import Audio, Corpus, Utterance
 from echo_asr.data.noise import KINDS, noise_clip
-from echo_asr.data.perturbation import AS_RECORDED, MARGIN, Perturbation
+from echo_asr.data.perturbation import MARGIN, UNPERTURBED, Perturbation
 from echo_asr.data.precompute import fill_recordings
 from echo_asr.data.speakers import speaker_medians
 from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
@@ -38,7 +39,6 @@ from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.features.extractor import PART_RANGE
 from echo_asr.features.log_mel import frame_levels
-from echo_asr.features.pitch import HOP
 from echo_asr.text.normalize import join_texts
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
@@ -61,7 +61,7 @@ class TrainingData:
         subsampling: of the model, to check that texts fit.
         cache: of features.
         by_speaker: whether the model's pitch is relative to each speaker's; `prepare` then measures it.
-        place: of this process among those that train; each takes every so many-th batch.
+        rank: of this process among those that train; each takes every so many-th batch.
         texts: the normalised texts of the training split, if they are there already.
         broken: what becomes of texts that do not fit their frames, and of recordings that cannot be read: `refuse` the
             corpus, or `skip` them with one warning that counts them.
@@ -77,7 +77,7 @@ class TrainingData:
     subsampling: int
     cache: FeatureCache
     by_speaker: bool = False
-    place: ProcessRank = ProcessRank()
+    rank: ProcessRank = ProcessRank()
     texts: InitVar[Sequence[str] | None] = None
     broken: Literal["refuse", "skip"] = "refuse"
 
@@ -92,10 +92,12 @@ class TrainingData:
         utterances = self.corpus.split("train")
         examples = make_examples(utterances, self.tokenizer, self.normalize, texts=texts, broken=broken)
         if broken:
-            told = f"{len(broken)} of {len(utterances)} texts cannot be encoded, and are left out, first: {broken[0]}"
+            message = (
+                f"{len(broken)} of {len(utterances)} texts cannot be encoded, and are left out, first: {broken[0]}"
+            )
             if not examples:
-                raise EchoError(f"{self.corpus.name}: {told}")
-            warnings.warn(f"{self.corpus.name}: {told}", stacklevel=2)
+                raise EchoError(f"{self.corpus.name}: {message}")
+            warnings.warn(f"{self.corpus.name}: {message}", stacklevel=2)
         self._arrange(check_lengths(examples, self.subsampling, max(self.config.speeds), self.broken))
 
     def _arrange(self, examples: list[Example]) -> None:
@@ -133,15 +135,15 @@ class TrainingData:
     @property
     def balance(self) -> Balance:
         """What the plan of the first epoch with all clips in it costs in padding and in waiting."""
-        return weigh_plan(self.plan(self.clean_epochs), self.durations, self.place.count)
+        return weigh_plan(self.plan(self.clean_epochs), self.durations, self.rank.count)
 
     @property
     def batches_per_update(self) -> int:
         """Batches that make an update, of all processes together."""
-        return self.config.accumulate * self.place.count
+        return self.config.accumulate * self.rank.count
 
     def _rows(self) -> list[ConcatenatedClip]:
-        """Rows of examples; what they say is in `_row_tokens`."""
+        """Rows of examples; their texts are in `_row_tokens`."""
         rng = np.random.default_rng([self.config.seed, 0x10AD])
         spoken = [e.utterance.duration for e in self.examples]
         return draw_concatenated(
@@ -150,7 +152,7 @@ class TrainingData:
 
     def _between(self, row: ConcatenatedClip) -> float:
         """Seconds of a row that are pauses; in noise, as many as there are on average."""
-        return (len(row.parts) * MARGIN if row.noise else sum(row.gaps)) / 100
+        return frames_to_seconds(len(row.parts) * MARGIN if row.noise else sum(row.gaps))
 
     def _row_tokens(self, row: ConcatenatedClip) -> Sequence[int]:
         """The ids of a row's texts with spaces between, where the tokenizer knows the space."""
@@ -173,8 +175,8 @@ class TrainingData:
             digest.update(np.array([len(e.tokens) for e in part]).tobytes())
         return digest.hexdigest()[:16]
 
-    def features(self, utterance: Utterance, perturbation: Perturbation = AS_RECORDED) -> Features:
-        """Features of an utterance as it is played, from the cache; the pitch of its speaker is moved alike."""
+    def features(self, utterance: Utterance, perturbation: Perturbation = UNPERTURBED) -> Features:
+        """Features of an utterance, perturbed, from the cache; the pitch of its speaker is moved alike."""
         found = self.cache.features(utterance.audio, perturbation)
         known = self.speaker_f0.get(utterance.speaker, 0.0)
         return replace(found, speaker_f0=known * perturbation.f0_factor) if known else found
@@ -184,8 +186,8 @@ class TrainingData:
         validation: Sequence[Utterance] = (),
         progress: Callable[[int, int], None] | None = None,
         workers: int = 1,
-        gather: Callable[[dict[Sound, str]], list[dict[Sound, str]]] = lambda own: [own],
-    ) -> frozenset[Sound]:
+        gather: Callable[[dict[Audio, str]], list[dict[Audio, str]]] = lambda own: [own],
+    ) -> frozenset[Audio]:
         """Fill the cache with this process's share of all that training and validation will ask for, and measure the
         speakers' pitch.
 
@@ -198,7 +200,7 @@ class TrainingData:
         Raises:
             UnreadableRecordings: there are some, and broken records are refused.
         """
-        left_out: dict[Sound, str] = {}
+        left_out: dict[Audio, str] = {}
         while found := self._fill(validation, progress, workers, gather):
             left_out |= found
             examples = [e for e in self.examples if e.utterance.audio not in found]
@@ -210,8 +212,8 @@ class TrainingData:
         if left_out:
             total = len(self.examples) + len(validation) + len(left_out)
             warn_left_out(self.corpus.name, total, left_out)
-        if self.cache.extractor.config.f0 == "shuffled":
-            self.cache.extractor.donors = [self.cache.as_heard(e.utterance.audio).track for e in self.examples]
+        if transform := self.cache.extractor.transform:
+            transform.fit(self.cache.measured(e.utterance.audio) for e in self.examples)
         if self.by_speaker:
             utterances = [*(e.utterance for e in self.examples), *validation]
             self.speaker_f0 = speaker_medians(utterances, lambda u: self.cache.features(u.audio))
@@ -222,20 +224,20 @@ class TrainingData:
         validation: Sequence[Utterance],
         progress: Callable[[int, int], None] | None,
         workers: int,
-        gather: Callable[[dict[Sound, str]], list[dict[Sound, str]]],
-    ) -> dict[Sound, str]:
+        gather: Callable[[dict[Audio, str]], list[dict[Audio, str]]],
+    ) -> dict[Audio, str]:
         """Fill the cache with this process's share; the recordings that any process could not read, and why."""
-        spoken = [e.utterance for e in self.place.share(self.examples)]
+        spoken = [e.utterance for e in self.rank.share(self.examples)]
         perturbations = tuple(dict.fromkeys(self.config.perturbations))
-        heard = self.place.share(validation)
-        unreadable: dict[Sound, str] = {}
+        validated = self.rank.share(validation)
+        unreadable: dict[Audio, str] = {}
         try:
-            fill_recordings(self.cache, [(spoken, perturbations), (heard, (AS_RECORDED,))], progress, workers)
+            fill_recordings(self.cache, [(spoken, perturbations), (validated, (UNPERTURBED,))], progress, workers)
         except UnreadableRecordings as error:
             if self.broken == "refuse":
                 raise
             unreadable = error.messages
-        return {sound: message for found in gather(unreadable) for sound, message in found.items()}
+        return {audio: message for found in gather(unreadable) for audio, message in found.items()}
 
     def plan(self, epoch: int) -> list[list[int]]:
         """Batches of an epoch as indices; beyond the examples lie the clips of noise, and beyond those the rows."""
@@ -255,28 +257,30 @@ class TrainingData:
         return collate(features, tokens, names)
 
     def _drawn(self, index: int, epoch: int, rng: np.random.Generator) -> tuple[Features, Sequence[int]]:
-        """An example, a clip of noise or a row, as it is played and masked this time, and its ids."""
+        """An example, a clip of noise or a row, as it is perturbed and masked this time, and its ids."""
         augment = self.config.augment
         perturbations = self.config.perturbations if epoch >= self.clean_epochs else self.config.clean
         if index < len(self.examples):
-            example, played = self.examples[index], perturbations[int(rng.integers(len(perturbations)))]
-            clip = augment(self._played(example, played, NEAR, rng), rng)
-            in_pauses = self.rows and epoch >= self.clean_epochs and not played.noise and rng.random() < 0.5
+            example, perturbation = self.examples[index], perturbations[int(rng.integers(len(perturbations)))]
+            clip = augment(self._perturbed(example, perturbation, NEAR, rng), rng)
+            in_pauses = self.rows and epoch >= self.clean_epochs and not perturbation.noise and rng.random() < 0.5
             return join((clip,), rng.integers(0, EDGE + 1, 2).tolist()) if in_pauses else clip, example.tokens
         if index < self.first_row:
             return augment(self._noise_clip(self.noise[index - len(self.examples)], rng), rng), ()
         row = self.rows[index - self.first_row]
         clean = self.config.clean
-        played = Perturbation(noise=row.noise) if row.noise else clean[int(rng.integers(len(clean)))]
-        parts = [augment(self._played(self.examples[i], played, MARGIN, rng), rng) for i in row.parts]
+        perturbation = Perturbation(noise=row.noise) if row.noise else clean[int(rng.integers(len(clean)))]
+        parts = [augment(self._perturbed(self.examples[i], perturbation, MARGIN, rng), rng) for i in row.parts]
         if not row.noise:  # which is as loud throughout
             relative = self.cache.extractor.config.null_relative_db
             levels = draw_levels(len(parts), rng).tolist()
             parts = [soften(part, level, relative) for part, level in zip(parts, levels, strict=True)]
         return join(parts, row.gaps), self._row_tokens(row)
 
-    def _played(self, example: Example, perturbation: Perturbation, margin: int, rng: np.random.Generator) -> Features:
-        """Features of an example as it is played; of the noise before and after it, if any, up to `margin` frames."""
+    def _perturbed(
+        self, example: Example, perturbation: Perturbation, margin: int, rng: np.random.Generator
+    ) -> Features:
+        """Features of an example, perturbed; of the noise before and after it, if any, up to `margin` frames."""
         clip = self.features(example.utterance, perturbation)
         if not perturbation.noise:
             return clip
@@ -302,8 +306,8 @@ class TrainingData:
             """Epoch and number of the last batch of each round, and epoch and indices of the one for this process."""
             everybody = order()
             while True:
-                together = list(islice(everybody, self.place.count))
-                epoch_of_mine, _, indices = together[self.place.rank]
+                together = list(islice(everybody, self.rank.count))
+                epoch_of_mine, _, indices = together[self.rank.rank]
                 yield *together[-1][:2], epoch_of_mine, indices
 
         ahead = AHEAD + self.config.loaders - 1

@@ -10,8 +10,8 @@ from os import environ
 
 import torch
 
+from echo_asr.model.blocks import Block
 from echo_asr.model.echo import Echo
-from echo_asr.model.layers import Block
 
 
 def blocks_of(model: Echo) -> Iterator[Block]:
@@ -28,8 +28,8 @@ def recompute(model: Echo) -> None:
 
 @contextmanager
 def subnormals_flushed() -> Iterator[None]:
-    """Numbers below 1e-38 count as zero in this thread, where the processor can do that: gradients so small say
-    nothing, and each takes it many times as long as another number."""
+    """Numbers below 1e-38 count as zero in this thread, where the processor can do that: gradients so small do
+    not matter, and each takes it many times as long as another number."""
     smallest = torch.full((16,), 1e-40)
     before = bool((smallest * 1.0 == 0.0).all())
     torch.set_flush_denormal(True)

@@ -22,9 +22,6 @@ def make_optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.O
     """AdamW; matrices decay, and norms, biases and the scalars of vRoPE do not."""
     matrices = [p for p in model.parameters() if p.ndim >= 2 and p.requires_grad]
     others = [p for p in model.parameters() if p.ndim < 2 and p.requires_grad]
-    groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     foreach = False if config.shard == "full" else None  # shards and whole tensors are not updated together
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), eps=1e-8, foreach=foreach)

@@ -1,60 +1,79 @@
-"""What the `prepare` command does: check a corpus and extract its features ahead of training."""
+"""What a run needs before its first update: a validation split, a tokenizer, features in the cache."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from echo_asr.console import counted, hours, progress_bar
-from echo_asr.data.cache import FeatureCache
-from echo_asr.data.corpus import Utterance, load_corpus
-from echo_asr.data.perturbation import AS_RECORDED, Perturbation
-from echo_asr.data.precompute import fill_recordings
-from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
-from echo_asr.distributed.launch import barrier, find_rank
-from echo_asr.features import FeatureExtractor
-from echo_asr.train.run import read_config
+from echo_asr.console import progress_bar
+from echo_asr.data.batch import Example
+from echo_asr.data.corpus import Corpus
+from echo_asr.distributed.processes import Processes
+from echo_asr.errors import EchoError
+from echo_asr.model.checkpoint import TOKENIZER, Bundle
+from echo_asr.model.config import TextConfig
+from echo_asr.text.tokenizer import Tokenizer
+from echo_asr.train.data import TrainingData
+
+HELD_OUT = 20  # one training utterance in so many is validated on where a corpus has no validation split
 
 
-def prepare_corpus(corpus: str, config: Path | None = None, broken: Literal["refuse", "skip"] = "refuse") -> list[str]:
-    """Extract the features of every split; those of `train` as often as the configuration plays them. Under torchrun
-    each process does its share.
-
-    Args:
-        broken: what becomes of records that cannot be used; see `load_corpus`.
-
-    Returns:
-        lines for the person: what each split holds, and where the features are.
+def hold_out(corpus: Corpus) -> Corpus:
+    """The corpus, with a validation split: every 20th training utterance, if it has none of its own.
 
     Raises:
-        EchoError: a corpus, configuration or recording that cannot be read, or features that cannot be kept.
+        EchoError: there are too few training utterances.
     """
-    sections = read_config(config)
-    recordings = load_corpus(corpus, broken)
-    cache = FeatureCache(None, FeatureExtractor(sections["features"]), required=True)
-    place = find_rank()
-    lines: list[str] = []
-    parts: list[tuple[Sequence[Utterance], tuple[Perturbation, ...]]] = []
-    for name in recordings.splits:
-        rows = recordings.split(name)
-        perturbations = tuple(dict.fromkeys(sections["train"].perturbations if name == "train" else [AS_RECORDED]))
-        parts.append((place.share(rows), perturbations))
-        seconds = sum(u.duration for u in rows)
-        speakers = len({u.speaker for u in rows if u.speaker})
-        told = counted(speakers, "speaker") if speakers else "unknown speakers"
-        lines.append(f"{corpus}, {name}: {counted(len(rows), 'utterance')}, {hours(seconds)}, {told}")
-    workers = max(1, (os.cpu_count() or 1) // place.local_count)
-    total = sum(len(rows) * len(perturbations) for rows, perturbations in parts)
-    with progress_bar("features", total) if place.main else nullcontext() as advance:
-        progress = (lambda done, total: advance(done, "")) if advance else None
-        try:
-            fill_recordings(cache, parts, progress, workers)
-        except UnreadableRecordings as error:
-            if broken == "refuse":
-                raise
-            warn_left_out(corpus, sum(len(rows) for rows, _ in parts), error.messages)
-    barrier(place)
-    return [*lines, f"features are in {cache.root}"]
+    if "validation" in corpus.splits:
+        return corpus
+    rows = [u for u in corpus.utterances if u.split == "train"]
+    if len(rows) < 2:
+        raise EchoError(f"{corpus.name}: too few training utterances ({len(rows)}) to hold any out for validation")
+    held = {u.id for u in rows[:: min(HELD_OUT, len(rows))]}
+    moved = (replace(u, split="validation") if u.split == "train" and u.id in held else u for u in corpus.utterances)
+    return replace(corpus, utterances=tuple(moved))
+
+
+def choose_tokenizer(
+    run: Path, config: TextConfig, texts: list[str], start: Bundle | None, resume: bool
+) -> tuple[Tokenizer, dict[int, int]]:
+    """The tokenizer of a run, and the new id of every id of the model that it starts from."""
+    if resume and (run / TOKENIZER).is_file():
+        return Tokenizer.load(run / TOKENIZER), {}
+    if start is not None:
+        return start.tokenizer.extend(texts)
+    return new_tokenizer(texts, config), {}
+
+
+def new_tokenizer(texts: Sequence[str], settings: TextConfig) -> Tokenizer:
+    """The tokenizer of a new model: learnt from normalised training texts, or the ready one that is named."""
+    if settings.ready:
+        return Tokenizer.load(settings.tokenizer)
+    spaced = [*texts, " "] if any(texts) else texts  # texts follow each other, also where each is a single word
+    return Tokenizer.train(spaced, settings.tokenizer, settings.vocabulary)
+
+
+def extract_features(data: TrainingData, processes: Processes, validation: Sequence[Example] = ()) -> list[Example]:
+    """Extract all the features that training and validation will read, with a bar; each process does its share.
+
+    Returns:
+        what is left to validate on, where broken records are left out and some recordings cannot be read.
+
+    Raises:
+        EchoError: a recording cannot be read, or none of those to validate on.
+    """
+    rank = processes.rank
+    workers = max(1, (os.cpu_count() or 1) // rank.local_count)
+    count = len(data.examples) * len(set(data.config.perturbations)) + len(validation)
+    utterances = [e.utterance for e in validation]
+    if not rank.main:
+        unreadable = data.prepare(utterances, None, workers, processes.gather)
+    else:
+        with progress_bar("features", -(-count // rank.count)) as advance:
+            unreadable = data.prepare(utterances, lambda done, total: advance(done, ""), workers, processes.gather)
+    left = [e for e in validation if e.utterance.audio not in unreadable]
+    if validation and not left:
+        raise EchoError(f"{data.corpus.name}: none of the recordings to validate on can be read; mend some of them")
+    return left

@@ -7,29 +7,27 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from echo_asr.console import console, progress_bar
 from echo_asr.errors import EchoError
 from echo_asr.storage import replace_text
-
-if TYPE_CHECKING:
-    from echo_asr.train.validation import Validation
+from echo_asr.train.validation import Validation
 
 METRICS = "metrics.jsonl"
-VALIDATIONS = "validations.jsonl"  # all that was heard at each validation: update, ids, hypotheses
+VALIDATIONS = "validations.jsonl"  # of each validation: update, ids, hypotheses
 
 
 class Reporter:
     """Reports a run.
 
     Args:
-        run: its folder; nothing is written there before there is something to say.
+        run: its folder; nothing is written there before there is something to report.
         tensorboard: also write TensorBoard events under `run/tensorboard`.
     """
 
     def __init__(self, run: Path, tensorboard: bool = True) -> None:
-        self.path, self.heard = run / METRICS, run / VALIDATIONS
+        self.metrics, self.validations = run / METRICS, run / VALIDATIONS
         self.tensorboard = tensorboard
         self.purge: int | None = None  # update from which events of an earlier sitting no longer count
         self.writer: Any = None
@@ -39,11 +37,9 @@ class Reporter:
     def rewind(self, step: int) -> None:
         """Drop metrics after an update, and a line that was cut off, so that a resumed run has each line once."""
         self.purge = step + 1
-        for path in (self.path, self.heard):
+        for path in (self.metrics, self.validations):
             if path.is_file():
-                lines = path.read_text(encoding="utf-8", errors="replace").split(
-                    "\n"
-                )  # texts may hold other line breaks
+                lines = path.read_text(encoding="utf-8", errors="replace").split("\n")  # texts may hold other breaks
                 kept = [x for x in lines if (update := _update_of(x)) is not None and update <= step]
                 replace_text(path, "".join(x + "\n" for x in kept))
 
@@ -88,8 +84,8 @@ class Reporter:
                 "samples": [{"reference": r, "hypothesis": h} for r, h in found.samples],
             }
         )
-        heard = {"update": step, "ids": list(found.hypotheses), "hypotheses": list(found.hypotheses.values())}
-        self._append(self.heard, heard)
+        texts = {"update": step, "ids": list(found.hypotheses), "hypotheses": list(found.hypotheses.values())}
+        self._append(self.validations, texts)
         mark = " (best, saved)" if better else ""
         self.console.print(
             f"update {step}: word error {found.wer:.1f} %, character error {found.cer:.1f} %, "
@@ -97,13 +93,15 @@ class Reporter:
             highlight=False,
         )
         for reference, hypothesis in found.samples:
-            self.console.print(f"    said  {reference!r}\n    heard {hypothesis!r}", highlight=False, markup=False)
+            self.console.print(
+                f"    reference  {reference!r}\n    hypothesis {hypothesis!r}", highlight=False, markup=False
+            )
 
     def warn(self, text: str) -> None:
         """Show a warning."""
         self.console.print(f"warning: {text}", style="yellow", highlight=False, markup=False)
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Show a line."""
         self.console.print(text, highlight=False, markup=False)
 
@@ -122,7 +120,7 @@ class Reporter:
             ) from None
 
     def _write(self, record: dict[str, Any]) -> None:
-        self._append(self.path, record)
+        self._append(self.metrics, record)
         self._events(lambda writer: _add(writer, record), make=True)
 
     def _events(self, write: Callable[[Any], None], make: bool = False) -> None:
@@ -131,7 +129,7 @@ class Reporter:
             if make and self.tensorboard and self.writer is None:
                 from torch.utils.tensorboard import SummaryWriter
 
-                folder = str(self.path.parent / "tensorboard")
+                folder = str(self.metrics.parent / "tensorboard")
                 if not isinstance(threading.excepthook, _TensorBoardApart):
                     threading.excepthook = _TensorBoardApart(threading.excepthook)
                 self.writer = SummaryWriter(folder, purge_step=self.purge)
@@ -143,7 +141,7 @@ class Reporter:
 
 
 class _TensorBoardApart:
-    """Hook for what a thread failed of: no traceback where TensorBoard's could not write to its file.
+    """Hook for errors in threads: no traceback where TensorBoard's could not write to its file.
 
     The writer raises the same error at the next event, where it becomes a warning.
     """
@@ -158,10 +156,11 @@ class _TensorBoardApart:
 
 
 class Silent(Reporter):
-    """The reporter of a process that leaves it to another one to tell and to keep everything."""
+    """The reporter of a process that leaves it to another one to print and to write everything."""
 
     def __init__(self, run: Path) -> None:
         super().__init__(run, tensorboard=False)
+        self.console = console(quiet=True)
 
     def rewind(self, step: int) -> None:
         """Nothing: the metrics are the other's."""
@@ -171,21 +170,13 @@ class Silent(Reporter):
         """No bar."""
         yield
 
-    def validation(self, step: int, found: Validation, better: bool) -> None:
-        """Nothing."""
-
-    def warn(self, text: str) -> None:
-        """Nothing."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
-    def _write(self, record: dict[str, Any]) -> None:
+    @staticmethod
+    def _append(path: Path, record: dict[str, Any]) -> None:
         """Nothing."""
 
 
 def _update_of(line: str) -> int | None:
-    """The update that a line of metrics tells of; None for a line that was not written to its end."""
+    """The update that a line of metrics is about; None for a line that was not written to its end."""
     try:
         return int(json.loads(line)["update"])
     except (ValueError, KeyError, TypeError):
@@ -197,5 +188,5 @@ def _add(writer: Any, record: dict[str, Any]) -> None:
         if name not in ("update", "split") and isinstance(value, (int, float)):
             writer.add_scalar(f"{record['split']}/{name}", value, record["update"])
     for index, sample in enumerate(record.get("samples", [])):
-        text = f"said: {sample['reference']}\n\nheard: {sample['hypothesis']}"
+        text = f"reference: {sample['reference']}\n\nhypothesis: {sample['hypothesis']}"
         writer.add_text(f"{record['split']}/sample {index}", text, record["update"])

@@ -1,7 +1,8 @@
-"""What a run needs to go on where it stopped, and the averaged weights."""
+"""What a run needs to go on where it stopped."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,37 +12,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from echo_asr.config import read_yaml
+from echo_asr.config import flatten, read_yaml
 from echo_asr.distributed import sharding
 from echo_asr.distributed.processes import Processes, reseed
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import CONFIG
 from echo_asr.storage import replace_file
+from echo_asr.train.averages import AveragedWeights
 
 CHECKPOINT = "checkpoints/last.pt"
-
-
-class AveragedWeights:
-    """Exponential moving average of a model's parameters and buffers, with a decay that rises to its final value as
-    `min(decay, (1 + n) / (10 + n))`."""
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay, self.updates = decay, 0
-        self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Take in the model's present weights."""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        averaged, present = [], []
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                averaged.append(sharding.local(self.state[name]))
-                present.append(sharding.local(value))
-            else:
-                self.state[name].copy_(value)
-        torch._foreach_lerp_(averaged, present, 1.0 - decay)
+# Options of training that may change when a run is resumed; with all others a checkpoint has to agree.
+FREE = ("log_every", "checkpoint_every", "diagnose_every", "accumulate", "gradient_checkpointing", "compile", "shard",
+        "loaders")  # fmt: skip
 
 
 @dataclass
@@ -68,6 +50,39 @@ class Progress:
     processes: int = 1
     accumulate: int = 1
     clean_epochs: int = 0
+
+
+def fingerprint(settings: Mapping[str, Any], data: str) -> str:
+    """A digest of what a checkpoint must agree with to be resumed.
+
+    Args:
+        settings: the configuration by section, without options that are `FREE`.
+        data: the fingerprint of what is trained on.
+    """
+    parts = json.dumps([*settings.values(), data], sort_keys=True)
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def compare_processes(run: Path, before: Progress, count: int, accumulate: int) -> str:
+    """A warning where a run goes on in another number of processes; empty where it does not.
+
+    Raises:
+        EchoError: `train.accumulate` has changed without the number of processes.
+    """
+    if (before.processes, before.accumulate) == (count, accumulate):
+        return ""
+    if before.processes == count:
+        raise EchoError(
+            f"{run}: train.accumulate is {accumulate}, and the run was started with {before.accumulate}; it may change "
+            "with the number of processes alone"
+        )
+    total = before.processes * before.accumulate
+    batches, rest = divmod(total, count)
+    keep = "" if rest or batches == accumulate else f"; --train.accumulate {batches} would keep its size"
+    return (
+        f"the checkpoint is of {before.processes} processes, this run has {count}: it goes on at the same place in the "
+        f"data, with other random numbers, and an update takes {count * accumulate} batches instead of {total}{keep}"
+    )
 
 
 def random_state() -> dict[str, Any]:
@@ -109,7 +124,7 @@ def save_checkpoint(
 
     def write(temporary: Path) -> None:
         temporary.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:  # a file of Python's says why it takes no more; torch's own does not
+        with temporary.open("wb") as file:  # the error of Python's file has the reason, torch's does not
             torch.save(state, file)
 
     replace_file(path, write)
@@ -135,7 +150,7 @@ def load_checkpoint(
         EchoError: there is no checkpoint, it is damaged, or it belongs to another configuration or corpus.
     """
     path, ours = run / CHECKPOINT, processes or Processes()
-    place = ours.place
+    rank = ours.rank
 
     def read() -> Any:
         if not path.is_file():
@@ -161,15 +176,15 @@ def load_checkpoint(
         averaged.updates = int(state["averaged_updates"])
         progress = Progress(**state["progress"])
         everybody = [state, *state.get("random_of_others", [])]
-        if len(everybody) == place.count:
-            mine = everybody[place.rank]
+        if len(everybody) == rank.count:
+            mine = everybody[rank.rank]
             torch.set_rng_state(mine["random"])
             if mine["random_cuda"] and torch.cuda.is_available():
                 torch.cuda.set_rng_state_all(mine["random_cuda"])
             if mine.get("random_mps") is not None and torch.backends.mps.is_available():
                 torch.mps.set_rng_state(mine["random_mps"])
         else:
-            reseed(seed, place, progress.step)
+            reseed(seed, rank, progress.step)
     except EchoError:
         raise
     except Exception as error:
@@ -179,12 +194,12 @@ def load_checkpoint(
 
 
 def _changes(config: Path, settings: Mapping[str, Any]) -> str:
-    """In brackets, what a run was started with and what it is resumed with; empty where the run does not say."""
+    """In brackets, what a run was started with and what it is resumed with; empty where that is not known."""
     try:
-        before = _flat(read_yaml(config))
+        before = flatten(read_yaml(config))
     except EchoError:
         return ""
-    now = _flat(json.loads(json.dumps(settings)))
+    now = flatten(json.loads(json.dumps(settings)))
     changed = [
         f"{key} was {before[key]!r} and is {value!r}"
         for key, value in now.items()
@@ -192,11 +207,3 @@ def _changes(config: Path, settings: Mapping[str, Any]) -> str:
     ]
     more = f", and {len(changed) - 3} more changed" if len(changed) > 3 else ""
     return f" ({', '.join(changed[:3])}{more})" if changed else " (the configuration is the same, the corpus is not)"
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """The values of nested mappings by keys with dots."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
-    return found

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.console import hours
 from echo_asr.data.batch import Batch
 
@@ -37,8 +38,8 @@ class Throughput:
         taken = next(batches)
         self.waited += time.perf_counter() - asked
         lengths = taken[2].features.lengths
-        self.audio += float(lengths.sum()) / 100
-        self.padded += float(lengths.max()) * len(lengths) / 100
+        self.audio += frames_to_seconds(float(lengths.sum()))
+        self.padded += frames_to_seconds(float(lengths.max()) * len(lengths))
         return taken
 
     @property

@@ -23,7 +23,7 @@ class UnusableExamples:
         config: of the model.
         examples: how many there are in all.
         processes: those that train together.
-        warn: tells the person.
+        warn: prints a warning.
     """
 
     def __init__(self, config: ModelConfig, examples: int, processes: Processes, warn: Callable[[str], None]) -> None:

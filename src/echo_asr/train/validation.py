@@ -17,12 +17,15 @@ from echo_asr.evaluate.collapse import find_collapse
 from echo_asr.evaluate.metrics import error_rate
 from echo_asr.features import Features
 from echo_asr.model.checkpoint import load_bundle, save_calibration
+from echo_asr.train.state import Progress
 
+PLATEAU_BLANK = 0.995  # blank ratio at which CTC writes nothing
+PLATEAU_VALIDATIONS = 4  # validations without a better error, or with nothing but blanks, that make a plateau
 CHUNK = 64  # utterances whose teacher-forced loss is computed at once
 SAMPLES = 3  # hypotheses shown at each validation
-LISTEN = (
-    "it has not learnt to listen: see that recordings and texts belong together (echo-asr corpus check), train longer "
-    "or on more speech, or lower train.learning_rate"
+COLLAPSED = (
+    "it has not learnt to use the audio: see that recordings and texts belong together (echo-asr corpus check), train "
+    "longer or on more speech, or lower train.learning_rate"
 )
 
 
@@ -74,7 +77,7 @@ def _recognize(recognizer: Recognizer, features: Sequence[Features], processes: 
     share."""
     groups = list(batches_to_search(features))
     # A batch is full whatever comes after it: searched by themselves, these make the same batches as all together.
-    mine = sorted(index for group in processes.place.share(groups) for index in group)
+    mine = sorted(index for group in processes.rank.share(groups) for index in group)
     found = recognizer.recognize([features[i] for i in mine])
     return {index: segment.text for index, segment in zip(mine, found, strict=True)}
 
@@ -85,13 +88,38 @@ def _measure(
     """For this process's share: the first utterance of each part, its loss and blank ratio, each times its utterances,
     and their number."""
     model, parts = recognizer.bundle.model, []
-    for first in processes.place.share(range(0, len(validation), CHUNK)):
+    for first in processes.rank.share(range(0, len(validation), CHUNK)):
         examples = validation[first : first + CHUNK]
         part = collate(features[first : first + CHUNK], [e.tokens for e in examples]).to(model.device)
         found = model.loss(part.features, part.tokens, part.lengths, features=recognizer.features)
         rows = len(examples)
         parts.append((first, float(found.total) * rows, float(found.blank_ratio) * rows, rows))
     return parts
+
+
+def is_best(progress: Progress, found: Validation) -> bool:
+    """Whether a validation is the best so far, which the progress then notes."""
+    error = found.wer + found.cer / 1000  # characters decide between equal word errors
+    better = error <= progress.best
+    progress.stale = 0 if error < progress.best else progress.stale + 1
+    if better:
+        progress.best, progress.best_step, progress.best_epoch = error, progress.step, progress.epoch
+    return better
+
+
+def plateau(progress: Progress, found: Validation, validate_every: int) -> str:
+    """A warning where training has come to a plateau; empty where it has not."""
+    if found.blank_ratio > PLATEAU_BLANK and progress.step >= PLATEAU_VALIDATIONS * validate_every:
+        return (
+            f"plateau: CTC writes nothing but blanks ({100 * found.blank_ratio:.1f} % of frames); check that texts "
+            "and recordings belong together, or try a longer warm-up or a lower train.learning_rate"
+        )
+    if progress.stale >= PLATEAU_VALIDATIONS and found.wer > 5.0:
+        return (
+            f"plateau: no better error in the last {progress.stale} validations; more training may not help "
+            "(try more data, augmentation or dropout, or a lower train.learning_rate)"
+        )
+    return ""
 
 
 def calibrate(
@@ -102,8 +130,8 @@ def calibrate(
     features: Sequence[Features],
     warn: Callable[[str], None],
 ) -> str:
-    """Fit how the scores of words become probabilities to the weights that a run has kept, note it beside them, and
-    say what was done.
+    """Fit how the scores of words become probabilities to the weights that a run has kept, note it beside them;
+    returns a line about it.
 
     Words are those that the model recognises by itself under `decode`. A model that writes one text for everything is
     warned about.
@@ -115,7 +143,7 @@ def calibrate(
     recognised = [[segment] for segment in recognizer.recognize(features, words=True)]
     references = [e.text for e in validation]
     if collapse := find_collapse(references, [segment.text for (segment,) in recognised]):
-        warn(f"of the model that is kept: {collapse}; {LISTEN}")
+        warn(f"of the model that is kept: {collapse}; {COLLAPSED}")
     scores, right = score_words(references, recognised, lambda text: text)  # both are normalised
     calibration = fit_calibration(scores, right)
     found = measure_confidence(scores, right, calibration)

@@ -1,30 +1,21 @@
 """Voice-modulated rotary position encoding (vRoPE). Needs torch alone."""
 
-from .attention import KeyValueCache, VoiceModulation, VRoPEAttention
-from .bias import PitchBias
+from .attention import VoiceModulation, VRoPEAttention
+from .cache import KeyValueCache
+from .choose import make_bias, make_nulls, make_radius, make_rotation
 from .config import VRoPEConfig, VRoPEModes
-from .functional import FoldedKeys, attend, visible_rows
-from .nulls import NullKeys
+from .folding import FoldedKeys
+from .frequencies import inverse_power_frequencies, mel_frequencies, octave_frequencies
+from .functional import attend, attention_weights, merge_heads, split_heads, visible_rows
 from .precision import double, precise_device
-from .rotation import Rotation, inverse_power_frequencies, mel_frequencies, rotate
+from .published.biases import PitchBias
+from .published.nulls import HardNulls, NullKeys, SoftNulls
+from .rotation import Rotation, rotate
 from .track import PitchTrack
 
 __all__ = [
-    "FoldedKeys",
-    "KeyValueCache",
-    "NullKeys",
-    "PitchBias",
-    "PitchTrack",
-    "Rotation",
-    "VoiceModulation",
-    "VRoPEAttention",
-    "VRoPEConfig",
-    "VRoPEModes",
-    "attend",
-    "double",
-    "inverse_power_frequencies",
-    "mel_frequencies",
-    "precise_device",
-    "rotate",
-    "visible_rows",
-]
+    "FoldedKeys", "HardNulls", "KeyValueCache", "NullKeys", "PitchBias", "PitchTrack", "Rotation", "SoftNulls",
+    "VRoPEAttention", "VRoPEConfig", "VRoPEModes", "VoiceModulation", "attend", "attention_weights", "double",
+    "inverse_power_frequencies", "make_bias", "make_nulls", "make_radius", "make_rotation", "mel_frequencies",
+    "merge_heads", "octave_frequencies", "precise_device", "rotate", "split_heads", "visible_rows",
+]  # fmt: skip

@@ -23,18 +23,19 @@ class VRoPEModes:
         ValueError: a value out of its range; the message names the field.
     """
 
-    theta: Theta = "axis"  # how F0 turns the wheel
+    theta: Theta = "axis"  # how the phase of a frame depends on time and F0
+    rotate_values: bool = True  # rotate values by pitch too; only theta axis has a pitch to rotate them by
+    reference: Literal["fixed", "utterance", "speaker"] = "fixed"  # z is relative to 220 Hz, or to a median voiced F0
     frequencies: Literal["mel", "inverse_power"] = "mel"  # the set of rotary frequencies, rad per clock tick
     learn_frequencies: bool = False  # train the rotary frequencies of each layer
     clock: Literal["frame", "encoder"] = "frame"  # ticks of the clock: 10 ms frames, or encoder frames
     fastest: float = 0.0  # rad per tick of the fastest pair; 0: the set's own, 8 of mel and 1 of inverse_power
-    rotate_values: bool = True  # rotate values by pitch too; only theta axis has a pitch to rotate them by
-    reference: Literal["fixed", "utterance", "speaker"] = "fixed"  # z is relative to 220 Hz, or to a median voiced F0
+    backend: Backend = "auto"  # how attention is computed
+    # The founders' proposals, which the studies found to add nothing; see `vrope/published`.
     radius: Radius = "unit"  # magnitude of the rotation
     radius_range: float = 0.5  # rho: an acoustic radius stays in (1 - rho, 1 + rho)
     bias: Bias = "none"  # pitch-similarity bias of the scores
     nulls: Nulls = "none"  # what silence and the zero token weigh as keys
-    backend: Backend = "auto"  # how attention is computed
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(VRoPEModes).items():
@@ -70,7 +71,7 @@ class VRoPEConfig(VRoPEModes):
 
     width: int = 64  # D, features in and out
     heads: int = 4  # H
-    causal: bool = False  # a query sees no later key
+    causal: bool = False  # a query attends to no later key
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,16 +13,25 @@ CHANNELS = 3  # of a track: z, voicing, energy
 
 @dataclass(frozen=True)
 class PitchTrack:
-    """What vRoPE knows of each frame. Every tensor is `(B, F)`.
+    """The acoustics of each frame that vRoPE uses. Every tensor is `(B, F)`.
 
     Attributes:
         f0: fundamental frequency in Hz, gaps filled; any positive constant where nothing is known.
         voicing: how much of the frame is voiced, 0 to 1.
         energy: level above the floor, 0 (silence) to 1 (the recording's peak).
         null: true where the frame is silence, padding or a zero token.
-        padding: true where the frame is beyond the recording; no query ever sees it.
+        padding: true where the frame is beyond the recording; no query attends to it.
         step: clock ticks of 10 ms that one frame lasts.
         speaker_f0: median F0 of each recording's speaker in Hz, `(B,)`, 0 where it is not known; None for nowhere.
+
+    Example:
+        >>> track = PitchTrack.from_f0(torch.tensor([[0.0, 110.0, 0.0, 440.0]]))
+        >>> track.f0
+        tensor([[110., 110., 220., 440.]])
+        >>> track.z()  # octaves above 220 Hz
+        tensor([[-1., -1.,  0.,  1.]])
+        >>> track.pool(2).step  # ticks of 10 ms in a frame
+        2.0
     """
 
     f0: Tensor
@@ -34,6 +43,29 @@ class PitchTrack:
     speaker_f0: Tensor | None = None
 
     @staticmethod
+    def from_f0(f0: Tensor, step: float = 1.0) -> PitchTrack:
+        """A track from F0 alone, in Hz, 0 where unvoiced: `(B, F)`.
+
+        Gaps are filled log-linearly between voiced frames, the first and the last voiced value held to the ends; 220 Hz
+        throughout where nothing is voiced. Voicing is 1 at voiced frames and 0 elsewhere, energy 1; no frame is null
+        or padding. `dataclasses.replace` sets what is known better.
+
+        Args:
+            step: clock ticks of 10 ms that one frame lasts.
+        """
+        voiced, last = f0 > 0, f0.shape[1] - 1
+        index = torch.arange(f0.shape[1], device=f0.device).expand_as(f0)
+        before = torch.where(voiced, index, -1).cummax(1).values  # the voiced frame at or before each, -1 for none
+        after = torch.where(voiced, index, last + 1).flip(1).cummin(1).values.flip(1)  # at or after, F for none
+        left, right = torch.where(before < 0, after, before), torch.where(after > last, before, after)
+        octaves = torch.log2(torch.where(voiced, f0, REFERENCE_F0) / REFERENCE_F0)
+        low, high = (octaves.gather(1, ends.clamp(0, last)) for ends in (left, right))
+        share = (index - left) / (right - left).clamp(min=1)
+        filled = torch.where(voiced, f0, REFERENCE_F0 * torch.exp2(low + share * (high - low)))
+        nothing = torch.zeros_like(voiced)
+        return PitchTrack(filled, voiced.to(f0.dtype), torch.ones_like(f0), nothing, nothing, step)
+
+    @staticmethod
     def tokens(null: Tensor) -> PitchTrack:
         """A track for text positions, of which only the nulls are known: `null` is `(B, L)`."""
         ones = torch.ones(null.shape, device=null.device)
@@ -41,7 +73,7 @@ class PitchTrack:
         return PitchTrack(ones * REFERENCE_F0, zeros, zeros, null, torch.zeros_like(null))
 
     def read(self, z: Tensor, voicing: Tensor, energy: Tensor) -> PitchTrack:
-        """The same positions with acoustics that attention read for them: the means of `channels`, `(B, F)` each."""
+        """The same positions with other acoustics, means of `channels` that attention read: `(B, F)` each."""
         return replace(self, f0=REFERENCE_F0 * torch.exp2(z), voicing=voicing, energy=energy)
 
     def z(self, reference: str = "fixed") -> Tensor:

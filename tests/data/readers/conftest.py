@@ -25,13 +25,13 @@ def tone(seconds: float, hertz: float = 200.0, channels: int = 1) -> np.ndarray:
 def put(tmp_path: Path) -> Callable[..., Path]:
     """`(name, content="")`: write a text file, or a recording of so many seconds, into the test's folder."""
 
-    def write(name: str, content: str | float = "", **sound: float) -> Path:
+    def write(name: str, content: str | float = "", **signal: float) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, str):
             path.write_text(content, encoding="utf-8", newline="")
         else:
-            soundfile.write(path, tone(content, **sound), RATE)  # type: ignore[arg-type]
+            soundfile.write(path, tone(content, **signal), RATE)  # type: ignore[arg-type]
         return path
 
     return write

@@ -171,13 +171,13 @@ def test_annotations_without_a_text_are_not_yet_written(eaf: Callable[..., str])
             aligned("a3", "ts2", "ts3", ""),
         )
     )
-    counted = r"rec\.eaf has 2 of 3 texts empty, which are left out as not yet written; @empty:silence takes them"
+    counted = r"rec\.eaf has 2 of 3 texts empty, which are left out as not yet transcribed; @empty:silence takes them"
     with pytest.warns(UserWarning, match=counted):
         assert spans(path) == [("x", 0.5, 2.0)]
     with pytest.warns(UserWarning, match=r"1 of 3 .*rec\.eaf has the duration 0"):
         corpus = load_corpus(f"{path}@empty:silence", "skip")
     assert [u.text.strip("\u200b") for u in corpus.utterances] == ["x", ""]
-    with pytest.raises(EchoError, match=r"rec\.eaf has 1 of 1 texts empty, which is left out as not yet written"):
+    with pytest.raises(EchoError, match=r"rec\.eaf has 1 of 1 texts empty, which is left out as not yet transcribed"):
         load_corpus(eaf(tier("a", aligned("a1", "ts1", "ts4", ""))))
 
 

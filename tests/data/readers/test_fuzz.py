@@ -111,7 +111,7 @@ def check(spec: Path | str) -> str:
 def damage(content: bytes, rng: random.Random) -> bytes:
     """Bytes with some changes."""
     for _ in range(rng.randint(1, 4)):
-        at, piece = rng.randint(0, len(content)), rng.choice([*PIECES, rng.randbytes(rng.randint(1, 8))])
+        at, part = rng.randint(0, len(content)), rng.choice([*PIECES, rng.randbytes(rng.randint(1, 8))])
         kind = rng.choice(("insert", "replace", "remove", "cut", "repeat"))
         if kind == "cut":
             content = content[:at]
@@ -120,7 +120,7 @@ def damage(content: bytes, rng: random.Random) -> bytes:
         elif kind == "repeat":
             content = content[:at] + content[at : at + 60] * 3 + content[at:]
         else:
-            content = content[:at] + piece + content[at + (len(piece) if kind == "replace" else 0) :]
+            content = content[:at] + part + content[at + (len(part) if kind == "replace" else 0) :]
     return content
 
 

@@ -47,8 +47,8 @@ def table() -> Callable[..., None]:
         clip: Callable[[float], bytes | None] = flac,
     ) -> None:  # fmt: skip
         kind = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
-        sounds = [clip(0.1 * (i + 1)) for i in range(len(texts))]
-        clips = [None if sound is None else {"bytes": sound, "path": f"{i}.flac"} for i, sound in enumerate(sounds)]
+        signals = [clip(0.1 * (i + 1)) for i in range(len(texts))]
+        clips = [None if signal is None else {"bytes": signal, "path": f"{i}.flac"} for i, signal in enumerate(signals)]
         columns: dict[str, Any] = {audio: pyarrow.array(clips, kind), text: pyarrow.array(texts, pyarrow.string())}
         features: dict[str, Any] = {
             audio: {"sampling_rate": 16_000, "_type": "Audio"}, text: {"dtype": "string", "_type": "Value"},
@@ -117,7 +117,7 @@ def test_names_of_columns_and_files_without_a_readme(table: Callable[..., None],
     assert [u.speaker for u in corpus.utterances] == (["0", "1", "0"] if speaker else ["", "", ""])
 
 
-def test_a_clip_that_is_no_sound_is_a_broken_record(table: Callable[..., None]) -> None:
+def test_a_clip_that_is_no_audio_is_a_broken_record(table: Callable[..., None]) -> None:
     table("repo/train.parquet", ["a", "b"], clip=lambda seconds: flac(seconds) if seconds < 0.15 else b"no sound")
     with pytest.raises(EchoError, match=r"metadata\.csv line 3 names a recording that cannot be read"):
         load_corpus("hf:./repo")
@@ -190,7 +190,7 @@ def test_a_clip_without_a_recording_is_a_broken_record(table: Callable[..., None
         assert [u.text for u in load_corpus("hf:./repo", "skip").utterances] == ["a", "c"]
 
 
-def test_no_network_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_network(*_: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 

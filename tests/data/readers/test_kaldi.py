@@ -76,7 +76,7 @@ BROKEN_KALDI = [
         "r3 touch {here}/ran; cat x.wav |\n",
         r"wav\.scp line 3 is a command \(touch .*Echo does not run",
     ),
-    ("wav.scp", "r3 /data/raw.ark:1234\n", r"wav\.scp line 3 is a place in an archive"),
+    ("wav.scp", "r3 /data/raw.ark:1234\n", r"wav\.scp line 3 is an entry of an archive"),
     ("wav.scp", "r3\n", r"wav\.scp line 3 names no file for r3"),
     ("wav.scp", "r1 other.wav\n", r"wav\.scp line 3 has r1 again, after line 1; keep one"),
     ("segments", "s3 r1 0.5\n", r"segments line 4 is no segment; expected: utterance, recording, start and end"),

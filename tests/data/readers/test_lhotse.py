@@ -81,15 +81,15 @@ def test_recordings_and_supervisions(cuts: Any, tmp_path: Path) -> None:
         load_corpus(tmp_path)
 
 
-def test_cuts_that_are_more_than_a_stretch_of_a_file(cuts: Any, lhotse: Any, tmp_path: Path) -> None:
+def test_cuts_that_are_more_than_a_segment_of_a_file(cuts: Any, lhotse: Any, tmp_path: Path) -> None:
     plain = cuts[0].trim_to_supervisions(keep_overlapping=False).to_eager()
     odd = [plain[0].pad(duration=2.0), plain[1].perturb_speed(1.1), plain[2]]
     lhotse.CutSet.from_cuts(odd).to_file(tmp_path / "cuts.jsonl")
     with pytest.warns(UserWarning, match="2 of 3 records are left out"):
         corpus = load_corpus(tmp_path, "skip")
-    said = [b.message.split("cuts.jsonl ")[1] for b in corpus.broken]
-    assert said[0].startswith("line 1 is mixed or padded; save it with lhotse's save_audios")
-    assert said[1].startswith("line 2 is of a recording that is played otherwise")
+    spoken = [b.message.split("cuts.jsonl ")[1] for b in corpus.broken]
+    assert spoken[0].startswith("line 1 is mixed or padded; save it with lhotse's save_audios")
+    assert spoken[1].startswith("line 2 is of a recording with transforms")
 
 
 CUT: dict[str, Any] = {

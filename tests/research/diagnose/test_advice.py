@@ -108,4 +108,4 @@ def test_few_utterances_tell_little() -> None:
     row: dict[str, Value] = {"loss_low": -0.001, "loss_change": 0.0, "loss_high": 0.001, "error_low": 0.0}
     few = Group("c", "C", {"as it is": {"utterances": 5}, "F0 removed, input": row})
     (warning,) = pitch_warnings(few, ("input",))
-    assert warning.kind == "pitch_unclear" and "5 utterances cannot tell" in warning.text and "30" in warning.remedy
+    assert warning.kind == "pitch_unclear" and "5 utterances are too few" in warning.text and "30" in warning.remedy

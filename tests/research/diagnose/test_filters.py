@@ -1,4 +1,4 @@
-"""What is told of gates, against gates of which it is known what moves them."""
+"""How much of a gate's variance is explained, against gates of which it is known what moves them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from echo_asr.data.batch import Batch
-from echo_asr.research.diagnose.filters import explained, gate_group, told
+from echo_asr.research.diagnose.filters import explained, explained_variance, gate_group
 
 Make = Callable[..., Any]
 FIRST = "encoders.spectrogram.blocks.0"
@@ -31,7 +31,7 @@ def channels() -> np.ndarray:
 
 
 def shares(factors: np.ndarray, channels: np.ndarray) -> list[float]:
-    row = told(factors, channels)
+    row = explained_variance(factors, channels)
     return [float(row[name]) for name in SHARES]
 
 
@@ -55,13 +55,15 @@ def test_r_squared_is_the_squared_correlation_where_one_thing_is_known() -> None
 
 def test_means_are_over_voiced_frames_and_over_the_others(channels: np.ndarray) -> None:
     voiced = channels[:, 1] > 0
-    row = told(np.where(voiced, 1.5, 0.5)[:, None], channels)
+    row = explained_variance(np.where(voiced, 1.5, 0.5)[:, None], channels)
     assert row["voiced"] == 1.5 and row["unvoiced"] == 0.5 and row["frames"] == 4000
     assert row["mean"] == pytest.approx(0.5 + voiced.mean())
-    still = told(np.full((4000, 1), 1.0), channels)
+    still = explained_variance(np.full((4000, 1), 1.0), channels)
     assert still["mean"] == 1.0 and not set(SHARES) & set(still), "what stands still has no variance to tell of"
     whispered = channels * [1.0, 0.0, 1.0]
-    assert "voiced" not in (row := told(channels[:, 2:], whispered)) and row["by_f0"] == pytest.approx(0.0, abs=1e-9)
+    assert "voiced" not in (row := explained_variance(channels[:, 2:], whispered)) and row["by_f0"] == pytest.approx(
+        0.0, abs=1e-9
+    )
 
 
 def test_gates_of_a_model_are_seen_at_their_frames_without_padding(make_model: Make, batch: Batch) -> None:

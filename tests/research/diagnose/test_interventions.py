@@ -13,9 +13,9 @@ from echo_asr.research.diagnose import interventions
 from echo_asr.research.diagnose.interventions import (
     CHANGES,
     constant,
+    encoding,
     gates_opened,
-    hearing,
-    null_keys,
+    null_attentions,
     nulls_masked,
     places,
     removed,
@@ -92,7 +92,7 @@ def test_where_f0_reaches_a_model_is_where_it_changes_something(
     tokens = torch.tensor([[0, 1, 2]] * len(clips))
 
     def logits(position: Any, heard: Any) -> torch.Tensor:
-        with torch.no_grad(), hearing(model, heard):
+        with torch.no_grad(), encoding(model, heard):
             found: torch.Tensor = model.decode(tokens, model.decoder.state(model.encode(position), cached=False))
         return found
 
@@ -105,7 +105,7 @@ def test_where_f0_reaches_a_model_is_where_it_changes_something(
 
 def test_hearing_another_batch_holds_for_a_model_that_stops_by_silence(make_model: Make, clips: list[Features]) -> None:
     model, batch = make_model(stop="silence"), collate_features(clips)
-    with torch.no_grad(), hearing(model, batch):
+    with torch.no_grad(), encoding(model, batch):
         found = model.encode(batch).states
     for name, value in model.encode(batch).states.items():
         assert torch.equal(found[name], value)
@@ -126,7 +126,7 @@ def test_opened_gates_are_gates_of_one(make_model: Make, clips: list[Features]) 
 @pytest.mark.parametrize("nulls", ["none", "weight", "score"])
 def test_masked_silence_gets_nothing_and_comes_back(make_model: Make, clips: list[Features], nulls: str) -> None:
     model, batch = make_model(vrope={"nulls": nulls}, cross_nulls=nulls), collate_features(clips)
-    modes = [keys.mode for keys in null_keys(model, False)]
+    modes = [each.nulls.mode for each in null_attentions(model, False)]
     assert set(modes) == {nulls} and len(modes) == 5
     louder = collate_features([interventions.replace(c, spectrogram=c.spectrogram + 3.0 * c.null) for c in clips])
 
@@ -141,7 +141,7 @@ def test_masked_silence_gets_nothing_and_comes_back(make_model: Make, clips: lis
 
     with nulls_masked(model, start=False):
         assert not spoken(batch).any()  # of values that are 1 at the nulls alone
-    assert spoken(louder).any() and [keys.mode for keys in null_keys(model, False)] == modes
+    assert spoken(louder).any() and [each.nulls.mode for each in null_attentions(model, False)] == modes
 
 
 def _widths(model: Any) -> list[int]:

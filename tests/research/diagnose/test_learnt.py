@@ -12,7 +12,7 @@ import torch
 from echo_asr.data.batch import Batch
 from echo_asr.research.diagnose.learnt import bias_group, gamma_group, radius_group, silence_group, theta_group
 from echo_asr.research.diagnose.zero import ZeroShare
-from echo_asr.vrope.rotation import mel_frequencies
+from echo_asr.vrope import mel_frequencies
 
 Make = Callable[..., Any]
 FIRST = "encoders.spectrogram.blocks.0.attention"
@@ -49,15 +49,15 @@ def test_radii_are_those_of_the_formula_over_frames_that_are_no_padding(make_mod
     model = make_model(vrope={"radius": "acoustic"})
     rotation = model.get_submodule(FIRST).rotation
     track = model.encode(batch.features).track
-    weighted = torch.einsum("bfc,pc->bfp", track.channels(), rotation.radius_weight) + rotation.radius_bias
+    weighted = torch.einsum("bfc,pc->bfp", track.channels(), rotation.radius.weight) + rotation.radius.bias
     radii = (1.0 + 0.5 * torch.tanh(weighted))[~track.padding].detach()
     row = radius_group(model, [batch]).rows[FIRST]
     for name, value in (("min", radii.min()), ("mean", radii.mean()), ("max", radii.max())):
         assert row[f"radius_{name}"] == pytest.approx(float(value), rel=1e-5)
     assert row["saturated"] == pytest.approx(float((torch.tanh(weighted)[~track.padding].abs() > 0.95).float().mean()))
     with torch.no_grad():
-        rotation.radius_weight.zero_()
-        rotation.radius_bias.fill_(10.0)
+        rotation.radius.weight.zero_()
+        rotation.radius.bias.fill_(10.0)
     row = radius_group(model, [batch]).rows[FIRST]
     assert row["saturated"] == 1.0 and row["over_time"] == pytest.approx(0.0, abs=1e-6)
     assert row["radius_max"] == pytest.approx(1.5)

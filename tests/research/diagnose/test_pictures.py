@@ -22,11 +22,13 @@ from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.research.diagnose import attention, pictures, runs
-from echo_asr.research.diagnose.attention import Seen, look, plot_part
+from echo_asr.research.diagnose.attention import AttentionMaps, attention_maps, plot_part
 from echo_asr.research.diagnose.groups import Group
 from echo_asr.research.diagnose.runs import plot_runs, run_names
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.vrope import PitchTrack
+from echo_asr.vrope.rotation import rotate_first
+from tests.helpers.slow import slow
 
 Make = Callable[..., Any]
 
@@ -62,7 +64,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     return figures
 
 
-def seen(frames: int, count: int, layers: int = 2, heads: int = 3) -> Seen:
+def seen(frames: int, count: int, layers: int = 2, heads: int = 3) -> AttentionMaps:
     draw = np.random.default_rng(0)
     per = 4  # ticks in an encoder frame
     size = max(1, frames // per)
@@ -75,11 +77,14 @@ def seen(frames: int, count: int, layers: int = 2, heads: int = 3) -> Seen:
     weights = {f"encoders.pitch.blocks.{n}.attention": draw.random((heads, size, size)) for n in range(layers)}
     weights |= {f"decoder.stacks.pitch.{n}.attention": draw.random((heads, count, count)) for n in range(layers)}
     weights |= {f"decoder.stacks.pitch.{n}.cross": draw.random((heads, count, size)) for n in range(layers)}
-    return Seen(weights, track, per / 100, ["ng"] * count, words)
+    return AttentionMaps(weights, track, per / 100, ["ng"] * count, words)
 
 
-@pytest.mark.parametrize(("frames", "tokens"), [(10, 1), (10, 4), (1000, 120)])
-@pytest.mark.parametrize("part", ["pitch", "text", "cross"])
+@pytest.mark.parametrize(
+    ("part", "frames", "tokens"),
+    [*itertools.product(("pitch", "text", "cross"), (10,), (1, 4)),
+     ("cross", 1000, 120), slow("pitch", 1000, 120), slow("text", 1000, 120)],
+)  # fmt: skip
 def test_attention_of_ten_frames_and_of_a_thousand(
     part: str, frames: int, tokens: int, drawn: list[Figure], tmp_path: Path
 ) -> None:
@@ -98,6 +103,7 @@ def test_attention_of_ten_frames_and_of_a_thousand(
     [
         {"vrope": {"theta": "axis", "radius": "acoustic", "bias": "quadratic", "nulls": "weight"}},
         {"combine": "joint", "vrope": {"bias": "laplace"}, "cross_nulls": "hard"},
+        {"vrope": {"theta": "axis", "rotate_values": True}},
         {"features": ("spectrogram",), "stop": "silence", "text_nulls": "score"},
     ],
 )
@@ -111,12 +117,15 @@ def test_weights_are_those_with_which_the_model_attends(make_model: Make, option
     outputs: dict[str, torch.Tensor] = {}
     layer = model.encoders["spectrogram"].blocks[0].attention
     hook = layer.register_forward_hook(lambda module, inputs, output: outputs.update(x=inputs[0], out=output))
-    found = look(recognizer, (0.3 * np.sin(2 * np.pi * 200 * time)).astype(np.float32))
+    found = attention_maps(recognizer, (0.3 * np.sin(2 * np.pi * 200 * time)).astype(np.float32))
     hook.remove()
     with torch.inference_mode():
         value = layer.value(outputs["x"])[0].unflatten(1, (2, 16)).transpose(0, 1)
-        heard = torch.from_numpy(found.weights["encoders.spectrogram.blocks.0.attention"]) @ value
-        expected = layer.output(heard.transpose(0, 1).flatten(1))
+        turns = layer.rotation.value_turns(found.track)
+        value = value if turns is None else rotate_first(value[None], *turns)[0]
+        mixed = torch.from_numpy(found.weights["encoders.spectrogram.blocks.0.attention"]) @ value
+        mixed = mixed if turns is None else rotate_first(mixed[None], turns[0], -turns[1])[0]
+        expected = layer.output(mixed.transpose(0, 1).flatten(1))
     torch.testing.assert_close(expected, outputs["out"][0], atol=1e-4, rtol=1e-4)
     for name, weights in found.weights.items():
         assert name.startswith("encoders.") or weights.shape[1] == len(found.tokens)

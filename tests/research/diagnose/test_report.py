@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from echo_asr.data.batch import Example, collate
 from echo_asr.data.corpus import Utterance
@@ -22,6 +23,7 @@ from echo_asr.model.checkpoint import Bundle
 from echo_asr.research.diagnose.groups import Group
 from echo_asr.research.diagnose.page import page, save_page
 from echo_asr.research.diagnose.report import Material, Report, cells, diagnose, gather, plain, shown
+from echo_asr.research.f0_controls import F0Control
 from echo_asr.text.tokenizer import Tokenizer
 
 Make = Callable[..., Any]
@@ -146,14 +148,14 @@ def test_changes_are_read_with_their_intervals() -> None:
     ]  # fmt: skip
 
 
-def test_a_model_of_shuffled_pitch_is_given_that_of_the_others(make_model: Make, tmp_path: Path) -> None:
+def test_a_model_of_shuffled_pitch_gets_that_of_the_donors(make_model: Make, tmp_path: Path) -> None:
     time = np.arange(8000) / 16_000
     utterances = []
     for hertz in (110, 220):
         path = tmp_path / f"{hertz}.wav"
         soundfile.write(path, 0.3 * np.sign(np.sin(2 * np.pi * hertz * time)), 16_000)
         utterances.append(Utterance(path.name, path, "a", "", "test", 0.5))
-    features = FeatureConfig(mels=8, tracker="autocorrelation", f0="shuffled")
-    bundle = Bundle(make_model(), Tokenizer.train(["abcdef"]), features)
-    found = gather(Recognizer(bundle, DecodeConfig(max_tokens=3)), utterances)
-    assert [round(float(clip.track.median()) / 110) for clip in found.clips] == [2, 1]
+    bundle = Bundle(make_model(), Tokenizer.train(["abcdef"]), FeatureConfig(mels=8, tracker="autocorrelation"))
+    control = F0Control("shuffled", [torch.full((50,), 330.0)])
+    found = gather(Recognizer(bundle, DecodeConfig(max_tokens=3), control), utterances)
+    assert [round(float(clip.track.median()) / 110) for clip in found.clips] == [3, 3]

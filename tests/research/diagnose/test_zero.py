@@ -42,9 +42,13 @@ def test_every_attention_is_looked_at(make_model: Make, make_features: Make) -> 
         assert 0.0 <= one.null_share <= 1.0 and 0.0 < one.null_keys < 1.0
 
 
-def test_where_all_keys_are_alike_nulls_get_the_share_that_they_are(make_model: Make, make_features: Make) -> None:
+@pytest.mark.parametrize("vrope", [{"theta": "static"}, {"theta": "axis", "rotate_values": True}], ids=str)
+def test_where_all_keys_are_alike_nulls_get_the_share_that_they_are(
+    vrope: dict[str, Any], make_model: Make, make_features: Make
+) -> None:
+    """Also where values rotate by pitch."""
     clips = [make_features(40), make_features(23, seed=2)]
-    for one in shares(make_model, clips, flat=True, cross_nulls="none"):
+    for one in shares(make_model, clips, flat=True, cross_nulls="none", vrope=vrope):
         assert one.null_share == pytest.approx(one.null_keys, abs=1e-5), one.layer
         if one.start_share is not None:  # five tokens a text: positions 1 to 4 see 2 to 5 keys, one of which starts
             assert one.start_share == pytest.approx((1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) / 4, abs=1e-5)

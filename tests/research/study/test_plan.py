@@ -12,6 +12,8 @@ import yaml
 
 from echo_asr.errors import EchoError
 from echo_asr.research.study.plan import Study, read_study
+from echo_asr.train.recipe import read_config
+from tests.helpers.studies import shipped_study
 
 STUDIES = Path(__file__).parents[3] / "studies"
 PLAIN: dict[str, Any] = {
@@ -71,8 +73,8 @@ def read(tmp_path: Path) -> Callable[..., Study]:
         ({"endpoints__error__reach": 50}, "reach goes with an error, and without at"),
         ({"endpoints__error": {"measure": "word", "to": 3}}, "unknown key endpoints.error.to"),
         ({"endpoints__error": {"measure": "invented", "at": 40}}, "invented text is measured at the last update"),
-        ({"split": "test"}, "say both split: test and final: true, or neither"),
-        ({"final": True}, "say both split: test and final: true, or neither"),
+        ({"split": "test"}, "write both split: test and final: true, or neither"),
+        ({"final": True}, "write both split: test and final: true, or neither"),
         ({"split": "test", "final": True}, "the test split is measured once; take at: last"),
         ({"split": "dev"}, "split must be validation or test, got 'dev'"),
         ({"seeds": 0}, "seeds must be different whole numbers"),
@@ -117,6 +119,11 @@ def test_a_base_is_found_beside_the_study(read: Callable[..., Study], tmp_path: 
         "{train: {max_steps: 40, validate_every: 40}, model: {vrope: {theta: static}}}\n"
     )
     assert read("other", base="base.yaml").arms[0].sections["train"].max_steps == 40
+
+
+def test_a_base_may_be_a_recipe(read: Callable[..., Study]) -> None:
+    study = read(base="digits", endpoints__error__at=400, arms__axis={"model.vrope.theta": "static"})
+    assert study.arm("axis").sections["model"].dropout == read_config("digits")["model"].dropout
 
 
 def test_changes_of_the_base_are_those_of_every_arm(read: Callable[..., Study]) -> None:
@@ -172,6 +179,6 @@ def test_arms_may_be_chosen_of_those_of_the_other(other: Callable[..., Study]) -
     "path", sorted(p for p in STUDIES.glob("*.yaml") if p.stem not in ("tiny", "masked")), ids=lambda p: p.stem
 )
 def test_the_studies_that_come_with_echo_are_sound(path: Path) -> None:
-    study = read_study(path, "my-corpus")
+    study = shipped_study(path)
     assert study.split == ("test" if path.stem.startswith("final_") else "validation") and study.question
     assert all(arm.against for arm in study.arms if arm.name != study.baseline)

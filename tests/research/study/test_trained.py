@@ -14,6 +14,8 @@ import yaml
 from echo_asr.cli import main
 from echo_asr.data.corpus import load_corpus
 from echo_asr.errors import EchoError
+from echo_asr.evaluate.evaluate import evaluate
+from echo_asr.research.f0_controls import load_recognizer
 from echo_asr.research.study.run import Outcome, run_study
 from echo_asr.research.study.trained import LAST, RESULT, Trained, keep_last_weights
 from echo_asr.storage import unpack
@@ -41,6 +43,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(job, "train", refuse)
     monkeypatch.setattr(job, "evaluate_split", note)
     monkeypatch.setattr("echo_asr.research.study.run.run_jobs", in_this_process)
+    monkeypatch.setattr("echo_asr.research.study.page.write_page", lambda *_: None)
     return evaluated
 
 
@@ -156,3 +159,14 @@ def test_a_folder_without_a_study_is_refused(corpus: Path, tmp_path: Path, capsy
     assert main(["study", str(study), "--out", str(tmp_path / "out"), "--trained", str(tmp_path / "gone")]) == 1
     assert "gone: no folder of a study; name one that echo-asr study made" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_evaluate_finds_what_the_study_found_of_a_model_of_shuffled_pitch(finished: Outcome, corpus: Path) -> None:
+    """Both use the pitch of the recordings that the model was trained on, whatever the split."""
+    folder, spec = finished.out / "jobs/other-pitch/seed-0", f"{corpus}@noise:10"
+    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    recognizer = load_recognizer(folder / "run", "cpu")
+    recognizer.bundle.model.load_state_dict(unpack((folder / result["weights"]).read_bytes()))
+    recognizer.bundle.trained_features = recognizer.features = None
+    found = evaluate(recognizer, spec, "validation", load_corpus(spec).split("validation"))
+    assert found.hypotheses == result["evaluations"][spec]["hypotheses"]

@@ -1,4 +1,4 @@
-"""Common Voice (https://commonvoice.mozilla.org) as it is handed out: a folder a language, with tables and clips."""
+"""Common Voice (https://commonvoice.mozilla.org) as it is distributed: one folder a language, with tables and clips."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from echo_asr.data.readers.lines import read_lines
-from echo_asr.data.readers.records import LONGEST, Problems, Record, one_of_many, place
+from echo_asr.data.readers.records import LONGEST, Problems, Record, location, note_errors
 from echo_asr.errors import EchoError
 
 CLIPS = "clips"
@@ -26,13 +26,13 @@ def read_common_voice(folder: Path, problems: Problems) -> Iterator[Record]:
     """The records of ``train.tsv``, ``dev.tsv`` (validation) and ``test.tsv``, or else of ``validated.tsv``.
 
     The columns ``path``, ``sentence`` and ``client_id`` (the speaker) are read, and ``clip_durations.tsv`` where there
-    is one, so that no clip need be looked into; what it does not say is read from the clips. The tables have no quotes:
-    a quotation mark is part of a sentence. A table that cannot be read, or lacks one of the columns, is a problem.
+    is one, so that no clip need be opened; missing durations are read from the clips. The tables have no quotes: a
+    quotation mark is part of a sentence. A table that cannot be read, or lacks one of the columns, is a problem.
     """
     durations = _durations(folder / DURATIONS)
     tables = {name: split for name, split in TABLES.items() if (folder / name).is_file()} or {ALL: "train"}
     for name, split in tables.items():
-        yield from one_of_many(_table(folder / name, split, durations, problems), folder / name, problems)
+        yield from note_errors(_table(folder / name, split, durations, problems), folder / name, problems)
 
 
 def _table(source: Path, split: str, durations: dict[str, float], problems: Problems) -> Iterator[Record]:
@@ -48,11 +48,11 @@ def _table(source: Path, split: str, durations: dict[str, float], problems: Prob
     for line, row in lines:
         fields = row.split("\t")
         if not max(speaker, path, sentence) < len(fields) <= len(columns):  # a tab in a sentence would cut it
-            problems.add(place(source, line), f"has {len(fields)} fields; expected {len(columns)}, with tabs between")
+            problems.add(location(source, line), f"has {len(fields)} fields; expected {len(columns)}, tabs between")
             continue
         clip = fields[path].strip()
         if not clip:
-            problems.add(place(source, line), "has no path; name a file of clips, or take the line out")
+            problems.add(location(source, line), "has no path; name a file of clips, or take the line out")
             continue
         file = clip if "." in clip else f"{clip}.mp3"  # tables of 2019 leave it out
         text = fields[sentence].strip()
@@ -61,8 +61,8 @@ def _table(source: Path, split: str, durations: dict[str, float], problems: Prob
 
 
 def _durations(path: Path) -> dict[str, float]:
-    """Seconds by file, of a table of milliseconds. A duration that is none of a clip is left out with a warning, as all
-    that cannot be read is."""
+    """Seconds by file, of a table of milliseconds. Durations that cannot be read, or that no clip can have, are left
+    out with a warning."""
     found: dict[str, float] = {}
     if not path.is_file():
         return found
@@ -83,5 +83,5 @@ def _durations(path: Path) -> dict[str, float]:
         unread.add_error(str(path), error)
     if unread.found or wrong:
         why = unread.found[0].message if unread.found else f"{path}: durations that no clip has: {wrong}"
-        warnings.warn(f"{why}; what it does not say is read from the clips themselves", stacklevel=2)
+        warnings.warn(f"{why}; missing durations are read from the clips", stacklevel=2)
     return found

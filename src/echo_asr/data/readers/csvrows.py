@@ -1,7 +1,7 @@
-"""Rows of a CSV file, of which one may be broken and the others not.
+"""Rows of a CSV file; a broken row does not affect the others.
 
-A row is a line: a quotation mark that its line does not close breaks that row alone, and never takes the rows after it
-into its text, as `csv` lets it. So a line break inside a cell, which CSV allows, breaks its row too.
+A row is a line: a quotation mark that its line does not close breaks that row alone, while `csv` would take the next
+rows into its text. So a line break inside a cell, which CSV allows, breaks its row too.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from itertools import islice
 from pathlib import Path
 
 from echo_asr.data.readers.lines import read_lines
-from echo_asr.data.readers.records import Problems, place
+from echo_asr.data.readers.records import Problems, location
 from echo_asr.errors import EchoError
 
-SEPARATORS = (",", ";", "\t")  # of spreadsheets, by country and menu
+SEPARATORS = (",", ";", "\t")  # that spreadsheets write
 CONTINUED = 20  # lines that a cell may go on for before its quotation mark is taken for a stray one
 OPEN = (
     "has a quotation mark that its line does not close: a stray one, or a line break inside a text; keep a text in one "
@@ -26,10 +26,10 @@ OPEN = (
 
 
 def read_rows(path: Path, problems: Problems, wanted: str) -> Iterator[tuple[int, list[str]]]:
-    """The names of the columns, and then the cells of each row, stripped, all with their line; empty rows are none.
+    """The names of the columns, and then the cells of each row, stripped, with their line numbers; empty rows left out.
 
-    Cells are separated by commas, semicolons or tabs: by whichever makes the column `wanted` in the first row. A first
-    line ``sep=;`` of a spreadsheet names it, too.
+    Cells are separated by commas, semicolons or tabs: by whichever yields the column `wanted` in the first row. A first
+    line ``sep=;``, as spreadsheets write it, also sets the separator.
 
     Raises:
         EchoError: the file or its first row cannot be read.
@@ -43,17 +43,17 @@ def read_rows(path: Path, problems: Problems, wanted: str) -> Iterator[tuple[int
             cells = _cells(line, separator)
         except _OpenQuote:
             lines.skip(_continued(line, lines.ahead(CONTINUED), separator, len(columns)))
-            problems.add(place(path, number), OPEN)
+            problems.add(location(path, number), OPEN)
         except csv.Error as error:
-            problems.add(place(path, number), f"is no legal CSV: {error}; mend its quotation marks")
+            problems.add(location(path, number), f"is no legal CSV: {error}; mend its quotation marks")
         if cells and "\r" in line and any("\r" in cell for cell in cells):
-            problems.add(place(path, number), "has a line break inside a text; keep a text in one line")
+            problems.add(location(path, number), "has a line break inside a text; keep a text in one line")
         elif cells and any(cells):
             yield number, cells
 
 
 class _Lines:
-    """Lines with a look at those to come."""
+    """Lines with look-ahead."""
 
     def __init__(self, lines: Iterator[tuple[int, str]]) -> None:
         self._lines = lines
@@ -92,7 +92,7 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def _header(lines: _Lines, path: Path, wanted: str) -> tuple[int, list[str], str]:
-    """The line of the columns' names, these, and what separates cells."""
+    """The line number of the header, its column names, and the separator of cells."""
     named = ""
     for number, line in lines:
         if not named and (found := re.fullmatch(r'"?sep=(.)"?', line.strip(), re.IGNORECASE)):
@@ -103,7 +103,7 @@ def _header(lines: _Lines, path: Path, wanted: str) -> tuple[int, list[str], str
             try:
                 cells = _cells(line, separator)
             except (_OpenQuote, csv.Error):
-                raise EchoError(f"{place(path, number)} names no columns: its quotation marks are not closed") from None
+                raise EchoError(f"{location(path, number)} names no columns: its quotation marks are open") from None
             if wanted in cells:
                 return number, cells, separator
             columns = columns or cells

@@ -1,4 +1,4 @@
-"""ELAN's annotation files, ``.eaf`` (https://archive.mpi.nl/tla/elan): the annotations of a tier, with their times."""
+"""Reads ELAN's annotation files, ``.eaf`` (https://archive.mpi.nl/tla/elan): the timed annotations of a tier."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from xml.etree import ElementTree
 
 from echo_asr.audio import find_file, same_name
 from echo_asr.audio.segment import AudioSegment
-from echo_asr.data.readers.records import Lengths, Problems, Record, leads_into_network, one_of_many, stretch_error
+from echo_asr.data.readers.records import Durations, Problems, Record, leads_into_network, note_errors, segment_error
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
 
 SUFFIX = ".eaf"
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma")
-LARGEST = 100 << 20  # bytes of a file; those of a day's recording have 10 MB
+LARGEST = 100 << 20  # bytes of a file; one for a recording of a day has 10 MB
 ELEMENTS = 500_000  # of XML in a file, at most: an annotation is three of them, and its times two
 DEPTH = 50  # levels of XML, at most: ELAN has five
-FILM_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".avi")  # their sound, where there is no sound file
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".avi")  # read where there is no audio file
 
 
 @dataclass
 class _Annotation:
     id: str
-    parent: str  # id of the annotation that it hangs on; empty for one with times of its own
+    parent: str  # id of the annotation that it refers to; empty for one with times of its own
     text: str
     slots: tuple[str, str] = ("", "")
 
@@ -39,7 +39,7 @@ class _Refused(Exception):
 
 
 class _Builder(ElementTree.TreeBuilder):
-    """Refuses what no ELAN file has and what could take all memory: entities of its own, and elements without end."""
+    """Refuses what no ELAN file has and what could exhaust memory: entity declarations, and endless elements."""
 
     elements = depth = 0
 
@@ -68,20 +68,20 @@ def is_elan(path: Path) -> bool:
 
 
 def read_elan(path: Path, tier: str, problems: Problems) -> Iterator[Record]:
-    """The annotations of a tier, of one file or of all in a folder; each is a stretch of the file's recording.
+    """The annotations of a tier, of one file or of all in a folder; each is a segment of the file's recording.
 
     A tier is named by its id or by its linguistic type (several tiers, one a speaker, may share one); where it is not
     named, there must be but one that has annotations. The speaker is the tier's participant. Annotations without times
-    of their own take those of the annotation they hang on, and several that divide one are joined; slots without a
+    of their own take those of the annotation they refer to, and several that divide one are joined; slots without a
     time lie evenly between those that have one. The recording is found by the relative media descriptor, by the
-    absolute one, or by the same name beside the file. An annotation without a text is one that is not yet written.
+    absolute one, or by the same name beside the file. An annotation without a text counts as not yet transcribed.
 
-    A file that is no ``.eaf``, has no such tier, or several where none is named, or has no recording, is a problem.
+    A file that is not a valid ``.eaf``, has no such tier, several where none is named, or no recording, is a problem.
     """
     files = _files(path) if path.is_dir() else [path]
     for file in files:
         records = _read_file(file, tier, problems, f"{file.stem}/" if len(files) > 1 else "")
-        yield from one_of_many(records, file, problems)
+        yield from note_errors(records, file, problems)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -111,7 +111,7 @@ def _read_file(path: Path, wanted: str, problems: Problems, prefix: str) -> Iter
         raise EchoError(f"{path} is no ELAN file, but one of {root.tag}; give an .eaf file")
     tiers = _choose_tiers(path, root, wanted)
     audio, offset = _find_audio(path, root)
-    length = Lengths().of(audio)
+    length = Durations().of(audio)
     times = _slot_times(root)
     annotations = {id(tier): [_parse(element) for element in tier.iter("ANNOTATION")] for tier in root.iter("TIER")}
     by_id = {a.id: a for group in annotations.values() for a in group}
@@ -123,14 +123,14 @@ def _read_file(path: Path, wanted: str, problems: Problems, prefix: str) -> Iter
         for first, text, unwritten in _joined(annotations[id(tier)]):
             start, end = (time + offset for time in spans.get(_root_of(first, by_id), (math.nan, math.nan)))
             no_time = "has no time; align it in ELAN, or delete it" if math.isnan(start) else None
-            wrong = no_time or stretch_error(start, end, length)
+            wrong = no_time or segment_error(start, end, length)
             if wrong and not unwritten:
                 problems.add(f"{path}, tier {tier.get('TIER_ID', '')}, annotation {first.id}", wrong)
                 continue
             seconds = 0.0 if wrong else min(end, length) - start
             name = f"{prefix}{first.id}"
-            stretch = AudioSegment(audio, start, seconds)
-            yield Record(path, 0, name, stretch, text, speaker, duration=seconds, unwritten=unwritten)
+            segment = AudioSegment(audio, start, seconds)
+            yield Record(path, 0, name, segment, text, speaker, duration=seconds, unwritten=unwritten)
 
 
 def _choose_tiers(path: Path, root: ElementTree.Element, wanted: str) -> list[ElementTree.Element]:
@@ -150,7 +150,7 @@ def _choose_tiers(path: Path, root: ElementTree.Element, wanted: str) -> list[El
 
 
 def _find_audio(path: Path, root: ElementTree.Element) -> tuple[Path, float]:
-    """The recording, and the seconds of it at which the time of the annotations begins."""
+    """The recording, and its time in seconds at which the time of the annotations begins."""
     there: dict[Path, float] = {}
     named = []
     for media in root.iter("MEDIA_DESCRIPTOR"):
@@ -159,26 +159,26 @@ def _find_audio(path: Path, root: ElementTree.Element) -> tuple[Path, float]:
         for key in ("RELATIVE_MEDIA_URL", "MEDIA_URL"):
             file = _local(media.get(key, ""))
             if leads_into_network(file, path):
-                file = os.path.basename(file)  # perhaps it lies here, too
+                file = os.path.basename(file)  # a copy may lie beside the .eaf file
             named.append(file)
-            for place in (path.parent / file, path.parent / os.path.basename(file)):
-                if file and (found := find_file(os.path.normpath(place))):
+            for candidate in (path.parent / file, path.parent / os.path.basename(file)):
+                if file and (found := find_file(os.path.normpath(candidate))):
                     there.setdefault(found, offset)
                     break
             else:
                 continue
             break
-    for suffixes in (AUDIO_SUFFIXES, FILM_SUFFIXES):
-        sounds = {file: offset for file, offset in there.items() if file.suffix.lower() in suffixes}
-        if not sounds:
-            sounds = {file: 0.0 for file in _beside(path) if file.suffix.lower() in suffixes}
-        if len(sounds) > 1:
-            names = ", ".join(file.name for file in sounds)
-            raise EchoError(f"{path} has {len(sounds)} recordings, {names}; keep the one that the tier is of")
-        if sounds:
-            return next(iter(sounds.items()))
-    told = f"it names {', '.join(dict.fromkeys(filter(None, named)))}" if any(named) else "it names none"
-    raise EchoError(f"{path}: its recording is not there ({told}); put it beside the file, as {path.stem}.wav")
+    for suffixes in (AUDIO_SUFFIXES, VIDEO_SUFFIXES):
+        recordings = {file: offset for file, offset in there.items() if file.suffix.lower() in suffixes}
+        if not recordings:
+            recordings = {file: 0.0 for file in _beside(path) if file.suffix.lower() in suffixes}
+        if len(recordings) > 1:
+            names = ", ".join(file.name for file in recordings)
+            raise EchoError(f"{path} has {len(recordings)} recordings, {names}; keep the one that the tier is of")
+        if recordings:
+            return next(iter(recordings.items()))
+    stated = f"it names {', '.join(dict.fromkeys(filter(None, named)))}" if any(named) else "it names none"
+    raise EchoError(f"{path}: its recording is not there ({stated}); put it beside the file, as {path.stem}.wav")
 
 
 def _beside(path: Path) -> list[Path]:
@@ -235,8 +235,8 @@ def _spans(annotations: list[_Annotation], times: dict[str, float]) -> dict[str,
 
 
 def _joined(annotations: list[_Annotation]) -> Iterator[tuple[_Annotation, str, bool]]:
-    """Annotations with their texts, and whether any of it is not yet written; those that hang on one and the same are
-    joined to the first of them."""
+    """Annotations with their texts, and whether any of it is not yet written; those that refer to the same
+    annotation are joined to the first of them."""
     groups: dict[str, list[_Annotation]] = {}
     for annotation in annotations:
         groups.setdefault(annotation.parent or f" {annotation.id}", []).append(annotation)
@@ -245,7 +245,7 @@ def _joined(annotations: list[_Annotation]) -> Iterator[tuple[_Annotation, str, 
 
 
 def _root_of(annotation: _Annotation, by_id: dict[str, _Annotation]) -> str:
-    """The id of the annotation with times that one hangs on, perhaps over others; they may not go in a circle."""
+    """The id of the annotation with times that one refers to, perhaps through others; circles are cut."""
     seen: set[str] = set()
     while annotation.parent in by_id and annotation.id not in seen:
         seen.add(annotation.id)

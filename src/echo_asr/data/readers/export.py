@@ -1,4 +1,4 @@
-"""Clips that come without files of their own: written once into the cache, as a folder with ``metadata.csv``."""
+"""Writes clips that are not files by themselves into the cache, once, as a folder with ``metadata.csv``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import csv
 import hashlib
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,15 +13,16 @@ from echo_asr.audio import audio_duration
 from echo_asr.data.readers.metadata import METADATA, PROBLEM
 from echo_asr.errors import EchoError
 from echo_asr.libraries import default_cache_root
+from echo_asr.storage import create_folder
 
-VERSION = 1  # of what is written: raise it with a change to this module that readers would notice
+VERSION = 1  # of the written folders; raised when this module writes them otherwise
 COLUMNS = ("file_name", "transcription", "speaker", "duration", "excerpt_start", PROBLEM)
 IN_A_FOLDER = 1000  # clips
 MARKS = ((b"RIFF", "wav"), (b"fLaC", "flac"), (b"OggS", "ogg"), (b"ID3", "mp3"), (b"FORM", "aiff"))
 
 
 class Export:
-    """The clips of one part of a corpus, on their way into a folder."""
+    """Writes the clips of one part of a corpus into a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -32,7 +31,8 @@ class Export:
         self.unpacked = 0  # bytes that came out of tables
 
     def add(self, data: bytes, hint: str = "") -> str:
-        """Write the bytes of a sound file; its name. `hint` is a name whose ending says what the bytes do not."""
+        """Write the bytes of an audio file and return its name. `hint` is a file name for the ending, if `data` has no
+        mark of its format."""
         name = f"{self.files // IN_A_FOLDER:04d}/{self.files:07d}.{suffix_of(data, hint)}"
         self.files += 1
         path = self.folder / name
@@ -40,21 +40,21 @@ class Export:
         path.write_bytes(data)
         return name
 
-    def tell(self, name: str, text: str, speaker: str, start: float = 0.0, duration: float | None = None) -> None:
-        """What is said in a clip that was added, or in a stretch of it (seconds)."""
+    def add_row(self, name: str, text: str, speaker: str, start: float = 0.0, duration: float | None = None) -> None:
+        """Add the text of a clip, or of a segment of it (start and duration in seconds)."""
         whole = duration is None
         seconds = _seconds(self.folder / name) if whole else f"{duration:.6f}"
         text = " ".join(text.split())  # a table has a line a row
         speaker = " ".join(speaker.split())
         self.rows.append((name, text, speaker, seconds, "" if whole else f"{start:.6f}", ""))
 
-    def refuse(self, what: str) -> None:
-        """A broken record in place of a clip that is not exported; `what` is told when the corpus is read."""
+    def add_broken(self, what: str) -> None:
+        """Add a broken record in place of a clip that is not exported; `what` is reported when the corpus is read."""
         self.rows.append(("", "", "", "", "", " ".join(what.split())))
 
 
 def _seconds(path: Path) -> str:
-    """How long a clip is; empty for one that cannot be read, which is told when the corpus is."""
+    """Seconds of a clip; empty for one that cannot be read, which is reported when the corpus is read."""
     try:
         return f"{audio_duration(path):.6f}"
     except EchoError:
@@ -62,7 +62,7 @@ def _seconds(path: Path) -> str:
 
 
 def suffix_of(data: bytes, hint: str = "") -> str:
-    """The ending that a sound file's first bytes ask for, or else that of its name; `bin` for neither."""
+    """The file name ending for an audio file's first bytes, or else that of `hint`; `bin` for neither."""
     for mark, suffix in MARKS:
         if data.startswith(mark):
             return suffix
@@ -75,42 +75,28 @@ def suffix_of(data: bytes, hint: str = "") -> str:
 
 
 def export_folder(kind: str, name: str, content: object) -> Path:
-    """The folder of the cache for an export, named by what it is of and by all that decides its content."""
+    """The folder of the cache for an export, named by its source and a hash of all that determines its content."""
     key = hashlib.sha256(repr((VERSION, name, content)).encode("utf-8", "surrogateescape")).hexdigest()[:12]
     slug = re.sub(r"[^\w.-]+", "-", name).strip("-.")[-60:]
     return default_cache_root() / kind / f"{slug}-{key}"
 
 
 def export_once(folder: Path, write: Callable[[Export], None]) -> None:
-    """Have `write` fill a folder of clips, which appears whole or not at all; one that is there stays as it is.
+    """Call `write` to fill a folder of clips, unless the folder exists; it appears whole or not at all.
 
     Raises:
         EchoError: the cache cannot be written, or what `write` raises.
     """
     if (folder / METADATA).is_file():
         return
-    temporary: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".exporting-", dir=folder.parent))
+
+    def fill(temporary: Path) -> None:
         export = Export(temporary)
         write(export)
         with (temporary / METADATA).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([COLUMNS, *export.rows])
-        temporary.chmod(0o755)  # mkdtemp's folder is the user's alone
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not (folder / METADATA).is_file():  # else another process was first, with the same clips
-                raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise EchoError(
-            f"cannot write {folder}: {reason}; make room there, or set ECHO_ASR_CACHE to another folder"
-        ) from None
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+
+    create_folder(folder, fill, folder / METADATA)
 
 
 def state_of(paths: list[Path]) -> list[tuple[str, int, int]]:

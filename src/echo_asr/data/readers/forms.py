@@ -1,4 +1,4 @@
-"""Which form of corpus a string names, and its reader."""
+"""Finds the form of the corpus that a spec names, and its reader."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from echo_asr.data.readers import commonvoice, elan, kaldi, ljspeech, manifests, metadata
-from echo_asr.data.readers.records import Problems, Record, map_splits, one_of_many
+from echo_asr.data.readers.records import Problems, Record, map_splits, note_errors
 from echo_asr.errors import EchoError
 
 SYNTH_PREFIX = "synth:"
@@ -22,8 +22,7 @@ def _read_shar(folder: Path, problems: Problems) -> Iterator[Record]:
     return read_shar(folder, problems)
 
 
-# In this order: what a folder is taken for, the files that tell, and its reader. Those of the first half say nothing of
-# splits by themselves, so that folders named train, dev, test, ... of them make one corpus.
+# In order of precedence: the name of a form of corpus, whether a folder has it, and its reader.
 FOLDERS: tuple[tuple[str, Callable[[Path], bool], Reader], ...] = (
     ("LJSpeech", ljspeech.is_ljspeech, ljspeech.read_ljspeech),
     ("metadata", metadata.has_metadata, metadata.read_metadata),
@@ -35,10 +34,10 @@ FOLDERS: tuple[tuple[str, Callable[[Path], bool], Reader], ...] = (
 
 
 def find_records(spec: str, problems: Problems) -> tuple[str, Iterator[Record]]:
-    """The records of the corpus that a string names, and the file or folder to name where there are none.
+    """The records of the corpus that `spec` names, and the file or folder to name in a message if there are none.
 
     Raises:
-        EchoError: nothing of that name, or in no known form.
+        EchoError: there is no corpus of that name in a known form.
     """
     if spec.startswith(SYNTH_PREFIX):
         from echo_asr.data.synth import synthetic_corpus  # here, so that reading a folder never loads it
@@ -71,7 +70,7 @@ def find_records(spec: str, problems: Problems) -> tuple[str, Iterator[Record]]:
 
 
 def _split_tier(spec: str) -> tuple[Path, str]:
-    """A path, and after a colon the name of a tier of ELAN, if it has one."""
+    """`PATH:TIER` as its path and the name of a tier of ELAN, empty if there is none."""
     path = Path(spec).expanduser()
     if elan.is_elan(path) or path.exists():
         return path, ""
@@ -106,8 +105,8 @@ def _reader_of(folder: Path) -> Reader | None:
 
 
 def _joined(parts: list[tuple[Path, str, Reader]], problems: Problems) -> Iterator[Record]:
-    """One corpus of folders that are its splits; the folder's name comes before the id, so that ids stay unique."""
+    """The records of folders that are splits of one corpus; ids begin with the folder's name, to be unique."""
     for path, split, reader in parts:
-        for record in one_of_many(reader(path, problems), path, problems):
+        for record in note_errors(reader(path, problems), path, problems):
             own = split if record.split == "train" else record.split
             yield replace(record, id=f"{path.name}/{record.id}", split=own)

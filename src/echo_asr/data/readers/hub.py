@@ -1,7 +1,7 @@
-"""Data sets of the Hugging Face hub, streamed once into the cache. The one module that imports ``datasets``.
+"""Reads data sets of the Hugging Face hub, streamed once into the cache. The only module that imports ``datasets``.
 
-Echo asks for the bytes of the audio files alone (``Audio(decode=False)``) and decodes them itself, so that no decoder
-of that library is needed.
+Only the bytes of the audio files are requested (``Audio(decode=False)``) and decoded here, so that no decoder of that
+library is needed.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from urllib.request import getproxies
 
 from echo_asr.console import console, progress_bar
 from echo_asr.data.readers.export import Export, export_folder, export_once, state_of
+from echo_asr.data.readers.hub_files import FileError, HubFiles
 from echo_asr.data.readers.metadata import read_metadata
 from echo_asr.data.readers.records import Problems, Record, map_splits
-from echo_asr.data.readers.within import FileError, Within
 from echo_asr.errors import EchoError
 from echo_asr.storage import replace_text
 
@@ -42,9 +42,9 @@ ROWS = 8  # of a table in memory at a time
 def read_hub(name: str, problems: Problems) -> Iterator[Record]:
     """The records of ``REPO``, ``REPO:CONFIG`` or ``REPO:CONFIG:CLIPS``.
 
-    The data set is streamed, so that nothing of it is kept but what is exported: the audio as it is, text and speaker,
-    into the cache folder, a split at a time, each whole or not at all. Later it is read from there, without the
-    network. With ``CLIPS``, a number, only that many of each split are asked for, the first ones.
+    The data set is streamed, and only audio (unchanged), text and speaker are kept: in the cache folder, a split at a
+    time, each whole or not at all. Later it is read from there, without the network. With ``CLIPS``, a number, only the
+    first so many clips of each split are requested.
 
     A local repository (``./path``, in the hub's own layout) is read in the same way where it holds tables of parquet;
     one of plain audio files with ``metadata.csv`` is read where it lies.
@@ -54,7 +54,7 @@ def read_hub(name: str, problems: Problems) -> Iterator[Record]:
     """
     repo, config, clips = parse_name(name)
     local = _local_folder(repo)
-    within = Within(repo, local)
+    files = HubFiles(repo, local)
     if local is None:
         folder = export_folder("hub", f"{repo}-{config}", (repo, config, clips))
         if not (folder / PARTS).is_file():
@@ -62,12 +62,12 @@ def read_hub(name: str, problems: Problems) -> Iterator[Record]:
     else:
         tables = [path for path in local.rglob("*") if path.suffix in TABLES]
         if not tables:
-            return within.records(_read_plain(local, config, clips, problems), problems)
+            return files.records(_read_plain(local, config, clips, problems), problems)
         content = (config, clips, state_of([*tables, *local.glob("*.md")]))
         folder = export_folder("hub", f"{local.name}-{config}", content)
     if not (folder / PARTS).is_file():
-        within.check_card()
-        _export(f"hf:{name}", within, config, clips, folder)
+        files.check_card()
+        _export(f"hf:{name}", files, config, clips, folder)
     splits = json.loads((folder / PARTS).read_text(encoding="utf-8"))
     return itertools.chain.from_iterable(
         read_metadata(folder / part, problems, split, prefix=f"{part}/") for part, split in splits.items()
@@ -75,7 +75,7 @@ def read_hub(name: str, problems: Problems) -> Iterator[Record]:
 
 
 def parse_name(name: str) -> tuple[str, str, int | None]:
-    """``REPO[:CONFIG[:CLIPS]]`` as its parts; a drive's letter before a path is part of it.
+    """``REPO[:CONFIG[:CLIPS]]`` as its parts; the letter of a drive is part of the path.
 
     Raises:
         EchoError: it has no such form.
@@ -116,38 +116,38 @@ def _read_plain(folder: Path, config: str, clips: int | None, problems: Problems
     return first()
 
 
-def _export(name: str, within: Within, config: str, clips: int | None, folder: Path) -> None:
-    repo = str(within.folder or within.repo)
+def _export(name: str, files: HubFiles, config: str, clips: int | None, folder: Path) -> None:
+    repo = str(files.folder or files.repo)
     console().print(f"importing {name}, once, into {folder}", highlight=False, markup=False)
     try:
-        streams, faults = _open(repo, config, within)
+        streams, faults = _open(repo, config, files)
         splits = map_splits(streams) or dict.fromkeys(streams, "train")
         empty = 0  # rows without a recording
-        held = any((folder / part).is_dir() for part in splits)  # whether any row has one; an earlier import may know
+        held = any((folder / part).is_dir() for part in splits)  # whether any row has one, perhaps in an earlier import
         for part in splits:
             total = clips or _size(streams[part])
-            with progress_bar(f"{name} {part}", total) if total else nullcontext(_say_nothing) as advance:
+            with progress_bar(f"{name} {part}", total) if total else nullcontext(_no_progress) as advance:
 
                 def write(export: Export, part: str = part, advance: Any = advance) -> None:
                     nonlocal empty, held
                     for fault in faults.get(part, ()):
-                        export.refuse(fault)
+                        export.add_broken(fault)
                     for done, row in enumerate(_rows(name, streams[part], clips), start=1):
                         advance(done, "")
                         has_recording = bool(row.data or row.path)
                         held, empty = held or has_recording, empty + (not has_recording)
                         try:
-                            data = within.read(row.path) if row.data is None else row.data
+                            data = files.read(row.path) if row.data is None else row.data
                         except FileError as error:
-                            export.refuse(f"is row {done} of {part}, which {error}")
+                            export.add_broken(f"is row {done} of {part}, which {error}")
                         else:
-                            export.tell(export.add(data, row.path), row.text, row.speaker)
+                            export.add_row(export.add(data, row.path), row.text, row.speaker)
                             export.unpacked += len(row.data or b"")
-                            within.bound(export.unpacked)
+                            files.bound(export.unpacked)
 
                 export_once(folder / part, write)
         if empty and not held:
-            shutil.rmtree(folder, ignore_errors=True)  # so that the next try ends in the same words
+            shutil.rmtree(folder, ignore_errors=True)  # so that the next try ends with the same message
             raise EchoError(f"{name} holds no audio files: none of its rows has one ({empty}); give another repository")
         replace_text(folder / PARTS, json.dumps(splits))
     except EchoError:
@@ -159,14 +159,14 @@ def _export(name: str, within: Within, config: str, clips: int | None, folder: P
             f"{name} holds plain audio files, which cannot be streamed; download it (hf download {repo} --repo-type "
             "dataset --local-dir FOLDER) and give FOLDER"
         ) from None
-    except Exception as error:  # the libraries behind it raise of many kinds; all are of the repository or the network
+    except Exception as error:  # the libraries raise many kinds of errors, all of the repository or the network
         raise EchoError(f"{name} cannot be read ({_reason(error)}); {_remedy(error)}") from None
 
 
 def _need_network(name: str) -> None:
-    """Say at once that there is no network: the libraries would try for half a minute before they do."""
+    """Raise at once if there is no network: the libraries would try for half a minute first."""
     offline = any(os.environ.get(switch, "") not in ("", "0") for switch in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
-    if offline or getproxies():  # they say so quickly themselves; a proxy may find what is not found from here
+    if offline or getproxies():  # the libraries raise quickly; a proxy may resolve names that this machine cannot
         return
     host = urlsplit(os.environ.get("HF_ENDPOINT") or HUB).hostname or ""
     try:
@@ -178,12 +178,12 @@ def _need_network(name: str) -> None:
         ) from None
 
 
-def _say_nothing(done: int, text: str) -> None:
-    """Progress of what nobody knows the size of."""
+def _no_progress(done: int, text: str) -> None:
+    """Stands in for a progress bar where the number of clips is unknown."""
 
 
-def _open(repo: str, config: str, within: Within) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """The streams of a data set by split, and what is wrong with tables of each that are left out."""
+def _open(repo: str, config: str, files: HubFiles) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """The streams of a data set by split, and for each split what is wrong with the tables that are left out."""
     try:
         import datasets
     except ImportError as error:
@@ -195,16 +195,16 @@ def _open(repo: str, config: str, within: Within) -> tuple[dict[str, Any], dict[
     except RuntimeError as error:
         if "script" not in str(error):
             raise
-        # Older repositories have a program of their own, which is not run; the hub keeps their tables beside it.
+        # Older repositories have a loading script, which is not run; the hub keeps their tables in another revision.
         builder = datasets.load_dataset_builder(repo, config or None, revision="refs/convert/parquet")
-    faults = {str(part): within.take_out(files) for part, files in (builder.config.data_files or {}).items()}
-    if hasattr(builder.config, "batch_size"):  # else as many rows at a time as a table likes
+    faults = {str(part): files.take_out(tables) for part, tables in (builder.config.data_files or {}).items()}
+    if hasattr(builder.config, "batch_size"):  # else the row groups of a table determine it
         builder.config.batch_size = ROWS
     return dict(builder.as_streaming_dataset()), faults
 
 
 def _size(stream: Any) -> int:
-    """Clips of a split, 0 where the repository does not say."""
+    """Clips of a split, 0 where the repository does not state it."""
     splits = getattr(stream.info, "splits", None) or {}
     return int(getattr(splits.get(str(stream.split)), "num_examples", 0) or 0)
 
@@ -212,8 +212,8 @@ def _size(stream: Any) -> int:
 class _Row(NamedTuple):
     """A clip of a split."""
 
-    data: bytes | None  # of the audio; None: they are in the file that `path` names
-    path: str  # or where `data` came from
+    data: bytes | None  # of the audio; None: in the file `path`
+    path: str  # or the origin of `data`
     text: str
     speaker: str
 
@@ -236,10 +236,11 @@ def _rows(name: str, stream: Any, clips: int | None) -> Iterator[_Row]:
         if not isinstance(found, dict) or not found.keys() & {"bytes", "path"}:
             raise EchoError(f"{name}: the column {audio} holds no audio files (row {number}); give another repository")
         who = row[speaker] if speaker else None
-        said = row[text]
-        told = "" if said is None else str(said), "" if who is None else str(who)
+        written = row[text]
+        texts = "" if written is None else str(written), "" if who is None else str(who)
         data, path = found.get("bytes"), found.get("path") or ""
-        yield _Row(data if data is not None or path else b"", path, *told)  # an empty file is told as a broken record
+        # An empty file is reported as a broken record.
+        yield _Row(data if data is not None or path else b"", path, *texts)
 
 
 def _choose(name: str, what: str, known: Iterable[str], columns: Iterable[str]) -> str:

@@ -1,4 +1,5 @@
-"""Kaldi's data folders (https://kaldi-asr.org/doc/data_prep.html): ``wav.scp``, ``text``, ``segments``, ``utt2spk``."""
+"""Reads Kaldi's data folders (https://kaldi-asr.org/doc/data_prep.html): ``wav.scp``, ``text``, ``segments``,
+``utt2spk``."""
 
 from __future__ import annotations
 
@@ -8,11 +9,11 @@ from pathlib import Path
 
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.readers.lines import read_lines
-from echo_asr.data.readers.records import Base, Lengths, Listing, Problems, Record, place, stretch_error
+from echo_asr.data.readers.records import Durations, FileIndex, Problems, Record, Resolver, location, segment_error
 from echo_asr.errors import EchoError
 
 RECORDINGS, TEXT, SEGMENTS = "wav.scp", "text", "segments"
-Table = dict[str, tuple[int, str]]  # line and the rest of it, by the first word
+Table = dict[str, tuple[int, str]]  # line number and rest of the line, by its first word
 
 
 def is_kaldi(folder: Path) -> bool:
@@ -23,10 +24,10 @@ def is_kaldi(folder: Path) -> bool:
 def read_kaldi(folder: Path, problems: Problems) -> Iterator[Record]:
     """The records of a data folder.
 
-    ``wav.scp`` says where recordings are and ``text`` what is said; ``segments`` cuts recordings into utterances, of
-    one channel where it names one, and without it each recording is one. ``utt2spk``, ``utt2dur`` and ``reco2dur`` are
+    ``wav.scp`` lists recordings and ``text`` transcripts; ``segments`` cuts recordings into utterances, of one channel
+    where it names one; without it, each recording is an utterance. ``utt2spk``, ``utt2dur`` and ``reco2dur`` are
     read where there are some. A relative path starts from the data folder or a folder above it (Kaldi's own start from
-    where it ran). An entry that is a command (it ends in ``|``) is a broken record: nothing of a corpus is ever run.
+    where it ran). An entry that is a command (it ends in ``|``) is a broken record: commands are never run.
     Each of these files may be packed (``text.gz``).
 
     Raises:
@@ -37,30 +38,30 @@ def read_kaldi(folder: Path, problems: Problems) -> Iterator[Record]:
         raise EchoError(f"{folder} has {RECORDINGS} and no {TEXT}; add it: an utterance a line, its id before its text")
     recordings = _paths(scp, _table(scp, problems), problems)
     speakers = _optional(folder, "utt2spk", problems)
-    said = _table(texts, problems)
+    written = _table(texts, problems)
     if segments.is_file():
-        yield from _segments(segments, recordings, said, speakers, problems)
+        yield from _segments(segments, recordings, written, speakers, problems)
         return
     durations = _optional(folder, "utt2dur", problems) or _optional(folder, "reco2dur", problems)
     known = set(_table(scp, Problems()))
-    for name, (line, text) in said.items():
+    for name, (line, text) in written.items():
         if name in recordings:
             seconds = _number(durations.get(name, ""))
             yield Record(texts, line, name, recordings[name], text, speakers.get(name, ""), duration=seconds)
-        elif name not in known:  # else it was told already
-            problems.add(place(texts, line), f"is of {name}, which is not in {scp}; add it there, or take the line out")
-    _tell_silent(scp, recordings, said, problems)
+        elif name not in known:  # else it is a problem already
+            problems.add(location(texts, line), f"is of {name}, which is not in {scp}; add it, or delete this line")
+    _note_missing_texts(scp, recordings, written, problems)
 
 
 def _segments(
-    source: Path, recordings: dict[str, Path], said: Table, speakers: dict[str, str], problems: Problems
+    source: Path, recordings: dict[str, Path], written: Table, speakers: dict[str, str], problems: Problems
 ) -> Iterator[Record]:
     folder = source.parent
     scp, texts = _find(folder, RECORDINGS), _find(folder, TEXT)
-    stated, lengths, listing = _optional(folder, "reco2dur", problems), Lengths(), Listing()
+    stated, lengths, listing = _optional(folder, "reco2dur", problems), Durations(), FileIndex()
     known, used = set(_table(scp, Problems())), set()
     for name, (line, rest) in _table(source, problems).items():
-        where, fields = place(source, line), rest.split()
+        where, fields = location(source, line), rest.split()
         used.add(name)
         start, end = (_number(word) for word in (fields[1:3] if len(fields) > 2 else ("", "")))
         if start is None or end is None:
@@ -70,7 +71,7 @@ def _segments(
             problems.add(where, f"has {' '.join(fields[3:])!r} after its times; expected a channel from 0, or nothing")
             continue
         channel = int(fields[3]) if len(fields) == 4 and fields[3] != "-1" else None  # -1: none in particular
-        if name not in said:
+        if name not in written:
             problems.add(where, f"names {name}, which has no line in {texts}; add it, or take this out")
             continue
         audio = recordings.get(fields[0])
@@ -85,49 +86,48 @@ def _segments(
             except EchoError as error:
                 problems.add(where, f"names a recording that cannot be read: {error}")
                 continue
-        if end == -1 and length is not None:  # Kaldi's way to say: to the end
+        if end == -1 and length is not None:  # Kaldi's mark for: to the end
             end = length
-        wrong = stretch_error(start, end, length)
+        wrong = segment_error(start, end, length)
         if wrong:
             problems.add(where, wrong)
             continue
         seconds = (end if length is None else min(end, length)) - start
-        text = said[name][1]
-        stretch = AudioSegment(audio, start, seconds, channel)
-        yield Record(source, line, name, stretch, text, speakers.get(name, ""), duration=seconds)
-    for name, (line, _) in said.items():
+        text = written[name][1]
+        segment = AudioSegment(audio, start, seconds, channel)
+        yield Record(source, line, name, segment, text, speakers.get(name, ""), duration=seconds)
+    for name, (line, _) in written.items():
         if name not in used:
-            problems.add(place(texts, line), f"is of {name}, which is not in {source}; add it there")
+            problems.add(location(texts, line), f"is of {name}, which is not in {source}; add it there")
 
 
 def _paths(source: Path, table: Table, problems: Problems) -> dict[str, Path]:
-    """The sound files by recording."""
-    found, base = dict[str, Path](), Base(source.parent)
+    """The audio files by recording."""
+    found, base = dict[str, Path](), Resolver(source.parent)
     for name, (line, entry) in table.items():
         if entry.endswith("|") or entry.startswith("|"):
             what = f"is a command ({entry[:60]}), which Echo does not run; write its output to a file and name that"
-            problems.add(place(source, line), what)
+            problems.add(location(source, line), what)
         elif not entry:
-            problems.add(place(source, line), f"names no file for {name}; write its path after the id")
+            problems.add(location(source, line), f"names no file for {name}; write its path after the id")
         elif re.search(r"\.ark:\d+$", entry):
-            problems.add(
-                place(source, line), f"is a place in an archive ({entry}); write its sound to a file, name that"
-            )
+            what = f"is an entry of an archive ({entry}); write its audio to a file and name that"
+            problems.add(location(source, line), what)
         else:
             found[name] = base.resolve(entry)
     return found
 
 
-def _tell_silent(source: Path, recordings: dict[str, Path], said: Table, problems: Problems) -> None:
+def _note_missing_texts(source: Path, recordings: dict[str, Path], written: Table, problems: Problems) -> None:
     """Recordings without a text are broken: silence has a line in ``text``, with nothing after the id."""
-    silent = [name for name in recordings if name not in said]
+    silent = [name for name in recordings if name not in written]
     lines = _table(source, Problems()) if silent else {}
     for name in silent:
-        problems.add(place(source, lines[name][0]), f"has {name}, which has no line in text; write one, or take it out")
+        problems.add(location(source, lines[name][0]), f"has {name}, which has no line in text; add it, or delete this")
 
 
 def _table(path: Path, problems: Problems) -> Table:
-    """Line and the rest of it, by the first word."""
+    """Line number and rest of the line, by its first word."""
     table: Table = {}
     for line, row in read_lines(path, problems):
         name, _, rest = row.strip().partition(" ") if " " in row.strip() else row.strip().partition("\t")
@@ -135,14 +135,14 @@ def _table(path: Path, problems: Problems) -> Table:
             name, _, first = name.partition("\t")
             rest = f"{first} {rest}"
         if name in table:
-            problems.add(place(path, line), f"has {name} again, after line {table[name][0]}; keep one")
+            problems.add(location(path, line), f"has {name} again, after line {table[name][0]}; keep one")
             continue
         table[name] = (line, rest.strip())
     return table
 
 
 def _find(folder: Path, name: str) -> Path:
-    """A table of a folder, packed if it is there in no other way; whether or not it is there at all."""
+    """The path of a table of a folder, `NAME` or else `NAME.gz`, whether or not it exists."""
     packed = folder / f"{name}.gz"
     return packed if not (folder / name).is_file() and packed.is_file() else folder / name
 

@@ -1,4 +1,4 @@
-"""Text files of many lines, of which one may be broken and the others not, read in bounded memory."""
+"""Reads text files line by line in bounded memory; a broken line does not affect the others."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from echo_asr.data.readers.records import Problems, place
+from echo_asr.data.readers.records import Problems, location
 from echo_asr.errors import EchoError
 
 CHUNK = 1 << 16  # bytes read at a time
-LONGEST_LINE = 8 << 20  # bytes; a longer one is no line of a table
+LONGEST_LINE = 8 << 20  # bytes; a file with a longer line is refused
 UNPACKED = 256 << 10  # bytes that any packed file may unpack to
-RATIO = 100  # times as much as was read of it that a packed file may unpack to beyond that; texts reach 5 to 30
+RATIO = 100  # to 1, beyond that, of unpacked to packed bytes; texts reach 5 to 30
 MOST_VALUES = 500_000  # lists and objects in a line of JSON
-WIDE = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}  # what spreadsheets call Unicode text
+WIDE = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}  # spreadsheets export it as "Unicode text"
 
 
 def read_lines(path: Path, problems: Problems, header: bool = False) -> Iterator[tuple[int, str]]:
-    """The lines of a text file with their numbers from 1, without line ends; blank lines are passed over.
+    """The lines of a text file with their numbers from 1, without line ends; blank lines are skipped.
 
     The file is UTF-8, with or without a byte-order mark, or UTF-16 with one; lines end in LF, CR LF or CR; a name that
     ends in `.gz` is unpacked. A line that is not UTF-8 or has a NUL character is a problem, and so is the rest of a
@@ -42,18 +42,18 @@ def read_lines(path: Path, problems: Problems, header: bool = False) -> Iterator
                 text = line.decode("utf-8")
             except UnicodeDecodeError as error:
                 _refuse_header(path, number, header)
-                problems.add(place(path, number), f"is not UTF-8 (byte {error.start}); save the file as UTF-8")
+                problems.add(location(path, number), f"is not UTF-8 (byte {error.start}); save the file as UTF-8")
                 continue
             if "\0" in text:
                 _refuse_header(path, number, header)
-                problems.add(place(path, number), "has a NUL character; save the file as UTF-8, or mend the line")
+                problems.add(location(path, number), "has a NUL character; save the file as UTF-8, or mend the line")
                 continue
             if text and not text.isspace():
                 yield number, text
     except EchoError as error:
         if not number or header and number == 1:
             raise
-        problems.add_error(place(path, number + 1), error)
+        problems.add_error(location(path, number + 1), error)
 
 
 def _refuse_header(path: Path, number: int, header: bool) -> None:
@@ -62,12 +62,12 @@ def _refuse_header(path: Path, number: int, header: bool) -> None:
 
 
 def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file as UTF-8 bytes with their numbers from 1, without byte-order mark and line ends; those of no
-    character are passed over.
+    """The lines of a file as UTF-8 bytes with their numbers from 1, without byte-order mark and line ends; empty ones
+    are skipped.
 
     Raises:
-        EchoError: the file cannot be read, a line is longer than `LONGEST_LINE`, or it unpacks to very much more than a
-            text does.
+        EchoError: the file cannot be read, a line is longer than `LONGEST_LINE`, or it unpacks to far more than a text
+            does.
     """
     number, rest, end = 0, b"", b""
     for chunk in _text_chunks(path):
@@ -75,7 +75,7 @@ def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         if not end and (b"\n" in chunk or b"\r" in rest[-len(chunk) - 1 :]):
             end = _line_end(rest)
         if not end and len(rest) <= LONGEST_LINE:
-            continue  # the first line is longer than that
+            continue  # the first line goes on
         *lines, rest = rest.split(end or b"\n")
         for line in lines:
             number += 1
@@ -83,7 +83,7 @@ def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 yield number, line.rstrip(b"\r")
         if len(rest) > LONGEST_LINE:
             raise EchoError(
-                f"{place(path, number + 1)} is longer than {LONGEST_LINE >> 20} MB; no table has such a line, give "
+                f"{location(path, number + 1)} is longer than {LONGEST_LINE >> 20} MB; no table has such a line, give "
                 "another file"
             )
     last = rest.split(end or b"\n")
@@ -93,8 +93,7 @@ def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _line_end(beginning: bytes) -> bytes:
-    """What ends the lines of a file, from its first bytes: CR in old files of the Macintosh, else LF; empty if no line
-    ends there."""
+    """The line end of a file, from its first bytes: CR (old Macintosh files) or LF; empty if no line ends there."""
     lone = len(re.findall(rb"\r(?![\r\n]|$)", beginning))
     if lone > beginning.count(b"\n"):
         return b"\r"
@@ -118,7 +117,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
     """The bytes of a file, unpacked if its name ends in `.gz`.
 
     Raises:
-        EchoError: it cannot be read or unpacked, or unpacks to very much more than a text does.
+        EchoError: it cannot be read or unpacked, or unpacks to far more than a text does.
     """
     total = 0
     try:
@@ -150,29 +149,29 @@ def first_line(path: Path) -> str:
 
 
 def read_objects(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The JSON objects of a file that has one a line, with their line numbers. A line that is none is a problem; an
-    object that holds nothing is passed over, as a blank line is.
+    """The JSON objects of a file that has one a line, with their line numbers. Other lines are problems; empty objects
+    are skipped, as blank lines are.
 
     Raises:
         EchoError: the file cannot be read.
     """
     for number, line in read_lines(path, problems):
         if line.count("[") + line.count("{") > MOST_VALUES:  # each takes fifty times its byte in memory
-            problems.add(place(path, number), f"has over {MOST_VALUES} lists and objects; give it in several lines")
+            problems.add(location(path, number), f"has over {MOST_VALUES} lists and objects; give it in several lines")
             continue
         try:
             found = json.loads(line)
         except (ValueError, RecursionError) as error:
-            problems.add(place(path, number), f"is no JSON ({error}); mend the line")
+            problems.add(location(path, number), f"is no JSON ({error}); mend the line")
             continue
         if not isinstance(found, dict):
-            problems.add(place(path, number), "is no JSON object; write {...} in a line")
+            problems.add(location(path, number), "is no JSON object; write {...} in a line")
         elif any(value is not None and value != "" for value in found.values()):
             yield number, found
 
 
 def is_text(*values: str) -> bool:
-    """Whether strings can be written as UTF-8: JSON may hold halves of characters, and undecoded bytes look so too."""
+    """Whether strings can be encoded as UTF-8: JSON may hold lone surrogates, as undecoded bytes are."""
     try:
         for value in values:
             value.encode()

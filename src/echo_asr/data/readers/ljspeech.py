@@ -1,4 +1,5 @@
-"""The form of LJSpeech (https://keithito.com/LJ-Speech-Dataset): ``metadata.csv`` without a header, and ``wavs``."""
+"""Reads the form of LJSpeech (https://keithito.com/LJ-Speech-Dataset): ``metadata.csv`` without a header, and
+``wavs``."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from echo_asr.data.readers.lines import first_line, read_lines
 from echo_asr.data.readers.metadata import METADATA
-from echo_asr.data.readers.records import Doubt, Problems, Record, place
+from echo_asr.data.readers.records import Notice, Problems, Record, location
 from echo_asr.text.normalize import normalize_basic
 
 AUDIO = "wavs"
@@ -16,7 +17,8 @@ FIELDS = (2, 3)  # id|text, or id|text|normalised text
 
 
 def is_ljspeech(folder: Path) -> bool:
-    """Whether a folder has ``wavs`` and a ``metadata.csv`` that begins with fields between bars and not with names."""
+    """Whether a folder has ``wavs`` and a ``metadata.csv`` whose first line has fields between bars and is no
+    header."""
     if not (folder / METADATA).is_file() or not (folder / AUDIO).is_dir():
         return False
     first = first_line(folder / METADATA)
@@ -26,12 +28,12 @@ def is_ljspeech(folder: Path) -> bool:
 def read_ljspeech(folder: Path, problems: Problems, chosen: int = 0) -> Iterator[Record]:
     """The records of ``metadata.csv``: ``id|text|normalised text``, of ``wavs/id.wav``.
 
-    The normalised text is taken where there is one: it has numbers and abbreviations in words. Where it shares no word
-    with the text in most lines, it is perhaps none, and this is noted as a doubt. Nothing is said of speakers and
+    The normalised text is taken where there is one: it has numbers and abbreviations in words. If it shares no word
+    with the text in most lines, a notice is added, since the field may be something else. There are no speakers or
     splits.
 
     Args:
-        chosen: the field, from 2, that is the text, whatever the others are; 0 for none in particular.
+        chosen: the number of the field, from 2, that holds the text; 0 for the rule above.
     """
     source = folder / METADATA
     both = apart = 0  # lines with a second and a third field, and those in which they share no word
@@ -41,11 +43,11 @@ def read_ljspeech(folder: Path, problems: Problems, chosen: int = 0) -> Iterator
             continue
         if len(fields) < chosen if chosen else len(fields) not in FIELDS:
             expected = f"expected {chosen} or more" if chosen else "expected id|text or id|text|normalised text"
-            problems.add(place(source, line), f"has {len(fields)} fields between bars; {expected}")
+            problems.add(location(source, line), f"has {len(fields)} fields between bars; {expected}")
             continue
         name = fields[0]
         if not name:
-            problems.add(place(source, line), "has no id; name a file of wavs, or take the line out")
+            problems.add(location(source, line), "has no id; name a file of wavs, or take the line out")
             continue
         if not chosen and len(fields) == 3 and fields[1] and fields[2]:
             both += 1
@@ -54,8 +56,8 @@ def read_ljspeech(folder: Path, problems: Problems, chosen: int = 0) -> Iterator
         text = fields[chosen - 1] if chosen else next((text for text in reversed(fields[1:]) if text), "")
         yield Record(source, line, name, audio, text)
     if apart > both / 2:
-        problems.doubts.append(
-            Doubt(
+        problems.notices.append(
+            Notice(
                 "third field",
                 str(source),
                 f"has third fields that share no word with the second in {apart} of {both} lines, and they are taken "
@@ -69,7 +71,7 @@ def _words(text: str) -> set[str]:
 
 
 def field_of(spec: str) -> tuple[Path, int] | None:
-    """The folder and the field that `FOLDER:2` names; None for what names none."""
+    """The folder and the field that `FOLDER:2` names; None for a spec of another form."""
     named = re.fullmatch(r"(?s)(.+):([2-9])", spec)
     if named and is_ljspeech(folder := Path(named[1]).expanduser()):
         return folder, int(named[2])

@@ -1,7 +1,7 @@
-"""lhotse's manifests (https://lhotse.readthedocs.io): cuts, or recordings and supervisions, as JSON lines.
+"""Reads lhotse's manifests (https://lhotse.readthedocs.io): cuts, or recordings and supervisions, as JSON lines.
 
-They are read as they stand, without lhotse: importing it takes seconds, and its own reader builds an object a row. The
-tests compare with what lhotse writes.
+They are read without lhotse, whose import takes seconds and whose reader builds an object a row. The tests compare
+with what lhotse writes.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from typing import Any
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.readers.lines import is_text, read_objects
 from echo_asr.data.readers.records import (
-    Base,
     Problems,
     Record,
     Recording,
+    Resolver,
+    location,
     map_splits,
-    one_of_many,
-    place,
-    stretch_error,
+    note_errors,
+    segment_error,
 )
 from echo_asr.errors import EchoError
 
 LINES = r"\.jsonl(\.gz)?"
-SAME = 0.001  # seconds by which a cut may differ from its recording and still be all of it
+SAME = 0.001  # seconds by which a cut may differ from its recording and still span all of it
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether a file is named as JSON lines are."""
+    """Whether a file name ends as that of JSON lines."""
     return re.fullmatch(f".*{LINES}", path.name) is not None
 
 
 def is_shar(folder: Path) -> bool:
-    """Whether a folder has shards of cuts and of recordings, as lhotse's Shar has."""
+    """Whether a folder has shards of cuts and of recordings, in lhotse's Shar format."""
     return any(folder.glob("cuts.[0-9]*.jsonl*")) and any(folder.glob("recording.[0-9]*.tar"))
 
 
@@ -47,17 +47,17 @@ def has_manifests(folder: Path) -> bool:
 def read_manifests(folder: Path, problems: Problems) -> Iterator[Record]:
     """The records of a folder of manifests, such as ``cuts_train.jsonl.gz`` and ``cuts_dev.jsonl.gz``.
 
-    Cuts are preferred to supervisions. The rest of a file's name says which split it is; where no name does, all are
-    for training.
+    Cuts are preferred to supervisions. The rest of a file's name determines its split; where no name does, all are for
+    training.
     """
     files = _manifests(folder, "cuts") or _manifests(folder, "supervisions")
     splits = map_splits(files) or dict.fromkeys(files, "train")
     for part, split in splits.items():
-        yield from one_of_many(read_manifest(files[part], problems, split), files[part], problems)
+        yield from note_errors(read_manifest(files[part], problems, split), files[part], problems)
 
 
 def _manifests(folder: Path, kind: str) -> dict[str, Path]:
-    """Files by what else their names say: ``librispeech_cuts_train-clean-100.jsonl.gz``, ``dev_cuts.jsonl``."""
+    """Files by the rest of their names: ``librispeech_cuts_train-clean-100.jsonl.gz``, ``dev_cuts.jsonl``."""
     found = {}
     for path in sorted(folder.glob(f"*{kind}*.jsonl*")):
         match = re.fullmatch(rf"(?:(.+)[_.\-])?{kind}(?:[_.\-](.+?))?{LINES}", path.name)
@@ -69,14 +69,14 @@ def _manifests(folder: Path, kind: str) -> dict[str, Path]:
 def read_manifest(path: Path, problems: Problems, split: str = "train") -> Iterator[Record]:
     """The records of a manifest of cuts, or of supervisions, whose recordings then stand in the file beside it.
 
-    Each supervision is an utterance: the stretch of the recording that it covers in its cut. A relative path starts
-    from the manifest's folder, one above it, or the working directory (as lhotse has it). Cuts that are mixed, padded
-    or played otherwise, and recordings that are commands, addresses or in memory, are broken records.
+    Each supervision is an utterance: the segment of the recording that it covers in its cut. A relative path starts
+    from the manifest's folder, one above it, or the working directory (as in lhotse). Cuts that are mixed, padded or
+    transformed, and recordings that are commands, addresses or in memory, are broken records.
 
     Raises:
-        EchoError: the file is unreadable, or of something else, or its recordings are not there.
+        EchoError: the file is unreadable or not such a manifest, or its recordings are missing.
     """
-    base = Base(path.parent)
+    base = Resolver(path.parent)
     rows = read_objects(path, problems)
     first = next(rows, None)
     if first is None:
@@ -91,7 +91,7 @@ def read_manifest(path: Path, problems: Problems, split: str = "train") -> Itera
             recording = recordings.get(str(supervision.get("recording_id")))
             if recording is None:
                 name = supervision.get("recording_id")
-                problems.add(place(path, line), f"names the recording {name}, which is not in the recordings beside it")
+                problems.add(location(path, line), f"names the recording {name}, which is not among those beside it")
                 continue
             cut = {**supervision, "start": 0.0, "duration": recording.get("duration"), "recording": recording}
             yield from _cut(path, line, {**cut, "supervisions": [supervision]}, split, base, problems)
@@ -108,8 +108,10 @@ def _recordings(path: Path, problems: Problems) -> dict[str, dict[str, Any]]:
     return {str(row.get("id")): row for _, row in read_objects(beside, problems)}
 
 
-def _cut(path: Path, line: int, cut: dict[str, Any], split: str, base: Base, problems: Problems) -> Iterator[Record]:
-    where = place(path, line)
+def _cut(
+    path: Path, line: int, cut: dict[str, Any], split: str, base: Resolver, problems: Problems
+) -> Iterator[Record]:
+    where = location(path, line)
     try:
         yield from _utterances(path, line, cut, split, base)
     except _Unusable as error:
@@ -122,7 +124,7 @@ class _Unusable(Exception):
     pass
 
 
-def _utterances(path: Path, line: int, cut: dict[str, Any], split: str, base: Base) -> Iterator[Record]:
+def _utterances(path: Path, line: int, cut: dict[str, Any], split: str, base: Resolver) -> Iterator[Record]:
     if cut.get("type", "MonoCut") not in ("MonoCut", "MultiCut") or "recording" not in cut:
         kind = "is mixed or padded" if "recording" not in cut else f"is a {cut['type']}"
         raise _Unusable(f"{kind}; save it with lhotse's save_audios, or leave it out")
@@ -138,7 +140,7 @@ def _utterances(path: Path, line: int, cut: dict[str, Any], split: str, base: Ba
         begin = float(cut["start"])
         recording = cut["recording"]
         length = float(recording["duration"])
-        wrong = stretch_error(begin + start, begin + end, length)
+        wrong = segment_error(begin + start, begin + end, length)
         if wrong:
             raise _Unusable(wrong)
         channels = supervision.get("channel", cut.get("channel", 0))
@@ -150,10 +152,10 @@ def _utterances(path: Path, line: int, cut: dict[str, Any], split: str, base: Ba
         yield Record(path, line, name, audio, text.strip(), speaker, split, min(begin + end, length) - begin - start)
 
 
-def _source(recording: dict[str, Any], channel: Any, base: Base, start: float, end: float) -> Recording:
-    """Where a stretch of a recording is."""
+def _source(recording: dict[str, Any], channel: Any, base: Resolver, start: float, end: float) -> Recording:
+    """The file or file segment with a part of a recording, from `start` to `end` (seconds)."""
     if recording.get("transforms"):
-        raise _Unusable("is of a recording that is played otherwise; save it with lhotse's save_audios")
+        raise _Unusable("is of a recording with transforms; save it with lhotse's save_audios")
     wanted = channel if isinstance(channel, list) else [channel]
     fitting = [s for s in recording["sources"] if set(wanted) & set(s["channels"])]
     if len(fitting) != 1:

@@ -1,7 +1,7 @@
-"""Folders with ``metadata.csv`` or ``metadata.jsonl`` beside the audio that they name.
+"""Reads folders with ``metadata.csv`` or ``metadata.jsonl`` beside the audio that they name.
 
 It is the "audiofolder" of the Hugging Face ``datasets`` library (https://huggingface.co/docs/datasets/audio_dataset),
-with columns of our own for speakers, splits, durations and stretches of files.
+with columns of our own for speakers, splits, durations and segments of files.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from pathlib import Path
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.readers.csvrows import read_rows
 from echo_asr.data.readers.lines import is_text, read_objects
-from echo_asr.data.readers.records import LONGEST, SPLITS, Problems, Record, Recording, place
+from echo_asr.data.readers.records import LONGEST, SPLITS, Problems, Record, Recording, location
 from echo_asr.errors import EchoError
 
 METADATA = "metadata.csv"
 METADATA_LINES = "metadata.jsonl"
-TEXT = ("transcription", "text", "sentence")  # columns for the text, the first that is there
-SPEAKER = ("speaker", "speaker_id", "client_id")  # the first that is not empty
+TEXT = ("transcription", "text", "sentence")  # columns for the text; the first that exists is read
+SPEAKER = ("speaker", "speaker_id", "client_id")  # columns; the first that is not empty is read
 REQUIRED_COLUMNS = ("file_name", "transcription")
 OPTIONAL_COLUMNS = ("speaker", "split", "duration", "excerpt_start", "excerpt_channel")
-PROBLEM = "echo_problem"  # why an export has no clip there
+PROBLEM = "echo_problem"  # column of an export: why it has no clip there
 COLUMNS = ("file_name", PROBLEM, *TEXT, *SPEAKER, *OPTIONAL_COLUMNS[1:])  # that are read
 
 
@@ -32,8 +32,8 @@ def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix
     ``metadata.csv`` begins with the names of its columns and has a row a line; ``metadata.jsonl`` has a JSON object a
     line, with these keys: ``file_name`` (relative to the folder, or a whole path), ``transcription`` (or ``text``, or
     ``sentence``; may be empty: no speech), and optionally ``speaker`` (or ``speaker_id``, or ``client_id``; default
-    empty), ``split`` (``train``, ``validation`` or ``test``), ``duration`` (seconds; default: what the header of the
-    audio file says), ``excerpt_start`` (seconds: the utterance is the stretch of the file that begins there and lasts
+    empty), ``split`` (``train``, ``validation`` or ``test``), ``duration`` (seconds; default: the header of the audio
+    file), ``excerpt_start`` (seconds: the utterance is the segment of the file that begins there and lasts
     ``duration``) and ``excerpt_channel`` (from 0; default: the mean of all). An empty cell stands for the default;
     other columns are ignored.
 
@@ -49,14 +49,14 @@ def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix
     source = table if table.is_file() else folder / METADATA_LINES
     for line, row in rows:
         if row.get(PROBLEM):
-            problems.add(place(source, line), row[PROBLEM])
+            problems.add(location(source, line), row[PROBLEM])
             continue
         name = row.get("file_name", "")
         if not name:
-            problems.add(place(source, line), "has no file_name; name an audio file, or take the line out")
+            problems.add(location(source, line), "has no file_name; name an audio file, or take the line out")
             continue
         if not is_text("".join(row.values())):
-            problems.add(place(source, line), "is not UTF-8; save the file as UTF-8")
+            problems.add(location(source, line), "is not UTF-8; save the file as UTF-8")
             continue
         try:
             duration = _seconds(row.get("duration"), "duration", above_zero=True)
@@ -64,28 +64,28 @@ def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix
             channel = _channel(row.get("excerpt_channel", ""))
             own_split = _split(row.get("split", ""))
         except ValueError as error:
-            problems.add(place(source, line), str(error))
+            problems.add(location(source, line), str(error))
             continue
         audio: Recording = folder / name
         key = prefix + name
         if start is not None or channel is not None:
             audio = AudioSegment(folder / name, start or 0.0, duration, channel)
-            key = prefix + _stretch_id(name, audio)
+            key = prefix + _segment_id(name, audio)
         text = next((row[column] for column in TEXT if column in row), None)
         if text is None:
-            problems.add(place(source, line), f"has no {' and no '.join(TEXT)}; give it one, empty if nobody speaks")
+            problems.add(location(source, line), f"has no {' and no '.join(TEXT)}; give it one, empty if nobody speaks")
             continue
         speaker = next(filter(None, map(row.get, SPEAKER)), "")
         yield Record(source, line, key, audio, text, speaker, own_split or split, duration)
 
 
-def _stretch_id(name: str, audio: AudioSegment) -> str:
+def _segment_id(name: str, audio: AudioSegment) -> str:
     channel = "" if audio.channel is None else f":{audio.channel}"
     return f"{name}:{audio.start:.3f}{channel}"
 
 
 def _table_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row as its line and its cells by column, stripped; columns that are not ours are left out."""
+    """Each row as its line and its cells by column, stripped; unknown columns are left out."""
     table = read_rows(path, problems, wanted="file_name")
     columns = next(table)[1]
     _check_columns(columns, path)
@@ -94,12 +94,12 @@ def _table_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str,
     for line, row in table:
         missing = len(columns) - len(row)
         if missing < 0 and any(row[missing:]):  # a spreadsheet may add empty ones
-            problems.add(place(path, line), "has more cells than columns; put a text with commas in double quotes")
+            problems.add(location(path, line), "has more cells than columns; put a text with commas in double quotes")
             continue
         if missing > 0:
             if len(row) <= first_text:
                 less = "write a comma and the text, or nothing after it if nobody speaks"
-                problems.add(place(path, line), f"ends before its {columns[first_text]}; {less}")
+                problems.add(location(path, line), f"ends before its {columns[first_text]}; {less}")
                 continue
             row += [""] * missing
         yield line, {name: row[index] for index, name in ours}
@@ -119,11 +119,11 @@ def _check_columns(columns: list[str], path: Path) -> None:
 
 
 def _json_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each object as its line and its values as strings, stripped; what is no string and no number is left out."""
+    """Each object as its line and its values as strings, stripped; other values are left out."""
     for line, row in read_objects(path, problems):
         wrong = [k for k in ("file_name", *TEXT) if isinstance(row.get(k), int | float | list | dict)]
         if wrong:
-            problems.add(place(path, line), f"has a {wrong[0]} that is no string; write it in quotes")
+            problems.add(location(path, line), f"has a {wrong[0]} that is no string; write it in quotes")
             continue
         plain = {k: v for k, v in row.items() if isinstance(v, str | int | float) and not isinstance(v, bool)}
         yield line, {key: str(value).strip() for key, value in plain.items()}

@@ -1,7 +1,7 @@
-"""What a reader of a corpus gives: records, and a list of those that are broken.
+"""The records that readers of corpora yield, and a list of broken ones.
 
-A reader says what its files say. Whether a record can be used is decided here, alike for every form of corpus: its
-recording is there, its times make sense, nothing is listed twice.
+Readers only parse. Whether a record can be used is checked here, in the same way for every form of corpus: its
+recording exists, its times are possible, nothing is listed twice.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from echo_asr.errors import EchoError
 ABOVE = 3  # folders above a list that its paths may start from: data/train lies in the folder of the recipe
 LONGEST = 86_400  # seconds that a recording may be stated to last: a day
 SPLITS = ("train", "validation", "test")
-# Names that splits have elsewhere; what follows after a dot, an underscore or a hyphen is a part of one (train.100).
+# Other names of splits; what follows after a dot, an underscore or a hyphen is a part of one (train.100).
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training", "tr"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev", "development", "cv", "dt"), "validation"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation", "et"), "test"),
 }
-Recording = Path | AudioSegment  # a whole file, or a stretch of one
+Recording = Path | AudioSegment  # a whole file, or a segment of one
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A recording and its text, as a file tells of them."""
+    """A recording and its text, as read from a list."""
 
-    source: Path  # the file that tells of it
+    source: Path  # the file that lists it
     line: int  # of that file, from 1; 0 where it has no lines
     id: str
     audio: Recording
     text: str
     speaker: str = ""
     split: str = "train"
-    duration: float | None = None  # seconds; None: look into the audio file
-    unwritten: bool = False  # an empty text means that nobody has written it yet, not that nobody speaks
+    duration: float | None = None  # seconds; None: in the header of the audio file
+    unwritten: bool = False  # an empty text means: not yet transcribed, instead of: no speech
 
     @property
     def where(self) -> str:
         """The file and the line."""
-        return place(self.source, self.line)
+        return location(self.source, self.line)
 
 
 @dataclass(frozen=True)
-class Broken:
+class BrokenRecord:
     """A record that cannot be used."""
 
     where: str  # file and line
@@ -59,32 +59,32 @@ class Broken:
 
 
 @dataclass(frozen=True)
-class Doubt:
-    """What a person should look at in a corpus that can be used as it is."""
+class Notice:
+    """Something in a usable corpus that its owner should check."""
 
-    kind: str  # what it is called in counts, such as "empty texts"
+    kind: str  # name in counts, such as "empty texts"
     where: str  # the file, or the corpus
-    message: str  # follows its place in a sentence
+    message: str  # a predicate, after `where`
 
 
 @dataclass
 class Problems:
-    """The broken records of a corpus, in the order in which they were found, and what else a person should know."""
+    """The broken records of a corpus, in the order in which they were found, and notices."""
 
-    found: list[Broken] = field(default_factory=list)
-    missing: list[tuple[Path, str]] = field(default_factory=list)  # list of recordings, and one that is not there
-    doubts: list[Doubt] = field(default_factory=list)
+    found: list[BrokenRecord] = field(default_factory=list)
+    missing: list[tuple[Path, str]] = field(default_factory=list)  # a list, and a recording in it that does not exist
+    notices: list[Notice] = field(default_factory=list)
 
     def add(self, where: str, what: str) -> None:
-        """Note a broken record; `what` follows its place in a sentence: "has no text; write it"."""
-        self.found.append(Broken(where, f"{where} {what}"))
+        """Note a broken record; `what` is a predicate, after `where`: "has no text; write it"."""
+        self.found.append(BrokenRecord(where, f"{where} {what}"))
 
     def add_error(self, where: str, error: EchoError) -> None:
-        """Note what an error says, which is a sentence of its own."""
-        self.found.append(Broken(where, str(error)))
+        """Note the message of an error, a whole sentence, as a broken record."""
+        self.found.append(BrokenRecord(where, str(error)))
 
     def add_missing(self, record: Record) -> None:
-        """Note a record without its recording."""
+        """Note a record whose recording does not exist."""
         path = file_of(record.audio)
         try:
             name = str(path.relative_to(record.source.parent))
@@ -95,7 +95,7 @@ class Problems:
         self.add(record.where, what)
 
     def refuse(self) -> None:
-        """Raises EchoError if there are any: the first, and how many more."""
+        """Raise EchoError if there are broken records: the first, and how many more."""
         if not self.found:
             return
         more = len(self.found) - 1
@@ -110,21 +110,21 @@ class Problems:
         raise EchoError(message)
 
 
-def one_of_many(records: Iterable[Record], source: Path, problems: Problems) -> Iterator[Record]:
-    """The records of one file or folder of many: an error that ends them is a problem, not the end of the others."""
+def note_errors(records: Iterable[Record], source: Path, problems: Problems) -> Iterator[Record]:
+    """The records of one of several files or folders; an error that ends them is noted, so that the others are read."""
     try:
         yield from records
     except EchoError as error:
         problems.add_error(str(source), error)
 
 
-def place(source: Path, line: int) -> str:
+def location(source: Path, line: int) -> str:
     """A file and a line, for errors."""
     return f"{source} line {line}" if line else str(source)
 
 
 def file_of(audio: Recording) -> Path:
-    """The sound file that a recording is, or is a stretch of."""
+    """The audio file of a recording."""
     return audio.path if isinstance(audio, AudioSegment) else audio
 
 
@@ -136,7 +136,7 @@ def known_split(name: str) -> str | None:
 def map_splits(names: Iterable[str]) -> dict[str, str]:
     """Those of the names that stand for a split, and for which one.
 
-    Where one is the very name of a split (`train`), longer ones (`train_sp`, `train.100`) are taken for variants of it
+    If one is exactly the name of a split (`train`), longer ones (`train_sp`, `train.100`) are taken for variants of it
     and left out.
     """
     names = list(names)
@@ -145,10 +145,11 @@ def map_splits(names: Iterable[str]) -> dict[str, str]:
     return {n: s for n, s in split_of.items() if s not in exact or n.lower() in SPLIT_NAMES}
 
 
-class Base:
-    """Where relative paths of a list start: many tools mean the folder that they ran in, which is not written down.
+class Resolver:
+    """Resolves relative paths of a list. Many tools write them relative to the folder they ran in, which is unknown.
 
-    It is the list's folder, one of the three above it, or the working directory, whichever has the first file named.
+    They start from the list's folder, one of the three above it, or the working directory: the first of these that has
+    the first file named.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -160,14 +161,14 @@ class Base:
         if os.path.isabs(name):
             return Path(name)
         if self._base is None:
-            places = [self.folder, *self.folder.absolute().parents[:ABOVE], Path()]
-            self._base = next((place for place in places if find_file(place / name)), None)
+            folders = [self.folder, *self.folder.absolute().parents[:ABOVE], Path()]
+            self._base = next((folder for folder in folders if find_file(folder / name)), None)
         return (self._base or self.folder) / name
 
 
 def leads_into_network(path: str | os.PathLike[str], source: Path, windows: bool = os.name == "nt") -> bool:
-    """Whether a path that a file names is one of another machine, which Windows would look for; not where the file
-    itself lies in the network."""
+    """Whether a path in the file `source` is on another machine (``\\\\server\\share``), which Windows would contact;
+    false where `source` itself is on one."""
 
     def shared(name: str) -> bool:
         return name.replace("/", "\\").startswith("\\\\")
@@ -175,19 +176,19 @@ def leads_into_network(path: str | os.PathLike[str], source: Path, windows: bool
     return windows and shared(os.fspath(path)) and not shared(str(source))
 
 
-class Listing:
-    """Which files there are, by one look into each folder and not one for each file."""
+class FileIndex:
+    """Looks up files with one scan of each folder, instead of one check for each file."""
 
     def __init__(self) -> None:
         self._names: dict[str, set[str]] = {}
 
     def find(self, path: Path) -> Path | None:
-        """The file that a name means, see `find_file`; None where there is none."""
+        """The file of a path, as `find_file` finds it; None where there is none."""
         folder, separator, name = os.fspath(path).rpartition(os.sep)
         folder += separator
         if folder not in self._names:
             self._names[folder] = _names_in(folder)
-        # The second look finds what only the file system, or a reader, takes for the same name.
+        # `find_file` also finds names that differ in Unicode form, or in case where the file system ignores it.
         return path if name in self._names[folder] else find_file(path)
 
 
@@ -204,8 +205,8 @@ def _moved(record: Record, path: Path) -> Record:
     return replace(record, audio=replace(audio, path=path) if isinstance(audio, AudioSegment) else path)
 
 
-class Lengths:
-    """How long sound files are, each looked into once."""
+class Durations:
+    """Durations of audio files; the header of each is read once."""
 
     def __init__(self) -> None:
         self._seconds: dict[Path, float] = {}
@@ -217,8 +218,8 @@ class Lengths:
         return self._seconds[path]
 
 
-def stretch_error(start: float, end: float, length: float | None) -> str | None:
-    """What is wrong with the times of a stretch (seconds) of a file of that length, in words; None: nothing."""
+def segment_error(start: float, end: float, length: float | None) -> str | None:
+    """What is wrong with the times of a segment (seconds) of a file of that length; None if nothing is."""
     if not (math.isfinite(start) and math.isfinite(end) and 0 <= start < end):
         return f"has the times {start:g} to {end:g} s; expected a start from 0 and an end after it"
     if length is not None and end > length + OVERSHOOT:
@@ -226,12 +227,12 @@ def stretch_error(start: float, end: float, length: float | None) -> str | None:
     return None
 
 
-def usable(records: Iterable[Record], problems: Problems) -> Iterator[Record]:
+def valid_records(records: Iterable[Record], problems: Problems) -> Iterator[Record]:
     """The records that can be used, with their durations; the others are noted as problems.
 
-    A file is looked into only where nobody says how long it lasts.
+    The header of a file is read only if its list states no duration.
     """
-    good, seen, listing = [], set[str](), Listing()
+    good, seen, listing = [], set[str](), FileIndex()
     for record in records:
         if not record.id:
             problems.add(record.where, "has no id; give it one, or take it out")
@@ -242,7 +243,7 @@ def usable(records: Iterable[Record], problems: Problems) -> Iterator[Record]:
             problems.add(record.where, f"has the duration {record.duration:g}; {expected}")
         elif leads_into_network(file_of(record.audio), record.source):
             seen.add(record.id)
-            what = f"names {file_of(record.audio)}, a place in the network, which is not asked; copy it to this machine"
+            what = f"names {file_of(record.audio)}, a path on the network, which is not read; copy it to this machine"
             problems.add(record.where, what)
         elif (there := listing.find(file_of(record.audio))) is None:
             seen.add(record.id)

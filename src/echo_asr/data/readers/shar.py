@@ -1,4 +1,4 @@
-"""lhotse's Shar (shards of cuts beside shards of their audio), unpacked once. The one module that imports lhotse."""
+"""Reads lhotse's Shar format (shards of cuts and of audio), unpacked once. The only module that imports lhotse."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from echo_asr.errors import EchoError
 def read_shar(folder: Path, problems: Problems) -> Iterator[Record]:
     """The records of a Shar folder; its clips are unpacked into the cache the first time.
 
-    A shard that is damaged, and a cut without sound in its shard, are broken records, and the others are read.
+    A shard that is damaged, and a cut without audio in its shard, are broken records, and the others are read.
 
     Raises:
         EchoError: the extra is missing, or the cache cannot be written.
@@ -49,17 +49,17 @@ def _unpack(folder: Path, export: Export) -> None:
             for cut in CutSet.from_shar(fields={"cuts": [str(cuts)], "recording": [str(tar)]}):
                 _add(cut, export)
                 done += 1
-            if done < total:  # it takes the end of a damaged one for that of the shard
+            if done < total:  # lhotse takes the damage for the end of the shard
                 raise EchoError(f"damaged after {done} of {total} cuts; copy it again")
         except EchoError as error:
-            export.refuse(f"is of the shard {cuts}: {error}")
+            export.add_broken(f"is of the shard {cuts}: {error}")
         except OSError:
             raise  # of the cache
-        except Exception as error:  # lhotse asserts; whatever it says, the shard is not what it should be
+        except Exception as error:  # lhotse asserts; whatever it raises, the shard is damaged
             what = " ".join(f"{type(error).__name__} {error}".split())[:200]
-            export.refuse(f"is of the shard {cuts}: damaged after {done} cuts ({what}); copy it again")
+            export.add_broken(f"is of the shard {cuts}: damaged after {done} cuts ({what}); copy it again")
     for tar in recordings.values():
-        export.refuse(f"is of the shard {tar}, whose cuts are not beside it; copy them, too")
+        export.add_broken(f"is of the shard {tar}, whose cuts are not beside it; copy them, too")
 
 
 def _number(path: Path) -> str:
@@ -68,15 +68,15 @@ def _number(path: Path) -> str:
 
 
 def _check_shard(cuts: Path, tar: Path) -> int:
-    """How many cuts a shard has, when it is sure that reading it takes no more memory than its size lets one think.
+    """The number of cuts of a shard, after a check that its archive is intact.
 
     Raises:
-        EchoError: it would, or cannot be read.
+        EchoError: a member is longer than the archive or not a plain file, or the archive cannot be read.
     """
     total = sum(bool(line.strip()) for _, line in raw_lines(cuts))
     size = tar.stat().st_size
     try:
-        with tarfile.open(tar, "r:") as archive:  # not packed, whatever its name says
+        with tarfile.open(tar, "r:") as archive:  # not packed, whatever its name
             for member in archive:
                 if member.offset_data + member.size > size and not member.issparse():
                     raise EchoError(f"{tar} is damaged (it ends within {member.name!r}); copy it again")
@@ -88,12 +88,12 @@ def _check_shard(cuts: Path, tar: Path) -> int:
 
 
 def _add(cut: Any, export: Export) -> None:
-    """A cut's audio, and what its supervisions say. Shar holds the sound of the cut alone, from its beginning."""
+    """Export the audio and the texts of a cut. Shar holds the audio of the cut alone, from its beginning."""
     source = cut.recording.sources[0] if cut.has_recording else None
     if source is None or source.type != "memory":
         kind = source.type if source else "no recording"
-        export.refuse(
-            f"is the cut {cut.id}, without sound in its shard ({kind}); write shards with the field recording"
+        export.add_broken(
+            f"is the cut {cut.id}, without audio in its shard ({kind}); write shards with the field recording"
         )
         return
     name = export.add(source.source, ".flac")
@@ -102,4 +102,4 @@ def _add(cut: Any, export: Export) -> None:
         end = min(cut.duration, supervision.start + supervision.duration)
         whole = cut.start + start < 0.001 and end > cut.duration - 0.001
         text, speaker = supervision.text or "", supervision.speaker or ""
-        export.tell(name, text, speaker, cut.start + start, None if whole else end - start)
+        export.add_row(name, text, speaker, cut.start + start, None if whole else end - start)

@@ -1,4 +1,4 @@
-"""Warnings that figures give rise to; each says what was seen, where, and what to try."""
+"""Warnings that figures give rise to: what was seen, where, and what to try."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def shortcut_warnings(activations: Group) -> Iterator[Warning]:
             yield Warning(
                 "shortcut", name,
                 f"{100 * sparsity:.0f} % of its values are near zero and the mean is {mean:.3g}: few values carry all",
-                "more dropout or augmentation, and look whether texts can be told from something else than speech",
+                "more dropout or augmentation, and look whether texts can be guessed from something else than speech",
             )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def radius_warnings(radii: Group) -> Iterator[Warning]:
         share = _number(row, "saturated")
         if share > SATURATED:
             yield Warning(
-                "saturated_radius", name, f"{100 * share:.0f} % of its radii are at their bound and can say no more",
+                "saturated_radius", name, f"{100 * share:.0f} % of its radii are at their bound and can grow no more",
                 "a wider model.vrope.radius_range, or model.vrope.reference utterance",
             )  # fmt: skip
 
@@ -149,8 +149,8 @@ def plateau_warnings(run: Path) -> Iterator[Warning]:
 
 
 def pitch_warnings(counterfactuals: Group, wanted: Collection[str]) -> Iterator[Warning]:
-    """Pitch that the model is given and does not use, or of which too few utterances tell. How high a voice is may
-    well reach a model one way alone."""
+    """Pitch that the model has and does not use, or for which there are too few utterances. F0 may well reach a model
+    by one way alone."""
     flats = [counterfactuals.rows.get(f"F0 constant, {place}") for place in wanted]
     melodic = any(_rises(flat, UNUSED) for flat in flats if flat is not None)
     for place in wanted:
@@ -159,8 +159,8 @@ def pitch_warnings(counterfactuals: Group, wanted: Collection[str]) -> Iterator[
             continue
         count = int(_number(counterfactuals.rows[UNCHANGED], "utterances"))
         if count < FEW:
-            which = "one utterance" if count == 1 else f"{count} utterances"
-            text = f"{which} cannot tell whether F0 as {place} is used"
+            which = "one utterance is" if count == 1 else f"{count} utterances are"
+            text = f"{which} too few to see whether F0 as {place} is used"
             yield Warning("pitch_unclear", place, text, f"--utterances {ENOUGH} or more")
             continue
         if _rises(row):
@@ -170,13 +170,13 @@ def pitch_warnings(counterfactuals: Group, wanted: Collection[str]) -> Iterator[
                 yield Warning(
                     "voicing_alone", place, f"it suffers without F0 as {place}, but not from a constant one (loss "
                     f"{change:+.4f}, at most {high:+.4f}): it uses what is voiced, and not how high",
-                    "training in noise, if pitch should tell words apart; without tones, nothing is wrong",
+                    "training in noise, if pitch should distinguish words; without tones, nothing is wrong",
                 )  # fmt: skip
             continue
         change, low, high = (_number(row, f"loss_{end}") for end in ("change", "low", "high"))
         seen = f"without F0 as {place} the loss changes by {change:+.4f} ({low:+.4f} to {high:+.4f})"
         if high > UNUSED:
-            text = f"{seen}: {count} utterances cannot tell whether it is used"
+            text = f"{seen}: {count} utterances are too few to see whether it is used"
             yield Warning("pitch_unclear", place, text, "more --utterances")
         else:
             remedy = "leaving it out, or training in noise, where F0 is what survives"

@@ -1,4 +1,4 @@
-"""What each head attends to in one recording: a picture for each encoder, for the text and for text to sound."""
+"""What each head attends to in one recording: a picture for each encoder, for the text, and from text to frames."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from echo_asr.audio import load_audio
+from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds
 from echo_asr.console import console
-from echo_asr.decode.alignment import align, cross_weights, force
+from echo_asr.decode.alignment import align, force
 from echo_asr.decode.search import search
 from echo_asr.decode.times import token_texts
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import collate_features
-from echo_asr.model.layers import CrossAttention
+from echo_asr.model.cross_attention import CrossAttention
 from echo_asr.research.diagnose.canvas import Axes, new_figure, save_figure
 from echo_asr.research.diagnose.plots import BLUE, GREY, INK, RED
+from echo_asr.storage import make_folder
 from echo_asr.vrope import PitchTrack, VRoPEAttention
 
 LONGEST = 60.0  # seconds of a recording whose attention is drawn
@@ -34,8 +36,8 @@ TALLEST = 9.0  # inches, of a panel with many tokens
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was seen of one recording of `F` encoder frames, in which the model heard `L` tokens.
+class AttentionMaps:
+    """All attention weights for one recording of `F` encoder frames, transcribed as `L` tokens.
 
     Attributes:
         weights: by the name of an attention, `(H, queries, keys)`; rows sum to 1. Of cross-attention to several
@@ -54,8 +56,8 @@ class Seen:
 
 
 @torch.inference_mode()
-def look(recognizer: Recognizer, samples: np.ndarray) -> Seen:
-    """All attention weights of a model while it hears samples `(S,)` at 16 kHz and writes what it hears."""
+def attention_maps(recognizer: Recognizer, samples: np.ndarray) -> AttentionMaps:
+    """All attention weights of a model while it transcribes samples `(S,)` at 16 kHz."""
     model, tokenizer = recognizer.bundle.model, recognizer.bundle.tokenizer
     clip = recognizer.extractor(samples)
     weights: dict[str, Tensor] = {}
@@ -80,23 +82,21 @@ def look(recognizer: Recognizer, samples: np.ndarray) -> Seen:
         if name.endswith(".cross"):
             value = value.unflatten(2, (-1, frames)).sum(2)
         found[name] = value.cpu().numpy()
-    return Seen(found, encoded.track, model.config.subsampling / 100, token_texts(tokenizer, ids) if ids else [], words)
+    texts = token_texts(tokenizer, ids) if ids else []
+    return AttentionMaps(found, encoded.track, frames_to_seconds(model.config.subsampling), texts, words)
 
 
 def _keeping(name: str, weights: dict[str, Tensor]) -> Callable[..., None]:
-    """A hook that computes the weights of an attention: what it would make of one-hot values."""
+    """A hook that keeps the weights of an attention."""
 
     def keep(module: nn.Module, arguments: tuple[Any, ...]) -> None:
         x, other = arguments[:2]
         if isinstance(module, CrossAttention):
-            weights[name] = cross_weights(module, x, other)[0]
+            weights[name] = module.weights(module.queries(x), other)[0]
             return
         assert isinstance(module, VRoPEAttention)
-        query, key = (
-            project(x).unflatten(2, (module.config.heads, -1)).transpose(1, 2) for project in (module.query, module.key)
-        )
-        one_hot = torch.eye(x.shape[1], device=x.device, dtype=query.dtype).expand(*query.shape[:2], -1, -1)
-        weights[name] = module.modulate(query, key, one_hot, other)[0]
+        one_hot = torch.eye(x.shape[1], device=x.device, dtype=x.dtype).expand(len(x), module.config.heads, -1, -1)
+        weights[name] = module.read(x, one_hot, other)[0]
 
     return keep
 
@@ -108,29 +108,28 @@ def draw_attention(recognizer: Recognizer, audio: str | os.PathLike[str], folder
         EchoError: the recording cannot be read or is too long, or the pictures cannot be written.
     """
     samples = load_audio(audio)
-    if len(samples) > 16_000 * LONGEST:
-        raise EchoError(f"{audio}: longer than {LONGEST:g} s, too much for a picture; cut a piece out of it")
+    if samples_to_seconds(len(samples)) > LONGEST:
+        raise EchoError(f"{audio}: longer than {LONGEST:g} s, too much for a picture; cut a part out of it")
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
-    seen = look(recognizer, samples)
-    if not seen.tokens:
-        console().print(f"{audio}: the model heard no text, so there is no attention of text to draw", highlight=False)
+    make_folder(folder)
+    maps = attention_maps(recognizer, samples)
+    if not maps.tokens:
+        console().print(f"{audio}: no text was recognised, so there is no attention of text to draw", highlight=False)
     parts: dict[str, list[str]] = {}
-    for name in seen.weights:
+    for name in maps.weights:
         words = name.split(".")
         part = words[1] if words[0] == "encoders" else "cross" if words[-1] == "cross" else "text"
         parts.setdefault(part, []).append(name)
     paths = []
     for part, names in parts.items():
         paths.append(folder / f"attention_{part}.png")
-        plot_part(seen, part, names, paths[-1], Path(audio).name)
+        plot_part(maps, part, names, paths[-1], Path(audio).name)
     return paths
 
 
-def plot_part(seen: Seen, part: str, names: Sequence[str], path: str | os.PathLike[str], title: str = "") -> None:
+def plot_part(
+    maps: AttentionMaps, part: str, names: Sequence[str], path: str | os.PathLike[str], title: str = ""
+) -> None:
     """Draw some attentions of a kind: a row for each, a column for each head, F0 and words over the time axis.
 
     Args:
@@ -139,30 +138,30 @@ def plot_part(seen: Seen, part: str, names: Sequence[str], path: str | os.PathLi
     Raises:
         EchoError: the picture cannot be written.
     """
-    heads = seen.weights[names[0]].shape[0]
-    sounds = part != "text"  # the keys are frames
-    height = PANEL if part not in ("text", "cross") else min(TALLEST, max(PANEL, LINE * len(seen.tokens)))
-    width = PANEL if sounds else height
+    heads = maps.weights[names[0]].shape[0]
+    over_time = part != "text"  # the keys are frames
+    height = PANEL if part not in ("text", "cross") else min(TALLEST, max(PANEL, LINE * len(maps.tokens)))
+    width = PANEL if over_time else height
     strip = 0.9  # inches of the panels with F0
     figure = new_figure(
-        0.9 + (width + 0.6) * heads + 1.0, 0.8 + (strip if sounds else 0.0) + (height + 0.45) * len(names)
+        0.9 + (width + 0.6) * heads + 1.0, 0.8 + (strip if over_time else 0.0) + (height + 0.45) * len(names)
     )
-    ratios = [*([strip] if sounds else []), *[height] * len(names)]
+    ratios = [*([strip] if over_time else []), *[height] * len(names)]
     panels = figure.subplots(len(ratios), heads, squeeze=False, height_ratios=ratios)
-    high = max(float(np.quantile(seen.weights[name], 0.995)) for name in names)
+    high = max(float(np.quantile(maps.weights[name], 0.995)) for name in names)
     high = max(high, 1e-6)
-    end = seen.track.f0.shape[1] * seen.seconds
-    queries, keys = [_readable(t) for t in seen.tokens], [START, *(_readable(t) for t in seen.tokens[:-1])]
-    if sounds:
+    end = maps.track.f0.shape[1] * maps.seconds
+    queries, keys = [_readable(t) for t in maps.tokens], [START, *(_readable(t) for t in maps.tokens[:-1])]
+    if over_time:
         for panel in panels[0]:
-            _draw_voice(panel, seen, end, width)
+            _draw_voice(panel, maps, end, width)
     image: Any = None
     for row, name in zip(panels[len(ratios) - len(names) :], names, strict=True):
         for head, panel in enumerate(row):
-            shown = seen.weights[name][head]
+            shown = maps.weights[name][head]
             extent = (
                 0.0,
-                end if sounds else shown.shape[1],
+                end if over_time else shown.shape[1],
                 0.0,
                 end if part not in ("text", "cross") else shown.shape[0],
             )
@@ -174,7 +173,7 @@ def plot_part(seen: Seen, part: str, names: Sequence[str], path: str | os.PathLi
                 panel.set(ylabel="token to come" if head == 0 else "")
             else:
                 panel.set(ylabel="query (s)" if head == 0 else "")
-            if sounds:
+            if over_time:
                 panel.set(xlabel="key (s)" if last else "")
             else:
                 _ticks(panel.set_xticks, keys, width, LINE, 1, rotation=90)
@@ -186,17 +185,17 @@ def plot_part(seen: Seen, part: str, names: Sequence[str], path: str | os.PathLi
     save_figure(figure, path)
 
 
-def _draw_voice(panel: Axes, seen: Seen, end: float, width: float) -> None:
-    """F0 over time, and the words where they are said, as many as there is room for."""
-    f0, voiced = seen.track.f0[0].cpu().numpy(), seen.track.voicing[0].cpu().numpy() > 0
-    seconds = (np.arange(len(f0)) + 0.5) * seen.seconds
+def _draw_voice(panel: Axes, maps: AttentionMaps, end: float, width: float) -> None:
+    """F0 over time, and the words where they are spoken, as many as there is room for."""
+    f0, voiced = maps.track.f0[0].cpu().numpy(), maps.track.voicing[0].cpu().numpy() > 0
+    seconds = (np.arange(len(f0)) + 0.5) * maps.seconds
     panel.plot(seconds, f0, color=GREY, linewidth=0.8)
     panel.plot(seconds[voiced], f0[voiced], ".", color=RED, markersize=3)
     margin = max(20.0, 0.15 * float(f0.max() - f0.min()))
     panel.set(xlim=(0, end), ylim=(float(f0.min()) - margin, float(f0.max()) + margin), ylabel="F0 (Hz)")
     panel.tick_params(labelbottom=False, labelsize=7)
     free = -1.0  # inches from the left up to which there is writing
-    for word, start, stop in seen.words:
+    for word, start, stop in maps.words:
         panel.axvspan(start, stop, color=BLUE, alpha=0.07, linewidth=0)
         middle, half = (start + stop) / 2 / end * width, LETTER * _columns(word) / 2
         if middle - half > free and half <= middle <= width - half:
@@ -214,7 +213,7 @@ def _ticks(
 
 
 def _place(name: str) -> str:
-    """The layer of an attention: `layer 2`, or `pitch 1` for the first block that listens to pitch."""
+    """The layer of an attention: `layer 2`, or `pitch 1` for the first block that attends to pitch."""
     words = name.split(".")
     number = next(int(word) + 1 for word in words if word.isdigit())
     return f"{words[2]} {number}" if "stacks" in words else f"layer {number}"

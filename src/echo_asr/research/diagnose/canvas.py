@@ -75,7 +75,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
 def with_fonts(figure: Figure, draw: Callable[[], None]) -> None:
     """Draw a figure; where its font lacks characters, once more with fonts that have them, as far as there are any.
 
-    What no installed font has is told in one line, and drawn as boxes.
+    What no installed font has is named in one line, and drawn as boxes.
     """
     lacking = _drawn(draw)
     if not lacking:
@@ -97,7 +97,7 @@ def with_fonts(figure: Figure, draw: Callable[[], None]) -> None:
 
 
 def _drawn(draw: Callable[[], None]) -> set[int]:
-    """Draw, and tell which characters no font was there for; other warnings are passed on."""
+    """Draw, and report which characters no font was there for; other warnings are passed on."""
     lacking = set()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.data.batch import collate
 from echo_asr.decode.search import search
 from echo_asr.decode.transcribe import BATCH_SECONDS, Recognizer, batches_by_length
@@ -27,9 +28,9 @@ from echo_asr.research.diagnose.groups import Group, Progress, Value
 from echo_asr.research.diagnose.interventions import (
     CHANGES,
     Place,
+    encoding,
     gates_opened,
-    hearing,
-    null_keys,
+    null_attentions,
     nulls_masked,
     places,
     shuffled_between,
@@ -41,7 +42,7 @@ UNCHANGED = "as it is"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a model made of utterances.
+    """How a model did on utterances.
 
     Attributes:
         loss: `(N,)` float64, teacher-forced, nats a token; see `utterance_losses`.
@@ -77,21 +78,21 @@ def outcome(
     clips: Sequence[Features],
     tokens: Sequence[Sequence[int]],
     texts: Sequence[str],
-    heard: Sequence[Features] | None = None,
+    encoded_clips: Sequence[Features] | None = None,
 ) -> Outcome:
     """Losses and errors of utterances.
 
     Args:
         clips: the recordings.
-        tokens, texts: what is said in them, as ids and normalised.
-        heard: what the encoders hear, where that is not `clips`, which then give the positions alone.
+        tokens, texts: the references, as ids and normalised.
+        encoded_clips: input of the encoders, where that is not `clips`, which then give the positions alone.
     """
     model, tokenizer = recognizer.bundle.model, recognizer.bundle.tokenizer
     losses, found = np.zeros(len(clips)), [""] * len(clips)
-    for group in batches_by_length([c.frames / 100 for c in clips], BATCH_SECONDS):
+    for group in batches_by_length([frames_to_seconds(c.frames) for c in clips], BATCH_SECONDS):
         batch = collate([clips[i] for i in group], [tokens[i] for i in group]).to(model.device)
-        other = None if heard is None else collate_features([heard[i] for i in group]).to(model.device)
-        with hearing(model, other):
+        other = None if encoded_clips is None else collate_features([encoded_clips[i] for i in group]).to(model.device)
+        with encoding(model, other):
             encoded = model.encode(batch.features, recognizer.features)
         losses[group] = utterance_losses(model, encoded, batch.tokens, batch.lengths).cpu().numpy()
         for index, best in zip(group, search(model, encoded, recognizer.decode, recognizer.fusion), strict=True):
@@ -123,9 +124,9 @@ def counterfactuals(
         "utterances": len(clips),
     }
     todo = changes(model, clips, recognizer.features)
-    for done, (name, changed, heard, context) in enumerate(todo, start=1):
+    for done, (name, changed, inputs, context) in enumerate(todo, start=1):
         with context():
-            after = outcome(recognizer, changed, tokens, texts, heard)
+            after = outcome(recognizer, changed, tokens, texts, inputs)
         group.rows[name] = compare(before, after)
         if progress:
             progress(done, name)
@@ -153,8 +154,8 @@ Change = tuple[str, Sequence[Features], Sequence[Features] | None, Callable[[], 
 
 
 def changes(model: Echo, clips: Sequence[Features], features: Sequence[str] | None = None) -> list[Change]:
-    """All that can be asked of a model and recordings: name, recordings, what is heard instead of them (None for the
-    same), and what is done to the model meanwhile."""
+    """All counterfactuals of a model and recordings: name, recordings, what the encoders get instead (None for the
+    same), and a context that changes the model meanwhile."""
     return list(_changes(model, clips, features))
 
 
@@ -165,20 +166,20 @@ def _changes(model: Echo, clips: Sequence[Features], features: Sequence[str] | N
             continue
         changed = change(clips)
         for place in where:
-            position, heard = {
+            position, inputs = {
                 "position": (changed, clips), "input": (clips, changed), "both": (changed, None)
             }[place]  # fmt: skip
-            yield f"{name}, {place}", position, heard, nullcontext
+            yield f"{name}, {place}", position, inputs, nullcontext
     if model.config.gate != "none":
         yield "gates opened", clips, None, lambda: gates_opened(model)
-    if any(nulls.mode != "hard" for nulls in null_keys(model, start=False)) and _silent(clips):
+    if any(each.nulls.mode != "hard" for each in null_attentions(model, start=False)) and _silent(clips):
         yield "silence masked", clips, None, lambda: nulls_masked(model, start=False)
-    if any(nulls.mode != "hard" for nulls in null_keys(model, start=True)):
+    if any(each.nulls.mode != "hard" for each in null_attentions(model, start=True)):
         yield "start token hidden", clips, None, lambda: nulls_masked(model, start=True)
 
 
 def _not_shown(model: Echo, clips: Sequence[Features], features: Sequence[str] | None) -> Iterator[str]:
-    """What cannot be asked of this model or these recordings, and why."""
+    """Counterfactuals that this model or these recordings do not allow, and why."""
     where = places(model, features)
     if not where:
         yield "F0 reaches this model neither as input nor as position"
@@ -192,13 +193,13 @@ def _not_shown(model: Echo, clips: Sequence[Features], features: Sequence[str] |
         yield "no frame of these recordings is voiced"
     if model.config.gate == "none":
         yield "no gates in this model to open"
-    if all(nulls.mode == "hard" for nulls in null_keys(model, start=False)):
+    if all(each.nulls.mode == "hard" for each in null_attentions(model, start=False)):
         yield "silence is masked in this model already"
     elif not _silent(clips):
         yield "these recordings hold no silence to mask"
-    if not null_keys(model, start=True):
+    if not null_attentions(model, start=True):
         yield "no text self-attention in this model"
-    elif all(nulls.mode == "hard" for nulls in null_keys(model, start=True)):
+    elif all(each.nulls.mode == "hard" for each in null_attentions(model, start=True)):
         yield "the start token is hidden in this model already"
 
 

@@ -1,4 +1,4 @@
-"""Do gates become filters of pitch? How much of what a gate does from frame to frame the voice tells."""
+"""Do gates become filters of pitch? How much of a gate's variance over frames energy, voicing and F0 explain."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from echo_asr.data.batch import Batch
 from echo_asr.model.echo import Echo
-from echo_asr.model.gates import Gate
+from echo_asr.model.options.gates import Gate
 from echo_asr.research.diagnose.groups import Group, Value
 from echo_asr.vrope import PitchTrack
 
-STILL = 1e-3  # a gate whose factor varies by less than this from frame to frame tells nothing of why
+STILL = 1e-3  # a gate whose factor varies by less than this from frame to frame is taken as constant
 
 Frames = tuple[np.ndarray, np.ndarray]  # factors (N, C) and channels of the track (N, 3)
 
@@ -39,7 +39,7 @@ def gate_group(model: Echo, batches: Sequence[Batch], features: Collection[str] 
     for name, frames in seen.items():
         if frames:
             factors, channels = (np.concatenate(parts) for parts in zip(*frames, strict=True))
-            group.rows[name.removesuffix(".feedforward.pass_gate")] = told(factors, channels)
+            group.rows[name.removesuffix(".feedforward.pass_gate")] = explained_variance(factors, channels)
     if not gates:
         group.remark = "no gates in this model (model.gate none)"
     elif not moving:
@@ -47,8 +47,8 @@ def gate_group(model: Echo, batches: Sequence[Batch], features: Collection[str] 
     return group
 
 
-def told(factors: np.ndarray, channels: np.ndarray) -> dict[str, Value]:
-    """What is told of a gate's variance over frames: by energy, by voicing on top of it, by F0 on top of both.
+def explained_variance(factors: np.ndarray, channels: np.ndarray) -> dict[str, Value]:
+    """Shares of a gate's variance over frames that energy explains, voicing on top of it, and F0 on top of both.
 
     Shares are gains in R² of least squares on the features' first and second powers; F0 counts in voiced frames
     alone. For comparison, the last gain again with F0 taken from half of all voiced frames further on, which have

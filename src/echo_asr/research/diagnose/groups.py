@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from echo_asr.model.echo import Echo
+from echo_asr.model.options.combine import BlendDecoder
 from echo_asr.research.diagnose.probes import COMPONENTS, PROJECTIONS, Activation, Part, Probe, parts
 
 Value = float | int | str
@@ -148,7 +149,7 @@ def attention_ratios(attentions: Mapping[str, Mapping[str, float]]) -> Group:
 def blend_parameters(model: Echo, gradients: Mapping[str, float]) -> Group:
     """The blend weights and their gradients."""
     group = Group("cross_attention_blend", "Cross-attention blend parameters")
-    if model.config.combine != "blend":
+    if not isinstance(model.decoder, BlendDecoder):
         group.remark = f"no blend weights in this model (model.combine {model.config.combine})"
         return group
     for name, raw in model.decoder.blends.items():

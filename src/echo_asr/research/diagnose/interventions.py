@@ -1,4 +1,4 @@
-"""What is done to a recording's F0, or to a model, to see whether it matters; nothing is trained anew.
+"""Changes to a recording's F0, or to a model, that show whether it matters; nothing is trained anew.
 
 F0 reaches a model in two ways: as the *input* of the pitch encoder, and as the *position* of vRoPE (theta, radius,
 pitch bias), of pitch gates and of aligned text pitch. The spectrogram and the waveform hold pitch, too, and are never
@@ -18,11 +18,12 @@ from torch import Tensor, nn
 
 from echo_asr.features import FeatureBatch, Features
 from echo_asr.features.pitch import REFERENCE_F0, fill_track
-from echo_asr.model.echo import CLOSING_FRAMES, Echo
+from echo_asr.model.cross_attention import CrossAttention
+from echo_asr.model.echo import Echo
 from echo_asr.model.encoder import encoder_input
-from echo_asr.model.gates import Gate
-from echo_asr.model.layers import CrossAttention
-from echo_asr.vrope import NullKeys, VRoPEAttention
+from echo_asr.model.options.gates import Gate
+from echo_asr.model.options.silence_stop import closing_frames
+from echo_asr.vrope import HardNulls, VRoPEAttention
 
 Place = Literal["position", "input", "both"]
 SEMITONES = (-7, -2, 2, 7)
@@ -60,7 +61,7 @@ def shuffled_within(clips: Sequence[Features]) -> list[Features]:
 def shuffled_between(clips: Sequence[Features]) -> list[Features]:
     """Each recording gets the track of another one, stretched to its length; which frames are voiced stays its own."""
     order = np.random.default_rng(0).permutation(len(clips)).tolist()
-    giver = {index: order[place - 1] for place, index in enumerate(order)}  # one round: nobody gets their own
+    giver = {index: order[place - 1] for place, index in enumerate(order)}  # one cycle: no recording gets its own
     changed = []
     for index, clip in enumerate(clips):
         other = clips[giver[index]]
@@ -98,9 +99,9 @@ def _centre(clip: Features) -> Tensor:
 
 
 def places(model: Echo, features: Sequence[str] | None = None) -> list[Place]:
-    """Where F0 reaches a model, if anywhere; `features` are those that it listens to, None for all."""
+    """Where F0 reaches a model, if anywhere; `features` are those that it uses, None for all."""
     vrope, config = model.config.vrope, model.config
-    heard = config.features if features is None else features
+    used = config.features if features is None else features
     position = (
         vrope.theta not in ("none", "static")
         or vrope.radius == "acoustic"
@@ -109,18 +110,19 @@ def places(model: Echo, features: Sequence[str] | None = None) -> list[Place]:
         or config.text_pitch == "aligned"
     )
     found: list[Place] = ["position"] if position else []
-    if "pitch" in heard or (config.has_pitch_input and "spectrogram" in heard):
+    if "pitch" in used or (config.has_pitch_input and "spectrogram" in used):
         found.append("input")
     return [*found, "both"] if len(found) == 2 else found
 
 
 @contextmanager
-def hearing(model: Echo, batch: FeatureBatch | None) -> Iterator[None]:
-    """The encoders hear this batch, whatever batch the model is given: that one then gives the positions alone."""
+def encoding(model: Echo, batch: FeatureBatch | None) -> Iterator[None]:
+    """The encoders' input is this batch, whatever batch is passed to the model: that one gives the positions alone."""
     if batch is None:
         yield
         return
-    own = batch if model.config.stop == "token" else batch.closed(CLOSING_FRAMES)
+    closing = closing_frames(model.config.stop)
+    own = batch.closed(closing) if closing else batch
 
     def hook(feature: str) -> Callable[..., tuple[Any, ...]]:
         return lambda _, arguments: (encoder_input(own, feature, model.config), *arguments[1:])
@@ -147,20 +149,19 @@ def gates_opened(model: Echo) -> Iterator[None]:
 
 @contextmanager
 def nulls_masked(model: Echo, start: bool) -> Iterator[None]:
-    """Nulls get no attention at all: the start token in the text (`start`), or silence in what is heard."""
+    """Nulls get no attention at all: the start token in the text (`start`), or silence in the audio."""
     with ExitStack() as undo:
-        for nulls in null_keys(model, start):
-            undo.callback(setattr, nulls, "mode", nulls.mode)
-            nulls.mode = "hard"
+        for attention in null_attentions(model, start):
+            undo.callback(setattr, attention, "nulls", attention.nulls)
+            attention.nulls = HardNulls(attention.config.heads)
         yield
 
 
-def null_keys(model: Echo, start: bool) -> list[NullKeys]:
-    """The null keys of text self-attention (`start`), or those of all other attentions."""
-    found = []
-    for module in model.modules():
-        if isinstance(module, VRoPEAttention | CrossAttention):
-            text = isinstance(module, VRoPEAttention) and module.config.causal
-            if text == start:
-                found.append(module.nulls)
-    return found
+def null_attentions(model: Echo, start: bool) -> list[VRoPEAttention | CrossAttention]:
+    """The self-attentions of the text (`start`), or all other attentions."""
+    return [
+        module
+        for module in model.modules()
+        if isinstance(module, VRoPEAttention | CrossAttention)
+        and (isinstance(module, VRoPEAttention) and module.config.causal) == start
+    ]

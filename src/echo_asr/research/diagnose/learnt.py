@@ -1,4 +1,4 @@
-"""What vRoPE learnt: theta, radii, pitch bias, null weights, and the attention that silence and the start get."""
+"""What vRoPE learnt: theta, radii, pitch bias, null weights, and the attention to silence and to the start token."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 from echo_asr.data.batch import Batch
+from echo_asr.model.cross_attention import CrossAttention
 from echo_asr.model.echo import Echo
-from echo_asr.model.layers import CrossAttention
 from echo_asr.research.diagnose.groups import Group, Value
 from echo_asr.research.diagnose.zero import ZeroShare
-from echo_asr.vrope import PitchTrack, Rotation, VRoPEAttention
+from echo_asr.vrope import PitchTrack, Rotation, SoftNulls, VRoPEAttention
+from echo_asr.vrope.published.thetas import IntegratedRotation
 
 SATURATED = 0.95  # share of the way to its bound at which a radius counts as saturated
 HALF_TURN = 3.141592653589793  # rad
@@ -35,7 +35,7 @@ def theta_group(model: Echo) -> Group:
         rotation = attention.rotation
         modes = rotation.modes
         row: dict[str, Value] = {"theta": modes.theta}
-        if modes.theta == "integrated":
+        if isinstance(rotation, IntegratedRotation):
             row["exponent"] = float(rotation.exponent)
         if modes.theta not in ("none", "mapped"):
             fixed = rotation.fixed_frequencies()
@@ -65,12 +65,12 @@ def radius_group(model: Echo, batches: Sequence[Batch], features: Collection[str
     """Radii of each self-attention over the positions of the batches that are no padding."""
     group = Group("radii", "Radii: how far from the centre")
     tracks: dict[str, list[tuple[PitchTrack, Tensor]]] = {}
-    if any(attention.rotation.modes.radius != "unit" for _, attention in attentions(model)):
+    if any(attention.rotation.radius is not None for _, attention in attentions(model)):
         for batch in batches:
             with _tracks(model, batch, tracks):
                 model.loss(batch.features, batch.tokens, batch.lengths, features=features)
     for name, attention in attentions(model):
-        if attention.rotation.modes.radius != "unit" and name in tracks:
+        if attention.rotation.radius is not None and name in tracks:
             group.rows[name] = _radius_row(attention.rotation, tracks[name])
     if not group.rows:
         group.remark = "every radius is 1 in this model (model.vrope.radius unit)"
@@ -80,9 +80,8 @@ def radius_group(model: Echo, batches: Sequence[Batch], features: Collection[str
 def _radius_row(rotation: Rotation, tracks: Sequence[tuple[PitchTrack, Tensor]]) -> dict[str, Value]:
     values, moves, count = [], 0.0, 0
     for track, inside in tracks:
-        radius = rotation.radius(track)
-        assert radius is not None
-        whole = radius.expand(*inside.shape, -1)
+        assert rotation.radius is not None
+        whole = rotation.radius(track).expand(*inside.shape, -1)
         values.append(whole[inside])
         for one, own in zip(whole, inside, strict=True):
             moves += float(one[own].std(0, correction=0).mean())
@@ -100,7 +99,7 @@ def _radius_row(rotation: Rotation, tracks: Sequence[tuple[PitchTrack, Tensor]])
 
 @contextmanager
 def _tracks(model: Echo, batch: Batch, found: dict[str, list[tuple[PitchTrack, Tensor]]]) -> Iterator[None]:
-    """Keep the track that each self-attention is given, and which of its positions are no padding."""
+    """Keep the track of each self-attention, and which of its positions are no padding."""
     place = torch.arange(batch.tokens.shape[1] + 1, device=batch.tokens.device)
     text = place <= batch.lengths[:, None]
 
@@ -120,12 +119,12 @@ def _tracks(model: Echo, batch: Batch, found: dict[str, list[tuple[PitchTrack, T
 @torch.no_grad()
 def bias_group(model: Echo) -> Group:
     """Strength of the pitch bias of each head, and over how many octaves it reaches."""
-    group = Group("pitch_bias", "Pitch bias: like attends to like")
+    group = Group("pitch_bias", "Pitch bias: frames of similar pitch attend to each other")
     for name, attention in attentions(model):
         bias = attention.bias
         if bias is None:
             continue
-        spreads = softplus(bias.raw_spread).tolist() if hasattr(bias, "raw_spread") else []
+        spreads = bias.spread.tolist() if bias.has_spread else []
         for head, strength in enumerate(bias.strength.tolist()):
             row: dict[str, Value] = {"strength": strength}
             group.rows[f"{name} head {head + 1}"] = row | ({"spread": spreads[head]} if spreads else {})
@@ -139,7 +138,7 @@ def gamma_group(model: Echo) -> Group:
     """The factor on nulls of each head."""
     group = Group("null_weights", "Null weights: what silence and the start weigh")
     for name, module in model.named_modules():
-        if isinstance(module, VRoPEAttention | CrossAttention) and hasattr(module.nulls, "raw_gamma"):
+        if isinstance(module, VRoPEAttention | CrossAttention) and isinstance(module.nulls, SoftNulls):
             for head, log_gamma in enumerate(module.nulls.log_gamma.tolist()):
                 row: dict[str, Value] = {"mode": module.nulls.mode, "gamma": float(torch.tensor(log_gamma).exp())}
                 group.rows[f"{name} head {head + 1}"] = row
@@ -149,7 +148,7 @@ def gamma_group(model: Echo) -> Group:
 
 
 def silence_group(shares: Sequence[ZeroShare]) -> Group:
-    """The share of attention that silence and the start token get, while the model writes what it hears."""
+    """The share of attention that silence and the start token get, while the model transcribes."""
     group = Group("attention_to_silence", "Attention to silence and to the start token")
     for one in shares:
         row: dict[str, Value] = {"null_keys": one.null_keys, "null_share": one.null_share}

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from echo_asr.data.batch import collate
 from echo_asr.research.diagnose.groups import Group, component_statistics, gate_against_mlp
 from echo_asr.research.diagnose.learnt import theta_group
 from echo_asr.research.diagnose.probes import probe
-
-if TYPE_CHECKING:
-    from echo_asr.train.loop import Trainer
+from echo_asr.train.loop import Trainer
 
 CLIPS = 8  # of validation, always the same
 

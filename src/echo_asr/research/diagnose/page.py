@@ -65,11 +65,11 @@ def page(report: Report, pictures: dict[str, bytes]) -> str:
         '<h2 id="warnings">Warnings</h2>',
     ]
     if report.warnings:
-        told = "".join(
+        warnings = "".join(
             f'<li class="warning"><b>{escape(w.kind)}</b>{escape(str(w).removeprefix(w.kind))}</li>'
             for w in report.warnings
         )
-        parts.append(f"<ul>{told}</ul>")
+        parts.append(f"<ul>{warnings}</ul>")
     else:
         parts.append("<p>None.</p>")
     parts += [f"<p>{escape(note)}</p>" for note in report.notes]
@@ -96,7 +96,7 @@ def _contents(report: Report) -> str:
     links = "\n".join(f'<a href="#{escape(name)}">{escape(title)}</a>' for name, title in names)
     return (
         f'<nav>{links}</nav>\n<p class="remark">docs/diagnostics.md of Echo defines each figure. '
-        "Whether pitch is used, the counterfactuals tell.</p>"
+        "The counterfactuals show whether pitch is used.</p>"
     )
 
 

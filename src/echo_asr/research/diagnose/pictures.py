@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
+from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.features import Features, collate_features
 from echo_asr.model.encoder import pitch_track
@@ -24,10 +25,11 @@ ACTIVATION_COLOURS = {
 }  # fmt: skip
 PLACE_COLOURS = {"position": BLUE, "input": RED, "both": INK}
 CAPTIONS = {
-    "decoder_attention_gradients": "Of encoders and decoder: how strongly each attention is still being taught, by "
+    "decoder_attention_gradients": "Of encoders and decoder: the gradient of each attention, by "
     "projection. One far left of the others learns little from here on, or has learnt what it can.",
-    "activation_analysis": "One row a block, from sound to text.",
-    "radii": "The first of the recordings. The further the curve moves with F0 and voice, the more the radius says.",
+    "activation_analysis": "One row a block, from audio to text.",
+    "radii": "The first of the recordings. The further the curve moves with F0 and voicing, the more they "
+    "set the radius.",
     "attention_to_silence": "A dot to the left of its bar's end: silence gets less attention than its share of keys.",
     "counterfactuals": "Right of 0: worse than the model as it is. A line that touches 0 is no evidence of a change.",
 }
@@ -128,23 +130,25 @@ def draw_counterfactuals(group: Group) -> Figure | None:
         return None
     figure = new_figure(11, 1.3 + ROW * len(rows))
     panels = figure.subplots(1, 2, sharey=True)
-    for panel, kind, label in zip(
+    for panel, kind, axis in zip(
         panels,
         ("loss", "error"),
         ("change of the loss (nats a token)", "change of the word error (points of %)"),
         strict=True,
     ):
-        seen: set[str] = set()
+        drawn: set[str] = set()
         for at, (name, row) in enumerate(rows.items()):
             change, low, high = (float(row[f"{kind}_{end}"]) for end in ("change", "low", "high"))
             place = name.rpartition(", ")[2]
             colour = PLACE_COLOURS.get(place, PURPLE)
-            told = "F0 as " + place if place in ("position", "input") else "F0 as both" if place == "both" else "not F0"
+            label = (
+                "F0 as " + place if place in ("position", "input") else "F0 as both" if place == "both" else "not F0"
+            )
             panel.plot([low, high], [at, at], color=colour, linewidth=1.6)
-            panel.plot([change], [at], "o", color=colour, markersize=4, label=None if told in seen else told)
-            seen.add(told)
+            panel.plot([change], [at], "o", color=colour, markersize=4, label=None if label in drawn else label)
+            drawn.add(label)
         panel.axvline(0.0, color=GREY, linewidth=0.8)
-        panel.set(xlabel=label)
+        panel.set(xlabel=axis)
         _name_rows(panel, list(rows))
     panels[1].legend(**beside())
     return figure
@@ -154,7 +158,7 @@ def draw_counterfactuals(group: Group) -> Figure | None:
 def draw_radii(recognizer: Recognizer, clip: Features) -> Figure | None:
     """Radii of each encoder layer over one recording: their range over the pairs, and the mean; None for unit radii."""
     model = recognizer.bundle.model
-    layers = _encoder_layers(recognizer, lambda attention: attention.rotation.modes.radius != "unit")
+    layers = _encoder_layers(recognizer, lambda attention: attention.rotation.radius is not None)
     if not layers:
         return None
     track = pitch_track(collate_features([clip]).to(model.device)).pool(model.config.subsampling)
@@ -163,11 +167,10 @@ def draw_radii(recognizer: Recognizer, clip: Features) -> Figure | None:
     shown = pitch_track(collate_features([clip]))
     draw_f0(top, shown, "F0 of one recording")
     frames = track.f0.shape[1]
-    seconds = (np.arange(frames) + 0.5) * track.step / 100
+    seconds = frames_to_seconds((np.arange(frames) + 0.5) * track.step)
     for panel, (name, attention) in zip(panels, layers.items(), strict=True):
-        found = attention.rotation.radius(track)
-        assert found is not None
-        radius = found[0].expand(frames, -1).cpu().numpy()
+        assert attention.rotation.radius is not None
+        radius = attention.rotation.radius(track)[0].expand(frames, -1).cpu().numpy()
         panel.fill_between(seconds, radius.min(1), radius.max(1), color=NULL, label="all pairs", linewidth=0)
         panel.plot(seconds, radius.mean(1), color=BLUE, linewidth=1.2, label="mean", marker="." if frames == 1 else "")
         panel.axhline(1.0, color=GREY, linewidth=0.7, linestyle=":")
@@ -176,7 +179,7 @@ def draw_radii(recognizer: Recognizer, clip: Features) -> Figure | None:
         panel.set_title(short(name), fontsize=9, color=INK, loc="left")
     top.set(xlabel="")
     panels[0].legend(**beside())
-    panels[-1].set(xlabel="time (s)", xlim=(0, clip.frames / 100))
+    panels[-1].set(xlabel="time (s)", xlim=(0, frames_to_seconds(clip.frames)))
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Pictures: a recording as the model hears it, and the curves of a run.
+"""Pictures: a recording as the model gets it, and the curves of a run.
 
 Shapes: `S` samples at 16 kHz, `T` frames of 10 ms, `M` mel bins.
 """
@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from echo_asr.audio import SAMPLE_RATE
+from echo_asr.audio.convert import HOP, frames_to_seconds, samples_to_frames, samples_to_seconds
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.features.log_mel import RANGE, mel_edges
-from echo_asr.features.pitch import HOP
 from echo_asr.research.diagnose.canvas import (
     Axes,
     FixedLocator,
@@ -51,13 +50,13 @@ def plot_audio(audio: np.ndarray, features: Features, path: str | os.PathLike[st
         ValueError: `features` are not of a recording as long as `audio`.
         EchoError: the picture cannot be written.
     """
-    expected = max(1, -(-len(audio) // HOP))
+    expected = max(1, samples_to_frames(len(audio)))
     if features.frames != expected:
         raise ValueError(f"features: expected {expected} frames for this audio, got {features.frames}")
     figure = new_figure(12, 9)
     wave, spectrum, pitch, levels = axes = figure.subplots(4, 1, height_ratios=(1.2, 2.6, 1.6, 1.2))
-    seconds = np.arange(features.frames) * HOP / SAMPLE_RATE
-    end = max(len(audio), HOP) / SAMPLE_RATE  # seconds
+    seconds = frames_to_seconds(np.arange(features.frames))
+    end = samples_to_seconds(max(len(audio), HOP))  # seconds
 
     _draw_waveform(wave, audio)
     image = _draw_spectrogram(spectrum, features, seconds)
@@ -73,13 +72,13 @@ def plot_audio(audio: np.ndarray, features: Features, path: str | os.PathLike[st
     null = features.null.numpy()
     for panel in (wave, pitch, levels):
         for start, stop in _spans(null):
-            edges = start * HOP / SAMPLE_RATE, stop * HOP / SAMPLE_RATE  # seconds
+            edges = frames_to_seconds(start), frames_to_seconds(stop)  # seconds
             panel.axvspan(*edges, color=NULL, linewidth=0, zorder=0)
         panel.grid(axis="x", color="#eeeeee", linewidth=0.6)
         panel.set_axisbelow(True)
     handles, _ = levels.get_legend_handles_labels()
     if null.any():
-        handles.append(levels.fill_between([], [], [], color=NULL, label="null (nothing to hear)"))
+        handles.append(levels.fill_between([], [], [], color=NULL, label="null (silence)"))
     # Beside the panel, since curves may lie anywhere in it.
     for panel, entries in ((pitch, None), (levels, handles)):
         panel.legend(handles=entries or panel.get_legend_handles_labels()[0], **beside())
@@ -139,10 +138,10 @@ def plot_curves(run_folder: str | os.PathLike[str], path: str | os.PathLike[str]
 def _draw_waveform(panel: Axes, audio: np.ndarray) -> None:
     step = max(1, len(audio) // COLUMNS)  # samples a column
     if step == 1:
-        panel.plot(np.arange(len(audio)) / SAMPLE_RATE, audio, color=BLUE, linewidth=0.7)
+        panel.plot(samples_to_seconds(np.arange(len(audio))), audio, color=BLUE, linewidth=0.7)
     else:
         columns = audio[: len(audio) // step * step].reshape(-1, step)
-        seconds = np.arange(len(columns)) * step / SAMPLE_RATE
+        seconds = samples_to_seconds(np.arange(len(columns)) * step)
         panel.fill_between(seconds, columns.min(axis=1), columns.max(axis=1), color=BLUE, linewidth=0.4)
     limit = 1.1 * max(float(np.abs(audio).max()), 1e-3)
     panel.set(ylabel="amplitude\n(1 = full scale)", ylim=(-limit, limit))
@@ -153,7 +152,7 @@ def _draw_spectrogram(panel: Axes, features: Features, seconds: np.ndarray) -> A
     edges = mel_edges(mels)  # Hz; centre of row m at edge m + 1
     level = (features.spectrogram.numpy() - 1) * 10 * RANGE  # dB
     # A frame is centred at its time, so the picture begins half a frame before 0.
-    half = 0.5 * HOP / SAMPLE_RATE  # seconds
+    half = frames_to_seconds(0.5)  # seconds
     extent = (-half, seconds[-1] + half, 0.5, mels + 0.5)
     image = panel.imshow(level, origin="lower", aspect="auto", extent=extent, cmap="Blues", vmin=-10 * RANGE, vmax=0)
     f0 = features.pitch[0].numpy()
@@ -197,7 +196,7 @@ def draw_curve(
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's `metrics.jsonl` that tell of an update.
+    """The lines of a run's `metrics.jsonl` of updates.
 
     Raises:
         EchoError: there is none, it holds nothing yet, or a line is not JSON.

@@ -1,4 +1,4 @@
-"""Probes: what gradients and activations a batch gives, seen by hooks that are gone when it is done.
+"""Probes: the gradients and activations of a batch, by hooks that are removed afterwards.
 
 The model is in evaluation mode meanwhile, its parameters and their `.grad` are not touched, and no random number is
 drawn: a probe between two updates changes nothing of a training.
@@ -15,10 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from echo_asr.data.batch import Batch
+from echo_asr.model.blocks import Block, GatedFeedForward
+from echo_asr.model.cross_attention import CrossAttention
 from echo_asr.model.echo import Echo
 from echo_asr.model.encoder import Encoder
-from echo_asr.model.gates import Gate
-from echo_asr.model.layers import Block, CrossAttention, FrontEnd, GatedFeedForward, WaveFrontEnd
+from echo_asr.model.front_end import FrontEnd, WaveFrontEnd
+from echo_asr.model.options.gates import Gate
 from echo_asr.vrope import VRoPEAttention, double
 
 NEAR_ZERO = 0.01  # an activation nearer to zero than this counts as sparse; what the published figures agree with
@@ -176,7 +178,7 @@ def _watch(model: Echo, batch: Batch) -> Iterator[dict[str, Activation]]:
 
 def _noting(name: str, inside: _Inside, seen: dict[str, Activation]) -> Callable[..., None]:
     def note(module: nn.Module, _: Any, output: Any) -> None:
-        value: Tensor = output[0] if isinstance(output, tuple) else getattr(output, "states", output)
+        value: Tensor = output
         mask = inside.frames if name.startswith("encoders.") else inside.text
 
         def chosen(x: Tensor) -> Tensor:

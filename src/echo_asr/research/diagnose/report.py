@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.data.batch import Batch, Example, collate, make_examples
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
@@ -82,8 +83,6 @@ def gather(recognizer: Recognizer, utterances: Sequence[Utterance], progress: Pr
         EchoError: a recording that cannot be read.
     """
     cache = FeatureCache(None, recognizer.extractor)
-    if recognizer.extractor.config.f0 == "shuffled":
-        recognizer.extractor.donors = [cache.as_heard(u.audio).track for u in utterances]
     clips = []
     for done, utterance in enumerate(utterances, start=1):
         clips.append(cache.features(utterance.audio))
@@ -103,7 +102,7 @@ def gather(recognizer: Recognizer, utterances: Sequence[Utterance], progress: Pr
         while (
             size < BATCH
             and first + size < len(clips)
-            and max(c.frames for c in clips[first : first + size + 1]) / 100 * (size + 1) <= BATCH_SECONDS
+            and frames_to_seconds(max(c.frames for c in clips[first : first + size + 1])) * (size + 1) <= BATCH_SECONDS
         ):
             size += 1
         taken = slice(first, first + size)
@@ -121,23 +120,23 @@ def diagnose(
     progress: Progress | None = None,
     evaluated: float | None = None,
 ) -> Report:
-    """Everything that can be told of a model from some utterances.
+    """All figures of a model on some utterances.
 
     Args:
         about: put at the head of the report.
-        run: the model's folder, whose metrics tell of a plateau.
+        run: the model's folder, whose metrics show a plateau.
         what_if: also ask the counterfactuals, which takes most of the time.
-        progress: told of each counterfactual that is done.
+        progress: called after each counterfactual.
         evaluated: word error in % that `evaluate` finds, to set beside that of the counterfactuals.
     """
-    model, heard = recognizer.bundle.model, recognizer.features
-    probes: list[Probe] = [probe(model, batch, heard) for batch in material.batches]
+    model, used = recognizer.bundle.model, recognizer.features
+    probes: list[Probe] = [probe(model, batch, used) for batch in material.batches]
     shares = zero_shares(recognizer, _within(material.clips, ATTENTION_SECONDS))
     groups = [
         *published_groups(model, probes),
-        gate_group(model, material.batches, heard),
+        gate_group(model, material.batches, used),
         theta_group(model),
-        radius_group(model, material.batches, heard),
+        radius_group(model, material.batches, used),
         bias_group(model),
         gamma_group(model),
         silence_group(shares),
@@ -159,10 +158,10 @@ def diagnose(
         *(advice.plateau_warnings(run) if run else ()),
         *advice.pitch_warnings(report.group("counterfactuals"), ("position", "input")),
     ]
-    if heard is not None and len(heard) < len(model.config.features):
-        left = ", ".join(name for name in model.config.features if name not in heard)
+    if used is not None and len(used) < len(model.config.features):
+        left = ", ".join(name for name in model.config.features if name not in used)
         report.notes.append(
-            f"the curriculum had not brought in {left} when these weights were saved; nothing is told of it"
+            f"the curriculum had not brought in {left} when these weights were saved; it is left out here"
         )
     if len(material.clips) < 2:
         report.notes.append("one utterance: no interval has a width, and no mean is one over utterances")
@@ -237,10 +236,10 @@ def plain(report: Report) -> str:
                 padded = "  ".join(text.rjust(width) for text, width in zip(rest, widths[1:], strict=True))
                 lines.append(f"  {first.ljust(widths[0])}  {padded}".rstrip())
             lines += [f"  ({group.remark})"] if group.remark else []
-    return "\n".join([*lines, "", told(report)])
+    return "\n".join([*lines, "", remarks(report)])
 
 
-def told(report: Report) -> str:
+def remarks(report: Report) -> str:
     """Warnings and notes, as the last lines of the report."""
     lines = ["WARNINGS:" if report.warnings else "WARNINGS: none"]
     lines += [f"  {one}" for one in report.warnings]

@@ -1,4 +1,4 @@
-"""Pictures of vRoPE itself: how positions see each other, and what F0 does to rotation and radius.
+"""Pictures of vRoPE itself: the similarity of positions, and the effect of F0 on rotation and radius.
 
 Shapes: `F` frames of 10 ms, `P` complex pairs of a head.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,12 +16,16 @@ import numpy as np
 import torch
 
 from echo_asr.audio import load_audio
+from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
 from echo_asr.research.diagnose.canvas import MaxNLocator, beside, new_figure, save_figure
 from echo_asr.research.diagnose.plots import BLUE, GREEN, GREY, INK, RED
-from echo_asr.vrope import PitchTrack, Rotation, VRoPEModes
+from echo_asr.storage import make_folder
+from echo_asr.vrope import PitchTrack, Rotation, VRoPEModes, make_rotation
 from echo_asr.vrope.config import Theta
+from echo_asr.vrope.published.radii import AcousticRadius
+from echo_asr.vrope.published.thetas import IntegratedRotation
 
 PAIRS = 24
 LONGEST_NAME = 24  # characters of a file's name that stand over its contour
@@ -47,14 +52,10 @@ RADIUS_LABELS = ("follows energy", "follows pitch", "follows low pitch, and ener
 
 
 def contour(f0: np.ndarray, voicing: np.ndarray | None = None, energy: np.ndarray | None = None) -> PitchTrack:
-    """A track of 10 ms frames with this F0 `(F,)` in Hz, voiced and loud throughout unless told otherwise."""
-    values = torch.from_numpy(np.asarray(f0, dtype=np.float32))[None]
-    ones, nothing = torch.ones_like(values), torch.zeros(values.shape, dtype=torch.bool)
-
-    def given(x: np.ndarray | None) -> torch.Tensor:
-        return ones if x is None else torch.from_numpy(np.asarray(x, dtype=np.float32))[None]
-
-    return PitchTrack(values, given(voicing), given(energy), nothing, nothing)
+    """A track of 10 ms frames with this F0 `(F,)` in Hz, voiced and at full level unless given."""
+    given = (np.ones_like(f0) if x is None else x for x in (f0, voicing, energy))
+    hertz, voiced, level = (torch.from_numpy(np.asarray(x, dtype=np.float32))[None] for x in given)
+    return replace(PitchTrack.from_f0(hertz), voicing=voiced, energy=level)
 
 
 def simple_contours(frames: int = 100) -> dict[str, PitchTrack]:
@@ -69,8 +70,8 @@ def simple_contours(frames: int = 100) -> dict[str, PitchTrack]:
 
 def rotation_of(**modes: Any) -> Rotation:
     """The rotation of these modes, with theta `integrated` at the exponent 1."""
-    rotation = Rotation(VRoPEModes(**modes), PAIRS)
-    if rotation.modes.theta == "integrated":
+    rotation = make_rotation(VRoPEModes(**modes), PAIRS)
+    if isinstance(rotation, IntegratedRotation):
         with torch.no_grad():
             rotation.raw_exponent.fill_(DIRECT)
     return rotation
@@ -106,7 +107,7 @@ def plot_positions(
     figure = new_figure(2.6 * columns, 2.5 * len(contours))
     panels = figure.subplots(len(contours), columns, squeeze=False)
     for index, (row, (name, track)) in enumerate(zip(panels, contours.items(), strict=True)):
-        end = track.f0.shape[1] * track.step / 100  # seconds
+        end = frames_to_seconds(track.f0.shape[1] * track.step)  # seconds
         draw_f0(row[0], track, name)
         row[0].xaxis.set_major_locator(MaxNLocator(2))
         for panel, (label, modes) in zip(row[1:], thetas.items(), strict=True):
@@ -137,12 +138,11 @@ def plot_rotation(track: PitchTrack, path: str | os.PathLike[str], title: str = 
     thetas = list(dict.fromkeys(thetas)) or USUAL_ROTATIONS
     figure = new_figure(10, 4.1 + 2.3 * len(thetas))
     panels = figure.subplots(2 + len(thetas), 1, height_ratios=(1, *[1.2] * len(thetas), 1), sharex=True)
-    end = track.f0.shape[1] * track.step / 100  # seconds
+    end = frames_to_seconds(track.f0.shape[1] * track.step)  # seconds
     draw_f0(panels[0], track, "F0")
     panels[0].set(xlabel="")
     for panel, theta in zip(panels[1:-1], thetas, strict=True):
         phase = rotation_of(theta=theta, fastest=FASTEST).phase(track)
-        assert phase is not None
         waves = phase[0].cos().expand(track.f0.shape[1], -1).T.numpy()
         if theta == "axis":
             waves = np.concatenate((waves[PAIRS // 4 :], waves[: PAIRS // 4]))
@@ -152,12 +152,11 @@ def plot_rotation(track: PitchTrack, path: str | os.PathLike[str], title: str = 
         panel.set_title(ROTATIONS[theta], fontsize=10, color=INK, loc="left")
         scale = figure.colorbar(image, cax=panel.inset_axes((1.012, 0.0, 0.012, 1.0)))
         scale.set_label("cos(phase)")
-    rotation = Rotation(VRoPEModes(theta="none", radius="acoustic"), len(RADIUS_WEIGHTS))
-    rotation.radius_weight.copy_(torch.tensor(RADIUS_WEIGHTS))
-    rotation.radius_bias.copy_(torch.tensor(RADIUS_BIASES))
-    radius = rotation.radius(track)
-    assert radius is not None
-    seconds = (np.arange(track.f0.shape[1]) + 0.5) * track.step / 100
+    acoustic = AcousticRadius(len(RADIUS_WEIGHTS), VRoPEModes().radius_range)
+    acoustic.weight.copy_(torch.tensor(RADIUS_WEIGHTS))
+    acoustic.bias.copy_(torch.tensor(RADIUS_BIASES))
+    radius = acoustic(track)
+    seconds = frames_to_seconds((np.arange(track.f0.shape[1]) + 0.5) * track.step)
     for column, label, colour in zip(radius[0].T.numpy(), RADIUS_LABELS, (GREEN, BLUE, RED), strict=True):
         panels[-1].plot(seconds, column, color=colour, label=label)
     panels[-1].axhline(1.0, color=GREY, linewidth=0.7, linestyle=":", label="unit circle")
@@ -223,10 +222,7 @@ def draw_rotary(
         contours[name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "\u2026"] = contour(
             found.track.numpy(), found.voicing.numpy(), found.pitch[1].numpy()
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+    make_folder(folder)
     paths = [folder / "positions.png", folder / "rotation.png"]
     plot_positions(contours, paths[0], modes)
     name = "rising" if audio is None and not f0 else list(contours)[-1]
@@ -238,13 +234,13 @@ def draw_rotary(
 def draw_f0(panel: Any, track: PitchTrack, name: str) -> None:
     """Draw F0 of one recording over time, dots where it is voiced."""
     f0 = track.f0[0].numpy()
-    seconds = (np.arange(len(f0)) + 0.5) * track.step / 100
+    seconds = frames_to_seconds((np.arange(len(f0)) + 0.5) * track.step)
     panel.plot(seconds, f0, color=GREY, linewidth=1.0)
     voiced = track.voicing[0].numpy() > 0
     panel.plot(seconds[voiced], f0[voiced], ".", color=RED, markersize=3)
     low, high = float(f0.min()), float(f0.max())
     margin = max(20.0, 0.1 * (high - low))
-    end = len(f0) * track.step / 100  # seconds
+    end = frames_to_seconds(len(f0) * track.step)  # seconds
     panel.set(ylabel="F0 (Hz)", xlabel="time (s)", ylim=(low - margin, high + margin), xlim=(0, end))
     panel.set_title(name, fontsize=10, color=INK, loc="left")
     panel.grid(color="#eeeeee", linewidth=0.6)

@@ -61,7 +61,7 @@ def plot_runs(folders: Sequence[str | os.PathLike[str]], path: str | os.PathLike
 
 
 def run_names(folders: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """The folders' own names, with as much of the path before them as tells them apart."""
+    """The folders' own names, with as much of the path before them as makes them differ."""
     paths = [Path(folder).resolve().parts for folder in folders]
     longest = max(len(parts) for parts in paths)
     for depth in range(1, longest + 1):

@@ -1,4 +1,4 @@
-"""What became of the zero: how much silence and the start token weigh, and how much attention they get."""
+"""How much silence and the start token weigh as keys, and how much attention they get."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from echo_asr.decode.alignment import cross_weights, force
+from echo_asr.decode.alignment import force
 from echo_asr.decode.search import search
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.features import Features, collate_features
-from echo_asr.model.layers import CrossAttention, EncoderKeyValues
-from echo_asr.vrope import PitchTrack, VRoPEAttention
+from echo_asr.model.cross_attention import CrossAttention, EncoderKeyValues
+from echo_asr.vrope import PitchTrack, SoftNulls, VRoPEAttention
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ class _Sums:
 
 @torch.inference_mode()
 def zero_shares(recognizer: Recognizer, features: Sequence[Features]) -> list[ZeroShare]:
-    """Attention to nulls and to the start token in every layer, while the model hears clips and says what it heard.
+    """Attention to nulls and to the start token in every layer, while the model transcribes clips.
 
-    The texts are the model's own, free-running; attention is then looked at with the whole text at once, which gives
-    the same weights as token by token.
+    The texts are the model's own, free-running; the weights are those of the whole text at once, which are the same as
+    token by token.
 
     Args:
         features: of the clips, all in one batch.
@@ -84,7 +84,7 @@ def zero_shares(recognizer: Recognizer, features: Sequence[Features]) -> list[Ze
     for name, total in sums.items():
         module = model.get_submodule(name)
         assert isinstance(module, VRoPEAttention | CrossAttention)
-        gamma = module.nulls.log_gamma.exp().tolist() if hasattr(module.nulls, "raw_gamma") else ()
+        gamma = module.nulls.log_gamma.exp().tolist() if isinstance(module.nulls, SoftNulls) else ()
         count, causal = max(total.count, 1.0), isinstance(module, VRoPEAttention) and module.config.causal
         start = total.start / count if causal else None
         heads = tuple(share / count for share in total.heads)
@@ -94,7 +94,7 @@ def zero_shares(recognizer: Recognizer, features: Sequence[Features]) -> list[Ze
 
 @contextmanager
 def _watch(part: nn.Module, prefix: str, sums: dict[str, _Sums], lengths: Tensor | None = None) -> Iterator[None]:
-    """Look at every attention of a part of the model; `lengths` are those of the texts."""
+    """Add up the shares of every attention of a part of the model; `lengths` are those of the texts."""
     with ExitStack() as hooks:
         for name, module in part.named_modules(prefix=prefix):
             if not isinstance(module, VRoPEAttention | CrossAttention):
@@ -111,13 +111,10 @@ def _hooked(look: Callable[..., None], total: _Sums, lengths: Tensor | None) -> 
 
 def _look_within(module: VRoPEAttention, total: _Sums, lengths: Tensor | None, x: Tensor, track: PitchTrack) -> None:
     """Self-attention: its weights times an indicator of the nulls, and times one of the first position."""
-    query, key = (
-        project(x).unflatten(2, (module.config.heads, -1)).transpose(1, 2) for project in (module.query, module.key)
-    )
-    told = torch.zeros(*key.shape[:3], module.config.head_width, device=x.device)
-    told[..., 0] = track.null[:, None]
-    told[..., 1] = torch.arange(x.shape[1], device=x.device) == 0
-    seen = module.modulate(query, key, told, track)
+    flags = torch.zeros(len(x), module.config.heads, x.shape[1], 2, device=x.device)
+    flags[..., 0] = track.null[:, None]
+    flags[..., 1] = torch.arange(x.shape[1], device=x.device) == 0
+    null, start = module.read(x, flags, track).unbind(-1)
     visible = ~track.padding
     if lengths is None:
         inside = visible & ~track.null
@@ -126,7 +123,7 @@ def _look_within(module: VRoPEAttention, total: _Sums, lengths: Tensor | None, x
         place = torch.arange(x.shape[1], device=x.device)
         inside = (place >= 1) & (place < lengths[:, None])
         keys = track.null.cumsum(1) / (place + 1)
-    total.add(inside, keys, seen[..., 0], seen[..., 1].mean(1))
+    total.add(inside, keys, null, start.mean(1))
 
 
 def _look_across(
@@ -134,7 +131,7 @@ def _look_across(
 ) -> None:
     """Cross-attention from text to frames."""
     assert lengths is not None
-    weights = cross_weights(module, x, memory)
+    weights = module.weights(module.queries(x), memory)
     visible = ~memory.padding
     inside = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
     keys = ((memory.null & visible).sum(1) / visible.sum(1))[:, None].expand_as(inside)

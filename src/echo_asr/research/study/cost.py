@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from echo_asr.audio.convert import HOP, frames_to_seconds
 from echo_asr.features import Features, collate_features
-from echo_asr.features.pitch import HOP, REFERENCE_F0
+from echo_asr.features.pitch import REFERENCE_F0
 from echo_asr.model.echo import Echo
 
 
@@ -41,4 +42,4 @@ def multiply_adds(sections: dict[str, Any], vocabulary: int, seconds: float, tok
     text = torch.ones(1, length, dtype=torch.long)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model.loss(collate_features([silence]), text, torch.tensor([length]))
-    return counter.get_total_flops() / 2 / (frames / 100)
+    return counter.get_total_flops() / 2 / frames_to_seconds(frames)

@@ -1,6 +1,6 @@
 """One job of a study: an arm trained with a seed and evaluated, in a process of its own.
 
-A job is a folder: `job.json` says what to do, `run/` is the run, `result.json` all that the study needs of it. A job is
+A job is a folder: `job.json` describes it, `run/` is the run, `result.json` all that the study needs of it. A job is
 finished when `result.json` stands, which is written whole or not at all; until then it goes on from the checkpoint in
 `run/`, or has only to evaluate what was trained before. The process ends when the one that started it does, whatever
 ended that.
@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from echo_asr.config import write_yaml
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.noise import KINDS, noise_clip
@@ -37,6 +36,9 @@ from echo_asr.features import Features
 from echo_asr.model.echo import Echo
 from echo_asr.output import use_utf8_streams
 from echo_asr.research.diagnose.interventions import nulls_masked
+from echo_asr.research.diagnose.monitor import look_inside
+from echo_asr.research.f0_controls import load_control, make_control
+from echo_asr.research.sections import SECTIONS
 from echo_asr.research.study.trained import (
     JOB,
     RESULT,
@@ -51,8 +53,10 @@ from echo_asr.research.study.trained import (
     training_digest,
 )
 from echo_asr.storage import replace_text, sweep
+from echo_asr.train.prepare import hold_out
+from echo_asr.train.recipe import build_config
 from echo_asr.train.report import VALIDATIONS
-from echo_asr.train.run import hold_out, train
+from echo_asr.train.run import train
 from echo_asr.train.state import CHECKPOINT
 
 LOG = "log.txt"
@@ -81,10 +85,11 @@ def run_job(folder: Path) -> None:
 
 
 def _train(job: dict[str, Any], folder: Path) -> Trained:
-    config = folder / "config.yaml"
-    write_yaml(config, job["sections"])
     run = folder / RUN
-    progress = train(config, job["corpus"], run, resume=(run / CHECKPOINT).is_file(), device=job["device"])
+    sections = build_config(job["sections"], str(folder / JOB), sections=SECTIONS)
+    resume = (run / CHECKPOINT).is_file()
+    progress = train(sections, job["corpus"], run, resume, device=job["device"], monitor=look_inside,
+                     transform=make_control(sections["study"].f0))  # fmt: skip
     lines = (run / VALIDATIONS).read_text(encoding="utf-8").split("\n")
     validations = [json.loads(line) for line in lines if line]
     return Trained(
@@ -106,11 +111,8 @@ def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, 
     before = trained.result
     bundle = trained.bundle()
     bundle.model.to(choose_device(job["device"]))
-    recognizer = Recognizer(bundle, decode_config(bundle, trained.folder / RUN))
-    if recognizer.extractor.config.f0 == "shuffled":  # the contours that were handed out in training
-        cache = FeatureCache(None, recognizer.extractor)
-        spoken = hold_out(load_corpus(job["corpus"])).split("train")
-        recognizer.extractor.donors = [cache.as_heard(u.audio).track for u in spoken]
+    control = load_control(trained.folder / RUN)
+    recognizer = Recognizer(bundle, decode_config(trained.folder / RUN), control)
     known: dict[str, Any] = {}
     for result in (before, load_result(folder)):
         known |= result["evaluations"] if result and result.get("split") == job["split"] else {}
@@ -120,9 +122,8 @@ def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, 
         if name in known:
             evaluations[name] = known[name]
         elif search:
-            options = [word for key, value in search["decode"].items() for word in (f"--decode.{key}", str(value))]
-            otherwise = Recognizer(bundle, decode_config(bundle, trained.folder / RUN, options))
-            otherwise.extractor.donors = recognizer.extractor.donors
+            changes = {f"decode.{option}": value for option, value in search["decode"].items()}
+            otherwise = Recognizer(bundle, decode_config(trained.folder / RUN, changes), control)
             with _hidden(bundle.model, search.get("hide", "")):
                 evaluations[name] = evaluate_split(otherwise, search["corpus"], job["split"])
         elif name == job["corpus"] and job["split"] == "validation":  # validated on already, with the same weights
@@ -130,7 +131,7 @@ def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, 
         else:
             evaluations[name] = evaluate_split(recognizer, name, job["split"])
     clips = silent_clips(job["invented_clips"])
-    invented = [heard.text for heard in recognizer.recognize([recognizer.extractor(clip) for clip in clips])]
+    invented = [found.text for found in recognizer.recognize([recognizer.extractor(clip) for clip in clips])]
     return {
         "digest": digest(job),
         **{key: before[key] for key in ("training", "weights", "updates", "ids", "validations", "threads")},
@@ -152,7 +153,7 @@ def _hidden(model: Echo, what: str) -> AbstractContextManager[None]:
 
 
 def evaluate_split(recognizer: Recognizer, corpus: str, split: str) -> dict[str, list[str]]:
-    """What is heard in a split of a corpus, as validation hears it: `ids` and `hypotheses`."""
+    """What is recognised in a split of a corpus, as in validation: `ids` and `hypotheses`."""
     utterances = hold_out(load_corpus(corpus)).split(split)
     cache = FeatureCache(None, recognizer.extractor)
     speakers: dict[str, float] = {}
@@ -161,7 +162,7 @@ def evaluate_split(recognizer: Recognizer, corpus: str, split: str) -> dict[str,
     features: list[Features] = [
         replace(cache.features(u.audio), speaker_f0=speakers.get(u.speaker, 0.0)) for u in utterances
     ]
-    hypotheses = [heard.text for heard in recognizer.recognize(features)]
+    hypotheses = [found.text for found in recognizer.recognize(features)]
     return {"ids": [u.id for u in utterances], "hypotheses": hypotheses}
 
 

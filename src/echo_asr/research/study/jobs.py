@@ -33,7 +33,7 @@ PATIENCE = 600.0  # seconds that jobs have to save a checkpoint after Ctrl-C
 
 
 class Stopped(KeyboardInterrupt):
-    """The study was asked to stop; the message says how far it is and how to go on."""
+    """The study was asked to stop; the message has how far it is and how to go on."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,7 @@ def sections_of(arm: Arm, seed: int, corpus: Corpus) -> dict[str, Any]:
     return {**arm.sections, "train": replace(arm.sections["train"], seed=seed, validation_utterances=count)}
 
 
-def make_jobs(
-    study: Study,
-    corpora: dict[str, Corpus],
-    out: Path,
-    device: str,
-    keep: bool = False,
-) -> list[Job]:
+def make_jobs(study: Study, corpora: dict[str, Corpus], out: Path, device: str, keep: bool = False) -> list[Job]:
     """All jobs of a study, seeds first, so that every arm has its first seed early. Every fold of a condition is a
     training of its own; conditions, and folds of them, that train alike share their jobs."""
     evaluations: dict[str, list[str]] = {}
@@ -100,24 +94,24 @@ def make_jobs(
 
 
 def with_trainings(jobs: Sequence[Job], corpora: Mapping[str, Corpus], elsewhere: Mapping[str, Path]) -> list[Job]:
-    """The jobs, those without a result told where their training lies if it was done before.
+    """The jobs; those without a result know where their training lies, if it was done before.
 
     Args:
         elsewhere: what `find_trainings` found in other studies.
     """
     ids = {name: [u.id for u in corpora[name].split("validation")] for name in {job.spec["corpus"] for job in jobs}}
-    told = []
+    found = []
     for job in jobs:
         if job.result is None:
             before = trained_before(job.spec, job.folder, elsewhere, ids[job.spec["corpus"]])
             job = replace(job, spec={**job.spec, "trained": before})
-        told.append(job)
-    return told
+        found.append(job)
+    return found
 
 
 def _folders(study: Study, trained: Sequence[str]) -> dict[tuple[str, str], str]:
     """The folder of each arm and suffix that it is trained with. Where two would share one, as those of the speakers
-    `a b` and `a-b`, or a name is too long for a folder, a hash of the suffix tells them apart."""
+    `a b` and `a-b`, or a name is too long for a folder, a hash of the suffix is in the name."""
     folders: dict[tuple[str, str], str] = {}
     for train in trained:
         for arm in study.arms:
@@ -128,14 +122,14 @@ def _folders(study: Study, trained: Sequence[str]) -> dict[tuple[str, str], str]
     return folders
 
 
-def devices(name: str) -> list[str]:
-    """The devices that jobs are dealt out to: all GPUs for `auto` and `cuda`, else the one that is named."""
+def choose_devices(name: str) -> list[str]:
+    """The devices that jobs run on: all GPUs for `auto` and `cuda`, else the one that is named."""
     if name in ("auto", "cuda") and torch.cuda.is_available():
         return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     return ["cpu" if name == "auto" else name]
 
 
-def how_many(asked: int | None, waiting: int, places: Sequence[str]) -> tuple[int, int]:
+def how_many(asked: int | None, waiting: int, devices: Sequence[str]) -> tuple[int, int]:
     """Jobs at once and threads of each: as many as there are cores, or GPUs; never more than are waiting.
 
     Raises:
@@ -144,11 +138,11 @@ def how_many(asked: int | None, waiting: int, places: Sequence[str]) -> tuple[in
     if asked is not None and asked < 1:
         raise EchoError(f"--jobs must be 1 or more, got {asked}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    most = asked or (cores if places == ["cpu"] else len(places))
+    most = asked or (cores if devices == ["cpu"] else len(devices))
     return max(1, min(most, waiting)), max(1, cores // max(1, min(most, waiting)))
 
 
-def run_jobs(jobs: Sequence[Job], at_once: int, threads: int, places: Sequence[str]) -> dict[str, str]:
+def run_jobs(jobs: Sequence[Job], at_once: int, threads: int, devices: Sequence[str]) -> dict[str, str]:
     """Run jobs to their results, so many at once, of so many threads each; those that have a result are left alone.
 
     Returns:
@@ -168,10 +162,10 @@ def run_jobs(jobs: Sequence[Job], at_once: int, threads: int, places: Sequence[s
         with progress_bar("jobs", len(jobs), finished) as advance:
             while waiting or running:
                 while waiting and len(running) < at_once:
-                    used = [place for _, place in running.values()]
-                    place = min(places, key=used.count)
+                    used = [device for _, device in running.values()]
+                    device = min(devices, key=used.count)
                     job = waiting.pop(0)
-                    running[_start(job, place, threads)] = (job, place)
+                    running[_start(job, device, threads)] = (job, device)
                 time.sleep(LOOK)
                 for process in [p for p in running if p.poll() is not None]:
                     job, _ = running.pop(process)
@@ -195,11 +189,11 @@ def run_jobs(jobs: Sequence[Job], at_once: int, threads: int, places: Sequence[s
     return failed
 
 
-def _start(job: Job, place: str, threads: int) -> subprocess.Popen[bytes]:
+def _start(job: Job, device: str, threads: int) -> subprocess.Popen[bytes]:
     """Start the process of a job; it ends with this one, for its standard input then does."""
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
-        spec, path = {**job.spec, "device": place, "threads": threads}, job.folder / JOB
+        spec, path = {**job.spec, "device": device, "threads": threads}, job.folder / JOB
         with suppress(OSError, ValueError, KeyError):
             begun = json.loads(path.read_text(encoding="utf-8"))
             if training_digest(begun) == training_digest(spec):  # with other threads sums would round otherwise
@@ -260,11 +254,11 @@ def _ask_to_stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _reason(job: Job, status: int) -> str:
-    """Why a job failed: what it said last, or the signal that ended it."""
+    """Why a job failed: the last line of its log, or the signal that ended it."""
     if status < 0:
         return f"its process was ended by signal {-status}, perhaps for want of memory (take fewer --jobs)"
     with suppress(OSError):
-        told = [x for x in (job.folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines() if x.strip()]
-        if told:
-            return told[-1].strip()
+        lines = [x for x in (job.folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines() if x.strip()]
+        if lines:
+            return lines[-1].strip()
     return f"its process ended with status {status}"

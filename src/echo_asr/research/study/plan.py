@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from echo_asr.config import nearest, read_yaml
+from echo_asr.config import flatten, nearest, read_yaml, with_changes
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.measures import MEASURES
-from echo_asr.train.run import build_config
+from echo_asr.research.sections import SECTIONS
+from echo_asr.train.recipe import build_config, find_recipe, list_recipes
 
 INVENTED = "invented"  # the measure of clips without speech that get text
 KEYS = (
@@ -95,7 +96,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Study:
-    """A study file that was found to be sound; the corpus may be None until it is named on the command line."""
+    """A study file in which everything is right; the corpus may be None until it is named on the command line."""
 
     path: Path
     name: str
@@ -144,8 +145,8 @@ def read_study(path: str | os.PathLike[str], corpus: str | None = None) -> Study
         raise EchoError(f"{where}: no corpus; name one in the file, or with --corpus")
     base = _base(data.get("base"), path)
     if data.get("changes") is not None:
-        base = _merged(base, _flat(_mapping(data["changes"], where, "changes")))
-        build_config(base, f"{where}, changes")
+        base = with_changes(base, flatten(_mapping(data["changes"], where, "changes")))
+        build_config(base, f"{where}, changes", sections=SECTIONS)
     baseline = str(data["baseline"])
     arms = _arms(data["arms"], base, baseline, where)
     endpoints = _endpoints(data["endpoints"], where)
@@ -159,7 +160,7 @@ def read_study(path: str | os.PathLike[str], corpus: str | None = None) -> Study
     if (split == "test") != (data.get("final", False) is True):
         raise EchoError(
             f"{where}: choices are made on the validation split, and the test split gives final figures, once; "
-            "say both split: test and final: true, or neither"
+            "write both split: test and final: true, or neither"
         )
     conditions = _conditions(data.get("conditions") or {}, base, where)
     for endpoint in endpoints:
@@ -212,7 +213,10 @@ def _with_other(data: dict[str, Any], path: Path) -> dict[str, Any]:
     other = data["like"]
     if not isinstance(other, str):
         raise EchoError(f"{path}: like must be a study file, got {other!r}")
-    found = _beside(path, "like", other)
+    try:
+        found = read_yaml(path.parent / other)
+    except EchoError as error:
+        raise EchoError(f"{path}, like: {error}") from None
     if "like" in found:
         raise EchoError(f"{path}: like: {other} is itself like another; name that one")
     chosen = data.get("arms")
@@ -222,7 +226,7 @@ def _with_other(data: dict[str, Any], path: Path) -> dict[str, Any]:
             if name not in arms:
                 raise EchoError(f"{path}: {other} has no arm {name!r}{nearest(str(name), arms)}")
         data = {**data, "arms": {name: _among(arms[name], chosen) for name in chosen}}
-    if isinstance(found.get("base"), str):
+    if isinstance(found.get("base"), str) and ((path.parent / other).parent / found["base"]).exists():
         found["base"] = str(Path(other).parent / found["base"])
     return {**found, **data}
 
@@ -237,30 +241,26 @@ def _among(arm: Any, chosen: Sequence[str]) -> Any:
 
 
 def _base(value: Any, path: Path) -> dict[str, Any]:
-    """The base configuration: a mapping as it stands, or the file of that name beside the study's."""
+    """The base configuration: a mapping as it stands, the file of that name beside the study's, or a recipe."""
     if value is None or isinstance(value, dict):
         return value or {}
     if not isinstance(value, str):
         raise EchoError(f"{path}: base must be a configuration file or a mapping of sections, got {value!r}")
-    return _beside(path, "base", value)
-
-
-def _beside(path: Path, key: str, name: str) -> dict[str, Any]:
-    """The file that a study file names, beside it."""
+    beside = path.parent / value
     try:
-        return read_yaml(path.parent / name)
+        return read_yaml(find_recipe(value if value in list_recipes() and not beside.exists() else beside))
     except EchoError as error:
-        raise EchoError(f"{path}, {key}: {error}") from None
+        raise EchoError(f"{path}, base: {error}") from None
 
 
 def _arms(value: Any, base: dict[str, Any], baseline: str, where: str) -> tuple[Arm, ...]:
     arms = {}
     for name, given in _mapping(value, where, "arms").items():
-        changes = _flat(_mapping({} if given is None else given, where, f"arm {name}"))
+        changes = flatten(_mapping({} if given is None else given, where, f"arm {name}"))
         against = changes.pop("against", baseline)
         others = tuple(map(str, against if isinstance(against, list) else [against]))
         label = f"{where}, arm {name}"
-        sections = build_config(_merged(base, changes), label)
+        sections = build_config(with_changes(base, changes), label, sections=SECTIONS)
         if "train.seed" in changes or "seed" in (base.get("train") or {}):
             raise EchoError(f"{label}: train.seed is set by the study; name the seeds under seeds")
         arms[name] = Arm(name, changes, () if name == baseline else others, sections)
@@ -275,30 +275,6 @@ def _arms(value: Any, base: dict[str, Any], baseline: str, where: str) -> tuple[
             if arm.sections == arms[other].sections:
                 raise EchoError(f"{where}: arm {arm.name} changes nothing against {other}; take it out, or mend it")
     return tuple(arms.values())
-
-
-def _flat(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested or dotted keys as dotted ones."""
-    flat: dict[str, Any] = {}
-    for key, value in changes.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with some of its dotted keys changed; nothing of the base is touched."""
-    merged = {key: _merged(value, {}) if isinstance(value, dict) else value for key, value in base.items()}
-    for path, value in changes.items():
-        inner, names = merged, path.split(".")
-        for name in names[:-1]:
-            if not isinstance(inner.get(name), dict):
-                inner[name] = {}
-            inner = inner[name]
-        inner[names[-1]] = value
-    return merged
 
 
 def _endpoints(value: Any, where: str) -> tuple[Endpoint, ...]:
@@ -349,8 +325,9 @@ def _conditions(value: Any, base: dict[str, Any], where: str) -> tuple[Condition
             if suffix and not suffix.startswith("@"):
                 raise EchoError(f"{where}: conditions.{name}.{key} must be a variant such as @noise:10, got {suffix!r}")
         each = _folds(keys["each"], f"{where}: conditions.{name}.each") if "each" in keys else ()
-        search = _flat(_mapping(keys.get("decode") or {}, where, f"conditions.{name}.decode"))
-        build_config(_merged(base, {f"decode.{key}": one for key, one in search.items()}), f"{where}, condition {name}")
+        search = flatten(_mapping(keys.get("decode") or {}, where, f"conditions.{name}.decode"))
+        searched = with_changes(base, {f"decode.{key}": one for key, one in search.items()})
+        build_config(searched, f"{where}, condition {name}", sections=SECTIONS)
         hide = keys.get("hide") or ""
         if hide and hide not in HIDDEN:
             raise EchoError(f"{where}: conditions.{name}.hide must be {' or '.join(HIDDEN)}, got {hide!r}")

@@ -13,8 +13,9 @@ from echo_asr.evaluate.measures import Measure, measure_errors
 from echo_asr.research.compare import Comparison, compare_errors, compare_values, holm
 from echo_asr.research.study.plan import AS_RECORDED, INVENTED, Condition, Endpoint, Study
 
-REFUSED_BELOW = 0.05  # p after Holm's correction, under which a difference is said to be there
-SPEAKERS = 5  # from which many on texts are blocked by speaker: fewer say nothing of other speakers
+REFUSED_BELOW = 0.05  # p after Holm's correction, under which a difference is significant
+NULL = "not significant"  # verdict of an interval that holds 0
+SPEAKERS = 5  # from which many on texts are blocked by speaker: from fewer nothing follows for other speakers
 
 Results = Mapping[tuple[str, str, int], dict[str, Any]]  # arm, suffix that it was trained with, seed -> result.json
 
@@ -28,7 +29,7 @@ class Row:
         mean: of the values; None where one is missing.
         against: the arm compared with, empty for the baseline; `comparison` is over the seeds that both have.
         p_holm: of the comparison, corrected over the arms by this endpoint and condition.
-        verdict: `better`, `worse`, `not told apart`, or empty where there is nothing to compare.
+        verdict: `better`, `worse`, `not significant`, or empty where there is nothing to compare.
     """
 
     condition: str
@@ -118,11 +119,11 @@ class _Scorer:
         if key not in self._known:
             folds = self.folds(arm, seed)
             if measure == INVENTED:
-                heard_in = [text for _, result in folds for text in result["invented"]]
-                said = np.array([bool(self.normalize(text).strip()) for text in heard_in], dtype=np.int64)
-                self._known[key] = said, np.ones(len(said), dtype=np.int64)
+                texts = [text for _, result in folds for text in result["invented"]]
+                invented = np.array([bool(self.normalize(text).strip()) for text in texts], dtype=np.int64)
+                self._known[key] = invented, np.ones(len(invented), dtype=np.int64)
                 return self._known[key]
-            heard: dict[tuple[str, str], str] = {}
+            written: dict[tuple[str, str], str] = {}
             for spec, result in folds:
                 if update:
                     found = next(v for v in result["validations"] if v["update"] == update)
@@ -130,8 +131,8 @@ class _Scorer:
                 else:
                     found = result["evaluations"][self.condition.evaluation(spec)]
                     ids = found["ids"]
-                heard |= {(spec, name): text for name, text in zip(ids, found["hypotheses"], strict=True)}
-            hypotheses = [self.normalize(heard[name]) for name in self.texts.ids]
+                written |= {(spec, name): text for name, text in zip(ids, found["hypotheses"], strict=True)}
+            hypotheses = [self.normalize(written[name]) for name in self.texts.ids]
             kind: Measure = measure  # type: ignore[assignment]  # read_study let no other pass
             self._known[key] = measure_errors(self.texts.texts, hypotheses, kind)
         return self._known[key]
@@ -218,7 +219,7 @@ def _verdict(row: Row, p_holm: float | None) -> str:
         return ""
     low, high = row.comparison.interval
     if low <= 0.0 <= high or p_holm is None or p_holm > REFUSED_BELOW:
-        return "not told apart"
+        return NULL
     return "better" if high < 0 else "worse"
 
 
@@ -234,13 +235,14 @@ def sentence(row: Row, other: Row | None) -> str:
     if found.interval is None:
         return f"{row.arm}: no verdict by {by}: one seed, or results that all differ alike, give no interval."
     low, high = found.interval
-    says = f"{row.verdict} {'from' if row.verdict == 'not told apart' else 'than'} {row.against}"
+    differs = "not significantly different from" if row.verdict == NULL else f"{row.verdict} than"
+    verdict = f"{differs} {row.against}"
     against = "" if other is None or other.mean is None else f" against {figure(other.mean, row.unit)}"
     unit = "points" if row.unit == "%" else row.unit
-    aside = ", 0 only after Holm's correction" if row.verdict == "not told apart" and not low <= 0 <= high else ""
+    aside = ", 0 only after Holm's correction" if row.verdict == NULL and not low <= 0 <= high else ""
     seeds = "one seed, so of the texts alone" if found.seeds == 1 else f"{found.seeds} seeds"
     return (
-        f"{row.arm}: {says} by {by}: {figure(row.mean, row.unit)}{against}, a difference of {found.difference:+.2f} "
+        f"{row.arm}: {verdict} by {by}: {figure(row.mean, row.unit)}{against}, a difference of {found.difference:+.2f} "
         f"{unit} (95 % interval {low:+.2f} to {high:+.2f}{aside}; {seeds})."
     )
 

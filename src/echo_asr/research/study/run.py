@@ -13,7 +13,7 @@ from typing import Any
 from echo_asr.console import console, progress_bar
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, load_corpus
-from echo_asr.data.perturbation import AS_RECORDED, Perturbation
+from echo_asr.data.perturbation import UNPERTURBED, Perturbation
 from echo_asr.data.precompute import fill_cache
 from echo_asr.decode.transcribe import choose_device
 from echo_asr.errors import EchoError
@@ -21,13 +21,13 @@ from echo_asr.evaluate.measures import is_tonal
 from echo_asr.features import FeatureExtractor
 from echo_asr.research.study.cost import multiply_adds, parameter_count
 from echo_asr.research.study.job import locked
-from echo_asr.research.study.jobs import Job, devices, how_many, make_jobs, run_jobs, with_trainings
+from echo_asr.research.study.jobs import Job, choose_devices, how_many, make_jobs, run_jobs, with_trainings
 from echo_asr.research.study.plan import WITHIN, Study, read_study, slug
 from echo_asr.research.study.results import Texts, analyse
 from echo_asr.research.study.tables import Findings, write_tables
 from echo_asr.research.study.trained import STUDY, TRAINED_IN, find_trainings, is_of_before
-from echo_asr.storage import replace_text, sweep
-from echo_asr.train.run import hold_out, new_tokenizer
+from echo_asr.storage import make_folder, replace_text, sweep
+from echo_asr.train.prepare import hold_out, new_tokenizer
 
 MOST_NAMED = 10  # folds, in a note
 
@@ -76,14 +76,11 @@ def run_study(
     elsewhere = find_trainings(map(Path, trained))
     corpora = load_corpora(study)
     arms, notes = examine_arms(study, corpora)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EchoError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
+    make_folder(folder)
     with locked(folder / "lock", wait=False):
         check_name(folder, study.name)
         sweep(folder)
-        places = devices(device)
+        devices = choose_devices(device)
         planned = with_trainings(make_jobs(study, corpora, folder, device, keep), corpora, elsewhere)
         waiting = [job for job in planned if job.result is None]
         if waiting and any(is_of_before(job.folder) for job in planned if job not in waiting):
@@ -91,12 +88,12 @@ def run_study(
                 f"{folder}: some of its jobs were done when features depended on how loud a recording is (before "
                 "2026-12), and those left would not compare with them; choose another --out"
             )
-        at_once, threads = how_many(jobs, len(waiting), places)
+        at_once, threads = how_many(jobs, len(waiting), devices)
         there = sum(bool(job.spec["trained"]) for job in waiting)
-        told = console()
+        screen = console()
         for note in notes:
-            told.print(note, highlight=False, markup=False)
-        told.print(
+            screen.print(note, highlight=False, markup=False)
+        screen.print(
             f"{study.name}: {len(planned)} jobs ({len(study.arms)} arms, {len(study.seeds)} seeds), "
             f"{len(planned) - len(waiting)} finished before{f', {there} trained before' if there or trained else ''}; "
             f"{at_once} at once, {threads} threads each",
@@ -106,7 +103,7 @@ def run_study(
         failed: dict[str, str] = {}
         if waiting:
             prepare_features(study, corpora, waiting)
-            failed = run_jobs(planned, at_once, threads, places)
+            failed = run_jobs(planned, at_once, threads, devices)
         findings = collect(study, planned, corpora, arms, notes, failed)
         write_tables(findings, folder)
         from echo_asr.research.study.page import write_page  # draws, so it is loaded when there is something to draw
@@ -123,7 +120,7 @@ def check_name(folder: Path, name: str) -> None:
     """
     try:
         there = json.loads((folder / STUDY).read_text(encoding="utf-8"))["name"]
-    except (OSError, ValueError, TypeError, KeyError):  # none yet, or damaged: it is written anew, and jobs tell
+    except (OSError, ValueError, TypeError, KeyError):  # none yet, or damaged: it is written anew, and jobs are checked
         return
     if there != name:
         raise EchoError(f"{folder}: holds another study, {there!r}; choose another --out")
@@ -165,7 +162,7 @@ def load_corpora(study: Study) -> dict[str, Corpus]:
 
 
 def examine_arms(study: Study, corpora: Mapping[str, Corpus]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Parameters and compute of each arm, with the texts of the first training, and what is to be said of them.
+    """Parameters and compute of each arm, with the texts of the first training, and notes on them.
 
     Raises:
         EchoError: an arm has more or fewer parameters than the study file allows.
@@ -220,10 +217,11 @@ def prepare_features(study: Study, corpora: Mapping[str, Corpus], jobs: Sequence
             read: list[tuple[Any, Perturbation]] = []
             if (arm.name, study.corpus + trained) in training:
                 train = corpora[study.corpus + trained]
-                read += [(u, played) for u in train.split("train") for played in arm.sections["train"].perturbations]
-                read += [(u, AS_RECORDED) for u in train.split("validation")]
-            read += [(u, AS_RECORDED) for u in corpora[study.corpus + evaluated].split(study.split)]
-            rows.update({(str(u.audio), played): (u, played) for u, played in read})
+                perturbations = arm.sections["train"].perturbations
+                read += [(u, perturbation) for u in train.split("train") for perturbation in perturbations]
+                read += [(u, UNPERTURBED) for u in train.split("validation")]
+            read += [(u, UNPERTURBED) for u in corpora[study.corpus + evaluated].split(study.split)]
+            rows.update({(str(u.audio), perturbation): (u, perturbation) for u, perturbation in read})
     total, done = sum(len(rows) for _, rows in wanted.values()), 0
     with progress_bar("features", total) as advance:
         for cache, rows in wanted.values():
@@ -240,7 +238,7 @@ def collect(
     notes: list[str],
     failed: Mapping[str, str],
 ) -> Findings:
-    """What the results of the jobs say."""
+    """The findings from the results of the jobs."""
     results, times, taken = {}, [], Counter[str]()
     for job in jobs:
         result = job.result
@@ -256,18 +254,18 @@ def collect(
             {"arm": job.spec["arm"], "seed": job.spec["seed"], "corpus": job.spec["corpus"], **measured, **where}
         )
     rows, curves = analyse(study, results, corpora)
-    said = [*notes, *(f"Trained in the study in {name}: {n} of {len(results)} jobs." for name, n in taken.items())]
+    notes = [*notes, *(f"Trained in the study in {name}: {n} of {len(results)} jobs." for name, n in taken.items())]
     if len(study.seeds) < 3:
-        said.append(f"{len(study.seeds)} seeds say little of other seeds; three or more do.")
+        notes.append(f"{len(study.seeds)} seeds predict little of other seeds; take three or more.")
     blocked: dict[str, list[str]] = {}
     for condition in study.conditions:
         blocked.setdefault(Texts.of(study, condition, corpora, str.lower).blocked_by, []).append(condition.name)
         if condition.each:
-            said.append(f"{condition.name}: pooled over {_named(condition.each)}.")
+            notes.append(f"{condition.name}: pooled over {_named(condition.each)}.")
     over = [f"{by}s" if len(blocked) == 1 else f"{by}s ({', '.join(names)})" for by, names in blocked.items()]
-    said.append(f"Intervals: over seeds and {', '.join(over)}; p corrected over the arms by Holm's method.")
+    notes.append(f"Intervals: over seeds and {', '.join(over)}; p corrected over the arms by Holm's method.")
     named = {job.name: failed[str(job.folder)] for job in jobs if str(job.folder) in failed}
-    return Findings(study, rows, curves, arms, times, named, said)
+    return Findings(study, rows, curves, arms, times, named, notes)
 
 
 def _named(folds: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ Table = tuple[tuple[str, ...], list[tuple[str, ...]]]  # heads, rows
 
 @dataclass(frozen=True)
 class Findings:
-    """All that is told of a study.
+    """All that is reported of a study.
 
     Attributes:
         arms: name, parameters, updates and multiply-adds a second of audio of each arm.

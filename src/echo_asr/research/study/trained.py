@@ -1,7 +1,7 @@
-"""Trainings that are finished: what they are told by, and where their weights lie.
+"""Trainings that are finished: how one is found again, and where its weights lie.
 
 A job trains and then evaluates. Where a study was given another condition since, or another study asks the same models
-something else (their final figures on the test split, say), the training is there already, and only the rest is done.
+something else (as their final figures on the test split), the training is there already, and only the rest is done.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import torch
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_bundle
 from echo_asr.renamed import with_current_names, without_retired
+from echo_asr.research.sections import SECTIONS
 from echo_asr.storage import pack, replace_file, unpack
-from echo_asr.train.run import SECTIONS
 from echo_asr.train.state import CHECKPOINT, Progress
 
 STUDY = "study.json"  # of a study's folder
@@ -30,12 +30,12 @@ HOW = ("device", "threads", "keep", "trained")  # a job is done, which makes no 
 
 
 def digest(job: Mapping[str, Any]) -> str:
-    """Tells jobs apart that do different things."""
+    """A digest in which jobs differ that do different things."""
     return _hash({key: value for key, value in job.items() if key not in HOW})
 
 
 def training_digest(job: Mapping[str, Any]) -> str:
-    """Tells jobs apart that train differently, whatever they are called and evaluated on."""
+    """A digest in which jobs differ that train differently, whatever they are called and evaluated on."""
     return _hash({key: job[key] for key in ("seed", "corpus", "sections")})
 
 
@@ -81,7 +81,7 @@ def as_now(job: Mapping[str, Any]) -> dict[str, Any]:
     """A job of before as it is written now: without the options that are no more, with the defaults of later ones."""
     defaults = json.loads(json.dumps({name: asdict(kind()) for name, kind in SECTIONS.items()}))
     given, _ = with_current_names(without_retired(job["sections"]))
-    return {**job, "sections": {name: _filled(one, defaults.get(name, {})) for name, one in given.items()}}
+    return {**job, "sections": {name: _filled(given.get(name, {}), default) for name, default in defaults.items()}}
 
 
 def _filled(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,11 +96,11 @@ def _filled(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, 
 def is_of_before(folder: Path) -> bool:
     """Whether the job of a folder was written when there were options that are no more."""
     job = _read_job(folder)
-    return job is not None and with_current_names(without_retired(job["sections"]))[0] != job["sections"]
+    return job is not None and without_retired(job["sections"]) != job["sections"]
 
 
 def _digest_before(folder: Path, job: Mapping[str, Any]) -> str | None:
-    """What tells the job of a folder apart as it was written, if it is this one; else None."""
+    """The digest of the job of a folder as it was written, if it is this one; else None."""
     before = _read_job(folder)
     return digest(before) if before is not None and digest(as_now(before)) == digest(job) else None
 
@@ -141,9 +141,7 @@ class Trained:
             bundle.model.load_state_dict(unpack(path.read_bytes()))
         except (OSError, ValueError, RuntimeError):
             raise EchoError(f"{path}: damaged; remove {self.folder}, and the job is done again") from None
-        bundle.trained_features = (
-            None  # all features, where a curriculum had not yet brought them in at the best update
-        )
+        bundle.trained_features = None  # all, though a curriculum may not have brought them in by the best update
         return bundle
 
 
@@ -171,7 +169,7 @@ def home(folder: Path, result: Mapping[str, Any]) -> Path:
 
 
 def find_trainings(folders: Iterable[Path]) -> dict[str, Path]:
-    """The jobs that did the trainings of the studies in folders, by what tells trainings apart.
+    """The jobs that did the trainings of the studies in folders, by the digests of the trainings.
 
     Raises:
         EchoError: a folder holds no study, or a result in it is damaged.
@@ -196,8 +194,8 @@ def trained_before(job: Mapping[str, Any], folder: Path, elsewhere: Mapping[str,
         ids: of the utterances that are validated on; a corpus of the same name may have become another.
     """
     own, other = load_result(folder), elsewhere.get(training_digest(job))
-    for place in (*([home(folder, own)] if own else []), *([other] if other else [])):
-        trained = Trained.of(place, job)
+    for found in (*([home(folder, own)] if own else []), *([other] if other else [])):
+        trained = Trained.of(found, job)
         if trained and trained.result["ids"] == list(ids):
-            return str(place)
+            return str(found)
     return ""

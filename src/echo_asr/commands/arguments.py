@@ -1,0 +1,41 @@
+"""What the commands share: how one is added to the parser, and arguments that several take."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import NoReturn
+
+CORPUS = "folder, file, synth:NAME or hf:REPO:CONFIG; docs/corpora.md has the forms"
+CONFIG = "YAML file, or the name of a recipe (echo-asr recipes lists them)"
+DEVICE = "auto, cpu, cuda, cuda:1, mps, ..."
+
+Subparsers = argparse._SubParsersAction
+Run = Callable[[argparse.Namespace], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print a line and exit with status 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def add_command(commands: Subparsers[Parser], name: str, text: str, run: Run, options: bool = False) -> Parser:
+    """Add a command to those of a parser.
+
+    Args:
+        text: what it does, for the help.
+        run: does it, and returns the exit status.
+        options: options of the configuration, `--section.key value`, can be given; `run` finds them in `changes`.
+    """
+    added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    added.set_defaults(parser=added, run=run, takes_options=options)
+    return added
+
+
+def add_broken(parser: Parser) -> None:
+    """The argument `--broken`."""
+    text = "records that cannot be used: refuse the corpus (default), or skip and count them"
+    parser.add_argument("--broken", choices=("refuse", "skip"), default="refuse", help=text)
