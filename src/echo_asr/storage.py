@@ -93,6 +93,18 @@ def create_folder(folder: Path, fill: Callable[[Path], object], marker: Path) ->
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def make_folder(folder: Path, option: str = "--out") -> None:
+    """Make a folder for what will be written, with those above it; `option` named it.
+
+    Raises:
+        EchoError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another {option}") from None
+
+
 def sweep(folder: Path) -> None:
     """Remove the partial files that killed processes left in a folder."""
     for path in folder.rglob(".*.part"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS
-from echo_asr.storage import sweep
+from echo_asr.storage import make_folder, sweep
 from echo_asr.train.state import CHECKPOINT
 
 
@@ -28,16 +28,13 @@ def check_folder(run: Path, resume: bool) -> None:
         raise EchoError(f"{run}: exists and is not empty; {remedy}choose another --out")
 
 
-def make_folder(run: Path) -> None:
+def make_run_folder(run: Path) -> None:
     """Make the folder of a run, without parts of files that were not written to their end.
 
     Raises:
         EchoError: it cannot be made.
     """
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EchoError(f"{run}: cannot be written ({error.strerror}); choose another --out") from None
+    make_folder(run)
     sweep(run)
 
 

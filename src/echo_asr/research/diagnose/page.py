@@ -9,7 +9,7 @@ import base64
 from html import escape
 from pathlib import Path
 
-from echo_asr.decode.transcribe import Recognizer
+from echo_asr.model.echo import Echo
 from echo_asr.research.diagnose.canvas import figure_png
 from echo_asr.research.diagnose.groups import Group
 from echo_asr.research.diagnose.pictures import CAPTIONS, draw_all
@@ -43,13 +43,13 @@ li.warning { background: var(--warn); padding: 0.2rem 0.6rem; margin: 0.3rem 0; 
 """
 
 
-def save_page(report: Report, recognizer: Recognizer, material: Material, path: Path) -> None:
+def save_page(report: Report, model: Echo, material: Material, path: Path) -> None:
     """Write the page, with pictures of the groups and of the first recording.
 
     Raises:
         EchoError: it cannot be written.
     """
-    drawn = draw_all({one.name: one for one in report.groups}, recognizer, material.clips[0])
+    drawn = draw_all({one.name: one for one in report.groups}, model, material.clips[0])
     replace_text(path, page(report, {name: figure_png(figure) for name, figure in drawn.items()}))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from echo_asr.research.diagnose.plots import BLUE, GREEN, GREY, INK, RED, new_figure, save_figure
+from echo_asr.research.diagnose.canvas import BLUE, GREEN, GREY, INK, RED, draw_grid, new_figure, save_figure
 from echo_asr.research.study.results import Row
 from echo_asr.research.study.tables import Findings
 
@@ -55,10 +55,8 @@ def draw_curves(findings: Findings, path: Path) -> bool:
             panel.plot(updates, means, style, color=colour, linewidth=2.0, marker=marker, markersize=4, label=arm)
         if primary.at:
             panel.axvline(primary.at, color=GREY, linewidth=0.9, linestyle=":")
-        panel.set(xlabel="update", ylabel=f"{measure} error (%)", title=condition)
-        panel.set_ylim(bottom=0)
-        panel.grid(color="#eeeeee", linewidth=0.6)
-        panel.set_axisbelow(True)
+        panel.set(xlabel="update", ylabel=f"{measure} error (%)", title=condition, ylim=(0, None))
+        draw_grid(panel)
     lines = {line.get_label(): line for panel in panels for line in panel.get_legend_handles_labels()[0]}
     arms = [lines[a.name] for a in findings.study.arms if a.name in lines]
     look: dict[str, Any] = {"fontsize": 8, "frameon": False, "handlelength": 4.0}  # long enough for a dashed line
@@ -105,5 +103,4 @@ def _draw_intervals(panel: Any, rows: Sequence[Row]) -> None:
     panel.set_ylim(-0.6, len(rows) - 0.4)
     unit = "percentage points" if rows[0].unit == "%" else rows[0].unit
     panel.set_xlabel(f"difference ({unit}); left of 0 is better", fontsize=8)
-    panel.grid(axis="x", color="#eeeeee", linewidth=0.6)
-    panel.set_axisbelow(True)
+    draw_grid(panel, axis="x")
