@@ -22,7 +22,8 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import collate_features
 from echo_asr.model.cross_attention import CrossAttention
-from echo_asr.research.diagnose.canvas import BLUE, INK, Axes, new_figure, save_figure
+from echo_asr.research.diagnose.canvas import Axes, new_figure, save_figure
+from echo_asr.research.diagnose.colours import BLUE, INK
 from echo_asr.research.diagnose.probes import Call, record_calls
 from echo_asr.research.diagnose.rotary import draw_f0
 from echo_asr.storage import make_folder

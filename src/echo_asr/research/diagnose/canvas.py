@@ -19,15 +19,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Figure
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator as FixedLocator
-from matplotlib.ticker import FuncFormatter as FuncFormatter
-from matplotlib.ticker import MaxNLocator as MaxNLocator
-from matplotlib.ticker import NullLocator as NullLocator
 
 from echo_asr.console import console
 from echo_asr.errors import EchoError
+from echo_asr.research.diagnose.colours import INK
 
-INK, BLUE, RED, GREEN, GREY, NULL = "#222222", "#1f5fa8", "#c23b22", "#2a7f3f", "#8a8a8a", "#dde3ea"
 USUAL = "DejaVu Sans"  # comes with matplotlib
 LIKELY = ("sans", "regular", "cjk", "noto", "wqy", "droid", "unicode", "heiti", "gothic", "pingfang", "msyh")
 UNLIKELY = ("bold", "italic", "oblique", "mono", "light", "thin", "black", "medium", "condensed", "serif")

@@ -27,7 +27,6 @@ from echo_asr.research.compare import compare_errors, compare_values
 from echo_asr.research.diagnose.groups import Group, Progress, Value
 from echo_asr.research.diagnose.interventions import (
     CHANGES,
-    Place,
     encoding,
     gates_opened,
     null_attentions,
@@ -123,8 +122,8 @@ def counterfactuals(
         **({} if evaluated is None else {"evaluated": evaluated}),
         "utterances": len(clips),
     }
-    todo = changes(model, clips, recognizer.features)
-    for done, (name, changed, inputs, context) in enumerate(todo, start=1):
+    todo = enumerate(changes(model, clips, recognizer.features), start=1)
+    for done, (name, changed, inputs, context) in todo:
         with context():
             after = outcome(recognizer, changed, tokens, texts, inputs)
         group.rows[name] = compare(before, after)
@@ -156,26 +155,21 @@ Change = tuple[str, Sequence[Features], Sequence[Features] | None, Callable[[], 
 def changes(model: Echo, clips: Sequence[Features], features: Sequence[str] | None = None) -> list[Change]:
     """All counterfactuals of a model and recordings: name, recordings, what the encoders get instead (None for the
     same), and a context that changes the model meanwhile."""
-    return list(_changes(model, clips, features))
-
-
-def _changes(model: Echo, clips: Sequence[Features], features: Sequence[str] | None) -> Iterator[Change]:
-    where: list[Place] = places(model, features)
+    found: list[Change] = []
+    where = places(model, features)
     for name, change in CHANGES.items():
         if not where or (change is shuffled_between and len(clips) < 2):
             continue
         changed = change(clips)
-        for place in where:
-            position, inputs = {
-                "position": (changed, clips), "input": (clips, changed), "both": (changed, None)
-            }[place]  # fmt: skip
-            yield f"{name}, {place}", position, inputs, nullcontext
+        ways = {"position": (changed, clips), "input": (clips, changed), "both": (changed, None)}
+        found += [(f"{name}, {place}", *ways[place], nullcontext) for place in where]
     if model.config.gate != "none":
-        yield "gates opened", clips, None, lambda: gates_opened(model)
+        found.append(("gates opened", clips, None, lambda: gates_opened(model)))
     if any(each.nulls.mode != "hard" for each in null_attentions(model, start=False)) and _silent(clips):
-        yield "silence masked", clips, None, lambda: nulls_masked(model, start=False)
+        found.append(("silence masked", clips, None, lambda: nulls_masked(model, start=False)))
     if any(each.nulls.mode != "hard" for each in null_attentions(model, start=True)):
-        yield "start token hidden", clips, None, lambda: nulls_masked(model, start=True)
+        found.append(("start token hidden", clips, None, lambda: nulls_masked(model, start=True)))
+    return found
 
 
 def _not_shown(model: Echo, clips: Sequence[Features], features: Sequence[str] | None) -> Iterator[str]:

@@ -12,26 +12,12 @@ from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.features import Features, collate_features
 from echo_asr.model.echo import Echo
 from echo_asr.model.encoder import pitch_track
-from echo_asr.research.diagnose.canvas import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    NULL,
-    RED,
-    Axes,
-    Figure,
-    beside,
-    draw_grid,
-    new_figure,
-)
-from echo_asr.research.diagnose.groups import Group, Value
+from echo_asr.research.diagnose.canvas import Axes, Figure, beside, draw_grid, new_figure
+from echo_asr.research.diagnose.colours import BLUE, GREEN, GREY, INK, NULL, PURPLE, RED
+from echo_asr.research.diagnose.groups import Group, Rows
 from echo_asr.research.diagnose.learnt import attentions
 from echo_asr.research.diagnose.rotary import draw_f0
 
-Rows = Mapping[str, Mapping[str, Value]]
-
-ORANGE, PURPLE = "#b8860b", "#6a4c93"
 PROJECTION_COLOURS = {"q": BLUE, "k": GREEN, "v": RED, "sum": INK}
 ACTIVATION_COLOURS = {
     "attention_output": BLUE, "mlp_activation": RED, "gate_activation": GREEN, "residual_output": INK,

@@ -16,22 +16,8 @@ from echo_asr.audio.convert import HOP, frames_to_seconds, samples_to_frames, sa
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.features.log_mel import RANGE, mel_edges
-from echo_asr.research.diagnose.canvas import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    NULL,
-    RED,
-    Axes,
-    FixedLocator,
-    FuncFormatter,
-    NullLocator,
-    beside,
-    draw_grid,
-    new_figure,
-    save_figure,
-)
+from echo_asr.research.diagnose.canvas import Axes, beside, draw_grid, new_figure, save_figure
+from echo_asr.research.diagnose.colours import BLUE, GREEN, GREY, INK, NULL, RED
 
 COLUMNS = 2400  # of the waveform's envelope; more than the picture has pixels
 MEL_TICKS = (250, 500, 1000, 2000, 4000, 8000)  # Hz
@@ -174,9 +160,9 @@ def _draw_pitch(panel: Axes, features: Features, seconds: np.ndarray) -> None:
     panel.set_yscale("log")
     low, high = min(float(track.min()) / 1.15, 90.0), max(float(track.max()) * 1.15, 330.0)
     panel.set(ylabel="F0 (Hz, log scale)", ylim=(low, high))
-    panel.yaxis.set_major_locator(FixedLocator([hz for hz in PITCH_TICKS if low <= hz <= high]))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda hz, _: f"{hz:g}"))
-    panel.yaxis.set_minor_locator(NullLocator())
+    ticks = [hz for hz in PITCH_TICKS if low <= hz <= high]
+    panel.set_yticks(ticks, [f"{hz}" for hz in ticks])
+    panel.minorticks_off()
 
 
 def draw_curve(

@@ -19,19 +19,8 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
-from echo_asr.research.diagnose.canvas import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    RED,
-    Axes,
-    MaxNLocator,
-    beside,
-    draw_grid,
-    new_figure,
-    save_figure,
-)
+from echo_asr.research.diagnose.canvas import Axes, beside, draw_grid, new_figure, save_figure
+from echo_asr.research.diagnose.colours import BLUE, GREEN, GREY, INK, RED
 from echo_asr.storage import make_folder
 from echo_asr.vrope import PitchTrack, Rotation, VRoPEModes, make_rotation
 from echo_asr.vrope.config import Theta
@@ -113,7 +102,7 @@ def plot_positions(
         end = frames_to_seconds(track.f0.shape[1] * track.step)  # seconds
         draw_f0(row[0], track, name)
         row[0].set(xlabel="time (s)")
-        row[0].xaxis.set_major_locator(MaxNLocator(2))
+        row[0].locator_params(axis="x", nbins=2)
         for panel, theta in zip(row[1:], thetas, strict=True):
             seen = similarity(rotation_of(theta), track)
             image = panel.imshow(seen, origin="lower", extent=(0, end, 0, end), cmap="RdBu_r", vmin=-1, vmax=1)

@@ -6,10 +6,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from echo_asr.research.diagnose.canvas import BLUE, GREEN, GREY, INK, RED, new_figure, save_figure
+from echo_asr.research.diagnose.canvas import new_figure, save_figure
+from echo_asr.research.diagnose.colours import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, TEAL
 from echo_asr.research.diagnose.plots import draw_curve, name_curves, read_metrics
 
-COLOURS = (BLUE, RED, GREEN, "#b8860b", "#6a4c93", INK, GREY, "#00868b")
+COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, INK, GREY, TEAL)
 STYLES = ("-", "--", ":", "-.")  # once the colours are used up
 PANELS = (
     ("train", "loss", "training loss\n(nats a token)", False),

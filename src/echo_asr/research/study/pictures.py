@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from echo_asr.research.diagnose.canvas import BLUE, GREEN, GREY, INK, RED, draw_grid, new_figure, save_figure
+from echo_asr.research.diagnose.canvas import draw_grid, new_figure, save_figure
+from echo_asr.research.diagnose.colours import BLUE, GREEN, GREY, INK, ORANGE, RED
 from echo_asr.research.study.results import Row
 from echo_asr.research.study.tables import Findings
 
-COLOURS = (INK, BLUE, RED, GREEN, "#b8860b", "#7a4fa3", "#008b8b", "#d16ba5", "#6b8e23", "#a0522d")
+COLOURS = (INK, BLUE, RED, GREEN, ORANGE, "#7a4fa3", "#008b8b", "#d16ba5", "#6b8e23", "#a0522d")
 STYLES = ("-", "--", ":", "-.")  # arms beyond the colours differ by their lines
 WIDTH = 10.0  # inches
 LINE, CHARACTER = 0.75, 0.06  # inches that an arm takes in the legend: the line, and a character of its name
