@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -20,18 +20,16 @@ from echo_asr.vrope.published.thetas import IntegratedRotation
 SATURATED = 0.95  # share of the way to its bound at which a radius counts as saturated
 
 
-def attentions(model: Echo) -> Iterator[tuple[str, VRoPEAttention]]:
+def attentions(model: Echo) -> dict[str, VRoPEAttention]:
     """The self-attentions of a model by name."""
-    for name, module in model.named_modules():
-        if isinstance(module, VRoPEAttention):
-            yield name, module
+    return {name: module for name, module in model.named_modules() if isinstance(module, VRoPEAttention)}
 
 
 @torch.no_grad()
 def theta_group(model: Echo) -> Group:
     """Theta of each self-attention: its exponent, where that is learnt, and its rotary frequencies."""
     group = Group("theta", "Theta: how positions turn")
-    for name, attention in attentions(model):
+    for name, attention in attentions(model).items():
         rotation = attention.rotation
         modes = rotation.modes
         row: dict[str, Value] = {"theta": modes.theta}
@@ -64,9 +62,8 @@ def theta_group(model: Echo) -> Group:
 def radius_group(model: Echo, batches: Sequence[Batch], features: Collection[str] | None = None) -> Group:
     """Radii of each self-attention over the positions of the batches that are no padding."""
     group = Group("radii", "Radii: how far from the centre")
-    turning = {
-        name: attention.rotation for name, attention in attentions(model) if attention.rotation.radius is not None
-    }
+    rotations = {name: attention.rotation for name, attention in attentions(model).items()}
+    turning = {name: rotation for name, rotation in rotations.items() if rotation.radius is not None}
     found: dict[str, list[tuple[PitchTrack, Tensor]]] = {}
     for batch in batches if turning else ():
         with record_calls(model, VRoPEAttention) as calls:
@@ -104,7 +101,7 @@ def _radius_row(rotation: Rotation, tracks: Sequence[tuple[PitchTrack, Tensor]])
 def bias_group(model: Echo) -> Group:
     """Strength of the pitch bias of each head, and over how many octaves it reaches."""
     group = Group("pitch_bias", "Pitch bias: frames of similar pitch attend to each other")
-    for name, attention in attentions(model):
+    for name, attention in attentions(model).items():
         if attention.bias is not None:
             spread = {"spread": attention.bias.spread.tolist()} if attention.bias.has_spread else {}
             group.rows |= _by_head(name, {"strength": attention.bias.strength.tolist(), **spread})

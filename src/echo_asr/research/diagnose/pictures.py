@@ -113,7 +113,7 @@ def draw_counterfactuals(rows: Rows) -> Figure:
 @torch.inference_mode()
 def draw_radii(model: Echo, clip: Features) -> Figure:
     """Radii of each encoder layer over one recording: their range over the pairs, and the mean."""
-    layers = {name: attention.rotation for name, attention in attentions(model) if name.startswith("encoders.")}
+    layers = {name: attention.rotation for name, attention in attentions(model).items() if name.startswith("encoders.")}
     whole = pitch_track(collate_features([clip]).to(model.device))
     track = whole.pool(model.config.subsampling)
     figure = new_figure(10, 1.6 + 1.0 * len(layers))

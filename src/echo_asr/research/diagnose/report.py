@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from echo_asr.audio.convert import frames_to_seconds
@@ -132,7 +133,8 @@ def diagnose(
         gamma_group(model),
         silence_group(shares),
     ]
-    report = Report({**about, "loss": _mean_loss(probes, material.batches)}, groups)
+    loss = fmean((one.loss for one in probes), [len(batch.lengths) for batch in material.batches])
+    report = Report({**about, "loss": loss}, groups)
     if what_if:
         tokens, texts = [e.tokens for e in material.examples], [e.text for e in material.examples]
         groups.append(counterfactuals(recognizer, material.clips, tokens, texts, progress, evaluated))
@@ -155,11 +157,6 @@ def diagnose(
     if len(material.clips) < 2:
         report.notes.append("one utterance: no interval has a width, and no mean is one over utterances")
     return report
-
-
-def _mean_loss(probes: Sequence[Probe], batches: Sequence[Batch]) -> float:
-    weights = [len(batch.lengths) for batch in batches]
-    return sum(p.loss * n for p, n in zip(probes, weights, strict=True)) / sum(weights)
 
 
 def _within(clips: Sequence[Features], seconds: float) -> list[Features]:

@@ -173,9 +173,11 @@ def chosen_contours(words: Sequence[str], frames: int = 100) -> dict[str, PitchT
 
 
 def draw_rotary(
-    audio: str | os.PathLike[str] | None, folder: str | os.PathLike[str], thetas: Sequence[str] = (),
+    audio: str | os.PathLike[str] | None,
+    folder: str | os.PathLike[str],
+    thetas: Sequence[str] = (),
     f0: Sequence[str] = (),
-) -> list[Path]:  # fmt: skip
+) -> list[Path]:
     """Draw both pictures, of some contours and of a recording if one is given; returns where they are.
 
     Args:
