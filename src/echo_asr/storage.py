@@ -62,6 +62,18 @@ def _move(source: Path, target: Path) -> None:
     os.replace(source, target)
 
 
+def make_folder(folder: Path, remedy: str = "choose another --out") -> None:
+    """Make a folder for what will be written.
+
+    Raises:
+        EchoError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EchoError(f"{folder}: cannot be made ({error.strerror}); {remedy}") from None
+
+
 def create_folder(folder: Path, fill: Callable[[Path], object], marker: Path) -> None:
     """Call `fill(temporary folder)`, then rename that to `folder` in the cache, which so appears complete or not at
     all.
@@ -91,18 +103,6 @@ def create_folder(folder: Path, fill: Callable[[Path], object], marker: Path) ->
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
-
-
-def make_folder(folder: Path, option: str = "--out") -> None:
-    """Make a folder for what will be written, with those above it; `option` named it.
-
-    Raises:
-        EchoError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another {option}") from None
 
 
 def sweep(folder: Path) -> None:

@@ -47,7 +47,7 @@ def error_rate(
 ) -> ErrorRate:
     r"""The error rate of hypotheses against references, summed over all utterances.
 
-    .. math:: \text{percent} = 100 \, \frac{I + D + S}{N}
+        percent = 100 (I + D + S) / N
 
     with the insertions I, deletions D and substitutions S of a shortest alignment of each pair, and N units
     in the references. Texts are not normalised. Whitespace separates words,

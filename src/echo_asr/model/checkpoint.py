@@ -61,7 +61,7 @@ class Bundle:
             EchoError: the folder cannot be made or written.
         """
         folder = Path(folder)
-        make_folder(folder, "folder")
+        make_folder(folder, "choose another folder")
         sections = {"features": self.features, "text": self.text, "model": self.model.config, **self.extra}
         replace_file(folder / CONFIG, lambda path: write_yaml(path, sections))
         self.tokenizer.save(folder / TOKENIZER)

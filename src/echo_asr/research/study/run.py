@@ -256,7 +256,7 @@ def collect(
     rows, curves = analyse(study, results, corpora)
     notes = [*notes, *(f"Trained in the study in {name}: {n} of {len(results)} jobs." for name, n in taken.items())]
     if len(study.seeds) < 3:
-        notes.append(f"{len(study.seeds)} seeds say little of other seeds; three or more do.")
+        notes.append(f"{len(study.seeds)} seeds predict little of other seeds; take three or more.")
     blocked: dict[str, list[str]] = {}
     for condition in study.conditions:
         blocked.setdefault(Texts.of(study, condition, corpora, str.lower).blocked_by, []).append(condition.name)
