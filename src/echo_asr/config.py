@@ -120,10 +120,8 @@ def yaml_text(sections: Mapping[str, Any], where: str) -> str:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         sizes = {f"{s}.{k}": len(str(v)) for s, one in plain.items() if isinstance(one, dict) for k, v in one.items()}
         longest = max(sizes, key=sizes.__getitem__, default="")
-        raise EchoError(
-            f"{where}: could not be read back as a configuration ({_one_line(error)}); shorten {longest}, its longest "
-            "value"
-        ) from None
+        what = f"could not be read back as a configuration ({_one_line(error)})"
+        raise EchoError(f"{where}: {what}; shorten {longest}, its longest value") from None
     return text
 
 
@@ -235,9 +233,7 @@ def _checked(changes: Changes, known: Mapping[str, Any]) -> dict[str, Any]:
         if value is None:
             raise EchoError(f"options: argument --{given}: expected one argument")
         if options[option]:
-            raise EchoError(
-                f'options: "{option}" is a group of options; give them one by one, as --{option}.OPTION VALUE'
-            )
+            raise EchoError(f'options: "{option}" is a group of options; give each, as --{option}.OPTION VALUE')
         value = current_value(given, value) if option != given else value
         checked[option] = list(value) if isinstance(value, tuple) else value
     return checked

@@ -32,11 +32,9 @@ class AudioSource(Protocol):
 
     def load(self) -> np.ndarray:
         """Mono float32 `(S,)` at 16 kHz; EchoError if it cannot be computed."""
-        ...
 
     def content(self, hash_file: Callable[[AudioFile], str]) -> str:
         """A string that identifies the samples; `hash_file` gives a hash of a file's content, or raises OSError."""
-        ...
 
 
 def load_audio(
@@ -116,7 +114,10 @@ def _at_16_khz(name: str, blocks: Iterator[np.ndarray], rate: int) -> Iterator[n
     def finite() -> Iterator[np.ndarray]:
         count = 0
         for block in blocks:
-            _refuse_broken(name, block, rate, count / rate)
+            broken = ~np.isfinite(block)
+            if broken.any():
+                first = count / rate + int(np.argmax(broken)) / rate
+                raise EchoError(f"{name}: holds NaN or infinite samples (first at {first:.3f} s); repair or drop it")
             count += len(block)
             yield block
 
@@ -129,14 +130,6 @@ def _in_memory(name: str) -> Iterator[None]:
         yield
     except MemoryError:
         raise EchoError(f"{name}: needs more memory than there is; cut it, or free some memory") from None
-
-
-def _refuse_broken(name: str, samples: np.ndarray, rate: int, start: float = 0.0) -> None:
-    """Refuse NaN and infinite samples, of a block that starts at `start` seconds."""
-    finite = np.isfinite(samples)
-    if not finite.all():
-        first = start + int(np.argmin(finite)) / rate
-        raise EchoError(f"{name}: holds NaN or infinite samples (first at {first:.3f} s); repair or drop it")
 
 
 def audio_duration(source: AudioFile) -> float:

@@ -41,8 +41,7 @@ def to_mono(
         for block in blocks():
             count = block.shape[1]
             if not 0 <= channel < count:
-                has = f"has {count} channel{'s' * (count > 1)}, counted from 0"
-                raise EchoError(f"{name}: {has}; correct the channel")
+                raise EchoError(f"{name}: has {count} channel{'s' * (count > 1)}, counted from 0; correct the channel")
             yield block[:, channel]
         return
     opened = blocks()
@@ -55,11 +54,9 @@ def to_mono(
         taken = loudest_if_cancelled(chain(beginning, opened), rate)
         again = beginning if second is None else blocks()
     if taken is not None:
-        warnings.warn(
-            f"{file}: its channels cancel each other when they are averaged; its loudest, channel {taken} (from 0), is "
-            "taken alone: check its cables, or name the channel that holds the speech",
-            stacklevel=2,
-        )
+        what = f"its loudest, channel {taken} (from 0), is taken alone"
+        mend = "check its cables, or name the channel that holds the speech"
+        warnings.warn(f"{file}: its channels cancel each other when averaged; {what}: {mend}", stacklevel=2)
     for block in again:
         if block.shape[1] == 1:
             yield block[:, 0]

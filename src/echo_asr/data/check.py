@@ -86,9 +86,8 @@ def check_corpus(
         progress: called with the number of recordings that were decoded.
         normalize: the normaliser of the texts in training.
     """
-    findings = [
-        Finding("broken record", "error", b.where, b.message.removeprefix(b.where).strip(" :")) for b in corpus.broken
-    ]
+    reasons = [(broken.where, broken.message.removeprefix(broken.where).strip(" :")) for broken in corpus.broken]
+    findings = [Finding("broken record", "error", *reason) for reason in reasons]
     findings += [Finding(notice.kind, "warning", notice.where, notice.message) for notice in corpus.notices]
     findings += check_splits(corpus.name, corpus.utterances, normalize)
     findings += check_texts(corpus.utterances, normalize)
@@ -152,9 +151,7 @@ def check_audio(utterances: Sequence[Utterance], measurements: Iterator[ClipMeas
             what = f"is clipped ({100 * found.clipped:.1f} % of its samples); record it again at a lower level"
             yield Finding("clipping", "warning", where, what)
         if abs(found.seconds - utterance.duration) > max(0.5, 0.1 * utterance.duration):
-            what = (
-                f"lasts {found.seconds:.2f} s, and the corpus states {utterance.duration:.2f} s; correct the duration"
-            )
+            what = f"lasts {found.seconds:.2f} s, and the corpus states {utterance.duration:.2f} s; correct that"
             yield Finding("wrong duration", "warning", where, what)
     for group in same.values():
         yield from _same(group)

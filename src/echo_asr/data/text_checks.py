@@ -185,6 +185,5 @@ def _script(character: str) -> str:
 
 
 def _is_control(character: str) -> bool:
-    return (unicodedata.category(character) in ("Cc", "Cf", "Co", "Cn") and character not in JOINERS) or (
-        character == "\ufffd"
-    )
+    category = unicodedata.category(character)
+    return character == "\ufffd" or (category in ("Cc", "Cf", "Co", "Cn") and character not in JOINERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -35,6 +36,9 @@ class Hotwords:
         normalize: of the model.
         bonus: nats for a token.
 
+    Attributes:
+        row: maps a state to `(V,)`, float64: the bonus in nats of each next token.
+
     Raises:
         EchoError: a phrase is empty once normalised, or the tokenizer cannot encode it.
     """
@@ -53,7 +57,7 @@ class Hotwords:
         for phrase in phrases:
             for tokens in self._spellings(phrase, tokenizer, normalize):
                 self._add(tokens)
-        self._rows: dict[State, Tensor] = {}
+        self.row = lru_cache(_ROWS_KEPT)(self._row)
 
     def _spellings(self, phrase: str, tokenizer: Tokenizer, normalize: Callable[[str], str]) -> list[list[int]]:
         """The phrase as it is written at the start of a text, and after a space."""
@@ -90,7 +94,7 @@ class Hotwords:
         ready, matches = state
         settled = 0
         if token == 0 or self._begins[token]:
-            settled = max((self._depth[node] - counted for node, counted in matches if self._whole[node]), default=0)
+            settled = self._pending([match for match in matches if self._whole[match[0]]])
         moved = [
             (self._children[node][token], min(counted + settled, self._depth[node]))
             for node, counted in matches
@@ -105,18 +109,10 @@ class Hotwords:
         """The state after one more token."""
         return self.step(state, token)[1]
 
-    def row(self, state: State) -> Tensor:
-        """`(V,)`, float64: the bonus in nats of each next token."""
-        if state not in self._rows:
-            if len(self._rows) >= _ROWS_KEPT:
-                self._rows.clear()
-            self._rows[state] = self._row(state)
-        return self._rows[state]
-
     def _row(self, state: State) -> Tensor:
-        ready, matches = state
+        _, matches = state
         # Tokens that continue or begin no match differ only in whether they end a word.
-        settled = max((self._depth[node] - counted for node, counted in matches if self._whole[node]), default=0)
+        settled = self._pending([match for match in matches if self._whole[match[0]]])
         row = torch.tensor(self._begins, dtype=torch.float64)
         row[0] = 1.0
         row = row * settled - self._pending(matches)

@@ -45,10 +45,8 @@ class Arpa:
             from flashlight.lib.text.decoder.kenlm import KenLM
             from flashlight.lib.text.dictionary import Dictionary
         except ImportError:
-            raise EchoError(
-                "decode.lm needs KenLM, which is not installed; pip install 'echo-asr[lm]' (its wheels are for Python "
-                "3.11 and 3.12)"
-            ) from None
+            remedy = "pip install 'echo-asr[lm]' (its wheels are for Python 3.11 and 3.12)"
+            raise EchoError(f"decode.lm needs KenLM, which is not installed; {remedy}") from None
         dictionary = Dictionary()
         for name in names:
             dictionary.add_entry(name)
@@ -158,10 +156,8 @@ def load_language_model(path: Path, tokenizer: Tokenizer, normalize: Callable[[s
         raise EchoError(f"{path}: an ARPA file of order {orders}; KenLM as installed reads orders 2 to {HIGHEST_ORDER}")
     if mark is None:
         if tokenizer.kind == "ready":
-            raise EchoError(
-                f"{path}: a language model over words needs a character or bpe tokenizer; make one over the symbols "
-                "of this model with echo-asr lm"
-            )
+            what = "a language model over words needs a character or bpe tokenizer"
+            raise EchoError(f"{path}: {what}; make one over the symbols of this model with echo-asr lm")
         return WordScorer(path, tokenizer, normalize, orders, words)
     if mark != tokenizer_mark(tokenizer):
         raise EchoError(f"{path}: made for another tokenizer than this model's; make it anew with echo-asr lm")

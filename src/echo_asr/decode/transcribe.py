@@ -119,13 +119,12 @@ class Recognizer:
             EchoError: a recording cannot be read; see `echo_asr.audio.load_audio`.
         """
         sources = audio if isinstance(audio, list | tuple) else [audio]
-        found: dict[int, Transcription] = {}
-        for index, result in self.transcribe_each(sources, sampling_rate, words=words):
+        texts: list[Transcription] = []
+        for _, result in self.transcribe_each(sources, sampling_rate, words=words):
             if isinstance(result, EchoError):
                 raise result
             if isinstance(result, Transcription):
-                found[index] = result
-        texts = [found[index] for index in range(len(sources))]
+                texts.append(result)
         return texts if sources is audio else texts[0]
 
     def transcribe_each(
@@ -311,5 +310,4 @@ def decode_config(folder: str | os.PathLike[str], changes: Changes = MappingProx
     """The decoding settings of a model's config.yaml, with some changed, as `{"decode.beam": 8}`."""
     path = Path(folder) / CONFIG
     data = {"decode": read_yaml(path).get("decode")}
-    built: DecodeConfig = build_sections(data, {"decode": DecodeConfig}, changes, str(path))["decode"]
-    return built
+    return build_sections(data, {"decode": DecodeConfig}, changes, str(path))["decode"]

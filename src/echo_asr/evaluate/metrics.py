@@ -41,9 +41,7 @@ class ErrorRate:
 
 
 def error_rate(
-    references: Sequence[str],
-    hypotheses: Sequence[str],
-    unit: Literal["word", "character"] = "word",
+    references: Sequence[str], hypotheses: Sequence[str], unit: Literal["word", "character"] = "word"
 ) -> ErrorRate:
     r"""The error rate of hypotheses against references, summed over all utterances.
 
@@ -76,15 +74,9 @@ def error_rate(
     counts = count_errors(references, hypotheses, unit)
     low, high = rate_interval(counts[:, :3].sum(axis=1), counts[:, 0], counts[:, 3])
     total = counts.sum(axis=0)
-    insertions, deletions, substitutions, reference = (int(number) for number in total)
-    return ErrorRate(
-        percent=_percent(total),
-        insertions=insertions,
-        deletions=deletions,
-        substitutions=substitutions,
-        reference=reference,
-        ci95=(100.0 * low, 100.0 * high),
-    )
+    insertions, deletions, substitutions, reference = total.tolist()
+    interval = (100.0 * low, 100.0 * high)
+    return ErrorRate(_percent(total), insertions, deletions, substitutions, reference, interval)
 
 
 def count_errors(references: Sequence[str], hypotheses: Sequence[str], unit: str) -> np.ndarray:

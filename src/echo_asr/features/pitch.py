@@ -36,7 +36,6 @@ class PitchTracker(Protocol):
             audio: `(S,)` float32 at 16 kHz.
             frames: `T`; frame `t` is centred at sample `160 t`.
         """
-        ...
 
 
 def make_tracker(name: TrackerName) -> PitchTracker:
@@ -83,9 +82,7 @@ class SwiftTracker:
         try:
             self.version = f"{importlib.metadata.version('swift-f0')}-1"
         except importlib.metadata.PackageNotFoundError:
-            raise EchoError(
-                "tracker: swiftf0 needs swift-f0 (pip install swift-f0), or choose autocorrelation"
-            ) from None
+            raise EchoError("tracker: swiftf0 needs swift-f0: pip install it, or choose autocorrelation") from None
         self._session: tuple[int, Any] | None = None  # process id and detector, which does not survive a fork
 
     def __getstate__(self) -> dict[str, Any]:

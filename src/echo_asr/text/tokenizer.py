@@ -132,11 +132,8 @@ class Tokenizer:
         ids = table[codes].tolist()
         ends = np.cumsum([len(text) for text in texts]).tolist()
         found = [tuple(ids[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
-        if 0 in ids:
-            return [
-                tuple(self.encode(text, unknown)) if 0 in own else own for text, own in zip(texts, found, strict=True)
-            ]
-        return found
+        pairs = zip(texts, found, strict=True)
+        return [tuple(self.encode(text, unknown)) if 0 in own else own for text, own in pairs]
 
     def _encode_ready(self, text: str, unknown: str) -> list[int]:
         encoding = self._backend.encode(text, add_special_tokens=False)

@@ -75,7 +75,7 @@ class _Lines:
 
 
 class _OpenQuote(Exception):
-    pass
+    """A line does not close a quotation mark."""
 
 
 def _cells(line: str, separator: str) -> list[str]:

@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
-from echo_asr.audio import find_file, same_name
+from echo_asr.audio import audio_duration, find_file, same_name
 from echo_asr.audio.segment import AudioSegment
-from echo_asr.data.readers.records import Durations, Problems, Record, leads_into_network, note_errors, segment_error
+from echo_asr.data.readers.records import Problems, Record, leads_into_network, note_errors, segment_error
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
 
@@ -35,7 +35,7 @@ class _Annotation:
 
 
 class _Refused(Exception):
-    pass
+    """A file is none that ELAN writes; the message follows its path."""
 
 
 class _Builder(ElementTree.TreeBuilder):
@@ -111,7 +111,7 @@ def _read_file(path: Path, wanted: str, problems: Problems, prefix: str) -> Iter
         raise EchoError(f"{path} is no ELAN file, but one of {root.tag}; give an .eaf file")
     tiers = _choose_tiers(path, root, wanted)
     audio, offset = _find_audio(path, root)
-    length = Durations().of(audio)
+    length = audio_duration(audio)
     times = _slot_times(root)
     annotations = {id(tier): [_parse(element) for element in tier.iter("ANNOTATION")] for tier in root.iter("TIER")}
     by_id = {a.id: a for group in annotations.values() for a in group}
@@ -183,9 +183,8 @@ def _find_audio(path: Path, root: ElementTree.Element) -> tuple[Path, float]:
 
 def _beside(path: Path) -> list[Path]:
     """Files of the same name with another ending."""
-    return [
-        file for file in sorted(path.absolute().parent.iterdir()) if same_name(file.stem, path.stem) and file.is_file()
-    ]
+    files = sorted(path.absolute().parent.iterdir())
+    return [file for file in files if same_name(file.stem, path.stem) and file.is_file()]
 
 
 def _local(url: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+from echo_asr.audio import audio_duration
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.readers.lines import read_lines
-from echo_asr.data.readers.records import Durations, FileIndex, Problems, Record, Resolver, location, segment_error
+from echo_asr.data.readers.records import FileIndex, Problems, Record, Resolver, location, parse_number, segment_error
 from echo_asr.errors import EchoError
 
 RECORDINGS, TEXT, SEGMENTS = "wav.scp", "text", "segments"
@@ -46,7 +48,7 @@ def read_kaldi(folder: Path, problems: Problems) -> Iterator[Record]:
     known = set(_table(scp, Problems()))
     for name, (line, text) in written.items():
         if name in recordings:
-            seconds = _number(durations.get(name, ""))
+            seconds = parse_number(durations.get(name, ""))
             yield Record(texts, line, name, recordings[name], text, speakers.get(name, ""), duration=seconds)
         elif name not in known:  # else it is a problem already
             problems.add(location(texts, line), f"is of {name}, which is not in {scp}; add it, or delete this line")
@@ -58,12 +60,12 @@ def _segments(
 ) -> Iterator[Record]:
     folder = source.parent
     scp, texts = _find(folder, RECORDINGS), _find(folder, TEXT)
-    stated, lengths, listing = _optional(folder, "reco2dur", problems), Durations(), FileIndex()
+    stated, lengths, listing = _optional(folder, "reco2dur", problems), cache(audio_duration), FileIndex()
     known, used = set(_table(scp, Problems())), set()
     for name, (line, rest) in _table(source, problems).items():
         where, fields = location(source, line), rest.split()
         used.add(name)
-        start, end = (_number(word) for word in (fields[1:3] if len(fields) > 2 else ("", "")))
+        start, end = (parse_number(word) for word in (fields[1:3] if len(fields) > 2 else ("", "")))
         if start is None or end is None:
             problems.add(where, "is no segment; expected: utterance, recording, start and end in seconds")
             continue
@@ -79,10 +81,10 @@ def _segments(
             if fields[0] not in known:
                 problems.add(where, f"names the recording {fields[0]}, which is not in {scp}; add it there")
             continue
-        length = _number(stated.get(fields[0], ""))
+        length = parse_number(stated.get(fields[0], ""))
         if length is None and listing.find(audio):
             try:
-                length = lengths.of(audio)
+                length = lengths(audio)
             except EchoError as error:
                 problems.add(where, f"names a recording that cannot be read: {error}")
                 continue
@@ -150,10 +152,3 @@ def _find(folder: Path, name: str) -> Path:
 def _optional(folder: Path, name: str, problems: Problems) -> dict[str, str]:
     path = _find(folder, name)
     return {name: rest for name, (_, rest) in _table(path, problems).items()} if path.is_file() else {}
-
-
-def _number(word: str) -> float | None:
-    try:
-        return float(word)
-    except ValueError:
-        return None

@@ -56,14 +56,10 @@ def read_ljspeech(folder: Path, problems: Problems, chosen: int = 0) -> Iterator
         text = fields[chosen - 1] if chosen else next((text for text in reversed(fields[1:]) if text), "")
         yield Record(source, line, name, audio, text)
     if apart > both / 2:
-        problems.notices.append(
-            Notice(
-                "third field",
-                str(source),
-                f"has third fields that share no word with the second in {apart} of {both} lines, and they are taken "
-                f"for the texts; if they are speakers or durations, name the field of the text: {folder}:2",
-            )
-        )
+        what = f"has third fields that share no word with the second in {apart} of {both} lines"
+        mend = f"if they are speakers or durations, name the field of the text: {folder}:2"
+        notice = Notice("third field", str(source), f"{what}, and they are taken for the texts; {mend}")
+        problems.notices.append(notice)
 
 
 def _words(text: str) -> set[str]:

@@ -121,7 +121,7 @@ def _cut(
 
 
 class _Unusable(Exception):
-    pass
+    """A cut that cannot be read; the message is a predicate, after its place."""
 
 
 def _utterances(path: Path, line: int, cut: dict[str, Any], split: str, base: Resolver) -> Iterator[Record]:

@@ -6,14 +6,13 @@ with columns of our own for speakers, splits, durations and segments of files.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.readers.csvrows import read_rows
 from echo_asr.data.readers.lines import is_text, read_objects
-from echo_asr.data.readers.records import LONGEST, SPLITS, Problems, Record, Recording, location
+from echo_asr.data.readers.records import LONGEST, SPLITS, Problems, Record, Recording, location, parse_number
 from echo_asr.errors import EchoError
 
 METADATA = "metadata.csv"
@@ -112,10 +111,9 @@ def _check_columns(columns: list[str], path: Path) -> None:
     absent = ["file_name"] if "file_name" not in columns else []
     absent += [] if any(name in columns for name in TEXT) else ["transcription"]
     if absent:
-        raise EchoError(
-            f"{path} has no column {' and no column '.join(absent)}; it has: {', '.join(columns) or 'none'};"
-            f" needed: {', '.join(REQUIRED_COLUMNS)}; optional: {', '.join(OPTIONAL_COLUMNS)}"
-        )
+        what = f"has no column {' and no column '.join(absent)}; it has: {', '.join(columns) or 'none'}"
+        known = f"needed: {', '.join(REQUIRED_COLUMNS)}; optional: {', '.join(OPTIONAL_COLUMNS)}"
+        raise EchoError(f"{path} {what}; {known}")
 
 
 def _json_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
@@ -139,11 +137,8 @@ def _seconds(cell: str | None, column: str, above_zero: bool = False) -> float |
     """Seconds; None for a cell that is empty or not there."""
     if not cell:
         return None
-    try:
-        seconds = float(cell)
-    except ValueError:
-        seconds = math.nan
-    if not (0 < seconds if above_zero else 0 <= seconds) or not seconds <= LONGEST:  # false of NaN, too
+    seconds = parse_number(cell)
+    if seconds is None or not 0 <= seconds <= LONGEST or (above_zero and not seconds):  # false of NaN, too
         lowest = "above 0" if above_zero else "from 0"
         raise ValueError(f"has the {column} {cell!r}; expected seconds {lowest}, at most {LONGEST}, or nothing")
     return seconds

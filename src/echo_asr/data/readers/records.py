@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from echo_asr.audio import audio_duration, find_file
@@ -180,16 +181,13 @@ class FileIndex:
     """Looks up files with one scan of each folder, instead of one check for each file."""
 
     def __init__(self) -> None:
-        self._names: dict[str, set[str]] = {}
+        self._names = cache(_names_in)
 
     def find(self, path: Path) -> Path | None:
         """The file of a path, as `find_file` finds it; None where there is none."""
         folder, separator, name = os.fspath(path).rpartition(os.sep)
-        folder += separator
-        if folder not in self._names:
-            self._names[folder] = _names_in(folder)
         # `find_file` also finds names that differ in Unicode form, or in case where the file system ignores it.
-        return path if name in self._names[folder] else find_file(path)
+        return path if name in self._names(folder + separator) else find_file(path)
 
 
 def _names_in(folder: str) -> set[str]:
@@ -205,17 +203,12 @@ def _moved(record: Record, path: Path) -> Record:
     return replace(record, audio=replace(audio, path=path) if isinstance(audio, AudioSegment) else path)
 
 
-class Durations:
-    """Durations of audio files; the header of each is read once."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[Path, float] = {}
-
-    def of(self, path: Path) -> float:
-        """Seconds. Raises EchoError for a file that cannot be read."""
-        if path not in self._seconds:
-            self._seconds[path] = audio_duration(path)
-        return self._seconds[path]
+def parse_number(word: str) -> float | None:
+    """The number that a word is; None for other words."""
+    try:
+        return float(word)
+    except ValueError:
+        return None
 
 
 def segment_error(start: float, end: float, length: float | None) -> str | None:
@@ -251,11 +244,7 @@ def valid_records(records: Iterable[Record], problems: Problems) -> Iterator[Rec
         else:
             seen.add(record.id)
             good.append(record if there == file_of(record.audio) else _moved(record, there))
-    unknown = sum(record.duration is None for record in good)
-    if not unknown:
-        yield from good
-        return
-    looked = 0
+    looked, unknown = 0, sum(record.duration is None for record in good)
     with progress_bar("reading headers of audio files", unknown) as advance:
         for record in good:
             if record.duration is None:
