@@ -79,8 +79,8 @@ def create_folder(folder: Path, fill: Callable[[Path], object], marker: Path) ->
                 if not marker.exists():
                     raise
     except OSError as error:
-        reason = error.strerror or error
-        raise EchoError(f"cannot write {folder}: {reason}; make room there, or set ECHO_ASR_CACHE") from None
+        what = f"cannot write {folder}: {error.strerror or error}"
+        raise EchoError(f"{what}; make room there, or set ECHO_ASR_CACHE to another folder") from None
 
 
 def sweep(folder: Path) -> None:

@@ -58,7 +58,7 @@ class Espeak:
         try:
             import espeakng_loader
         except ImportError:
-            raise EchoError("synthetic speech needs espeak-ng; install it: pip install 'echo-asr[synth]'") from None
+            raise EchoError("synthetic speech needs espeak-ng, an extra: pip install 'echo-asr[synth]'") from None
         data = Path(espeakng_loader.get_data_path())
         self._variants = data / "voices" / "!v"
         self._library: Any = ctypes.CDLL(str(espeakng_loader.get_library_path()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -65,14 +66,13 @@ def check_texts(utterances: Sequence[Utterance], normalize: Normalizer = normali
         for kind, characters in found.items():
             if kind in advice and counts[kind] <= RARE * spoken:
                 yield _of(utterance, kind, f"has {kind} ({characters}), as few texts have; {advice[kind]}")
-    scripts = Counter(kind for kind in counts.elements() if kind.startswith("in "))
-    if scripts:
-        common = scripts.most_common(1)[0][0]
-        for utterance, found in zip(utterances, marks, strict=True):
-            for kind in found:
-                if kind.startswith("in ") and kind != common and scripts[kind] <= RARE * spoken:
-                    message = f"is written {kind}, and most texts {common}; write it as the others, or leave it out"
-                    yield _of(utterance, "other script", message)
+    scripts = {kind: count for kind, count in counts.most_common() if kind.startswith("in ")}
+    common = next(iter(scripts), "")
+    for utterance, found in zip(utterances, marks, strict=True):
+        for kind in found:
+            if kind != common and scripts.get(kind, math.inf) <= RARE * spoken:
+                message = f"is written {kind}, and most texts {common}; write it as the others, or leave it out"
+                yield _of(utterance, "other script", message)
 
 
 def check_words(name: str, utterances: Sequence[Utterance], normalize: Normalizer) -> Iterator[Finding]:
@@ -85,11 +85,11 @@ def check_words(name: str, utterances: Sequence[Utterance], normalize: Normalize
 def check_rates(utterances: Sequence[Utterance], normalize: Normalizer = normalize_basic) -> Iterator[Finding]:
     """Texts that are too long or too short for the durations of their recordings."""
     texts = [normalize(u.text) for u in utterances]
-    lengths = [len(text) for text in texts]
-    rates = sorted(n / u.duration for u, n in zip(utterances, lengths, strict=True) if n and u.duration >= RATE_FROM)
+    pairs = list(zip(utterances, texts, strict=True))
+    rates = sorted(len(text) / u.duration for u, text in pairs if text and u.duration >= RATE_FROM)
     median = rates[len(rates) // 2] if rates else 0.0  # characters a second
-    for utterance, text, length in zip(utterances, texts, lengths, strict=True):
-        rate = length / utterance.duration
+    for utterance, text in pairs:
+        length, rate = len(text), len(text) / utterance.duration
         density = f"{counted(length, 'character')} in {utterance.duration:.2f} s"
         needed = ctc_frames(tuple(map(ord, text)))
         if needed > max(1.0, utterance.duration * MOST_FRAMES):

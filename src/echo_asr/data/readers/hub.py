@@ -69,9 +69,8 @@ def read_hub(name: str, problems: Problems) -> Iterator[Record]:
         files.check_card()
         _export(f"hf:{name}", files, config, clips, folder)
     splits = json.loads((folder / PARTS).read_text(encoding="utf-8"))
-    return itertools.chain.from_iterable(
-        read_metadata(folder / part, problems, split, prefix=f"{part}/") for part, split in splits.items()
-    )
+    parts = [read_metadata(folder / part, problems, split, prefix=f"{part}/") for part, split in splits.items()]
+    return itertools.chain(*parts)
 
 
 def parse_name(name: str) -> tuple[str, str, int | None]:
@@ -168,10 +167,8 @@ def _need_network(name: str) -> None:
     try:
         socket.getaddrinfo(host, None)
     except OSError as error:
-        raise EchoError(
-            f"hf:{name} comes over the network, and {host} cannot be found from here ({error.strerror}); check the "
-            "network, or give a copy of it as hf:./PATH:CONFIG"
-        ) from None
+        what = f"hf:{name} comes over the network, and {host} cannot be found from here ({error.strerror})"
+        raise EchoError(f"{what}; check the network, or give a copy of it as hf:./PATH:CONFIG") from None
 
 
 def _open(repo: str, config: str, files: HubFiles) -> tuple[dict[str, Any], dict[str, list[str]]]:

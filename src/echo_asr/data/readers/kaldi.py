@@ -11,7 +11,16 @@ from pathlib import Path
 from echo_asr.audio import audio_duration
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.readers.lines import read_lines
-from echo_asr.data.readers.records import FileIndex, Problems, Record, Resolver, location, parse_number, segment_error
+from echo_asr.data.readers.records import (
+    FileIndex,
+    Problems,
+    Record,
+    Resolver,
+    Unusable,
+    location,
+    parse_number,
+    segment_error,
+)
 from echo_asr.errors import EchoError
 
 RECORDINGS, TEXT, SEGMENTS = "wav.scp", "text", "segments"
@@ -63,41 +72,36 @@ def _segments(
     stated, lengths, listing = _optional(folder, "reco2dur", problems), cache(audio_duration), FileIndex()
     known, used = set(_table(scp, Problems())), set()
     for name, (line, rest) in _table(source, problems).items():
-        where, fields = location(source, line), rest.split()
         used.add(name)
-        start, end = (parse_number(word) for word in (fields[1:3] if len(fields) > 2 else ("", "")))
-        if start is None or end is None:
-            problems.add(where, "is no segment; expected: utterance, recording, start and end in seconds")
-            continue
-        if len(fields) > 4 or (len(fields) == 4 and not re.fullmatch(r"-1|[0-9]{1,4}", fields[3])):
-            problems.add(where, f"has {' '.join(fields[3:])!r} after its times; expected a channel from 0, or nothing")
-            continue
-        channel = int(fields[3]) if len(fields) == 4 and fields[3] != "-1" else None  # -1: none in particular
-        if name not in written:
-            problems.add(where, f"names {name}, which has no line in {texts}; add it, or take this out")
-            continue
-        audio = recordings.get(fields[0])
-        if audio is None:
-            if fields[0] not in known:
-                problems.add(where, f"names the recording {fields[0]}, which is not in {scp}; add it there")
-            continue
-        length = parse_number(stated.get(fields[0], ""))
-        if length is None and listing.find(audio):
-            try:
-                length = lengths(audio)
-            except EchoError as error:
-                problems.add(where, f"names a recording that cannot be read: {error}")
-                continue
-        if end == -1 and length is not None:  # Kaldi's mark for: to the end
-            end = length
-        wrong = segment_error(start, end, length)
-        if wrong:
-            problems.add(where, wrong)
-            continue
-        seconds = (end if length is None else min(end, length)) - start
-        text = written[name][1]
-        segment = AudioSegment(audio, start, seconds, channel)
-        yield Record(source, line, name, segment, text, speakers.get(name, ""), duration=seconds)
+        with problems.noting(source, line):
+            fields = rest.split()
+            start, end = (parse_number(word) for word in (fields[1:3] if len(fields) > 2 else ("", "")))
+            if start is None or end is None:
+                raise Unusable("is no segment; expected: utterance, recording, start and end in seconds")
+            if len(fields) > 4 or (len(fields) == 4 and not re.fullmatch(r"-1|[0-9]{1,4}", fields[3])):
+                raise Unusable(f"has {' '.join(fields[3:])!r} after its times; expected a channel from 0, or nothing")
+            channel = int(fields[3]) if len(fields) == 4 and fields[3] != "-1" else None  # -1: none in particular
+            if name not in written:
+                raise Unusable(f"names {name}, which has no line in {texts}; add it, or take this out")
+            audio = recordings.get(fields[0])
+            if audio is None:
+                if fields[0] in known:
+                    continue  # its line is a problem already
+                raise Unusable(f"names the recording {fields[0]}, which is not in {scp}; add it there")
+            length = parse_number(stated.get(fields[0], ""))
+            if length is None and listing.find(audio):
+                try:
+                    length = lengths(audio)
+                except EchoError as error:
+                    raise Unusable(f"names a recording that cannot be read: {error}") from None
+            if end == -1 and length is not None:  # Kaldi's mark for: to the end
+                end = length
+            wrong = segment_error(start, end, length)
+            if wrong:
+                raise Unusable(wrong)
+            seconds = (end if length is None else min(end, length)) - start
+            segment = AudioSegment(audio, start, seconds, channel)
+            yield Record(source, line, name, segment, written[name][1], speakers.get(name, ""), duration=seconds)
     for name, (line, _) in written.items():
         if name not in used:
             problems.add(location(texts, line), f"is of {name}, which is not in {source}; add it there")
@@ -107,15 +111,14 @@ def _paths(source: Path, table: Table, problems: Problems) -> dict[str, Path]:
     """The audio files by recording."""
     found, base = dict[str, Path](), Resolver(source.parent)
     for name, (line, entry) in table.items():
-        if entry.endswith("|") or entry.startswith("|"):
-            what = f"is a command ({entry[:60]}), which Echo does not run; write its output to a file and name that"
-            problems.add(location(source, line), what)
-        elif not entry:
-            problems.add(location(source, line), f"names no file for {name}; write its path after the id")
-        elif re.search(r"\.ark:\d+$", entry):
-            what = f"is an entry of an archive ({entry}); write its audio to a file and name that"
-            problems.add(location(source, line), what)
-        else:
+        with problems.noting(source, line):
+            if entry.endswith("|") or entry.startswith("|"):
+                what = f"is a command ({entry[:60]}), which Echo does not run"
+                raise Unusable(f"{what}; write its output to a file and name that")
+            if not entry:
+                raise Unusable(f"names no file for {name}; write its path after the id")
+            if re.search(r"\.ark:\d+$", entry):
+                raise Unusable(f"is an entry of an archive ({entry}); write its audio to a file and name that")
             found[name] = base.resolve(entry)
     return found
 

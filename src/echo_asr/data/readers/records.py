@@ -10,6 +10,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -68,6 +69,10 @@ class Notice:
     message: str  # a predicate, after `where`
 
 
+class Unusable(Exception):
+    """A record cannot be used; the message is a predicate, after its place: "has no text; write it"."""
+
+
 @dataclass
 class Problems:
     """The broken records of a corpus, in the order in which they were found, and notices."""
@@ -80,6 +85,14 @@ class Problems:
         """Note a broken record; `what` is a predicate, after `where`: "has no text; write it"."""
         self.found.append(BrokenRecord(where, f"{where} {what}"))
 
+    @contextmanager
+    def noting(self, source: Path, line: int) -> Iterator[None]:
+        """Note the record of a line if it proves to be `Unusable`."""
+        try:
+            yield
+        except Unusable as error:
+            self.add(location(source, line), str(error))
+
     def add_error(self, where: str, error: EchoError) -> None:
         """Note the message of an error, a whole sentence, as a broken record."""
         self.found.append(BrokenRecord(where, str(error)))
@@ -87,10 +100,8 @@ class Problems:
     def add_missing(self, record: Record) -> None:
         """Note a record whose recording does not exist."""
         path = file_of(record.audio)
-        try:
-            name = str(path.relative_to(record.source.parent))
-        except ValueError:
-            name = str(path)
+        folder = record.source.parent
+        name = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
         self.missing.append((record.source, name))
         what = f"names the audio file {name}, which is not there; put it there, or take the line out"
         self.add(record.where, what)
