@@ -106,11 +106,7 @@ def progress_bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[int
     )  # fmt: skip
     with Progress(*columns, console=terminal) as bar:
         task = bar.add_task(what, total=total, completed=done, text="")
-
-        def move(now: int, text: str = "") -> None:
-            bar.update(task, completed=now, text=text)
-
-        yield move
+        yield lambda now, text: bar.update(task, completed=now, text=text)
 
 
 def counted(number: int, noun: str) -> str:

@@ -37,9 +37,10 @@ class AudioSource(Protocol):
         """A string that identifies the samples; `hash_file` gives a hash of a file's content, or raises OSError."""
 
 
-def load_audio(
-    source: AudioFile | AudioSource | np.ndarray | torch.Tensor, sampling_rate: int | None = None
-) -> np.ndarray:
+Audio = AudioFile | AudioSource | np.ndarray | torch.Tensor
+
+
+def load_audio(source: Audio, sampling_rate: int | None = None) -> np.ndarray:
     """Load audio as mono float32 `(S,)` at 16 kHz, `S >= 1`, full scale at +-1; always a new array.
 
     A path, or the segment of a file that an `AudioSegment` names, is read with soundfile (wav, flac, ogg, opus, mp3 and
@@ -76,9 +77,7 @@ def load_audio(
     return np.ascontiguousarray(samples, dtype=np.float32)
 
 
-def stream_audio(
-    source: AudioFile | AudioSource | np.ndarray | torch.Tensor, sampling_rate: int | None = None
-) -> Iterator[np.ndarray]:
+def stream_audio(source: Audio, sampling_rate: int | None = None) -> Iterator[np.ndarray]:
     """The samples that `load_audio` returns, in blocks of up to about a minute: a long file is never whole in memory.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 
@@ -45,14 +45,12 @@ def to_mono(
             yield block[:, channel]
         return
     opened = blocks()
-    first, second = next(opened, None), next(opened, None)
-    beginning = [block for block in (first, second) if block is not None]
-    if first is None or first.shape[1] == 1:
-        again: Iterable[np.ndarray] = chain(beginning, opened)
-        taken = None
-    else:
-        taken = loudest_if_cancelled(chain(beginning, opened), rate)
-        again = beginning if second is None else blocks()
+    beginning = list(islice(opened, 2))
+    again: Iterable[np.ndarray] = chain(beginning, opened)
+    taken = None
+    if beginning and beginning[0].shape[1] != 1:
+        taken = loudest_if_cancelled(again, rate)
+        again = beginning if len(beginning) < 2 else blocks()
     if taken is not None:
         what = f"its loudest, channel {taken} (from 0), is taken alone"
         mend = "check its cables, or name the channel that holds the speech"

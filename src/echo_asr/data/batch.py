@@ -174,9 +174,7 @@ def plan_epoch(durations: Sequence[float], batch_seconds: float, seed: int, epoc
     lengths = np.asarray(durations, dtype=np.float64)
     jitter = length_jitter(float(lengths.sum()) / batch_seconds)
     order = np.argsort(lengths * rng.uniform(1.0 - jitter, 1.0 + jitter, len(lengths)), kind="stable")
-    batches: list[list[int]] = []
-    batch: list[int] = []
-    longest = 0.0
+    batches, batch, longest = list[list[int]](), list[int](), 0.0
     for index, length in zip(order.tolist(), lengths[order].tolist(), strict=True):
         if length > longest:
             longest = length

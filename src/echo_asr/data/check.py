@@ -7,7 +7,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ class Report:
             "errors": self.errors,
             "warnings": len(self.findings) - self.errors,
             "counts": self.counts,
-            "findings": [finding.to_dict() for finding in self.findings],
+            "findings": [asdict(finding) for finding in self.findings],
         }
 
 
@@ -93,18 +93,14 @@ def check_corpus(
     findings += check_texts(corpus.utterances, normalize)
     findings += check_words(corpus.name, corpus.utterances, normalize)
     findings += check_rates(corpus.utterances, normalize)
-    findings += _long(corpus.utterances)
+    for u in corpus.utterances:
+        if u.duration > LONG:
+            what = f"lasts {u.duration:.0f} s; cut it at pauses: up to {LONG:.0f} s needs little memory"
+            findings.append(Finding("long clip", "warning", str(u.audio), what))
     if decode:
         findings += check_audio(corpus.utterances, _measure_all(corpus.utterances, progress))
     findings.sort(key=lambda finding: finding.level != "error")
     return Report(corpus.name, len(corpus.utterances), sum(u.duration for u in corpus.utterances), tuple(findings))
-
-
-def _long(utterances: Sequence[Utterance]) -> Iterator[Finding]:
-    for utterance in utterances:
-        if utterance.duration > LONG:
-            what = f"lasts {utterance.duration:.0f} s; cut it at pauses: up to {LONG:.0f} s needs little memory"
-            yield Finding("long clip", "warning", str(utterance.audio), what)
 
 
 def measure_audio(audio: Recording) -> ClipMeasurement:

@@ -156,12 +156,10 @@ def draw_in_turn(utterances: Sequence[Utterance], seed: int) -> list[str]:
     by_speaker: dict[str, list[str]] = {}
     for u in sorted(utterances, key=lambda u: _hashed(seed, u.id)):
         by_speaker.setdefault(u.speaker, []).append(u.id)
-    own = list(by_speaker.values())
-    total = len(utterances)
+    own, total = list(by_speaker.values()), len(utterances)
     coming = [(0, number, 0) for number in range(len(own))]  # first place, speaker, which of theirs
     ready: list[tuple[int, int, int]] = []  # due before, speaker, which of theirs
-    firsts: list[str] = []
-    others: list[str] = []
+    firsts, others = list[str](), list[str]()
     for place in range(total):
         while coming and coming[0][0] <= place:
             _, number, which = heapq.heappop(coming)

@@ -6,14 +6,13 @@ import math
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from echo_asr.console import counted
 from echo_asr.data.batch import ctc_frames
 from echo_asr.data.corpus import Utterance
-from echo_asr.text.normalize import Normalizer, normalize_basic
+from echo_asr.text.normalize import Normalizer
 from echo_asr.text.orthography import merged_words
 
 RARE = 0.05  # share of the texts up to which a feature of them is reported as unusual
@@ -38,12 +37,8 @@ class Finding:
     def __str__(self) -> str:
         return f"{self.level:<7}  {self.where}: {self.what}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
-        return asdict(self)
 
-
-def check_texts(utterances: Sequence[Utterance], normalize: Normalizer = normalize_basic) -> Iterator[Finding]:
+def check_texts(utterances: Sequence[Utterance], normalize: Normalizer) -> Iterator[Finding]:
     """Unusual texts: empty, with odd characters, or unlike the others."""
     marks = [_marks(u.text) for u in utterances]
     spoken = max(1, sum(bool(u.text.strip()) for u in utterances))
@@ -82,7 +77,7 @@ def check_words(name: str, utterances: Sequence[Utterance], normalize: Normalize
         yield Finding("words that fall together", "warning", name, str(merged))
 
 
-def check_rates(utterances: Sequence[Utterance], normalize: Normalizer = normalize_basic) -> Iterator[Finding]:
+def check_rates(utterances: Sequence[Utterance], normalize: Normalizer) -> Iterator[Finding]:
     """Texts that are too long or too short for the durations of their recordings."""
     texts = [normalize(u.text) for u in utterances]
     pairs = list(zip(utterances, texts, strict=True))
@@ -105,9 +100,7 @@ def check_rates(utterances: Sequence[Utterance], normalize: Normalizer = normali
                 yield _of(utterance, "odd rate", what)
 
 
-def check_splits(
-    name: str, utterances: Sequence[Utterance], normalize: Normalizer = normalize_basic
-) -> Iterator[Finding]:
+def check_splits(name: str, utterances: Sequence[Utterance], normalize: Normalizer) -> Iterator[Finding]:
     """Missing splits, and speakers, texts or characters that splits should or should not share."""
     splits: dict[str, list[Utterance]] = defaultdict(list)
     for utterance in utterances:
@@ -165,8 +158,7 @@ def _marks(text: str) -> dict[str, str]:
             found[kind] = "".join(dict.fromkeys(characters))[:20]
     scripts = [[(c, _script(c)) for c in word] for word in text.split()]
     for word in scripts:
-        letters = [(c, script) for c, script in word if script in ALIKE]
-        if any(a[1] != b[1] for a, b in pairwise(letters)):
+        if len({script for _, script in word} & ALIKE) > 1:
             found["mixed scripts"] = "".join(c for c, _ in word)[:20]
             break
     most = Counter(script for word in scripts for _, script in word if script)

@@ -181,16 +181,13 @@ def _options(name: str, options: list[str], spec: str) -> Mapping[str, object]:
     return found
 
 
-def altered(corpus: Corpus, variant: Variant) -> Corpus:
-    """A corpus with all its recordings under a variant; texts, splits and durations are the same."""
-    utterances = tuple(replace(u, audio=AlteredAudio(u.audio, variant, u.id)) for u in corpus.utterances)
-    return replace(corpus, name=f"{corpus.name}{variant}", utterances=utterances)
-
-
 def with_suffix(corpus: Corpus, suffix: Variant | Selection) -> Corpus:
-    """Apply a suffix that `split_variant` found to a corpus.
+    """Apply a suffix that `split_variant` found to a corpus: a selection, or a variant to all recordings.
 
     Raises:
         EchoError: there is nothing to select.
     """
-    return altered(corpus, suffix) if isinstance(suffix, Variant) else suffix(corpus)
+    if not isinstance(suffix, Variant):
+        return suffix(corpus)
+    utterances = tuple(replace(u, audio=AlteredAudio(u.audio, suffix, u.id)) for u in corpus.utterances)
+    return replace(corpus, name=f"{corpus.name}{suffix}", utterances=utterances)

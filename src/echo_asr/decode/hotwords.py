@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import dropwhile
 
 import torch
 from torch import Tensor
 
 from echo_asr.errors import EchoError
+from echo_asr.text.normalize import Normalizer
 from echo_asr.text.tokenizer import Tokenizer
 
 # First characters of token symbols that begin a word: a space, or the characters for it in other tokenizers' files.
@@ -43,9 +45,7 @@ class Hotwords:
         EchoError: a phrase is empty once normalised, or the tokenizer cannot encode it.
     """
 
-    def __init__(
-        self, phrases: Sequence[str], tokenizer: Tokenizer, normalize: Callable[[str], str], bonus: float
-    ) -> None:
+    def __init__(self, phrases: Sequence[str], tokenizer: Tokenizer, normalize: Normalizer, bonus: float) -> None:
         self.bonus, self.size = bonus, tokenizer.vocabulary_size
         bare = [symbol.lstrip(SPACES) for symbol in tokenizer.symbols[1:]]
         self._begins = [False, *(len(a) < len(b) for a, b in zip(bare, tokenizer.symbols[1:], strict=True))]
@@ -59,7 +59,7 @@ class Hotwords:
                 self._add(tokens)
         self.row = lru_cache(_ROWS_KEPT)(self._row)
 
-    def _spellings(self, phrase: str, tokenizer: Tokenizer, normalize: Callable[[str], str]) -> list[list[int]]:
+    def _spellings(self, phrase: str, tokenizer: Tokenizer, normalize: Normalizer) -> list[list[int]]:
         """The phrase as it is written at the start of a text, and after a space."""
         text = normalize(phrase).strip()
         if not text:
@@ -68,10 +68,8 @@ class Hotwords:
             first = tokenizer.encode(text)
         except EchoError as error:
             raise EchoError(f"decode.hotwords: {error}") from None
-        later = tokenizer.encode(f" {text}", unknown="skip")
-        while later and self._gap[later[0]]:
-            later = later[1:]
-        return [first, later]
+        later = dropwhile(self._gap.__getitem__, tokenizer.encode(f" {text}", unknown="skip"))
+        return [first, list(later)]
 
     def _add(self, tokens: Sequence[int]) -> None:
         node = 0

@@ -8,13 +8,14 @@ while that of `echo_asr.decode.search` joins attention, CTC prefixes, language m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from echo_asr.decode.fusion import Scorer
 from echo_asr.decode.ngram import END, HIGHEST_ORDER, MARK, START, UNKNOWN, tokenizer_mark
 from echo_asr.errors import EchoError
 from echo_asr.output import silenced_stderr
+from echo_asr.text.normalize import Normalizer
 from echo_asr.text.tokenizer import Tokenizer
 
 NATS = math.log(10.0)  # in one unit of log10
@@ -114,7 +115,7 @@ class WordScorer:
     """
 
     def __init__(
-        self, path: Path, tokenizer: Tokenizer, normalize: Callable[[str], str], order: int, words: Sequence[str]
+        self, path: Path, tokenizer: Tokenizer, normalize: Normalizer, order: int, words: Sequence[str]
     ) -> None:
         self._symbols = ["", *tokenizer.symbols[1:]]
         self._arpa = Arpa(path, words, order)
@@ -144,7 +145,7 @@ class WordScorer:
         return total, (context, begun)
 
 
-def load_language_model(path: Path, tokenizer: Tokenizer, normalize: Callable[[str], str]) -> Scorer:
+def load_language_model(path: Path, tokenizer: Tokenizer, normalize: Normalizer) -> Scorer:
     """The language model of an ARPA file: over the tokenizer's symbols if the file is marked so, else over words.
 
     Raises:

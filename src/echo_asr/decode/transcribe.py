@@ -13,9 +13,9 @@ from typing import Any, overload
 import numpy as np
 import torch
 
-from echo_asr.audio import AudioSource, stream_audio
+from echo_asr.audio import stream_audio
 from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds
-from echo_asr.audio.segment import AudioFile
+from echo_asr.audio.load import Audio
 from echo_asr.config import Changes, build_sections, read_yaml
 from echo_asr.decode.alignment import align
 from echo_asr.decode.malloc_trim import release_memory
@@ -31,8 +31,6 @@ from echo_asr.text.normalize import join_texts
 BATCH_SECONDS = 120.0  # seconds of audio decoded at once, padding included
 GROUP_SECONDS = 300.0  # seconds of speech gathered, of one recording or several, before they are decoded
 
-Audio = AudioFile | AudioSource | np.ndarray | torch.Tensor
-
 
 @dataclass(frozen=True)
 class _End:
@@ -40,6 +38,10 @@ class _End:
 
     duration: float  # seconds
     error: EchoError | None = None
+
+
+Waiting = list[tuple[int, SpeechSegment | _End]]  # numbers of recordings, and what is to be decoded or ended
+Results = Iterator[tuple[int, Segment | Transcription | EchoError]]
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -133,7 +135,7 @@ class Recognizer:
         *,
         words: bool = True,
         speaker_f0: Sequence[float] = (),
-    ) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
+    ) -> Results:
         """Transcribe recordings one after another, and yield each segment as soon as it is known.
 
         Speech is gathered over pauses and recordings and decoded in batches of similar length; what is held at any time
@@ -146,7 +148,7 @@ class Recognizer:
             the number of a source, and a segment of it; after its segments its `Transcription`, or the error for which
             it could not be read to its end.
         """
-        waiting: list[tuple[int, SpeechSegment | _End]] = []
+        waiting: Waiting = []
         held, open_segments = 0.0, list[Segment]()  # of the recording that has not ended yet
         for index, source in enumerate(sources):
             clock = _Clock()
@@ -165,12 +167,8 @@ class Recognizer:
         yield from self._decode(waiting, open_segments, words, speaker_f0)
 
     def _decode(
-        self,
-        waiting: Sequence[tuple[int, SpeechSegment | _End]],
-        open_segments: list[Segment],
-        words: bool,
-        speaker_f0: Sequence[float],
-    ) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
+        self, waiting: Waiting, open_segments: list[Segment], words: bool, speaker_f0: Sequence[float]
+    ) -> Results:
         """Decode what was gathered; `open_segments` are those of the recording that has not ended yet, before and
         after."""
         clips = []

@@ -90,9 +90,8 @@ class HubFiles:
         home = f"hf://datasets/{self.repo}"
         if "://" not in last and not posixpath.isabs(last) and "\\" not in last and not re.match("[A-Za-z]:", last):
             last = f"{home}/{last}"  # beside the tables
-        at = re.fullmatch(rf"{re.escape(home)}(?:@[^/]+)?/(.+)", last) or re.fullmatch(
-            rf"https://huggingface\.co/datasets/{re.escape(self.repo)}/resolve/[^/]+/(.+)", last
-        )
+        web = rf"https://huggingface\.co/datasets/{re.escape(self.repo)}/resolve/[^/]+"
+        at = re.fullmatch(rf"(?:{re.escape(home)}(?:@[^/]+)?|{web})/(.+)", last)
         if not at or ".." in at[1].split("/"):
             raise OutsideError(f"names {name[:200]}, {REFUSED}")
         return last

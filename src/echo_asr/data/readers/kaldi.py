@@ -11,16 +11,7 @@ from pathlib import Path
 from echo_asr.audio import audio_duration
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.readers.lines import read_lines
-from echo_asr.data.readers.records import (
-    FileIndex,
-    Problems,
-    Record,
-    Resolver,
-    Unusable,
-    location,
-    parse_number,
-    segment_error,
-)
+from echo_asr.data.readers.records import FileIndex, Problems, Record, Resolver, Unusable, parse_number, segment_error
 from echo_asr.errors import EchoError
 
 RECORDINGS, TEXT, SEGMENTS = "wav.scp", "text", "segments"
@@ -47,30 +38,31 @@ def read_kaldi(folder: Path, problems: Problems) -> Iterator[Record]:
     scp, texts, segments = (_find(folder, name) for name in (RECORDINGS, TEXT, SEGMENTS))
     if not texts.is_file():
         raise EchoError(f"{folder} has {RECORDINGS} and no {TEXT}; add it: an utterance a line, its id before its text")
-    recordings = _paths(scp, _table(scp, problems), problems)
+    listed = _table(scp, problems)
+    recordings = _paths(scp, listed, problems)
     speakers = _optional(folder, "utt2spk", problems)
     written = _table(texts, problems)
     if segments.is_file():
-        yield from _segments(segments, recordings, written, speakers, problems)
+        yield from _segments(segments, listed, recordings, written, speakers, problems)
         return
     durations = _optional(folder, "utt2dur", problems) or _optional(folder, "reco2dur", problems)
-    known = set(_table(scp, Problems()))
     for name, (line, text) in written.items():
         if name in recordings:
             seconds = parse_number(durations.get(name, ""))
             yield Record(texts, line, name, recordings[name], text, speakers.get(name, ""), duration=seconds)
-        elif name not in known:  # else it is a problem already
-            problems.add(location(texts, line), f"is of {name}, which is not in {scp}; add it, or delete this line")
-    _note_missing_texts(scp, recordings, written, problems)
+        elif name not in listed:  # else it is a problem already
+            problems.add_line(texts, line, f"is of {name}, which is not in {scp}; add it, or delete this line")
+    for name in recordings:  # silence has a line in ``text``, with nothing after the id
+        if name not in written:
+            problems.add_line(scp, listed[name][0], f"has {name}, which has no line in text; add it, or delete this")
 
 
 def _segments(
-    source: Path, recordings: dict[str, Path], written: Table, speakers: dict[str, str], problems: Problems
+    source: Path, scp: Table, recordings: dict[str, Path], written: Table, speakers: dict[str, str], problems: Problems
 ) -> Iterator[Record]:
-    folder = source.parent
-    scp, texts = _find(folder, RECORDINGS), _find(folder, TEXT)
+    folder, used = source.parent, set[str]()
+    texts = _find(folder, TEXT)
     stated, lengths, listing = _optional(folder, "reco2dur", problems), cache(audio_duration), FileIndex()
-    known, used = set(_table(scp, Problems())), set()
     for name, (line, rest) in _table(source, problems).items():
         used.add(name)
         with problems.noting(source, line):
@@ -85,9 +77,9 @@ def _segments(
                 raise Unusable(f"names {name}, which has no line in {texts}; add it, or take this out")
             audio = recordings.get(fields[0])
             if audio is None:
-                if fields[0] in known:
+                if fields[0] in scp:
                     continue  # its line is a problem already
-                raise Unusable(f"names the recording {fields[0]}, which is not in {scp}; add it there")
+                raise Unusable(f"names the recording {fields[0]}, which is not in {_find(folder, RECORDINGS)}; add it")
             length = parse_number(stated.get(fields[0], ""))
             if length is None and listing.find(audio):
                 try:
@@ -104,7 +96,7 @@ def _segments(
             yield Record(source, line, name, segment, written[name][1], speakers.get(name, ""), duration=seconds)
     for name, (line, _) in written.items():
         if name not in used:
-            problems.add(location(texts, line), f"is of {name}, which is not in {source}; add it there")
+            problems.add_line(texts, line, f"is of {name}, which is not in {source}; add it there")
 
 
 def _paths(source: Path, table: Table, problems: Problems) -> dict[str, Path]:
@@ -123,14 +115,6 @@ def _paths(source: Path, table: Table, problems: Problems) -> dict[str, Path]:
     return found
 
 
-def _note_missing_texts(source: Path, recordings: dict[str, Path], written: Table, problems: Problems) -> None:
-    """Recordings without a text are broken: silence has a line in ``text``, with nothing after the id."""
-    silent = [name for name in recordings if name not in written]
-    lines = _table(source, Problems()) if silent else {}
-    for name in silent:
-        problems.add(location(source, lines[name][0]), f"has {name}, which has no line in text; add it, or delete this")
-
-
 def _table(path: Path, problems: Problems) -> Table:
     """Line number and rest of the line, by its first word."""
     table: Table = {}
@@ -140,9 +124,9 @@ def _table(path: Path, problems: Problems) -> Table:
             name, _, first = name.partition("\t")
             rest = f"{first} {rest}"
         if name in table:
-            problems.add(location(path, line), f"has {name} again, after line {table[name][0]}; keep one")
-            continue
-        table[name] = (line, rest.strip())
+            problems.add_line(path, line, f"has {name} again, after line {table[name][0]}; keep one")
+        else:
+            table[name] = (line, rest.strip())
     return table
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from echo_asr.data.readers.records import Problems, location
+from echo_asr.data.readers.records import Problems, Unusable, location
 from echo_asr.errors import EchoError
 
 CHUNK = 1 << 16  # bytes read at a time
@@ -48,7 +48,7 @@ def read_lines(path: Path, problems: Problems, header: bool = False) -> Iterator
             if wrong and header and number == 1:
                 raise EchoError(f"{path} is not UTF-8; save it as UTF-8")
             if wrong:
-                problems.add(location(path, number), wrong)
+                problems.add_line(path, number, wrong)
             elif text and not text.isspace():
                 yield number, text
     except EchoError as error:
@@ -149,18 +149,17 @@ def read_objects(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str
         EchoError: the file cannot be read.
     """
     for number, line in read_lines(path, problems):
-        if line.count("[") + line.count("{") > MOST_VALUES:  # each takes fifty times its byte in memory
-            problems.add(location(path, number), f"has over {MOST_VALUES} lists and objects; give it in several lines")
-            continue
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            problems.add(location(path, number), f"is no JSON ({error}); mend the line")
-            continue
-        if not isinstance(found, dict):
-            problems.add(location(path, number), "is no JSON object; write {...} in a line")
-        elif any(value is not None and value != "" for value in found.values()):
-            yield number, found
+        with problems.noting(path, number):
+            if line.count("[") + line.count("{") > MOST_VALUES:  # each takes fifty times its byte in memory
+                raise Unusable(f"has over {MOST_VALUES} lists and objects; give it in several lines")
+            try:
+                found = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise Unusable(f"is no JSON ({error}); mend the line") from None
+            if not isinstance(found, dict):
+                raise Unusable("is no JSON object; write {...} in a line")
+            if any(value is not None and value != "" for value in found.values()):
+                yield number, found
 
 
 def is_text(*values: str) -> bool:

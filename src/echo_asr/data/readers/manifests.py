@@ -14,16 +14,7 @@ from typing import Any
 
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.readers.lines import is_text, read_objects
-from echo_asr.data.readers.records import (
-    Problems,
-    Record,
-    Recording,
-    Resolver,
-    Unusable,
-    map_splits,
-    note_errors,
-    segment_error,
-)
+from echo_asr.data.readers.records import Problems, Record, Resolver, Unusable, map_splits, note_errors, segment_error
 from echo_asr.errors import EchoError
 
 LINES = r"\.jsonl(\.gz)?"
@@ -59,12 +50,9 @@ def read_manifests(folder: Path, problems: Problems) -> Iterator[Record]:
 
 def _manifests(folder: Path, kind: str) -> dict[str, Path]:
     """Files by the rest of their names: ``librispeech_cuts_train-clean-100.jsonl.gz``, ``dev_cuts.jsonl``."""
-    found = {}
-    for path in sorted(folder.glob(f"*{kind}*.jsonl*")):
-        match = re.fullmatch(rf"(?:(.+)[_.\-])?{kind}(?:[_.\-](.+?))?{LINES}", path.name)
-        if match:
-            found[match[2] or match[1] or ""] = path
-    return found
+    name = re.compile(rf"(?:(.+)[_.\-])?{kind}(?:[_.\-](.+?))?{LINES}")
+    paths = sorted(folder.glob(f"*{kind}*.jsonl*"))
+    return {match[2] or match[1] or "": path for path in paths if (match := name.fullmatch(path.name))}
 
 
 def read_manifest(path: Path, problems: Problems, split: str = "train") -> Iterator[Record]:
@@ -127,16 +115,14 @@ def _utterances(path: Path, line: int, cut: dict[str, Any], split: str, base: Re
         text = supervision.get("text")
         if not isinstance(text, str):
             raise Unusable("has no text; write it, empty if nobody speaks")
+        begin, length = float(cut["start"]), float(cut["recording"]["duration"])
         start = max(0.0, float(supervision["start"]))
         end = min(float(cut["duration"]), float(supervision["start"]) + float(supervision["duration"]))
-        begin = float(cut["start"])
-        recording = cut["recording"]
-        length = float(recording["duration"])
         wrong = segment_error(begin + start, begin + end, length)
         if wrong:
             raise Unusable(wrong)
         channels = supervision.get("channel", cut.get("channel", 0))
-        audio = _source(recording, channels, base, begin + start, min(begin + end, length))
+        audio = _source(cut["recording"], channels, base, begin + start, min(begin + end, length))
         name = str(cut["id"]) if len(supervisions) == 1 else f"{cut['id']}/{supervision['id']}"
         speaker = str(supervision.get("speaker") or "")
         if not is_text(text, name, speaker):
@@ -144,7 +130,7 @@ def _utterances(path: Path, line: int, cut: dict[str, Any], split: str, base: Re
         yield Record(path, line, name, audio, text.strip(), speaker, split, min(begin + end, length) - begin - start)
 
 
-def _source(recording: dict[str, Any], channel: Any, base: Resolver, start: float, end: float) -> Recording:
+def _source(recording: dict[str, Any], channel: Any, base: Resolver, start: float, end: float) -> Path | AudioSegment:
     """The file or file segment with a part of a recording, from `start` to `end` (seconds)."""
     if recording.get("transforms"):
         raise Unusable("is of a recording with transforms; save it with lhotse's save_audios")
@@ -158,9 +144,8 @@ def _source(recording: dict[str, Any], channel: Any, base: Resolver, start: floa
     if source["type"] != "file":
         raise Unusable(f"is of a recording in {source['type']}, no file; save it with lhotse's save_audios")
     path = base.resolve(source["source"])
-    index = None
-    if len(wanted) == 1 and len(source["channels"]) > 1:
-        index = source["channels"].index(wanted[0])
+    one_of_several = len(wanted) == 1 and len(source["channels"]) > 1
+    index = source["channels"].index(wanted[0]) if one_of_several else None
     if index is None and start < SAME and end > float(recording["duration"]) - SAME:
         return path
     return AudioSegment(path, start, end - start, index)

@@ -63,17 +63,12 @@ def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix
             key = prefix + name
             if start is not None or channel is not None:
                 audio = AudioSegment(folder / name, start or 0.0, duration, channel)
-                key = prefix + _segment_id(name, audio)
+                key += f":{audio.start:.3f}" + ("" if channel is None else f":{channel}")
             text = next((row[column] for column in TEXT if column in row), None)
             if text is None:
                 raise Unusable(f"has no {' and no '.join(TEXT)}; give it one, empty if nobody speaks")
             speaker = next(filter(None, map(row.get, SPEAKER)), "")
             yield Record(source, line, key, audio, text, speaker, own_split or split, duration)
-
-
-def _segment_id(name: str, audio: AudioSegment) -> str:
-    channel = "" if audio.channel is None else f":{audio.channel}"
-    return f"{name}:{audio.start:.3f}{channel}"
 
 
 def _table_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:

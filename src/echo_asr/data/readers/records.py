@@ -85,13 +85,17 @@ class Problems:
         """Note a broken record; `what` is a predicate, after `where`: "has no text; write it"."""
         self.found.append(BrokenRecord(where, f"{where} {what}"))
 
+    def add_line(self, source: Path, line: int, what: str) -> None:
+        """Note the broken record of a line of a file."""
+        self.add(location(source, line), what)
+
     @contextmanager
     def noting(self, source: Path, line: int) -> Iterator[None]:
         """Note the record of a line if it proves to be `Unusable`."""
         try:
             yield
         except Unusable as error:
-            self.add(location(source, line), str(error))
+            self.add_line(source, line, str(error))
 
     def add_error(self, where: str, error: EchoError) -> None:
         """Note the message of an error, a whole sentence, as a broken record."""
@@ -238,23 +242,22 @@ def valid_records(records: Iterable[Record], problems: Problems) -> Iterator[Rec
     """
     good, seen, listing = [], set[str](), FileIndex()
     for record in records:
-        if not record.id:
-            problems.add(record.where, "has no id; give it one, or take it out")
-        elif record.id in seen:
-            problems.add(record.where, f"lists {record.id} again; list each file once")
-        elif record.duration is not None and not 0 < record.duration <= LONGEST:  # false of NaN, too
-            expected = f"expected seconds above 0, at most {LONGEST}, or nothing"
-            problems.add(record.where, f"has the duration {record.duration:g}; {expected}")
-        elif leads_into_network(file_of(record.audio), record.source):
+        path = file_of(record.audio)
+        with problems.noting(record.source, record.line):
+            if not record.id:
+                raise Unusable("has no id; give it one, or take it out")
+            if record.id in seen:
+                raise Unusable(f"lists {record.id} again; list each file once")
+            if record.duration is not None and not 0 < record.duration <= LONGEST:  # false of NaN, too
+                expected = f"expected seconds above 0, at most {LONGEST}, or nothing"
+                raise Unusable(f"has the duration {record.duration:g}; {expected}")
             seen.add(record.id)
-            what = f"names {file_of(record.audio)}, a path on the network, which is not read; copy it to this machine"
-            problems.add(record.where, what)
-        elif (there := listing.find(file_of(record.audio))) is None:
-            seen.add(record.id)
-            problems.add_missing(record)
-        else:
-            seen.add(record.id)
-            good.append(record if there == file_of(record.audio) else _moved(record, there))
+            if leads_into_network(path, record.source):
+                raise Unusable(f"names {path}, a path on the network, which is not read; copy it to this machine")
+            if (there := listing.find(path)) is None:
+                problems.add_missing(record)
+            else:
+                good.append(record if there == path else _moved(record, there))
     looked, unknown = 0, sum(record.duration is None for record in good)
     with progress_bar("reading headers of audio files", unknown) as advance:
         for record in good:
