@@ -8,7 +8,6 @@ import importlib.metadata
 import json
 import pkgutil
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -55,8 +54,11 @@ def _plain(value: Any) -> Any:
 @cache
 def library_versions() -> str:
     """The versions of the libraries that decode and resample, of those that are installed."""
-    found = []
-    for name in LIBRARIES:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            found.append(f"{name}={importlib.metadata.version(name)}")
-    return ",".join(found)
+    return ",".join(f"{name}={version}" for name in LIBRARIES if (version := _version(name)))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -82,7 +82,8 @@ class SwiftTracker:
         try:
             self.version = f"{importlib.metadata.version('swift-f0')}-1"
         except importlib.metadata.PackageNotFoundError:
-            raise EchoError("tracker: swiftf0 needs swift-f0: pip install it, or choose autocorrelation") from None
+            remedy = "(pip install swift-f0), or choose autocorrelation"
+            raise EchoError(f"tracker: swiftf0 needs swift-f0 {remedy}") from None
         self._session: tuple[int, Any] | None = None  # process id and detector, which does not survive a fork
 
     def __getstate__(self) -> dict[str, Any]:
