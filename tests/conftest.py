@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +32,7 @@ from echo_asr.train.recipe import SECTIONS
 from echo_asr.train.report import Reporter
 from echo_asr.vrope import VRoPEModes
 from tests.helpers.commands import Place
+from tests.helpers.shared import made_once
 from tests.helpers.tone_corpus import CONFIG, SHIFTS, write_config, write_corpus
 from tests.helpers.tone_corpus import TEXTS as SPOKEN
 from tests.helpers.training import train
@@ -117,10 +120,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> Iterator[None]:
+def _alone() -> Iterator[None]:
+    """One thread, and one process: those that features are extracted in take seconds to start. Processes that tests
+    start get Ctrl-C, as they would not where the tests themselves run in the background."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "cpu_count", lambda: 1)
+        yield
     torch.set_num_threads(before)
 
 
@@ -247,48 +256,45 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ["ECHO_ASR_CACHE"] = before
 
 
-# What follows is made once for all tests, whichever folder asks first.
+# What follows is made once for all tests, whichever folder or worker asks first.
 
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Path:
     """12 training, 4 validation and 6 test clips, each of one or two words, and their features in the cache."""
-    folder = tmp_path_factory.getbasetemp() / "echo-tones"
-    if not folder.exists():
-        rows = [(split, text, SHIFTS[split]) for split, texts in SPOKEN.items() for text in texts]
-        write_corpus(folder, rows)
-        cache = FeatureCache(None, FeatureExtractor(FeatureConfig(**CONFIG["features"])))
-        fill_cache(cache, [(u, Perturbation(s)) for u in load_corpus(folder).utterances for s in (0.9, 1.0, 1.1)])
+    rows = [(split, text, SHIFTS[split]) for split, texts in SPOKEN.items() for text in texts]
+    folder = made_once(tmp_path_factory, "echo-tones", lambda folder: write_corpus(folder, rows))
+    cache = FeatureCache(None, FeatureExtractor(FeatureConfig(**CONFIG["features"])))
+    fill_cache(cache, [(u, Perturbation(s)) for u in load_corpus(folder).utterances for s in (0.9, 1.0, 1.1)])
     return folder
 
 
 @pytest.fixture(scope="session")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration that trains a narrow model for 6 updates."""
-    return write_config(tmp_path_factory.getbasetemp() / "echo-config.yaml")
+    return made_once(tmp_path_factory, "echo-config.yaml", write_config)
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, config: Path, corpus: Path) -> Path:
     """A run of 6 updates that nothing disturbed. Read it only."""
-    folder = tmp_path_factory.getbasetemp() / "echo-undisturbed"
-    if not folder.exists():
-        train(config, str(corpus), folder)
-    return folder
+    return made_once(tmp_path_factory, "echo-undisturbed", lambda folder: train(config, str(corpus), folder))
 
 
 @pytest.fixture(scope="session")
 def learnt(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     """A run that was long enough to learn the corpus. Read it only."""
-    folder = tmp_path_factory.getbasetemp() / "echo-learnt"
-    if not folder.exists():
-        longer = {"max_steps": 200, "batch_seconds": 20, "speeds": [1.0], "validate_every": 100, "noise_share": 0.8}
-        # Trained in noise, too; else what a codec leaves in the pauses makes a clip one of those without speech.
-        longer |= {"noisy_copies": 1, "clean_start": 0.5}
-        # So few clips would be learnt by heart without masks.
-        longer |= {"augment": {"frequency_masks": 2, "frequency_width": 15, "time_masks": 2, "time_share": 0.1}}
+    longer = {"max_steps": 120, "batch_seconds": 20, "speeds": [1.0], "validate_every": 60, "noise_share": 0.8}
+    # Trained in noise, too; else what a codec leaves in the pauses makes a clip one of those without speech.
+    longer |= {"noisy_copies": 1, "clean_start": 0.5}
+    # So few clips would be learnt by heart without masks.
+    longer |= {"augment": {"frequency_masks": 2, "frequency_width": 15, "time_masks": 2, "time_share": 0.1}}
+    longer |= {"checkpoint_every": 60}  # each takes as long as an update
+
+    def make(folder: Path) -> None:
         train(write_config(folder.with_suffix(".yaml"), train=longer), str(corpus), folder)
-    return folder
+
+    return made_once(tmp_path_factory, "echo-learnt", make)
 
 
 @pytest.fixture

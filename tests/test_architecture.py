@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,7 +52,6 @@ BEHIND_ONE_MODULE = (
     "espeakng_loader",
     "filelock",
     "flashlight",
-    "huggingface_hub",
     "jiwer",
     "jsonargparse",
     "lhotse",
@@ -87,7 +86,8 @@ def module_name(path: Path, package: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, package: Path, members: bool = False) -> Iterator[tuple[str, bool]]:
+@cache  # many tests ask, and parsing all files takes a second
+def imports(path: Path, package: Path, members: bool = False) -> tuple[tuple[str, bool], ...]:
     """Every module that a file imports, in full, and whether it does so when it is imported itself; with
     `members` the names that are taken from it, which may be modules."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -97,6 +97,7 @@ def imports(path: Path, package: Path, members: bool = False) -> Iterator[tuple[
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
     }
+    found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -112,7 +113,9 @@ def imports(path: Path, package: Path, members: bool = False) -> Iterator[tuple[
         else:
             continue
         for name in names:
-            yield ("tensorboard" if name.startswith("torch.utils.tensorboard") else name), node not in inner
+            name = "tensorboard" if name.startswith("torch.utils.tensorboard") else name
+            found.append((name, node not in inner))
+    return tuple(found)
 
 
 def stage_of(name: str, package: Path = PACKAGE) -> str:
@@ -138,6 +141,7 @@ def wrong_directions(package: Path) -> list[str]:
     return wrong
 
 
+@cache
 def importers() -> dict[str, list[str]]:
     """The modules of the package that import each library from outside."""
     found: dict[str, set[str]] = defaultdict(set)
@@ -201,6 +205,7 @@ def test_a_circle_is_found(guard: str, tmp_path: Path) -> None:
     (package / "three.py").write_text("def f():\n    from echo_asr.a.one import y")
     assert circle(module_graph(package)) == []
     (package / "three.py").write_text("from echo_asr.a import one")
+    imports.cache_clear()
     assert set(circle(module_graph(package))) == {"echo_asr.a.one", "echo_asr.two", "echo_asr.three"}
 
 
@@ -248,6 +253,18 @@ def test_a_wrong_direction_is_found(path: str, line: str, message: str | None, t
     assert message is None or message in found[0]
 
 
+def test_tests_share_helpers_and_import_no_tests() -> None:
+    allowed = "tests.helpers"
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for name, _ in imports(path, ROOT / "tests")
+        if name.split(".")[0] in ("tests", "conftest") or "test_" in name
+        if name != allowed and not name.startswith(f"{allowed}.")
+    ]
+    assert wrong == [], "let a module of tests/helpers offer what both need"
+
+
 @pytest.mark.parametrize("library", BEHIND_ONE_MODULE)
 def test_a_heavy_library_is_imported_in_one_module_only(library: str) -> None:
     modules = importers().get(library, [])
@@ -271,15 +288,14 @@ def test_every_library_is_declared_and_every_declared_one_used() -> None:
     declared = declared_distributions("av", "datasets", "lhotse", "lm", "scale", "synth")
     used = {DISTRIBUTIONS.get(library, library.replace("_", "-")) for library in importers()}
     assert used - declared - {"fsspec", "pyarrow"} == set()  # which are how datasets reads files
-    # The hub comes with a later issue; lhotse needs the other two.
-    assert declared - used - {"huggingface-hub", "scipy", "urllib3"} == set()
+    assert declared - used - {"scipy", "urllib3"} == set()  # which lhotse needs
 
 
 def test_what_is_pinned_is_what_is_asked_for() -> None:
     lines = (ROOT / "constraints-cpu.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin) for pin in pins)
-    assert {pin.split("==")[0] for pin in pins} == declared_distributions("lm", "synth", "test")
+    assert {pin.split("==")[0] for pin in pins} == declared_distributions("docs", "lm", "synth", "test")
 
 
 def test_vrope_pulls_in_nothing_but_torch() -> None:

@@ -24,7 +24,7 @@ from tests.helpers.tone_corpus import write_corpus
 
 WRONG = [
     ("", 2, "the following arguments are required: COMMAND"),
-    ("trian", 2, "invalid choice: 'trian' (choose from 'demo', 'prepare', 'train',"),
+    ("trian", 2, "invalid choice: 'trian' (choose from 'demo', 'recipes', 'prepare', 'train',"),
     ("train", 2, "the following arguments are required: CONFIG, --corpus, --out"),
     ("train {config} --corpus {corpus} --out {here}/run --reusme", 2, "'--reusme'; did you mean --resume?"),
     ("train {config} --corpus {corpus} --out {here}/run more", 2, "unknown argument 'more'"),
@@ -268,14 +268,14 @@ def test_ctrl_c_elsewhere_ends_in_one_line(place: Place, monkeypatch: pytest.Mon
 def test_what_the_machine_refuses_is_told_in_one_line(
     error: Exception, message: str, place: Place, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr(cli, "doctor", raiser(error))
+    monkeypatch.setattr(cli.doctor, "run", raiser(error))
     status, output, errors = run(["doctor"], capsys)
     assert status == 1 and output == "" and errors.startswith(f"echo-asr doctor: {message}") and errors.count("\n") == 1
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("a defect"), KeyError("x")])
 def test_a_defect_keeps_its_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "doctor", raiser(error))
+    monkeypatch.setattr(cli.doctor, "run", raiser(error))
     with pytest.raises(type(error)):
         main(["doctor"])
 

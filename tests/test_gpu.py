@@ -82,7 +82,7 @@ def test_a_model_computes_the_same_without_float64(
     make_model: Callable[..., Echo],
     make_batch: Callable[..., FeatureBatch],
     texts: tuple[Tensor, Tensor],
-    gpu: Gpu,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Loss, gradients, losses of utterances, greedy search and beam, of every mode of the model."""
     batch = make_batch()
@@ -99,7 +99,8 @@ def test_a_model_computes_the_same_without_float64(
         return float(loss.detach()), gradients, losses, [h.tokens for texts in found for h in texts]
 
     expected = everything(make_model(**options), batch, *texts)
-    loss, gradients, losses, found = everything(make_model(**options).to(DEVICE), batch, *texts)
+    with gpu_without_float64(monkeypatch):
+        loss, gradients, losses, found = everything(make_model(**options).to(DEVICE), batch, *texts)
     assert loss == pytest.approx(expected[0], rel=1e-5) and losses == pytest.approx(expected[2], rel=1e-5)
     assert found == expected[3]
     assert gradients.keys() == expected[1].keys()

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 
 from echo_asr.research.sections import SECTIONS
+from tests.helpers.options import option_names
 
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
 
 
-def options(kind: Any, prefix: str) -> list[str]:
-    hints = get_type_hints(kind)
-    names = []
-    for field in fields(kind):
-        name = f"{prefix}.{field.name}"
-        names += options(hints[field.name], name) if is_dataclass(hints[field.name]) else [name]
-    return names
-
-
-EXISTING = [name for section, kind in SECTIONS.items() for name in options(kind, section)]
+EXISTING = option_names()
 
 
 def described() -> set[str]:

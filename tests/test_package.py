@@ -1,6 +1,11 @@
+import os
+import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +88,57 @@ def test_what_is_no_model_is_told(tmp_path: Path) -> None:
         echo_asr.load(tmp_path / "nowhere")
     with pytest.raises(EchoError, match="config.yaml, model.safetensors, tokenizer.json missing"):
         echo_asr.load(tmp_path)
+
+
+# --- installed
+
+TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+
+
+def ran(*command: str | Path, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """A command outside of the repository, in which no other copy of Echo is found."""
+    given = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run(
+        [str(word) for word in command], cwd=folder, env={**given, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=1800, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The programs of an environment that has nothing but the wheel and what it needs. Where no index of packages
+    answers, it has what this environment has."""
+    folder = tmp_path_factory.mktemp("installed")
+    made = ran(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, ROOT, folder=folder)
+    if made.returncode:
+        pytest.skip(f"no wheel can be built without hatchling, which pip does not find: {made.stderr.strip()[-200:]}")
+    (wheel,) = folder.glob("echo_asr-*.whl")
+    programs = folder / "env" / ("Scripts" if os.name == "nt" else "bin")
+    assert ran(sys.executable, "-m", "venv", folder / "env", folder=folder).returncode == 0
+    pip = (programs / "python", "-m", "pip", "install", "-q", "-c", ROOT / "constraints-cpu.txt")
+    (torch_pin,) = re.findall("^torch==.*", (ROOT / "constraints-cpu.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    small = ("--no-deps", "--retries", "1", "--timeout", "15", "--extra-index-url", TORCH_INDEX, torch_pin)
+    if any(ran(*pip, *words, folder=folder).returncode for words in (small, [wheel])):
+        alone = ran(*pip, "--no-deps", "--force-reinstall", wheel, folder=folder)
+        assert alone.returncode == 0, alone.stderr
+        where = ran(programs / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=folder)
+        Path(where.stdout.strip(), "here.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    yield programs
+    shutil.rmtree(folder / "env")  # more than a gigabyte
+
+
+@pytest.mark.slow
+def test_a_wheel_trains_evaluates_and_transcribes_by_itself(installed: Path, corpus: Path, tmp_path: Path) -> None:
+    def echo(*words: str | Path) -> str:
+        found = ran(installed / "echo-asr", *words, folder=tmp_path)
+        assert found.returncode == 0, found.stderr
+        return found.stdout
+
+    place = ran(installed / "python", "-c", "import echo_asr; print(echo_asr.__file__)", folder=tmp_path).stdout
+    assert Path(place.strip()).is_relative_to(installed.parent)
+    assert "demo" in echo("recipes")
+    short = ("--train.max_steps", "4", "--train.validate_every", "2", "--train.batch_seconds", "3")
+    assert "trained for 4 updates" in echo("train", "demo", "--corpus", corpus, "--out", "run", *short)
+    assert "word error" in echo("evaluate", "run", corpus)
+    echo("transcribe", corpus / "00.wav", "--model", "run", "--output-dir", "texts")
+    assert (tmp_path / "texts" / "00.txt").is_file()

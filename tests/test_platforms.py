@@ -19,6 +19,7 @@ from echo_asr.data.corpus import load_corpus
 from echo_asr.errors import EchoError
 from tests.helpers.commands import PACKAGE_ROOT, echo
 from tests.helpers.foreign import Machine, Ran
+from tests.helpers.slow import slow
 from tests.helpers.tone_corpus import SHIFTS, TEXTS, tone, write_config
 
 ROOT = Path(__file__).parents[1]
@@ -59,8 +60,8 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "setting",
     [
         {"PYTHONIOENCODING": "cp1252"},
-        {"PYTHONIOENCODING": "ascii"},
-        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        slow({"PYTHONIOENCODING": "ascii"}),
+        slow({"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}),
     ],
     ids=["cp1252", "ASCII", "locale C"],
 )

@@ -4,7 +4,6 @@ The modules' own tests have each mistake by itself; here are the ways by which i
 """
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -170,7 +169,6 @@ def test_a_corpus_of_recordings_of_all_kinds_is_trained_on_and_measured(
     monkeypatch: pytest.MonkeyPatch,
     capfd: Any,
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # that no processes are started, which takes seconds
     monkeypatch.setenv("ECHO_ASR_CACHE", str(place.folder / "cache"))
     rows = "".join(f'"{name}",{"" if name in ONE else SPOKEN}\n' for name in strange)
     write_folder(place.folder / "corpus", f"file_name,transcription\n{rows}", list(strange.values()))

@@ -13,6 +13,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -144,8 +145,6 @@ def build_sections(
     Raises:
         EchoError: an unknown section or key (the nearest known one is named), or a value of the wrong type or range.
     """
-    from jsonargparse import ArgumentParser
-
     data = present_names({name: value for name, value in data.items() if name not in ignore}, where)
     known = {name: _keys(kind) for name, kind in sections.items()}
     for name, value in data.items():
@@ -155,9 +154,7 @@ def build_sections(
             raise EchoError(f"{where}: section {name!r} must be a mapping of keys, got {value!r}")
         _check_keys(value, known[name], where, name)
     changes = _checked(changes, known)
-    parser = ArgumentParser(exit_on_error=False, default_env=False, add_help=False)
-    for name, kind in sections.items():
-        parser.add_argument(f"--{name}", type=kind, default=kind())
+    parser = _parser(*sections.items())
     source = where
     try:
         parsed = parser.parse_object(data)
@@ -169,6 +166,17 @@ def build_sections(
     except Exception as error:  # jsonargparse raises several kinds; all are the user's values
         raise EchoError(f"{source}: {_readable(error, sections)}") from None
     return {name: getattr(built, name) for name in sections}
+
+
+@cache
+def _parser(*sections: tuple[str, type]) -> Any:
+    """Making one takes longer than parsing by it."""
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False, default_env=False, add_help=False)
+    for name, kind in sections:
+        parser.add_argument(f"--{name}", type=kind, default=kind())
+    return parser
 
 
 def parse_words(words: Sequence[str]) -> dict[str, str | None]:

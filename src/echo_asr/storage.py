@@ -57,6 +57,18 @@ def _move(source: Path, target: Path) -> None:
     os.replace(source, target)
 
 
+def make_folder(folder: Path, remedy: str = "choose another --out") -> None:
+    """Make a folder for what will be written.
+
+    Raises:
+        EchoError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EchoError(f"{folder}: cannot be made ({error.strerror}); {remedy}") from None
+
+
 def create_folder(folder: Path, fill: Callable[[Path], object], marker: Path) -> None:
     """Call `fill(temporary folder)`, then rename that to `folder` in the cache, which so appears complete or not at
     all.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,8 +31,9 @@ def good_rows() -> list[Row]:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """`(rows, sounds={})`: a corpus of a second of noise a clip, apart from the sounds given."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)  # recordings are looked at in as many threads
 
     def write(rows: Sequence[Row], signals: dict[str, np.ndarray] | None = None) -> Path:
         folder = tmp_path / "corpus"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Clips of half a second whose durations are stated: one is empty, one is cut off, one has a text that is too long,
     and one of validation is no sound."""
     monkeypatch.setenv("ECHO_ASR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)  # recordings are looked at in as many threads
     folder = tmp_path / "corpus"
     folder.mkdir()
     rows = ["file_name,text,split,duration"]

@@ -17,6 +17,7 @@ from echo_asr.decode.search import (
 )
 from echo_asr.model.echo import Echo
 from tests.helpers.plain_search import CONFIGS, RECORDINGS, SAID, Table, talkative
+from tests.helpers.slow import slow
 
 Make = Callable[..., Any]
 
@@ -99,7 +100,7 @@ def test_greedy_is_the_argmax_loop_without_a_cache(
 
 @pytest.mark.parametrize("bonus", [0.0, -0.5])
 @pytest.mark.parametrize("weight", [0.0, 0.4, 1.0])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, slow(1)])
 def test_a_beam_as_wide_as_all_texts_finds_the_best_of_them(
     seed: int, weight: float, bonus: float, make_model: Make, make_batch: Make, cut: Make
 ) -> None:

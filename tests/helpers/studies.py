@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.research.study.job import evaluate_split, run_job
 from echo_asr.research.study.jobs import Job
+from echo_asr.research.study.plan import Study, read_study
 from echo_asr.research.study.run import Outcome
 from tests.helpers.tone_corpus import CONFIG
 
@@ -41,6 +43,15 @@ STUDY: dict[str, Any] = {
     "primary": "characters at 3",
     "invented_clips": 12,
 }
+
+
+@cache  # reading one checks the configuration of each arm, which takes seconds
+def shipped_study(path: Path) -> Study:
+    """A study that comes with Echo; if its file names no corpus, of one that is called my-corpus."""
+    try:
+        return read_study(path)
+    except EchoError:
+        return read_study(path, "my-corpus")
 
 
 def write_study(path: Path, spoken: Path, **changes: Any) -> Path:

@@ -15,6 +15,7 @@ from echo_asr.features import FeatureBatch
 from echo_asr.model.config import FEATURES, PRESETS, ModelConfig
 from echo_asr.model.echo import Echo
 from echo_asr.vrope import VRoPEModes
+from tests.helpers.slow import slow
 
 Make = Callable[..., Any]
 QUICK, ALL = 12, 212
@@ -137,7 +138,7 @@ def test_whatever_is_combined(
     everything_learns(model, batch, texts)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [slow(name) if name in ("medium", "base") else name for name in PRESETS])
 def test_whatever_the_preset(
     name: str, make_config: Make, make_batch: Make, texts: tuple[Tensor, Tensor], cut: Make
 ) -> None:

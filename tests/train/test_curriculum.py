@@ -19,6 +19,7 @@ from echo_asr.train.config import TrainConfig
 from echo_asr.train.loop import Trainer
 from echo_asr.train.recipe import read_config
 from echo_asr.train.report import Reporter
+from tests.helpers.slow import slow
 from tests.helpers.tone_corpus import checkpoint, metrics, same, write_config
 from tests.helpers.training import train
 
@@ -144,8 +145,11 @@ def test_validation_hears_what_training_heard_and_the_run_ends_with_all(
     assert load_bundle(tmp_path / "run").model.config.features == both
 
 
-@pytest.mark.parametrize("combine", ["sequential", "joint"])
-@pytest.mark.parametrize("last", [JOINS - 1, JOINS, JOINS + 1])
+@pytest.mark.parametrize(
+    ("last", "combine"),
+    [(JOINS - 1, "joint"), (JOINS, "sequential"), (JOINS + 1, "sequential"),
+     slow(JOINS - 1, "sequential"), slow(JOINS, "joint"), slow(JOINS + 1, "joint")],
+)  # fmt: skip
 def test_a_run_resumed_across_the_joining_update_is_the_undisturbed_one(
     last: int, combine: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

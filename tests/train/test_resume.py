@@ -18,6 +18,7 @@ from echo_asr.model.checkpoint import Bundle
 from echo_asr.train.report import Reporter
 from echo_asr.train.state import CHECKPOINT
 from echo_asr.train.stop import Interrupted
+from tests.helpers.slow import slow
 from tests.helpers.tone_corpus import (
     Crash,
     assert_same_run,
@@ -35,7 +36,7 @@ PACKAGE_ROOT = Path(echo_asr.__file__).parents[1]
 # --- crashes ---
 
 
-@pytest.mark.parametrize("update", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("update", [1, slow(2), 3, 4, slow(5), 6])
 def test_a_run_that_crashed_anywhere_ends_as_if_it_had_not(
     update: int, undisturbed: Path, config: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

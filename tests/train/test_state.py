@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from echo_asr.distributed.launch import ProcessRank
+from echo_asr.distributed.processes import Processes
 from echo_asr.errors import EchoError
 from echo_asr.train.averages import AveragedWeights
 from echo_asr.train.config import TrainConfig
@@ -66,6 +68,20 @@ def made(seed: int) -> tuple[Small, torch.optim.Optimizer, AveragedWeights]:
     torch.manual_seed(seed)
     model = Small()
     return model, make_optimizer(model, TrainConfig()), AveragedWeights(model, 0.9)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_each_process_goes_on_with_its_own_random_numbers(rank: int, tmp_path: Path) -> None:
+    class Two(Processes):
+        def gather(self, value: Any) -> list[Any]:
+            return [value, {**value, "random": torch.Generator().manual_seed(7).get_state()}]
+
+    model, optimizer, averaged = made(0)
+    states = torch.get_rng_state(), torch.Generator().manual_seed(7).get_state()
+    save_checkpoint(tmp_path, model, optimizer, averaged, Progress(), "ours", Two(ProcessRank(0, 2)))
+    torch.manual_seed(1)
+    load_checkpoint(tmp_path, model, optimizer, averaged, "ours", Two(ProcessRank(rank, 2)))
+    assert torch.equal(torch.get_rng_state(), states[rank])
 
 
 def test_what_is_loaded_goes_on_as_what_was_saved(tmp_path: Path) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import NoReturn
-
-from echo_asr.errors import EchoError
 
 CORPUS = "folder, file, synth:NAME or hf:REPO:CONFIG; docs/corpora.md has the forms"
 CONFIG = "YAML file, or the name of a recipe (echo-asr recipes lists them)"
@@ -42,15 +39,3 @@ def add_broken(parser: Parser) -> None:
     """The argument `--broken`."""
     text = "records that cannot be used: refuse the corpus (default), or skip and count them"
     parser.add_argument("--broken", choices=("refuse", "skip"), default="refuse", help=text)
-
-
-def make_output_folder(folder: Path) -> None:
-    """Make a folder for what will be written.
-
-    Raises:
-        EchoError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from echo_asr.commands.arguments import DEVICE, Parser, Subparsers, add_command, make_output_folder
+from echo_asr.commands.arguments import DEVICE, Parser, Subparsers, add_command
 from echo_asr.errors import EchoError
 
 
@@ -39,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     from echo_asr.research.diagnose.counterfactuals import changes
     from echo_asr.research.diagnose.report import cells, diagnose, gather, headline, plain, remarks
     from echo_asr.research.f0_controls import load_recognizer
+    from echo_asr.storage import make_folder
 
     if arguments.utterances < 1:
         raise EchoError(f"--utterances: expected at least 1, got {arguments.utterances}")
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     recognizer = load_recognizer(arguments.model, arguments.device, arguments.changes)
     model = recognizer.bundle.model
     if arguments.out:
-        make_output_folder(arguments.out)
+        make_folder(arguments.out)
     with progress_bar("features", len(utterances)) as advance:
         material = gather(recognizer, utterances, advance)
     about = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from echo_asr.commands.arguments import Parser, Subparsers, add_command, make_output_folder
+from echo_asr.commands.arguments import Parser, Subparsers, add_command
 
 
 def add(commands: Subparsers[Parser]) -> None:
@@ -48,9 +48,10 @@ def _plot_audio(arguments: argparse.Namespace) -> list[Path]:
     from echo_asr.audio import load_audio
     from echo_asr.features import FeatureExtractor
     from echo_asr.research.diagnose.plots import plot_audio
+    from echo_asr.storage import make_folder
 
     samples = load_audio(arguments.audio)
-    make_output_folder(arguments.out)
+    make_folder(arguments.out)
     path: Path = arguments.out / "audio.png"
     plot_audio(samples, FeatureExtractor()(samples), path, arguments.audio.name)
     return [path]
@@ -72,8 +73,9 @@ def _plot_attention(arguments: argparse.Namespace) -> list[Path]:
 def _plot_run(arguments: argparse.Namespace) -> list[Path]:
     from echo_asr.research.diagnose.plots import plot_curves
     from echo_asr.research.diagnose.runs import plot_runs
+    from echo_asr.storage import make_folder
 
-    make_output_folder(arguments.out)
+    make_folder(arguments.out)
     path: Path = arguments.out / "curves.png"
     if len(arguments.runs) == 1:
         plot_curves(arguments.runs[0], path)

@@ -16,7 +16,7 @@ from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
-from echo_asr.storage import replace_text
+from echo_asr.storage import make_folder, replace_text
 from echo_asr.text.normalize import join_texts
 
 BYTE_ORDER_MARK = "\ufeff"
@@ -86,10 +86,7 @@ def transcribe_files(
     if twice:
         raise EchoError(f"{twice[0]}: several recordings would be written there; rename them, or run them apart")
     if folder:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --output-dir") from None
+        make_folder(folder, "choose another --output-dir")
     asked = len(paths)
     paths = [path for path in place.share(paths) if not (skip_existing and targets[path].is_file())]
     if skip_existing and place.count == 1 and len(paths) < asked:

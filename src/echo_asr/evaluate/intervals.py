@@ -9,7 +9,8 @@ rate `r = E / N`, of which `p` are substitutions and deletions and `i` insertion
 
 1. The variance of `r` between utterances, as for any ratio of sums, and that of `N` words with independent errors:
 
-   .. math:: V = \frac{U}{U - 1} \, \frac{\sum_u (e_u - r n_u)^2}{N^2}, \qquad V_0 = \frac{p (1 - p) + i}{N}.
+       V   = U / (U - 1) sum_u (e_u - r n_u)^2 / N^2
+       V_0 = (p (1 - p) + i) / N
 
 2. The design effect `D = V / V_0`. It is uncertain for few errors and undefined for none, and therefore averaged with
    a usual value, `D_0 = 1 + 0.1 (\sum n_u^2 / N - 1)`, at most 2, with the weight of 4 errors; `V / V_0` has the
@@ -21,7 +22,7 @@ rate `r = E / N`, of which `p` are substitutions and deletions and `i` insertion
 
 3. `T = N / D` trials with `x = r T` errors have the interval
 
-   .. math:: [B_{0.025}(x + 0.5, \; T - x + 0.5), \quad B_{0.975}(x + 0.7, \; T - x + 0.3)]
+       [B_0.025(x + 0.5, T - x + 0.5), B_0.975(x + 0.7, T - x + 0.3)]
 
    of quantiles of the beta distribution. Those of Clopper and Pearson (1934) are at `x, T - x + 1` and `x + 1, T - x`,
    and cover the true rate too often; those of Jeffreys, with 0.5 throughout, too rarely at the high end where errors

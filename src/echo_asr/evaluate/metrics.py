@@ -45,7 +45,7 @@ class ErrorRate:
 def error_rate(references: Sequence[str], hypotheses: Sequence[str], unit: Unit = "word") -> ErrorRate:
     r"""The error rate of hypotheses against references, summed over all utterances.
 
-    .. math:: \text{percent} = 100 \, \frac{I + D + S}{N}
+        percent = 100 (I + D + S) / N
 
     with the insertions I, deletions D and substitutions S of a shortest alignment of each pair, and N units
     in the references. Texts are not normalised. Whitespace separates words,

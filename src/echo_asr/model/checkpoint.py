@@ -15,7 +15,7 @@ from echo_asr.features import FeatureConfig
 from echo_asr.model.calibration import Calibration
 from echo_asr.model.config import ModelConfig, TextConfig, expand_preset
 from echo_asr.model.echo import Echo
-from echo_asr.storage import pack, read_notes, replace_file, unpack
+from echo_asr.storage import make_folder, pack, read_notes, replace_file, unpack
 from echo_asr.text.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
@@ -61,10 +61,7 @@ class Bundle:
             EchoError: the folder cannot be made or written.
         """
         folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
+        make_folder(folder, "choose another folder")
         sections = {"features": self.features, "text": self.text, "model": self.model.config, **self.extra}
         replace_file(folder / CONFIG, lambda path: write_yaml(path, sections))
         self.tokenizer.save(folder / TOKENIZER)

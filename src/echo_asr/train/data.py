@@ -237,7 +237,7 @@ class TrainingData:
             if self.broken == "refuse":
                 raise
             unreadable = error.messages
-        return {sound: message for found in gather(unreadable) for sound, message in found.items()}
+        return {audio: message for found in gather(unreadable) for audio, message in found.items()}
 
     def plan(self, epoch: int) -> list[list[int]]:
         """Batches of an epoch as indices; beyond the examples lie the clips of noise, and beyond those the rows."""

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS
-from echo_asr.storage import sweep
 from echo_asr.train.state import CHECKPOINT
 
 
@@ -26,19 +25,6 @@ def check_folder(run: Path, resume: bool) -> None:
     elif run.exists() and (not run.is_dir() or any(p.is_file() and p.suffix != ".part" for p in run.rglob("*"))):
         remedy = "go on with --resume, or " if (run / CHECKPOINT).is_file() else ""
         raise EchoError(f"{run}: exists and is not empty; {remedy}choose another --out")
-
-
-def make_folder(run: Path) -> None:
-    """Make the folder of a run, without parts of files that were not written to their end.
-
-    Raises:
-        EchoError: it cannot be made.
-    """
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EchoError(f"{run}: cannot be written ({error.strerror}); choose another --out") from None
-    sweep(run)
 
 
 def is_model(run: Path) -> bool:

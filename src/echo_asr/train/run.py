@@ -22,9 +22,10 @@ from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, FeatureTransform
 from echo_asr.model.checkpoint import Bundle, load_bundle
 from echo_asr.model.echo import Echo
+from echo_asr.storage import make_folder, sweep
 from echo_asr.text.orthography import merged_words
 from echo_asr.train.data import TrainingData
-from echo_asr.train.folder import check_folder, is_model, make_folder
+from echo_asr.train.folder import check_folder, is_model
 from echo_asr.train.initial import start_from
 from echo_asr.train.loop import Trainer
 from echo_asr.train.prepare import choose_tokenizer, extract_features, hold_out
@@ -104,6 +105,8 @@ def train(
         extra = {"decode": asdict(sections["decode"]), "train": asdict(settings), **more}
         bundle = Bundle(model.to(where), tokenizer, sections["features"], sections["text"], extra)
         processes.broadcast(lambda: make_folder(run))
+        if rank.main:
+            sweep(run)  # what an earlier process left unfinished
         reporter = Reporter(run) if rank.main else Silent(run)
         trainer = Trainer(bundle, data, validation, settings, run, reporter, sections["decode"], processes, monitor)
         if resume:

@@ -28,6 +28,7 @@ from echo_asr.research.diagnose.runs import plot_runs, run_names
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.vrope import PitchTrack
 from echo_asr.vrope.rotation import rotate_first
+from tests.helpers.slow import slow
 
 Make = Callable[..., Any]
 
@@ -79,8 +80,11 @@ def seen(frames: int, count: int, layers: int = 2, heads: int = 3) -> AttentionM
     return AttentionMaps(weights, track, per / 100, ["ng"] * count, words)
 
 
-@pytest.mark.parametrize(("frames", "tokens"), [(10, 1), (10, 4), (1000, 120)])
-@pytest.mark.parametrize("part", ["pitch", "text", "cross"])
+@pytest.mark.parametrize(
+    ("part", "frames", "tokens"),
+    [*itertools.product(("pitch", "text", "cross"), (10,), (1, 4)),
+     ("cross", 1000, 120), slow("pitch", 1000, 120), slow("text", 1000, 120)],
+)  # fmt: skip
 def test_attention_of_ten_frames_and_of_a_thousand(
     part: str, frames: int, tokens: int, drawn: list[Figure], tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ import yaml
 from echo_asr.errors import EchoError
 from echo_asr.research.study.plan import Study, read_study
 from echo_asr.train.recipe import read_config
+from tests.helpers.studies import shipped_study
 
 STUDIES = Path(__file__).parents[3] / "studies"
 PLAIN: dict[str, Any] = {
@@ -178,6 +179,6 @@ def test_arms_may_be_chosen_of_those_of_the_other(other: Callable[..., Study]) -
     "path", sorted(p for p in STUDIES.glob("*.yaml") if p.stem not in ("tiny", "masked")), ids=lambda p: p.stem
 )
 def test_the_studies_that_come_with_echo_are_sound(path: Path) -> None:
-    study = read_study(path, "my-corpus")
+    study = shipped_study(path)
     assert study.split == ("test" if path.stem.startswith("final_") else "validation") and study.question
     assert all(arm.against for arm in study.arms if arm.name != study.baseline)

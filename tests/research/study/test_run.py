@@ -119,7 +119,7 @@ def test_what_is_left_is_tables_pictures_and_a_page_by_itself(finished: Outcome)
     assert left >= {*TABLES, "times.csv", "curves.png", "differences.png", "report.html", "study.json"}
     page = (finished.out / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 2 and "http" not in page and "<script" not in page
-    assert "static: not told apart from axis by characters at 3" in page
+    assert "static: not significantly different from axis by characters at 3" in page
     assert not list(finished.out.rglob("last.pt")), "checkpoints of finished jobs are gone"
     times = (finished.out / "times.csv").read_text(encoding="utf-8").splitlines()
     assert times[0] == "arm,seed,corpus,training,evaluation,device,threads" and len(times) == 7
@@ -198,7 +198,7 @@ def test_a_job_that_fails_is_named_and_the_others_go_on(
         (folder / RESULT).write_bytes((finished.out / folder.relative_to(tmp_path / "out") / RESULT).read_bytes())
 
     monkeypatch.setattr("echo_asr.research.study.run.run_jobs", in_this_process)
-    monkeypatch.setitem(globals(), "run_job", fail_once)
+    monkeypatch.setattr("tests.helpers.studies.run_job", fail_once)
     study = write_study(tmp_path / "s.yaml", corpus)
     assert main(["study", str(study), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 1
     assert "failed: static, seed 1: the disk is full" in capsys.readouterr().out

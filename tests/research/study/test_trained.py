@@ -43,6 +43,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(job, "train", refuse)
     monkeypatch.setattr(job, "evaluate_split", note)
     monkeypatch.setattr("echo_asr.research.study.run.run_jobs", in_this_process)
+    monkeypatch.setattr("echo_asr.research.study.page.write_page", lambda *_: None)
     return evaluated
 
 

@@ -23,8 +23,9 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import collate_features
 from echo_asr.model.cross_attention import CrossAttention
-from echo_asr.research.diagnose.canvas import Axes, make_folder, new_figure, save_figure
+from echo_asr.research.diagnose.canvas import Axes, new_figure, save_figure
 from echo_asr.research.diagnose.plots import BLUE, GREY, INK, RED
+from echo_asr.storage import make_folder
 from echo_asr.vrope import PitchTrack, VRoPEAttention
 
 LONGEST = 60.0  # seconds of a recording whose attention is drawn

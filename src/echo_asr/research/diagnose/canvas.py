@@ -40,18 +40,6 @@ def beside() -> dict[str, Any]:
     return {**place, "fontsize": 8, "frameon": False}
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder for pictures.
-
-    Raises:
-        EchoError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
-
-
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches."""
     return Figure(figsize=(width, height), dpi=110, facecolor="white", layout="constrained")

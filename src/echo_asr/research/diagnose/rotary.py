@@ -19,8 +19,9 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
-from echo_asr.research.diagnose.canvas import MaxNLocator, beside, make_folder, new_figure, save_figure
+from echo_asr.research.diagnose.canvas import MaxNLocator, beside, new_figure, save_figure
 from echo_asr.research.diagnose.plots import BLUE, GREEN, GREY, INK, RED
+from echo_asr.storage import make_folder
 from echo_asr.vrope import PitchTrack, Rotation, VRoPEModes, make_rotation
 from echo_asr.vrope.config import Theta
 from echo_asr.vrope.published.radii import AcousticRadius

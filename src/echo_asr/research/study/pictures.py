@@ -15,7 +15,7 @@ COLOURS = (INK, BLUE, RED, GREEN, "#b8860b", "#7a4fa3", "#008b8b", "#d16ba5", "#
 STYLES = ("-", "--", ":", "-.")  # arms beyond the colours differ by their lines
 WIDTH = 10.0  # inches
 LINE, CHARACTER = 0.75, 0.06  # inches that an arm takes in the legend: the line, and a character of its name
-VERDICTS = {"better": GREEN, "worse": RED, "not told apart": GREY, "": GREY}
+VERDICTS = {"better": GREEN, "worse": RED, "not significant": GREY, "": GREY}
 
 
 def draw_curves(findings: Findings, path: Path) -> bool:

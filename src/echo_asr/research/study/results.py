@@ -14,6 +14,7 @@ from echo_asr.research.compare import Comparison, compare_errors, compare_values
 from echo_asr.research.study.plan import AS_RECORDED, INVENTED, Condition, Endpoint, Study
 
 REFUSED_BELOW = 0.05  # p after Holm's correction, under which a difference is significant
+NULL = "not significant"  # verdict of an interval that holds 0
 SPEAKERS = 5  # from which many on texts are blocked by speaker: from fewer nothing follows for other speakers
 
 Results = Mapping[tuple[str, str, int], dict[str, Any]]  # arm, suffix that it was trained with, seed -> result.json
@@ -28,7 +29,7 @@ class Row:
         mean: of the values; None where one is missing.
         against: the arm compared with, empty for the baseline; `comparison` is over the seeds that both have.
         p_holm: of the comparison, corrected over the arms by this endpoint and condition.
-        verdict: `better`, `worse`, `not told apart`, or empty where there is nothing to compare.
+        verdict: `better`, `worse`, `not significant`, or empty where there is nothing to compare.
     """
 
     condition: str
@@ -218,7 +219,7 @@ def _verdict(row: Row, p_holm: float | None) -> str:
         return ""
     low, high = row.comparison.interval
     if low <= 0.0 <= high or p_holm is None or p_holm > REFUSED_BELOW:
-        return "not told apart"
+        return NULL
     return "better" if high < 0 else "worse"
 
 
@@ -234,10 +235,11 @@ def sentence(row: Row, other: Row | None) -> str:
     if found.interval is None:
         return f"{row.arm}: no verdict by {by}: one seed, or results that all differ alike, give no interval."
     low, high = found.interval
-    verdict = f"{row.verdict} {'from' if row.verdict == 'not told apart' else 'than'} {row.against}"
+    differs = "not significantly different from" if row.verdict == NULL else f"{row.verdict} than"
+    verdict = f"{differs} {row.against}"
     against = "" if other is None or other.mean is None else f" against {figure(other.mean, row.unit)}"
     unit = "points" if row.unit == "%" else row.unit
-    aside = ", 0 only after Holm's correction" if row.verdict == "not told apart" and not low <= 0 <= high else ""
+    aside = ", 0 only after Holm's correction" if row.verdict == NULL and not low <= 0 <= high else ""
     seeds = "one seed, so of the texts alone" if found.seeds == 1 else f"{found.seeds} seeds"
     return (
         f"{row.arm}: {verdict} by {by}: {figure(row.mean, row.unit)}{against}, a difference of {found.difference:+.2f} "

@@ -26,7 +26,7 @@ from echo_asr.research.study.plan import WITHIN, Study, read_study, slug
 from echo_asr.research.study.results import Texts, analyse
 from echo_asr.research.study.tables import Findings, write_tables
 from echo_asr.research.study.trained import STUDY, TRAINED_IN, find_trainings, is_of_before
-from echo_asr.storage import replace_text, sweep
+from echo_asr.storage import make_folder, replace_text, sweep
 from echo_asr.train.prepare import hold_out, new_tokenizer
 
 MOST_NAMED = 10  # folds, in a note
@@ -76,10 +76,7 @@ def run_study(
     elsewhere = find_trainings(map(Path, trained))
     corpora = load_corpora(study)
     arms, notes = examine_arms(study, corpora)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EchoError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
+    make_folder(folder)
     with locked(folder / "lock", wait=False):
         check_name(folder, study.name)
         sweep(folder)
@@ -259,7 +256,7 @@ def collect(
     rows, curves = analyse(study, results, corpora)
     notes = [*notes, *(f"Trained in the study in {name}: {n} of {len(results)} jobs." for name, n in taken.items())]
     if len(study.seeds) < 3:
-        notes.append(f"{len(study.seeds)} seeds say little of other seeds; three or more do.")
+        notes.append(f"{len(study.seeds)} seeds predict little of other seeds; take three or more.")
     blocked: dict[str, list[str]] = {}
     for condition in study.conditions:
         blocked.setdefault(Texts.of(study, condition, corpora, str.lower).blocked_by, []).append(condition.name)
