@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         from echo_asr.research.diagnose.page import save_page
 
         report.save(arguments.out / "report.json")
-        save_page(report, recognizer, material, arguments.out / "report.html")
+        save_page(report, model, material, arguments.out / "report.html")
     if not sys.stdout.isatty():
         print(plain(report))
     else:

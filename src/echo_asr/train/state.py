@@ -17,6 +17,7 @@ from echo_asr.distributed import sharding
 from echo_asr.distributed.processes import Processes, reseed
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import CONFIG
+from echo_asr.renamed import with_current_names
 from echo_asr.storage import replace_file
 from echo_asr.train.averages import AveragedWeights
 
@@ -196,9 +197,12 @@ def load_checkpoint(
 def _changes(config: Path, settings: Mapping[str, Any]) -> str:
     """In brackets, what a run was started with and what it is resumed with; empty where that is not known."""
     try:
-        before = flatten(read_yaml(config))
+        current, renamed = with_current_names(read_yaml(config))
     except EchoError:
         return ""
+    if renamed:
+        return " (an earlier version of Echo started it, whose options have other names)"
+    before = flatten(current)
     now = flatten(json.loads(json.dumps(settings)))
     changed = [
         f"{key} was {before[key]!r} and is {value!r}"
