@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from echo_asr.console import hours
-from echo_asr.data.batch import gc_paused, make_examples
+from echo_asr.data.batch import gc_paused, make_examples, weigh_plan
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.transcribe import choose_device
@@ -146,7 +146,8 @@ def _describe(trainer: Trainer, corpus: str, own_validation: bool, validated: in
             "the utterances held out may be of speakers trained on, so that their errors flatter: echo-asr corpus "
             f"split {corpus} --out FOLDER makes validation and test splits of speakers of their own"
         )
-    balance, count = data.balance, trainer.processes.rank.count
+    count = trainer.processes.rank.count
+    balance = weigh_plan(data.plan(data.clean_epochs), data.durations, count)  # of the first epoch with all clips
     message(
         f"model: {trainer.model.parameter_count / 1e6:.2f} million parameters on {where}; {settings.max_steps} "
         f"updates, about {settings.max_steps * data.batches_per_update / balance.batches:.1f} epochs"
