@@ -91,9 +91,8 @@ class TrainingData:
         of these; and the seconds of each."""
         config, self.examples = self.config, examples
         spoken = [e.utterance.duration for e in examples]
-        drawn = np.random.default_rng([config.seed, 0x2E80]).integers(
-            len(spoken), size=round(config.noise_share * len(spoken))
-        )
+        rng = np.random.default_rng([config.seed, 0x2E80])
+        drawn = rng.integers(len(spoken), size=round(config.noise_share * len(spoken)))
         self.noise = [spoken[i] for i in drawn]
         rng = np.random.default_rng([config.seed, 0x10AD])
         self.rows = draw_concatenated(spoken, round(config.concatenated_share * len(spoken)), config.noisy_copies, rng)

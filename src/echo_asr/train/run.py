@@ -66,12 +66,11 @@ def train(
         EchoError: anything the user can mend.
         Interrupted: stopped by a signal, with a checkpoint saved.
     """
-    settings, rank, where, run = sections["train"], find_rank(), choose_device(device), Path(out)
+    settings, text, normalize = sections["train"], sections["text"], sections["text"].normalize
+    rank, where, run = find_rank(), choose_device(device), Path(out)
     sharded = settings.shard == "full"
     if sharded and rank.count == 1:
-        raise EchoError(
-            "train.shard full divides a model among processes, and this one is alone; use torchrun, or none"
-        )
+        raise EchoError("train.shard full divides a model among processes, and this one is alone; use torchrun or none")
     # The main process alone reads and writes the folder of the run, which the other machines need not see.
     with open_processes(rank, where, sharded) as processes:
         processes.broadcast(lambda: check_folder(run, resume))
@@ -79,18 +78,13 @@ def train(
             recordings = load_corpus(corpus, broken)
             own_validation = "validation" in recordings.splits
             recordings = hold_out(recordings)
-            normalize = sections["text"].normalize
             texts = [normalize(u.text) for u in recordings.split("train")]
             start = load_bundle(init) if init is not None and not resume else None
-            tokenizer, mapping = processes.broadcast(
-                lambda: choose_tokenizer(run, sections["text"], texts, start, resume)
-            )
+            tokenizer, mapping = processes.broadcast(lambda: choose_tokenizer(run, text, texts, start, resume))
             cache = FeatureCache(None, FeatureExtractor(sections["features"], transform))
             by_speaker = sections["model"].vrope.reference == "speaker"
-            subsampling = sections["model"].subsampling
-            data = TrainingData(
-                recordings, tokenizer, normalize, settings, subsampling, cache, by_speaker, rank, texts, broken
-            )
+            how = (settings, sections["model"].subsampling, cache, by_speaker, rank, texts, broken)
+            data = TrainingData(recordings, tokenizer, normalize, *how)
             validation = make_examples(recordings.split("validation"), tokenizer, normalize, unknown="skip")
         at_once = not resume or broken == "skip"  # before anything is written, for a recording may be unreadable
         if at_once:
@@ -103,7 +97,7 @@ def train(
         reseed(settings.seed, rank)
         more = {name: asdict(one) for name, one in sections.items() if name not in SECTIONS and one != type(one)()}
         extra = {"decode": asdict(sections["decode"]), "train": asdict(settings), **more}
-        bundle = Bundle(model.to(where), tokenizer, sections["features"], sections["text"], extra)
+        bundle = Bundle(model.to(where), tokenizer, sections["features"], text, extra)
         processes.broadcast(lambda: make_folder(run))
         if rank.main:
             sweep(run)  # what an earlier process left unfinished
