@@ -49,10 +49,9 @@ def run_demo(out: Path, changes: Mapping[str, Any]) -> None:
     from echo_asr.research.diagnose.monitor import look_inside
     from echo_asr.research.diagnose.plots import plot_audio, plot_curves
     from echo_asr.storage import replace_text
-    from echo_asr.train.folder import check_folder
     from echo_asr.train.recipe import read_config
     from echo_asr.train.run import train
-    from echo_asr.train.state import CHECKPOINT
+    from echo_asr.train.state import CHECKPOINT, check_folder
     from echo_asr.train.stop import Interrupted
 
     began = time.perf_counter()

@@ -25,13 +25,12 @@ from echo_asr.model.echo import Echo
 from echo_asr.storage import make_folder, sweep
 from echo_asr.text.orthography import merged_words
 from echo_asr.train.data import TrainingData
-from echo_asr.train.folder import check_folder, is_model
 from echo_asr.train.initial import start_from
 from echo_asr.train.loop import Trainer
 from echo_asr.train.prepare import choose_tokenizer, extract_features, hold_out
 from echo_asr.train.recipe import SECTIONS
 from echo_asr.train.report import Reporter, Silent
-from echo_asr.train.state import Progress
+from echo_asr.train.state import Progress, check_folder, is_model
 
 Broken = Literal["refuse", "skip"]
 Monitor = Callable[[Trainer], dict[str, float]]

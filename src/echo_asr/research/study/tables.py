@@ -152,11 +152,7 @@ def _flat(row: Row) -> dict[str, Any]:
     low, high = found.interval if found and found.interval else ("", "")
     relative_low, relative_high = found.relative_interval if found and found.relative_interval else ("", "")
     return {
-        "condition": row.condition,
-        "endpoint": row.endpoint,
-        "unit": row.unit,
-        "arm": row.arm,
-        "mean": row.mean,
+        **{name: getattr(row, name) for name in ("condition", "endpoint", "unit", "arm", "mean")},
         "seeds": " ".join(map(str, row.seeds)),
         "values": " ".join("never" if v is None else repr(v) for v in row.values),
         "against": row.against,

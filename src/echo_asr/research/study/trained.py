@@ -21,8 +21,7 @@ from echo_asr.model.checkpoint import WEIGHTS, Bundle, load_bundle
 from echo_asr.renamed import with_current_names, without_retired
 from echo_asr.research.sections import SECTIONS
 from echo_asr.storage import pack, replace_file, unpack
-from echo_asr.train.folder import is_model
-from echo_asr.train.state import CHECKPOINT, Progress
+from echo_asr.train.state import CHECKPOINT, Progress, is_model
 
 STUDY = "study.json"  # of a study's folder
 JOB, RESULT, RUN, LAST = "job.json", "result.json", "run", "last.safetensors"  # of a job's
