@@ -112,7 +112,7 @@ def yaml_text(sections: Mapping[str, Any], where: str) -> str:
     Raises:
         EchoError: they hold more than a configuration that is read may.
     """
-    plain = {name: _plain(asdict(value) if is_dataclass(value) else value) for name, value in sections.items()}  # type: ignore[arg-type]
+    plain = {name: asdict(value) if is_dataclass(value) else value for name, value in sections.items()}  # type: ignore[arg-type]
     text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
     try:
         if len(text.encode()) > LARGEST:
@@ -330,11 +330,3 @@ def _readable(error: Exception, sections: Mapping[str, type]) -> str:
     if kind and kind[2] in KINDS:
         return f"{kind[1]}: expected {KINDS[kind[2]]}; got {kind[3] or 'nothing'}"
     return text
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return value
