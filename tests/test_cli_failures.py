@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import torch
 
-from echo_asr import cli
 from echo_asr.cli import INTERRUPTED, main
 from echo_asr.evaluate import evaluate as evaluation
 from echo_asr.train.report import Reporter
@@ -268,14 +267,14 @@ def test_ctrl_c_elsewhere_ends_in_one_line(place: Place, monkeypatch: pytest.Mon
 def test_what_the_machine_refuses_is_told_in_one_line(
     error: Exception, message: str, place: Place, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr(cli.doctor, "run", raiser(error))
+    monkeypatch.setattr("echo_asr.commands.doctor.run", raiser(error))
     status, output, errors = run(["doctor"], capsys)
     assert status == 1 and output == "" and errors.startswith(f"echo-asr doctor: {message}") and errors.count("\n") == 1
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("a defect"), KeyError("x")])
 def test_a_defect_keeps_its_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli.doctor, "run", raiser(error))
+    monkeypatch.setattr("echo_asr.commands.doctor.run", raiser(error))
     with pytest.raises(type(error)):
         main(["doctor"])
 

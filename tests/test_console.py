@@ -73,6 +73,14 @@ def test_a_terminal_gets_a_bar(done: int, screen: Callable[[bool], io.StringIO])
     assert "training" in text and "7/10" in text and "loss 0.125" in text and "left" in text
 
 
+def test_nothing_to_do_prints_nothing(screen: Callable[[bool], io.StringIO]) -> None:
+    for terminal in (True, False):
+        shown = screen(terminal)
+        with progress_bar("features", 0) as advance:
+            advance(3, "loss 1.5")
+        assert shown.getvalue() == ""
+
+
 def test_an_error_ends_the_bar(screen: Callable[[bool], io.StringIO]) -> None:
     for terminal in (True, False):
         screen(terminal)

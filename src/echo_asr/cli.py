@@ -9,31 +9,19 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from typing import NoReturn
 
 from echo_asr import __version__
-from echo_asr.commands import (
-    corpus,
-    demo,
-    diagnose,
-    doctor,
-    evaluate,
-    lm,
-    plot,
-    prepare,
-    recipes,
-    study,
-    train,
-    transcribe,
-)
 from echo_asr.commands.arguments import Parser
 from echo_asr.distributed.launch import find_rank, first_message
 from echo_asr.errors import EchoError
 from echo_asr.libraries import settle_libraries
 from echo_asr.output import use_utf8_names, use_utf8_streams
 
-# In the order of the help.
-COMMANDS = (demo, recipes, prepare, train, evaluate, study, transcribe, lm, corpus, diagnose, plot, doctor)
+# Modules of `echo_asr.commands`, in the order of the help.
+COMMANDS = ("demo", "recipes", "prepare", "train", "evaluate", "study", "transcribe", "lm", "corpus", "diagnose",
+            "plot", "doctor")  # fmt: skip
 SHARED = ("prepare", "train", "transcribe")  # commands whose work several processes share
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 
@@ -47,22 +35,20 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"echo-asr {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     for command in COMMANDS:
-        command.add(commands)
+        import_module(f"echo_asr.commands.{command}").add(commands)
     return parser
 
 
 def _split_options(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """A command line without its `--section.key value` words, which may stand anywhere in it, and those."""
-    own, options = [], []
-    waiting = list(words)
-    while waiting:
-        word = waiting.pop(0)
-        if re.match(r"--\w+\.", word):
-            options.append(word)
-            if "=" not in word and waiting and not waiting[0].startswith("--"):
-                options.append(waiting.pop(0))
-        else:
-            own.append(word)
+    own: list[str] = []
+    options: list[str] = []
+    value_follows = False
+    for word in words:
+        option = re.match(r"--\w+\.", word) is not None
+        belongs = option or (value_follows and not word.startswith("--"))
+        (options if belongs else own).append(word)
+        value_follows = option and "=" not in word
     return own, options
 
 
@@ -95,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             from echo_asr.config import parse_words  # which needs YAML, and a command without options does not
 
             arguments.changes = parse_words(options)
-        status = int(arguments.run(arguments))
+        status = int(arguments.run(arguments) or 0)
         sys.stdout.flush()
         return status
     except EchoError as error:

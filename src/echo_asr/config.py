@@ -112,7 +112,7 @@ def yaml_text(sections: Mapping[str, Any], where: str) -> str:
     Raises:
         EchoError: they hold more than a configuration that is read may.
     """
-    plain = {name: _plain(asdict(value) if is_dataclass(value) else value) for name, value in sections.items()}  # type: ignore[arg-type]
+    plain = {name: asdict(value) if is_dataclass(value) else value for name, value in sections.items()}  # type: ignore[arg-type]
     text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
     try:
         if len(text.encode()) > LARGEST:
@@ -121,10 +121,8 @@ def yaml_text(sections: Mapping[str, Any], where: str) -> str:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         sizes = {f"{s}.{k}": len(str(v)) for s, one in plain.items() if isinstance(one, dict) for k, v in one.items()}
         longest = max(sizes, key=sizes.__getitem__, default="")
-        raise EchoError(
-            f"{where}: could not be read back as a configuration ({_one_line(error)}); shorten {longest}, its longest "
-            "value"
-        ) from None
+        what = f"could not be read back as a configuration ({_one_line(error)})"
+        raise EchoError(f"{where}: {what}; shorten {longest}, its longest value") from None
     return text
 
 
@@ -243,9 +241,7 @@ def _checked(changes: Changes, known: Mapping[str, Any]) -> dict[str, Any]:
         if value is None:
             raise EchoError(f"options: argument --{given}: expected one argument")
         if options[option]:
-            raise EchoError(
-                f'options: "{option}" is a group of options; give them one by one, as --{option}.OPTION VALUE'
-            )
+            raise EchoError(f'options: "{option}" is a group of options; give each, as --{option}.OPTION VALUE')
         value = current_value(given, value) if option != given else value
         checked[option] = list(value) if isinstance(value, tuple) else value
     return checked
@@ -334,11 +330,3 @@ def _readable(error: Exception, sections: Mapping[str, type]) -> str:
     if kind and kind[2] in KINDS:
         return f"{kind[1]}: expected {KINDS[kind[2]]}; got {kind[3] or 'nothing'}"
     return text
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return value

@@ -81,8 +81,11 @@ def _broken(text: str, after: str, room: int) -> str:
 
 @contextmanager
 def progress_bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[int, str], None]]:
-    """A bar over `total`; yields `advance(done, text)`. Without a terminal, a line every 30 s instead."""
+    """A bar over `total`; yields `advance(done, text)`. Without a terminal, a line every 30 s; for 0, nothing."""
     terminal = console()
+    if not total:
+        yield lambda now, text: None
+        return
     if not terminal.is_terminal:
         began = last = time.monotonic()
         first = done
@@ -103,11 +106,7 @@ def progress_bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[int
     )  # fmt: skip
     with Progress(*columns, console=terminal) as bar:
         task = bar.add_task(what, total=total, completed=done, text="")
-
-        def move(now: int, text: str = "") -> None:
-            bar.update(task, completed=now, text=text)
-
-        yield move
+        yield lambda now, text: bar.update(task, completed=now, text=text)
 
 
 def counted(number: int, noun: str) -> str:

@@ -17,11 +17,8 @@ def use_utf8_streams() -> None:
     Lone surrogates, as in file names from old systems, are written as `\\udcff`, which in JSON is the same character,
     so that printing never fails.
     """
-    for stream, errors in (
-        (sys.stdin, "surrogateescape"),
-        (sys.stdout, "backslashreplace"),
-        (sys.stderr, "backslashreplace"),
-    ):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        errors = "surrogateescape" if stream is sys.stdin else "backslashreplace"
         with suppress(AttributeError, OSError, ValueError):  # missing, replaced or closed
             stream.reconfigure(encoding="utf-8", errors=errors)  # type: ignore[union-attr]
 

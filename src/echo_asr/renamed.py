@@ -77,7 +77,4 @@ def _group(sections: dict[str, Any], path: list[str]) -> dict[str, Any] | None:
 
 def without_retired(sections: Mapping[str, Any]) -> dict[str, Any]:
     """Sections without the options that are gone."""
-    return {
-        name: {key: one for key, one in section.items() if f"{name}.{key}" not in RETIRED}
-        for name, section in sections.items()
-    }
+    return {name: {k: v for k, v in one.items() if f"{name}.{k}" not in RETIRED} for name, one in sections.items()}

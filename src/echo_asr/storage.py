@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -40,15 +39,11 @@ def replace_file(path: Path, write: Callable[[Path], object], durable: bool = Tr
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
         cause = error if isinstance(error, OSError) else error.__context__  # of the file, behind that of torch.save
         reason = getattr(cause, "strerror", None) or str(error).splitlines()[0]
-        raise EchoError(
-            f"{path}: could not be written ({reason}); an existing file is unchanged; make room, or choose "
-            "another folder"
-        ) from None
+        what = f"could not be written ({reason}); an existing file is unchanged"
+        raise EchoError(f"{path}: {what}; make room, or choose another folder") from None
     finally:
-        try:
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        except OSError:
-            pass
 
 
 def _move(source: Path, target: Path) -> None:
@@ -84,25 +79,20 @@ def create_folder(folder: Path, fill: Callable[[Path], object], marker: Path) ->
     Raises:
         EchoError: the cache cannot be written, or what `fill` raises.
     """
-    temporary: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
-        fill(temporary)
-        temporary.chmod(0o755)  # mkdtemp's folder is the user's alone
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not marker.exists():
-                raise
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent, ignore_cleanup_errors=True) as name:
+            temporary = Path(name)
+            fill(temporary)
+            temporary.chmod(0o755)  # a temporary folder is the user's alone
+            try:
+                temporary.rename(folder)
+            except OSError:
+                if not marker.exists():
+                    raise
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise EchoError(
-            f"cannot write {folder}: {reason}; make room there, or set ECHO_ASR_CACHE to another folder"
-        ) from None
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        what = f"cannot write {folder}: {error.strerror or error}"
+        raise EchoError(f"{what}; make room there, or set ECHO_ASR_CACHE to another folder") from None
 
 
 def sweep(folder: Path) -> None:

@@ -38,7 +38,12 @@ def test_the_beta_distribution_is_scipys(a: float, b: float, share: float, off: 
 @settings(deadline=None, max_examples=50)
 def test_its_quantiles_are_scipys(a: float, b: float) -> None:
     for share in (0.025, 0.975):
-        assert beta_quantile(share, a, b) == pytest.approx(float(special.betaincinv(a, b, share)), rel=1e-6, abs=1e-9)
+        found = beta_quantile(share, a, b)
+        # scipy's own quantile is wrong for some: betaincinv(1000, 704135.5, 0.975) has the whole distribution below it.
+        below = float(special.betainc(a, b, found))
+        assert found == pytest.approx(float(special.betaincinv(a, b, share)), rel=1e-6, abs=1e-9) or below == (
+            pytest.approx(share, rel=1e-6)
+        )
 
 
 def test_quantiles_at_the_ends() -> None:

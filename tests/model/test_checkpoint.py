@@ -208,7 +208,9 @@ def test_a_failure_while_saving_leaves_the_old_file_whole(
 
     monkeypatch.setattr(os, "replace", full)
     message = one_line_error(bundle.save, folder)
-    assert re.search(rf"{name}: could not be written \(No space left on device\); what was there before is", message)
+    assert re.search(
+        rf"{name}: could not be written \(No space left on device\); an existing file is unchanged", message
+    )
     assert (folder / name).read_bytes() == before[name]
     assert sorted(os.listdir(folder)) == sorted(FILES)
     monkeypatch.undo()

@@ -235,7 +235,7 @@ def test_new_symbols_leave_the_rows_of_the_old_ones() -> None:
 
 def test_a_feature_takes_part_from_its_update_on(make_trainer: Callable[..., Trainer]) -> None:
     trainer = make_trainer(curriculum={"pitch": 3}, max_steps=3, validate_every=1)
-    assert [trainer.features_at(step) for step in (0, 2, 3, 9)] == [
+    assert [trainer.curriculum.features_at(step) for step in (0, 2, 3, 9)] == [
         ("spectrogram",), ("spectrogram",), ("spectrogram", "pitch"), ("spectrogram", "pitch"),
     ]  # fmt: skip
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}

@@ -192,6 +192,13 @@ def test_another_configuration_is_not_resumed_with(
     assert snapshot(undisturbed) == before
 
 
+def test_a_run_of_an_earlier_echo_is_not_resumed(undisturbed: Path, config: Path, corpus: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(undisturbed, tmp_path / "run")
+    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("cross_nulls", "heard_nulls"))
+    with pytest.raises(EchoError, match=r"\(an earlier version of Echo started it, .*\); resume with what"):
+        train(config, str(corpus), run, ["--train.seed", "1"], resume=True)
+
+
 @pytest.mark.parametrize("words", [["--train.log_every", "5"], ["--train.checkpoint_every", "1"]])
 def test_what_changes_no_weight_may_change(
     words: list[str], undisturbed: Path, config: Path, corpus: Path, tmp_path: Path

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from echo_asr.data.batch import Batch, collate, ctc_frames
 from echo_asr.features import Features
 from echo_asr.model.echo import Echo
-from echo_asr.train.unaligned import describe_unaligned, find_unaligned
+from echo_asr.train.unusable import describe_unaligned, find_unaligned
 from tests.helpers.tone_corpus import metrics, write_config, write_corpus
 from tests.helpers.training import train
 

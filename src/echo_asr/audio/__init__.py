@@ -4,12 +4,4 @@ from echo_asr.audio.files import find_file, same_name
 from echo_asr.audio.load import AudioSource, audio_duration, load_audio, stream_audio
 from echo_asr.audio.resampling import resample
 
-__all__ = [
-    "AudioSource",
-    "audio_duration",
-    "find_file",
-    "load_audio",
-    "resample",
-    "same_name",
-    "stream_audio",
-]
+__all__ = ["AudioSource", "audio_duration", "find_file", "load_audio", "resample", "same_name", "stream_audio"]

@@ -34,9 +34,7 @@ def _alike(path: Path) -> Path | None:
     """The path as the file system has it, each part matched by `same_name`; None where that is not unique."""
     if os.path.lexists(path):
         return path
-    if path.parent == path:
-        return None
-    folder = _alike(path.parent)
+    folder = None if path.parent == path else _alike(path.parent)
     if folder is None:
         return None
     try:

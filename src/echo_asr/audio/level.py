@@ -43,8 +43,7 @@ def over_peak(audio: np.ndarray) -> np.ndarray:
     peak = peak_level(audio)
     if not peak:
         return np.zeros(len(audio), np.float32)
-    levelled: np.ndarray = (np.asarray(audio, np.float64) / peak).astype(np.float32)
-    return levelled
+    return (np.asarray(audio, np.float64) / peak).astype(np.float32)
 
 
 def to_one_level(audio: np.ndarray) -> np.ndarray:

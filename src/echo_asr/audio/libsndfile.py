@@ -49,10 +49,8 @@ def open_audio(segment: AudioSegment, head: bytes) -> Recording:
         rate: int = file.samplerate
         seconds = file.frames / rate if segment.whole and file.frames < ENDLESS else 0.0
     if stray := sum(part.stray for part in parts):
-        warnings.warn(
-            f"{path}: its header leaves out the last {stray} bytes; they are read as audio, too: check how it ends",
-            stacklevel=2,
-        )
+        what = f"its header leaves out the last {stray} bytes; they are read as audio, too"
+        warnings.warn(f"{path}: {what}: check how it ends", stacklevel=2)
     return Recording(rate, lambda: _blocks(segment, head, parts, rate), seconds)
 
 

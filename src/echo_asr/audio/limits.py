@@ -33,10 +33,8 @@ def refuse_rate(name: str, rate: int) -> None:
         EchoError: it is out of bounds.
     """
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise EchoError(
-            f"{name}: states a sample rate of {rate} Hz; expected {LOWEST_RATE} to {HIGHEST_RATE} Hz: correct its "
-            "header, or convert it again"
-        )
+        what = f"states a sample rate of {rate} Hz; expected {LOWEST_RATE} to {HIGHEST_RATE} Hz"
+        raise EchoError(f"{name}: {what}: correct its header, or convert it again")
 
 
 def refuse_length(name: str, seconds: float) -> None:
@@ -46,7 +44,5 @@ def refuse_length(name: str, seconds: float) -> None:
         EchoError: it lasts more than two hours.
     """
     if seconds > LONGEST_CLIP:
-        raise EchoError(
-            f"{name}: lasts more than {LONGEST_CLIP / 3600:.0f} hours, too long to be loaded at once; cut it into "
-            "utterances, or transcribe it, which reads it bit by bit"
-        )
+        what = f"lasts more than {LONGEST_CLIP / 3600:.0f} hours, too long to be loaded at once"
+        raise EchoError(f"{name}: {what}; cut it into utterances, or transcribe it, which reads it bit by bit")

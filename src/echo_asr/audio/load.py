@@ -32,16 +32,15 @@ class AudioSource(Protocol):
 
     def load(self) -> np.ndarray:
         """Mono float32 `(S,)` at 16 kHz; EchoError if it cannot be computed."""
-        ...
 
     def content(self, hash_file: Callable[[AudioFile], str]) -> str:
         """A string that identifies the samples; `hash_file` gives a hash of a file's content, or raises OSError."""
-        ...
 
 
-def load_audio(
-    source: AudioFile | AudioSource | np.ndarray | torch.Tensor, sampling_rate: int | None = None
-) -> np.ndarray:
+Audio = AudioFile | AudioSource | np.ndarray | torch.Tensor
+
+
+def load_audio(source: Audio, sampling_rate: int | None = None) -> np.ndarray:
     """Load audio as mono float32 `(S,)` at 16 kHz, `S >= 1`, full scale at +-1; always a new array.
 
     A path, or the segment of a file that an `AudioSegment` names, is read with soundfile (wav, flac, ogg, opus, mp3 and
@@ -78,9 +77,7 @@ def load_audio(
     return np.ascontiguousarray(samples, dtype=np.float32)
 
 
-def stream_audio(
-    source: AudioFile | AudioSource | np.ndarray | torch.Tensor, sampling_rate: int | None = None
-) -> Iterator[np.ndarray]:
+def stream_audio(source: Audio, sampling_rate: int | None = None) -> Iterator[np.ndarray]:
     """The samples that `load_audio` returns, in blocks of up to about a minute: a long file is never whole in memory.
 
     Raises:
@@ -116,7 +113,10 @@ def _at_16_khz(name: str, blocks: Iterator[np.ndarray], rate: int) -> Iterator[n
     def finite() -> Iterator[np.ndarray]:
         count = 0
         for block in blocks:
-            _refuse_broken(name, block, rate, count / rate)
+            broken = ~np.isfinite(block)
+            if broken.any():
+                first = count / rate + int(np.argmax(broken)) / rate
+                raise EchoError(f"{name}: holds NaN or infinite samples (first at {first:.3f} s); repair or drop it")
             count += len(block)
             yield block
 
@@ -129,14 +129,6 @@ def _in_memory(name: str) -> Iterator[None]:
         yield
     except MemoryError:
         raise EchoError(f"{name}: needs more memory than there is; cut it, or free some memory") from None
-
-
-def _refuse_broken(name: str, samples: np.ndarray, rate: int, start: float = 0.0) -> None:
-    """Refuse NaN and infinite samples, of a block that starts at `start` seconds."""
-    finite = np.isfinite(samples)
-    if not finite.all():
-        first = start + int(np.argmin(finite)) / rate
-        raise EchoError(f"{name}: holds NaN or infinite samples (first at {first:.3f} s); repair or drop it")
 
 
 def audio_duration(source: AudioFile) -> float:

@@ -58,8 +58,7 @@ def _remove_from_block(audio: np.ndarray) -> np.ndarray:
     time = samples_to_seconds(np.arange(len(audio)))
     louder = max(found, key=lambda lines: sum(abs(phasor) ** 2 for _, phasor in lines))
     hum = sum((phasor * np.exp(2j * np.pi * frequency * time)).real for frequency, phasor in louder)
-    cleaned: np.ndarray = (audio - hum).astype(np.float32)
-    return cleaned
+    return (audio - hum).astype(np.float32)
 
 
 def _lines(windows: np.ndarray, begins: np.ndarray, mains: float) -> list[tuple[float, complex]]:
@@ -103,19 +102,16 @@ def _is_hum(line: np.ndarray, steady: float) -> bool:
 def _near(line: np.ndarray, level: np.ndarray) -> np.ndarray:
     """The windows `(T,)` in which there is little but hum."""
     distance = np.abs(line - level)
-    near: np.ndarray = distance <= 1.5 * np.median(distance)
-    return near
+    return distance <= 1.5 * np.median(distance)
 
 
 def _demodulated(windows: np.ndarray, begins: np.ndarray, frequency: float) -> np.ndarray:
     """Complex amplitudes `(T,)` of a frequency in Hz, with phases as of time 0."""
     angle = 2 * np.pi * frequency * np.arange(WINDOW) / LOW_RATE
     real, imaginary = (windows @ (TAPER * wave) for wave in (np.cos(angle), -np.sin(angle)))
-    amplitudes: np.ndarray = (real + 1j * imaginary) * np.exp(-2j * np.pi * frequency * begins)
-    return amplitudes
+    return (real + 1j * imaginary) * np.exp(-2j * np.pi * frequency * begins)
 
 
 def _median(values: np.ndarray) -> np.ndarray:
     """Median over the first dimension, of real and imaginary parts apart."""
-    median: np.ndarray = np.median(values.real, axis=0) + 1j * np.median(values.imag, axis=0)
-    return median
+    return np.median(values.real, axis=0) + 1j * np.median(values.imag, axis=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 
@@ -41,25 +41,20 @@ def to_mono(
         for block in blocks():
             count = block.shape[1]
             if not 0 <= channel < count:
-                has = f"has {count} channel{'s' * (count > 1)}, counted from 0"
-                raise EchoError(f"{name}: {has}; correct the channel")
+                raise EchoError(f"{name}: has {count} channel{'s' * (count > 1)}, counted from 0; correct the channel")
             yield block[:, channel]
         return
     opened = blocks()
-    first, second = next(opened, None), next(opened, None)
-    beginning = [block for block in (first, second) if block is not None]
-    if first is None or first.shape[1] == 1:
-        again: Iterable[np.ndarray] = chain(beginning, opened)
-        taken = None
-    else:
-        taken = loudest_if_cancelled(chain(beginning, opened), rate)
-        again = beginning if second is None else blocks()
+    beginning = list(islice(opened, 2))
+    again: Iterable[np.ndarray] = chain(beginning, opened)
+    taken = None
+    if beginning and beginning[0].shape[1] != 1:
+        taken = loudest_if_cancelled(again, rate)
+        again = beginning if len(beginning) < 2 else blocks()
     if taken is not None:
-        warnings.warn(
-            f"{file}: its channels cancel each other when they are averaged; its loudest, channel {taken} (from 0), is "
-            "taken alone: check its cables, or name the channel that holds the speech",
-            stacklevel=2,
-        )
+        what = f"its loudest, channel {taken} (from 0), is taken alone"
+        mend = "check its cables, or name the channel that holds the speech"
+        warnings.warn(f"{file}: its channels cancel each other when averaged; {what}: {mend}", stacklevel=2)
     for block in again:
         if block.shape[1] == 1:
             yield block[:, 0]

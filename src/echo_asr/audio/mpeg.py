@@ -69,12 +69,8 @@ def find_parts(path: Path) -> list[Part]:
 def _has_header(content: mmap.mmap, at: int, frame: Frame) -> bool:
     """Whether a frame is a Xing, Info or VBRI header instead of audio."""
     offset = at + frame.side
-    xing = (b"Xing", b"Info")
-    return (
-        content[offset : offset + 4] in xing
-        or content[offset + 2 : offset + 6] in xing
-        or content[at + 36 : at + 40] == b"VBRI"
-    )
+    marks = content[offset : offset + 4], content[offset + 2 : offset + 6]
+    return any(mark in (b"Xing", b"Info") for mark in marks) or content[at + 36 : at + 40] == b"VBRI"
 
 
 def _stated_end(content: mmap.mmap, at: int, frame: Frame) -> int | None:

@@ -71,10 +71,9 @@ def duration(path: Path, head: bytes) -> float:
         origin = _origin(container, av)
         end = _stated_end(container, av, origin)
         if end is None:
-            end = 0.0
-            for packet in container.demux(container.streams.audio[0]):
-                if packet.pts is not None:
-                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - origin)
+            packets = (p for p in container.demux(container.streams.audio[0]) if p.pts is not None)
+            ends = (float((p.pts + (p.duration or 0)) * p.time_base) - origin for p in packets)
+            end = max(ends, default=0.0)
     if not 0 < end < LONGEST_RECORDING:
         raise EchoError(f"{path}: states an impossible duration; convert it to wav or flac")
     return end
@@ -86,8 +85,7 @@ def _opened(path: Path, head: bytes) -> Iterator[tuple[Any, Any]]:
     try:
         import av
     except ImportError:
-        kind = path.suffix or "this format"
-        raise EchoError(f"{path}: {kind} needs the optional PyAV; {HINT}") from None
+        raise EchoError(f"{path}: {path.suffix or 'this format'} needs the optional PyAV; {HINT}") from None
     refuse_truncated_video(path, head)
     options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "none"}
     opened = False

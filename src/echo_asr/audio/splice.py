@@ -29,13 +29,8 @@ class SplicedFile(io.RawIOBase):
         self._file = path.open("rb")
         self._spans = [s for s in spans if isinstance(s, bytes) or s[1] > s[0]]
         sizes = [len(s) if isinstance(s, bytes) else s[1] - s[0] for s in self._spans]
-        self._ends = list(accumulate(sizes))
+        self._begins = list(accumulate(sizes, initial=0))  # offset of each span, and of the end
         self._at = 0
-
-    @property
-    def size(self) -> int:
-        """Bytes of all spans."""
-        return self._ends[-1] if self._ends else 0
 
     def readable(self) -> bool:
         """Yes."""
@@ -45,24 +40,20 @@ class SplicedFile(io.RawIOBase):
         """Yes."""
         return True
 
-    def tell(self) -> int:
-        """The offset at which the next byte is read."""
-        return self._at
-
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to an offset; a negative one is the beginning."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._begins[-1]}[whence]
         self._at = max(0, start + offset)
         return self._at
 
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
         """Fill a buffer up to the end of the current span."""
-        number = bisect_right(self._ends, self._at)
-        if number == len(self._ends):
+        number = bisect_right(self._begins, self._at)  # of the next span
+        if number == len(self._begins):
             return 0
-        span = self._spans[number]
-        inside = self._at - (self._ends[number - 1] if number else 0)
-        wanted = min(len(buffer), self._ends[number] - self._at)
+        span = self._spans[number - 1]
+        inside = self._at - self._begins[number - 1]
+        wanted = min(len(buffer), self._begins[number] - self._at)
         if isinstance(span, bytes):
             data = span[inside : inside + wanted]
         else:

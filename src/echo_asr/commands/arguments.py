@@ -11,7 +11,7 @@ CONFIG = "YAML file, or the name of a recipe (echo-asr recipes lists them)"
 DEVICE = "auto, cpu, cuda, cuda:1, mps, ..."
 
 Subparsers = argparse._SubParsersAction
-Run = Callable[[argparse.Namespace], int]
+Run = Callable[[argparse.Namespace], int | None]
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,7 +27,7 @@ def add_command(commands: Subparsers[Parser], name: str, text: str, run: Run, op
 
     Args:
         text: what it does, for the help.
-        run: does it, and returns the exit status.
+        run: does it, and returns the exit status; None is 0.
         options: options of the configuration, `--section.key value`, can be given; `run` finds them in `changes`.
     """
     added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")

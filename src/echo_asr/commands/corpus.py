@@ -67,11 +67,8 @@ def check(arguments: argparse.Namespace) -> int:
     corpus, audio = read_corpus(arguments.corpus), not arguments.no_audio
     with progress_bar("reading audio", max(1, len(corpus.utterances) * audio)) as advance:
         report = check_corpus(corpus, audio, lambda done: advance(done, ""), normalize)
-    if arguments.json:
-        print(json.dumps(report.to_dict(), ensure_ascii=False))
-    else:
-        for line in check_lines(report, arguments.most, audio):
-            print(line)
+    lines = check_lines(report, arguments.most, audio)
+    print(json.dumps(report.to_dict(), ensure_ascii=False) if arguments.json else "\n".join(lines))
     return 1 if report.errors else 0
 
 
@@ -79,13 +76,12 @@ def check_lines(report: Report, most: int, audio: bool) -> list[str]:
     """A line for each finding, up to `most` of a kind (0: all), and the summary."""
     from echo_asr.console import counted, hours
 
-    lines, printed = [], Counter[str]()
+    lines, found = [], Counter[str]()
     for finding in report.findings:
-        printed[finding.kind] += 1
-        if not most or printed[finding.kind] <= most:
+        found[finding.kind] += 1
+        if not most or found[finding.kind] <= most:
             lines.append(str(finding))
-    held_back = {kind: count - most for kind, count in printed.items() if most and count > most}
-    if held_back:
+    if held_back := {kind: count - most for kind, count in found.items() if most and count > most}:
         more = ", ".join(f"{count} more of {kind}" for kind, count in held_back.items())
         lines.append(f"... and {more}; --most 0 lists all")
     warnings, breaks = len(report.findings) - report.errors, "breaks" if report.errors == 1 else "break"
@@ -98,7 +94,7 @@ def check_lines(report: Report, most: int, audio: bool) -> list[str]:
     return lines
 
 
-def split(arguments: argparse.Namespace) -> int:
+def split(arguments: argparse.Namespace) -> None:
     """Write a corpus with new splits, and print what each holds."""
     from echo_asr.data.corpus import load_corpus
     from echo_asr.data.partition import describe, partition, write_corpus
@@ -107,13 +103,11 @@ def split(arguments: argparse.Namespace) -> int:
     shares = arguments.validation, arguments.test
     parted = partition(corpus.utterances, arguments.by, *shares, arguments.seed)
     written = write_corpus(arguments.out, parted)
-    for line in describe(parted):
-        print(line)
+    print(*describe(parted), sep="\n")
     print(f"{written} refers to the audio where it lies: echo-asr train CONFIG --corpus {arguments.out} --out RUN")
-    return 0
 
 
-def stats(arguments: argparse.Namespace) -> int:
+def stats(arguments: argparse.Namespace) -> None:
     """Print tables of what a corpus holds."""
     from echo_asr.console import progress_bar
     from echo_asr.data.corpus import load_corpus
@@ -129,7 +123,6 @@ def stats(arguments: argparse.Namespace) -> int:
         print(json.dumps(found.to_dict(), ensure_ascii=False))
     else:
         _print_stats(found)
-    return 0
 
 
 def _print_stats(stats: Stats) -> None:
@@ -137,16 +130,10 @@ def _print_stats(stats: Stats) -> None:
     from echo_asr.data.stats import QUANTILES, histogram
 
     columns = ("split", "utterances", "hours", "speakers", "characters")
-    rows = [
-        (
-            name,
-            str(s.utterances),
-            f"{s.hours:.{2 if s.hours >= 1 else 4}f}",
-            str(s.speakers or "unknown"),
-            str(s.characters),
-        )
-        for name, s in stats.splits.items()
-    ]
+    rows = []
+    for name, s in stats.splits.items():
+        duration = f"{s.hours:.{2 if s.hours >= 1 else 4}f}"
+        rows.append((name, str(s.utterances), duration, str(s.speakers or "unknown"), str(s.characters)))
     print_table(stats.corpus, columns, rows)
     names = ("shortest", *(f"{100 * q:.0f} %" for q in QUANTILES[1:-1]), "longest")
     durations = [(name, *(f"{seconds:.2f}" for seconds in s.seconds)) for name, s in stats.splits.items()]

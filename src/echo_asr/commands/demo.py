@@ -6,6 +6,7 @@ import argparse
 import json
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,9 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.epilog = "Options of the configuration can follow, e.g. --train.max_steps 100."
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> None:
     """Run the demonstration."""
     run_demo(arguments.out, arguments.changes)
-    return 0
 
 
 def run_demo(out: Path, changes: Mapping[str, Any]) -> None:
@@ -49,27 +49,24 @@ def run_demo(out: Path, changes: Mapping[str, Any]) -> None:
     from echo_asr.research.diagnose.monitor import look_inside
     from echo_asr.research.diagnose.plots import plot_audio, plot_curves
     from echo_asr.storage import replace_text
-    from echo_asr.train.folder import check_folder
     from echo_asr.train.recipe import read_config
     from echo_asr.train.run import train
-    from echo_asr.train.state import CHECKPOINT
+    from echo_asr.train.state import CHECKPOINT, check_folder
     from echo_asr.train.stop import Interrupted
 
     began = time.perf_counter()
-    message = console().print
-    message("Echo demo: words of a tone language, which differ by pitch alone (ma1, ma2, ma3, ma4).", highlight=False)
-    message(
-        f"1. corpus {CORPUS}, spoken by espeak-ng; the voices of the test split are not in training", highlight=False
-    )
+    message = partial(console().print, highlight=False)
+    message("Echo demo: words of a tone language, which differ by pitch alone (ma1, ma2, ma3, ma4).")
+    message(f"1. corpus {CORPUS}, spoken by espeak-ng; the voices of the test split are not in training")
     resume = (out / CHECKPOINT).is_file()
     check_folder(out, resume)
     corpus, flat = load_corpus(CORPUS), load_corpus(FLAT)
-    message(f"2. training into {out}", highlight=False)
+    message(f"2. training into {out}")
     try:
         train(read_config(RECIPE, changes), CORPUS, out, resume, monitor=look_inside)
     except Interrupted:
         raise Interrupted("stopped; a checkpoint is saved, the same command goes on") from None
-    message("3. measuring, free-running, on unseen voices", highlight=False)
+    message("3. measuring, free-running, on unseen voices")
     recognizer = load(out)
     found = evaluate(recognizer, CORPUS, "test", corpus.split("test"))
     flattened = evaluate(recognizer, FLAT, "test", flat.split("test"))

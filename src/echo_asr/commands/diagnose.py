@@ -17,20 +17,14 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="folder of a model")
     parser.add_argument("corpus", metavar="CORPUS", help="folder with metadata.csv, or synth:NAME")
     parser.add_argument("--split", help="split to look at (default validation, or what there is)")
-    parser.add_argument(
-        "--utterances", type=int, default=50, metavar="N", help="of the split, evenly spread (default 50)"
-    )
+    parser.add_argument("--utterances", type=int, default=50, metavar="N", help="evenly spread in it (default 50)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="also write report.json and report.html there")
-    parser.add_argument(
-        "--no-what-if", action="store_true", help="leave out the counterfactuals, which take the longest"
-    )
+    parser.add_argument("--no-what-if", action="store_true", help="leave out the counterfactuals, the slowest part")
     parser.add_argument("--device", default="auto", help=DEVICE)
-    parser.epilog = (
-        "Decoding options can follow, e.g. --decode.beam 1 (fastest); docs/diagnostics.md defines the figures."
-    )
+    parser.epilog = "Decoding options can follow, e.g. --decode.beam 1; docs/diagnostics.md defines the figures."
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> None:
     """Print the figures, and write the report."""
     from echo_asr.audio.convert import frames_to_seconds
     from echo_asr.console import print_table, progress_bar
@@ -69,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         from echo_asr.research.diagnose.page import save_page
 
         report.save(arguments.out / "report.json")
-        save_page(report, recognizer, material, arguments.out / "report.html")
+        save_page(report, model, material, arguments.out / "report.html")
     if not sys.stdout.isatty():
         print(plain(report))
     else:
@@ -83,4 +77,3 @@ def run(arguments: argparse.Namespace) -> int:
         print(remarks(report))
     if arguments.out:
         print(f"{arguments.out / 'report.json'}\n{arguments.out / 'report.html'}")
-    return 0

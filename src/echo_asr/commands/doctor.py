@@ -22,11 +22,11 @@ def add(commands: Subparsers[Parser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each finding; 1 if one is not well."""
-    all_well = True
+    failed = False
     for name, well, text in examine():
         print(f"{'ok  ' if well else 'FAIL'}  {name}: {text}")
-        all_well = all_well and well
-    return 0 if all_well else 1
+        failed |= not well
+    return int(failed)
 
 
 def examine() -> Iterator[Finding]:

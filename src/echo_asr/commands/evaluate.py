@@ -17,15 +17,13 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("corpus", metavar="CORPUS", help=CORPUS)
     parser.add_argument("--split", default="test", help="split to measure on (default test)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--texts", type=Path, metavar="FILE", help="also write reference and hypothesis of each utterance"
-    )
+    parser.add_argument("--texts", type=Path, metavar="FILE", help="also write references and hypotheses there")
     add_broken(parser)
     parser.add_argument("--device", default="auto", help=DEVICE)
     parser.epilog = "Decoding options can follow, e.g. --decode.beam 8."
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> None:
     """Evaluate, and print the error rates."""
     from echo_asr.console import progress_bar
     from echo_asr.data.corpus import load_corpus
@@ -42,4 +40,3 @@ def run(arguments: argparse.Namespace) -> int:
     print(json.dumps(found.to_dict(), ensure_ascii=False) if arguments.json else summary(found))
     if arguments.texts:
         write_texts(arguments.texts, utterances, found)
-    return 0

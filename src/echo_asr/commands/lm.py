@@ -17,7 +17,7 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--order", type=int, default=6, help="symbols of the longest n-grams, 2 to 6 (default 6)")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> None:
     """Make the language model, and print what it holds and what was left out."""
     from echo_asr.decode.ngram import build_language_model, read_lines
     from echo_asr.model.checkpoint import load_bundle
@@ -30,4 +30,3 @@ def run(arguments: argparse.Namespace) -> int:
     if made.skipped:
         left_out = ", ".join(f"{character!r} {count} times" for character, count in list(made.skipped.items())[:8])
         print(f"left out, since the model cannot write it: {left_out}")
-    return 0

@@ -37,11 +37,9 @@ def add(commands: Subparsers[Parser]) -> None:
     one.add_argument("runs", nargs="+", type=Path, metavar="DIR", help="folder of a run")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> None:
     """Draw, and print the paths of the pictures."""
-    for path in _PLOTS[arguments.what](arguments):
-        print(path)
-    return 0
+    print(*_PLOTS[arguments.what](arguments), sep="\n")
 
 
 def _plot_audio(arguments: argparse.Namespace) -> list[Path]:

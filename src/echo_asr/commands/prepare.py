@@ -16,7 +16,7 @@ def add(commands: Subparsers[Parser]) -> None:
     add_broken(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> None:
     """Extract the features of every split, those of `train` in each perturbation that the configuration has; print what
     each split holds, and where the features are. Under torchrun each process does its share."""
     import os
@@ -57,6 +57,5 @@ def run(arguments: argparse.Namespace) -> int:
                 raise
             warn_left_out(arguments.corpus, sum(len(rows) for rows, _ in parts), error.messages)
     barrier(rank)
-    for line in [*lines, f"features are in {cache.root}"] if rank.main else ():
-        print(line)
-    return 0
+    if rank.main:
+        print(*lines, f"features are in {cache.root}", sep="\n")

@@ -13,7 +13,7 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.epilog = "echo-asr train NAME --corpus CORPUS --out RUN trains with one; a YAML file of your own goes, too."
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> None:
     """Print each recipe and what it is for."""
     from echo_asr.train.recipe import list_recipes
 
@@ -21,4 +21,3 @@ def run(arguments: argparse.Namespace) -> int:
     width = max(map(len, recipes))
     for name, purpose in recipes.items():
         print(f"{name:{width}}  {purpose}")
-    return 0

@@ -21,7 +21,7 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.epilog = "Any option of the configuration can follow as --section.key value, e.g. --train.max_steps 500."
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> None:
     """Train, and print where the model is."""
     from echo_asr.distributed.launch import find_rank
     from echo_asr.research.diagnose.monitor import look_inside
@@ -37,4 +37,3 @@ def run(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     if find_rank().main:
         print(f"{arguments.out}: trained for {progress.step} updates, best at {progress.best_step}")
-    return 0

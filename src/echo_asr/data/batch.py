@@ -113,6 +113,20 @@ def check_lengths(
     return [example for i, example in enumerate(examples) if i not in left_out]
 
 
+@contextmanager
+def gc_paused() -> Iterator[None]:
+    """Pause Python's garbage collector: while a million objects are created and none is circular, scanning them again
+    and again would take as long as creating them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@gc_paused()
 def make_examples(
     utterances: Sequence[Utterance],
     tokenizer: Tokenizer,
@@ -131,33 +145,6 @@ def make_examples(
         EchoError: a character that the tokenizer does not know, with the utterance it is in.
     """
     examples: list[Example] = []
-    with gc_paused():
-        _add_examples(examples, utterances, tokenizer, normalize, unknown, texts, broken)
-    return examples
-
-
-@contextmanager
-def gc_paused() -> Iterator[None]:
-    """Pause Python's garbage collector: while a million objects are created and none is circular, scanning them again
-    and again would take as long as creating them."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def _add_examples(
-    examples: list[Example],
-    utterances: Sequence[Utterance],
-    tokenizer: Tokenizer,
-    normalize: Callable[[str], str],
-    unknown: Literal["error", "skip"],
-    texts: Sequence[str] | None,
-    broken: list[str] | None,
-) -> None:
     for first in range(0, len(utterances), ENCODED):
         part = utterances[first : first + ENCODED]
         ours = [normalize(u.text) for u in part] if texts is None else texts[first : first + ENCODED]
@@ -173,6 +160,7 @@ def _add_examples(
                     broken.append(f"{utterance.audio}: {error}")
         else:
             examples += map(Example, part, ours, encoded)
+    return examples
 
 
 def plan_epoch(durations: Sequence[float], batch_seconds: float, seed: int, epoch: int) -> list[list[int]]:
@@ -186,9 +174,7 @@ def plan_epoch(durations: Sequence[float], batch_seconds: float, seed: int, epoc
     lengths = np.asarray(durations, dtype=np.float64)
     jitter = length_jitter(float(lengths.sum()) / batch_seconds)
     order = np.argsort(lengths * rng.uniform(1.0 - jitter, 1.0 + jitter, len(lengths)), kind="stable")
-    batches: list[list[int]] = []
-    batch: list[int] = []
-    longest = 0.0
+    batches, batch, longest = list[list[int]](), list[int](), 0.0
     for index, length in zip(order.tolist(), lengths[order].tolist(), strict=True):
         if length > longest:
             longest = length

@@ -124,17 +124,12 @@ class FeatureCache:
         except (OSError, EchoError) as error:
             reason = getattr(error, "strerror", None) or str(error).split("; ")[0]
             if self.required:
-                raise EchoError(
-                    f"{self.root}: features could not be kept there ({reason}); make room, or set ECHO_ASR_CACHE to "
-                    "another folder"
-                ) from None
+                what = f"{self.root}: features could not be kept there ({reason})"
+                raise EchoError(f"{what}; make room, or set ECHO_ASR_CACHE to another folder") from None
             if not self._warned:
                 self._warned = True
-                warnings.warn(
-                    f"features cannot be kept in {self.root} ({reason}); going on without: set "
-                    "ECHO_ASR_CACHE to a folder that can be written to",
-                    stacklevel=3,
-                )
+                what = f"features cannot be kept in {self.root} ({reason}); going on without"
+                warnings.warn(f"{what}: set ECHO_ASR_CACHE to a folder that can be written to", stacklevel=3)
 
 
 def _identity(source: AudioFile | AudioSource, of_file: Callable[[Path], str]) -> str:
@@ -162,10 +157,8 @@ def _hash_array(samples: np.ndarray) -> str:
 
 def _checksum(tensors: dict[str, torch.Tensor]) -> int:
     checksum = 0
-    for name in FIELDS:
-        if name not in tensors:
-            continue
-        checksum = zlib.crc32(tensors[name].numpy().tobytes(), checksum)
+    for tensor in tensors.values():
+        checksum = zlib.crc32(tensor.numpy().tobytes(), checksum)
     return checksum
 
 
@@ -175,6 +168,6 @@ def _read(entry: Path) -> Features | None:
         tensors = unpack(entry.read_bytes())
         fields: dict[str, Any] = {name: tensors[name] for name in FIELDS if name in tensors}
         features = Features(**fields)
-        return features if _checksum(tensors) == int(tensors[CHECKSUM]) else None
+        return features if _checksum(fields) == int(tensors[CHECKSUM]) else None
     except (OSError, KeyError, TypeError, ValueError, RuntimeError):
         return None

@@ -7,7 +7,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ class Report:
             "errors": self.errors,
             "warnings": len(self.findings) - self.errors,
             "counts": self.counts,
-            "findings": [finding.to_dict() for finding in self.findings],
+            "findings": [asdict(finding) for finding in self.findings],
         }
 
 
@@ -86,26 +86,21 @@ def check_corpus(
         progress: called with the number of recordings that were decoded.
         normalize: the normaliser of the texts in training.
     """
-    findings = [
-        Finding("broken record", "error", b.where, b.message.removeprefix(b.where).strip(" :")) for b in corpus.broken
-    ]
+    reasons = [(broken.where, broken.message.removeprefix(broken.where).strip(" :")) for broken in corpus.broken]
+    findings = [Finding("broken record", "error", *reason) for reason in reasons]
     findings += [Finding(notice.kind, "warning", notice.where, notice.message) for notice in corpus.notices]
     findings += check_splits(corpus.name, corpus.utterances, normalize)
     findings += check_texts(corpus.utterances, normalize)
     findings += check_words(corpus.name, corpus.utterances, normalize)
     findings += check_rates(corpus.utterances, normalize)
-    findings += _long(corpus.utterances)
+    for u in corpus.utterances:
+        if u.duration > LONG:
+            what = f"lasts {u.duration:.0f} s; cut it at pauses: up to {LONG:.0f} s needs little memory"
+            findings.append(Finding("long clip", "warning", str(u.audio), what))
     if decode:
         findings += check_audio(corpus.utterances, _measure_all(corpus.utterances, progress))
     findings.sort(key=lambda finding: finding.level != "error")
     return Report(corpus.name, len(corpus.utterances), sum(u.duration for u in corpus.utterances), tuple(findings))
-
-
-def _long(utterances: Sequence[Utterance]) -> Iterator[Finding]:
-    for utterance in utterances:
-        if utterance.duration > LONG:
-            what = f"lasts {utterance.duration:.0f} s; cut it at pauses: up to {LONG:.0f} s needs little memory"
-            yield Finding("long clip", "warning", str(utterance.audio), what)
 
 
 def measure_audio(audio: Recording) -> ClipMeasurement:
@@ -152,9 +147,7 @@ def check_audio(utterances: Sequence[Utterance], measurements: Iterator[ClipMeas
             what = f"is clipped ({100 * found.clipped:.1f} % of its samples); record it again at a lower level"
             yield Finding("clipping", "warning", where, what)
         if abs(found.seconds - utterance.duration) > max(0.5, 0.1 * utterance.duration):
-            what = (
-                f"lasts {found.seconds:.2f} s, and the corpus states {utterance.duration:.2f} s; correct the duration"
-            )
+            what = f"lasts {found.seconds:.2f} s, and the corpus states {utterance.duration:.2f} s; correct that"
             yield Finding("wrong duration", "warning", where, what)
     for group in same.values():
         yield from _same(group)

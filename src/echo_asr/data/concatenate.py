@@ -65,22 +65,16 @@ def draw_concatenated(
 def crop(features: Features, before: int, after: int) -> Features:
     """Features without the first `before` and the last `after` frames, at least one of which must remain."""
     end = features.frames - after
+    names = ("spectrogram", "pitch", "track", "voicing", "null", "energy")
+    framed = {name: getattr(features, name)[..., before:end] for name in names}
     wave = features.waveform
-    return replace(
-        features,
-        **{
-            name: getattr(features, name)[..., before:end]
-            for name in ("spectrogram", "pitch", "track", "voicing", "null", "energy")
-        },
-        waveform=None if wave is None else wave[before * HOP : end * HOP],
-    )
+    return replace(features, **framed, waveform=None if wave is None else wave[before * HOP : end * HOP])
 
 
 def draw_levels(parts: int, rng: np.random.Generator) -> np.ndarray:
     """Draw by how many dB each recording of a concatenated clip `(parts,)` is softer than the loudest; half by 0."""
     softer = rng.uniform(0.0, SOFTER, parts) * (rng.random(parts) < 0.5)
-    levels: np.ndarray = softer - softer.min()
-    return levels
+    return softer - softer.min()
 
 
 def soften(features: Features, db: float, null_relative_db: float) -> Features:

@@ -58,9 +58,7 @@ class Espeak:
         try:
             import espeakng_loader
         except ImportError:
-            raise EchoError(
-                "synthetic speech needs espeak-ng, which is not installed; pip install 'echo-asr[synth]'"
-            ) from None
+            raise EchoError("synthetic speech needs espeak-ng, an extra: pip install 'echo-asr[synth]'") from None
         data = Path(espeakng_loader.get_data_path())
         self._variants = data / "voices" / "!v"
         self._library: Any = ctypes.CDLL(str(espeakng_loader.get_library_path()))
@@ -79,10 +77,6 @@ class Espeak:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the engine."""
         self._library.espeak_Terminate()
         self._folder.cleanup()
 

@@ -74,24 +74,15 @@ def noise_clip(kind: Kind, seconds: float, seed: int, level_db: float = -40.0) -
 
 def _samples(kind: Kind, size: int, random: np.random.Generator) -> np.ndarray:
     """Samples `(size,)` float64 at any level."""
+    others = {"hum": _hum, "clicks": _clicks, "chord": _chord, "glide": _glide, "pulses": _pulses, "mixed": _mixed}
+    if kind in others:
+        return others[kind](size, random)
     if kind == "silence":
         return np.zeros(size)
-    if kind == "room":
-        return _noise(size, lambda f: 1 / (1 + (f / ROOM_CORNER) ** 2), random)
-    if kind == "hum":
-        return _hum(size, random)
-    if kind == "clicks":
-        return _clicks(size, random)
     if kind == "tone":
         return _sine(size, _frequency(random), random)
-    if kind == "chord":
-        return _chord(size, random)
-    if kind == "glide":
-        return _glide(size, random)
-    if kind == "pulses":
-        return _pulses(size, random)
-    if kind == "mixed":
-        return _mixed(size, random)
+    if kind == "room":
+        return _noise(size, lambda f: 1 / (1 + (f / ROOM_CORNER) ** 2), random)
     return _noise(size, lambda f: f ** -EXPONENTS[kind], random)
 
 

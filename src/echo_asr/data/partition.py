@@ -47,22 +47,19 @@ def partition(
     shares = {"test": test, "validation": validation}
     if not all(0 <= share < 1 for share in shares.values()) or not 0 < sum(shares.values()) < 1:
         raise EchoError(f"--validation {validation:g} and --test {test:g}: expected shares from 0, together under 1")
-    groups: dict[str, float] = defaultdict(float)  # seconds
-    keys = [_key(u, by) for u in utterances]
     nameless = sum(not u.speaker for u in utterances)
     if by == "speaker" and nameless:
-        raise EchoError(
-            f"{nameless} of {len(utterances)} utterances have no speaker; name them in the corpus, or take --by text"
-        )
+        what = f"{nameless} of {len(utterances)} utterances have no speaker"
+        raise EchoError(f"{what}; name them in the corpus, or take --by text")
+    groups: dict[str, float] = defaultdict(float)  # seconds
+    keys = [_key(u, by) for u in utterances]
     for utterance, key in zip(utterances, keys, strict=True):
         groups[key] += utterance.duration
     parts = [split for split, share in shares.items() if share]
     if len(groups) <= len(parts):
-        one = "" if len(groups) == 1 else "s"
-        raise EchoError(
-            f"{len(groups)} {by}{one} cannot be distributed over {len(parts) + 1} splits; take --by "
-            f"{'text' if by == 'speaker' else 'utterance'}, or one split less (--test 0)"
-        )
+        what = f"{counted(len(groups), by)} cannot be distributed over {len(parts) + 1} splits"
+        finer = "text" if by == "speaker" else "utterance"
+        raise EchoError(f"{what}; take --by {finer}, or one split less (--test 0)")
     split_of = _assign(groups, {split: shares[split] for split in parts}, seed)
     return [replace(u, split=split_of.get(key, "train")) for u, key in zip(utterances, keys, strict=True)]
 
@@ -84,13 +81,11 @@ def _assign(groups: dict[str, float], shares: dict[str, float], seed: int) -> di
     targets = {split: share * total for split, share in shares.items()}
     names = sorted(groups)
     draw = random.Random(seed)
-    best: tuple[float, dict[str, str]] = (float("inf"), {})
+    tried = []
     for _ in range(max(1, min(TRIES, EFFORT // len(names)))):
         draw.shuffle(names)
-        chosen, difference = _fill(names, groups, targets)
-        if difference < best[0]:
-            best = (difference, chosen)
-    return best[1]
+        tried.append(_fill(names, groups, targets))
+    return min(tried, key=lambda found: found[1])[0]
 
 
 def _fill(names: Sequence[str], groups: dict[str, float], targets: dict[str, float]) -> tuple[dict[str, str], float]:

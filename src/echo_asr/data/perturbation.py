@@ -74,5 +74,4 @@ def add_noise(audio: np.ndarray, number: int) -> np.ndarray:
     wanted = float(np.clip(level - rng.uniform(*SNR_RANGE), SOFTEST_BED, 0.0))
     kind = BEDS[int(rng.integers(len(BEDS)))]
     noise = noise_clip(kind, samples_to_seconds(len(speech)), int(rng.integers(2**31)), wanted)
-    mixed: np.ndarray = (speech + noise[: len(speech)]).astype(np.float32)
-    return mixed
+    return (speech + noise[: len(speech)]).astype(np.float32)

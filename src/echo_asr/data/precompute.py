@@ -95,10 +95,8 @@ def _extract_all(cache: FeatureCache, todo: Sequence[Job], workers: int) -> Gene
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(cache,)) as pool:
             yield from _submit(pool, todo)
     except BrokenProcessPool:
-        raise EchoError(
-            "a process that extracts features was ended from outside, perhaps for want of memory; run this again, "
-            "what is done is kept"
-        ) from None
+        what = "a process that extracts features was ended from outside, perhaps for want of memory"
+        raise EchoError(f"{what}; run this again, what is done is kept") from None
 
 
 def _submit(pool: ProcessPoolExecutor, todo: Sequence[Job]) -> Iterator[str]:

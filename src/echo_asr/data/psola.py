@@ -109,5 +109,4 @@ def _keep_unvoiced(samples: np.ndarray, out: np.ndarray, voiced: np.ndarray) -> 
     """The new samples where voiced and the old ones elsewhere, with a cross-fade of a frame between."""
     centres = np.arange(len(voiced)) * HOP
     share = np.interp(np.arange(len(samples)), centres, voiced.astype(np.float64))
-    blended: np.ndarray = share * out + (1.0 - share) * samples
-    return blended
+    return share * out + (1.0 - share) * samples

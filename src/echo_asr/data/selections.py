@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from echo_asr.data.corpus import Corpus, EmptyTexts, Utterance
+from echo_asr.data.readers.records import parse_number
 from echo_asr.errors import EchoError
 
 NAMES = ("part", "leave", "empty")
@@ -77,9 +78,7 @@ class Leave:
         name = f"{corpus.name}{self}"
         speakers = sorted({u.speaker for u in corpus.utterances} - {""})
         if not speakers:
-            raise EchoError(
-                f"corpus {name}: its speakers are not known, so none can be left out; name them in the corpus"
-            )
+            raise EchoError(f"corpus {name}: its speakers are not known; name them in the corpus to leave one out")
         if self.speaker not in speakers:
             named = ", ".join(" ".join(speaker.split()) for speaker in speakers[:MOST_NAMED])
             more = f" and {len(speakers) - MOST_NAMED} more" if len(speakers) > MOST_NAMED else ""
@@ -132,11 +131,8 @@ def parse_selection(name: str, rest: str | None, spec: str) -> Selection:
         expected = "silence (nobody speaks) or skip (not yet transcribed: left out)"
         raise EchoError(f"corpus {spec}: @empty takes {expected}, as in @empty:skip, got {rest or ''!r}")
     amount, *options = (rest or "").split(",")
-    try:
-        share = float(amount)
-    except ValueError:
-        share = math.nan
-    if not 0.0 < share <= 1.0:  # false of NaN, too
+    share = parse_number(amount)
+    if share is None or not 0.0 < share <= 1.0:  # false of NaN, too
         raise EchoError(f"corpus {spec}: @part takes a share above 0 and up to 1, as in @part:0.25, got {amount!r}")
     seed = 0
     for option in options:
@@ -160,12 +156,10 @@ def draw_in_turn(utterances: Sequence[Utterance], seed: int) -> list[str]:
     by_speaker: dict[str, list[str]] = {}
     for u in sorted(utterances, key=lambda u: _hashed(seed, u.id)):
         by_speaker.setdefault(u.speaker, []).append(u.id)
-    own = list(by_speaker.values())
-    total = len(utterances)
+    own, total = list(by_speaker.values()), len(utterances)
     coming = [(0, number, 0) for number in range(len(own))]  # first place, speaker, which of theirs
     ready: list[tuple[int, int, int]] = []  # due before, speaker, which of theirs
-    firsts: list[str] = []
-    others: list[str] = []
+    firsts, others = list[str](), list[str]()
     for place in range(total):
         while coming and coming[0][0] <= place:
             _, number, which = heapq.heappop(coming)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -34,6 +34,11 @@ class SplitStats:
     characters: int  # of the normalised texts
     seconds: tuple[float, ...]  # quantiles of the durations, at QUANTILES
 
+    def to_dict(self) -> dict[str, Any]:
+        """The fields, rounded."""
+        seconds = {str(share): round(value, 3) for share, value in zip(QUANTILES, self.seconds, strict=True)}
+        return {**asdict(self), "hours": round(self.hours, 4), "seconds": seconds}
+
 
 @dataclass(frozen=True)
 class Stats:
@@ -57,16 +62,7 @@ class Stats:
         """The object that `corpus stats --json` prints."""
         return {
             "corpus": self.corpus,
-            "splits": {
-                name: {
-                    "utterances": s.utterances,
-                    "hours": round(s.hours, 4),
-                    "speakers": s.speakers,
-                    "characters": s.characters,
-                    "seconds": dict(zip(map(str, QUANTILES), (round(x, 3) for x in s.seconds), strict=True)),
-                }
-                for name, s in self.splits.items()
-            },
+            "splits": {name: split.to_dict() for name, split in self.splits.items()},
             "symbols": self.symbols,
             "f0": {
                 "clips": self.clips,
@@ -119,11 +115,8 @@ def measure(
             progress(done)
     pooled = np.concatenate([f0 for parts in voiced.values() for f0 in parts]) if sample else np.zeros(0)
     counts = np.bincount(np.searchsorted(F0_EDGES, pooled, side="right"), minlength=len(F0_EDGES) + 1)
-    speakers = {}
-    for name in sorted(filter(None, voiced)):
-        f0 = np.concatenate(voiced[name])
-        if len(f0):
-            speakers[name] = (float(np.median(f0)), len(voiced[name]))
+    named = {name: np.concatenate(voiced[name]) for name in sorted(filter(None, voiced))}
+    speakers = {name: (float(np.median(f0)), len(voiced[name])) for name, f0 in named.items() if len(f0)}
     shares = tuple((counts / len(pooled)).tolist()) if len(pooled) else ()
     return Stats(corpus.name, splits, table, shares, speakers, len(sample))
 

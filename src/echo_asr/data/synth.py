@@ -71,9 +71,8 @@ def _render_apart(recipe: Recipe, folder: Path) -> None:
     package_root = str(Path(__file__).parents[2])  # the package need not be installed
     path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", MODULE, str(folder), json.dumps(dataclasses.asdict(recipe))]
-    process = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, encoding="utf-8", check=False
-    )
+    environment = {**os.environ, "PYTHONPATH": path}
+    process = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
     if process.returncode:
         lines = process.stderr.strip().splitlines() or [f"its process ended with {process.returncode}"]
         raise EchoError(f"synthetic speech failed: {lines[-1]}")
@@ -94,7 +93,8 @@ def render(recipe: Recipe, folder: Path) -> None:
             for name, samples in zip(NAMES, (clip.toned, clip.flat), strict=True):
                 _write_wav(folder / name / file_name, samples)
     for name in NAMES:
-        _write_metadata(folder / name / "metadata.csv", rows)
+        with (folder / name / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([COLUMNS, *rows])
         (folder / name / "boundaries.jsonl").write_text("\n".join([*boundaries, ""]), encoding="utf-8", newline="\n")
 
 
@@ -108,18 +108,14 @@ def _write_wav(path: Path, samples: np.ndarray) -> None:
         file.writeframes(np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2").tobytes())
 
 
-def _write_metadata(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
-
-
 def main(arguments: Sequence[str]) -> int:
     """The fresh process: render the recipe given as JSON into the folder given before it."""
     use_utf8_streams()
     folder, recipe = arguments
-    fields: dict[str, Any] = json.loads(recipe, object_hook=_with_tuples)
+    fields: dict[str, Any] = json.loads(recipe)
+    pairs = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
     try:
-        render(Recipe(**fields), Path(folder))
+        render(Recipe(**{**fields, **pairs}), Path(folder))
     except EchoError as error:
         print(error, file=sys.stderr)
         return 1
@@ -127,10 +123,6 @@ def main(arguments: Sequence[str]) -> int:
         print(f"cannot write {folder}: {error.strerror}; make room there, or set ECHO_ASR_CACHE", file=sys.stderr)
         return 1
     return 0
-
-
-def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
 
 
 if __name__ == "__main__":

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from echo_asr.console import counted
 from echo_asr.data.batch import ctc_frames
 from echo_asr.data.corpus import Utterance
-from echo_asr.text.normalize import Normalizer, normalize_basic
+from echo_asr.text.normalize import Normalizer
 from echo_asr.text.orthography import merged_words
 
 RARE = 0.05  # share of the texts up to which a feature of them is reported as unusual
@@ -37,12 +37,8 @@ class Finding:
     def __str__(self) -> str:
         return f"{self.level:<7}  {self.where}: {self.what}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """The object that `--json` prints."""
-        return asdict(self)
 
-
-def check_texts(utterances: Sequence[Utterance], normalize: Normalizer = normalize_basic) -> Iterator[Finding]:
+def check_texts(utterances: Sequence[Utterance], normalize: Normalizer) -> Iterator[Finding]:
     """Unusual texts: empty, with odd characters, or unlike the others."""
     marks = [_marks(u.text) for u in utterances]
     spoken = max(1, sum(bool(u.text.strip()) for u in utterances))
@@ -65,14 +61,13 @@ def check_texts(utterances: Sequence[Utterance], normalize: Normalizer = normali
         for kind, characters in found.items():
             if kind in advice and counts[kind] <= RARE * spoken:
                 yield _of(utterance, kind, f"has {kind} ({characters}), as few texts have; {advice[kind]}")
-    scripts = Counter(kind for kind in counts.elements() if kind.startswith("in "))
-    if scripts:
-        common = scripts.most_common(1)[0][0]
-        for utterance, found in zip(utterances, marks, strict=True):
-            for kind in found:
-                if kind.startswith("in ") and kind != common and scripts[kind] <= RARE * spoken:
-                    message = f"is written {kind}, and most texts {common}; write it as the others, or leave it out"
-                    yield _of(utterance, "other script", message)
+    scripts = {kind: count for kind, count in counts.most_common() if kind.startswith("in ")}
+    common = next(iter(scripts), "")
+    for utterance, found in zip(utterances, marks, strict=True):
+        for kind in found:
+            if kind != common and scripts.get(kind, math.inf) <= RARE * spoken:
+                message = f"is written {kind}, and most texts {common}; write it as the others, or leave it out"
+                yield _of(utterance, "other script", message)
 
 
 def check_words(name: str, utterances: Sequence[Utterance], normalize: Normalizer) -> Iterator[Finding]:
@@ -82,14 +77,14 @@ def check_words(name: str, utterances: Sequence[Utterance], normalize: Normalize
         yield Finding("words that fall together", "warning", name, str(merged))
 
 
-def check_rates(utterances: Sequence[Utterance], normalize: Normalizer = normalize_basic) -> Iterator[Finding]:
+def check_rates(utterances: Sequence[Utterance], normalize: Normalizer) -> Iterator[Finding]:
     """Texts that are too long or too short for the durations of their recordings."""
     texts = [normalize(u.text) for u in utterances]
-    lengths = [len(text) for text in texts]
-    rates = sorted(n / u.duration for u, n in zip(utterances, lengths, strict=True) if n and u.duration >= RATE_FROM)
+    pairs = list(zip(utterances, texts, strict=True))
+    rates = sorted(len(text) / u.duration for u, text in pairs if text and u.duration >= RATE_FROM)
     median = rates[len(rates) // 2] if rates else 0.0  # characters a second
-    for utterance, text, length in zip(utterances, texts, lengths, strict=True):
-        rate = length / utterance.duration
+    for utterance, text in pairs:
+        length, rate = len(text), len(text) / utterance.duration
         density = f"{counted(length, 'character')} in {utterance.duration:.2f} s"
         needed = ctc_frames(tuple(map(ord, text)))
         if needed > max(1.0, utterance.duration * MOST_FRAMES):
@@ -105,9 +100,7 @@ def check_rates(utterances: Sequence[Utterance], normalize: Normalizer = normali
                 yield _of(utterance, "odd rate", what)
 
 
-def check_splits(
-    name: str, utterances: Sequence[Utterance], normalize: Normalizer = normalize_basic
-) -> Iterator[Finding]:
+def check_splits(name: str, utterances: Sequence[Utterance], normalize: Normalizer) -> Iterator[Finding]:
     """Missing splits, and speakers, texts or characters that splits should or should not share."""
     splits: dict[str, list[Utterance]] = defaultdict(list)
     for utterance in utterances:
@@ -165,8 +158,7 @@ def _marks(text: str) -> dict[str, str]:
             found[kind] = "".join(dict.fromkeys(characters))[:20]
     scripts = [[(c, _script(c)) for c in word] for word in text.split()]
     for word in scripts:
-        letters = [(c, script) for c, script in word if script in ALIKE]
-        if any(a[1] != b[1] for a, b in pairwise(letters)):
+        if len({script for _, script in word} & ALIKE) > 1:
             found["mixed scripts"] = "".join(c for c, _ in word)[:20]
             break
     most = Counter(script for word in scripts for _, script in word if script)
@@ -185,6 +177,5 @@ def _script(character: str) -> str:
 
 
 def _is_control(character: str) -> bool:
-    return (unicodedata.category(character) in ("Cc", "Cf", "Co", "Cn") and character not in JOINERS) or (
-        character == "\ufffd"
-    )
+    category = unicodedata.category(character)
+    return character == "\ufffd" or (category in ("Cc", "Cf", "Co", "Cn") and character not in JOINERS)

@@ -36,9 +36,8 @@ class UnreadableRecordings(EchoError):
 def warn_left_out(name: str, total: int, messages: Mapping[Audio, str]) -> None:
     """Warn in one line how many of `total` recordings are left out, and why the first is."""
     first = next(iter(messages.values()))
-    warnings.warn(
-        f"{name}: {len(messages)} of {total} recordings cannot be read and are left out, first: {first}", stacklevel=3
-    )
+    what = f"{len(messages)} of {total} recordings cannot be read and are left out"
+    warnings.warn(f"{name}: {what}, first: {first}", stacklevel=3)
 
 
 def leave_out_unreadable(name: str, utterances: Sequence[Utterance]) -> tuple[Utterance, ...]:
@@ -57,9 +56,8 @@ def leave_out_unreadable(name: str, utterances: Sequence[Utterance]) -> tuple[Ut
         return tuple(utterances)
     readable = tuple(u for u in utterances if u.audio not in messages)
     if not readable:
-        raise EchoError(
-            f"{name}: none of its {len(utterances)} recordings can be read: {next(iter(messages.values()))}"
-        )
+        first = next(iter(messages.values()))
+        raise EchoError(f"{name}: none of its {len(utterances)} recordings can be read: {first}")
     warn_left_out(name, len(utterances), messages)
     return readable
 

@@ -33,6 +33,7 @@ from echo_asr.data.corpus import Corpus
 from echo_asr.data.noise import BEDS, Kind, noise_clip
 from echo_asr.data.provenance import constants_digest
 from echo_asr.data.psola import flatten_f0, shift_semitones
+from echo_asr.data.readers.records import parse_number
 from echo_asr.data.selections import NAMES as SELECTIONS
 from echo_asr.data.selections import Selection, parse_selection
 from echo_asr.errors import EchoError
@@ -79,8 +80,7 @@ class Variant:
             utterance: its id.
         """
         if self.name == "gain":
-            louder: np.ndarray = (audio * 10.0 ** (self.amount / 20.0)).astype(np.float32)
-            return louder
+            return (audio * 10.0 ** (self.amount / 20.0)).astype(np.float32)
         if self.name == "pitch":
             return shift_semitones(audio, self.amount)
         if self.name == "flat":
@@ -91,8 +91,7 @@ class Variant:
         bed = noise_clip(kind, samples_to_seconds(len(audio)), seed, -20.0)[: len(audio)].astype(np.float64)
         speech, floor = (float(np.mean(np.square(x, dtype=np.float64))) for x in (audio, bed))
         scale = math.sqrt(speech / floor * 10.0 ** (-self.amount / 10.0)) if floor > 0 else 0.0
-        mixed: np.ndarray = (audio + scale * bed).astype(np.float32)
-        return mixed
+        return (audio + scale * bed).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -160,14 +159,10 @@ def _parse(name: str, rest: str | None, spec: str) -> Variant:
     low, high = LIMITS[name]
     unit = "semitones" if name == "pitch" else "dB"
     amount, *options = (rest or "").split(",")
-    try:
-        value = float(amount)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:  # false of NaN, too
-        raise EchoError(
-            f"corpus {spec}: @{name} takes {unit} from {low:g} to {high:g}, as in @{name}:2, got {amount!r}"
-        )
+    value = parse_number(amount)
+    if value is None or not low <= value <= high:  # false of NaN, too
+        takes = f"takes {unit} from {low:g} to {high:g}, as in @{name}:2"
+        raise EchoError(f"corpus {spec}: @{name} {takes}, got {amount!r}")
     return replace(Variant(name, value), **_options(name, options, spec))  # type: ignore[arg-type]
 
 
@@ -186,16 +181,13 @@ def _options(name: str, options: list[str], spec: str) -> Mapping[str, object]:
     return found
 
 
-def altered(corpus: Corpus, variant: Variant) -> Corpus:
-    """A corpus with all its recordings under a variant; texts, splits and durations are the same."""
-    utterances = tuple(replace(u, audio=AlteredAudio(u.audio, variant, u.id)) for u in corpus.utterances)
-    return replace(corpus, name=f"{corpus.name}{variant}", utterances=utterances)
-
-
 def with_suffix(corpus: Corpus, suffix: Variant | Selection) -> Corpus:
-    """Apply a suffix that `split_variant` found to a corpus.
+    """Apply a suffix that `split_variant` found to a corpus: a selection, or a variant to all recordings.
 
     Raises:
         EchoError: there is nothing to select.
     """
-    return altered(corpus, suffix) if isinstance(suffix, Variant) else suffix(corpus)
+    if not isinstance(suffix, Variant):
+        return suffix(corpus)
+    utterances = tuple(replace(u, audio=AlteredAudio(u.audio, suffix, u.id)) for u in corpus.utterances)
+    return replace(corpus, name=f"{corpus.name}{suffix}", utterances=utterances)

@@ -63,9 +63,8 @@ def align(
     if not any(tokens):
         return [((), ()) for _ in tokens]
     with torch.inference_mode():
-        spans = ctc_align(model.ctc_log_probabilities(encoded), encoded.lengths, tokens)
+        found = spans = ctc_align(model.ctc_log_probabilities(encoded), encoded.lengths, tokens)
         chosen, weights = force(model, encoded, tokens, attention=method == "attention")
-        found = spans
         if weights is not None:
             found = attention_align(weights, encoded.lengths, [len(text) for text in tokens])
     step = model.config.subsampling  # frames of 10 ms in an encoder frame
@@ -78,9 +77,8 @@ def align(
         ranges = [(min(s.first * step, clip.frames - 1), min((s.last + 1) * step, clip.frames)) for s in found[row]]
         texts = token_texts(tokenizer, text)
         times = token_times(texts, ranges, foreground_levels(clip))
-        sure = [
-            (span.probability + p) / 2 for span, p in zip(spans[row], chosen[row, : len(text)].tolist(), strict=True)
-        ]
+        decoder = chosen[row, : len(text)].tolist()
+        sure = [(span.probability + p) / 2 for span, p in zip(spans[row], decoder, strict=True)]
         timed = tuple(Token(symbol, *time, p) for symbol, time, p in zip(texts, times, sure, strict=True))
         aligned.append((timed, words_from_tokens(timed)))
     return aligned
@@ -130,12 +128,11 @@ def ctc_align(log_probabilities: Tensor, lengths: Tensor, texts: Sequence[Sequen
         places = 2 * torch.arange(len(text)) + 1
         edges = (torch.searchsorted(paths[row, :size].contiguous(), places, right=right) for right in (False, True))
         found = zip(*(edge.tolist() for edge in edges), places.tolist(), strict=True)
-        best_of = [
-            Span(a, b - 1, float(emitted[row, a:b, place].max().clamp(max=0).exp()))
-            for a, b, place in found
-            if spelled[row]
-        ]
-        spans.append(best_of if spelled[row] else _spread(len(text), size))
+        if spelled[row]:
+            highest = [(a, b, emitted[row, a:b, place].max()) for a, b, place in found]
+            spans.append([Span(a, b - 1, float(logp.clamp(max=0).exp())) for a, b, logp in highest])
+        else:
+            spans.append(_spread(len(text), size))
     return spans
 
 

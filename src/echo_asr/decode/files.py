@@ -6,7 +6,6 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 from echo_asr.audio import audio_duration
@@ -107,7 +106,7 @@ def transcribe_files(
         return unfinished
 
     seconds = [_seconds(path) for path in paths]
-    with progress_bar("seconds", max(1, round(sum(seconds)))) if place.main else nullcontext(_no_bar) as advance:
+    with progress_bar("seconds", max(1, round(sum(seconds))) if place.main else 0) as advance:
         try:
             for index, found in recognizer.transcribe_each(paths, words=form != "txt"):
                 before = sum(seconds[:index])
@@ -129,16 +128,11 @@ def transcribe_files(
             end = segments[-1].end
             partial = Transcription(join_texts(s.text for s in segments), end, tuple(segments))
             where = write(paths[index], partial, partial=True) or "above"
-            raise KeyboardInterrupt(
-                f"interrupted; {printable(paths[index])} is transcribed up to {end:.1f} s, see {where}"
-            ) from None
+            done = f"{printable(paths[index])} is transcribed up to {end:.1f} s"
+            raise KeyboardInterrupt(f"interrupted; {done}, see {where}") from None
     if failed and len(paths) > 1:
         print(f"echo-asr transcribe: {failed} of {len(paths)} files could not be transcribed", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _no_bar(done: int, text: str) -> None:
-    """Stands in for the progress bar in all but one of several processes."""
 
 
 def _seconds(path: Path) -> float:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from echo_asr.decode.results import Segment, Transcription
-from echo_asr.decode.subtitles import make_cues, segment_spans
+from echo_asr.decode.results import Segment, Transcription, Word
+from echo_asr.decode.subtitles import Cue, make_cues, segment_spans
 from echo_asr.errors import EchoError
 from echo_asr.text.linebreak import clean_text
 
@@ -40,21 +41,14 @@ def render(name: str, found: Transcription, form: str) -> str:
     if form == "json":
         return _json(name, found) + "\n"
     if form == "srt":
-        return "\n".join(
-            f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n"
-            + "".join(line.replace("-->", "→") + "\n" for line in cue.lines)
-            for number, cue in enumerate(make_cues(found), 1)
-        )
+        cues = [_cue(cue, ",", [line.replace("-->", "→") for line in cue.lines]) for cue in make_cues(found)]
+        return "\n".join(f"{number}\n{cue}" for number, cue in enumerate(cues, 1))
     if form == "vtt":
-        return "WEBVTT\n" + "".join(
-            f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n"
-            + "".join(line.translate(_ENTITIES) + "\n" for line in cue.lines)
-            for cue in make_cues(found)
-        )
+        cues = [_cue(cue, ".", [line.translate(_ENTITIES) for line in cue.lines]) for cue in make_cues(found)]
+        return "\n".join(["WEBVTT\n", *cues])
     if form == "tsv":
-        return "start\tend\ttext\n" + "".join(
-            f"{start}\t{end}\t{text}\n" for start, end, text, _ in segment_spans(found)
-        )
+        rows = [f"{start}\t{end}\t{text}\n" for start, end, text, _ in segment_spans(found)]
+        return "".join(["start\tend\ttext\n", *rows])
     raise EchoError(f"format {form!r}: there is no such format; choose one of {', '.join(FORMATS)}")
 
 
@@ -81,28 +75,25 @@ def _json(name: str, found: Transcription) -> str:
 
 
 def _segment_fields(segment: Segment) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "start": _rounded(segment.start, 3),
-        "end": _rounded(segment.end, 3),
-        "text": segment.text,
-        "words": [
-            {
-                "word": word.word,
-                "start": _rounded(word.start, 3),
-                "end": _rounded(word.end, 3),
-                "probability": _rounded(word.probability, 4),
-            }
-            for word in segment.words
-        ],
-    }
+    words = [{"word": w.word, **_times(w), "probability": _rounded(w.probability, 4)} for w in segment.words]
+    fields = {**_times(segment), "text": segment.text, "words": words}
     if len(segment.alternatives) > 1:
         fields["alternatives"] = [{"text": text, "score": _rounded(score, 3)} for text, score in segment.alternatives]
     return fields
 
 
+def _times(part: Segment | Word) -> dict[str, Any]:
+    return {"start": _rounded(part.start, 3), "end": _rounded(part.end, 3)}
+
+
 def _rounded(value: float, decimals: int) -> float | None:
     """A number as JSON can have it; never `-0.0`."""
     return round(float(value), decimals) + 0.0 if math.isfinite(value) else None
+
+
+def _cue(cue: Cue, mark: str, lines: Sequence[str]) -> str:
+    """The times and the lines of a cue, each with its line feed."""
+    return "".join(f"{line}\n" for line in (f"{_clock(cue.start, mark)} --> {_clock(cue.end, mark)}", *lines))
 
 
 def _clock(milliseconds: int, mark: str) -> str:

@@ -109,7 +109,5 @@ class FusedBeam:
     def advance(self, rows: Tensor, tokens: Tensor) -> None:
         """Keep the prefixes `rows`, and add a token to each; token 0 leaves a prefix as it is."""
         self.sums = self.grown[rows, tokens]
-        steps = zip(rows.tolist(), tokens.tolist(), strict=True)
-        self.states = [
-            self.fusion.advance(self.states[row], token) if token else self.states[row] for row, token in steps
-        ]
+        steps = zip([self.states[row] for row in rows.tolist()], tokens.tolist(), strict=True)
+        self.states = [self.fusion.advance(state, token) if token else state for state, token in steps]

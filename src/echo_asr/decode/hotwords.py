@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import dropwhile
 
 import torch
 from torch import Tensor
 
 from echo_asr.errors import EchoError
+from echo_asr.text.normalize import Normalizer
 from echo_asr.text.tokenizer import Tokenizer
 
 # First characters of token symbols that begin a word: a space, or the characters for it in other tokenizers' files.
@@ -35,13 +38,14 @@ class Hotwords:
         normalize: of the model.
         bonus: nats for a token.
 
+    Attributes:
+        row: maps a state to `(V,)`, float64: the bonus in nats of each next token.
+
     Raises:
         EchoError: a phrase is empty once normalised, or the tokenizer cannot encode it.
     """
 
-    def __init__(
-        self, phrases: Sequence[str], tokenizer: Tokenizer, normalize: Callable[[str], str], bonus: float
-    ) -> None:
+    def __init__(self, phrases: Sequence[str], tokenizer: Tokenizer, normalize: Normalizer, bonus: float) -> None:
         self.bonus, self.size = bonus, tokenizer.vocabulary_size
         bare = [symbol.lstrip(SPACES) for symbol in tokenizer.symbols[1:]]
         self._begins = [False, *(len(a) < len(b) for a, b in zip(bare, tokenizer.symbols[1:], strict=True))]
@@ -53,9 +57,9 @@ class Hotwords:
         for phrase in phrases:
             for tokens in self._spellings(phrase, tokenizer, normalize):
                 self._add(tokens)
-        self._rows: dict[State, Tensor] = {}
+        self.row = lru_cache(_ROWS_KEPT)(self._row)
 
-    def _spellings(self, phrase: str, tokenizer: Tokenizer, normalize: Callable[[str], str]) -> list[list[int]]:
+    def _spellings(self, phrase: str, tokenizer: Tokenizer, normalize: Normalizer) -> list[list[int]]:
         """The phrase as it is written at the start of a text, and after a space."""
         text = normalize(phrase).strip()
         if not text:
@@ -64,10 +68,8 @@ class Hotwords:
             first = tokenizer.encode(text)
         except EchoError as error:
             raise EchoError(f"decode.hotwords: {error}") from None
-        later = tokenizer.encode(f" {text}", unknown="skip")
-        while later and self._gap[later[0]]:
-            later = later[1:]
-        return [first, later]
+        later = dropwhile(self._gap.__getitem__, tokenizer.encode(f" {text}", unknown="skip"))
+        return [first, list(later)]
 
     def _add(self, tokens: Sequence[int]) -> None:
         node = 0
@@ -90,7 +92,7 @@ class Hotwords:
         ready, matches = state
         settled = 0
         if token == 0 or self._begins[token]:
-            settled = max((self._depth[node] - counted for node, counted in matches if self._whole[node]), default=0)
+            settled = self._pending([match for match in matches if self._whole[match[0]]])
         moved = [
             (self._children[node][token], min(counted + settled, self._depth[node]))
             for node, counted in matches
@@ -105,18 +107,10 @@ class Hotwords:
         """The state after one more token."""
         return self.step(state, token)[1]
 
-    def row(self, state: State) -> Tensor:
-        """`(V,)`, float64: the bonus in nats of each next token."""
-        if state not in self._rows:
-            if len(self._rows) >= _ROWS_KEPT:
-                self._rows.clear()
-            self._rows[state] = self._row(state)
-        return self._rows[state]
-
     def _row(self, state: State) -> Tensor:
-        ready, matches = state
+        _, matches = state
         # Tokens that continue or begin no match differ only in whether they end a word.
-        settled = max((self._depth[node] - counted for node, counted in matches if self._whole[node]), default=0)
+        settled = self._pending([match for match in matches if self._whole[match[0]]])
         row = torch.tensor(self._begins, dtype=torch.float64)
         row[0] = 1.0
         row = row * settled - self._pending(matches)

@@ -8,13 +8,14 @@ while that of `echo_asr.decode.search` joins attention, CTC prefixes, language m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from echo_asr.decode.fusion import Scorer
 from echo_asr.decode.ngram import END, HIGHEST_ORDER, MARK, START, UNKNOWN, tokenizer_mark
 from echo_asr.errors import EchoError
 from echo_asr.output import silenced_stderr
+from echo_asr.text.normalize import Normalizer
 from echo_asr.text.tokenizer import Tokenizer
 
 NATS = math.log(10.0)  # in one unit of log10
@@ -45,10 +46,8 @@ class Arpa:
             from flashlight.lib.text.decoder.kenlm import KenLM
             from flashlight.lib.text.dictionary import Dictionary
         except ImportError:
-            raise EchoError(
-                "decode.lm needs KenLM, which is not installed; pip install 'echo-asr[lm]' (its wheels are for Python "
-                "3.11 and 3.12)"
-            ) from None
+            remedy = "pip install 'echo-asr[lm]' (its wheels are for Python 3.11 and 3.12)"
+            raise EchoError(f"decode.lm needs KenLM, which is not installed; {remedy}") from None
         dictionary = Dictionary()
         for name in names:
             dictionary.add_entry(name)
@@ -116,7 +115,7 @@ class WordScorer:
     """
 
     def __init__(
-        self, path: Path, tokenizer: Tokenizer, normalize: Callable[[str], str], order: int, words: Sequence[str]
+        self, path: Path, tokenizer: Tokenizer, normalize: Normalizer, order: int, words: Sequence[str]
     ) -> None:
         self._symbols = ["", *tokenizer.symbols[1:]]
         self._arpa = Arpa(path, words, order)
@@ -146,7 +145,7 @@ class WordScorer:
         return total, (context, begun)
 
 
-def load_language_model(path: Path, tokenizer: Tokenizer, normalize: Callable[[str], str]) -> Scorer:
+def load_language_model(path: Path, tokenizer: Tokenizer, normalize: Normalizer) -> Scorer:
     """The language model of an ARPA file: over the tokenizer's symbols if the file is marked so, else over words.
 
     Raises:
@@ -158,10 +157,8 @@ def load_language_model(path: Path, tokenizer: Tokenizer, normalize: Callable[[s
         raise EchoError(f"{path}: an ARPA file of order {orders}; KenLM as installed reads orders 2 to {HIGHEST_ORDER}")
     if mark is None:
         if tokenizer.kind == "ready":
-            raise EchoError(
-                f"{path}: a language model over words needs a character or bpe tokenizer; make one over the symbols "
-                "of this model with echo-asr lm"
-            )
+            what = "a language model over words needs a character or bpe tokenizer"
+            raise EchoError(f"{path}: {what}; make one over the symbols of this model with echo-asr lm")
         return WordScorer(path, tokenizer, normalize, orders, words)
     if mark != tokenizer_mark(tokenizer):
         raise EchoError(f"{path}: made for another tokenizer than this model's; make it anew with echo-asr lm")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from echo_asr.errors import EchoError
 from echo_asr.storage import replace_file
+from echo_asr.text.normalize import Normalizer
 from echo_asr.text.tokenizer import Tokenizer
 
 UNKNOWN, START, END = "<unk>", "<s>", "</s>"
@@ -221,7 +222,7 @@ def read_lines(paths: Iterable[Path]) -> Iterator[str]:
 
 
 def build_language_model(
-    texts: Iterable[str], tokenizer: Tokenizer, normalize: Callable[[str], str], order: int, path: Path
+    texts: Iterable[str], tokenizer: Tokenizer, normalize: Normalizer, order: int, path: Path
 ) -> Built:
     """Train an n-gram model over a tokenizer's symbols, and write it as an ARPA file, whole or not at all.
 

@@ -48,14 +48,13 @@ class DecodeConfig:
     segments: SegmentConfig = field(default_factory=SegmentConfig)  # how recordings are cut at their pauses
 
     def __post_init__(self) -> None:
-        if self.beam < 1:
-            raise ValueError(f"decode.beam must be at least 1, got {self.beam}")
+        for name in ("beam", "max_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"decode.{name} must be at least 1, got {getattr(self, name)}")
         if not 0.0 <= self.ctc_weight <= 1.0:
             raise ValueError(f"decode.ctc_weight must lie in [0, 1], got {self.ctc_weight}")
         if not math.isfinite(self.length_bonus):
             raise ValueError(f"decode.length_bonus must be a finite number, got {self.length_bonus}")
-        if self.max_tokens < 1:
-            raise ValueError(f"decode.max_tokens must be at least 1, got {self.max_tokens}")
         if self.repetition < 0 or self.repetition == 1:
             raise ValueError(f"decode.repetition must be 0 (no limit) or at least 2, got {self.repetition}")
         if not 1 <= self.nbest <= self.beam:

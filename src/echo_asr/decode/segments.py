@@ -98,9 +98,8 @@ class _Cutter:
 
     def __init__(self, config: SegmentConfig) -> None:
         self.config = config
-        self.pause, self.margin, self.longest = (
-            round(seconds_to_frames(x)) for x in (config.pause, config.margin, config.longest)
-        )
+        seconds = (config.pause, config.margin, config.longest)
+        self.pause, self.margin, self.longest = (round(seconds_to_frames(time)) for time in seconds)
         self.audio = np.zeros(0, np.float32)  # from frame `first` on
         self.first = 0
         self.levels = np.zeros(0)  # dBFS, smoothed, from frame `first_level` on
@@ -250,13 +249,11 @@ class _Cutter:
 def _frame_peaks(audio: np.ndarray) -> np.ndarray:
     """The largest magnitude of each frame's 10 ms of samples: `(T,)` of `(S,)`."""
     padded = np.pad(np.abs(audio), (0, -len(audio) % HOP))
-    peaks: np.ndarray = padded.reshape(-1, HOP).max(axis=1)
-    return peaks
+    return padded.reshape(-1, HOP).max(axis=1)
 
 
 def _smooth(levels: np.ndarray) -> np.ndarray:
     """Levels in dB averaged as power over `SMOOTH` frames."""
     power = 10.0 ** (levels / 10.0)
     padded = np.pad(power, SMOOTH // 2, mode="edge")
-    averaged: np.ndarray = 10.0 * np.log10(np.convolve(padded, np.ones(SMOOTH) / SMOOTH, "valid"))
-    return averaged
+    return 10.0 * np.log10(np.convolve(padded, np.ones(SMOOTH) / SMOOTH, "valid"))

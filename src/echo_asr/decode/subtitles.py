@@ -56,9 +56,7 @@ def make_cues(found: Transcription) -> list[Cue]:
     the recording, unless that is shorter than `SHORTEST`, or than a millisecond a cue. This holds for any
     times in `found`: those that are not finite or not in order are replaced by the nearest possible ones.
     """
-    drafts: list[Cue] = []
-    for start, end, text, words in segment_spans(found):
-        drafts += _split(_units(start, end, text, words))
+    drafts = [cue for span in segment_spans(found) for cue in _split(_units(*span))]
     return _settle(drafts, max(_length(found), SHORTEST, len(drafts)))
 
 
@@ -125,10 +123,8 @@ def _split(units: Sequence[_Unit]) -> list[Cue]:
     count = len(units)
     columns = list(accumulate((unit.width + unit.spaced for unit in units), initial=0))  # before each unit
     reach = [bisect_right(columns, columns[i] + unit.spaced + LINE) - 1 for i, unit in enumerate(units)] + [count]
-    breaks = [
-        0.0,
-        *(_break_cost(units, i) - min((units[i].start - units[i - 1].end) / 1000, 1.0) for i in range(1, count)),
-    ]
+    pauses = [min((after.start - before.end) / 1000, 1.0) for before, after in pairwise(units)]
+    breaks = [0.0, *(_break_cost(units, i) - pause for i, pause in enumerate(pauses, 1))]
     costs, origins = [0.0] + [math.inf] * count, [0] * (count + 1)
     for first, unit in enumerate(units):
         before, left = costs[first] + CUE, columns[first] + unit.spaced

@@ -35,8 +35,7 @@ def foreground_levels(features: Features) -> np.ndarray:
     spectrogram = features.spectrogram.numpy().astype(np.float64)
     above = np.clip(spectrogram - np.quantile(spectrogram, QUIET_SHARE, axis=1, keepdims=True), 0.0, None)
     levels = np.sqrt(np.mean(above**2, axis=0))
-    out: np.ndarray = np.clip(levels - np.quantile(levels, QUIET_SHARE), 0.0, None)
-    return out
+    return np.clip(levels - np.quantile(levels, QUIET_SHARE), 0.0, None)
 
 
 def token_times(texts: Sequence[str], ranges: Sequence[Range], levels: np.ndarray) -> list[tuple[float, float]]:

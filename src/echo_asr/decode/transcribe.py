@@ -13,9 +13,9 @@ from typing import Any, overload
 import numpy as np
 import torch
 
-from echo_asr.audio import AudioSource, stream_audio
+from echo_asr.audio import stream_audio
 from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds
-from echo_asr.audio.segment import AudioFile
+from echo_asr.audio.load import Audio
 from echo_asr.config import Changes, build_sections, read_yaml
 from echo_asr.decode.alignment import align
 from echo_asr.decode.malloc_trim import release_memory
@@ -31,8 +31,6 @@ from echo_asr.text.normalize import join_texts
 BATCH_SECONDS = 120.0  # seconds of audio decoded at once, padding included
 GROUP_SECONDS = 300.0  # seconds of speech gathered, of one recording or several, before they are decoded
 
-Audio = AudioFile | AudioSource | np.ndarray | torch.Tensor
-
 
 @dataclass(frozen=True)
 class _End:
@@ -40,6 +38,10 @@ class _End:
 
     duration: float  # seconds
     error: EchoError | None = None
+
+
+Waiting = list[tuple[int, SpeechSegment | _End]]  # numbers of recordings, and what is to be decoded or ended
+Results = Iterator[tuple[int, Segment | Transcription | EchoError]]
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -57,10 +59,9 @@ def choose_device(name: str = "auto") -> torch.device:
             return torch.device(name)
     if rank.count > 1 and name.startswith("cuda"):
         if name != "cuda" or rank.local_rank >= torch.cuda.device_count():
-            raise EchoError(
-                f"{rank.local_count} processes on a machine with {torch.cuda.device_count()} GPUs, --device {name}: "
-                "each takes a GPU of its own; start as many as there are GPUs, without a number in --device"
-            )
+            what = f"{rank.local_count} processes on a machine with {torch.cuda.device_count()} GPUs, --device {name}"
+            mend = "start as many as there are GPUs, without a number in --device"
+            raise EchoError(f"{what}: each takes a GPU of its own; {mend}")
         name = f"cuda:{rank.local_rank}"
     try:
         device = torch.device(name)
@@ -119,13 +120,12 @@ class Recognizer:
             EchoError: a recording cannot be read; see `echo_asr.audio.load_audio`.
         """
         sources = audio if isinstance(audio, list | tuple) else [audio]
-        found: dict[int, Transcription] = {}
-        for index, result in self.transcribe_each(sources, sampling_rate, words=words):
+        texts: list[Transcription] = []
+        for _, result in self.transcribe_each(sources, sampling_rate, words=words):
             if isinstance(result, EchoError):
                 raise result
             if isinstance(result, Transcription):
-                found[index] = result
-        texts = [found[index] for index in range(len(sources))]
+                texts.append(result)
         return texts if sources is audio else texts[0]
 
     def transcribe_each(
@@ -135,7 +135,7 @@ class Recognizer:
         *,
         words: bool = True,
         speaker_f0: Sequence[float] = (),
-    ) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
+    ) -> Results:
         """Transcribe recordings one after another, and yield each segment as soon as it is known.
 
         Speech is gathered over pauses and recordings and decoded in batches of similar length; what is held at any time
@@ -148,8 +148,8 @@ class Recognizer:
             the number of a source, and a segment of it; after its segments its `Transcription`, or the error for which
             it could not be read to its end.
         """
-        waiting: list[tuple[int, SpeechSegment | _End]] = []
-        held, decoder = 0.0, _Decoder(self, words, speaker_f0)
+        waiting: Waiting = []
+        held, open_segments = 0.0, list[Segment]()  # of the recording that has not ended yet
         for index, source in enumerate(sources):
             clock = _Clock()
             error: EchoError | None = None
@@ -158,13 +158,38 @@ class Recognizer:
                     waiting.append((index, piece))
                     held += samples_to_seconds(len(piece.samples))
                     if held >= GROUP_SECONDS:
-                        yield from decoder.decode(waiting)
+                        yield from self._decode(waiting, open_segments, words, speaker_f0)
                         waiting, held = [], 0.0
                         release_memory()
             except EchoError as unreadable:
                 error = unreadable
             waiting.append((index, _End(clock.seconds, error)))
-        yield from decoder.decode(waiting)
+        yield from self._decode(waiting, open_segments, words, speaker_f0)
+
+    def _decode(
+        self, waiting: Waiting, open_segments: list[Segment], words: bool, speaker_f0: Sequence[float]
+    ) -> Results:
+        """Decode what was gathered; `open_segments` are those of the recording that has not ended yet, before and
+        after."""
+        clips = []
+        for index, item in waiting:
+            if isinstance(item, SpeechSegment):
+                clip = self.extractor(item.samples, item.loudest)
+                clips.append(replace(clip, speaker_f0=speaker_f0[index]) if speaker_f0 else clip)
+        found = iter(self.recognize(clips, words))
+        for index, item in waiting:
+            if isinstance(item, SpeechSegment):
+                segment = _placed(next(found), item.start, samples_to_seconds(len(item.samples)))
+                if segment.text:
+                    open_segments.append(segment)
+                    yield index, segment
+                continue
+            segments = tuple(open_segments)
+            open_segments.clear()
+            if item.error is not None:
+                yield index, item.error
+            else:
+                yield index, Transcription(join_texts(s.text for s in segments), item.duration, segments)
 
     @torch.inference_mode()
     def recognize(self, features: Sequence[Features], words: bool = False) -> list[Segment]:
@@ -194,11 +219,8 @@ class Recognizer:
     def _warn_of_cut(self, frames: Sequence[int], sizes: Sequence[int]) -> None:
         most = self.decode.max_tokens
         if any(size >= most < bound for size, bound in zip(sizes, frames, strict=True)):
-            warnings.warn(
-                f"a text is as long as decode.max_tokens allows ({most} tokens) and ends there, whatever follows; "
-                "raise it, or lower decode.segments.longest",
-                stacklevel=3,
-            )
+            what = f"a text is as long as decode.max_tokens allows ({most} tokens) and ends there, whatever follows"
+            warnings.warn(f"{what}; raise it, or lower decode.segments.longest", stacklevel=3)
 
 
 class _Clock:
@@ -210,36 +232,6 @@ class _Clock:
         for block in blocks:
             self.seconds += samples_to_seconds(len(block))
             yield block
-
-
-class _Decoder:
-    """Decodes what was gathered, and keeps the segments of the recording that has not ended yet."""
-
-    def __init__(self, recognizer: Recognizer, words: bool, speaker_f0: Sequence[float]) -> None:
-        self.recognizer, self.words, self.speaker_f0 = recognizer, words, speaker_f0
-        self.segments: list[Segment] = []
-
-    def decode(
-        self, waiting: Sequence[tuple[int, SpeechSegment | _End]]
-    ) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
-        pieces = [(index, piece) for index, piece in waiting if isinstance(piece, SpeechSegment)]
-        clips = []
-        for index, piece in pieces:
-            clip = self.recognizer.extractor(piece.samples, piece.loudest)
-            clips.append(replace(clip, speaker_f0=self.speaker_f0[index]) if self.speaker_f0 else clip)
-        found = iter(self.recognizer.recognize(clips, self.words))
-        for index, item in waiting:
-            if isinstance(item, SpeechSegment):
-                segment = _placed(next(found), item.start, samples_to_seconds(len(item.samples)))
-                if segment.text:
-                    self.segments.append(segment)
-                    yield index, segment
-                continue
-            segments, self.segments = tuple(self.segments), []
-            if item.error is not None:
-                yield index, item.error
-            else:
-                yield index, Transcription(join_texts(s.text for s in segments), item.duration, segments)
 
 
 def _placed(segment: Segment, start: float, duration: float) -> Segment:
@@ -300,10 +292,9 @@ def load_recognizer(
     bundle = load_bundle(folder, choose_device(device))
     control = (bundle.extra.get("study") or {}).get("f0", "measured")
     if transform is None and control != "measured":
-        raise EchoError(
-            f"{folder}: was trained with study.f0 {control}, and is of use under that alone; take echo-asr evaluate, "
-            "transcribe, diagnose or study, or echo_asr.research.f0_controls.load_recognizer"
-        )
+        what = f"was trained with study.f0 {control}, and is of use under that alone"
+        mend = "echo-asr evaluate, transcribe, diagnose or study, or echo_asr.research.f0_controls.load_recognizer"
+        raise EchoError(f"{folder}: {what}; take {mend}")
     return Recognizer(bundle, decode_config(folder, changes), transform)
 
 
@@ -311,5 +302,4 @@ def decode_config(folder: str | os.PathLike[str], changes: Changes = MappingProx
     """The decoding settings of a model's config.yaml, with some changed, as `{"decode.beam": 8}`."""
     path = Path(folder) / CONFIG
     data = {"decode": read_yaml(path).get("decode")}
-    built: DecodeConfig = build_sections(data, {"decode": DecodeConfig}, changes, str(path))["decode"]
-    return built
+    return build_sections(data, {"decode": DecodeConfig}, changes, str(path))["decode"]

@@ -29,12 +29,11 @@ def is_gone(process: int) -> bool:
     import psutil  # comes with accelerate; to send signal 0, as on Unix, would be Ctrl-C on Windows
 
     try:
-        gone: bool = psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(process).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
     except psutil.AccessDenied:
         return False
-    return gone
 
 
 class Watch:

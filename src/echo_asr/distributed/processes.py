@@ -32,15 +32,11 @@ class Processes:
 
     Attributes:
         rank: of this process among them.
+        sharded: each process holds a part of the model only (`echo_asr.distributed.sharding`).
     """
 
-    def __init__(self, rank: ProcessRank | None = None) -> None:
-        self.rank = rank or ProcessRank()
-
-    @property
-    def main(self) -> bool:
-        """Whether this is the process that prints and writes."""
-        return self.rank.main
+    def __init__(self, rank: ProcessRank | None = None, sharded: bool = False) -> None:
+        self.rank, self.sharded = rank or ProcessRank(), sharded
 
     def wrap(self, loss: nn.Module, blocks: Sequence[nn.Module], late: bool) -> nn.Module:
         """The loss of a model, whose gradients become those of all processes' batches: their mean.
@@ -55,11 +51,6 @@ class Processes:
     def unsynchronised(self, wrapped: nn.Module, yes: bool) -> AbstractContextManager[Any]:
         """Backward passes in which gradients are only gathered here, where more of the same update follow."""
         return nullcontext()
-
-    @property
-    def sharded(self) -> bool:
-        """Whether each process holds a part of the model only."""
-        return False
 
     def clip(self, model: nn.Module, limit: float) -> Tensor:
         """Scale the gradients of a model to a norm of at most `limit`; returns the norm that they had."""
@@ -81,20 +72,23 @@ class Processes:
         """Until all processes are here."""
 
 
+ALONE = Processes()
+
+
 class SeveralProcesses(Processes):
     """Several processes under torchrun, through accelerate: gloo on CPUs, NCCL on GPUs.
 
     Args:
         rank: of this one.
         device: its own.
-        divided: each holds a part of the model only (`echo_asr.distributed.sharding`).
+        sharded: as in `Processes`.
 
     Raises:
         EchoError: accelerate is not installed, or the processes did not find each other.
     """
 
-    def __init__(self, rank: ProcessRank, device: torch.device, divided: bool = False) -> None:
-        super().__init__(rank)
+    def __init__(self, rank: ProcessRank, device: torch.device, sharded: bool = False) -> None:
+        super().__init__(rank, sharded)
         if importlib.util.find_spec("accelerate") is None:
             raise EchoError("training in several processes needs accelerate: pip install 'echo-asr[scale]'")
         import accelerate
@@ -105,27 +99,23 @@ class SeveralProcesses(Processes):
             cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[timeout, self.late]
         )  # Echo's own autocast is the same with one process and with many
         check_count(self.engine.num_processes, rank)
-        self.device, self.divided = device, divided
+        self.device = device
 
     def wrap(self, loss: nn.Module, blocks: Sequence[nn.Module], late: bool) -> nn.Module:
-        if self.divided:
+        if self.sharded:
             return sharding.shard_model(loss, blocks, self.rank.count, self.device)
         self.late.find_unused_parameters = late
         wrapped: nn.Module = self.engine.prepare_model(loss)
         return wrapped
 
     def unsynchronised(self, wrapped: nn.Module, yes: bool) -> AbstractContextManager[Any]:
-        if self.divided:
+        if self.sharded:
             sharding.set_synchronised(wrapped, not yes)
             return nullcontext()
         return self.engine.no_sync(wrapped) if yes else nullcontext()
 
-    @property
-    def sharded(self) -> bool:
-        return self.divided
-
     def clip(self, model: nn.Module, limit: float) -> Tensor:
-        return sharding.clip(model.parameters(), limit) if self.divided else super().clip(model, limit)
+        return sharding.clip(model.parameters(), limit) if self.sharded else super().clip(model, limit)
 
     def sum(self, values: Sequence[float]) -> list[float]:
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -138,7 +128,7 @@ class SeveralProcesses(Processes):
         return found
 
     def broadcast(self, make: Callable[[], T]) -> T:
-        made: list[Any] = [make() if self.main else None]
+        made: list[Any] = [make() if self.rank.main else None]
         torch.distributed.broadcast_object_list(made, src=0)
         found: T = made[0]
         return found
@@ -148,8 +138,8 @@ class SeveralProcesses(Processes):
 
 
 @contextmanager
-def open_processes(rank: ProcessRank, device: torch.device, divided: bool = False) -> Iterator[Processes]:
-    """The processes of a run, watched while the context lasts. `divided` as in `SeveralProcesses`.
+def open_processes(rank: ProcessRank, device: torch.device, sharded: bool = False) -> Iterator[Processes]:
+    """The processes of a run, watched while the context lasts. `sharded` as in `Processes`.
 
     Raises:
         EchoError: one of them died, in whatever form this reached the others; see also `SeveralProcesses`.
@@ -157,7 +147,7 @@ def open_processes(rank: ProcessRank, device: torch.device, divided: bool = Fals
     if rank.count == 1:
         yield Processes(rank)
         return
-    processes = SeveralProcesses(rank, device, divided)
+    processes = SeveralProcesses(rank, device, sharded)
     watch = Watch(rank, processes.gather(myself()), RESUME)
 
     def answer(number: int, frame: FrameType | None) -> None:

@@ -61,8 +61,7 @@ def score_words(
         references: as in the corpus, one an utterance.
         recognised: the segments of each utterance, with their tokens.
     """
-    scores: list[float] = []
-    right: list[bool] = []
+    scores, right = list[float](), list[bool]()
     for reference, segments in zip(references, recognised, strict=True):
         words = [word for segment in segments for word in words_from_tokens(segment.tokens)]
         parts = [normalize(word.word).split() for word in words]

@@ -136,12 +136,10 @@ def evaluate(
     )
 
 
-def _warn_of_silence(
-    recognizer: Recognizer, where: str, utterances: Sequence[Utterance], hypotheses: Sequence[str]
-) -> None:
+def _warn_of_silence(recognizer: Recognizer, where: str, utterances: Sequence[Utterance], texts: Sequence[str]) -> None:
     """Warn of silent recordings that have a text nevertheless."""
     normal, measure = recognizer.bundle.text.normalize, recognizer.extractor.measure
-    empty = [u for u, text in zip(utterances, hypotheses, strict=True) if not text and normal(u.text)]
+    empty = [u for u, text in zip(utterances, texts, strict=True) if not text and normal(u.text)]
     silent = [str(u.audio) for u in empty if measure(load_audio(u.audio)).null.all()]
     if silent:
         message = describe_silent(silent, len(utterances), "all of which count as errors")

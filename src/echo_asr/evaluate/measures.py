@@ -4,8 +4,7 @@ In tonal text a syllable is letters and a digit for its tone, `ni3 hao3` or `ni3
 runs of letters (and apostrophes), each with the digit that follows it, if any.
 
 - The **tone error** rate is that of the sequence of tones without the bases: `3 3`. A syllable without a digit has the
-tone 0. The
-  syllable of a tone does not matter, only its order among the tones.
+  tone 0. Only the order of the tones counts, not the syllables they stand on.
 - The **base-syllable error** rate is that of the sequence of bases without the tones: `ni hao`.
 
 Both are word error rates of those sequences: insertions, deletions and substitutions over the reference's syllables.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jiwer
 import numpy as np
 
 from echo_asr.evaluate.intervals import rate_interval
+
+Unit = Literal["word", "character"]
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,7 @@ class ErrorRate:
         )
 
 
-def error_rate(
-    references: Sequence[str],
-    hypotheses: Sequence[str],
-    unit: Literal["word", "character"] = "word",
-) -> ErrorRate:
+def error_rate(references: Sequence[str], hypotheses: Sequence[str], unit: Unit = "word") -> ErrorRate:
     r"""The error rate of hypotheses against references, summed over all utterances.
 
         percent = 100 (I + D + S) / N
@@ -80,36 +78,26 @@ def rate_of_counts(counts: np.ndarray) -> ErrorRate:
     """The error rate of the counts of utterances, `(utterances, 4)` as `count_errors` gives them."""
     low, high = rate_interval(counts[:, :3].sum(axis=1), counts[:, 0], counts[:, 3])
     total = counts.sum(axis=0)
-    insertions, deletions, substitutions, reference = (int(number) for number in total)
-    return ErrorRate(
-        percent=_percent(total),
-        insertions=insertions,
-        deletions=deletions,
-        substitutions=substitutions,
-        reference=reference,
-        ci95=(100.0 * low, 100.0 * high),
-    )
+    insertions, deletions, substitutions, reference = total.tolist()
+    interval = (100.0 * low, 100.0 * high)
+    return ErrorRate(_percent(total), insertions, deletions, substitutions, reference, interval)
 
 
 def count_errors(references: Sequence[str], hypotheses: Sequence[str], unit: str) -> np.ndarray:
     """(utterances, 4) int64: insertions, deletions, substitutions and reference units of each utterance."""
     left = [" ".join(text.split()) for text in references]
     right = [" ".join(text.split()) for text in hypotheses]
-    output: jiwer.WordOutput | jiwer.CharacterOutput
-    if unit == "word":
-        output = jiwer.process_words(left, right)
-    elif unit == "character":
-        output = jiwer.process_characters(left, right)
-    else:
+    if unit not in get_args(Unit):
         raise ValueError(f"unit: expected word or character, got {unit!r}")
+    output = (jiwer.process_words if unit == "word" else jiwer.process_characters)(left, right)
     column = {"insert": 0, "delete": 1, "substitute": 2}
     counts = np.zeros((len(left), 4), dtype=np.int64)
     for row, units, alignment in zip(counts, output.references, output.alignments, strict=True):
         row[3] = len(units)
         for chunk in alignment:
             if chunk.type in column:
-                reference_units = chunk.ref_end_idx - chunk.ref_start_idx
-                row[column[chunk.type]] += max(reference_units, chunk.hyp_end_idx - chunk.hyp_start_idx)
+                spans = chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx
+                row[column[chunk.type]] += max(spans)
     return counts
 
 

@@ -47,8 +47,7 @@ class FeatureConfig:
         if not 10.0 <= self.null_relative_db <= 120.0:
             raise ValueError(f"null_relative_db: expected a level from 10 to 120 dB, got {self.null_relative_db!r}")
         if self.tracker not in get_args(TrackerName):
-            names = ", ".join(get_args(TrackerName))
-            raise ValueError(f"tracker: expected one of {names}; got {self.tracker!r}")
+            raise ValueError(f"tracker: expected one of {', '.join(get_args(TrackerName))}; got {self.tracker!r}")
 
 
 class FeatureTransform(Protocol):

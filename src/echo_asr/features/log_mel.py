@@ -24,8 +24,7 @@ def frame_levels(audio: np.ndarray, frames: int) -> np.ndarray:
     """Level of each frame of `audio` `(S,)`, from 125 Hz up: `(frames,)` dBFS, as in `FeatureExtractor`."""
     window = torch.hann_window(WINDOW)
     power = torch.cat([mean_square(squared, window) for squared in power_spectra(audio, frames, window)])
-    levels: np.ndarray = 10.0 * np.log10(np.maximum(power.double().numpy(), TINY))
-    return levels
+    return 10.0 * np.log10(np.maximum(power.double().numpy(), TINY))
 
 
 def power_spectra(audio: np.ndarray, frames: int, window: torch.Tensor) -> Iterator[torch.Tensor]:

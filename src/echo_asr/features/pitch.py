@@ -36,7 +36,6 @@ class PitchTracker(Protocol):
             audio: `(S,)` float32 at 16 kHz.
             frames: `T`; frame `t` is centred at sample `160 t`.
         """
-        ...
 
 
 def make_tracker(name: TrackerName) -> PitchTracker:
@@ -83,9 +82,8 @@ class SwiftTracker:
         try:
             self.version = f"{importlib.metadata.version('swift-f0')}-1"
         except importlib.metadata.PackageNotFoundError:
-            raise EchoError(
-                "tracker: swiftf0 needs swift-f0 (pip install swift-f0), or choose autocorrelation"
-            ) from None
+            remedy = "(pip install swift-f0), or choose autocorrelation"
+            raise EchoError(f"tracker: swiftf0 needs swift-f0 {remedy}") from None
         self._session: tuple[int, Any] | None = None  # process id and detector, which does not survive a fork
 
     def __getstate__(self) -> dict[str, Any]:
@@ -151,8 +149,8 @@ class AutocorrelationTracker:
         padded = np.zeros(max(needed, half + len(audio)), dtype=np.float32)
         padded[half : half + len(audio)] = audio
         windows = torch.from_numpy(padded).unfold(0, self.WINDOW, HOP)[:frames]
-        recording_peak = float(np.abs(audio).max())
-        parts = [self._candidates(part, recording_peak) for part in windows.split(self.CHUNK)]
+        loudest = float(np.abs(audio).max())  # full scale
+        parts = [self._candidates(part, loudest) for part in windows.split(self.CHUNK)]
         lag, strength, unvoiced = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
         chosen = self._path(lag, strength, unvoiced)
         rows = np.arange(frames)
@@ -162,9 +160,7 @@ class AutocorrelationTracker:
         periodicity = np.where(voiced, strength[rows, picked], strength.max(axis=1))
         return f0.astype(np.float32), np.clip(periodicity, 0.0, 1.0).astype(np.float32)
 
-    def _candidates(
-        self, windows: torch.Tensor, recording_peak: float
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _candidates(self, windows: torch.Tensor, loudest: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Lags in samples and strengths `(T, CANDIDATES)`, and the strength of being unvoiced `(T,)`."""
         windows = windows - windows.mean(dim=1, keepdim=True)
         hann = torch.hann_window(self.WINDOW, periodic=False)
@@ -183,7 +179,7 @@ class AutocorrelationTracker:
         best = ranked.topk(self.CANDIDATES, dim=1).indices
         peak = windows.abs().amax(dim=1)
         quiet = peak < self.SILENCE_PEAK
-        loudness = peak / max(recording_peak, self.SILENCE_PEAK)
+        loudness = peak / max(loudest, self.SILENCE_PEAK)
         silence = (2 - loudness * (1 + self.VOICING_THRESHOLD) / self.SILENCE_THRESHOLD).clamp(min=0)
         strength = torch.where(quiet[:, None], 0.0, strength.gather(1, best))
         return lag.gather(1, best), strength, self.VOICING_THRESHOLD + silence

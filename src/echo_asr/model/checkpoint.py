@@ -99,17 +99,14 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     load_weights(model, folder / WEIGHTS)
     notes = read_notes(folder / WEIGHTS)
     noted = notes.get(FEATURES)
-    trained_features = (
-        None if noted is None else tuple(name for name in built["model"].features if name in noted.split())
-    )
+    trained = None if noted is None else tuple(name for name in built["model"].features if name in noted.split())
     try:
-        calibration = Calibration.from_text(notes[CALIBRATION]) if CALIBRATION in notes else Calibration()
+        calibration = Calibration.from_text(notes.get(CALIBRATION, "{}"))
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise EchoError(f"{folder / WEIGHTS}: damaged calibration of words ({reason}); copy the file again") from None
-    return Bundle(
-        model.to(device).eval(), tokenizer, built["features"], built["text"], extra, trained_features, calibration
-    )
+    model.to(device).eval()
+    return Bundle(model, tokenizer, built["features"], built["text"], extra, trained, calibration)
 
 
 def save_calibration(folder: Path, calibration: Calibration) -> None:

@@ -27,9 +27,8 @@ class TextConfig:
 
     def __post_init__(self) -> None:
         if self.tokenizer not in ("character", "bpe") and not self.ready:
-            raise ValueError(
-                f"text.tokenizer must be character, bpe, or the path of a tokenizer.json, got {self.tokenizer!r}"
-            )
+            known = "character, bpe, or the path of a tokenizer.json"
+            raise ValueError(f"text.tokenizer must be {known}, got {self.tokenizer!r}")
         if self.vocabulary < 2:
             raise ValueError(f"text.vocabulary must be at least 2, got {self.vocabulary}")
         if any(c.isspace() or not c.isprintable() for c in self.letters):
@@ -140,24 +139,14 @@ class ModelConfig:
         return layers
 
 
-_DIMENSIONS = (
-    "width",
-    "heads",
-    "feedforward",
-    "spectrogram_layers",
-    "pitch_layers",
-    "decoder_layers",
-    "cross_layers",
-)
-PRESETS: dict[str, dict[str, Any]] = {
-    name: dict(zip(_DIMENSIONS, values, strict=True))
-    for name, values in (
-        ("tiny", (144, 3, 384, 4, 2, 1, 1)),
-        ("small", (256, 4, 704, 8, 3, 2, 2)),
-        ("medium", (320, 5, 864, 12, 3, 2, 2)),
-        ("base", (384, 6, 1024, 12, 4, 2, 3)),
-    )
+_DIMENSIONS = ("width", "heads", "feedforward", "spectrogram_layers", "pitch_layers", "decoder_layers", "cross_layers")
+_PRESETS = {
+    "tiny": (144, 3, 384, 4, 2, 1, 1),
+    "small": (256, 4, 704, 8, 3, 2, 2),
+    "medium": (320, 5, 864, 12, 3, 2, 2),
+    "base": (384, 6, 1024, 12, 4, 2, 3),
 }
+PRESETS = {name: dict(zip(_DIMENSIONS, values, strict=True)) for name, values in _PRESETS.items()}
 """Dimensions by name: about 1.7, 11, 21 and 33 million parameters; 2.6, 15, 29 and 47 with an encoder of the pitch."""
 
 

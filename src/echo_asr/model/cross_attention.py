@@ -7,17 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from echo_asr.vrope import (
-    FoldedKeys,
-    PitchTrack,
-    VRoPEConfig,
-    attend,
-    attention_weights,
-    make_nulls,
-    merge_heads,
-    split_heads,
-    visible_rows,
-)
+from echo_asr.vrope import FoldedKeys, PitchTrack, VRoPEConfig, make_nulls
+from echo_asr.vrope.functional import attend, attention_weights, merge_heads, split_heads, visible_rows
 
 
 class Reader:

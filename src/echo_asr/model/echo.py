@@ -173,12 +173,8 @@ class Echo(nn.Module):
         ignored = position > lengths[:, None]
         if not self.config.end_in_loss:
             ignored, logits, targets = position >= lengths[:, None], logits[..., 1:], targets - 1
-        return cross_entropy(
-            logits.transpose(1, 2),
-            targets.masked_fill(ignored, -100),
-            label_smoothing=label_smoothing,
-            reduction="sum",
-        )
+        targets = targets.masked_fill(ignored, -100)
+        return cross_entropy(logits.transpose(1, 2), targets, label_smoothing=label_smoothing, reduction="sum")
 
 
 def ctc_losses(log_probabilities: Tensor, tokens: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:

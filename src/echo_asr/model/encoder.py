@@ -22,14 +22,7 @@ PITCH_CHANNELS = 4  # z where voiced, voicing, energy, periodicity
 
 def pitch_track(batch: FeatureBatch) -> PitchTrack:
     """The 10 ms pitch track of a batch of features."""
-    return PitchTrack(
-        f0=batch.track,
-        voicing=batch.voicing,
-        energy=batch.energy,
-        null=batch.null,
-        padding=batch.padding,
-        speaker_f0=batch.speaker_f0,
-    )
+    return PitchTrack(batch.track, batch.voicing, batch.energy, batch.null, batch.padding, speaker_f0=batch.speaker_f0)
 
 
 def pitch_channels(batch: FeatureBatch, reference: str) -> Tensor:

@@ -30,10 +30,8 @@ def display_width(text: str) -> int:
 
     After Unicode Standard Annex #11, East Asian Width.
     """
-    return sum(
-        0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 1 + (unicodedata.east_asian_width(c) in "WF")
-        for c in text
-    )
+    visible = (c for c in text if unicodedata.category(c) not in ("Mn", "Me", "Cf"))
+    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in visible)
 
 
 def grapheme_clusters(text: str) -> list[str]:

@@ -77,10 +77,6 @@ def _without_punctuation(character: str) -> str:
 _WITHOUT_FORMAT, _WITHOUT_PUNCTUATION = _Translation(_without_format), _Translation(_without_punctuation)
 
 
-def _is_word_character(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LMN"  # letters, combining marks, numbers
-
-
 def is_blank(text: str) -> bool:
     """Whether a text has no visible character."""
     return not text or text.isspace() or not text.translate(_WITHOUT_FORMAT).strip(f" \t\n{_JOINERS}")
@@ -127,7 +123,7 @@ def normalize_basic(text: str, letters: str = "") -> str:
 
 
 def _joins(character: str, letters: str) -> bool:
-    return _is_word_character(character) or character in letters
+    return unicodedata.category(character)[0] in "LMN" or character in letters  # letters, combining marks, numbers
 
 
 @cache
@@ -174,11 +170,7 @@ def normalize_whisper(text: str) -> str:
     return " ".join(text.split())
 
 
-NORMALIZERS: dict[str, Normalizer] = {
-    "basic": normalize_basic,
-    "none": normalize_none,
-    "whisper": normalize_whisper,
-}
+NORMALIZERS: dict[str, Normalizer] = {"basic": normalize_basic, "none": normalize_none, "whisper": normalize_whisper}
 
 
 def join_texts(texts: Iterable[str]) -> str:

@@ -50,10 +50,8 @@ class Merged:
         if self.cut:
             shown = ", ".join(self.cut[:EXAMPLES])
             found.append(f"{len(self.cut)} are cut in two ({shown}{', ...' if len(self.cut) > EXAMPLES else ''})")
-        return (
-            f"as normalised, {' and '.join(found)}; if these characters are letters, name them in text.letters, as in "
-            '--text.letters "\':"'
-        )
+        mend = 'if these characters are letters, name them in text.letters, as in --text.letters "\':"'
+        return f"as normalised, {' and '.join(found)}; {mend}"
 
 
 def merged_words(texts: Iterable[str], normalize: Normalizer) -> Merged:
@@ -75,7 +73,5 @@ def merged_words(texts: Iterable[str], normalize: Normalizer) -> Merged:
                 cut[word] += count
     groups = [found for found in spellings.values() if len(found) > 1]
     groups.sort(key=lambda found: -found.total())
-    return Merged(
-        tuple(tuple(word for word, _ in found.most_common()) for found in groups),
-        tuple(word for word, _ in cut.most_common()),
-    )
+    ranked = [tuple(word for word, _ in counted.most_common()) for counted in (*groups, cut)]
+    return Merged(tuple(ranked[:-1]), ranked[-1])

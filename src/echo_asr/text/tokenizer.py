@@ -76,10 +76,9 @@ class Tokenizer:
         if kind == "character":
             return cls(_character_backend([ZERO_SYMBOL, *characters]))
         if size is None or size < len(characters) + 1:
-            raise EchoError(
-                f"tokenizer size: expected at least {len(characters) + 1} for bpe, one for each character of "
-                f"the texts and one for 0, got {size}; raise it or take the character tokenizer"
-            )
+            needed = f"{len(characters) + 1} for bpe, one for each character of the texts and one for 0"
+            mend = "raise it or take the character tokenizer"
+            raise EchoError(f"tokenizer size: expected at least {needed}, got {size}; {mend}")
         trainer = trainers.BpeTrainer(
             vocab_size=size, special_tokens=[ZERO_SYMBOL], initial_alphabet=characters, show_progress=False
         )
@@ -99,10 +98,8 @@ class Tokenizer:
         unknown_characters = sorted(set(text) - self._alphabet)
         if unknown_characters and unknown == "error":
             named = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in unknown_characters[:5])
-            raise EchoError(
-                f"text {_shorten(text)!r}: the tokenizer has no symbol for {named}; correct the text, "
-                "normalise it, or train with a tokenizer that knows it"
-            )
+            what = f"text {_shorten(text)!r}: the tokenizer has no symbol for {named}"
+            raise EchoError(f"{what}; correct the text, normalise it, or train with a tokenizer that knows it")
         if unknown_characters:
             text = "".join(character for character in text if character in self._alphabet)
         ids = list(self._backend.encode(text, add_special_tokens=False).ids)
@@ -132,11 +129,8 @@ class Tokenizer:
         ids = table[codes].tolist()
         ends = np.cumsum([len(text) for text in texts]).tolist()
         found = [tuple(ids[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
-        if 0 in ids:
-            return [
-                tuple(self.encode(text, unknown)) if 0 in own else own for text, own in zip(texts, found, strict=True)
-            ]
-        return found
+        pairs = zip(texts, found, strict=True)
+        return [tuple(self.encode(text, unknown)) if 0 in own else own for text, own in pairs]
 
     def _encode_ready(self, text: str, unknown: str) -> list[int]:
         encoding = self._backend.encode(text, add_special_tokens=False)
@@ -144,10 +138,8 @@ class Tokenizer:
         ids = [number + 1 for number in encoding.ids if number != dropped]
         back = self.decode(ids)
         if unknown == "error" and back != text:
-            raise EchoError(
-                f"text {_shorten(text)!r}: the ready tokenizer decodes it to {_shorten(back)!r}; take another "
-                "text.normalizer, or a tokenizer that knows these texts"
-            )
+            what = f"text {_shorten(text)!r}: the ready tokenizer decodes it to {_shorten(back)!r}"
+            raise EchoError(f"{what}; take another text.normalizer, or a tokenizer that knows these texts")
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -156,12 +148,10 @@ class Tokenizer:
         Raises:
             ValueError: an id that is not in 0 to V - 1.
         """
-        numbers = []
-        for number in map(int, ids):
-            if not 0 <= number < len(self.symbols):
-                raise ValueError(f"ids: expected 0 to {len(self.symbols) - 1}, got {number}")
-            if number:
-                numbers.append(number)
+        numbers = [number for number in map(int, ids) if number]
+        wrong = [number for number in numbers if not 0 < number < len(self.symbols)]
+        if wrong:
+            raise ValueError(f"ids: expected 0 to {len(self.symbols) - 1}, got {wrong[0]}")
         if self.kind == "ready":
             return str(self._backend.decode([number - 1 for number in numbers]))
         return "".join(self.symbols[number] for number in numbers)
@@ -203,8 +193,7 @@ class Tokenizer:
         except FileNotFoundError:
             raise EchoError(f"{path}: no such file; expected a tokenizer.json") from None
         except Exception as error:  # the library raises bare Exception for a malformed file
-            reason = _shorten(str(error))
-            raise EchoError(f"{path}: cannot read it ({reason}); expected a tokenizer.json") from error
+            raise EchoError(f"{path}: cannot read it ({_shorten(str(error))}); expected a tokenizer.json") from error
         ids = sorted(backend.get_vocab().values())
         if not ids or ids != list(range(len(ids))):
             raise EchoError(f"{path}: expected a tokenizer whose ids go from 0 without a gap; train one anew")

@@ -44,16 +44,14 @@ class AveragedWeights:
             whole = Echo(model.config, model.vocabulary_size, model.mels).to(model.device).eval()
             whole.load_state_dict(gather_whole(self.state))
             bundle.model = whole
-            try:
-                yield
-            finally:
-                bundle.model = model
-            return
-        present = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        model.load_state_dict(self.state)
-        model.eval()
+        else:
+            present = {name: value.detach().clone() for name, value in model.state_dict().items()}
+            model.load_state_dict(self.state)
+            model.eval()
         try:
             yield
         finally:
-            model.load_state_dict(present)
-            model.train()
+            bundle.model = model
+            if not sharded:
+                model.load_state_dict(present)
+                model.train()

@@ -5,27 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, replace
 from functools import cached_property
-from itertools import islice
+from itertools import count, islice
 from typing import Literal
 
 import numpy as np
 
 from echo_asr.audio.convert import HOP, frames_to_seconds
-from echo_asr.data.batch import (
-    Balance,
-    Batch,
-    Example,
-    check_lengths,
-    collate,
-    gc_paused,
-    make_examples,
-    plan_epoch,
-    weigh_plan,
-)
+from echo_asr.data.batch import Batch, Example, check_lengths, collate, gc_paused, make_examples, plan_epoch
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.concatenate import ConcatenatedClip, crop, draw_concatenated, draw_levels, join, soften
 from echo_asr.data.corpus import Audio, Corpus, Utterance
@@ -83,39 +74,35 @@ class TrainingData:
 
     def __post_init__(self, texts: Sequence[str] | None) -> None:
         self.speaker_f0: dict[str, float] = {}  # Hz
-        with gc_paused():
-            self._draw(texts)
-
-    def _draw(self, texts: Sequence[str] | None) -> None:
-        """Examples, and what goes with them."""
         broken: list[str] | None = [] if self.broken == "skip" else None
         utterances = self.corpus.split("train")
         examples = make_examples(utterances, self.tokenizer, self.normalize, texts=texts, broken=broken)
         if broken:
-            message = (
-                f"{len(broken)} of {len(utterances)} texts cannot be encoded, and are left out, first: {broken[0]}"
-            )
+            share = f"{len(broken)} of {len(utterances)} texts"
+            message = f"{self.corpus.name}: {share} cannot be encoded, and are left out, first: {broken[0]}"
             if not examples:
-                raise EchoError(f"{self.corpus.name}: {message}")
-            warnings.warn(f"{self.corpus.name}: {message}", stacklevel=2)
+                raise EchoError(message)
+            warnings.warn(message, stacklevel=2)
         self._arrange(check_lengths(examples, self.subsampling, max(self.config.speeds), self.broken))
 
+    @gc_paused()
     def _arrange(self, examples: list[Example]) -> None:
-        """Clips of noise and rows that go with the examples, and how long each of these is."""
-        self.examples = examples
-        self.noise = self._noise()
-        self.rows = self._rows()
-        spoken = [e.utterance.duration for e in self.examples]
+        """Clips of noise and silence, whose text is empty, and rows that go with the examples, drawn from the lengths
+        of these; and the seconds of each."""
+        config, self.examples = self.config, examples
+        spoken = [e.utterance.duration for e in examples]
+        rng = np.random.default_rng([config.seed, 0x2E80])
+        drawn = rng.integers(len(spoken), size=round(config.noise_share * len(spoken)))
+        self.noise = [spoken[i] for i in drawn]
+        rng = np.random.default_rng([config.seed, 0x10AD])
+        self.rows = draw_concatenated(spoken, round(config.concatenated_share * len(spoken)), config.noisy_copies, rng)
         in_rows = [sum(spoken[i] for i in row.parts) + self._between(row) for row in self.rows]
         self.durations = [*spoken, *self.noise, *in_rows]
         self.first_row = len(self.durations) - len(self.rows)
-        self.clean_epochs = self._clean_epochs()
-
-    def _noise(self) -> list[float]:
-        """Seconds of the clips of silence and noise, whose text is empty, drawn from the lengths of the corpus."""
-        rng = np.random.default_rng([self.config.seed, 0x2E80])
-        drawn = rng.integers(len(self.examples), size=round(self.config.noise_share * len(self.examples)))
-        return [self.examples[i].utterance.duration for i in drawn]
+        self.clean_epochs = 0  # before noisy perturbations and rows come in
+        if self.rows or config.noisy_copies:
+            batches = len(plan_epoch(self.durations[: self.first_row], config.batch_seconds, config.seed, 0))
+            self.clean_epochs = round(config.clean_start * config.max_steps * self.batches_per_update / batches)
 
     def _noise_clip(self, seconds: float, rng: np.random.Generator) -> Features:
         """Silence or noise that was not drawn before, so that no clip of it can be learnt by heart. Half of the clips
@@ -125,30 +112,10 @@ class TrainingData:
         level = float(frame_levels(clip, max(1, len(clip) // HOP)).max())  # dBFS
         return self.cache.extractor(clip, level + PART_RANGE + float(rng.uniform(*SOFTER)))
 
-    def _clean_epochs(self) -> int:
-        """Epochs before noisy perturbations and rows come in; 0 where neither does."""
-        if not (self.rows or self.config.noisy_copies):
-            return 0
-        updates = len(plan_epoch(self.durations[: self.first_row], self.config.batch_seconds, self.config.seed, 0))
-        return round(self.config.clean_start * self.config.max_steps * self.batches_per_update / updates)
-
-    @property
-    def balance(self) -> Balance:
-        """What the plan of the first epoch with all clips in it costs in padding and in waiting."""
-        return weigh_plan(self.plan(self.clean_epochs), self.durations, self.rank.count)
-
     @property
     def batches_per_update(self) -> int:
         """Batches that make an update, of all processes together."""
         return self.config.accumulate * self.rank.count
-
-    def _rows(self) -> list[ConcatenatedClip]:
-        """Rows of examples; their texts are in `_row_tokens`."""
-        rng = np.random.default_rng([self.config.seed, 0x10AD])
-        spoken = [e.utterance.duration for e in self.examples]
-        return draw_concatenated(
-            spoken, round(self.config.concatenated_share * len(spoken)), self.config.noisy_copies, rng
-        )
 
     def _between(self, row: ConcatenatedClip) -> float:
         """Seconds of a row that are pauses; in noise, as many as there are on average."""
@@ -200,14 +167,26 @@ class TrainingData:
         Raises:
             UnreadableRecordings: there are some, and broken records are refused.
         """
+        perturbations = tuple(dict.fromkeys(self.config.perturbations))
         left_out: dict[Audio, str] = {}
-        while found := self._fill(validation, progress, workers, gather):
+        while True:
+            spoken = [e.utterance for e in self.rank.share(self.examples)]
+            parts = [(spoken, perturbations), (self.rank.share(validation), (UNPERTURBED,))]
+            own: dict[Audio, str] = {}
+            try:
+                fill_recordings(self.cache, parts, progress, workers)
+            except UnreadableRecordings as error:
+                if self.broken == "refuse":
+                    raise
+                own = error.messages
+            found = {audio: message for part in gather(own) for audio, message in part.items()}
+            if not found:
+                break
             left_out |= found
             examples = [e for e in self.examples if e.utterance.audio not in found]
             if not examples:
                 raise UnreadableRecordings(left_out)
-            with gc_paused():
-                self._arrange(examples)
+            self._arrange(examples)
             validation = [u for u in validation if u.audio not in found]
         if left_out:
             total = len(self.examples) + len(validation) + len(left_out)
@@ -219,26 +198,6 @@ class TrainingData:
             self.speaker_f0 = speaker_medians(utterances, lambda u: self.cache.features(u.audio))
         return frozenset(left_out)
 
-    def _fill(
-        self,
-        validation: Sequence[Utterance],
-        progress: Callable[[int, int], None] | None,
-        workers: int,
-        gather: Callable[[dict[Audio, str]], list[dict[Audio, str]]],
-    ) -> dict[Audio, str]:
-        """Fill the cache with this process's share; the recordings that any process could not read, and why."""
-        spoken = [e.utterance for e in self.rank.share(self.examples)]
-        perturbations = tuple(dict.fromkeys(self.config.perturbations))
-        validated = self.rank.share(validation)
-        unreadable: dict[Audio, str] = {}
-        try:
-            fill_recordings(self.cache, [(spoken, perturbations), (validated, (UNPERTURBED,))], progress, workers)
-        except UnreadableRecordings as error:
-            if self.broken == "refuse":
-                raise
-            unreadable = error.messages
-        return {audio: message for found in gather(unreadable) for audio, message in found.items()}
-
     def plan(self, epoch: int) -> list[list[int]]:
         """Batches of an epoch as indices; beyond the examples lie the clips of noise, and beyond those the rows."""
         durations = self.durations if epoch >= self.clean_epochs else self.durations[: self.first_row]
@@ -246,19 +205,14 @@ class TrainingData:
 
     def batch(self, epoch: int, indices: list[int]) -> Batch:
         """One batch, augmented as (seed, epoch, example) decide."""
-        features, tokens = [], []
-        for index in indices:
-            rng = np.random.default_rng([self.config.seed, epoch, index])
-            clip, text = self._drawn(index, epoch, rng)
-            features.append(clip)
-            tokens.append(text)
+        features, tokens = zip(*(self._drawn(index, epoch) for index in indices), strict=True)
         spoken = len(self.examples)
         names = [str(self.examples[i].utterance.audio) if i < spoken else "" for i in indices]
         return collate(features, tokens, names)
 
-    def _drawn(self, index: int, epoch: int, rng: np.random.Generator) -> tuple[Features, Sequence[int]]:
+    def _drawn(self, index: int, epoch: int) -> tuple[Features, Sequence[int]]:
         """An example, a clip of noise or a row, as it is perturbed and masked this time, and its ids."""
-        augment = self.config.augment
+        rng, augment = np.random.default_rng([self.config.seed, epoch, index]), self.config.augment
         perturbations = self.config.perturbations if epoch >= self.clean_epochs else self.config.clean
         if index < len(self.examples):
             example, perturbation = self.examples[index], perturbations[int(rng.integers(len(perturbations)))]
@@ -295,31 +249,21 @@ class TrainingData:
         """
 
         def order() -> Iterator[tuple[int, int, list[int]]]:
-            at, skip = epoch, start
-            while True:
+            for at in count(epoch):
                 for number, indices in enumerate(self.plan(at)):
-                    if number >= skip:
+                    if at > epoch or number >= start:
                         yield at, number, indices
-                at, skip = at + 1, 0
 
-        def mine() -> Iterator[tuple[int, int, int, list[int]]]:
-            """Epoch and number of the last batch of each round, and epoch and indices of the one for this process."""
-            everybody = order()
-            while True:
-                together = list(islice(everybody, self.rank.count))
-                epoch_of_mine, _, indices = together[self.rank.rank]
-                yield *together[-1][:2], epoch_of_mine, indices
-
-        ahead = AHEAD + self.config.loaders - 1
+        everybody = order()
         with ThreadPoolExecutor(self.config.loaders) as pool:
-            coming = mine()
-            waiting: list[tuple[int, int, Future[Batch]]] = []
+            waiting: deque[tuple[int, int, Future[Batch]]] = deque()
             try:
                 while True:
-                    while len(waiting) < ahead:
-                        at, number, epoch_of_mine, indices = next(coming)
-                        waiting.append((at, number, pool.submit(self.batch, epoch_of_mine, indices)))
-                    at, number, made = waiting.pop(0)
+                    while len(waiting) < AHEAD + self.config.loaders - 1:
+                        together = list(islice(everybody, self.rank.count))
+                        own_epoch, _, indices = together[self.rank.rank]
+                        waiting.append((*together[-1][:2], pool.submit(self.batch, own_epoch, indices)))
+                    at, number, made = waiting.popleft()
                     yield at, number, made.result()
             finally:
                 for _, _, made in waiting:

@@ -15,7 +15,7 @@ import torch
 from echo_asr.data.batch import Batch, Example
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer
-from echo_asr.distributed.processes import Processes
+from echo_asr.distributed.processes import ALONE, Processes
 from echo_asr.distributed.sharding import gather_whole
 from echo_asr.features import Features
 from echo_asr.model.checkpoint import Bundle
@@ -59,15 +59,14 @@ class Trainer:
         run: Path,
         reporter: Reporter,
         decode: DecodeConfig | None = None,
-        processes: Processes | None = None,
+        processes: Processes = ALONE,
         monitor: Callable[[Trainer], dict[str, float]] | None = None,
     ) -> None:
-        self.processes = processes or Processes()
         self.bundle, self.data, self.config, self.run, self.reporter = bundle, data, config, run, reporter
-        self.monitor = monitor
+        self.processes, self.monitor = processes, monitor
         step = max(1, len(validation) // config.validation_utterances)
         self.validation = list(validation[::step])[: config.validation_utterances]
-        self.curriculum = Curriculum.of(self.model.config, config)
+        self.curriculum = Curriculum(self.model.config, config)
         if config.gradient_checkpointing:
             recompute(self.model)
         if config.compile:
@@ -80,12 +79,10 @@ class Trainer:
         self.throughput = Throughput()
         self.recognizer = Recognizer(bundle, decode)
         self.autocast: Callable[[], Any] = nullcontext
-        device = self.model.device
-        bfloat16 = config.precision == "bfloat16" or (
-            config.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
-        )
-        if bfloat16:
-            self.autocast = lambda: torch.autocast(device.type, torch.bfloat16)
+        device = self.model.device.type
+        able = device == "cuda" and torch.cuda.is_bf16_supported()
+        if config.precision == "bfloat16" or (config.precision == "auto" and able):
+            self.autocast = lambda: torch.autocast(device, torch.bfloat16)
         self.stop = StopRequest(self.processes.rank.count == 1, reporter.warn)
         self.all_stop = False  # one of several processes was asked to stop, when the last update ended
         self.unusable = UnusableExamples(self.model.config, len(data.examples), self.processes, reporter.warn)
@@ -102,10 +99,6 @@ class Trainer:
         progress.processes, progress.accumulate = self.processes.rank.count, self.config.accumulate
         progress.clean_epochs = self.data.clean_epochs
         return progress
-
-    def features_at(self, step: int) -> tuple[str, ...]:
-        """The features that take part in update `step` (from 0)."""
-        return self.curriculum.features_at(step)
 
     def _settings(self) -> dict[str, Any]:  # by section, what a run may not change
         bundle = self.bundle
@@ -124,10 +117,8 @@ class Trainer:
         Raises:
             EchoError: there is none, or it belongs to something else.
         """
-        state = (self.model, self.optimizer, self.averaged)
-        found = load_checkpoint(
-            self.run, *state, self.fingerprint, self.processes, self.config.seed, settings=self._settings()
-        )
+        state = (self.model, self.optimizer, self.averaged, self.fingerprint, self.processes)
+        found = load_checkpoint(self.run, *state, self.config.seed, self._settings())
         if warning := compare_processes(self.run, found, self.processes.rank.count, self.config.accumulate):
             self.reporter.warn(warning)
         self.data.clean_epochs = found.clean_epochs
@@ -185,10 +176,8 @@ class Trainer:
                     raise Interrupted(f"stopped; a checkpoint is saved, go on with --resume --out {self.run}")
         self.reporter.message(self.throughput.verdict)
         if self.left_out:
-            self.reporter.warn(
-                f"{self.left_out} updates were left out, since their gradient was not finite; lower "
-                "train.learning_rate, or set train.precision float32"
-            )
+            why = "since their gradient was not finite; lower train.learning_rate, or set train.precision float32"
+            self.reporter.warn(f"{self.left_out} updates were left out, {why}")
         self.unusable.sum_up()
         self._calibrate()
         return progress
@@ -196,7 +185,7 @@ class Trainer:
     def _update(self, batches: Iterator[tuple[int, int, Any]]) -> dict[str, float]:
         config, progress, device = self.config, self.progress, self.model.device
         rate = learning_rate(config, progress.step)
-        features = self.features_at(progress.step)
+        features = self.curriculum.features_at(progress.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.throughput.start()
@@ -239,7 +228,9 @@ class Trainer:
         return LossSizes(*self.processes.sum([sum(column) for column in zip(*ours, strict=True)]))
 
     def _monitored(self) -> None:
-        if self.monitor and self.processes.main and not self.processes.sharded:  # a shard shows nothing of the rest
+        if (
+            self.monitor and self.processes.rank.main and not self.processes.sharded
+        ):  # a shard shows nothing of the rest
             self.reporter.inside(self.progress.step, self.monitor(self))
 
     def validate(self) -> Validation:
@@ -261,7 +252,7 @@ class Trainer:
     def _validated(self) -> None:
         """Validate, save the averaged weights if they are the best so far, and warn of what goes wrong."""
         progress, every = self.progress, self.config.validate_every
-        features = self.recognizer.features = self.features_at(progress.step - 1)
+        features = self.recognizer.features = self.curriculum.features_at(progress.step - 1)
         found = self.validate()
         now_all_features = progress.best_step <= self.curriculum.complete_from < progress.step
         if now_all_features or progress.best_epoch < self.data.clean_epochs <= progress.epoch:
@@ -269,7 +260,7 @@ class Trainer:
         better = is_best(progress, found)
         if better:
             state = gather_whole(self.averaged.state)
-            if self.processes.main:
+            if self.processes.rank.main:
                 Bundle.save_weights(self.run, state, None if features == self.model.config.features else features)
         self.reporter.validation(progress.step, found, better)
         if found.collapse and progress.step >= PLATEAU_VALIDATIONS * every and not self.collapsed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,11 +69,9 @@ def extract_features(data: TrainingData, processes: Processes, validation: Seque
     workers = max(1, (os.cpu_count() or 1) // rank.local_count)
     count = len(data.examples) * len(set(data.config.perturbations)) + len(validation)
     utterances = [e.utterance for e in validation]
-    if not rank.main:
-        unreadable = data.prepare(utterances, None, workers, processes.gather)
-    else:
-        with progress_bar("features", -(-count // rank.count)) as advance:
-            unreadable = data.prepare(utterances, lambda done, total: advance(done, ""), workers, processes.gather)
+    with progress_bar("features", -(-count // rank.count)) if rank.main else nullcontext() as advance:
+        progress = (lambda done, total: advance(done, "")) if advance else None
+        unreadable = data.prepare(utterances, progress, workers, processes.gather)
     left = [e for e in validation if e.utterance.audio not in unreadable]
     if validation and not left:
         raise EchoError(f"{data.corpus.name}: none of the recordings to validate on can be read; mend some of them")

@@ -88,7 +88,7 @@ def build_config(
         EchoError: as `read_config`.
     """
     built = build_sections(expand_preset(data, where), sections, changes, where)
-    Curriculum.of(built["model"], built["train"]).check(built["train"].max_steps, where)
+    Curriculum(built["model"], built["train"]).check(where)
     built["features"] = replace(built["features"], waveform="waveform" in built["model"].features)
     yaml_text(built, where)  # a model's config.yaml holds them, and is read back
     return built

@@ -68,34 +68,22 @@ class Reporter:
 
     def inside(self, step: int, figures: dict[str, float]) -> None:
         """Keep figures of a look inside the model, for TensorBoard alone."""
-        record = {"split": "inside", "update": step, **figures}
-        self._events(lambda writer: _add(writer, record), make=True)
+        self._add_events({"split": "inside", "update": step, **figures})
 
     def validation(self, step: int, found: Validation, better: bool) -> None:
         """Keep and show a validation, with samples of what the model wrote by itself."""
-        self._write(
-            {
-                "split": "validation",
-                "update": step,
-                "loss": found.loss,
-                "wer": found.wer,
-                "cer": found.cer,
-                "blank_ratio": found.blank_ratio,
-                "samples": [{"reference": r, "hypothesis": h} for r, h in found.samples],
-            }
-        )
+        figures = {name: getattr(found, name) for name in ("loss", "wer", "cer", "blank_ratio")}
+        samples = [{"reference": r, "hypothesis": h} for r, h in found.samples]
+        self._write({"split": "validation", "update": step, **figures, "samples": samples})
         texts = {"update": step, "ids": list(found.hypotheses), "hypotheses": list(found.hypotheses.values())}
         self._append(self.validations, texts)
         mark = " (best, saved)" if better else ""
-        self.console.print(
+        self.message(
             f"update {step}: word error {found.wer:.1f} %, character error {found.cer:.1f} %, "
-            f"loss {found.loss:.3f}, blank {100 * found.blank_ratio:.0f} %{mark}",
-            highlight=False,
+            f"loss {found.loss:.3f}, blank {100 * found.blank_ratio:.0f} %{mark}"
         )
         for reference, hypothesis in found.samples:
-            self.console.print(
-                f"    reference  {reference!r}\n    hypothesis {hypothesis!r}", highlight=False, markup=False
-            )
+            self.message(f"    reference  {reference!r}\n    hypothesis {hypothesis!r}")
 
     def warn(self, text: str) -> None:
         """Show a warning."""
@@ -115,12 +103,14 @@ class Reporter:
             with path.open("a", encoding="utf-8", newline="\n") as file:
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
         except OSError as error:
-            raise EchoError(
-                f"{path}: could not be written ({error.strerror}); make room, and go on with --resume"
-            ) from None
+            remedy = "make room, and go on with --resume"
+            raise EchoError(f"{path}: could not be written ({error.strerror}); {remedy}") from None
 
     def _write(self, record: dict[str, Any]) -> None:
         self._append(self.metrics, record)
+        self._add_events(record)
+
+    def _add_events(self, record: dict[str, Any]) -> None:
         self._events(lambda writer: _add(writer, record), make=True)
 
     def _events(self, write: Callable[[Any], None], make: bool = False) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from echo_asr.console import hours
-from echo_asr.data.batch import gc_paused, make_examples
+from echo_asr.data.batch import gc_paused, make_examples, weigh_plan
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.transcribe import choose_device
@@ -25,13 +25,12 @@ from echo_asr.model.echo import Echo
 from echo_asr.storage import make_folder, sweep
 from echo_asr.text.orthography import merged_words
 from echo_asr.train.data import TrainingData
-from echo_asr.train.folder import check_folder, is_model
 from echo_asr.train.initial import start_from
 from echo_asr.train.loop import Trainer
 from echo_asr.train.prepare import choose_tokenizer, extract_features, hold_out
 from echo_asr.train.recipe import SECTIONS
 from echo_asr.train.report import Reporter, Silent
-from echo_asr.train.state import Progress
+from echo_asr.train.state import Progress, check_folder, is_model
 
 Broken = Literal["refuse", "skip"]
 Monitor = Callable[[Trainer], dict[str, float]]
@@ -66,12 +65,11 @@ def train(
         EchoError: anything the user can mend.
         Interrupted: stopped by a signal, with a checkpoint saved.
     """
-    settings, rank, where, run = sections["train"], find_rank(), choose_device(device), Path(out)
+    settings, text, normalize = sections["train"], sections["text"], sections["text"].normalize
+    rank, where, run = find_rank(), choose_device(device), Path(out)
     sharded = settings.shard == "full"
     if sharded and rank.count == 1:
-        raise EchoError(
-            "train.shard full divides a model among processes, and this one is alone; use torchrun, or none"
-        )
+        raise EchoError("train.shard full divides a model among processes, and this one is alone; use torchrun or none")
     # The main process alone reads and writes the folder of the run, which the other machines need not see.
     with open_processes(rank, where, sharded) as processes:
         processes.broadcast(lambda: check_folder(run, resume))
@@ -79,18 +77,13 @@ def train(
             recordings = load_corpus(corpus, broken)
             own_validation = "validation" in recordings.splits
             recordings = hold_out(recordings)
-            normalize = sections["text"].normalize
             texts = [normalize(u.text) for u in recordings.split("train")]
             start = load_bundle(init) if init is not None and not resume else None
-            tokenizer, mapping = processes.broadcast(
-                lambda: choose_tokenizer(run, sections["text"], texts, start, resume)
-            )
+            tokenizer, mapping = processes.broadcast(lambda: choose_tokenizer(run, text, texts, start, resume))
             cache = FeatureCache(None, FeatureExtractor(sections["features"], transform))
             by_speaker = sections["model"].vrope.reference == "speaker"
-            subsampling = sections["model"].subsampling
-            data = TrainingData(
-                recordings, tokenizer, normalize, settings, subsampling, cache, by_speaker, rank, texts, broken
-            )
+            how = (settings, sections["model"].subsampling, cache, by_speaker, rank, texts, broken)
+            data = TrainingData(recordings, tokenizer, normalize, *how)
             validation = make_examples(recordings.split("validation"), tokenizer, normalize, unknown="skip")
         at_once = not resume or broken == "skip"  # before anything is written, for a recording may be unreadable
         if at_once:
@@ -103,7 +96,7 @@ def train(
         reseed(settings.seed, rank)
         more = {name: asdict(one) for name, one in sections.items() if name not in SECTIONS and one != type(one)()}
         extra = {"decode": asdict(sections["decode"]), "train": asdict(settings), **more}
-        bundle = Bundle(model.to(where), tokenizer, sections["features"], sections["text"], extra)
+        bundle = Bundle(model.to(where), tokenizer, sections["features"], text, extra)
         processes.broadcast(lambda: make_folder(run))
         if rank.main:
             sweep(run)  # what an earlier process left unfinished
@@ -146,7 +139,8 @@ def _describe(trainer: Trainer, corpus: str, own_validation: bool, validated: in
             "the utterances held out may be of speakers trained on, so that their errors flatter: echo-asr corpus "
             f"split {corpus} --out FOLDER makes validation and test splits of speakers of their own"
         )
-    balance, count = data.balance, trainer.processes.rank.count
+    count = trainer.processes.rank.count
+    balance = weigh_plan(data.plan(data.clean_epochs), data.durations, count)  # of the first epoch with all clips
     message(
         f"model: {trainer.model.parameter_count / 1e6:.2f} million parameters on {where}; {settings.max_steps} "
         f"updates, about {settings.max_steps * data.batches_per_update / balance.batches:.1f} epochs"

@@ -1,9 +1,10 @@
-"""What a run needs to go on where it stopped."""
+"""The folder of a run, and what is in it to go on where it stopped."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,10 @@ from torch import nn
 
 from echo_asr.config import flatten, read_yaml
 from echo_asr.distributed import sharding
-from echo_asr.distributed.processes import Processes, reseed
+from echo_asr.distributed.processes import ALONE, Processes, reseed
 from echo_asr.errors import EchoError
-from echo_asr.model.checkpoint import CONFIG
+from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS
+from echo_asr.renamed import with_current_names
 from echo_asr.storage import replace_file
 from echo_asr.train.averages import AveragedWeights
 
@@ -50,6 +52,28 @@ class Progress:
     processes: int = 1
     accumulate: int = 1
     clean_epochs: int = 0
+
+
+def check_folder(run: Path, resume: bool) -> None:
+    """Make sure that a run can be started (or resumed) in a folder, without making it.
+
+    Raises:
+        EchoError: there is something else, nothing to resume, or the folder could not be made.
+    """
+    above = next(path for path in (run.absolute(), *run.absolute().parents) if path.exists())
+    if above != run.absolute() and not (above.is_dir() and os.access(above, os.W_OK)):
+        raise EchoError(f"{run}: cannot be written, {above} is no folder that you may write to; choose another --out")
+    if resume:
+        if not (run / CHECKPOINT).is_file():
+            raise EchoError(f"{run}: no run to resume there, no {CHECKPOINT}; leave out --resume to start one")
+    elif run.exists() and (not run.is_dir() or any(p.is_file() and p.suffix != ".part" for p in run.rglob("*"))):
+        remedy = "go on with --resume, or " if (run / CHECKPOINT).is_file() else ""
+        raise EchoError(f"{run}: exists and is not empty; {remedy}choose another --out")
+
+
+def is_model(run: Path) -> bool:
+    """Whether all files of a model are in a folder."""
+    return all((run / name).is_file() for name in (CONFIG, TOKENIZER, WEIGHTS))
 
 
 def fingerprint(settings: Mapping[str, Any], data: str) -> str:
@@ -101,33 +125,24 @@ def save_checkpoint(
     averaged: AveragedWeights,
     progress: Progress,
     fingerprint: str,
-    processes: Processes | None = None,
+    processes: Processes = ALONE,
 ) -> None:
     """Write the checkpoint of a run, whole or not at all. All its processes call this, and the main one writes."""
-    path = run / CHECKPOINT
-    everybody = [random_state()] if processes is None else processes.gather(random_state())
-    trained = model.state_dict(), optimizer.state_dict(), averaged.state
-    if processes is not None and processes.sharded:
+    first, *others = processes.gather(random_state())
+    trained = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "averaged": averaged.state}
+    if processes.sharded:
         trained = sharding.gather_whole(trained)
-    if processes is not None and not processes.main:
+    if not processes.rank.main:
         return
-    state: dict[str, Any] = {
-        "model": trained[0],
-        "optimizer": trained[1],
-        "averaged": trained[2],
-        "averaged_updates": averaged.updates,
-        "progress": vars(progress),
-        **everybody[0],
-        "random_of_others": everybody[1:],
-        "fingerprint": fingerprint,
-    }
+    where = {"averaged_updates": averaged.updates, "progress": vars(progress), "fingerprint": fingerprint}
+    state = {**trained, **where, **first, "random_of_others": others}
 
     def write(temporary: Path) -> None:
         temporary.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:  # the error of Python's file has the reason, torch's does not
             torch.save(state, file)
 
-    replace_file(path, write)
+    replace_file(run / CHECKPOINT, write)
 
 
 def load_checkpoint(
@@ -136,7 +151,7 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     averaged: AveragedWeights,
     fingerprint: str,
-    processes: Processes | None = None,
+    processes: Processes = ALONE,
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
 ) -> Progress:
@@ -149,8 +164,7 @@ def load_checkpoint(
     Raises:
         EchoError: there is no checkpoint, it is damaged, or it belongs to another configuration or corpus.
     """
-    path, ours = run / CHECKPOINT, processes or Processes()
-    rank = ours.rank
+    path, rank = run / CHECKPOINT, processes.rank
 
     def read() -> Any:
         if not path.is_file():
@@ -158,16 +172,15 @@ def load_checkpoint(
         return torch.load(path, map_location="cpu", weights_only=True)
 
     try:
-        state = ours.broadcast(read)
+        state = processes.broadcast(read)
         if state["fingerprint"] != fingerprint:
-            changed = ours.broadcast(lambda: _changes(run / CONFIG, settings)) if settings else ""
+            changed = processes.broadcast(lambda: _changes(run / CONFIG, settings)) if settings else ""
             raise EchoError(
                 f"{path}: belongs to another configuration or corpus{changed}; resume with what the run was started "
                 "with, or start another with a new --out"
             )
-        if ours.sharded:
-            state["averaged"] = sharding.divide_state(state["averaged"], model)
-            state["model"] = sharding.divide_state(state["model"], model)
+        if processes.sharded:
+            state |= {name: sharding.divide_state(state[name], model) for name in ("averaged", "model")}
             state["optimizer"] = sharding.divide_optimizer(state["optimizer"], optimizer)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
@@ -196,9 +209,12 @@ def load_checkpoint(
 def _changes(config: Path, settings: Mapping[str, Any]) -> str:
     """In brackets, what a run was started with and what it is resumed with; empty where that is not known."""
     try:
-        before = flatten(read_yaml(config))
+        current, renamed = with_current_names(read_yaml(config))
     except EchoError:
         return ""
+    if renamed:
+        return " (an earlier version of Echo started it, whose options have other names)"
+    before = flatten(current)
     now = flatten(json.loads(json.dumps(settings)))
     changed = [
         f"{key} was {before[key]!r} and is {value!r}"

@@ -21,31 +21,24 @@ class Throughput:
     """
 
     def __init__(self) -> None:
-        self.waited = 0.0  # seconds, of this process, in the update at hand
-        self.audio = 0.0  # seconds of recordings, padding left out, in the update at hand
-        self.padded = 0.0  # the same with padding
-        self.began = time.perf_counter()
         self.recent = [0.0] * 4  # seconds, seconds waited, seconds of audio, padded: since the last line of metrics
         self.whole = [0.0] * 4  # the same of this sitting
+        self.start()
 
     def start(self) -> None:
         """An update begins."""
-        self.began, self.waited, self.audio, self.padded = time.perf_counter(), 0.0, 0.0, 0.0
+        self.began = time.perf_counter()
+        self.here = [0.0] * 3  # of this process: seconds waited, seconds of audio, the same with padding
 
     def take(self, batches: Iterator[tuple[int, int, Batch]]) -> tuple[int, int, Batch]:
         """The next batch, and the time that it takes to come."""
         asked = time.perf_counter()
         taken = next(batches)
-        self.waited += time.perf_counter() - asked
+        self.here[0] += time.perf_counter() - asked
         lengths = taken[2].features.lengths
-        self.audio += frames_to_seconds(float(lengths.sum()))
-        self.padded += frames_to_seconds(float(lengths.max()) * len(lengths))
+        self.here[1] += frames_to_seconds(float(lengths.sum()))
+        self.here[2] += frames_to_seconds(float(lengths.max()) * len(lengths))
         return taken
-
-    @property
-    def here(self) -> list[float]:
-        """What this process adds: seconds waited, seconds of audio, the same with padding."""
-        return [self.waited, self.audio, self.padded]
 
     def finish(self, everywhere: list[float], processes: int) -> None:
         """An update is done, in which all processes together added `everywhere`."""

@@ -23,6 +23,7 @@ from .frequencies import octave_frequencies, time_frequencies
 from .precision import double, precise_device
 from .track import PitchTrack
 
+Turns = tuple[Tensor, Tensor]  # cosine and sine of phases
 AXIS_SHARE = 4  # one pair in four turns with pitch under theta `axis`
 
 
@@ -113,18 +114,16 @@ class Rotation(nn.Module):
         frequencies = double(self.learned_frequencies) if learned else self.fixed_frequencies(ticks.device)
         return wrap_phase(ticks[..., None] * frequencies, dtype, track.f0.device)
 
-    def turns(self, track: PitchTrack, offset: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def turns(self, track: PitchTrack, offset: int, dtype: torch.dtype) -> Turns:
         """Cosine and sine of the phase, each `(B or 1, F, P)` of `dtype`."""
         phase = self.phase(track, offset, dtype)
         return phase.cos(), phase.sin()
 
-    def value_turns(self, track: PitchTrack, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor] | None:
+    def value_turns(self, track: PitchTrack, dtype: torch.dtype = torch.float32) -> Turns | None:
         """What values rotate by, as `turns`; None where they do not."""
         return None
 
-    def forward(
-        self, track: PitchTrack, offset: int = 0, dtype: torch.dtype = torch.float32
-    ) -> tuple[Tensor, Tensor] | None:
+    def forward(self, track: PitchTrack, offset: int = 0, dtype: torch.dtype = torch.float32) -> Turns | None:
         """`(cosine, sine)`, each `(B or 1, 1, F, P)` of `dtype` with the radius inside; None where nothing rotates."""
         cosine, sine = self.turns(track, offset, dtype)
         if self.radius is not None:
@@ -162,7 +161,7 @@ class AxisRotation(Rotation):
         of_time, of_pitch = super().phase(track, offset, dtype), self.pitch_phase(track, dtype)
         return torch.cat((of_pitch, of_time.expand(of_pitch.shape[0], -1, -1)), dim=-1)
 
-    def value_turns(self, track: PitchTrack, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor] | None:
+    def value_turns(self, track: PitchTrack, dtype: torch.dtype = torch.float32) -> Turns | None:
         """`(cosine, sine)`, each `(B, 1, F, pitch pairs)` of `dtype`; None without `rotate_values`.
 
         On the unit circle: a radius weighs which frames are attended to, not how large what is read of them is.
@@ -180,7 +179,7 @@ class StaticRotation(Rotation):
         """`(1, F)` float64; `offset` is the index of the first frame."""
         return positions(track, self.modes.clock, offset)[None]
 
-    def turns(self, track: PitchTrack, offset: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def turns(self, track: PitchTrack, offset: int, dtype: torch.dtype) -> Turns:
         """Cosine and sine of the phase, each `(1, F, P)`, from a table unless the frequencies are learnt."""
         modes = self.modes
         if modes.learn_frequencies or torch.compiler.is_compiling():
@@ -199,9 +198,7 @@ class NoRotation(Rotation):
         """Zeros, `(1, 1, P)`."""
         return torch.zeros(1, 1, self.pairs, dtype=dtype, device=track.f0.device)
 
-    def forward(
-        self, track: PitchTrack, offset: int = 0, dtype: torch.dtype = torch.float32
-    ) -> tuple[Tensor, Tensor] | None:
+    def forward(self, track: PitchTrack, offset: int = 0, dtype: torch.dtype = torch.float32) -> Turns | None:
         """As `Rotation.forward`; None on the unit circle."""
         return None if self.radius is None else super().forward(track, offset, dtype)
 
@@ -209,7 +206,7 @@ class NoRotation(Rotation):
 @lru_cache(maxsize=32)
 def static_turns(
     modes: VRoPEModes, pairs: int, step: float, frames: int, device: torch.device, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
+) -> Turns:
     """Cosines and sines of theta `static` with a fixed set, each `(frames, pairs)`, remembered: neither the recording
     nor training changes them, and a decoder needs them at each token."""
     with torch.inference_mode(False):

@@ -108,7 +108,7 @@ def test_a_whole_report_as_text_object_and_page(
     assert all(group.title.upper() in text for group in report.groups) and "WARNINGS" in text
     report.save(tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text())["about"]["model"] == "tiny & <odd>"
-    save_page(report, recognizer, stuff, tmp_path / "report.html")
+    save_page(report, recognizer.bundle.model, stuff, tmp_path / "report.html")
     written = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert written.count("data:image/png;base64,") >= 4 and "prefers-color-scheme: dark" in written
     assert not re.search(r'(src|href)="(?!data:|#)', written)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from echo_asr.data.readers.lines import read_lines
-from echo_asr.data.readers.records import LONGEST, Problems, Record, location, note_errors
+from echo_asr.data.readers.records import LONGEST, Problems, Record, Unusable, note_errors, parse_number
 from echo_asr.errors import EchoError
 
 CLIPS = "clips"
@@ -46,18 +46,16 @@ def _table(source: Path, split: str, durations: dict[str, float], problems: Prob
         raise EchoError(f"{source} has the column {twice[0]} twice; keep one")
     speaker, path, sentence = (columns.index(column) for column in COLUMNS)
     for line, row in lines:
-        fields = row.split("\t")
-        if not max(speaker, path, sentence) < len(fields) <= len(columns):  # a tab in a sentence would cut it
-            problems.add(location(source, line), f"has {len(fields)} fields; expected {len(columns)}, tabs between")
-            continue
-        clip = fields[path].strip()
-        if not clip:
-            problems.add(location(source, line), "has no path; name a file of clips, or take the line out")
-            continue
-        file = clip if "." in clip else f"{clip}.mp3"  # tables of 2019 leave it out
-        text = fields[sentence].strip()
-        audio = source.parent / CLIPS / file
-        yield Record(source, line, clip, audio, text, fields[speaker].strip(), split, durations.get(file))
+        with problems.noting(source, line):
+            fields = [field.strip() for field in row.split("\t")]
+            if not max(speaker, path, sentence) < len(fields) <= len(columns):  # a tab in a sentence would cut it
+                raise Unusable(f"has {len(fields)} fields; expected {len(columns)}, tabs between")
+            clip = fields[path]
+            if not clip:
+                raise Unusable("has no path; name a file of clips, or take the line out")
+            file = clip if "." in clip else f"{clip}.mp3"  # tables of 2019 leave it out
+            audio = source.parent / CLIPS / file
+            yield Record(source, line, clip, audio, fields[sentence], fields[speaker], split, durations.get(file))
 
 
 def _durations(path: Path) -> dict[str, float]:
@@ -70,13 +68,11 @@ def _durations(path: Path) -> dict[str, float]:
     try:
         for number, line in read_lines(path, unread):
             name, _, milliseconds = line.partition("\t")
-            try:
-                seconds = float(milliseconds) / 1000
-            except ValueError:
+            value = parse_number(milliseconds)
+            if value is None:
                 wrong += number > 1 or not milliseconds  # the first line names the columns
-                continue
-            if 0 < seconds <= LONGEST:  # false of NaN, too
-                found[name] = seconds
+            elif 0 < value / 1000 <= LONGEST:  # false of NaN, too
+                found[name] = value / 1000
             else:
                 wrong += 1
     except EchoError as error:

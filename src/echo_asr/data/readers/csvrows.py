@@ -10,11 +10,12 @@ import csv
 import re
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 from echo_asr.data.readers.lines import read_lines
-from echo_asr.data.readers.records import Problems, location
+from echo_asr.data.readers.records import Problems, Unusable, location
 from echo_asr.errors import EchoError
 
 SEPARATORS = (",", ";", "\t")  # that spreadsheets write
@@ -38,18 +39,18 @@ def read_rows(path: Path, problems: Problems, wanted: str) -> Iterator[tuple[int
     number, columns, separator = _header(lines, path, wanted)
     yield number, columns
     for number, line in lines:
-        cells = None
-        try:
-            cells = _cells(line, separator)
-        except _OpenQuote:
-            lines.skip(_continued(line, lines.ahead(CONTINUED), separator, len(columns)))
-            problems.add(location(path, number), OPEN)
-        except csv.Error as error:
-            problems.add(location(path, number), f"is no legal CSV: {error}; mend its quotation marks")
-        if cells and "\r" in line and any("\r" in cell for cell in cells):
-            problems.add(location(path, number), "has a line break inside a text; keep a text in one line")
-        elif cells and any(cells):
-            yield number, cells
+        with problems.noting(path, number):
+            try:
+                cells = _cells(line, separator)
+            except _OpenQuote:
+                lines.skip(_continued(line, lines.ahead(CONTINUED), separator, len(columns)))
+                raise Unusable(OPEN) from None
+            except csv.Error as error:
+                raise Unusable(f"is no legal CSV: {error}; mend its quotation marks") from None
+            if "\r" in line and any("\r" in cell for cell in cells):
+                raise Unusable("has a line break inside a text; keep a text in one line")
+            if any(cells):
+                yield number, cells
 
 
 class _Lines:
@@ -75,7 +76,7 @@ class _Lines:
 
 
 class _OpenQuote(Exception):
-    pass
+    """A line does not close a quotation mark."""
 
 
 def _cells(line: str, separator: str) -> list[str]:
@@ -116,11 +117,9 @@ def _continued(line: str, ahead: list[str], separator: str, columns: int) -> int
     """How many of the lines ahead belong to a row whose quotation mark is open: those up to its end, if none of them
     is a row by itself; else none."""
     for count, more in enumerate(ahead, start=1):
-        try:
+        with suppress(_OpenQuote, csv.Error):
             if len(_cells(more, separator)) == columns:
                 return 0
-        except (_OpenQuote, csv.Error):
-            pass
         line = f"{line}\n{more}"
         try:
             _cells(line, separator)

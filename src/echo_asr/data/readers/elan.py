@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
-from echo_asr.audio import find_file, same_name
+from echo_asr.audio import audio_duration, find_file, same_name
 from echo_asr.audio.segment import AudioSegment
-from echo_asr.data.readers.records import Durations, Problems, Record, leads_into_network, note_errors, segment_error
+from echo_asr.data.readers.records import Problems, Record, leads_into_network, note_errors, segment_error
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
 
@@ -35,7 +35,7 @@ class _Annotation:
 
 
 class _Refused(Exception):
-    pass
+    """A file is none that ELAN writes; the message follows its path."""
 
 
 class _Builder(ElementTree.TreeBuilder):
@@ -111,13 +111,11 @@ def _read_file(path: Path, wanted: str, problems: Problems, prefix: str) -> Iter
         raise EchoError(f"{path} is no ELAN file, but one of {root.tag}; give an .eaf file")
     tiers = _choose_tiers(path, root, wanted)
     audio, offset = _find_audio(path, root)
-    length = Durations().of(audio)
+    length = audio_duration(audio)
     times = _slot_times(root)
     annotations = {id(tier): [_parse(element) for element in tier.iter("ANNOTATION")] for tier in root.iter("TIER")}
     by_id = {a.id: a for group in annotations.values() for a in group}
-    spans: dict[str, tuple[float, float]] = {}  # seconds, of annotations with times of their own
-    for group in annotations.values():
-        spans.update(_spans(group, times))
+    spans = dict(span for group in annotations.values() for span in _spans(group, times))
     for tier in tiers:
         speaker = tier.get("PARTICIPANT", "")
         for first, text, unwritten in _joined(annotations[id(tier)]):
@@ -128,9 +126,8 @@ def _read_file(path: Path, wanted: str, problems: Problems, prefix: str) -> Iter
                 problems.add(f"{path}, tier {tier.get('TIER_ID', '')}, annotation {first.id}", wrong)
                 continue
             seconds = 0.0 if wrong else min(end, length) - start
-            name = f"{prefix}{first.id}"
             segment = AudioSegment(audio, start, seconds)
-            yield Record(path, 0, name, segment, text, speaker, duration=seconds, unwritten=unwritten)
+            yield Record(path, 0, prefix + first.id, segment, text, speaker, duration=seconds, unwritten=unwritten)
 
 
 def _choose_tiers(path: Path, root: ElementTree.Element, wanted: str) -> list[ElementTree.Element]:
@@ -161,13 +158,11 @@ def _find_audio(path: Path, root: ElementTree.Element) -> tuple[Path, float]:
             if leads_into_network(file, path):
                 file = os.path.basename(file)  # a copy may lie beside the .eaf file
             named.append(file)
-            for candidate in (path.parent / file, path.parent / os.path.basename(file)):
-                if file and (found := find_file(os.path.normpath(candidate))):
-                    there.setdefault(found, offset)
-                    break
-            else:
-                continue
-            break
+            candidates = (path.parent / file, path.parent / os.path.basename(file)) if file else ()
+            found = next(filter(None, map(find_file, map(os.path.normpath, candidates))), None)
+            if found:
+                there.setdefault(found, offset)
+                break
     for suffixes in (AUDIO_SUFFIXES, VIDEO_SUFFIXES):
         recordings = {file: offset for file, offset in there.items() if file.suffix.lower() in suffixes}
         if not recordings:
@@ -183,9 +178,8 @@ def _find_audio(path: Path, root: ElementTree.Element) -> tuple[Path, float]:
 
 def _beside(path: Path) -> list[Path]:
     """Files of the same name with another ending."""
-    return [
-        file for file in sorted(path.absolute().parent.iterdir()) if same_name(file.stem, path.stem) and file.is_file()
-    ]
+    files = sorted(path.absolute().parent.iterdir())
+    return [file for file in files if same_name(file.stem, path.stem) and file.is_file()]
 
 
 def _local(url: str) -> str:
@@ -215,23 +209,22 @@ def _parse(element: ElementTree.Element) -> _Annotation:
     return _Annotation(inner.get("ANNOTATION_ID", ""), inner.get("ANNOTATION_REF", ""), text)
 
 
-def _spans(annotations: list[_Annotation], times: dict[str, float]) -> dict[str, tuple[float, float]]:
-    """Start and end in seconds of a tier's annotations with slots; those between two known times share evenly."""
-    spans: dict[str, tuple[float, float]] = {}
+def _spans(annotations: list[_Annotation], times: dict[str, float]) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Id, and start and end in seconds, of a tier's annotations with slots; those between two known times share
+    evenly."""
     run: list[_Annotation] = []  # since the last known time
     for annotation in annotations:
         if annotation.parent or not annotation.id:
             continue
-        if times.get(annotation.slots[0]) is not None:
+        if annotation.slots[0] in times:
             run = []
         run.append(annotation)
         start, end = times.get(run[0].slots[0]), times.get(annotation.slots[1])
         if end is None or start is None:
             continue
         step = (end - start) / len(run)
-        spans.update({a.id: (start + i * step, start + (i + 1) * step) for i, a in enumerate(run)})
+        yield from ((a.id, (start + i * step, start + (i + 1) * step)) for i, a in enumerate(run))
         run = []
-    return spans
 
 
 def _joined(annotations: list[_Annotation]) -> Iterator[tuple[_Annotation, str, bool]]:

@@ -55,17 +55,13 @@ def find_records(spec: str, problems: Problems) -> tuple[str, Iterator[Record]]:
     if chosen:
         return str(chosen[0]), ljspeech.read_ljspeech(chosen[0], problems, chosen[1])
     if not path.exists():
-        raise EchoError(
-            f"corpus folder {path} does not exist; give a folder with {metadata.METADATA} or in another form "
-            "(docs/corpora.md), synth:NAME or hf:REPO:CONFIG"
-        )
+        mend = f"give a folder with {metadata.METADATA} or in another form (docs/corpora.md)"
+        raise EchoError(f"corpus folder {path} does not exist; {mend}, synth:NAME or hf:REPO:CONFIG")
     if not path.is_dir():
         if manifests.is_manifest(path):
             return str(path), manifests.read_manifest(path, problems)
-        raise EchoError(
-            f"corpus {path} is a file; give the folder that holds {metadata.METADATA} and the audio, or a file that "
-            "ends in .eaf, .jsonl or .jsonl.gz"
-        )
+        mend = f"give the folder that holds {metadata.METADATA} and the audio"
+        raise EchoError(f"corpus {path} is a file; {mend}, or a file that ends in .eaf, .jsonl or .jsonl.gz")
     return _find_folder(path, problems)
 
 
@@ -93,11 +89,9 @@ def _find_folder(folder: Path, problems: Problems) -> tuple[str, Iterator[Record
     inner = next((path for path in within.values() if _reader_of(path) is not None), None)
     if inner is not None:
         raise EchoError(f"corpus folder {folder} has no {metadata.METADATA}, but {inner} in it is a corpus; give that")
-    columns = ", ".join(metadata.REQUIRED_COLUMNS)
-    raise EchoError(
-        f"corpus folder {folder} has no {metadata.METADATA}; add one with the columns {columns}, or give a folder in "
-        "another form: metadata.jsonl, LJSpeech, Kaldi, Common Voice, ELAN, lhotse (docs/corpora.md)"
-    )
+    add = f"add one with the columns {', '.join(metadata.REQUIRED_COLUMNS)}, or give a folder in another form"
+    forms = "metadata.jsonl, LJSpeech, Kaldi, Common Voice, ELAN, lhotse (docs/corpora.md)"
+    raise EchoError(f"corpus folder {folder} has no {metadata.METADATA}; {add}: {forms}")
 
 
 def _reader_of(folder: Path) -> Reader | None:

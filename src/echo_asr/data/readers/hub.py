@@ -12,8 +12,8 @@ import os
 import re
 import shutil
 import socket
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -69,9 +69,8 @@ def read_hub(name: str, problems: Problems) -> Iterator[Record]:
         files.check_card()
         _export(f"hf:{name}", files, config, clips, folder)
     splits = json.loads((folder / PARTS).read_text(encoding="utf-8"))
-    return itertools.chain.from_iterable(
-        read_metadata(folder / part, problems, split, prefix=f"{part}/") for part, split in splits.items()
-    )
+    parts = [read_metadata(folder / part, problems, split, prefix=f"{part}/") for part, split in splits.items()]
+    return itertools.chain(*parts)
 
 
 def parse_name(name: str) -> tuple[str, str, int | None]:
@@ -105,15 +104,13 @@ def _read_plain(folder: Path, config: str, clips: int | None, problems: Problems
     records = find_records(str(inner), problems)[1]
     if clips is None:
         return records
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
 
-    def first() -> Iterator[Record]:
-        for record in records:
-            counts[record.split] = counts.get(record.split, 0) + 1
-            if counts[record.split] <= clips:
-                yield record
+    def is_wanted(record: Record) -> bool:
+        counts[record.split] += 1
+        return counts[record.split] <= clips
 
-    return first()
+    return filter(is_wanted, records)
 
 
 def _export(name: str, files: HubFiles, config: str, clips: int | None, folder: Path) -> None:
@@ -125,8 +122,7 @@ def _export(name: str, files: HubFiles, config: str, clips: int | None, folder: 
         empty = 0  # rows without a recording
         held = any((folder / part).is_dir() for part in splits)  # whether any row has one, perhaps in an earlier import
         for part in splits:
-            total = clips or _size(streams[part])
-            with progress_bar(f"{name} {part}", total) if total else nullcontext(_no_progress) as advance:
+            with progress_bar(f"{name} {part}", clips or _size(streams[part])) as advance:
 
                 def write(export: Export, part: str = part, advance: Any = advance) -> None:
                     nonlocal empty, held
@@ -155,10 +151,9 @@ def _export(name: str, files: HubFiles, config: str, clips: int | None, folder: 
     except ImportError as error:
         if "torchcodec" not in str(error):
             raise
-        raise EchoError(
-            f"{name} holds plain audio files, which cannot be streamed; download it (hf download {repo} --repo-type "
-            "dataset --local-dir FOLDER) and give FOLDER"
-        ) from None
+        download = f"hf download {repo} --repo-type dataset --local-dir FOLDER"
+        what = "holds plain audio files, which cannot be streamed"
+        raise EchoError(f"{name} {what}; download it ({download}) and give FOLDER") from None
     except Exception as error:  # the libraries raise many kinds of errors, all of the repository or the network
         raise EchoError(f"{name} cannot be read ({_reason(error)}); {_remedy(error)}") from None
 
@@ -172,14 +167,8 @@ def _need_network(name: str) -> None:
     try:
         socket.getaddrinfo(host, None)
     except OSError as error:
-        raise EchoError(
-            f"hf:{name} comes over the network, and {host} cannot be found from here ({error.strerror}); check the "
-            "network, or give a copy of it as hf:./PATH:CONFIG"
-        ) from None
-
-
-def _no_progress(done: int, text: str) -> None:
-    """Stands in for a progress bar where the number of clips is unknown."""
+        what = f"hf:{name} comes over the network, and {host} cannot be found from here ({error.strerror})"
+        raise EchoError(f"{what}; check the network, or give a copy of it as hf:./PATH:CONFIG") from None
 
 
 def _open(repo: str, config: str, files: HubFiles) -> tuple[dict[str, Any], dict[str, list[str]]]:
@@ -187,9 +176,8 @@ def _open(repo: str, config: str, files: HubFiles) -> tuple[dict[str, Any], dict
     try:
         import datasets
     except ImportError as error:
-        raise EchoError(
-            f"hf:{repo} needs the optional datasets ({error}); install the extra: pip install 'echo-asr[datasets]'"
-        ) from None
+        what = f"hf:{repo} needs the optional datasets ({error})"
+        raise EchoError(f"{what}; install the extra: pip install 'echo-asr[datasets]'") from None
     try:
         builder = datasets.load_dataset_builder(repo, config or None)
     except RuntimeError as error:
@@ -230,14 +218,10 @@ def _rows(name: str, stream: Any, clips: int | None) -> Iterator[_Row]:
     if typed:
         stream = stream.cast_column(audio, Audio(decode=False))
     for number, row in enumerate(itertools.islice(stream, clips), start=1):
-        found = row[audio]
-        if found is None:
-            found = {"path": None}
+        found = {"path": None} if row[audio] is None else row[audio]
         if not isinstance(found, dict) or not found.keys() & {"bytes", "path"}:
             raise EchoError(f"{name}: the column {audio} holds no audio files (row {number}); give another repository")
-        who = row[speaker] if speaker else None
-        written = row[text]
-        texts = "" if written is None else str(written), "" if who is None else str(who)
+        texts = ["" if value is None else str(value) for value in (row[text], row[speaker] if speaker else None)]
         data, path = found.get("bytes"), found.get("path") or ""
         # An empty file is reported as a broken record.
         yield _Row(data if data is not None or path else b"", path, *texts)

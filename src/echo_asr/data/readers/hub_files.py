@@ -90,9 +90,8 @@ class HubFiles:
         home = f"hf://datasets/{self.repo}"
         if "://" not in last and not posixpath.isabs(last) and "\\" not in last and not re.match("[A-Za-z]:", last):
             last = f"{home}/{last}"  # beside the tables
-        at = re.fullmatch(rf"{re.escape(home)}(?:@[^/]+)?/(.+)", last) or re.fullmatch(
-            rf"https://huggingface\.co/datasets/{re.escape(self.repo)}/resolve/[^/]+/(.+)", last
-        )
+        web = rf"https://huggingface\.co/datasets/{re.escape(self.repo)}/resolve/[^/]+"
+        at = re.fullmatch(rf"(?:{re.escape(home)}(?:@[^/]+)?|{web})/(.+)", last)
         if not at or ".." in at[1].split("/"):
             raise OutsideError(f"names {name[:200]}, {REFUSED}")
         return last
@@ -126,11 +125,10 @@ class HubFiles:
         """The records whose recordings are files of the data set; the others are problems."""
         for record in records:
             path = file_of(record.audio)
-            if path.is_symlink() or path.exists():
-                if not self.holds(path):
-                    problems.add(record.where, f"names {path}, {REFUSED}")
-                    continue
-            yield record
+            if (path.is_symlink() or path.exists()) and not self.holds(path):
+                problems.add(record.where, f"names {path}, {REFUSED}")
+            else:
+                yield record
 
     def take_out(self, tables: list[Any]) -> list[str]:
         """Remove from the tables of a split those that are damaged or would exhaust memory, by their footers, and
@@ -139,11 +137,11 @@ class HubFiles:
         Raises:
             EchoError: a table is not of the data set, or all would exhaust memory.
         """
-        for table in tables:
-            try:
+        try:
+            for table in tables:
                 self.locate(str(table))
-            except OutsideError as error:
-                raise EchoError(f"the data set hf:{self.repo} {error}") from None
+        except OutsideError as error:
+            raise EchoError(f"the data set hf:{self.repo} {error}") from None
         if self.folder is None:
             return []
         self.size += sum(os.path.getsize(table) for table in tables if os.path.isfile(table))
@@ -174,11 +172,8 @@ class HubFiles:
         Raises:
             EchoError: a path leads out of the data set, or the card is not valid YAML.
         """
-        for name in CARDS if self.folder is not None else ():
-            assert self.folder is not None
-            path = self.folder / name
-            if not path.is_file():
-                continue
+        cards = [self.folder / name for name in CARDS] if self.folder is not None else []
+        for path in filter(Path.is_file, cards):
             for pattern in _data_files(_front_matter(path)):
                 outside = "://" in pattern or re.match(r"[A-Za-z]:|[/\\]", pattern)
                 if outside or ".." in re.split(r"[/\\]", pattern):
@@ -192,12 +187,9 @@ def _is_of_machine_or_network(error: Exception, remote: bool) -> bool:
         return True
     if not remote or getattr(getattr(error, "response", None), "status_code", None) in OF_THE_FILE:
         return False
-    libraries = {kind.__module__.split(".")[0] for kind in type(error).__mro__}
-    return (
-        isinstance(error, (ConnectionError, TimeoutError))
-        or number in NETWORK
-        or bool(libraries & {*NETWORK_LIBRARIES})
-    )
+    if isinstance(error, (ConnectionError, TimeoutError)) or number in NETWORK:
+        return True
+    return any(kind.__module__.split(".")[0] in NETWORK_LIBRARIES for kind in type(error).__mro__)
 
 
 def _table_fault(path: Path) -> str:

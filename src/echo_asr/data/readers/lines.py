@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from echo_asr.data.readers.records import Problems, location
+from echo_asr.data.readers.records import Problems, Unusable, location
 from echo_asr.errors import EchoError
 
 CHUNK = 1 << 16  # bytes read at a time
@@ -38,27 +38,23 @@ def read_lines(path: Path, problems: Problems, header: bool = False) -> Iterator
     number = 0  # of the last line that was read
     try:
         for number, line in raw_lines(path):
+            text, wrong = "", ""
             try:
                 text = line.decode("utf-8")
+                if "\0" in text:
+                    wrong = "has a NUL character; save the file as UTF-8, or mend the line"
             except UnicodeDecodeError as error:
-                _refuse_header(path, number, header)
-                problems.add(location(path, number), f"is not UTF-8 (byte {error.start}); save the file as UTF-8")
-                continue
-            if "\0" in text:
-                _refuse_header(path, number, header)
-                problems.add(location(path, number), "has a NUL character; save the file as UTF-8, or mend the line")
-                continue
-            if text and not text.isspace():
+                wrong = f"is not UTF-8 (byte {error.start}); save the file as UTF-8"
+            if wrong and header and number == 1:
+                raise EchoError(f"{path} is not UTF-8; save it as UTF-8")
+            if wrong:
+                problems.add_line(path, number, wrong)
+            elif text and not text.isspace():
                 yield number, text
     except EchoError as error:
         if not number or header and number == 1:
             raise
         problems.add_error(location(path, number + 1), error)
-
-
-def _refuse_header(path: Path, number: int, header: bool) -> None:
-    if header and number == 1:
-        raise EchoError(f"{path} is not UTF-8; save it as UTF-8")
 
 
 def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -82,10 +78,8 @@ def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             if line:
                 yield number, line.rstrip(b"\r")
         if len(rest) > LONGEST_LINE:
-            raise EchoError(
-                f"{location(path, number + 1)} is longer than {LONGEST_LINE >> 20} MB; no table has such a line, give "
-                "another file"
-            )
+            what = f"is longer than {LONGEST_LINE >> 20} MB, as no line of a table is"
+            raise EchoError(f"{location(path, number + 1)} {what}; give another file")
     last = rest.split(end or b"\n")
     for line in last if last[-1] else last[:-1]:
         number += 1
@@ -130,9 +124,8 @@ def _chunks(path: Path) -> Iterator[bytes]:
                 while chunk := unpacked.read(CHUNK):
                     total += len(chunk)
                     if total > max(UNPACKED, RATIO * file.tell()):
-                        raise EchoError(
-                            f"{path} unpacks to over {RATIO} times its size, as no text does; give another file"
-                        )
+                        what = f"unpacks to over {RATIO} times its size, as no text does"
+                        raise EchoError(f"{path} {what}; give another file")
                     yield chunk
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise EchoError(f"{path} cannot be unpacked ({error}); copy it again") from None
@@ -156,25 +149,23 @@ def read_objects(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str
         EchoError: the file cannot be read.
     """
     for number, line in read_lines(path, problems):
-        if line.count("[") + line.count("{") > MOST_VALUES:  # each takes fifty times its byte in memory
-            problems.add(location(path, number), f"has over {MOST_VALUES} lists and objects; give it in several lines")
-            continue
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            problems.add(location(path, number), f"is no JSON ({error}); mend the line")
-            continue
-        if not isinstance(found, dict):
-            problems.add(location(path, number), "is no JSON object; write {...} in a line")
-        elif any(value is not None and value != "" for value in found.values()):
-            yield number, found
+        with problems.noting(path, number):
+            if line.count("[") + line.count("{") > MOST_VALUES:  # each takes fifty times its byte in memory
+                raise Unusable(f"has over {MOST_VALUES} lists and objects; give it in several lines")
+            try:
+                found = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise Unusable(f"is no JSON ({error}); mend the line") from None
+            if not isinstance(found, dict):
+                raise Unusable("is no JSON object; write {...} in a line")
+            if any(value is not None and value != "" for value in found.values()):
+                yield number, found
 
 
 def is_text(*values: str) -> bool:
     """Whether strings can be encoded as UTF-8: JSON may hold lone surrogates, as undecoded bytes are."""
     try:
-        for value in values:
-            value.encode()
+        "".join(values).encode()
     except UnicodeEncodeError:
         return False
     return True

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from echo_asr.data.readers.lines import first_line, read_lines
 from echo_asr.data.readers.metadata import METADATA
-from echo_asr.data.readers.records import Notice, Problems, Record, location
+from echo_asr.data.readers.records import Notice, Problems, Record, Unusable
 from echo_asr.text.normalize import normalize_basic
 
 AUDIO = "wavs"
@@ -41,29 +41,24 @@ def read_ljspeech(folder: Path, problems: Problems, chosen: int = 0) -> Iterator
         fields = [cell.strip() for cell in row.split("|")]
         if not any(fields):
             continue
-        if len(fields) < chosen if chosen else len(fields) not in FIELDS:
-            expected = f"expected {chosen} or more" if chosen else "expected id|text or id|text|normalised text"
-            problems.add(location(source, line), f"has {len(fields)} fields between bars; {expected}")
-            continue
-        name = fields[0]
-        if not name:
-            problems.add(location(source, line), "has no id; name a file of wavs, or take the line out")
-            continue
-        if not chosen and len(fields) == 3 and fields[1] and fields[2]:
-            both += 1
-            apart += not _words(fields[1]) & _words(fields[2])
-        audio = folder / AUDIO / (name if name.lower().endswith(".wav") else f"{name}.wav")
-        text = fields[chosen - 1] if chosen else next((text for text in reversed(fields[1:]) if text), "")
-        yield Record(source, line, name, audio, text)
+        with problems.noting(source, line):
+            if len(fields) < chosen if chosen else len(fields) not in FIELDS:
+                expected = f"expected {chosen} or more" if chosen else "expected id|text or id|text|normalised text"
+                raise Unusable(f"has {len(fields)} fields between bars; {expected}")
+            name = fields[0]
+            if not name:
+                raise Unusable("has no id; name a file of wavs, or take the line out")
+            if not chosen and len(fields) == 3 and fields[1] and fields[2]:
+                both += 1
+                apart += not _words(fields[1]) & _words(fields[2])
+            audio = folder / AUDIO / (name if name.lower().endswith(".wav") else f"{name}.wav")
+            text = fields[chosen - 1] if chosen else next((text for text in reversed(fields[1:]) if text), "")
+            yield Record(source, line, name, audio, text)
     if apart > both / 2:
-        problems.notices.append(
-            Notice(
-                "third field",
-                str(source),
-                f"has third fields that share no word with the second in {apart} of {both} lines, and they are taken "
-                f"for the texts; if they are speakers or durations, name the field of the text: {folder}:2",
-            )
-        )
+        what = f"has third fields that share no word with the second in {apart} of {both} lines"
+        mend = f"if they are speakers or durations, name the field of the text: {folder}:2"
+        notice = Notice("third field", str(source), f"{what}, and they are taken for the texts; {mend}")
+        problems.notices.append(notice)
 
 
 def _words(text: str) -> set[str]:

@@ -6,6 +6,7 @@ with what lhotse writes.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,16 +14,7 @@ from typing import Any
 
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.readers.lines import is_text, read_objects
-from echo_asr.data.readers.records import (
-    Problems,
-    Record,
-    Recording,
-    Resolver,
-    location,
-    map_splits,
-    note_errors,
-    segment_error,
-)
+from echo_asr.data.readers.records import Problems, Record, Resolver, Unusable, map_splits, note_errors, segment_error
 from echo_asr.errors import EchoError
 
 LINES = r"\.jsonl(\.gz)?"
@@ -58,12 +50,9 @@ def read_manifests(folder: Path, problems: Problems) -> Iterator[Record]:
 
 def _manifests(folder: Path, kind: str) -> dict[str, Path]:
     """Files by the rest of their names: ``librispeech_cuts_train-clean-100.jsonl.gz``, ``dev_cuts.jsonl``."""
-    found = {}
-    for path in sorted(folder.glob(f"*{kind}*.jsonl*")):
-        match = re.fullmatch(rf"(?:(.+)[_.\-])?{kind}(?:[_.\-](.+?))?{LINES}", path.name)
-        if match:
-            found[match[2] or match[1] or ""] = path
-    return found
+    name = re.compile(rf"(?:(.+)[_.\-])?{kind}(?:[_.\-](.+?))?{LINES}")
+    paths = sorted(folder.glob(f"*{kind}*.jsonl*"))
+    return {match[2] or match[1] or "": path for path in paths if (match := name.fullmatch(path.name))}
 
 
 def read_manifest(path: Path, problems: Problems, split: str = "train") -> Iterator[Record]:
@@ -82,19 +71,19 @@ def read_manifest(path: Path, problems: Problems, split: str = "train") -> Itera
     if first is None:
         return
     if "supervisions" in first[1] or str(first[1].get("type", "")).endswith("Cut"):
-        yield from _cut(path, *first, split, base, problems)
-        for line, cut in rows:
-            yield from _cut(path, line, cut, split, base, problems)
+        for line, cut in itertools.chain([first], rows):
+            with problems.noting(path, line):
+                yield from _cut(path, line, cut, split, base)
     elif "recording_id" in first[1] and "start" in first[1]:
         recordings = _recordings(path, problems)
         for line, supervision in (first, *rows):
-            recording = recordings.get(str(supervision.get("recording_id")))
-            if recording is None:
+            with problems.noting(path, line):
                 name = supervision.get("recording_id")
-                problems.add(location(path, line), f"names the recording {name}, which is not among those beside it")
-                continue
-            cut = {**supervision, "start": 0.0, "duration": recording.get("duration"), "recording": recording}
-            yield from _cut(path, line, {**cut, "supervisions": [supervision]}, split, base, problems)
+                recording = recordings.get(str(name))
+                if recording is None:
+                    raise Unusable(f"names the recording {name}, which is not among those beside it")
+                cut = {**supervision, "start": 0.0, "duration": recording.get("duration"), "recording": recording}
+                yield from _cut(path, line, {**cut, "supervisions": [supervision]}, split, base)
     else:
         expected = "expected lhotse's cuts or supervisions, or a folder with metadata.jsonl"
         raise EchoError(f"{path} line {first[0]} is of another kind (keys {', '.join(list(first[1])[:6])}); {expected}")
@@ -108,67 +97,55 @@ def _recordings(path: Path, problems: Problems) -> dict[str, dict[str, Any]]:
     return {str(row.get("id")): row for _, row in read_objects(beside, problems)}
 
 
-def _cut(
-    path: Path, line: int, cut: dict[str, Any], split: str, base: Resolver, problems: Problems
-) -> Iterator[Record]:
-    where = location(path, line)
+def _cut(path: Path, line: int, cut: dict[str, Any], split: str, base: Resolver) -> Iterator[Record]:
     try:
         yield from _utterances(path, line, cut, split, base)
-    except _Unusable as error:
-        problems.add(where, str(error))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-        problems.add(where, "is no cut as lhotse writes it; write it again with lhotse")
-
-
-class _Unusable(Exception):
-    pass
+        raise Unusable("is no cut as lhotse writes it; write it again with lhotse") from None
 
 
 def _utterances(path: Path, line: int, cut: dict[str, Any], split: str, base: Resolver) -> Iterator[Record]:
     if cut.get("type", "MonoCut") not in ("MonoCut", "MultiCut") or "recording" not in cut:
         kind = "is mixed or padded" if "recording" not in cut else f"is a {cut['type']}"
-        raise _Unusable(f"{kind}; save it with lhotse's save_audios, or leave it out")
+        raise Unusable(f"{kind}; save it with lhotse's save_audios, or leave it out")
     supervisions = cut["supervisions"]
     if not supervisions:
-        raise _Unusable("has no supervision; add one, with an empty text if nobody speaks")
+        raise Unusable("has no supervision; add one, with an empty text if nobody speaks")
     for supervision in supervisions:
         text = supervision.get("text")
         if not isinstance(text, str):
-            raise _Unusable("has no text; write it, empty if nobody speaks")
+            raise Unusable("has no text; write it, empty if nobody speaks")
+        begin, length = float(cut["start"]), float(cut["recording"]["duration"])
         start = max(0.0, float(supervision["start"]))
         end = min(float(cut["duration"]), float(supervision["start"]) + float(supervision["duration"]))
-        begin = float(cut["start"])
-        recording = cut["recording"]
-        length = float(recording["duration"])
         wrong = segment_error(begin + start, begin + end, length)
         if wrong:
-            raise _Unusable(wrong)
+            raise Unusable(wrong)
         channels = supervision.get("channel", cut.get("channel", 0))
-        audio = _source(recording, channels, base, begin + start, min(begin + end, length))
+        audio = _source(cut["recording"], channels, base, begin + start, min(begin + end, length))
         name = str(cut["id"]) if len(supervisions) == 1 else f"{cut['id']}/{supervision['id']}"
         speaker = str(supervision.get("speaker") or "")
         if not is_text(text, name, speaker):
-            raise _Unusable("is not UTF-8; save the file as UTF-8")
+            raise Unusable("is not UTF-8; save the file as UTF-8")
         yield Record(path, line, name, audio, text.strip(), speaker, split, min(begin + end, length) - begin - start)
 
 
-def _source(recording: dict[str, Any], channel: Any, base: Resolver, start: float, end: float) -> Recording:
+def _source(recording: dict[str, Any], channel: Any, base: Resolver, start: float, end: float) -> Path | AudioSegment:
     """The file or file segment with a part of a recording, from `start` to `end` (seconds)."""
     if recording.get("transforms"):
-        raise _Unusable("is of a recording with transforms; save it with lhotse's save_audios")
+        raise Unusable("is of a recording with transforms; save it with lhotse's save_audios")
     wanted = channel if isinstance(channel, list) else [channel]
     fitting = [s for s in recording["sources"] if set(wanted) & set(s["channels"])]
     if len(fitting) != 1:
-        raise _Unusable("is of several files; save it with lhotse's save_audios")
+        raise Unusable("is of several files; save it with lhotse's save_audios")
     source = fitting[0]
     if source["type"] == "command":
-        raise _Unusable("is of a command, which Echo does not run; write its output to a file and name that")
+        raise Unusable("is of a command, which Echo does not run; write its output to a file and name that")
     if source["type"] != "file":
-        raise _Unusable(f"is of a recording in {source['type']}, no file; save it with lhotse's save_audios")
+        raise Unusable(f"is of a recording in {source['type']}, no file; save it with lhotse's save_audios")
     path = base.resolve(source["source"])
-    index = None
-    if len(wanted) == 1 and len(source["channels"]) > 1:
-        index = source["channels"].index(wanted[0])
+    one_of_several = len(wanted) == 1 and len(source["channels"]) > 1
+    index = source["channels"].index(wanted[0]) if one_of_several else None
     if index is None and start < SAME and end > float(recording["duration"]) - SAME:
         return path
     return AudioSegment(path, start, end - start, index)

@@ -6,14 +6,13 @@ with columns of our own for speakers, splits, durations and segments of files.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.readers.csvrows import read_rows
 from echo_asr.data.readers.lines import is_text, read_objects
-from echo_asr.data.readers.records import LONGEST, SPLITS, Problems, Record, Recording, location
+from echo_asr.data.readers.records import LONGEST, SPLITS, Problems, Record, Recording, Unusable, parse_number
 from echo_asr.errors import EchoError
 
 METADATA = "metadata.csv"
@@ -48,40 +47,28 @@ def read_metadata(folder: Path, problems: Problems, split: str = "train", prefix
     rows = _table_rows(table, problems) if table.is_file() else _json_rows(folder / METADATA_LINES, problems)
     source = table if table.is_file() else folder / METADATA_LINES
     for line, row in rows:
-        if row.get(PROBLEM):
-            problems.add(location(source, line), row[PROBLEM])
-            continue
-        name = row.get("file_name", "")
-        if not name:
-            problems.add(location(source, line), "has no file_name; name an audio file, or take the line out")
-            continue
-        if not is_text("".join(row.values())):
-            problems.add(location(source, line), "is not UTF-8; save the file as UTF-8")
-            continue
-        try:
+        with problems.noting(source, line):
+            if row.get(PROBLEM):
+                raise Unusable(row[PROBLEM])
+            name = row.get("file_name", "")
+            if not name:
+                raise Unusable("has no file_name; name an audio file, or take the line out")
+            if not is_text("".join(row.values())):
+                raise Unusable("is not UTF-8; save the file as UTF-8")
             duration = _seconds(row.get("duration"), "duration", above_zero=True)
             start = _seconds(row.get("excerpt_start"), "excerpt_start")
             channel = _channel(row.get("excerpt_channel", ""))
             own_split = _split(row.get("split", ""))
-        except ValueError as error:
-            problems.add(location(source, line), str(error))
-            continue
-        audio: Recording = folder / name
-        key = prefix + name
-        if start is not None or channel is not None:
-            audio = AudioSegment(folder / name, start or 0.0, duration, channel)
-            key = prefix + _segment_id(name, audio)
-        text = next((row[column] for column in TEXT if column in row), None)
-        if text is None:
-            problems.add(location(source, line), f"has no {' and no '.join(TEXT)}; give it one, empty if nobody speaks")
-            continue
-        speaker = next(filter(None, map(row.get, SPEAKER)), "")
-        yield Record(source, line, key, audio, text, speaker, own_split or split, duration)
-
-
-def _segment_id(name: str, audio: AudioSegment) -> str:
-    channel = "" if audio.channel is None else f":{audio.channel}"
-    return f"{name}:{audio.start:.3f}{channel}"
+            audio: Recording = folder / name
+            key = prefix + name
+            if start is not None or channel is not None:
+                audio = AudioSegment(folder / name, start or 0.0, duration, channel)
+                key += f":{audio.start:.3f}" + ("" if channel is None else f":{channel}")
+            text = next((row[column] for column in TEXT if column in row), None)
+            if text is None:
+                raise Unusable(f"has no {' and no '.join(TEXT)}; give it one, empty if nobody speaks")
+            speaker = next(filter(None, map(row.get, SPEAKER)), "")
+            yield Record(source, line, key, audio, text, speaker, own_split or split, duration)
 
 
 def _table_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
@@ -92,17 +79,14 @@ def _table_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str,
     ours = [(columns.index(name), name) for name in COLUMNS if name in columns]
     first_text = min(columns.index(name) for name in TEXT if name in columns)
     for line, row in table:
-        missing = len(columns) - len(row)
-        if missing < 0 and any(row[missing:]):  # a spreadsheet may add empty ones
-            problems.add(location(path, line), "has more cells than columns; put a text with commas in double quotes")
-            continue
-        if missing > 0:
+        with problems.noting(path, line):
+            if any(row[len(columns) :]):  # a spreadsheet may add empty ones
+                raise Unusable("has more cells than columns; put a text with commas in double quotes")
             if len(row) <= first_text:
                 less = "write a comma and the text, or nothing after it if nobody speaks"
-                problems.add(location(path, line), f"ends before its {columns[first_text]}; {less}")
-                continue
-            row += [""] * missing
-        yield line, {name: row[index] for index, name in ours}
+                raise Unusable(f"ends before its {columns[first_text]}; {less}")
+            row += [""] * (len(columns) - len(row))
+            yield line, {name: row[index] for index, name in ours}
 
 
 def _check_columns(columns: list[str], path: Path) -> None:
@@ -112,26 +96,25 @@ def _check_columns(columns: list[str], path: Path) -> None:
     absent = ["file_name"] if "file_name" not in columns else []
     absent += [] if any(name in columns for name in TEXT) else ["transcription"]
     if absent:
-        raise EchoError(
-            f"{path} has no column {' and no column '.join(absent)}; it has: {', '.join(columns) or 'none'};"
-            f" needed: {', '.join(REQUIRED_COLUMNS)}; optional: {', '.join(OPTIONAL_COLUMNS)}"
-        )
+        what = f"has no column {' and no column '.join(absent)}; it has: {', '.join(columns) or 'none'}"
+        known = f"needed: {', '.join(REQUIRED_COLUMNS)}; optional: {', '.join(OPTIONAL_COLUMNS)}"
+        raise EchoError(f"{path} {what}; {known}")
 
 
 def _json_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
     """Each object as its line and its values as strings, stripped; other values are left out."""
     for line, row in read_objects(path, problems):
-        wrong = [k for k in ("file_name", *TEXT) if isinstance(row.get(k), int | float | list | dict)]
-        if wrong:
-            problems.add(location(path, line), f"has a {wrong[0]} that is no string; write it in quotes")
-            continue
-        plain = {k: v for k, v in row.items() if isinstance(v, str | int | float) and not isinstance(v, bool)}
-        yield line, {key: str(value).strip() for key, value in plain.items()}
+        with problems.noting(path, line):
+            wrong = [k for k in ("file_name", *TEXT) if isinstance(row.get(k), int | float | list | dict)]
+            if wrong:
+                raise Unusable(f"has a {wrong[0]} that is no string; write it in quotes")
+            plain = {k: v for k, v in row.items() if isinstance(v, str | int | float) and not isinstance(v, bool)}
+            yield line, {key: str(value).strip() for key, value in plain.items()}
 
 
 def _split(cell: str) -> str:
     if cell and cell not in SPLITS:
-        raise ValueError(f"has the split {cell!r}; expected one of: {', '.join(SPLITS)}")
+        raise Unusable(f"has the split {cell!r}; expected one of: {', '.join(SPLITS)}")
     return cell
 
 
@@ -139,19 +122,16 @@ def _seconds(cell: str | None, column: str, above_zero: bool = False) -> float |
     """Seconds; None for a cell that is empty or not there."""
     if not cell:
         return None
-    try:
-        seconds = float(cell)
-    except ValueError:
-        seconds = math.nan
-    if not (0 < seconds if above_zero else 0 <= seconds) or not seconds <= LONGEST:  # false of NaN, too
+    seconds = parse_number(cell)
+    if seconds is None or not 0 <= seconds <= LONGEST or (above_zero and not seconds):  # false of NaN, too
         lowest = "above 0" if above_zero else "from 0"
-        raise ValueError(f"has the {column} {cell!r}; expected seconds {lowest}, at most {LONGEST}, or nothing")
+        raise Unusable(f"has the {column} {cell!r}; expected seconds {lowest}, at most {LONGEST}, or nothing")
     return seconds
 
 
 def _channel(cell: str) -> int | None:
     if cell and not (cell.isascii() and cell.isdigit() and len(cell) < 5):
-        raise ValueError(f"has the excerpt_channel {cell!r}; expected a whole number from 0, or nothing")
+        raise Unusable(f"has the excerpt_channel {cell!r}; expected a whole number from 0, or nothing")
     return int(cell) if cell else None
 
 

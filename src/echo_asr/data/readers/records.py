@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from echo_asr.audio import audio_duration, find_file
@@ -67,6 +68,10 @@ class Notice:
     message: str  # a predicate, after `where`
 
 
+class Unusable(Exception):
+    """A record cannot be used; the message is a predicate, after its place: "has no text; write it"."""
+
+
 @dataclass
 class Problems:
     """The broken records of a corpus, in the order in which they were found, and notices."""
@@ -79,6 +84,14 @@ class Problems:
         """Note a broken record; `what` is a predicate, after `where`: "has no text; write it"."""
         self.found.append(BrokenRecord(where, f"{where} {what}"))
 
+    def add_line(self, source: Path, line: int, what: str) -> None:
+        """Note the broken record of a line of a file."""
+        self.add(location(source, line), what)
+
+    def noting(self, source: Path, line: int) -> _Noting:
+        """A context that notes the record of a line if it proves to be `Unusable`."""
+        return _Noting(self, source, line)
+
     def add_error(self, where: str, error: EchoError) -> None:
         """Note the message of an error, a whole sentence, as a broken record."""
         self.found.append(BrokenRecord(where, str(error)))
@@ -86,10 +99,8 @@ class Problems:
     def add_missing(self, record: Record) -> None:
         """Note a record whose recording does not exist."""
         path = file_of(record.audio)
-        try:
-            name = str(path.relative_to(record.source.parent))
-        except ValueError:
-            name = str(path)
+        folder = record.source.parent
+        name = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
         self.missing.append((record.source, name))
         what = f"names the audio file {name}, which is not there; put it there, or take the line out"
         self.add(record.where, what)
@@ -108,6 +119,23 @@ class Problems:
         elif more:
             message += f" (and {more} more broken: echo-asr corpus check lists them, --broken skip leaves them out)"
         raise EchoError(message)
+
+
+@dataclass(slots=True)
+class _Noting:
+    """A context of its own, since it is entered for each record: that of `contextlib` takes several times as long."""
+
+    problems: Problems
+    source: Path
+    line: int
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, Unusable):
+            self.problems.add_line(self.source, self.line, str(error))
+        return kind is Unusable
 
 
 def note_errors(records: Iterable[Record], source: Path, problems: Problems) -> Iterator[Record]:
@@ -180,16 +208,13 @@ class FileIndex:
     """Looks up files with one scan of each folder, instead of one check for each file."""
 
     def __init__(self) -> None:
-        self._names: dict[str, set[str]] = {}
+        self._names = cache(_names_in)
 
     def find(self, path: Path) -> Path | None:
         """The file of a path, as `find_file` finds it; None where there is none."""
         folder, separator, name = os.fspath(path).rpartition(os.sep)
-        folder += separator
-        if folder not in self._names:
-            self._names[folder] = _names_in(folder)
         # `find_file` also finds names that differ in Unicode form, or in case where the file system ignores it.
-        return path if name in self._names[folder] else find_file(path)
+        return path if name in self._names(folder + separator) else find_file(path)
 
 
 def _names_in(folder: str) -> set[str]:
@@ -205,17 +230,12 @@ def _moved(record: Record, path: Path) -> Record:
     return replace(record, audio=replace(audio, path=path) if isinstance(audio, AudioSegment) else path)
 
 
-class Durations:
-    """Durations of audio files; the header of each is read once."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[Path, float] = {}
-
-    def of(self, path: Path) -> float:
-        """Seconds. Raises EchoError for a file that cannot be read."""
-        if path not in self._seconds:
-            self._seconds[path] = audio_duration(path)
-        return self._seconds[path]
+def parse_number(word: str) -> float | None:
+    """The number that a word is; None for other words."""
+    try:
+        return float(word)
+    except ValueError:
+        return None
 
 
 def segment_error(start: float, end: float, length: float | None) -> str | None:
@@ -234,28 +254,23 @@ def valid_records(records: Iterable[Record], problems: Problems) -> Iterator[Rec
     """
     good, seen, listing = [], set[str](), FileIndex()
     for record in records:
-        if not record.id:
-            problems.add(record.where, "has no id; give it one, or take it out")
-        elif record.id in seen:
-            problems.add(record.where, f"lists {record.id} again; list each file once")
-        elif record.duration is not None and not 0 < record.duration <= LONGEST:  # false of NaN, too
-            expected = f"expected seconds above 0, at most {LONGEST}, or nothing"
-            problems.add(record.where, f"has the duration {record.duration:g}; {expected}")
-        elif leads_into_network(file_of(record.audio), record.source):
+        path = file_of(record.audio)
+        with problems.noting(record.source, record.line):
+            if not record.id:
+                raise Unusable("has no id; give it one, or take it out")
+            if record.id in seen:
+                raise Unusable(f"lists {record.id} again; list each file once")
+            if record.duration is not None and not 0 < record.duration <= LONGEST:  # false of NaN, too
+                expected = f"expected seconds above 0, at most {LONGEST}, or nothing"
+                raise Unusable(f"has the duration {record.duration:g}; {expected}")
             seen.add(record.id)
-            what = f"names {file_of(record.audio)}, a path on the network, which is not read; copy it to this machine"
-            problems.add(record.where, what)
-        elif (there := listing.find(file_of(record.audio))) is None:
-            seen.add(record.id)
-            problems.add_missing(record)
-        else:
-            seen.add(record.id)
-            good.append(record if there == file_of(record.audio) else _moved(record, there))
-    unknown = sum(record.duration is None for record in good)
-    if not unknown:
-        yield from good
-        return
-    looked = 0
+            if leads_into_network(path, record.source):
+                raise Unusable(f"names {path}, a path on the network, which is not read; copy it to this machine")
+            if (there := listing.find(path)) is None:
+                problems.add_missing(record)
+            else:
+                good.append(record if there == path else _moved(record, there))
+    looked, unknown = 0, sum(record.duration is None for record in good)
     with progress_bar("reading headers of audio files", unknown) as advance:
         for record in good:
             if record.duration is None:

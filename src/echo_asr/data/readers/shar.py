@@ -35,10 +35,8 @@ def _unpack(folder: Path, export: Export) -> None:
     try:
         from lhotse import CutSet
     except ImportError as error:
-        raise EchoError(
-            f"{folder} is a Shar folder, for which the optional lhotse is needed ({error}); install the extra: "
-            "pip install 'echo-asr[lhotse]'"
-        ) from None
+        what = f"{folder} is a Shar folder, for which the optional lhotse is needed ({error})"
+        raise EchoError(f"{what}; install the extra: pip install 'echo-asr[lhotse]'") from None
     recordings = {_number(path): path for path in sorted(folder.glob("recording.[0-9]*.tar"))}
     for cuts in sorted(folder.glob("cuts.[0-9]*.jsonl*")):
         done, tar = 0, recordings.pop(_number(cuts), None)
@@ -91,10 +89,8 @@ def _add(cut: Any, export: Export) -> None:
     """Export the audio and the texts of a cut. Shar holds the audio of the cut alone, from its beginning."""
     source = cut.recording.sources[0] if cut.has_recording else None
     if source is None or source.type != "memory":
-        kind = source.type if source else "no recording"
-        export.add_broken(
-            f"is the cut {cut.id}, without audio in its shard ({kind}); write shards with the field recording"
-        )
+        what = f"is the cut {cut.id}, without audio in its shard ({source.type if source else 'no recording'})"
+        export.add_broken(f"{what}; write shards with the field recording")
         return
     name = export.add(source.source, ".flac")
     for supervision in cut.supervisions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,11 +204,8 @@ def _rises(row: Mapping[str, Value], least: float = 0.0) -> bool:
 
 def _block(name: str) -> str | None:
     """The block that a part belongs to; None for parts outside of blocks."""
-    words = name.split(".")
-    for index, word in enumerate(words[:-1]):
-        if word.isdigit() and words[index - 1] != "convolutions":
-            return ".".join(words[: index + 1])
-    return None
+    found = re.match(r".+?(?<!\.convolutions)\.\d+(?=\.)", name)
+    return found[0] if found else None
 
 
 def _number(row: Mapping[str, Value], name: str) -> float:

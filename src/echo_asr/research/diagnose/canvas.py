@@ -9,7 +9,6 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Figure
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator as FixedLocator
-from matplotlib.ticker import FuncFormatter as FuncFormatter
-from matplotlib.ticker import MaxNLocator as MaxNLocator
-from matplotlib.ticker import NullLocator as NullLocator
 
 from echo_asr.console import console
 from echo_asr.errors import EchoError
+from echo_asr.research.diagnose.colours import INK
 
 USUAL = "DejaVu Sans"  # comes with matplotlib
 LIKELY = ("sans", "regular", "cjk", "noto", "wqy", "droid", "unicode", "heiti", "gothic", "pingfang", "msyh")
@@ -40,24 +36,43 @@ def beside() -> dict[str, Any]:
     return {**place, "fontsize": 8, "frameon": False}
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches."""
-    return Figure(figsize=(width, height), dpi=110, facecolor="white", layout="constrained")
+def draw_grid(panel: Axes, **which: Any) -> None:
+    """Pale lines behind what is drawn; `which` as of `Axes.grid`."""
+    panel.grid(color="#eeeeee", linewidth=0.6, **which)
+    panel.set_axisbelow(True)
+
+
+def new_figure(width: float, height: float, title: str = "") -> Figure:
+    """An empty figure of so many inches, under a title if one is given."""
+    figure = Figure(figsize=(width, height), dpi=110, facecolor="white", layout="constrained")
+    if title:
+        figure.suptitle(title, fontsize=12, color=INK)
+    return figure
 
 
 def figure_png(figure: Figure) -> bytes:
-    """A figure as the bytes of a PNG."""
+    """A figure as the bytes of a PNG; what the usual font lacks is drawn with fonts that have it, if there are any.
+
+    What no installed font has is named in one line, and drawn as boxes.
+    """
     for panel in figure.axes:
         panel.spines[["top", "right"]].set_visible(False)
-    canvas, written = FigureCanvasAgg(figure), []
-
-    def draw() -> None:
-        buffer = io.BytesIO()
-        canvas.print_png(buffer)
-        written.append(buffer.getvalue())
-
-    with_fonts(figure, draw)
-    return written[-1]
+    png, lacking = _draw(figure)
+    families = fonts_for(frozenset(lacking)) if lacking else ()
+    if families:
+        for text in figure.findobj(Text):
+            assert isinstance(text, Text)
+            text.set_fontfamily([USUAL, *families])
+        for panel in figure.axes:
+            panel.tick_params(labelfontfamily=[USUAL, *families])
+        png, lacking = _draw(figure)
+    if lacking:
+        some = " ".join(sorted(map(chr, lacking))[:SHOWN]) + (" \u2026" if len(lacking) > SHOWN else "")
+        console().print(
+            f"a picture has boxes for {some}: no installed font has them; install one; Noto has nearly all",
+            highlight=False, markup=False,
+        )  # fmt: skip
+    return png
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
@@ -72,43 +87,19 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
         raise EchoError(f"{path}: cannot write the picture ({error.strerror}); check the folder") from None
 
 
-def with_fonts(figure: Figure, draw: Callable[[], None]) -> None:
-    """Draw a figure; where its font lacks characters, once more with fonts that have them, as far as there are any.
-
-    What no installed font has is named in one line, and drawn as boxes.
-    """
-    lacking = _drawn(draw)
-    if not lacking:
-        return
-    families = fonts_for(frozenset(lacking))
-    if families:
-        for text in figure.findobj(Text):
-            assert isinstance(text, Text)
-            text.set_fontfamily([USUAL, *families])
-        for panel in figure.axes:
-            panel.tick_params(labelfontfamily=[USUAL, *families])
-        lacking = _drawn(draw)
-    if lacking:
-        some = " ".join(sorted(map(chr, lacking))[:SHOWN]) + (" \u2026" if len(lacking) > SHOWN else "")
-        console().print(
-            f"a picture has boxes for {some}: no installed font has them; install one; Noto has nearly all",
-            highlight=False, markup=False,
-        )  # fmt: skip
-
-
-def _drawn(draw: Callable[[], None]) -> set[int]:
-    """Draw, and report which characters no font was there for; other warnings are passed on."""
-    lacking = set()
+def _draw(figure: Figure) -> tuple[bytes, set[int]]:
+    """The PNG, and the characters that no font was there for; other warnings are passed on."""
+    buffer, lacking = io.BytesIO(), set()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        draw()
+        FigureCanvasAgg(figure).print_png(buffer)
     for one in caught:
         glyph = re.match(r"Glyph (\d+) .*missing from", str(one.message))
         if glyph:
             lacking.add(int(glyph[1]))
         else:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-    return lacking
+    return buffer.getvalue(), lacking
 
 
 @cache
@@ -121,26 +112,15 @@ def fonts_for(characters: frozenset[int]) -> tuple[str, ...]:
         try:
             font = FT2Font(path)
             has = wanted & set(font.get_charmap())
-        except (RuntimeError, OSError):  # no font that can be drawn with, such as one of coloured bitmaps
-            continue
-        if has and _usable(path):
-            families.append(font.family_name)
-            wanted -= has
+            if has:
+                font_manager.fontManager.addfont(path)
+                families.append(font.family_name)
+                wanted -= has
+        except (RuntimeError, OSError, ValueError, KeyError):
+            continue  # no font that can be drawn with, such as one of coloured bitmaps
     return tuple(families)
-
-
-def _usable(path: str) -> bool:
-    try:
-        font_manager.fontManager.addfont(path)
-    except (RuntimeError, OSError, ValueError, KeyError):
-        return False
-    return True
 
 
 def _unlikeliness(path: str) -> tuple[int, str]:
     name = Path(path).name.lower()
-
-    def count(words: Iterable[str]) -> int:
-        return sum(word in name for word in words)
-
-    return 3 * count(UNLIKELY) - count(LIKELY), name
+    return 3 * sum(word in name for word in UNLIKELY) - sum(word in name for word in LIKELY), name

@@ -24,17 +24,8 @@ from echo_asr.features import Features, collate_features
 from echo_asr.model.echo import Echo, ctc_losses
 from echo_asr.model.encoder import Encoded
 from echo_asr.research.compare import compare_errors, compare_values
+from echo_asr.research.diagnose import interventions
 from echo_asr.research.diagnose.groups import Group, Progress, Value
-from echo_asr.research.diagnose.interventions import (
-    CHANGES,
-    Place,
-    encoding,
-    gates_opened,
-    null_attentions,
-    nulls_masked,
-    places,
-    shuffled_between,
-)
 from echo_asr.vrope import double
 
 UNCHANGED = "as it is"
@@ -92,7 +83,7 @@ def outcome(
     for group in batches_by_length([frames_to_seconds(c.frames) for c in clips], BATCH_SECONDS):
         batch = collate([clips[i] for i in group], [tokens[i] for i in group]).to(model.device)
         other = None if encoded_clips is None else collate_features([encoded_clips[i] for i in group]).to(model.device)
-        with encoding(model, other):
+        with interventions.encoding(model, other):
             encoded = model.encode(batch.features, recognizer.features)
         losses[group] = utterance_losses(model, encoded, batch.tokens, batch.lengths).cpu().numpy()
         for index, best in zip(group, search(model, encoded, recognizer.decode, recognizer.fusion), strict=True):
@@ -123,8 +114,8 @@ def counterfactuals(
         **({} if evaluated is None else {"evaluated": evaluated}),
         "utterances": len(clips),
     }
-    todo = changes(model, clips, recognizer.features)
-    for done, (name, changed, inputs, context) in enumerate(todo, start=1):
+    todo = enumerate(changes(model, clips, recognizer.features), start=1)
+    for done, (name, changed, inputs, context) in todo:
         with context():
             after = outcome(recognizer, changed, tokens, texts, inputs)
         group.rows[name] = compare(before, after)
@@ -156,31 +147,26 @@ Change = tuple[str, Sequence[Features], Sequence[Features] | None, Callable[[], 
 def changes(model: Echo, clips: Sequence[Features], features: Sequence[str] | None = None) -> list[Change]:
     """All counterfactuals of a model and recordings: name, recordings, what the encoders get instead (None for the
     same), and a context that changes the model meanwhile."""
-    return list(_changes(model, clips, features))
-
-
-def _changes(model: Echo, clips: Sequence[Features], features: Sequence[str] | None) -> Iterator[Change]:
-    where: list[Place] = places(model, features)
-    for name, change in CHANGES.items():
-        if not where or (change is shuffled_between and len(clips) < 2):
+    found: list[Change] = []
+    where = interventions.places(model, features)
+    for name, change in interventions.CHANGES.items():
+        if not where or (change is interventions.shuffled_between and len(clips) < 2):
             continue
         changed = change(clips)
-        for place in where:
-            position, inputs = {
-                "position": (changed, clips), "input": (clips, changed), "both": (changed, None)
-            }[place]  # fmt: skip
-            yield f"{name}, {place}", position, inputs, nullcontext
+        ways = {"position": (changed, clips), "input": (clips, changed), "both": (changed, None)}
+        found += [(f"{name}, {place}", *ways[place], nullcontext) for place in where]
     if model.config.gate != "none":
-        yield "gates opened", clips, None, lambda: gates_opened(model)
-    if any(each.nulls.mode != "hard" for each in null_attentions(model, start=False)) and _silent(clips):
-        yield "silence masked", clips, None, lambda: nulls_masked(model, start=False)
-    if any(each.nulls.mode != "hard" for each in null_attentions(model, start=True)):
-        yield "start token hidden", clips, None, lambda: nulls_masked(model, start=True)
+        found.append(("gates opened", clips, None, lambda: interventions.gates_opened(model)))
+    if any(each.nulls.mode != "hard" for each in interventions.null_attentions(model, start=False)) and _silent(clips):
+        found.append(("silence masked", clips, None, lambda: interventions.nulls_masked(model, start=False)))
+    if any(each.nulls.mode != "hard" for each in interventions.null_attentions(model, start=True)):
+        found.append(("start token hidden", clips, None, lambda: interventions.nulls_masked(model, start=True)))
+    return found
 
 
 def _not_shown(model: Echo, clips: Sequence[Features], features: Sequence[str] | None) -> Iterator[str]:
     """Counterfactuals that this model or these recordings do not allow, and why."""
-    where = places(model, features)
+    where = interventions.places(model, features)
     if not where:
         yield "F0 reaches this model neither as input nor as position"
     elif "input" not in where:
@@ -193,13 +179,13 @@ def _not_shown(model: Echo, clips: Sequence[Features], features: Sequence[str] |
         yield "no frame of these recordings is voiced"
     if model.config.gate == "none":
         yield "no gates in this model to open"
-    if all(each.nulls.mode == "hard" for each in null_attentions(model, start=False)):
+    if all(each.nulls.mode == "hard" for each in interventions.null_attentions(model, start=False)):
         yield "silence is masked in this model already"
     elif not _silent(clips):
         yield "these recordings hold no silence to mask"
-    if not null_attentions(model, start=True):
+    if not interventions.null_attentions(model, start=True):
         yield "no text self-attention in this model"
-    elif all(each.nulls.mode == "hard" for each in null_attentions(model, start=True)):
+    elif all(each.nulls.mode == "hard" for each in interventions.null_attentions(model, start=True)):
         yield "the start token is hidden in this model already"
 
 

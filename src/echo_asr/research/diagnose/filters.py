@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from echo_asr.data.batch import Batch
 from echo_asr.model.echo import Echo
 from echo_asr.model.options.gates import Gate
 from echo_asr.research.diagnose.groups import Group, Value
-from echo_asr.vrope import PitchTrack
+from echo_asr.research.diagnose.probes import record_calls
 
 STILL = 1e-3  # a gate whose factor varies by less than this from frame to frame is taken as constant
-
-Frames = tuple[np.ndarray, np.ndarray]  # factors (N, C) and channels of the track (N, 3)
 
 
 @torch.no_grad()
@@ -29,17 +25,18 @@ def gate_group(model: Echo, batches: Sequence[Batch], features: Collection[str] 
     group = Group("gates_and_pitch", "Gates and pitch: what opens and shuts them")
     gates = {n: m for n, m in model.encoders.named_modules(prefix="encoders") if isinstance(m, Gate)}
     moving = {name: gate for name, gate in gates.items() if gate.kind != "scalar"}
-    seen: dict[str, list[Frames]] = {}
+    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}  # factors (N, C) and channels of the track (N, 3)
     if moving:
-        with ExitStack() as hooks:
-            for name, gate in moving.items():
-                hooks.callback(gate.register_forward_hook(_keeping(seen.setdefault(name, []))).remove)
+        with record_calls(model.encoders, Gate, prefix="encoders") as calls:
             for batch in batches:
                 model.encode(batch.features, features)
-    for name, frames in seen.items():
-        if frames:
-            factors, channels = (np.concatenate(parts) for parts in zip(*frames, strict=True))
-            group.rows[name.removesuffix(".feedforward.pass_gate")] = explained_variance(factors, channels)
+        for call in calls:
+            track = call.arguments[1]
+            frames = (call.output, track.channels(call.module.reference))
+            found.setdefault(call.name, []).append(tuple(x[~track.padding].float().cpu().numpy() for x in frames))
+    for name, parts in found.items():
+        factors, channels = (np.concatenate(part) for part in zip(*parts, strict=True))
+        group.rows[name.removesuffix(".feedforward.pass_gate")] = explained_variance(factors, channels)
     if not gates:
         group.remark = "no gates in this model (model.gate none)"
     elif not moving:
@@ -91,14 +88,3 @@ def explained(values: np.ndarray, known: np.ndarray) -> float:
     values, known = (x.astype(np.float64) - x.mean(axis=0, dtype=np.float64) for x in (values, known))
     fitted = known @ np.linalg.lstsq(known, values, rcond=None)[0]
     return 1.0 - float(((values - fitted) ** 2).sum() / (values**2).sum())
-
-
-def _keeping(found: list[Frames]) -> Callable[[nn.Module, tuple[Tensor, PitchTrack], Tensor], None]:
-    def keep(gate: nn.Module, arguments: tuple[Tensor, PitchTrack], factors: Tensor) -> None:
-        assert isinstance(gate, Gate)
-        track = arguments[1]
-        inside = ~track.padding
-        channels = track.channels(gate.reference)
-        found.append((factors[inside].float().cpu().numpy(), channels[inside].float().cpu().numpy()))
-
-    return keep

@@ -8,18 +8,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from echo_asr.model.echo import Echo
 from echo_asr.model.options.combine import BlendDecoder
 from echo_asr.research.diagnose.probes import COMPONENTS, PROJECTIONS, Activation, Part, Probe, parts
 
 Value = float | int | str
+Rows = dict[str, dict[str, Value]]
+Progress = Callable[[int, str], None]
+T = TypeVar("T")
 MARKS = {"green": "\U0001f7e2", "yellow": "\U0001f7e1", "red": "\U0001f534"}
 YELLOW_RATIO = 2.0  # gate over MLP; what the marks of the published report agree with
 RED_RATIO = 5.0  # Echo's own
 ENOUGH_DIGITS = 6
+ANALYSIS = "Activation analysis (high sparsity with high mean may indicate shortcuts)"
 
 
 @dataclass
@@ -35,7 +40,7 @@ class Group:
 
     name: str
     title: str
-    rows: dict[str, dict[str, Value]] = field(default_factory=dict)
+    rows: Rows = field(default_factory=dict)
     remark: str = ""
 
     @property
@@ -46,12 +51,8 @@ class Group:
     def to_dict(self) -> dict[str, Any]:
         """The object in report.json."""
         rows = {key: {name: _rounded(value) for name, value in row.items()} for key, row in self.rows.items()}
-        return {
-            "definition": f"docs/diagnostics.md#{self.name}",
-            "title": self.title,
-            "remark": self.remark,
-            "rows": rows,
-        }
+        definition = f"docs/diagnostics.md#{self.name}"
+        return {"definition": definition, "title": self.title, "remark": self.remark, "rows": rows}
 
 
 def published_groups(model: Echo, probes: Sequence[Probe]) -> list[Group]:
@@ -60,51 +61,39 @@ def published_groups(model: Echo, probes: Sequence[Probe]) -> list[Group]:
     gradients = mean_gradients(probes)
     activations = mean_activations(probes)
     attentions = _attentions(known, gradients)
-    encoder, decoder = (
-        {name: found for name, found in attentions.items() if name.startswith(start)}
-        for start in ("encoders.", "decoder.")
-    )
+    norms: Rows = {name: {"gradient": norm} for name, norm in gradients.items() if known[name].component == "norm"}
+    active: Rows = {
+        name: {"activation_mean": a.mean, "sparsity": a.sparsity, "activation_gradient": a.gradient}
+        for name, a in activations.items()
+    }
     return [
         component_statistics(model, probes),
         attention_ratios(attentions),
-        _attention_gradients("encoder_attention_gradients", "Encoder attention gradients", encoder),
-        _attention_gradients("decoder_attention_gradients", "Decoder attention gradients", decoder),
-        Group(
-            "norm_gradients",
-            "Layer norm gradients",
-            {
-                name: {"gradient": gradients[name]}
-                for name, part in known.items()
-                if part.component == "norm" and name in gradients
-            },
-        ),
+        _attention_gradients("encoder", attentions),
+        _attention_gradients("decoder", attentions),
+        Group("norm_gradients", "Layer norm gradients", norms),
         blend_parameters(model, gradients),
-        Group(
-            "activation_analysis",
-            "Activation analysis (high sparsity with high mean may indicate shortcuts)",
-            {
-                name: {"activation_mean": a.mean, "sparsity": a.sparsity, "activation_gradient": a.gradient}
-                for name, a in activations.items()
-            },
-        ),
+        Group("activation_analysis", ANALYSIS, active),
         gate_against_mlp(activations),
     ]
 
 
 def mean_gradients(probes: Sequence[Probe]) -> dict[str, float]:
     """Gradient norms by part, a mean over the batches."""
-    names = dict.fromkeys(name for one in probes for name in one.gradients)
-    return {name: fmean(one.gradients[name] for one in probes if name in one.gradients) for name in names}
+    return {name: fmean(norms) for name, norms in _by_name([one.gradients for one in probes]).items()}
 
 
 def mean_activations(probes: Sequence[Probe]) -> dict[str, Activation]:
     """Activations by name, a mean over the batches."""
-    names = dict.fromkeys(name for one in probes for name in one.activations)
-    found = {name: [one.activations[name] for one in probes if name in one.activations] for name in names}
     return {
         name: Activation(fmean(a.mean for a in all_), fmean(a.sparsity for a in all_), fmean(a.gradient for a in all_))
-        for name, all_ in found.items()
+        for name, all_ in _by_name([one.activations for one in probes]).items()
     }
+
+
+def _by_name(found: Sequence[Mapping[str, T]]) -> dict[str, list[T]]:
+    """What each name stands for in all the mappings that have it."""
+    return {name: [one[name] for one in found if name in one] for name in dict.fromkeys(chain(*found))}
 
 
 def component_statistics(model: Echo, probes: Sequence[Probe]) -> Group:
@@ -114,22 +103,22 @@ def component_statistics(model: Echo, probes: Sequence[Probe]) -> Group:
     for one in probes:
         for name, norm in one.gradients.items():
             samples[known[name].component].append(norm)
-    rows: dict[str, dict[str, Value]] = {
+    rows: Rows = {
         component: {"mean": fmean(norms), "min": min(norms), "max": max(norms), "samples": len(norms)}
         for component, norms in samples.items()
         if norms
     }
-    absent = []
-    if not samples["gate"]:
-        absent.append("no gates in this model (model.gate none)")
-    if not samples["blend"]:
-        absent.append(f"no blend weights in this model (model.combine {model.config.combine})")
-    return Group("component_statistics", "Component statistics", rows, "; ".join(absent))
+    absent = {
+        "gate": "no gates in this model (model.gate none)",
+        "blend": f"no blend weights in this model (model.combine {model.config.combine})",
+    }
+    remark = "; ".join(text for component, text in absent.items() if not samples[component])
+    return Group("component_statistics", "Component statistics", rows, remark)
 
 
 def attention_ratios(attentions: Mapping[str, Mapping[str, float]]) -> Group:
     """How the gradients of an attention's four projections relate; a ratio to nothing is left out."""
-    rows: dict[str, dict[str, Value]] = {}
+    rows: Rows = {}
     left_out = False
     for name, norms in attentions.items():
         q, k, v, o = (norms.get(component, 0.0) for component in "qkvo")
@@ -167,22 +156,17 @@ def gate_against_mlp(activations: Mapping[str, Activation]) -> Group:
         if block == name:
             continue
         mlp = activations[f"{block}.mlp_activation"]
-        difference = gate.sparsity - mlp.sparsity
-        row: dict[str, Value] = {"sparsity_difference": difference}
         ratio = _over(gate.mean, mlp.mean)
-        if ratio is None:
-            row["mark"] = "red"
-        else:
-            row = {"activation_ratio": ratio, **row, "mark": mark(ratio)}
-        group.rows[block] = row
+        known = {} if ratio is None else {"activation_ratio": ratio}
+        group.rows[block] = {**known, "sparsity_difference": gate.sparsity - mlp.sparsity, "mark": mark(ratio)}
     if not group.rows:
         group.remark = "no gates in this model (model.gate none)"
     return group
 
 
-def mark(ratio: float) -> str:
-    """Green below 2, yellow from 2, red from 5."""
-    return "red" if ratio >= RED_RATIO else "yellow" if ratio >= YELLOW_RATIO else "green"
+def mark(ratio: float | None) -> str:
+    """Green below 2, yellow from 2, red from 5 and where there is none."""
+    return "red" if ratio is None or ratio >= RED_RATIO else "yellow" if ratio >= YELLOW_RATIO else "green"
 
 
 def _attentions(known: Mapping[str, Part], gradients: Mapping[str, float]) -> dict[str, dict[str, float]]:
@@ -194,16 +178,14 @@ def _attentions(known: Mapping[str, Part], gradients: Mapping[str, float]) -> di
     return found
 
 
-def _attention_gradients(name: str, title: str, attentions: Mapping[str, Mapping[str, float]]) -> Group:
-    return Group(
-        name,
-        title,
-        {
-            key: {"q": n["q"], "k": n["k"], "v": n["v"], "sum": n["q"] + n["k"] + n["v"]}
-            for key, n in attentions.items()
-            if {"q", "k", "v"} <= n.keys()
-        },
-    )
+def _attention_gradients(part: str, attentions: Mapping[str, Mapping[str, float]]) -> Group:
+    """Of the attentions of the encoders or the decoder."""
+    rows: Rows = {
+        name: {"q": n["q"], "k": n["k"], "v": n["v"], "sum": n["q"] + n["k"] + n["v"]}
+        for name, n in attentions.items()
+        if name.startswith(part) and {"q", "k", "v"} <= n.keys()
+    }
+    return Group(f"{part}_attention_gradients", f"{part.capitalize()} attention gradients", rows)
 
 
 def _over(a: float, b: float) -> float | None:
@@ -217,6 +199,3 @@ def _rounded(value: Value) -> Value:
     if not math.isfinite(value):
         raise ValueError(f"figures must be finite, got {value}")
     return float(f"{value:.{ENOUGH_DIGITS}g}")
-
-
-Progress = Callable[[int, str], None]

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from echo_asr.features import FeatureBatch, Features
 from echo_asr.features.pitch import REFERENCE_F0, fill_track
@@ -52,8 +52,7 @@ def shuffled_within(clips: Sequence[Features]) -> list[Features]:
     for clip in clips:
         f0 = clip.pitch[0].clone()
         voiced = f0 > 0
-        values = f0[voiced]
-        f0[voiced] = values[torch.from_numpy(rng.permutation(len(values)))]
+        f0[voiced] = f0[voiced][torch.from_numpy(rng.permutation(int(voiced.sum())))]
         changed.append(_with_f0(clip, f0))
     return changed
 
@@ -129,21 +128,17 @@ def encoding(model: Echo, batch: FeatureBatch | None) -> Iterator[None]:
 
     with ExitStack() as hooks:
         for name, encoder in model.encoders.items():
-            hooks.callback(encoder.register_forward_pre_hook(hook(name)).remove)
+            hooks.enter_context(encoder.register_forward_pre_hook(hook(name)))
         yield
 
 
 @contextmanager
 def gates_opened(model: Echo) -> Iterator[None]:
     """Every gate lets through what comes, at the factor 1."""
-
-    def opened(_: nn.Module, __: Any, factor: Tensor) -> Tensor:
-        return torch.ones_like(factor)
-
     with ExitStack() as hooks:
         for module in model.modules():
             if isinstance(module, Gate):
-                hooks.callback(module.register_forward_hook(opened).remove)
+                hooks.enter_context(module.register_forward_hook(lambda _, __, factor: torch.ones_like(factor)))
         yield
 
 

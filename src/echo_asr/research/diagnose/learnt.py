@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from echo_asr.data.batch import Batch
 from echo_asr.model.cross_attention import CrossAttention
 from echo_asr.model.echo import Echo
 from echo_asr.research.diagnose.groups import Group, Value
+from echo_asr.research.diagnose.probes import record_calls
 from echo_asr.research.diagnose.zero import ZeroShare
 from echo_asr.vrope import PitchTrack, Rotation, SoftNulls, VRoPEAttention
 from echo_asr.vrope.published.thetas import IntegratedRotation
 
 SATURATED = 0.95  # share of the way to its bound at which a radius counts as saturated
-HALF_TURN = 3.141592653589793  # rad
 
 
-def attentions(model: Echo) -> Iterator[tuple[str, VRoPEAttention]]:
+def attentions(model: Echo) -> dict[str, VRoPEAttention]:
     """The self-attentions of a model by name."""
-    for name, module in model.named_modules():
-        if isinstance(module, VRoPEAttention):
-            yield name, module
+    return {name: module for name, module in model.named_modules() if isinstance(module, VRoPEAttention)}
 
 
 @torch.no_grad()
 def theta_group(model: Echo) -> Group:
     """Theta of each self-attention: its exponent, where that is learnt, and its rotary frequencies."""
     group = Group("theta", "Theta: how positions turn")
-    for name, attention in attentions(model):
+    for name, attention in attentions(model).items():
         rotation = attention.rotation
         modes = rotation.modes
         row: dict[str, Value] = {"theta": modes.theta}
@@ -44,7 +42,7 @@ def theta_group(model: Echo) -> Group:
             encoder = name.startswith("encoders.")
             ticks = model.config.subsampling if encoder and modes.clock == "frame" else 1
             row["slowest"], row["fastest"] = float(timed.min()), float(timed.max())
-            row["aliased"] = float((timed * ticks > HALF_TURN).double().mean())
+            row["aliased"] = float((timed * ticks > math.pi).double().mean())
             if learnt:
                 row["frequencies_moved"] = float((timed - fixed).abs().mean())
         if modes.theta == "axis":
@@ -64,70 +62,49 @@ def theta_group(model: Echo) -> Group:
 def radius_group(model: Echo, batches: Sequence[Batch], features: Collection[str] | None = None) -> Group:
     """Radii of each self-attention over the positions of the batches that are no padding."""
     group = Group("radii", "Radii: how far from the centre")
-    tracks: dict[str, list[tuple[PitchTrack, Tensor]]] = {}
-    if any(attention.rotation.radius is not None for _, attention in attentions(model)):
-        for batch in batches:
-            with _tracks(model, batch, tracks):
-                model.loss(batch.features, batch.tokens, batch.lengths, features=features)
-    for name, attention in attentions(model):
-        if attention.rotation.radius is not None and name in tracks:
-            group.rows[name] = _radius_row(attention.rotation, tracks[name])
+    rotations = {name: attention.rotation for name, attention in attentions(model).items()}
+    turning = {name: rotation for name, rotation in rotations.items() if rotation.radius is not None}
+    found: dict[str, list[tuple[PitchTrack, Tensor]]] = {}
+    for batch in batches if turning else ():
+        with record_calls(model, VRoPEAttention) as calls:
+            model.loss(batch.features, batch.tokens, batch.lengths, features=features)
+        text = torch.arange(batch.tokens.shape[1] + 1, device=batch.tokens.device) <= batch.lengths[:, None]
+        for call in calls:
+            track = call.arguments[1]
+            inside = text if call.name.startswith("decoder.") else ~track.padding
+            found.setdefault(call.name, []).append((track, inside))
+    group.rows = {name: _radius_row(rotation, found[name]) for name, rotation in turning.items() if name in found}
     if not group.rows:
         group.remark = "every radius is 1 in this model (model.vrope.radius unit)"
     return group
 
 
 def _radius_row(rotation: Rotation, tracks: Sequence[tuple[PitchTrack, Tensor]]) -> dict[str, Value]:
-    values, moves, count = [], 0.0, 0
+    values, moves = [], []
     for track, inside in tracks:
         assert rotation.radius is not None
         whole = rotation.radius(track).expand(*inside.shape, -1)
         values.append(whole[inside])
-        for one, own in zip(whole, inside, strict=True):
-            moves += float(one[own].std(0, correction=0).mean())
-            count += 1
+        moves += [float(one[own].std(0, correction=0).mean()) for one, own in zip(whole, inside, strict=True)]
     radii = torch.cat(values)
     far = (radii - 1.0).abs() > SATURATED * rotation.modes.radius_range
     return {
         "radius_min": float(radii.min()),
         "radius_mean": float(radii.mean()),
         "radius_max": float(radii.max()),
-        "over_time": moves / count,
+        "over_time": sum(moves) / len(moves),
         "saturated": float(far.float().mean()),
     }
-
-
-@contextmanager
-def _tracks(model: Echo, batch: Batch, found: dict[str, list[tuple[PitchTrack, Tensor]]]) -> Iterator[None]:
-    """Keep the track of each self-attention, and which of its positions are no padding."""
-    place = torch.arange(batch.tokens.shape[1] + 1, device=batch.tokens.device)
-    text = place <= batch.lengths[:, None]
-
-    def keep(name: str) -> torch.utils.hooks.RemovableHandle:
-        def note(_: nn.Module, arguments: tuple[Tensor, PitchTrack]) -> None:
-            track = arguments[1]
-            found.setdefault(name, []).append((track, text if name.startswith("decoder.") else ~track.padding))
-
-        return model.get_submodule(name).register_forward_pre_hook(note)
-
-    with ExitStack() as hooks:
-        for name, _ in attentions(model):
-            hooks.callback(keep(name).remove)
-        yield
 
 
 @torch.no_grad()
 def bias_group(model: Echo) -> Group:
     """Strength of the pitch bias of each head, and over how many octaves it reaches."""
     group = Group("pitch_bias", "Pitch bias: frames of similar pitch attend to each other")
-    for name, attention in attentions(model):
-        bias = attention.bias
-        if bias is None:
-            continue
-        spreads = bias.spread.tolist() if bias.has_spread else []
-        for head, strength in enumerate(bias.strength.tolist()):
-            row: dict[str, Value] = {"strength": strength}
-            group.rows[f"{name} head {head + 1}"] = row | ({"spread": spreads[head]} if spreads else {})
+    for name, attention in attentions(model).items():
+        if attention.bias is not None:
+            spread = {"spread": attention.bias.spread.tolist()} if attention.bias.has_spread else {}
+            group.rows |= _by_head(name, {"strength": attention.bias.strength.tolist(), **spread})
     if not group.rows:
         group.remark = "no pitch bias in this model (model.vrope.bias none)"
     return group
@@ -139,12 +116,17 @@ def gamma_group(model: Echo) -> Group:
     group = Group("null_weights", "Null weights: what silence and the start weigh")
     for name, module in model.named_modules():
         if isinstance(module, VRoPEAttention | CrossAttention) and isinstance(module.nulls, SoftNulls):
-            for head, log_gamma in enumerate(module.nulls.log_gamma.tolist()):
-                row: dict[str, Value] = {"mode": module.nulls.mode, "gamma": float(torch.tensor(log_gamma).exp())}
-                group.rows[f"{name} head {head + 1}"] = row
+            nulls = module.nulls
+            group.rows |= _by_head(name, {"mode": [nulls.mode] * nulls.heads, "gamma": nulls.log_gamma.exp().tolist()})
     if not group.rows:
         group.remark = "no null weight is learnt in this model (its null modes are none or hard)"
     return group
+
+
+def _by_head(name: str, figures: Mapping[str, Sequence[Value]]) -> dict[str, dict[str, Value]]:
+    """Figures that each have a value a head, as a row a head."""
+    heads = zip(*figures.values(), strict=True)
+    return {f"{name} head {head}": dict(zip(figures, own, strict=True)) for head, own in enumerate(heads, start=1)}
 
 
 def silence_group(shares: Sequence[ZeroShare]) -> Group:

@@ -20,7 +20,9 @@ def look_inside(trainer: Trainer) -> dict[str, float]:
     examples = trainer.validation[:CLIPS]
     batch = collate([trainer.data.features(e.utterance) for e in examples], [e.tokens for e in examples])
     with trainer.autocast():
-        seen = probe(trainer.model, batch.to(trainer.model.device), trainer.features_at(trainer.progress.step - 1))
+        seen = probe(
+            trainer.model, batch.to(trainer.model.device), trainer.curriculum.features_at(trainer.progress.step - 1)
+        )
     figures = {"loss": seen.loss}
     groups: list[Group] = [component_statistics(trainer.model, [seen]), gate_against_mlp(seen.activations)]
     if trainer.model.config.vrope.theta == "integrated":

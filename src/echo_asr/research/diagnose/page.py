@@ -9,11 +9,11 @@ import base64
 from html import escape
 from pathlib import Path
 
-from echo_asr.decode.transcribe import Recognizer
+from echo_asr.model.echo import Echo
 from echo_asr.research.diagnose.canvas import figure_png
 from echo_asr.research.diagnose.groups import Group
 from echo_asr.research.diagnose.pictures import CAPTIONS, draw_all
-from echo_asr.research.diagnose.report import Material, Report, cells, shown
+from echo_asr.research.diagnose.report import Material, Report, cells, headline
 from echo_asr.storage import replace_text
 
 LONG = 12  # rows of a table from which it is folded away
@@ -43,24 +43,23 @@ li.warning { background: var(--warn); padding: 0.2rem 0.6rem; margin: 0.3rem 0; 
 """
 
 
-def save_page(report: Report, recognizer: Recognizer, material: Material, path: Path) -> None:
+def save_page(report: Report, model: Echo, material: Material, path: Path) -> None:
     """Write the page, with pictures of the groups and of the first recording.
 
     Raises:
         EchoError: it cannot be written.
     """
-    drawn = draw_all({one.name: one for one in report.groups}, recognizer, material.clips[0])
+    drawn = draw_all({one.name: one for one in report.groups}, model, material.clips[0])
     replace_text(path, page(report, {name: figure_png(figure) for name, figure in drawn.items()}))
 
 
 def page(report: Report, pictures: dict[str, bytes]) -> str:
     """The page, with PNG pictures by the name of the group that they stand under."""
     title = f"What is inside {report.about.get('model', 'the model')}"
-    about = ", ".join(f"{escape(name)} {escape(shown(value))}" for name, value in report.about.items())
     parts = [
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>',
         f'<meta name="viewport" content="width=device-width">\n<style>{STYLE}</style>\n</head>\n<body>',
-        f'<h1>{escape(title)}</h1>\n<p class="about">{about}</p>',
+        f'<h1>{escape(title)}</h1>\n<p class="about">{escape(headline(report))}</p>',
         _contents(report),
         '<h2 id="warnings">Warnings</h2>',
     ]
@@ -89,10 +88,8 @@ def page(report: Report, pictures: dict[str, bytes]) -> str:
 
 def _contents(report: Report) -> str:
     """Links to the sections, and where their figures are defined."""
-    names = [
-        ("warnings", "Warnings"),
-        *((one.name, one.title.partition(":")[0].partition(" (")[0]) for one in report.groups),
-    ]
+    titles = {group.name: group.title.partition(":")[0].partition(" (")[0] for group in report.groups}
+    names = {"warnings": "Warnings", **titles}.items()
     links = "\n".join(f'<a href="#{escape(name)}">{escape(title)}</a>' for name, title in names)
     return (
         f'<nav>{links}</nav>\n<p class="remark">docs/diagnostics.md of Echo defines each figure. '

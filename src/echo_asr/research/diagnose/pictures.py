@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import torch
 
 from echo_asr.audio.convert import frames_to_seconds
-from echo_asr.decode.transcribe import Recognizer
 from echo_asr.features import Features, collate_features
+from echo_asr.model.echo import Echo
 from echo_asr.model.encoder import pitch_track
-from echo_asr.research.diagnose.canvas import Axes, Figure, beside, new_figure
-from echo_asr.research.diagnose.groups import Group
-from echo_asr.research.diagnose.plots import BLUE, GREEN, GREY, INK, NULL, RED
+from echo_asr.research.diagnose.canvas import Axes, Figure, beside, draw_grid, new_figure
+from echo_asr.research.diagnose.colours import BLUE, GREEN, GREY, INK, NULL, PURPLE, RED
+from echo_asr.research.diagnose.groups import Group, Rows
+from echo_asr.research.diagnose.learnt import attentions
 from echo_asr.research.diagnose.rotary import draw_f0
-from echo_asr.vrope import VRoPEAttention
 
-ORANGE, PURPLE = "#b8860b", "#6a4c93"
 PROJECTION_COLOURS = {"q": BLUE, "k": GREEN, "v": RED, "sum": INK}
 ACTIVATION_COLOURS = {
     "attention_output": BLUE, "mlp_activation": RED, "gate_activation": GREEN, "residual_output": INK,
     "final_output": GREY,
 }  # fmt: skip
-PLACE_COLOURS = {"position": BLUE, "input": RED, "both": INK}
+PLACES = {"position": (BLUE, "F0 as position"), "input": (RED, "F0 as input"), "both": (INK, "F0 as both")}
+SILENCE_MARKS = (  # a figure, and its mark, colour, size and label
+    ("null_share", "o", BLUE, 4, "attention that it gets"),
+    ("highest_head", "|", RED, 7, "the same, of the head\nthat gives it most"),
+    ("start_share", "d", GREEN, 4, "attention to the\nstart token"),
+)
 CAPTIONS = {
     "decoder_attention_gradients": "Of encoders and decoder: the gradient of each attention, by "
     "projection. One far left of the others learns little from here on, or has learnt what it can.",
@@ -44,166 +49,117 @@ def short(name: str) -> str:
     return " ".join("text" if word == "decoder" else word for word in kept)
 
 
-def draw_gradients(encoder: Group, decoder: Group) -> Figure | None:
-    """Gradient norms of Q, K and V of each attention, and their sum, on a logarithmic scale; None without any."""
-    rows = {**encoder.rows, **decoder.rows}
-    if not rows:
-        return None
-    figure = new_figure(9, 1.1 + ROW * len(rows))
-    panel = figure.subplots()
-    for figure_name, colour in PROJECTION_COLOURS.items():
-        values = [float(row[figure_name]) for row in rows.values()]
-        panel.plot(
-            values,
-            range(len(rows)),
-            "|" if figure_name == "sum" else "o",
-            color=colour,
-            markersize=6 if figure_name == "sum" else 4,
-            label=figure_name.upper() if len(figure_name) == 1 else figure_name,
-        )
+def draw_gradients(rows: Rows) -> Figure:
+    """Gradient norms of Q, K and V of each attention, and their sum, on a logarithmic scale."""
+    figure, (panel,) = _row_panels(9, rows)
+    for name, colour in PROJECTION_COLOURS.items():
+        mark, size, label = ("|", 6, name) if name == "sum" else ("o", 4, name.upper())
+        panel.plot(_column(rows, name), range(len(rows)), mark, color=colour, markersize=size, label=label)
     if any(float(value) > 0 for row in rows.values() for value in row.values()):
         panel.set_xscale("log")
-    _name_rows(panel, [short(name) for name in rows])
     panel.set(xlabel="norm of the loss's gradient (nats, log scale)")
     panel.legend(**beside())
     return figure
 
 
-def draw_activations(group: Group) -> Figure | None:
-    """Mean of the absolute values and sparsity of each activation; None without any."""
-    if not group.rows:
-        return None
-    names = list(
-        dict.fromkeys(name.rpartition(".")[0].removesuffix(".attention").removesuffix(".cross") for name in group.rows)
-    )
-    figure = new_figure(11, 1.1 + ROW * len(names))
-    mean, sparsity = figure.subplots(1, 2, sharey=True)
+def draw_activations(rows: Rows) -> Figure:
+    """Mean of the absolute values and sparsity of each activation, a row a block."""
+    blocks = {name: re.sub(r"(\.attention|\.cross)?\.\w+$", "", name) for name in rows}
+    names = list(dict.fromkeys(blocks.values()))
+    figure, (mean, sparsity) = _row_panels(11, names, 2)
     for kind, colour in ACTIVATION_COLOURS.items():
-        at, means, shares = [], [], []
-        for name, row in group.rows.items():
-            block, _, own = name.rpartition(".")
-            if own == kind:
-                at.append(names.index(block.removesuffix(".attention").removesuffix(".cross")))
-                means.append(float(row["activation_mean"]))
-                shares.append(100 * float(row["sparsity"]))
-        if at:
-            mean.plot(means, at, "o", color=colour, markersize=4)
-            sparsity.plot(shares, at, "o", color=colour, markersize=4, label=kind.replace("_", " "))
-    _name_rows(mean, [short(name) for name in names])
-    _name_rows(sparsity, [short(name) for name in names])
-    mean.set(xlabel="mean of the absolute values")
-    mean.set_xlim(left=0)
-    sparsity.set(xlabel="values within 0.01 of zero (%)")
-    sparsity.set_xlim(left=0)
+        own = {name: row for name, row in rows.items() if name.endswith(f".{kind}")}
+        at = [names.index(blocks[name]) for name in own]
+        if own:
+            mean.plot(_column(own, "activation_mean"), at, "o", color=colour, markersize=4)
+            share = _column(own, "sparsity", 100.0)
+            sparsity.plot(share, at, "o", color=colour, markersize=4, label=kind.replace("_", " "))
+    mean.set(xlabel="mean of the absolute values", xlim=(0, None))
+    sparsity.set(xlabel="values within 0.01 of zero (%)", xlim=(0, None))
     sparsity.legend(**beside())
     return figure
 
 
-def draw_silence(group: Group) -> Figure | None:
-    """The share of attention that silence gets beside the share of the keys that it is; None without any."""
-    if not group.rows:
-        return None
-    figure = new_figure(9, 1.1 + ROW * len(group.rows))
-    panel = figure.subplots()
-    at = np.arange(len(group.rows))
-
-    def column(name: str) -> list[float]:
-        return [100 * float(row.get(name, np.nan)) for row in group.rows.values()]
-
-    panel.barh(at, column("null_keys"), color=NULL, label="silence among the keys")
-    panel.plot(column("null_share"), at, "o", color=BLUE, markersize=4, label="attention that it gets")
-    panel.plot(
-        column("highest_head"), at, "|", color=RED, markersize=7, label="the same, of the head\nthat gives it most"
-    )
-    if any("start_share" in row for row in group.rows.values()):
-        panel.plot(column("start_share"), at, "d", color=GREEN, markersize=4, label="attention to the\nstart token")
-    _name_rows(panel, [short(name) for name in group.rows])
+def draw_silence(rows: Rows) -> Figure:
+    """The share of attention that silence gets beside the share of the keys that it is."""
+    figure, (panel,) = _row_panels(9, rows)
+    panel.barh(range(len(rows)), _column(rows, "null_keys", 100.0), color=NULL, label="silence among the keys")
+    for name, mark, colour, size, label in SILENCE_MARKS:
+        if any(name in row for row in rows.values()):
+            share = _column(rows, name, 100.0)
+            panel.plot(share, range(len(rows)), mark, color=colour, markersize=size, label=label)
     panel.set(xlabel="share (%)", xlim=(-1, 101))
     panel.legend(**beside())
     return figure
 
 
-def draw_counterfactuals(group: Group) -> Figure | None:
-    """Changes of loss and error with their 95 % intervals; None where nothing was asked."""
-    rows = {name: row for name, row in group.rows.items() if "loss_change" in row}
-    if not rows:
-        return None
-    figure = new_figure(11, 1.3 + ROW * len(rows))
-    panels = figure.subplots(1, 2, sharey=True)
-    for panel, kind, axis in zip(
-        panels,
-        ("loss", "error"),
-        ("change of the loss (nats a token)", "change of the word error (points of %)"),
-        strict=True,
-    ):
-        drawn: set[str] = set()
+def draw_counterfactuals(rows: Rows) -> Figure:
+    """Changes of loss and error with their 95 % intervals."""
+    figure, panels = _row_panels(11, rows, 2)
+    for panel, kind in zip(panels, ("loss", "error"), strict=True):
         for at, (name, row) in enumerate(rows.items()):
             change, low, high = (float(row[f"{kind}_{end}"]) for end in ("change", "low", "high"))
-            place = name.rpartition(", ")[2]
-            colour = PLACE_COLOURS.get(place, PURPLE)
-            label = (
-                "F0 as " + place if place in ("position", "input") else "F0 as both" if place == "both" else "not F0"
-            )
+            colour, label = PLACES.get(name.rpartition(", ")[2], (PURPLE, "not F0"))
             panel.plot([low, high], [at, at], color=colour, linewidth=1.6)
-            panel.plot([change], [at], "o", color=colour, markersize=4, label=None if label in drawn else label)
-            drawn.add(label)
+            panel.plot([change], [at], "o", color=colour, markersize=4, label=label)
         panel.axvline(0.0, color=GREY, linewidth=0.8)
-        panel.set(xlabel=axis)
-        _name_rows(panel, list(rows))
-    panels[1].legend(**beside())
+    panels[0].set(xlabel="change of the loss (nats a token)")
+    panels[1].set(xlabel="change of the word error (points of %)")
+    handles, labels = panels[1].get_legend_handles_labels()
+    panels[1].legend(handles=dict(zip(labels, handles, strict=True)).values(), **beside())  # each label once
     return figure
 
 
 @torch.inference_mode()
-def draw_radii(recognizer: Recognizer, clip: Features) -> Figure | None:
-    """Radii of each encoder layer over one recording: their range over the pairs, and the mean; None for unit radii."""
-    model = recognizer.bundle.model
-    layers = _encoder_layers(recognizer, lambda attention: attention.rotation.radius is not None)
-    if not layers:
-        return None
-    track = pitch_track(collate_features([clip]).to(model.device)).pool(model.config.subsampling)
+def draw_radii(model: Echo, clip: Features) -> Figure:
+    """Radii of each encoder layer over one recording: their range over the pairs, and the mean."""
+    layers = {name: attention.rotation for name, attention in attentions(model).items() if name.startswith("encoders.")}
+    whole = pitch_track(collate_features([clip]).to(model.device))
+    track = whole.pool(model.config.subsampling)
     figure = new_figure(10, 1.6 + 1.0 * len(layers))
     top, *panels = figure.subplots(1 + len(layers), 1, sharex=True)
-    shown = pitch_track(collate_features([clip]))
-    draw_f0(top, shown, "F0 of one recording")
+    draw_f0(top, whole, "F0 of one recording")
     frames = track.f0.shape[1]
     seconds = frames_to_seconds((np.arange(frames) + 0.5) * track.step)
-    for panel, (name, attention) in zip(panels, layers.items(), strict=True):
-        assert attention.rotation.radius is not None
-        radius = attention.rotation.radius(track)[0].expand(frames, -1).cpu().numpy()
+    for panel, (name, rotation) in zip(panels, layers.items(), strict=True):
+        assert rotation.radius is not None
+        radius = rotation.radius(track)[0].expand(frames, -1).cpu().numpy()
         panel.fill_between(seconds, radius.min(1), radius.max(1), color=NULL, label="all pairs", linewidth=0)
         panel.plot(seconds, radius.mean(1), color=BLUE, linewidth=1.2, label="mean", marker="." if frames == 1 else "")
         panel.axhline(1.0, color=GREY, linewidth=0.7, linestyle=":")
-        rho = attention.rotation.modes.radius_range
+        rho = rotation.modes.radius_range
         panel.set(ylim=(1 - 1.1 * rho, 1 + 1.1 * rho), ylabel="radius")
         panel.set_title(short(name), fontsize=9, color=INK, loc="left")
-    top.set(xlabel="")
     panels[0].legend(**beside())
     panels[-1].set(xlabel="time (s)", xlim=(0, frames_to_seconds(clip.frames)))
     return figure
 
 
-def _encoder_layers(recognizer: Recognizer, wanted: Callable[[VRoPEAttention], bool]) -> dict[str, VRoPEAttention]:
-    named: Mapping[str, torch.nn.Module] = dict(recognizer.bundle.model.encoders.named_modules(prefix="encoders"))
-    return {name: m for name, m in named.items() if isinstance(m, VRoPEAttention) and wanted(m)}
+def _row_panels(width: float, names: Collection[str], columns: int = 1) -> tuple[Figure, Sequence[Axes]]:
+    """A figure of so many inches with panels side by side, in each a row for each name."""
+    figure = new_figure(width, 1.1 + ROW * len(names))
+    panels = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
+    for panel in panels:
+        panel.set_yticks(range(len(names)), [short(name) for name in names], fontsize=8)
+        panel.set_ylim(len(names) - 0.4, -0.6)
+        draw_grid(panel)
+    return figure, panels
 
 
-def _name_rows(panel: Axes, names: list[str]) -> None:
-    panel.set_yticks(range(len(names)), names, fontsize=8)
-    panel.set_ylim(len(names) - 0.4, -0.6)
-    panel.grid(color="#eeeeee", linewidth=0.6)
-    panel.set_axisbelow(True)
+def _column(rows: Rows, name: str, unit: float = 1.0) -> list[float]:
+    """One figure of all rows, times a unit."""
+    return [unit * float(row.get(name, np.nan)) for row in rows.values()]
 
 
-def draw_all(groups: Mapping[str, Group], recognizer: Recognizer, clip: Features) -> dict[str, Figure]:
+def draw_all(groups: Mapping[str, Group], model: Echo, clip: Features) -> dict[str, Figure]:
     """The pictures that there is something to show in, by the name of the group that they stand under."""
-    drawn = {
-        "decoder_attention_gradients": draw_gradients(
-            groups["encoder_attention_gradients"], groups["decoder_attention_gradients"]
-        ),
-        "activation_analysis": draw_activations(groups["activation_analysis"]),
-        "radii": draw_radii(recognizer, clip),
-        "attention_to_silence": draw_silence(groups["attention_to_silence"]),
-        "counterfactuals": draw_counterfactuals(groups["counterfactuals"]),
+    by_encoder, by_decoder = (groups[f"{part}_attention_gradients"].rows for part in ("encoder", "decoder"))
+    changes = {name: row for name, row in groups["counterfactuals"].rows.items() if "loss_change" in row}
+    drawings: dict[str, tuple[Callable[[Rows], Figure], Rows]] = {
+        "decoder_attention_gradients": (draw_gradients, {**by_encoder, **by_decoder}),
+        "activation_analysis": (draw_activations, groups["activation_analysis"].rows),
+        "attention_to_silence": (draw_silence, groups["attention_to_silence"].rows),
+        "counterfactuals": (draw_counterfactuals, changes),
     }
-    return {name: figure for name, figure in drawn.items() if figure is not None}
+    drawn = {name: draw(rows) for name, (draw, rows) in drawings.items() if rows}
+    return drawn if model.config.vrope.radius == "unit" else {**drawn, "radii": draw_radii(model, clip)}

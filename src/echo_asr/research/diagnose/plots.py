@@ -16,17 +16,9 @@ from echo_asr.audio.convert import HOP, frames_to_seconds, samples_to_frames, sa
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.features.log_mel import RANGE, mel_edges
-from echo_asr.research.diagnose.canvas import (
-    Axes,
-    FixedLocator,
-    FuncFormatter,
-    NullLocator,
-    beside,
-    new_figure,
-    save_figure,
-)
+from echo_asr.research.diagnose.canvas import Axes, beside, draw_grid, new_figure, save_figure
+from echo_asr.research.diagnose.colours import BLUE, GREEN, GREY, INK, NULL, RED
 
-INK, BLUE, RED, GREEN, GREY, NULL = "#222222", "#1f5fa8", "#c23b22", "#2a7f3f", "#8a8a8a", "#dde3ea"
 COLUMNS = 2400  # of the waveform's envelope; more than the picture has pixels
 MEL_TICKS = (250, 500, 1000, 2000, 4000, 8000)  # Hz
 PITCH_TICKS = (50, 75, 100, 150, 200, 300, 400, 600)  # Hz
@@ -53,15 +45,14 @@ def plot_audio(audio: np.ndarray, features: Features, path: str | os.PathLike[st
     expected = max(1, samples_to_frames(len(audio)))
     if features.frames != expected:
         raise ValueError(f"features: expected {expected} frames for this audio, got {features.frames}")
-    figure = new_figure(12, 9)
+    figure = new_figure(12, 9, title)
     wave, spectrum, pitch, levels = axes = figure.subplots(4, 1, height_ratios=(1.2, 2.6, 1.6, 1.2))
     seconds = frames_to_seconds(np.arange(features.frames))
     end = samples_to_seconds(max(len(audio), HOP))  # seconds
 
     _draw_waveform(wave, audio)
     image = _draw_spectrogram(spectrum, features, seconds)
-    scale = figure.colorbar(image, cax=spectrum.inset_axes((1.012, 0.0, 0.015, 1.0)))
-    scale.set_label("level, 0 at the peak (dB)")
+    figure.colorbar(image, cax=spectrum.inset_axes((1.012, 0.0, 0.015, 1.0)), label="level, 0 at the peak (dB)")
     _draw_pitch(pitch, features, seconds)
     energy, periodicity = features.pitch[1].numpy(), features.pitch[2].numpy()
     levels.plot(seconds, energy, color=BLUE, linewidth=1.4, label="energy")
@@ -74,20 +65,16 @@ def plot_audio(audio: np.ndarray, features: Features, path: str | os.PathLike[st
         for start, stop in _spans(null):
             edges = frames_to_seconds(start), frames_to_seconds(stop)  # seconds
             panel.axvspan(*edges, color=NULL, linewidth=0, zorder=0)
-        panel.grid(axis="x", color="#eeeeee", linewidth=0.6)
-        panel.set_axisbelow(True)
+        draw_grid(panel, axis="x")
     handles, _ = levels.get_legend_handles_labels()
     if null.any():
         handles.append(levels.fill_between([], [], [], color=NULL, label="null (silence)"))
     # Beside the panel, since curves may lie anywhere in it.
-    for panel, entries in ((pitch, None), (levels, handles)):
-        panel.legend(handles=entries or panel.get_legend_handles_labels()[0], **beside())
+    pitch.legend(**beside())
+    levels.legend(handles=handles, **beside())
     for panel in axes:
         panel.set_xlim(0, end)
-        if panel is not levels:
-            panel.tick_params(labelbottom=False)
-    if title:
-        figure.suptitle(title, fontsize=12, color=INK)
+        panel.tick_params(labelbottom=panel is levels)
     save_figure(figure, path)
 
 
@@ -107,7 +94,7 @@ def plot_curves(run_folder: str | os.PathLike[str], path: str | os.PathLike[str]
             cannot be written.
     """
     records = read_metrics(Path(run_folder))
-    figure = new_figure(10, 9)
+    figure = new_figure(10, 9, Path(run_folder).resolve().name)
     loss, errors, rate = axes = figure.subplots(3, 1, sharex=True, height_ratios=(2.2, 2, 1))
     for key, label, colour in LOSSES:
         draw_curve(loss, records, "train", key, f"training, {label}", colour, linewidth=1.1, alpha=0.85)
@@ -121,18 +108,20 @@ def plot_curves(run_folder: str | os.PathLike[str], path: str | os.PathLike[str]
             errors.lines[-2].set_label(f"{label}, lowest {value:.1f} %\nat update {update:g}")
     draw_curve(rate, records, "train", "learning_rate", "learning rate", GREY)
     loss.set(ylabel="loss")
-    errors.set(ylabel="validation error (%)")
-    errors.set_ylim(bottom=0)
-    rate.set(ylabel="learning rate", xlabel="update")
-    rate.set_ylim(bottom=0)
+    errors.set(ylabel="validation error (%)", ylim=(0, None))
+    rate.set(ylabel="learning rate", xlabel="update", ylim=(0, None))
     for panel in axes:
-        panel.grid(color="#eeeeee", linewidth=0.6)
-        if panel.lines:
-            panel.legend(**beside())
-        else:
-            panel.text(0.5, 0.5, "not in metrics.jsonl", transform=panel.transAxes, ha="center", color=GREY)
-    figure.suptitle(Path(run_folder).resolve().name, fontsize=12, color=INK)
+        name_curves(panel)
     save_figure(figure, path)
+
+
+def name_curves(panel: Axes) -> None:
+    """Grid and legend of a panel of curves; where there is none, a line of text."""
+    draw_grid(panel)
+    if panel.lines:
+        panel.legend(**beside())
+    else:
+        panel.text(0.5, 0.5, "not in metrics.jsonl", transform=panel.transAxes, ha="center", color=GREY)
 
 
 def _draw_waveform(panel: Axes, audio: np.ndarray) -> None:
@@ -171,9 +160,9 @@ def _draw_pitch(panel: Axes, features: Features, seconds: np.ndarray) -> None:
     panel.set_yscale("log")
     low, high = min(float(track.min()) / 1.15, 90.0), max(float(track.max()) * 1.15, 330.0)
     panel.set(ylabel="F0 (Hz, log scale)", ylim=(low, high))
-    panel.yaxis.set_major_locator(FixedLocator([hz for hz in PITCH_TICKS if low <= hz <= high]))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda hz, _: f"{hz:g}"))
-    panel.yaxis.set_minor_locator(NullLocator())
+    ticks = [hz for hz in PITCH_TICKS if low <= hz <= high]
+    panel.set_yticks(ticks, [f"{hz}" for hz in ticks])
+    panel.minorticks_off()
 
 
 def draw_curve(

@@ -6,10 +6,12 @@ drawn: a probe between two updates changes nothing of a training.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import re
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +27,7 @@ from echo_asr.vrope import VRoPEAttention, double
 
 NEAR_ZERO = 0.01  # an activation nearer to zero than this counts as sparse; what the published figures agree with
 PROJECTIONS = {"query": "q", "key": "k", "value": "v", "output": "o"}
+WATCHED = (Encoder, VRoPEAttention, CrossAttention, Gate, nn.Linear, Block, nn.LayerNorm)  # what activations are of
 COMPONENTS = ("gate", "mlp", "q", "k", "v", "o", "norm", "encoder", "blend", "vrope", "text")
 
 
@@ -41,7 +44,7 @@ class Part:
     parameters: tuple[str, ...]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Activation:
     """One activation over the positions of a batch that are no padding.
 
@@ -71,6 +74,30 @@ class Probe:
     gradients: dict[str, float]
     strengths: dict[str, float]
     activations: dict[str, Activation]
+
+
+class Call(NamedTuple):
+    """One call of a module: its name in the model, its positional arguments, and what it returned."""
+
+    name: str
+    module: Any
+    arguments: tuple[Any, ...]
+    output: Any
+
+
+@contextmanager
+def record_calls(part: nn.Module, *kinds: type[nn.Module], prefix: str = "") -> Iterator[list[Call]]:
+    """Note every call of the modules of some kinds in a part of a model; `prefix` is the name of the part."""
+    calls: list[Call] = []
+
+    def note(name: str, module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+        calls.append(Call(name, module, arguments, output))
+
+    with ExitStack() as hooks:
+        for name, module in part.named_modules(prefix=prefix):
+            if isinstance(module, kinds):
+                hooks.enter_context(module.register_forward_hook(partial(note, name)))
+        yield calls
 
 
 def parts(model: Echo) -> dict[str, Part]:
@@ -121,77 +148,52 @@ def probe(model: Echo, batch: Batch, features: Collection[str] | None = None) ->
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     model.eval()
     try:
-        with torch.enable_grad(), _watch(model, batch) as activations:
+        with torch.enable_grad(), record_calls(model, *WATCHED) as calls:
             loss = model.loss(batch.features, batch.tokens, batch.lengths, features=features).total
-            found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+            outputs = {own: call.output for call in calls if (own := _activation_name(call))}
+            tensors = named | {own: output for own, output in outputs.items() if output.requires_grad}
+            found = torch.autograd.grad(loss, list(tensors.values()), allow_unused=True)
     finally:
         model.train(training)
-    squares = {n: float(double(g).square().sum()) for n, g in zip(named, found, strict=True) if g is not None}
+    arrived = {name: gradient for name, gradient in zip(tensors, found, strict=True) if gradient is not None}
+    squares = {name: float(double(arrived[name]).square().sum()) for name in named if name in arrived}
     gradients, strengths = {}, {}
     for name, part in parts(model).items():
-        own = [n for n in part.parameters if n in squares]
-        if own:
-            total = sum(squares[n] for n in own)
+        reached = [n for n in part.parameters if n in squares]
+        if reached:
+            total = sum(squares[n] for n in reached)
             gradients[name] = total**0.5
-            strengths[name] = (total / sum(named[n].numel() for n in own)) ** 0.5
+            strengths[name] = (total / sum(named[n].numel() for n in reached)) ** 0.5
+    text = torch.arange(batch.tokens.shape[1] + 1, device=batch.tokens.device) <= batch.lengths[:, None]
+    frames = next(~call.arguments[2].padding for call in calls if isinstance(call.module, Encoder))
+    activations = {
+        own: _activation(output.detach(), arrived.get(own), frames if own.startswith("encoders.") else text)
+        for own, output in outputs.items()
+    }
     return Probe(float(loss.detach()), gradients, strengths, activations)
 
 
-@dataclass
-class _Inside:
-    """Which positions are no padding."""
-
-    text: Tensor  # (B, L + 1)
-    frames: Tensor = field(default_factory=lambda: torch.ones(0, dtype=torch.bool))  # (B, F)
-
-
-@contextmanager
-def _watch(model: Echo, batch: Batch) -> Iterator[dict[str, Activation]]:
-    """Note activations and their gradients while the model computes a loss of the batch."""
-    place = torch.arange(batch.tokens.shape[1] + 1, device=batch.tokens.device)
-    inside = _Inside(place <= batch.lengths[:, None])
-    seen: dict[str, Activation] = {}
-
-    def learn_padding(_: nn.Module, arguments: tuple[Any, ...]) -> None:
-        inside.frames = ~arguments[2].padding
-
-    with ExitStack() as hooks:
-        for name, module in model.named_modules():
-            block = name.removesuffix(".feedforward.pass_gate").removesuffix(".feedforward.output")
-            own: str | None = None
-            if isinstance(module, Encoder):
-                hooks.callback(module.register_forward_pre_hook(learn_padding).remove)
-            elif isinstance(module, VRoPEAttention | CrossAttention):
-                own = f"{name}.attention_output"
-            elif isinstance(module, Gate):
-                own = f"{block}.gate_activation"
-            elif isinstance(module, nn.Linear) and name.endswith(".feedforward.output"):
-                own = f"{block}.mlp_activation"
-            elif isinstance(module, Block):
-                own = f"{name}.residual_output"
-            elif name == "decoder.norm" or (name.startswith("encoders.") and name.count(".") == 2):
-                own = f"{name.removesuffix('.norm')}.final_output" if name.endswith(".norm") else None
-            if own:
-                hooks.callback(module.register_forward_hook(_noting(own, inside, seen)).remove)
-        yield seen
+def _activation_name(call: Call) -> str | None:
+    """What the output of a call is named; None where it is not looked at."""
+    name, module = call.name, call.module
+    block = name.removesuffix(".feedforward.pass_gate").removesuffix(".feedforward.output").removesuffix(".norm")
+    if isinstance(module, VRoPEAttention | CrossAttention):
+        return f"{name}.attention_output"
+    if isinstance(module, Gate):
+        return f"{block}.gate_activation"
+    if name.endswith(".feedforward.output"):
+        return f"{block}.mlp_activation"
+    if isinstance(module, Block):
+        return f"{name}.residual_output"
+    return f"{block}.final_output" if re.fullmatch(r"(decoder|encoders\.\w+)\.norm", name) else None
 
 
-def _noting(name: str, inside: _Inside, seen: dict[str, Activation]) -> Callable[..., None]:
-    def note(module: nn.Module, _: Any, output: Any) -> None:
-        value: Tensor = output
-        mask = inside.frames if name.startswith("encoders.") else inside.text
+def _activation(value: Tensor, gradient: Tensor | None, inside: Tensor) -> Activation:
+    """Figures of an output over the positions `inside` `(B, F)`; a scalar gate has no positions."""
 
-        def chosen(x: Tensor) -> Tensor:
-            return x[mask].float() if x.dim() == 3 else x.float()  # a scalar gate has no positions
+    def chosen(x: Tensor) -> Tensor:
+        return x[inside].float() if x.dim() == 3 else x.float()
 
-        values = chosen(value.detach()).abs()
-        found = Activation(float(values.mean()), float((values < NEAR_ZERO).float().mean()))
-        seen[name] = found
-        if value.requires_grad:
-
-            def note_gradient(gradient: Tensor) -> None:
-                found.gradient = float(chosen(gradient).square().mean().sqrt())
-
-            value.register_hook(note_gradient)
-
-    return note
+    values = chosen(value).abs()
+    strength = 0.0 if gradient is None else float(chosen(gradient).square().mean().sqrt())
+    return Activation(float(values.mean()), float((values < NEAR_ZERO).float().mean()), strength)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from echo_asr.audio.convert import frames_to_seconds
@@ -91,23 +92,14 @@ def gather(recognizer: Recognizer, utterances: Sequence[Utterance], progress: Pr
     if recognizer.bundle.model.config.vrope.reference == "speaker":
         found = {u.id: clip for u, clip in zip(utterances, clips, strict=True)}
         medians = speaker_medians(utterances, lambda u: found[u.id])
-        clips = [
-            Features(**{**vars(clip), "speaker_f0": medians.get(u.speaker, 0.0)})
-            for u, clip in zip(utterances, clips, strict=True)
-        ]
+        clips = [replace(found[u.id], speaker_f0=medians.get(u.speaker, 0.0)) for u in utterances]
     examples = make_examples(utterances, recognizer.bundle.tokenizer, recognizer.normalize, unknown="skip")
     batches, first = [], 0
     while first < len(clips):
-        size = 1
-        while (
-            size < BATCH
-            and first + size < len(clips)
-            and frames_to_seconds(max(c.frames for c in clips[first : first + size + 1])) * (size + 1) <= BATCH_SECONDS
-        ):
-            size += 1
-        taken = slice(first, first + size)
-        batches.append(collate(clips[taken], [e.tokens for e in examples[taken]]).to(recognizer.bundle.model.device))
-        first += size
+        taken = _within(clips[first : first + BATCH], BATCH_SECONDS)
+        tokens = [example.tokens for example in examples[first : first + len(taken)]]
+        batches.append(collate(taken, tokens).to(recognizer.bundle.model.device))
+        first += len(taken)
     return Material(examples, clips, batches)
 
 
@@ -141,7 +133,8 @@ def diagnose(
         gamma_group(model),
         silence_group(shares),
     ]
-    report = Report({**about, "loss": _mean_loss(probes, material.batches)}, groups)
+    loss = fmean((one.loss for one in probes), [len(batch.lengths) for batch in material.batches])
+    report = Report({**about, "loss": loss}, groups)
     if what_if:
         tokens, texts = [e.tokens for e in material.examples], [e.text for e in material.examples]
         groups.append(counterfactuals(recognizer, material.clips, tokens, texts, progress, evaluated))
@@ -160,28 +153,18 @@ def diagnose(
     ]
     if used is not None and len(used) < len(model.config.features):
         left = ", ".join(name for name in model.config.features if name not in used)
-        report.notes.append(
-            f"the curriculum had not brought in {left} when these weights were saved; it is left out here"
-        )
+        report.notes.append(f"the curriculum had not brought in {left} when these weights were saved: it is left out")
     if len(material.clips) < 2:
         report.notes.append("one utterance: no interval has a width, and no mean is one over utterances")
     return report
 
 
-def _mean_loss(probes: Sequence[Probe], batches: Sequence[Batch]) -> float:
-    weights = [len(batch.lengths) for batch in batches]
-    return sum(p.loss * n for p, n in zip(probes, weights, strict=True)) / sum(weights)
-
-
 def _within(clips: Sequence[Features], seconds: float) -> list[Features]:
     """As many of the clips as last so long together, padded to the longest; at least one."""
-    taken: list[Features] = []
-    for clip in clips:
-        longest = max([clip.frames, *(c.frames for c in taken)])
-        if taken and longest * (len(taken) + 1) > 100 * seconds:
-            break
-        taken.append(clip)
-    return taken
+    for count in range(2, len(clips) + 1):
+        if frames_to_seconds(max(clip.frames for clip in clips[:count])) * count > seconds:
+            return list(clips[: count - 1])
+    return list(clips)
 
 
 def cells(group: Group, emoji: bool = False) -> tuple[list[str], list[list[str]]]:

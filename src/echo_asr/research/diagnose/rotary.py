@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
-from echo_asr.research.diagnose.canvas import MaxNLocator, beside, new_figure, save_figure
-from echo_asr.research.diagnose.plots import BLUE, GREEN, GREY, INK, RED
+from echo_asr.research.diagnose.canvas import Axes, beside, draw_grid, new_figure, save_figure
+from echo_asr.research.diagnose.colours import BLUE, GREEN, GREY, INK, RED
 from echo_asr.storage import make_folder
 from echo_asr.vrope import PitchTrack, Rotation, VRoPEModes, make_rotation
 from echo_asr.vrope.config import Theta
@@ -31,12 +31,7 @@ PAIRS = 24
 LONGEST_NAME = 24  # characters of a file's name that stand over its contour
 FASTEST = 1.0  # rad per 10 ms of the fastest pair: slow enough for bands to be seen
 DIRECT = math.log(2.0)  # the raw exponent at which theta `integrated` follows F0 itself, a = 1
-THETAS: dict[str, dict[str, Any]] = {
-    "static": {"theta": "static", "fastest": FASTEST},
-    "integrated, a = 1": {"theta": "integrated", "fastest": FASTEST},
-    "frame": {"theta": "frame", "fastest": FASTEST},
-    "axis": {"theta": "axis", "fastest": FASTEST},
-}
+THETAS = ("static", "integrated", "frame", "axis")
 ROTATIONS = {
     "static": "static: time alone",
     "mean": "mean: the mean F0 of the recording sets one speed",
@@ -61,16 +56,12 @@ def contour(f0: np.ndarray, voicing: np.ndarray | None = None, energy: np.ndarra
 def simple_contours(frames: int = 100) -> dict[str, PitchTrack]:
     """One second each: flat at 220 Hz, rising from 110 to 330 Hz, falling back."""
     rise = 110.0 * 3.0 ** np.linspace(0.0, 1.0, frames)
-    return {
-        "flat": contour(np.full(frames, 220.0)),
-        "rising": contour(rise),
-        "falling": contour(rise[::-1].copy()),
-    }
+    return {"flat": contour(np.full(frames, 220.0)), "rising": contour(rise), "falling": contour(rise[::-1].copy())}
 
 
-def rotation_of(**modes: Any) -> Rotation:
-    """The rotation of these modes, with theta `integrated` at the exponent 1."""
-    rotation = make_rotation(VRoPEModes(**modes), PAIRS)
+def rotation_of(theta: str, fastest: float = FASTEST) -> Rotation:
+    """The rotation of a theta whose fastest pair turns by so many rad per 10 ms; `integrated` at the exponent 1."""
+    rotation = make_rotation(VRoPEModes(theta=cast(Theta, theta), fastest=fastest), PAIRS)
     if isinstance(rotation, IntegratedRotation):
         with torch.no_grad():
             rotation.raw_exponent.fill_(DIRECT)
@@ -90,35 +81,35 @@ def similarity(rotation: Rotation, track: PitchTrack) -> np.ndarray:
 
 
 def plot_positions(
-    contours: Mapping[str, PitchTrack], path: str | os.PathLike[str], thetas: Mapping[str, dict[str, Any]] | None = None
+    contours: Mapping[str, PitchTrack], path: str | os.PathLike[str], thetas: Sequence[str] = ()
 ) -> None:
     """Draw how positions see each other: a row for each contour, its F0 and then a map for each theta.
 
     Args:
         contours: tracks of one recording each, by name.
         path: of the PNG to write.
-        thetas: fields of `VRoPEModes` by name; a spread of thetas unless given.
+        thetas: their names; a spread of thetas unless given.
 
     Raises:
         EchoError: the picture cannot be written.
     """
-    thetas = THETAS if thetas is None else thetas
+    thetas = list(dict.fromkeys(thetas)) or THETAS
     columns = 1 + len(thetas)
-    figure = new_figure(2.6 * columns, 2.5 * len(contours))
+    title = "How positions see each other when content is the same everywhere"
+    figure = new_figure(2.6 * columns, 2.5 * len(contours), title)
     panels = figure.subplots(len(contours), columns, squeeze=False)
     for index, (row, (name, track)) in enumerate(zip(panels, contours.items(), strict=True)):
         end = frames_to_seconds(track.f0.shape[1] * track.step)  # seconds
         draw_f0(row[0], track, name)
-        row[0].xaxis.set_major_locator(MaxNLocator(2))
-        for panel, (label, modes) in zip(row[1:], thetas.items(), strict=True):
-            seen = similarity(rotation_of(**modes), track)
+        row[0].set(xlabel="time (s)")
+        row[0].locator_params(axis="x", nbins=2)
+        for panel, theta in zip(row[1:], thetas, strict=True):
+            seen = similarity(rotation_of(theta), track)
             image = panel.imshow(seen, origin="lower", extent=(0, end, 0, end), cmap="RdBu_r", vmin=-1, vmax=1)
             panel.set(xlabel="key (s)", ylabel="query (s)")
             if index == 0:
-                panel.set_title(label, fontsize=11, color=INK)
-    scale = figure.colorbar(image, ax=panels[:, -1], shrink=0.7)
-    scale.set_label("mean over the pairs of cos(phase difference)")
-    figure.suptitle("How positions see each other when content is the same everywhere", fontsize=12, color=INK)
+                panel.set_title("integrated, a = 1" if theta == "integrated" else theta, fontsize=11, color=INK)
+    figure.colorbar(image, ax=panels[:, -1], shrink=0.7, label="mean over the pairs of cos(phase difference)")
     save_figure(figure, path)
 
 
@@ -136,13 +127,12 @@ def plot_rotation(track: PitchTrack, path: str | os.PathLike[str], title: str = 
         EchoError: the picture cannot be written.
     """
     thetas = list(dict.fromkeys(thetas)) or USUAL_ROTATIONS
-    figure = new_figure(10, 4.1 + 2.3 * len(thetas))
+    figure = new_figure(10, 4.1 + 2.3 * len(thetas), title)
     panels = figure.subplots(2 + len(thetas), 1, height_ratios=(1, *[1.2] * len(thetas), 1), sharex=True)
     end = frames_to_seconds(track.f0.shape[1] * track.step)  # seconds
     draw_f0(panels[0], track, "F0")
-    panels[0].set(xlabel="")
     for panel, theta in zip(panels[1:-1], thetas, strict=True):
-        phase = rotation_of(theta=theta, fastest=FASTEST).phase(track)
+        phase = rotation_of(theta).phase(track)
         waves = phase[0].cos().expand(track.f0.shape[1], -1).T.numpy()
         if theta == "axis":
             waves = np.concatenate((waves[PAIRS // 4 :], waves[: PAIRS // 4]))
@@ -150,35 +140,17 @@ def plot_rotation(track: PitchTrack, path: str | os.PathLike[str], title: str = 
         image = panel.imshow(waves, origin="lower", aspect="auto", extent=extent, cmap="RdBu_r", vmin=-1, vmax=1)
         panel.set(ylabel="pair")
         panel.set_title(ROTATIONS[theta], fontsize=10, color=INK, loc="left")
-        scale = figure.colorbar(image, cax=panel.inset_axes((1.012, 0.0, 0.012, 1.0)))
-        scale.set_label("cos(phase)")
+        figure.colorbar(image, cax=panel.inset_axes((1.012, 0.0, 0.012, 1.0)), label="cos(phase)")
     acoustic = AcousticRadius(len(RADIUS_WEIGHTS), VRoPEModes().radius_range)
     acoustic.weight.copy_(torch.tensor(RADIUS_WEIGHTS))
     acoustic.bias.copy_(torch.tensor(RADIUS_BIASES))
-    radius = acoustic(track)
     seconds = frames_to_seconds((np.arange(track.f0.shape[1]) + 0.5) * track.step)
-    for column, label, colour in zip(radius[0].T.numpy(), RADIUS_LABELS, (GREEN, BLUE, RED), strict=True):
+    for column, label, colour in zip(acoustic(track)[0].T.numpy(), RADIUS_LABELS, (GREEN, BLUE, RED), strict=True):
         panels[-1].plot(seconds, column, color=colour, label=label)
     panels[-1].axhline(1.0, color=GREY, linewidth=0.7, linestyle=":", label="unit circle")
     panels[-1].set(ylabel="radius", xlabel="time (s)", ylim=(0.45, 1.55), xlim=(0, end))
     panels[-1].legend(**beside())
-    if title:
-        figure.suptitle(title, fontsize=12, color=INK)
     save_figure(figure, path)
-
-
-def chosen_thetas(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Fields of `VRoPEModes` for thetas by name; a spread of thetas for none.
-
-    Raises:
-        EchoError: an unknown name.
-    """
-    known = [theta for theta in get_args(Theta) if theta != "none"]
-    for name in names:
-        if name not in known:
-            raise EchoError(f"--theta: expected one of {', '.join(known)}; got {name!r}")
-    labels = {"integrated": "integrated, a = 1"}
-    return {labels.get(n, n): {"theta": n, "fastest": FASTEST} for n in names} or THETAS
 
 
 def chosen_contours(words: Sequence[str], frames: int = 100) -> dict[str, PitchTrack]:
@@ -209,13 +181,16 @@ def draw_rotary(
     """Draw both pictures, of some contours and of a recording if one is given; returns where they are.
 
     Args:
-        thetas, f0: as `chosen_thetas` and `chosen_contours` take them.
+        thetas: their names, for those that each picture usually has.
+        f0: as `chosen_contours` takes it.
 
     Raises:
         EchoError: an unknown theta or F0, the recording cannot be read, or the pictures cannot be written.
     """
-    folder = Path(folder)
-    modes, contours = chosen_thetas(thetas), chosen_contours(f0)
+    unknown = [theta for theta in thetas if theta not in ROTATIONS]
+    if unknown:
+        raise EchoError(f"--theta: expected one of {', '.join(ROTATIONS)}; got {unknown[0]!r}")
+    folder, contours = Path(folder), chosen_contours(f0)
     if audio is not None:
         found = FeatureExtractor()(load_audio(audio))
         name = Path(audio).name
@@ -224,23 +199,21 @@ def draw_rotary(
         )
     make_folder(folder)
     paths = [folder / "positions.png", folder / "rotation.png"]
-    plot_positions(contours, paths[0], modes)
+    plot_positions(contours, paths[0], thetas)
     name = "rising" if audio is None and not f0 else list(contours)[-1]
-    track = contours[name]
-    plot_rotation(track, paths[1], f"What F0 does to rotation and radius: {name}", thetas)
+    plot_rotation(contours[name], paths[1], f"What F0 does to rotation and radius: {name}", thetas)
     return paths
 
 
-def draw_f0(panel: Any, track: PitchTrack, name: str) -> None:
+def draw_f0(panel: Axes, track: PitchTrack, name: str = "") -> None:
     """Draw F0 of one recording over time, dots where it is voiced."""
-    f0 = track.f0[0].numpy()
+    f0, voiced = track.f0[0].cpu().numpy(), track.voicing[0].cpu().numpy() > 0
     seconds = frames_to_seconds((np.arange(len(f0)) + 0.5) * track.step)
     panel.plot(seconds, f0, color=GREY, linewidth=1.0)
-    voiced = track.voicing[0].numpy() > 0
     panel.plot(seconds[voiced], f0[voiced], ".", color=RED, markersize=3)
     low, high = float(f0.min()), float(f0.max())
     margin = max(20.0, 0.1 * (high - low))
     end = frames_to_seconds(len(f0) * track.step)  # seconds
-    panel.set(ylabel="F0 (Hz)", xlabel="time (s)", ylim=(low - margin, high + margin), xlim=(0, end))
+    panel.set(ylabel="F0 (Hz)", ylim=(low - margin, high + margin), xlim=(0, end))
     panel.set_title(name, fontsize=10, color=INK, loc="left")
-    panel.grid(color="#eeeeee", linewidth=0.6)
+    draw_grid(panel)

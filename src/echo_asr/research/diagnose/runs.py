@@ -6,20 +6,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from echo_asr.research.diagnose.plots import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    RED,
-    beside,
-    draw_curve,
-    new_figure,
-    read_metrics,
-    save_figure,
-)
+from echo_asr.research.diagnose.canvas import new_figure, save_figure
+from echo_asr.research.diagnose.colours import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, TEAL
+from echo_asr.research.diagnose.plots import draw_curve, name_curves, read_metrics
 
-COLOURS = (BLUE, RED, GREEN, "#b8860b", "#6a4c93", INK, GREY, "#00868b")
+COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, INK, GREY, TEAL)
 STYLES = ("-", "--", ":", "-.")  # once the colours are used up
 PANELS = (
     ("train", "loss", "training loss\n(nats a token)", False),
@@ -39,7 +30,7 @@ def plot_runs(folders: Sequence[str | os.PathLike[str]], path: str | os.PathLike
         EchoError: a folder is no run or holds nothing to draw, or the picture cannot be written.
     """
     runs = [(name, read_metrics(Path(folder))) for name, folder in zip(run_names(folders), folders, strict=True)]
-    figure = new_figure(11, 9)
+    figure = new_figure(11, 9, f"{len(runs)} runs")
     panels = figure.subplots(3, 1, sharex=True, height_ratios=(1.4, 1, 1))
     for panel, (split, key, label, marked) in zip(panels, PANELS, strict=True):
         for index, (name, records) in enumerate(runs):
@@ -49,22 +40,17 @@ def plot_runs(folders: Sequence[str | os.PathLike[str]], path: str | os.PathLike
             if best and marked:
                 panel.lines[-1].set_label(f"{name}, lowest {best[1]:.1f} %")
         panel.set(ylabel=label)
-        panel.grid(color="#eeeeee", linewidth=0.6)
         if panel.lines:
             panel.set_ylim(bottom=0)
-            panel.legend(**beside())
-        else:
-            panel.text(0.5, 0.5, "not in metrics.jsonl", transform=panel.transAxes, ha="center", color=GREY)
+        name_curves(panel)
     panels[-1].set(xlabel="update")
-    figure.suptitle(f"{len(runs)} runs", fontsize=12, color=INK)
     save_figure(figure, path)
 
 
 def run_names(folders: Sequence[str | os.PathLike[str]]) -> list[str]:
     """The folders' own names, with as much of the path before them as makes them differ."""
     paths = [Path(folder).resolve().parts for folder in folders]
-    longest = max(len(parts) for parts in paths)
-    for depth in range(1, longest + 1):
+    for depth in range(1, max(map(len, paths)) + 1):
         names = ["/".join(parts[-depth:]) for parts in paths]
         if len(set(names)) == len(set(paths)):
             break

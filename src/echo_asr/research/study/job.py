@@ -32,7 +32,6 @@ from echo_asr.data.noise import KINDS, noise_clip
 from echo_asr.data.speakers import speaker_medians
 from echo_asr.decode.transcribe import Recognizer, choose_device, decode_config
 from echo_asr.errors import EchoError
-from echo_asr.features import Features
 from echo_asr.model.echo import Echo
 from echo_asr.output import use_utf8_streams
 from echo_asr.research.diagnose.interventions import nulls_masked
@@ -92,18 +91,16 @@ def _train(job: dict[str, Any], folder: Path) -> Trained:
                      transform=make_control(sections["study"].f0))  # fmt: skip
     lines = (run / VALIDATIONS).read_text(encoding="utf-8").split("\n")
     validations = [json.loads(line) for line in lines if line]
-    return Trained(
-        folder,
-        {
-            "training": training_digest(job),
-            "updates": progress.step,
-            "weights": keep_last_weights(folder, progress),
-            "ids": validations[-1]["ids"],
-            "validations": [{"update": v["update"], "hypotheses": v["hypotheses"]} for v in validations],
-            "seconds": {"training": progress.seconds},
-            "threads": job["threads"],
-        },
-    )
+    result = {
+        "training": training_digest(job),
+        "updates": progress.step,
+        "weights": keep_last_weights(folder, progress),
+        "ids": validations[-1]["ids"],
+        "validations": [{"update": v["update"], "hypotheses": v["hypotheses"]} for v in validations],
+        "seconds": {"training": progress.seconds},
+        "threads": job["threads"],
+    }
+    return Trained(folder, result)
 
 
 def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, Any]:
@@ -136,10 +133,7 @@ def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, 
         "digest": digest(job),
         **{key: before[key] for key in ("training", "weights", "updates", "ids", "validations", "threads")},
         **({} if trained.folder == folder else {TRAINED_IN: relative(trained.folder, folder)}),
-        "arm": job["arm"],
-        "seed": job["seed"],
-        "corpus": job["corpus"],
-        "split": job["split"],
+        **{key: job[key] for key in ("arm", "seed", "corpus", "split")},
         "parameters": bundle.model.parameter_count,
         "evaluations": evaluations,
         "invented": invented,
@@ -159,9 +153,7 @@ def evaluate_split(recognizer: Recognizer, corpus: str, split: str) -> dict[str,
     speakers: dict[str, float] = {}
     if recognizer.bundle.model.config.vrope.reference == "speaker":
         speakers = speaker_medians(utterances, lambda u: cache.features(u.audio))
-    features: list[Features] = [
-        replace(cache.features(u.audio), speaker_f0=speakers.get(u.speaker, 0.0)) for u in utterances
-    ]
+    features = [replace(cache.features(u.audio), speaker_f0=speakers.get(u.speaker, 0.0)) for u in utterances]
     hypotheses = [found.text for found in recognizer.recognize(features)]
     return {"ids": [u.id for u in utterances], "hypotheses": hypotheses}
 
@@ -187,9 +179,8 @@ def locked(path: Path, wait: bool = True) -> Generator[None]:
     try:
         lock = FileLock(path).acquire(timeout=-1 if wait else 0)
     except Timeout:
-        raise EchoError(
-            f"{path.parent}: another study is running there; wait for it, or choose another --out"
-        ) from None
+        remedy = "wait for it, or choose another --out"
+        raise EchoError(f"{path.parent}: another study is running there; {remedy}") from None
     with lock:
         yield
 

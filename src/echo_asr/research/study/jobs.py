@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from echo_asr.console import console, progress_bar
 from echo_asr.data.corpus import Corpus
 from echo_asr.errors import EchoError
 from echo_asr.research.study.job import LOG
-from echo_asr.research.study.plan import Arm, Study, slug
+from echo_asr.research.study.plan import Study, slug
 from echo_asr.research.study.trained import JOB, read_result, trained_before, training_digest
 from echo_asr.storage import replace_text
 
@@ -54,12 +54,6 @@ class Job:
         return read_result(self.folder, self.spec)
 
 
-def sections_of(arm: Arm, seed: int, corpus: Corpus) -> dict[str, Any]:
-    """The configuration of a job: the arm's, with the seed, and validated on the whole split."""
-    count = len(corpus.split("validation"))
-    return {**arm.sections, "train": replace(arm.sections["train"], seed=seed, validation_utterances=count)}
-
-
 def make_jobs(study: Study, corpora: dict[str, Corpus], out: Path, device: str, keep: bool = False) -> list[Job]:
     """All jobs of a study, seeds first, so that every arm has its first seed early. Every fold of a condition is a
     training of its own; conditions, and folds of them, that train alike share their jobs."""
@@ -76,8 +70,10 @@ def make_jobs(study: Study, corpora: dict[str, Corpus], out: Path, device: str, 
     for seed in study.seeds:
         for train, specs in evaluations.items():
             corpus = study.corpus + train
+            validated = len(corpora[corpus].split("validation"))  # the whole split
             for arm in study.arms:
-                sections = sections_of(arm, seed, corpora[corpus])
+                own = replace(arm.sections["train"], seed=seed, validation_utterances=validated)
+                sections = {**arm.sections, "train": own}
                 spec = {
                     "arm": arm.name,
                     "seed": seed,
@@ -169,7 +165,7 @@ def run_jobs(jobs: Sequence[Job], at_once: int, threads: int, devices: Sequence[
                 time.sleep(LOOK)
                 for process in [p for p in running if p.poll() is not None]:
                     job, _ = running.pop(process)
-                    _close(process)
+                    process.communicate()  # closes its standard input
                     if job.result is None:
                         failed[str(job.folder)] = _reason(job, process.returncode)
                         console().print(f"failed: {job.name}: {failed[str(job.folder)]}", markup=False, highlight=False)
@@ -199,18 +195,13 @@ def _start(job: Job, device: str, threads: int) -> subprocess.Popen[bytes]:
             if training_digest(begun) == training_digest(spec):  # with other threads sums would round otherwise
                 spec["threads"] = begun["threads"]
         replace_text(path, json.dumps(spec, ensure_ascii=False, indent=1) + "\n")
-        most = str(spec["threads"])
+        most = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(spec["threads"]))
         root = str(Path(__file__).parents[3])  # the package need not be installed
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": most,
-            "MKL_NUM_THREADS": most,
-            "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
-        }
+        search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         with (job.folder / LOG).open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", MODULE, str(job.folder)],
-                stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment,
+                stdin=subprocess.PIPE, stdout=log, stderr=log, env={**os.environ, **most, "PYTHONPATH": search},
                 # Ctrl-C is for this process, which then asks the jobs to stop.
                 start_new_session=True, creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )  # fmt: skip
@@ -218,13 +209,7 @@ def _start(job: Job, device: str, threads: int) -> subprocess.Popen[bytes]:
         raise EchoError(f"{job.folder}: a job could not be started there ({error.strerror})") from None
 
 
-def _close(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin:
-        with suppress(OSError):
-            process.stdin.close()
-
-
-def _stop(running: Sequence[subprocess.Popen[bytes]] | dict[subprocess.Popen[bytes], Any]) -> None:
+def _stop(running: Iterable[subprocess.Popen[bytes]]) -> None:
     """Ask jobs to save and stop, and wait for them; a second Ctrl-C ends them at once."""
     console().print("stopping once the jobs have saved what they have; Ctrl-C once more to stop at once")
     try:
@@ -239,8 +224,7 @@ def _stop(running: Sequence[subprocess.Popen[bytes]] | dict[subprocess.Popen[byt
     finally:
         for process in running:
             process.kill()
-            process.wait()
-            _close(process)
+            process.communicate()
 
 
 def _ask_to_stop(process: subprocess.Popen[bytes]) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from echo_asr.research.diagnose.plots import BLUE, GREEN, GREY, INK, RED, new_figure, save_figure
+from echo_asr.research.diagnose.canvas import draw_grid, new_figure, save_figure
+from echo_asr.research.diagnose.colours import BLUE, GREEN, GREY, INK, ORANGE, RED
 from echo_asr.research.study.results import Row
 from echo_asr.research.study.tables import Findings
 
-COLOURS = (INK, BLUE, RED, GREEN, "#b8860b", "#7a4fa3", "#008b8b", "#d16ba5", "#6b8e23", "#a0522d")
+COLOURS = (INK, BLUE, RED, GREEN, ORANGE, "#7a4fa3", "#008b8b", "#d16ba5", "#6b8e23", "#a0522d")
 STYLES = ("-", "--", ":", "-.")  # arms beyond the colours differ by their lines
 WIDTH = 10.0  # inches
 LINE, CHARACTER = 0.75, 0.06  # inches that an arm takes in the legend: the line, and a character of its name
@@ -55,10 +56,8 @@ def draw_curves(findings: Findings, path: Path) -> bool:
             panel.plot(updates, means, style, color=colour, linewidth=2.0, marker=marker, markersize=4, label=arm)
         if primary.at:
             panel.axvline(primary.at, color=GREY, linewidth=0.9, linestyle=":")
-        panel.set(xlabel="update", ylabel=f"{measure} error (%)", title=condition)
-        panel.set_ylim(bottom=0)
-        panel.grid(color="#eeeeee", linewidth=0.6)
-        panel.set_axisbelow(True)
+        panel.set(xlabel="update", ylabel=f"{measure} error (%)", title=condition, ylim=(0, None))
+        draw_grid(panel)
     lines = {line.get_label(): line for panel in panels for line in panel.get_legend_handles_labels()[0]}
     arms = [lines[a.name] for a in findings.study.arms if a.name in lines]
     look: dict[str, Any] = {"fontsize": 8, "frameon": False, "handlelength": 4.0}  # long enough for a dashed line
@@ -105,5 +104,4 @@ def _draw_intervals(panel: Any, rows: Sequence[Row]) -> None:
     panel.set_ylim(-0.6, len(rows) - 0.4)
     unit = "percentage points" if rows[0].unit == "%" else rows[0].unit
     panel.set_xlabel(f"difference ({unit}); left of 0 is better", fontsize=8)
-    panel.grid(axis="x", color="#eeeeee", linewidth=0.6)
-    panel.set_axisbelow(True)
+    draw_grid(panel, axis="x")

@@ -16,6 +16,7 @@ from echo_asr.research.sections import SECTIONS
 from echo_asr.train.recipe import build_config, find_recipe, list_recipes
 
 INVENTED = "invented"  # the measure of clips without speech that get text
+JUDGED_BY = (*MEASURES, INVENTED)
 KEYS = (
     "like", "name", "question", "base", "changes", "corpus", "conditions", "arms", "baseline", "seeds", "split",
     "final", "endpoints", "primary", "parameters_within", "invented_clips",
@@ -151,8 +152,7 @@ def read_study(path: str | os.PathLike[str], corpus: str | None = None) -> Study
     arms = _arms(data["arms"], base, baseline, where)
     endpoints = _endpoints(data["endpoints"], where)
     primary = str(data["primary"])
-    if primary not in {e.name for e in endpoints}:
-        names = {e.name for e in endpoints}
+    if primary not in (names := {e.name for e in endpoints}):
         raise EchoError(f"{where}: primary names no endpoint: {primary!r}{nearest(primary, names)}")
     split = data.get("split", "validation")
     if split not in ("validation", "test"):
@@ -171,21 +171,14 @@ def read_study(path: str | os.PathLike[str], corpus: str | None = None) -> Study
     clips = data.get("invented_clips", CLIPS)
     if isinstance(clips, bool) or not isinstance(clips, int) or clips < 1:
         raise EchoError(f"{where}: invented_clips must be a whole number of clips, 1 or more, got {clips!r}")
+    question = " ".join(str(data.get("question") or "").split())
+    seeds = _seeds(data.get("seeds", [0, 1, 2]), where)
+    clips = clips if any(e.measure == INVENTED for e in endpoints) else 0
     return Study(
-        path=path,
-        name=str(data["name"]),
-        question=" ".join(str(data.get("question") or "").split()),
-        corpus=spec,
-        conditions=conditions,
-        arms=arms,
-        baseline=baseline,
-        seeds=_seeds(data.get("seeds", [0, 1, 2]), where),
-        split=split,
-        endpoints=endpoints,
-        primary=primary,
-        parameters_within=within,
-        invented_clips=clips if any(e.measure == INVENTED for e in endpoints) else 0,
-    )
+        path=path, name=str(data["name"]), question=question, corpus=spec, conditions=conditions, arms=arms,
+        baseline=baseline, seeds=seeds, split=split, endpoints=endpoints, primary=primary,
+        parameters_within=within, invented_clips=clips,
+    )  # fmt: skip
 
 
 def slug(name: str) -> str:
@@ -283,10 +276,9 @@ def _endpoints(value: Any, where: str) -> tuple[Endpoint, ...]:
         keys = _mapping(given, where, f"endpoint {name}")
         _only(keys, ("measure", "at", "reach"), where, f"endpoints.{name}.")
         measure, at, reach = keys.get("measure"), keys.get("at", "last"), keys.get("reach")
-        if measure not in (*MEASURES, INVENTED):
-            raise EchoError(
-                f"{where}: endpoints.{name}.measure must be one of {', '.join((*MEASURES, INVENTED))}, got {measure!r}"
-            )
+        if measure not in JUDGED_BY:
+            known = ", ".join(JUDGED_BY)
+            raise EchoError(f"{where}: endpoints.{name}.measure must be one of {known}, got {measure!r}")
         if at != "last" and (isinstance(at, bool) or not isinstance(at, int) or at < 1):
             raise EchoError(f"{where}: endpoints.{name}.at must be an update, or last, got {at!r}")
         if reach is not None and (isinstance(reach, bool) or not isinstance(reach, int | float) or not reach >= 0):

@@ -125,13 +125,11 @@ class _Scorer:
                 return self._known[key]
             written: dict[tuple[str, str], str] = {}
             for spec, result in folds:
-                if update:
-                    found = next(v for v in result["validations"] if v["update"] == update)
-                    ids = result["ids"]
+                if update:  # a validation has the ids of all
+                    found = {**result, **next(v for v in result["validations"] if v["update"] == update)}
                 else:
                     found = result["evaluations"][self.condition.evaluation(spec)]
-                    ids = found["ids"]
-                written |= {(spec, name): text for name, text in zip(ids, found["hypotheses"], strict=True)}
+                written |= {(spec, name): text for name, text in zip(found["ids"], found["hypotheses"], strict=True)}
             hypotheses = [self.normalize(written[name]) for name in self.texts.ids]
             kind: Measure = measure  # type: ignore[assignment]  # read_study let no other pass
             self._known[key] = measure_errors(self.texts.texts, hypotheses, kind)

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +91,14 @@ def run_study(
             )
         at_once, threads = how_many(jobs, len(waiting), devices)
         there = sum(bool(job.spec["trained"]) for job in waiting)
-        screen = console()
+        message = partial(console().print, highlight=False, markup=False)
         for note in notes:
-            screen.print(note, highlight=False, markup=False)
-        screen.print(
+            message(note)
+        message(
             f"{study.name}: {len(planned)} jobs ({len(study.arms)} arms, {len(study.seeds)} seeds), "
             f"{len(planned) - len(waiting)} finished before{f', {there} trained before' if there or trained else ''}; "
-            f"{at_once} at once, {threads} threads each",
-            highlight=False, markup=False,
-        )  # fmt: skip
+            f"{at_once} at once, {threads} threads each"
+        )
         replace_text(folder / STUDY, json.dumps(study.to_dict(), ensure_ascii=False, indent=1) + "\n")
         failed: dict[str, str] = {}
         if waiting:
@@ -170,25 +170,23 @@ def examine_arms(study: Study, corpora: Mapping[str, Corpus]) -> tuple[list[dict
     corpus = corpora[study.corpus + study.conditions[0].pairs[0][0]]
     rows = corpus.split("train")
     seconds = sum(u.duration for u in rows) / len(rows)
-    costs, notes = [], []
+    costs: dict[str, dict[str, Any]] = {}
+    notes = []
     for arm in study.arms:
         normalize = arm.sections["text"].normalize
         texts = [normalize(u.text) for u in rows]
         tokenizer = new_tokenizer(texts, arm.sections["text"])
         vocabulary = tokenizer.vocabulary_size
         tokens = sum(len(tokenizer.encode(text, "skip")) for text in texts) / len(texts)
-        costs.append(
-            {
-                "arm": arm.name,
-                "changes": ", ".join(f"{key} {value}" for key, value in arm.changes.items()),
-                "parameters": parameter_count(arm.sections, vocabulary),
-                "updates": arm.sections["train"].max_steps,
-                "multiply_adds": round(multiply_adds(arm.sections, vocabulary, seconds, tokens)),
-            }
-        )
-    by_name = {cost["arm"]: cost for cost in costs}
+        costs[arm.name] = {
+            "arm": arm.name,
+            "changes": ", ".join(f"{key} {value}" for key, value in arm.changes.items()),
+            "parameters": parameter_count(arm.sections, vocabulary),
+            "updates": arm.sections["train"].max_steps,
+            "multiply_adds": round(multiply_adds(arm.sections, vocabulary, seconds, tokens)),
+        }
     for arm, name in [(one, other) for one in study.arms for other in one.against]:
-        own, other = by_name[arm.name], by_name[name]
+        own, other = costs[arm.name], costs[name]
         more = 100.0 * (own["parameters"] / other["parameters"] - 1.0)
         if study.parameters_within is not None and abs(more) > study.parameters_within:
             raise EchoError(
@@ -199,7 +197,7 @@ def examine_arms(study: Study, corpora: Mapping[str, Corpus]) -> tuple[list[dict
             notes.append(f"Parameters differ: {arm.name} has {more:+.1f} % against {name}.")
         if own["updates"] != other["updates"]:
             notes.append(f"Updates differ: {arm.name} has {own['updates']}, {name} {other['updates']}.")
-    return costs, notes
+    return list(costs.values()), notes
 
 
 def prepare_features(study: Study, corpora: Mapping[str, Corpus], jobs: Sequence[Job]) -> None:
@@ -248,11 +246,9 @@ def collect(
         results[(job.spec["arm"], trained, job.spec["seed"])] = result
         if TRAINED_IN in result:
             taken[Path(result[TRAINED_IN]).parents[2].name] += 1
-        measured = {key: round(value, 2) for key, value in result["seconds"].items()}
-        where = {key: result[key] for key in ("device", "threads")}
-        times.append(
-            {"arm": job.spec["arm"], "seed": job.spec["seed"], "corpus": job.spec["corpus"], **measured, **where}
-        )
+        done = {key: job.spec[key] for key in ("arm", "seed", "corpus")}
+        seconds = {key: round(value, 2) for key, value in result["seconds"].items()}
+        times.append({**done, **seconds, "device": result["device"], "threads": result["threads"]})
     rows, curves = analyse(study, results, corpora)
     notes = [*notes, *(f"Trained in the study in {name}: {n} of {len(results)} jobs." for name, n in taken.items())]
     if len(study.seeds) < 3:

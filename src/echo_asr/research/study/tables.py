@@ -77,16 +77,15 @@ def value_table(rows: Sequence[Row]) -> Table:
     lines: list[tuple[str, ...]] = []
     for row in rows:
         found = row.comparison
-        cells = ("", "", "")
+        difference = relative = p = ""
         if found is not None:
-            p = "" if row.p_holm is None else f"{row.p_holm:.3f}" if row.p_holm >= 0.001 else "< 0.001"
-            cells = (
-                f"{found.difference:+.2f}{_ends(found.interval)}",
-                "" if found.relative is None else f"{found.relative:+.1f} %{_ends(found.relative_interval, 1)}",
-                p,
-            )
+            difference = f"{found.difference:+.2f}{_ends(found.interval)}"
+            if found.relative is not None:
+                relative = f"{found.relative:+.1f} %{_ends(found.relative_interval, 1)}"
+            if row.p_holm is not None:
+                p = f"{row.p_holm:.3f}" if row.p_holm >= 0.001 else "< 0.001"
         seeds = ", ".join("never" if v is None else f"{v:.2f}" if row.unit == "%" else f"{v:.0f}" for v in row.values)
-        lines.append((row.arm, figure(row.mean, row.unit), seeds, row.against, *cells, row.verdict))
+        lines.append((row.arm, figure(row.mean, row.unit), seeds, row.against, difference, relative, p, row.verdict))
     return heads, lines
 
 
@@ -142,8 +141,7 @@ def write_tables(findings: Findings, out: Path) -> None:
     replace_text(out / "table.md", markdown(findings))
     replace_text(out / "table.csv", _csv([_flat(row) for row in findings.rows]))
     study = {**findings.study.to_dict(), "verdicts": findings.sentences(), "notes": findings.notes}
-    rows = [{**asdict(row), "seeds": list(row.seeds), "values": list(row.values)} for row in findings.rows]
-    whole = {**study, "failed": findings.failed, "costs": findings.arms, "rows": rows}
+    whole = {**study, "failed": findings.failed, "costs": findings.arms, "rows": [asdict(row) for row in findings.rows]}
     replace_text(out / "table.json", json.dumps(whole, ensure_ascii=False, indent=1) + "\n")
     replace_text(out / "curves.csv", _csv(findings.curves))
     replace_text(out / "times.csv", _csv(findings.times))
@@ -154,11 +152,7 @@ def _flat(row: Row) -> dict[str, Any]:
     low, high = found.interval if found and found.interval else ("", "")
     relative_low, relative_high = found.relative_interval if found and found.relative_interval else ("", "")
     return {
-        "condition": row.condition,
-        "endpoint": row.endpoint,
-        "unit": row.unit,
-        "arm": row.arm,
-        "mean": row.mean,
+        **{name: getattr(row, name) for name in ("condition", "endpoint", "unit", "arm", "mean")},
         "seeds": " ".join(map(str, row.seeds)),
         "values": " ".join("never" if v is None else repr(v) for v in row.values),
         "against": row.against,

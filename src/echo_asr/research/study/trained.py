@@ -17,11 +17,11 @@ from typing import Any
 import torch
 
 from echo_asr.errors import EchoError
-from echo_asr.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Bundle, load_bundle
+from echo_asr.model.checkpoint import WEIGHTS, Bundle, load_bundle
 from echo_asr.renamed import with_current_names, without_retired
 from echo_asr.research.sections import SECTIONS
 from echo_asr.storage import pack, replace_file, unpack
-from echo_asr.train.state import CHECKPOINT, Progress
+from echo_asr.train.state import CHECKPOINT, Progress, is_model
 
 STUDY = "study.json"  # of a study's folder
 JOB, RESULT, RUN, LAST = "job.json", "result.json", "run", "last.safetensors"  # of a job's
@@ -126,8 +126,7 @@ class Trained:
         result = load_result(folder)
         if result is None or result.get("training") != training_digest(job):
             return None
-        there = all((folder / RUN / name).is_file() for name in (CONFIG, TOKENIZER, WEIGHTS))
-        return cls(folder, result) if there and (folder / result["weights"]).is_file() else None
+        return cls(folder, result) if is_model(folder / RUN) and (folder / result["weights"]).is_file() else None
 
     def bundle(self) -> Bundle:
         """The model with the averaged weights of the last update; those in `run/` are of the best one.
