@@ -68,6 +68,8 @@ def test_commands_of_a_page_are_accepted(page: Path, capsys: pytest.CaptureFixtu
         assert rest == [], words
         known = {*option_names(), "model.preset", *(RENAMED if recorded else ())}
         assert {words[number].removeprefix("--") for number in options} - known == set(), words
+        if arguments.command == "transcribe" and len(arguments.audio) > 1:
+            assert arguments.output_dir or arguments.format in ("txt", "json"), words
         if arguments.command == "train" and not recorded:
             recipe = str(arguments.config)
             assert (RECIPES / f"{recipe}.yaml").exists() or recipe.endswith(".yaml") or recipe.isupper(), words

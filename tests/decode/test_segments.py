@@ -75,7 +75,7 @@ def test_pauses_cut_and_every_voice_is_kept_with_its_margins(bed: str | None, le
     parts=st.lists(st.tuples(st.sampled_from(["voice", "pause"]), st.floats(0.1, 9.0)), min_size=1, max_size=8),
     seed=st.integers(0, 9),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_blocks_that_sound_comes_in_change_nothing(
     sizes: list[int], parts: list[tuple[str, float]], seed: int
 ) -> None:

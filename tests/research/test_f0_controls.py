@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,6 @@ from echo_asr.research.f0_controls import (
     F0Control,
     Kind,
     control_f0,
-    load_control,
     load_recognizer,
     make_control,
 )
@@ -137,9 +137,24 @@ def test_a_model_keeps_the_pitch_that_it_was_trained_with(
         load(run)
     (run / DONORS).unlink()
     with pytest.raises(EchoError, match=f"{DONORS}: missing or damaged.*train the model again"):
-        load_control(run)
+        load_recognizer(run)
+
+
+@pytest.mark.parametrize(
+    ("study", "message"), [("{f0: loud}", "study.f0.: expected one of measured.*got loud"), ("5", "must be a mapping")]
+)
+def test_a_control_that_there_is_not_is_refused_in_one_line(
+    study: str, message: str, learnt: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(learnt, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    with (run / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"study: {study}\n")
+    with pytest.raises(EchoError, match=message):
+        load_recognizer(run)
+    with pytest.raises(EchoError, match="was trained with study.f0"):
+        load(run)
 
 
 def test_a_model_of_measured_pitch_has_no_control(learnt: Path) -> None:
-    assert load_control(learnt) is None and not (learnt / DONORS).exists()
+    assert load_recognizer(learnt).extractor.transform is None and not (learnt / DONORS).exists()
     assert "study" not in (learnt / "config.yaml").read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ import torch
 from echo_asr.audio import stream_audio
 from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds
 from echo_asr.audio.load import Audio
-from echo_asr.config import Changes, build_sections, read_yaml
+from echo_asr.config import Changes, build_sections
 from echo_asr.decode.alignment import align
 from echo_asr.decode.malloc_trim import release_memory
 from echo_asr.decode.results import Segment, Transcription
@@ -279,27 +279,22 @@ def load(folder: str | os.PathLike[str], device: str = "auto", **decode: Any) ->
 
 
 def load_recognizer(
-    folder: str | os.PathLike[str],
-    device: str = "auto",
-    changes: Changes = MappingProxyType({}),
-    transform: FeatureTransform | None = None,
+    folder: str | os.PathLike[str], device: str = "auto", changes: Changes = MappingProxyType({})
 ) -> Recognizer:
-    """As `load`, with changed settings under their full names: `{"decode.beam": 8}`.
-
-    Args:
-        transform: of features, with which the model was trained.
-    """
+    """As `load`, with changed settings under their full names: `{"decode.beam": 8}`."""
     bundle = load_bundle(folder, choose_device(device))
-    control = (bundle.extra.get("study") or {}).get("f0", "measured")
-    if transform is None and control != "measured":
+    study = bundle.extra.get("study") or {}
+    control = study.get("f0", "measured") if isinstance(study, dict) else study
+    if control != "measured":
         what = f"was trained with study.f0 {control}, and is of use under that alone"
         mend = "echo-asr evaluate, transcribe, diagnose or study, or echo_asr.research.f0_controls.load_recognizer"
         raise EchoError(f"{folder}: {what}; take {mend}")
-    return Recognizer(bundle, decode_config(folder, changes), transform)
+    return Recognizer(bundle, decode_config(bundle, folder, changes))
 
 
-def decode_config(folder: str | os.PathLike[str], changes: Changes = MappingProxyType({})) -> DecodeConfig:
-    """The decoding settings of a model's config.yaml, with some changed, as `{"decode.beam": 8}`."""
-    path = Path(folder) / CONFIG
-    data = {"decode": read_yaml(path).get("decode")}
-    return build_sections(data, {"decode": DecodeConfig}, changes, str(path))["decode"]
+def decode_config(
+    bundle: Bundle, folder: str | os.PathLike[str], changes: Changes = MappingProxyType({})
+) -> DecodeConfig:
+    """The decoding settings of the model of a folder, with some changed, as `{"decode.beam": 8}`."""
+    data = {"decode": bundle.extra.get("decode")}
+    return build_sections(data, {"decode": DecodeConfig}, changes, str(Path(folder) / CONFIG))["decode"]

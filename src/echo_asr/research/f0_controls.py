@@ -26,22 +26,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from echo_asr.config import Changes, read_yaml
-from echo_asr.decode import transcribe
+from echo_asr.config import Changes, build_sections
+from echo_asr.decode.transcribe import Recognizer, choose_device, decode_config
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.features.pitch import REFERENCE_F0
-from echo_asr.model.checkpoint import CONFIG
-from echo_asr.renamed import with_current_names
+from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
 from echo_asr.storage import pack, replace_file, unpack
 
 Kind = Literal["measured", "shuffled", "constant", "voicing", "energy"]
 DONORS = "f0_donors.safetensors"  # of a model's folder
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """What a study takes away, to see what it was for."""
+
+    f0: Kind = "measured"  # what is left of the pitch, in training and wherever the model is used
+
+    def __post_init__(self) -> None:
+        if self.f0 not in get_args(Kind):
+            raise ValueError(f"f0: expected one of {', '.join(get_args(Kind))}; got {self.f0!r}")
 
 
 @dataclass
@@ -87,15 +97,15 @@ def make_control(kind: Kind) -> F0Control | None:
     return None if kind == "measured" else F0Control(kind)
 
 
-def load_control(folder: str | os.PathLike[str]) -> F0Control | None:
-    """The control that the model in a folder was trained with; None where there was none, or where there is no model.
+def load_control(bundle: Bundle, folder: str | os.PathLike[str]) -> F0Control | None:
+    """The control that the model of a folder was trained with; None where there was none.
 
     Raises:
-        EchoError: config.yaml cannot be read, or the donors that belong to it are missing or damaged.
+        EchoError: config.yaml has a control that there is not, or the model's donors are missing or damaged.
     """
-    path = Path(folder) / CONFIG
-    study = with_current_names(read_yaml(path), str(path))[0].get("study") if path.is_file() else None
-    control = make_control((study or {}).get("f0", "measured"))
+    where, data = str(Path(folder) / CONFIG), {"study": bundle.extra.get("study")}
+    study: StudyConfig = build_sections(data, {"study": StudyConfig}, where=where)["study"]
+    control = make_control(study.f0)
     if control and control.kind == "shuffled":
         path = Path(folder) / DONORS
         try:
@@ -111,9 +121,10 @@ def load_control(folder: str | os.PathLike[str]) -> F0Control | None:
 
 def load_recognizer(
     folder: str | os.PathLike[str], device: str = "auto", changes: Changes = MappingProxyType({})
-) -> transcribe.Recognizer:
+) -> Recognizer:
     """As `echo_asr.decode.transcribe.load_recognizer`, under the control that the model was trained with."""
-    return transcribe.load_recognizer(folder, device, changes, load_control(folder))
+    bundle = load_bundle(folder, choose_device(device))
+    return Recognizer(bundle, decode_config(bundle, folder, changes), load_control(bundle, folder))
 
 
 def control_f0(

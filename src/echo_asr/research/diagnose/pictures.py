@@ -12,7 +12,7 @@ from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.features import Features, collate_features
 from echo_asr.model.echo import Echo
 from echo_asr.model.encoder import pitch_track
-from echo_asr.research.diagnose.canvas import Axes, Figure, beside, draw_grid, new_figure
+from echo_asr.research.diagnose.canvas import Axes, Figure, LogFormatter, beside, draw_grid, new_figure
 from echo_asr.research.diagnose.colours import BLUE, GREEN, GREY, INK, NULL, PURPLE, RED
 from echo_asr.research.diagnose.groups import Group, Rows
 from echo_asr.research.diagnose.learnt import attentions
@@ -57,6 +57,8 @@ def draw_gradients(rows: Rows) -> Figure:
         panel.plot(_column(rows, name), range(len(rows)), mark, color=colour, markersize=size, label=label)
     if any(float(value) > 0 for row in rows.values() for value in row.values()):
         panel.set_xscale("log")
+        panel.xaxis.set_minor_formatter(LogFormatter())  # 3e-02, which is short enough to stand beside 4e-02
+        panel.xaxis.set_major_formatter(LogFormatter())
     panel.set(xlabel="norm of the loss's gradient (nats, log scale)")
     panel.legend(**beside())
     return figure

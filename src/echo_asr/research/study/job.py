@@ -108,8 +108,9 @@ def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, 
     before = trained.result
     bundle = trained.bundle()
     bundle.model.to(choose_device(job["device"]))
-    control = load_control(trained.folder / RUN)
-    recognizer = Recognizer(bundle, decode_config(trained.folder / RUN), control)
+    run = trained.folder / RUN
+    control = load_control(bundle, run)
+    recognizer = Recognizer(bundle, decode_config(bundle, run), control)
     known: dict[str, Any] = {}
     for result in (before, load_result(folder)):
         known |= result["evaluations"] if result and result.get("split") == job["split"] else {}
@@ -120,7 +121,7 @@ def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, 
             evaluations[name] = known[name]
         elif search:
             changes = {f"decode.{option}": value for option, value in search["decode"].items()}
-            otherwise = Recognizer(bundle, decode_config(trained.folder / RUN, changes), control)
+            otherwise = Recognizer(bundle, decode_config(bundle, run, changes), control)
             with _hidden(bundle.model, search.get("hide", "")):
                 evaluations[name] = evaluate_split(otherwise, search["corpus"], job["split"])
         elif name == job["corpus"] and job["split"] == "validation":  # validated on already, with the same weights
