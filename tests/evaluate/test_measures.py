@@ -1,22 +1,7 @@
-import numpy as np
 import pytest
 
-from echo_asr.evaluate.measures import Measure, bases, is_tonal, measure_errors, tonal_share, tones
-
-
-@pytest.mark.parametrize(
-    ("text", "tone", "base"),
-    [
-        ("ni3 hao3", "3 3", "ni hao"),
-        ("ni3hao3 ma", "3 3 0", "ni hao ma"),
-        ("nü3 xi1'an1", "3 1 1", "nü xi an"),
-        ("", "", ""),
-        ("you're", "0", "you're"),
-        ("7 up", "0", "up"),
-    ],
-)
-def test_text_is_read_as_syllables(text: str, tone: str, base: str) -> None:
-    assert (tones(text), bases(text)) == (tone, base)
+from echo_asr.evaluate.measures import Measure, measure_errors
+from echo_asr.text.tones import ToneNotation
 
 
 @pytest.mark.parametrize(
@@ -32,7 +17,7 @@ def test_text_is_read_as_syllables(text: str, tone: str, base: str) -> None:
 )
 def test_tones_and_bases_go_wrong_by_themselves(recognised: str, word: int, tone: int, base: int) -> None:
     for measure, expected in (("word", word), ("tone", tone), ("base", base)):
-        errors, units = measure_errors(["ni3 hao3"], [recognised], measure)  # type: ignore[arg-type]
+        errors, units = measure_errors(["ni3 hao3"], [recognised], measure, ToneNotation("digits"))  # type: ignore[arg-type]
         assert (errors.tolist(), units.tolist()) == ([expected], [2]), measure
 
 
@@ -51,8 +36,6 @@ def test_a_runaway_says_more_than_twice_as_much_and_two_words(spoken: int, recog
     assert errors.tolist() == [runs, 0] and utterances.tolist() == [1, 1]
 
 
-def test_only_texts_with_tones_are_tonal() -> None:
-    assert is_tonal(["hello", "ni3"]) and not is_tonal(["hello", "7"])
-    assert not is_tonal([]) and not is_tonal(["", "7"])
-    assert tonal_share(["my mp3 is gone"]) == 0.25 and tonal_share(["ni3 hao3", "de"]) == pytest.approx(2 / 3)
-    assert np.array_equal(measure_errors(["a"], ["b"], "tone")[0], [0])
+def test_tones_need_a_notation() -> None:
+    with pytest.raises(ValueError, match="notation"):
+        measure_errors(["ni3"], ["ni3"], "tone")

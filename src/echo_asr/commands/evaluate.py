@@ -27,16 +27,24 @@ def run(arguments: argparse.Namespace) -> None:
     """Evaluate, and print the error rates."""
     from echo_asr.console import progress_bar
     from echo_asr.data.corpus import load_corpus
+    from echo_asr.data.excluded import apply_conventions
     from echo_asr.data.unreadable import leave_out_unreadable
     from echo_asr.evaluate.evaluate import evaluate, summary, write_texts
     from echo_asr.research.f0_controls import load_recognizer
+    from echo_asr.text.conventions import Conventions
 
     utterances = load_corpus(arguments.corpus, arguments.broken).split(arguments.split)
     if arguments.broken == "skip":
         utterances = leave_out_unreadable(arguments.corpus, utterances)
     recognizer = load_recognizer(arguments.model, arguments.device, arguments.changes)
+    conventions = Conventions(recognizer.bundle.text.conventions)
+    transcribed = apply_conventions(arguments.corpus, utterances, conventions)
+    utterances = transcribed.utterances
     with progress_bar("evaluating", len(utterances)) as advance:
         found = evaluate(recognizer, arguments.corpus, arguments.split, utterances, progress=lambda n: advance(n, ""))
-    print(json.dumps(found.to_dict(), ensure_ascii=False) if arguments.json else summary(found))
+    if arguments.json:
+        print(json.dumps({**found.to_dict(), "excluded": transcribed.excluded}, ensure_ascii=False))
+    else:
+        print(summary(found), *([transcribed] if conventions else []), sep="\n")
     if arguments.texts:
         write_texts(arguments.texts, utterances, found)

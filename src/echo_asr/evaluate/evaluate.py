@@ -22,15 +22,14 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.calibration import Confidence, measure_confidence, score_words
 from echo_asr.evaluate.collapse import find_collapse
-from echo_asr.evaluate.measures import bases, tonal_share, tones
 from echo_asr.evaluate.metrics import ErrorRate, error_rate
+from echo_asr.evaluate.tone_errors import ToneErrors, tone_errors
 from echo_asr.storage import replace_text
 
 COLLAPSED = (
     "it ignores the audio, or the audio is unlike that of its training: check that its training converged, and that "
     "these recordings have speech of that language"
 )
-MOSTLY = 0.5  # share of syllables with a tone, from which tone errors are reported
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class Evaluation:
     Attributes:
         wer, cer: on texts normalised as those of the model, with 95 % intervals.
         raw_wer, raw_cer: on texts that are not normalised.
-        tone, base: the error rates of tones and of base syllables (see `measures`) of normalised texts most of whose
-            syllables have a tone, `ni3 hao3`; None of other texts.
+        tones: errors of tones, of base syllables and of words without tones (see `tone_errors`); None where the model's
+            texts have no tone.
         audio_seconds: of speech; wall_seconds: of reading, feature extraction and decoding.
         references, hypotheses: not normalised, in corpus order.
         confidence: calibration of the word probabilities; None where no word was recognised.
@@ -58,8 +57,7 @@ class Evaluation:
     wall_seconds: float
     references: list[str]
     hypotheses: list[str]
-    tone: ErrorRate | None = None
-    base: ErrorRate | None = None
+    tones: ToneErrors | None = None
     confidence: Confidence | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,7 +68,7 @@ class Evaluation:
             "utterances": self.utterances,
             "wer": self.wer.to_dict(),
             "cer": self.cer.to_dict(),
-            **({"tone": self.tone.to_dict(), "base": self.base.to_dict()} if self.tone and self.base else {}),
+            **(self.tones.to_dict() if self.tones else {}),
             **({"calibration": self.confidence.to_dict()} if self.confidence else {}),
             "raw": {"wer": self.raw_wer.to_dict(), "cer": self.raw_cer.to_dict()},
             "audio_seconds": round(self.audio_seconds, 3),
@@ -117,7 +115,8 @@ def evaluate(
     if collapse := find_collapse(references, hypotheses):
         warnings.warn(f"{corpus}, {split}: of this model: {collapse}; {COLLAPSED}", stacklevel=2)
     pairs = [normal(r) for r in references], [normal(h) for h in hypotheses]
-    tonal = tonal_share(pairs[0]) >= MOSTLY
+    # A model of before its notation was part of it, has that of the texts.
+    notation = recognizer.bundle.text.find_tones(references)[0].notation
     return Evaluation(
         corpus=corpus,
         split=split,
@@ -130,9 +129,8 @@ def evaluate(
         wall_seconds=wall,
         references=references,
         hypotheses=hypotheses,
-        tone=error_rate(list(map(tones, pairs[0])), list(map(tones, pairs[1]))) if tonal else None,
+        tones=tone_errors(*pairs, notation) if notation else None,
         confidence=measure_confidence(scores, right, recognizer.bundle.calibration),
-        base=error_rate(list(map(bases, pairs[0])), list(map(bases, pairs[1]))) if tonal else None,
     )
 
 
@@ -154,7 +152,7 @@ def summary(found: Evaluation) -> str:
             f"{found.corpus}, {found.split}: {found.utterances} utterances, {found.audio_seconds / 60:.1f} min",
             f"word error       {found.wer}",
             f"character error  {found.cer}",
-            *((f"tone error       {found.tone}", f"base syllables   {found.base}") if found.tone else ()),
+            *(found.tones.lines() if found.tones else ()),
             *((f"calibration error {found.confidence}",) if found.confidence else ()),
             f"as they stand    {found.raw_wer.percent:.2f} % of words, {found.raw_cer.percent:.2f} % of characters",
             f"speed            {speed:.0f} times real time",

@@ -17,11 +17,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from echo_asr.evaluate.metrics import ErrorRate, count_errors, rate_of_counts
+from echo_asr.text.linebreak import display_width
 from echo_asr.text.tones import Syllable, ToneNotation, show_tone
 
 Pair = tuple[Syllable | None, Syllable | None]
@@ -42,6 +44,29 @@ class ToneErrors:
     base: ErrorRate
     toneless: ErrorRate
     confusions: dict[tuple[str | None, str | None], int]
+    notation: ToneNotation
+
+    def to_dict(self) -> dict[str, Any]:
+        """The errors, and the confusions as `[reference, recognised, count]`, null where there is no tone."""
+        confusions = [[left, right, count] for (left, right), count in sorted(self.confusions.items(), key=_place)]
+        rates = {"tone": self.tone, "base": self.base, "toneless": self.toneless}
+        found = {name: rate.to_dict() for name, rate in rates.items()}
+        return {**found, "tones": asdict(self.notation), "confusions": confusions}
+
+    def lines(self) -> list[str]:
+        """The errors and the table of confusions as they are printed."""
+        cells = self.table()
+        widths = [
+            max(display_width(row[column]) for row in cells if column < len(row)) for column in range(len(cells[0]))
+        ]
+        rows = ("  ".join(_right(cell, width) for cell, width in zip(row, widths, strict=False)) for row in cells)
+        return [
+            f"tone error       {self.tone}",
+            f"base syllables   {self.base}",
+            f"without tones    {self.toneless}",
+            "tones (rows: in the texts; columns: recognised)",
+            *(f"  {row}".rstrip() for row in rows),
+        ]
 
     def table(self) -> list[list[str]]:
         """Confusions as rows of text: a row for each tone of the reference, a column for each recognised."""
@@ -65,6 +90,17 @@ def tone_errors(references: Sequence[str], hypotheses: Sequence[str], notation: 
     """
     if not references or len(references) != len(hypotheses):
         raise ValueError(f"hypotheses: expected one for each of {len(references)} references, got {len(hypotheses)}")
+    tones, bases, confusions = count_tone_errors(references, hypotheses, notation)
+    ours, theirs = ([notation.without_tones(text) for text in texts] for texts in (references, hypotheses))
+    toneless = rate_of_counts(count_errors(ours, theirs, "word"))
+    return ToneErrors(rate_of_counts(tones), rate_of_counts(bases), toneless, dict(confusions), notation)
+
+
+def count_tone_errors(
+    references: Sequence[str], hypotheses: Sequence[str], notation: ToneNotation
+) -> tuple[np.ndarray, np.ndarray, Counter[tuple[str | None, str | None]]]:
+    """Of tones and of bases `(U, 4)` each: insertions, deletions, substitutions and the reference's units of each
+    utterance; and how often which tone met which."""
     tones, bases = (np.zeros((len(references), 4), dtype=np.int64) for _ in range(2))
     confusions: Counter[tuple[str | None, str | None]] = Counter()
     for row, (reference, hypothesis) in enumerate(zip(references, hypotheses, strict=True)):
@@ -74,9 +110,17 @@ def tone_errors(references: Sequence[str], hypotheses: Sequence[str], notation: 
             _count(bases[row], *(None if one is None else one.base for one in (left, right)))
             if pair != (None, None):
                 confusions[pair] += 1
-    ours, theirs = ([notation.without_tones(text) for text in texts] for texts in (references, hypotheses))
-    toneless = rate_of_counts(count_errors(ours, theirs, "word"))
-    return ToneErrors(rate_of_counts(tones), rate_of_counts(bases), toneless, dict(confusions))
+    return tones, bases, confusions
+
+
+def _place(item: tuple[tuple[str | None, str | None], int]) -> tuple[bool, str, bool, str]:
+    """Where a pair of tones stands: what has no tone comes last."""
+    (left, right), _ = item
+    return left is None, left or "", right is None, right or ""
+
+
+def _right(cell: str, width: int) -> str:
+    return " " * (width - display_width(cell)) + cell
 
 
 def _tone(syllable: Syllable | None, notation: ToneNotation) -> str | None:

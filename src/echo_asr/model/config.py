@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from echo_asr.errors import EchoError
+from echo_asr.text.conventions import Action, Conventions
 from echo_asr.text.normalize import Normalizer, make_normalizer
+from echo_asr.text.tones import FoundNotation, Kind, ToneNotation, Unit, find_notation
 from echo_asr.vrope import VRoPEModes
 from echo_asr.vrope.config import Nulls
 
@@ -24,6 +26,13 @@ class TextConfig:
     tokenizer: str = "character"  # or bpe, both learnt from the training texts; or the path of a ready tokenizer.json
     vocabulary: int = 500  # symbols of a BPE tokenizer at most, zero included; characters ignore it
     letters: str = ""  # punctuation that is part of words in this orthography, such as ":'-!"; `basic` leaves it alone
+    conventions: dict[str, Action] = field(
+        default_factory=dict
+    )  # what becomes of a transcriber's marks: {"[...]": drop}
+    tones: Kind | Literal["auto", "none"] = "auto"  # where tone is written; auto: found in the training texts
+    tone_marks: str = ""  # the marks, or letters, that write tone; all that `tones` knows unless named
+    tone_unit: Unit = "nucleus"  # what carries one tone where diacritics write it
+    tone_unmarked: bool = True  # whether a syllable without a mark has a tone of its own
 
     def __post_init__(self) -> None:
         if self.tokenizer not in ("character", "bpe") and not self.ready:
@@ -35,11 +44,46 @@ class TextConfig:
             raise ValueError(f"text.letters must be characters without spaces between, got {self.letters!r}")
         if self.letters and self.normalizer != "basic":
             raise ValueError(f"text.letters goes with text.normalizer basic, got {self.normalizer}")
+        if self.tone_marks and self.tones in ("auto", "none"):
+            raise ValueError(f"text.tone_marks needs text.tones, such as diacritics or letters, got {self.tones}")
+        try:
+            Conventions(self.conventions)
+            _ = self.notation
+        except ValueError as error:
+            raise ValueError(f"text: {error}") from None
+        if "event" in self.conventions.values() and self.normalizer == "whisper":
+            raise ValueError("text.conventions: the normaliser whisper removes the symbol of an event; take drop")
 
     @property
     def normalize(self) -> Normalizer:
-        """What the texts pass through."""
-        return make_normalizer(self.normalizer, self.letters)
+        """What the texts pass through: conventions first, if there are any."""
+        normalize = make_normalizer(self.normalizer, self.letters)
+        if not self.conventions:
+            return normalize
+        conventions = Conventions(self.conventions)
+        return lambda text: normalize(conventions(text))
+
+    @property
+    def notation(self) -> ToneNotation | None:
+        """Where tone is written; None where it is not, or not yet found."""
+        if self.tones == "auto" or self.tones == "none":
+            return None
+        return ToneNotation(self.tones, self.tone_marks, self.tone_unit, self.tone_unmarked)
+
+    def find_tones(self, texts: Iterable[str]) -> tuple[TextConfig, FoundNotation | None]:
+        """The settings with the tone notation that texts, not normalised, are written in, and how it was found.
+
+        Settings that name a notation, or none, are returned as they are, with None.
+        """
+        if self.tones != "auto":
+            return self, None
+        plain = replace(self, normalizer="basic").normalize  # none other leaves all tones in place
+        found = find_notation(map(plain, texts))
+        if found.notation is None:
+            return replace(self, tones="none"), found
+        one = found.notation
+        own = replace(self, tones=one.kind, tone_marks=one.marks, tone_unit=one.unit, tone_unmarked=one.unmarked)
+        return own, found
 
     @property
     def ready(self) -> bool:

@@ -219,6 +219,10 @@ class FoundNotation:
     share: float
     doubtful: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        what = "vowels" if self.notation and self.notation.kind == "diacritics" else "words"
+        return f"{self.notation or 'none found'} ({100 * self.share:.0f} % of the {what} carry one)"
+
 
 def find_notation(texts: Iterable[str]) -> FoundNotation:
     """The tone notation of a corpus, from its texts alone.

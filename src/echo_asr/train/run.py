@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from echo_asr.console import hours
 from echo_asr.data.batch import gc_paused, make_examples, weigh_plan
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
+from echo_asr.data.excluded import Transcribed, apply_conventions
 from echo_asr.decode.transcribe import choose_device
 from echo_asr.distributed.launch import find_rank
 from echo_asr.distributed.processes import open_processes, reseed
@@ -21,9 +22,12 @@ from echo_asr.distributed.sharding import gather_whole
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, FeatureTransform
 from echo_asr.model.checkpoint import Bundle, load_bundle
+from echo_asr.model.config import TextConfig
 from echo_asr.model.echo import Echo
 from echo_asr.storage import make_folder, sweep
+from echo_asr.text.conventions import Conventions
 from echo_asr.text.orthography import merged_words
+from echo_asr.text.tones import FoundNotation, show_tone
 from echo_asr.train.data import TrainingData
 from echo_asr.train.initial import start_from
 from echo_asr.train.loop import Trainer
@@ -76,7 +80,9 @@ def train(
         with gc_paused():
             recordings = load_corpus(corpus, broken)
             own_validation = "validation" in recordings.splits
-            recordings = hold_out(recordings)
+            transcribed = apply_conventions(corpus, recordings.utterances, Conventions(text.conventions))
+            recordings = hold_out(replace(recordings, utterances=transcribed.utterances))
+            text, notation = text.find_tones([u.text for u in recordings.split("train")])
             texts = [normalize(u.text) for u in recordings.split("train")]
             start = load_bundle(init) if init is not None and not resume else None
             tokenizer, mapping = processes.broadcast(lambda: choose_tokenizer(run, text, texts, start, resume))
@@ -111,6 +117,7 @@ def train(
             if rank.main:
                 bundle.save(run, state)
         _describe(trainer, corpus, own_validation, len(validation), where)
+        _describe_texts(reporter, text, transcribed, notation)
         if rank.main and not resume and (merged := merged_words((e.utterance.text for e in data.examples), normalize)):
             reporter.warn(str(merged))
         if resume:
@@ -149,3 +156,16 @@ def _describe(trainer: Trainer, corpus: str, own_validation: bool, validated: in
     if count > 1:
         each = f"{settings.accumulate} batch{'es' * (settings.accumulate > 1)} of each"
         message(f"{count} processes, {each} in an update")
+
+
+def _describe_texts(
+    reporter: Reporter, text: TextConfig, transcribed: Transcribed, found: FoundNotation | None
+) -> None:
+    """Print what conventions did to the texts, and where tone is written, if that was found by itself."""
+    if text.conventions:
+        reporter.message(str(transcribed))
+    if found is not None and found.notation is not None:
+        reporter.message(f"tones: {found}; set text.tones where that is wrong, none if nothing is a tone")
+    if found is not None and found.doubtful:
+        marks = " ".join(map(show_tone, found.doubtful))
+        reporter.message(f"not taken for tones: {marks}; if they are, set text.tones and text.tone_marks")

@@ -28,6 +28,7 @@ from filelock import FileLock, Timeout
 
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
+from echo_asr.data.excluded import apply_conventions
 from echo_asr.data.noise import KINDS, noise_clip
 from echo_asr.data.speakers import speaker_medians
 from echo_asr.decode.transcribe import Recognizer, choose_device, decode_config
@@ -52,6 +53,7 @@ from echo_asr.research.study.trained import (
     training_digest,
 )
 from echo_asr.storage import replace_text, sweep
+from echo_asr.text.conventions import Conventions
 from echo_asr.train.prepare import hold_out
 from echo_asr.train.recipe import build_config
 from echo_asr.train.report import VALIDATIONS
@@ -149,7 +151,9 @@ def _hidden(model: Echo, what: str) -> AbstractContextManager[None]:
 
 def evaluate_split(recognizer: Recognizer, corpus: str, split: str) -> dict[str, list[str]]:
     """What is recognised in a split of a corpus, as in validation: `ids` and `hypotheses`."""
-    utterances = hold_out(load_corpus(corpus)).split(split)
+    read, conventions = load_corpus(corpus), Conventions(recognizer.bundle.text.conventions)
+    rows = apply_conventions(corpus, read.utterances, conventions).utterances
+    utterances = hold_out(replace(read, utterances=rows)).split(split)
     cache = FeatureCache(None, recognizer.extractor)
     speakers: dict[str, float] = {}
     if recognizer.bundle.model.config.vrope.reference == "speaker":

@@ -10,8 +10,10 @@ import numpy as np
 
 from echo_asr.data.corpus import Corpus
 from echo_asr.evaluate.measures import Measure, measure_errors
+from echo_asr.model.config import TextConfig
 from echo_asr.research.compare import Comparison, compare_errors, compare_values, holm
 from echo_asr.research.study.plan import AS_RECORDED, INVENTED, Condition, Endpoint, Study
+from echo_asr.text.tones import ToneNotation
 
 REFUSED_BELOW = 0.05  # p after Holm's correction, under which a difference is significant
 NULL = "not significant"  # verdict of an interval that holds 0
@@ -57,17 +59,20 @@ class Texts:
     texts: tuple[str, ...]
     blocks: tuple[Hashable, ...]
     blocked_by: str
+    notation: ToneNotation | None  # of their tones
 
     @staticmethod
-    def of(study: Study, condition: Condition, corpora: Mapping[str, Corpus], normalize: Callable[[str], str]) -> Texts:
+    def of(study: Study, condition: Condition, corpora: Mapping[str, Corpus], text: TextConfig) -> Texts:
         """Those of the split that a study judges by, of all folds one after another."""
         specs = [study.corpus + evaluated for _, evaluated in condition.pairs]
         rows = [(spec, u) for spec in specs for u in corpora[spec].split(study.split)]
-        texts = tuple(normalize(u.text) for _, u in rows)
+        texts = tuple(map(text.normalize, (u.text for _, u in rows)))
+        notation = text.find_tones(u.text for _, u in rows)[0].notation
         speakers = tuple(u.speaker for _, u in rows)
         by_speaker = all(speakers) and len(set(speakers)) >= SPEAKERS
         blocks = speakers if by_speaker else texts
-        return Texts(tuple((spec, u.id) for spec, u in rows), texts, blocks, "speaker" if by_speaker else "text")
+        ids = tuple((spec, u.id) for spec, u in rows)
+        return Texts(ids, texts, blocks, "speaker" if by_speaker else "text", notation)
 
 
 def analyse(study: Study, results: Results, corpora: Mapping[str, Corpus]) -> tuple[list[Row], list[dict[str, Any]]]:
@@ -76,12 +81,12 @@ def analyse(study: Study, results: Results, corpora: Mapping[str, Corpus]) -> tu
     Args:
         corpora: by spec, with a validation split held out where they have none.
     """
-    normalize = study.arm(study.baseline).sections["text"].normalize
+    text = study.arm(study.baseline).sections["text"]
     rows: list[Row] = []
     curves: list[dict[str, Any]] = []
     for condition in study.conditions:
-        texts = Texts.of(study, condition, corpora, normalize)
-        scorer = _Scorer(study, condition, texts, results, normalize)
+        texts = Texts.of(study, condition, corpora, text)
+        scorer = _Scorer(study, condition, texts, results, text.normalize)
         for endpoint in study.endpoints:
             rows += scorer.rows(endpoint)
         curves += scorer.curves()
@@ -132,7 +137,7 @@ class _Scorer:
                 written |= {(spec, name): text for name, text in zip(found["ids"], found["hypotheses"], strict=True)}
             hypotheses = [self.normalize(written[name]) for name in self.texts.ids]
             kind: Measure = measure  # type: ignore[assignment]  # read_study let no other pass
-            self._known[key] = measure_errors(self.texts.texts, hypotheses, kind)
+            self._known[key] = measure_errors(self.texts.texts, hypotheses, kind, self.texts.notation)
         return self._known[key]
 
     def percent(self, arm: str, seed: int, update: int, measure: str) -> float:

@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from typing import Any
 from echo_asr.console import console, progress_bar
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, load_corpus
+from echo_asr.data.excluded import apply_conventions
 from echo_asr.data.perturbation import UNPERTURBED, Perturbation
 from echo_asr.data.precompute import fill_cache
 from echo_asr.decode.transcribe import choose_device
 from echo_asr.errors import EchoError
-from echo_asr.evaluate.measures import is_tonal
 from echo_asr.features import FeatureExtractor
 from echo_asr.research.study.cost import multiply_adds, parameter_count
 from echo_asr.research.study.job import locked
@@ -28,6 +28,7 @@ from echo_asr.research.study.results import Texts, analyse
 from echo_asr.research.study.tables import Findings, write_tables
 from echo_asr.research.study.trained import STUDY, TRAINED_IN, find_trainings, is_of_before
 from echo_asr.storage import make_folder, replace_text, sweep
+from echo_asr.text.conventions import Conventions
 from echo_asr.train.prepare import hold_out, new_tokenizer
 
 MOST_NAMED = 10  # folds, in a note
@@ -135,6 +136,7 @@ def load_corpora(study: Study) -> dict[str, Corpus]:
     """
     pairs = [(study.corpus + t, study.corpus + e) for c in study.conditions for t, e in c.pairs]
     corpora = {}
+    text = study.arm(study.baseline).sections["text"]
     for spec in sorted({spec for pair in pairs for spec in pair}):
         read = load_corpus(spec)
         if "@leave:" in spec and study.split == "validation" and "validation" not in read.splits:
@@ -142,7 +144,8 @@ def load_corpora(study: Study) -> dict[str, Corpus]:
                 f"{study.path}: {spec} has nothing to validate on: the speaker left out has test utterances alone; "
                 "leave out another"
             )
-        corpora[spec] = hold_out(read)
+        rows = apply_conventions(spec, read.utterances, Conventions(text.conventions)).utterances
+        corpora[spec] = hold_out(replace(read, utterances=rows))
     for trained, spec in pairs:
         seen = {u.id for u in corpora[trained].split("train")} & {u.id for u in corpora[spec].split(study.split)}
         if seen:
@@ -151,12 +154,12 @@ def load_corpora(study: Study) -> dict[str, Corpus]:
                 f"{min(seen)} first; select alike for both, as each: does, and give the corpus a validation split"
             )
     for spec in (evaluated for _, evaluated in pairs):
-        texts = [u.text for u in corpora[spec].split(study.split)]
+        notation = text.find_tones(u.text for u in corpora[spec].split(study.split))[0].notation
         for endpoint in study.endpoints:
-            if endpoint.measure in ("tone", "base") and not is_tonal(texts):
+            if endpoint.measure in ("tone", "base") and notation is None:
                 raise EchoError(
                     f"{study.path}: endpoint {endpoint.name!r} measures tones, and the texts of {spec} have none; "
-                    "tones are digits after syllables, as in ni3 hao3"
+                    "if they have, name their notation in text.tones"
                 )
     return corpora
 
@@ -254,8 +257,9 @@ def collect(
     if len(study.seeds) < 3:
         notes.append(f"{len(study.seeds)} seeds predict little of other seeds; take three or more.")
     blocked: dict[str, list[str]] = {}
+    text = study.arm(study.baseline).sections["text"]
     for condition in study.conditions:
-        blocked.setdefault(Texts.of(study, condition, corpora, str.lower).blocked_by, []).append(condition.name)
+        blocked.setdefault(Texts.of(study, condition, corpora, text).blocked_by, []).append(condition.name)
         if condition.each:
             notes.append(f"{condition.name}: pooled over {_named(condition.each)}.")
     over = [f"{by}s" if len(blocked) == 1 else f"{by}s ({', '.join(names)})" for by, names in blocked.items()]
