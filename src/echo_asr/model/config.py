@@ -73,14 +73,14 @@ class TextConfig:
     def find_tones(self, texts: Iterable[str]) -> tuple[TextConfig, FoundNotation | None]:
         """The settings with the tone notation that texts, not normalised, are written in, and how it was found.
 
-        Settings that name a notation, or none, are returned as they are, with None.
+        Settings that name a notation, or none, are returned as they are, with None. Where none is found they stay auto.
         """
         if self.tones != "auto":
             return self, None
         plain = replace(self, normalizer="basic").normalize  # none other leaves all tones in place
         found = find_notation(map(plain, texts))
         if found.notation is None:
-            return replace(self, tones="none"), found
+            return self, found
         one = found.notation
         own = replace(self, tones=one.kind, tone_marks=one.marks, tone_unit=one.unit, tone_unmarked=one.unmarked)
         return own, found
