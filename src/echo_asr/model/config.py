@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, get_args
 
 from echo_asr.errors import EchoError
@@ -26,9 +27,7 @@ class TextConfig:
     tokenizer: str = "character"  # or bpe, both learnt from the training texts; or the path of a ready tokenizer.json
     vocabulary: int = 500  # symbols of a BPE tokenizer at most, zero included; characters ignore it
     letters: str = ""  # punctuation that is part of words in this orthography, such as ":'-!"; `basic` leaves it alone
-    conventions: dict[str, Action] = field(
-        default_factory=dict
-    )  # what becomes of a transcriber's marks: {"[...]": drop}
+    conventions: dict[str, Action] = field(default_factory=dict)  # effects of a transcriber's marks: {"[...]": drop}
     tones: Kind | Literal["auto", "none"] = "auto"  # where tone is written; auto: found in the training texts
     tone_marks: str = ""  # the marks, or letters, that write tone; all that `tones` knows unless named
     tone_unit: Unit = "nucleus"  # what carries one tone where diacritics write it
@@ -60,8 +59,7 @@ class TextConfig:
         normalize = make_normalizer(self.normalizer, self.letters)
         if not self.conventions:
             return normalize
-        conventions = Conventions(self.conventions)
-        return lambda text: normalize(conventions(text))
+        return partial(_normalize_transcribed, Conventions(self.conventions), normalize)
 
     @property
     def notation(self) -> ToneNotation | None:
@@ -89,6 +87,10 @@ class TextConfig:
     def ready(self) -> bool:
         """Whether the tokenizer is a file rather than learnt."""
         return self.tokenizer.endswith(".json")
+
+
+def _normalize_transcribed(conventions: Conventions, normalize: Normalizer, text: str) -> str:
+    return normalize(conventions(text))
 
 
 @dataclass(frozen=True)
