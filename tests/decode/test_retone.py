@@ -152,7 +152,8 @@ def test_a_text_does_not_depend_on_the_others(make_recognizer: Make, monkeypatch
     texts = ["ni hao ma", "ma", "", "ni ma"]
     found = recognizer.retone(clips, texts)
     monkeypatch.setattr("echo_asr.decode.retone.GROUP_SECONDS", 0.6)
-    for batches in (recognizer.retone(clips, texts), [recognizer.retone(*one) for one in zip(clips, texts)]):
+    alone = [recognizer.retone(clip, text) for clip, text in zip(clips, texts, strict=True)]
+    for batches in (recognizer.retone(clips, texts), alone):
         assert [(one.text, one.written) for one in batches] == [(one.text, one.written) for one in found]
         for one, same in zip(batches, found, strict=True):
             assert one.probabilities == pytest.approx(same.probabilities, abs=1e-4)
@@ -189,7 +190,7 @@ def test_long_recordings_are_named_and_very_long_ones_refused(
     make_recognizer: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recognizer = make_recognizer(NOTATIONS["digits"][1], segments=SegmentConfig(longest=1.0))
-    with pytest.warns(UserWarning, match=r"lasts 2 s and is not cut .*longest \(1 s\)"):
+    with pytest.warns(UserWarning, match=r"lasts 2 s, over decode\.segments\.longest \(1 s\), and is not cut"):
         assert recognizer.retone(voice(1.5), "ma").found
     monkeypatch.setattr("echo_asr.decode.retone.GROUP_SECONDS", 1.0)
     with pytest.raises(EchoError, match="lasts 2 s; tones are found in recordings of up to 1 s; cut it"):

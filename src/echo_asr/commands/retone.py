@@ -69,15 +69,17 @@ def _notation(recognizer: Recognizer, changes: dict[str, Any]) -> ToneNotation:
 
 def _utterances(arguments: argparse.Namespace) -> list[Utterance]:
     from echo_asr.data.corpus import load_corpus
-    from echo_asr.data.partition import make_corpus_folder
     from echo_asr.data.unreadable import leave_out_unreadable
 
-    corpus = load_corpus(arguments.corpus, arguments.broken)
+    try:
+        corpus = load_corpus(arguments.corpus, arguments.broken)
+    except EchoError as error:
+        if Path(arguments.corpus).is_file():
+            raise EchoError(f"{error}; of a recording, give its text with --text") from None
+        raise
     utterances = corpus.utterances if arguments.split == "all" else corpus.split(arguments.split)
     if arguments.broken == "skip":
         utterances = tuple(leave_out_unreadable(arguments.corpus, utterances))
-    if arguments.out:
-        make_corpus_folder(arguments.out)
     return list(utterances)
 
 
@@ -87,11 +89,13 @@ def _retone_corpus(
     """Print each text, or write all as a corpus; a text without tones stays as it is, and is counted."""
     from echo_asr.audio import load_audio
     from echo_asr.console import counted, progress_bar
-    from echo_asr.data.partition import write_corpus
+    from echo_asr.data.partition import make_corpus_folder, write_corpus
     from echo_asr.data.speakers import speaker_medians
     from echo_asr.decode.retone import retone_each
     from echo_asr.text.conventions import Conventions
 
+    if arguments.out:
+        make_corpus_folder(arguments.out)  # now, since the search takes long
     conventions = Conventions(recognizer.bundle.text.conventions)
     known = [u for u in utterances if not conventions.apply(u.text).excluded]
     speakers: list[float] = []
@@ -110,7 +114,8 @@ def _retone_corpus(
                 continue
             failed += not found.found
             normalised += not found.matched
-            texts[utterance.id] = found.written
+            if found.found:
+                texts[utterance.id] = found.written
             if not arguments.out:
                 as_json = json.dumps({"id": utterance.id, **_fields(found)}, ensure_ascii=False)
                 print(as_json if arguments.format == "json" else f"{utterance.id}\t{found.written}", flush=True)

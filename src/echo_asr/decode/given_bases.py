@@ -1,7 +1,7 @@
 """Texts whose bases are given and whose tones are free, as a graph of tokens.
 
 A text goes on with a token if the given text without tones goes on with what the token is without its tones: `ma`
-becomes `ma3` or `ma1`, and never `na3`. Texts and tokens are compared decomposed (NFD), so that it is all one whether a
+becomes `ma3` or `ma1`, and never `na3`. Where every word has a tone (`unmarked` false), each gets one. Texts and tokens are compared decomposed (NFD), so that it is all one whether a
 symbol of the tokenizer is a letter, a letter with its tone (`ǎ`), the tone alone, or several syllables (BPE).
 """
 
@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from echo_asr.decode.constraint import TokenGraph
 from echo_asr.errors import EchoError
 from echo_asr.text.tokenizer import Tokenizer
-from echo_asr.text.tones import Kind, ToneNotation
+from echo_asr.text.tones import SYLLABIC, TRAILING, VOWELS, Kind, ToneNotation
 
-# Characters of the longest tone that is written, as of a tone and what sandhi makes of it.
-LONGEST: dict[Kind, int] = {"digits": 5, "superscripts": 5, "chao_letters": 6, "diacritics": 2, "letters": 1}
+# Characters of the longest tone; of Chao's letters, as of a tone and what sandhi makes of it.
+LONGEST: dict[Kind, int] = {"digits": 3, "superscripts": 3, "chao_letters": 5, "diacritics": 2, "letters": 1}
+NUCLEI = VOWELS | set(SYLLABIC) | set("yvw")
+NASALS = frozenset("mn\u014b")  # syllables by themselves
 
 State = tuple[int, int]  # characters of the base that are written, and of the tone behind the last of them
 
@@ -111,14 +113,20 @@ class _Places:
         self.written = notation.written
         self.longest = LONGEST[notation.kind]
         self.final = notation.kind == "letters"  # a letter is a tone at the end of a word alone
+        behind = notation.kind in TRAILING
+        always = not notation.unmarked and notation.kind != "diacritics"
         self.bears, self.lacks = [False], [False]  # behind so many characters: whether a tone may stand, and must
-        word, begun = 0, False  # characters of the current word; whether one of them is no tone
-        for character in self.base:
-            word = 0 if character.isspace() else word + 1
+        start, begun = 0, False  # of the current word: where it starts, and whether one of its characters is no tone
+        for at, character in enumerate(self.base, 1):
+            if character.isspace():
+                start, begun = at, False
             # Digits that begin a word are part of its base, and a hyphen may join the tones of a sandhi pair.
-            begun = word > 0 and (begun or self.final or character not in self.written)
-            self.bears.append(begun and character != "-")
-            self.lacks.append(self.final and word > 1 and character in self.written)
+            begun = at > start and (begun or self.final or character not in self.written)
+            word, rest = self.base[start:at], "".join(self.base[at:].split(maxsplit=1)[:1])
+            inside = rest and not self.base[at].isspace()
+            self.bears.append(begun and character != "-" and not (behind and inside and not _divides(word, rest)))
+            ambiguous = self.final and at - start > 1 and character in self.written
+            self.lacks.append(ambiguous or (always and self.bears[at] and any(map(str.isalpha, word))))
 
     def step(self, state: State, character: str) -> State | None:
         """The state after one more character, or None where it must not follow."""
@@ -134,6 +142,16 @@ class _Places:
         """Whether the text may end."""
         at, tone = state
         return at == len(self.base) and (tone > 0 or not self.lacks[at])
+
+
+def _divides(before: str, after: str) -> bool:
+    """Whether two parts of a word may be syllables: each has a vowel, or what may stand for one.
+
+    Without this a search writes tones wherever the model expects other letters than those that follow. Words without
+    any vowel are of another script, and may be divided anywhere.
+    """
+    vowels = [any(c.lower() in NUCLEI for c in part) for part in (before, after)]
+    return not any(vowels) or (vowels[1] and (vowels[0] or len(before) > 1 or before.lower() in NASALS))
 
 
 def _lacking(base: str, at: int) -> str:

@@ -15,7 +15,7 @@ from echo_asr.audio.load import Audio
 from echo_asr.decode.constraint import GraphConstraint, TokenGraph
 from echo_asr.decode.given_bases import GivenBases
 from echo_asr.decode.results import Retoned
-from echo_asr.decode.search import DecodeConfig, Hypothesis, search_nbest
+from echo_asr.decode.search import Hypothesis, search_nbest
 from echo_asr.decode.transcribe import GROUP_SECONDS, Recognizer, batches_to_search
 from echo_asr.errors import EchoError
 from echo_asr.features import Features, collate_features
@@ -110,7 +110,7 @@ def _features(recognizer: Recognizer, samples: np.ndarray, name: str) -> Feature
         what = f"lasts {seconds:.0f} s; tones are found in recordings of up to {GROUP_SECONDS:.0f} s"
         raise EchoError(f"{name}: {what}; cut it into clips, each with its text")
     if seconds > usual:
-        what = f"lasts {seconds:.0f} s and is not cut at its pauses, as decode.segments.longest ({usual:g} s) would have it"
+        what = f"lasts {seconds:.0f} s, over decode.segments.longest ({usual:g} s), and is not cut at its pauses"
         warnings.warn(f"{name}: {what}; tones are surer in clips of a phrase, each with its text", stacklevel=3)
     return recognizer.extractor(samples)
 
