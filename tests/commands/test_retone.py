@@ -71,7 +71,7 @@ def test_a_line_for_each_text_of_a_corpus(place: Place, capsys: Any) -> None:
 def test_a_corpus_with_tones_is_written(place: Place, capsys: Any) -> None:
     status, output, errors = run(place.fill("retone {corpus} --model {model} --out {here}/new"), capsys)
     assert status == 0, errors
-    assert output == f"{place.folder}/new/metadata.csv: 4 texts, 4 with tones\n"
+    assert output == f"{place.folder}/new/metadata.csv: 4 texts\n"
     before, after = load_corpus(place.named["corpus"]).utterances, load_corpus(place.folder / "new").utterances
     assert [(u.speaker, u.split, u.duration) for u in after] == [(u.speaker, u.split, u.duration) for u in before]
     assert [Path(u.audio).resolve() for u in after] == [Path(u.audio).resolve() for u in before]  # type: ignore[arg-type]
@@ -94,7 +94,7 @@ def test_texts_without_tones_stay_and_are_counted(place: Place, capsys: Any) -> 
         (place.folder / f"{name}.wav").write_bytes((place.named["corpus"] / "a.wav").read_bytes())
     (place.folder / "metadata.csv").write_text("\n".join(rows), encoding="utf-8")
     status, output, errors = run(place.fill("retone {here} --model {model} --out {here}/new"), capsys)
-    assert status == 1 and output == f"{place.folder}/new/metadata.csv: 4 texts, 1 with tones\n"
+    assert status == 1 and output == f"{place.folder}/new/metadata.csv: 4 texts\n"
     texts = [u.text for u in load_corpus(place.folder / "new").utterances]
     assert texts[:2] == ["ma q!", "ma xxx"] and bare(texts[2]) == "Ma" and texts[3] == ("ma " * 30).strip()
     lines = [line for line in errors.splitlines() if line.startswith("echo-asr retone: ")]

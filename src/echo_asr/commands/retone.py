@@ -114,14 +114,13 @@ def _retone_corpus(
                 continue
             failed += not found.found
             normalised += not found.matched
-            if found.found:
-                texts[utterance.id] = found.written
+            texts[utterance.id] = found.written
             if not arguments.out:
                 as_json = json.dumps({"id": utterance.id, **_fields(found)}, ensure_ascii=False)
                 print(as_json if arguments.format == "json" else f"{utterance.id}\t{found.written}", flush=True)
     if arguments.out:
         written = write_corpus(arguments.out, [replace(u, text=texts.get(u.id, u.text)) for u in utterances])
-        print(f"{written}: {counted(len(utterances), 'text')}, {len(texts)} with tones")
+        print(f"{written}: {counted(len(utterances), 'text')}")
     for count, what in (
         (failed, "stay as they are, since no tones were found"),
         (len(utterances) - len(known), "stay as they are, since text.conventions exclude them"),

@@ -1,8 +1,9 @@
 """Texts whose bases are given and whose tones are free, as a graph of tokens.
 
 A text goes on with a token if the given text without tones goes on with what the token is without its tones: `ma`
-becomes `ma3` or `ma1`, and never `na3`. Where every word has a tone (`unmarked` false), each gets one. Texts and tokens are compared decomposed (NFD), so that it is all one whether a
-symbol of the tokenizer is a letter, a letter with its tone (`ǎ`), the tone alone, or several syllables (BPE).
+becomes `ma3` or `ma1`, and never `na3`. Where every word has a tone (`unmarked` false), each gets one. Texts and tokens
+are compared decomposed (NFD), so that it is all one whether a symbol of the tokenizer is a letter, a letter with its
+tone (`ǎ`), the tone alone, or several syllables (BPE).
 """
 
 from __future__ import annotations
