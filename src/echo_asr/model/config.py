@@ -24,7 +24,7 @@ class TextConfig:
     """How text becomes tokens."""
 
     normalizer: Literal["basic", "none", "whisper"] = "basic"  # applied to the texts, and part of the model
-    tokenizer: str = "character"  # or bpe, both learnt from the training texts; or the path of a ready tokenizer.json
+    tokenizer: str = "character"  # or bpe; or the path of an orthography profile (.tsv) or of a ready tokenizer.json
     vocabulary: int = 500  # symbols of a BPE tokenizer at most, zero included; characters ignore it
     letters: str = ""  # punctuation that is part of words in this orthography, such as ":'-!"; `basic` leaves it alone
     conventions: dict[str, Action] = field(default_factory=dict)  # effects of a transcriber's marks: {"[...]": drop}
@@ -34,8 +34,8 @@ class TextConfig:
     tone_unmarked: bool = True  # whether a syllable without a mark has a tone of its own
 
     def __post_init__(self) -> None:
-        if self.tokenizer not in ("character", "bpe") and not self.ready:
-            known = "character, bpe, or the path of a tokenizer.json"
+        if self.tokenizer not in ("character", "bpe") and not (self.ready or self.profile):
+            known = "character, bpe, or the path of a tokenizer.json or of an orthography profile (.tsv, .csv, .txt)"
             raise ValueError(f"text.tokenizer must be {known}, got {self.tokenizer!r}")
         if self.vocabulary < 2:
             raise ValueError(f"text.vocabulary must be at least 2, got {self.vocabulary}")
@@ -87,6 +87,11 @@ class TextConfig:
     def ready(self) -> bool:
         """Whether the tokenizer is a file rather than learnt."""
         return self.tokenizer.endswith(".json")
+
+    @property
+    def profile(self) -> bool:
+        """Whether the tokenizer splits texts by an orthography profile."""
+        return self.tokenizer.endswith((".tsv", ".csv", ".txt"))
 
 
 def _normalize_transcribed(conventions: Conventions, normalize: Normalizer, text: str) -> str:
