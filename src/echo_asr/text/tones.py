@@ -52,9 +52,10 @@ CLOSING = frozenset(":\u02d0\u02d1\u00b7\u02de.,;?)-\u2013\u2014\u2026\u0e30\u0e
 SANDHI = "-\u2013\u207b\u2192>/"  # between a tone and what becomes of it
 ONSET = re.compile("(?:[zcs]h|['\u2019]?.)$", re.IGNORECASE | re.DOTALL)  # of a syllable of Pinyin, behind a coda
 VOWEL_RUN = re.compile("(?:[" + "".join(sorted(VOWELS)) + "][\u0300-\u036f\u1dc4-\u1dc9]*){2,}", re.IGNORECASE)
-SURE = 0.5  # share of the words with letters that carry a tone, from which digits behind them are tones
+SURE = 0.5  # share of the words with letters, or of the nuclei, that carry a tone, from which signs are tones
 MARKED = 0.2  # share of the nuclei that carry a mark, from which diacritics are tones
 BROAD, SECOND = 3, 2  # vowels on which one mark must stand, and each other one, to be no part of a vowel's letter
+SEVERAL = 0.05  # share of the words of several nuclei with several marks, unless half of the nuclei carry one
 DOUBLED = 0.1  # share of the runs of vowels with two marks, from which each vowel carries a tone
 FEWEST = 20  # words, below which nothing is concluded from shares
 
@@ -284,9 +285,9 @@ def find_notation(texts: Iterable[str]) -> FoundNotation:
     """The tone notation of a corpus, from its texts alone.
 
     Tone letters mean tone wherever they are common; digits and superscripts where most words end in them. Diacritics
-    mean tone if one mark stands on three vowels, another on two, and a fifth of the nuclei carries one: accents of
-    French or Czech stand on few vowels, few words, or consonants. A single mark, as where only high tone is written, is
-    never taken by itself; it is named as doubtful.
+    mean tone if one mark stands on three vowels, another on two, and half of the nuclei carry one, or a fifth and some
+    words several: accents of French or Czech stand on few vowels or words, on consonants, or once in a word. A single
+    mark, as where only high tone is written, is never taken by itself; it is named as doubtful.
     """
     words = Counter(word for text in texts for word in unicodedata.normalize("NFD", text).split())
     words = Counter({word: n for word, n in words.items() if any(map(str.isalpha, word))})
@@ -310,7 +311,7 @@ def _find_diacritics(words: Counter[str]) -> FoundNotation:
     counts: Counter[str] = Counter()
     for word, number in words.items():
         for start, end in _clusters(word):
-            for mark in set(word[start + 1 : end]).intersection(candidates):
+            for mark in filter(candidates.__contains__, word[start + 1 : end]):
                 bearers[mark].add(word[start].lower())
                 counts[mark] += number
     letters = {word[start].lower() for word in words for start, _ in _clusters(word)} & VOWELS
@@ -323,16 +324,20 @@ def _find_diacritics(words: Counter[str]) -> FoundNotation:
     else:
         broad = []
     notation = ToneNotation("diacritics", "".join(broad) or ACUTE, "word" if vietnamese else "nucleus")
-    nuclei = marked = doubled = runs = 0
+    nuclei = marked = long = several = doubled = runs = 0
     for word, number in words.items():
         found = notation.syllables(word)
         nuclei += number * len(found)
-        marked += number * sum(bool(s.tone) for s in found)
+        tones = sum(bool(s.tone) for s in found)
+        marked += number * tones
+        long += number * (len(found) > 1)
+        several += number * (tones > 1)
         for run in VOWEL_RUN.findall(word):
             runs += number
             doubled += number * (sum(c in broad for c in run) > 1)
     share = marked / nuclei if nuclei else 0.0
-    if len(broad) < 2 or share < MARKED or words.total() < FEWEST:
+    enough = share >= SURE or (share >= MARKED and several >= SEVERAL * long)
+    if len(broad) < 2 or not enough or words.total() < FEWEST:
         return FoundNotation(None, share, tuple(m for m in counts if counts[m] >= 0.02 * words.total()))
     unit: Unit = "word" if vietnamese else "vowel" if doubled > DOUBLED * runs else "nucleus"
     return FoundNotation(
