@@ -125,7 +125,9 @@ def _right(cell: str, width: int) -> str:
 
 def _tone(syllable: Syllable | None, notation: ToneNotation) -> str | None:
     """The tone of a syllable; None where there is no syllable, or one that has no tone."""
-    return syllable.tone if syllable is not None and notation.bears_tone(syllable) else None
+    if syllable is None or not (syllable.tone or notation.unmarked):
+        return None
+    return syllable.tone
 
 
 def _count(counts: np.ndarray, reference: str | None, hypothesis: str | None) -> None:

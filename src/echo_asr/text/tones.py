@@ -47,8 +47,9 @@ SYLLABIC = frozenset("\u0329\u030d")  # below and above a consonant that is a nu
 VOWELS = frozenset("aeiou\u0131\u026a\u028a\u028f\u026f\u0268\u0289\u0258\u0275\u0264\u0259\u025b\u0153\u025c\u025e"
                    "\u028c\u0254\u00e6\u0250\u0251\u0252\u0276\u00f8\u0269\u0277\u027f\u0285\u02ae\u02af\u025a\u025d"
                    "\u01dd\u1d7b\u03b5")  # fmt: skip
+LENGTH = frozenset(":\u02d0\u02d1\u00b7")
 # What belongs to the syllable before it: length, a rhotic hook, punctuation, vowels of Thai and Lao.
-CLOSING = frozenset(":\u02d0\u02d1\u00b7\u02de.,;?)-\u2013\u2014\u2026\u0e30\u0e32\u0e33\u0e45\u0eb0\u0eb2\u0eb3")
+CLOSING = LENGTH | set("\u02de.,;?)-\u2013\u2014\u2026\u0e30\u0e32\u0e33\u0e45\u0eb0\u0eb2\u0eb3")
 SANDHI = "-\u2013\u207b\u2192>/"  # between a tone and what becomes of it
 ONSET = re.compile("(?:[zcs]h|['\u2019]?.)$", re.IGNORECASE | re.DOTALL)  # of a syllable of Pinyin, behind a coda
 VOWEL_RUN = re.compile("(?:[" + "".join(sorted(VOWELS)) + "][\u0300-\u036f\u1dc4-\u1dc9]*){2,}", re.IGNORECASE)
@@ -208,11 +209,7 @@ class ToneNotation:
 
     def tones(self, text: str) -> list[str]:
         """The tones of a text's syllables; `""` for those without, where that is a tone by itself."""
-        return [s.tone for s in self.split(text) if self.bears_tone(s)]
-
-    def bears_tone(self, syllable: Syllable) -> bool:
-        """Whether a syllable has a tone, written or not; what has no letter, such as a number, has none."""
-        return bool(syllable.tone) or (self.unmarked and any(map(str.isalpha, syllable.base)))
+        return [s.tone for s in self.split(text) if s.tone or self.unmarked]
 
     def __str__(self) -> str:
         shown = " ".join(show_tone(mark) for mark in self.marks)
