@@ -21,74 +21,31 @@ CASES = {
     "diacritics": (ToneNotation("diacritics"), ["mǎ má nǐ hǎo", "mà ma ni"], "ni ma"),
     "vietnamese": (ToneNotation("diacritics", VIETNAMESE_MARKS, "word"), ["nguyễn mạ ê", "ma mã"], "nguyên ma"),
     "letters": (ToneNotation("letters", "bjv"), ["pob poj bo", "po pov"], "po bo"),
-    "signs": (ToneNotation("letters", "-'"), ["-kpa 'po po-", "kpa' -po- 'kpa-"], "kpa po"),
-    "pairs": (ToneNotation("digits"), ["ma35-21 ma5", "ni35-55"], "ma ni"),
-    "before": (ToneNotation("chao_letters"), ["꜒ma ꜔ni", "꜕ma"], "ma ni"),
-}
-PROFILES = {
-    "digits": ["ao", "o3"],
-    "chao letters": ["˧˥", "˨˩˦", "ma"],
-    "diacritics": ["ǎo", "nǐ", "ma"],
-    "vietnamese": ["ng", "uy", "ễn", "uyễ"],
-    "letters": ["ob", "po", "ov"],
-    "signs": ["kp", "-k", "'po", "o-", "-po-"],
-    "pairs": ["35-21", "35-55", "a3"],
-    "before": ["꜒m", "ma"],
 }
 
 
-def texts_of(constraint: GivenBases, tokenizer: Tokenizer, longest: int) -> set[str]:
-    """Every text of so many characters at most that a constraint lets through, by trying all tokens."""
+def texts_of(constraint: GivenBases, tokenizer: Tokenizer, steps: int) -> set[str]:
+    """Every text that a constraint lets through, by trying all tokens."""
     found, waiting = set(), [((), constraint.states[0])]
     while waiting:
         tokens, state = waiting.pop()
         for token, after in constraint.allowed(state).items():
             if token == 0:
                 found.add(tokenizer.decode(list(tokens)))
-            else:
-                begun = unicodedata.normalize("NFD", tokenizer.decode([*tokens, token]))
-                if len(begun) + len(constraint.texts[after.text]) - after.written <= longest:
-                    waiting.append(((*tokens, token), after))
+            elif len(tokens) < steps:
+                waiting.append(((*tokens, token), after))
     return found
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("kind", ["character", "profile", "bpe"])
+@pytest.mark.parametrize("kind", ["character", "bpe"])
 def test_texts_without_tones_are_the_given_one_and_each_with_single_tones_is_reached(name: str, kind: str) -> None:
     notation, trained, bare = CASES[name]
-    trained = [unicodedata.normalize("NFC", text) for text in trained]
-    graphemes = [unicodedata.normalize("NFC", one) for one in PROFILES[name]]
-    tokenizer = Tokenizer.train(trained, kind, 60, graphemes)
+    tokenizer = Tokenizer.train(trained, kind, 60)
     longest = len(unicodedata.normalize("NFD", bare)) + 2
     found = texts_of(GivenBases([bare], tokenizer, notation, CPU), tokenizer, longest)
     assert bare in found and len(found) > 3
     assert {notation.without_tones(text) for text in found} == {bare}
-
-
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("kind", ["character", "profile", "bpe"])
-def test_training_texts_can_be_written_for_their_bases(name: str, kind: str) -> None:
-    """As the tokenizer splits them, so that a model that has learnt them finds them."""
-    notation, trained, _ = CASES[name]
-    trained = [unicodedata.normalize("NFC", text) for text in trained]
-    graphemes = [unicodedata.normalize("NFC", one) for one in PROFILES[name]]
-    tokenizer = Tokenizer.train(trained, kind, 60, graphemes)
-    constraint = GivenBases([notation.without_tones(text) for text in trained], tokenizer, notation, CPU)
-    for text, state in zip(trained, constraint.states, strict=True):
-        for token in [*tokenizer.encode(text), 0]:
-            assert token in constraint.allowed(state), (text, tokenizer.symbols[token])
-            state = constraint.allowed(state)[token]
-        assert state.ended
-
-
-def test_graphemes_with_tone_marks_inside_are_kept_whole() -> None:
-    notation = ToneNotation("diacritics", "\u0300\u0301")
-    tokenizer = Tokenizer.train(["kpáa ngà", "kpa nga"], "profile", graphemes=["kp", "ng", "áa", "kpáa", "à"])
-    constraint = GivenBases(["kpaa nga"], tokenizer, notation, CPU)
-    found = texts_of(constraint, tokenizer, 10)
-    assert {"kpaa nga", "kpáa nga", "kpáa ngà"} <= found
-    begins = {tokenizer.symbols[token] for token in constraint.allowed(constraint.states[0])}
-    assert begins == {"k", "kp", "kpáa"}
 
 
 def test_a_letter_is_a_tone_at_the_end_of_a_word_only() -> None:

@@ -7,57 +7,27 @@ notation of `echo_asr.text.tones`.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from echo_asr.text.tokenizer import Tokenizer
-from echo_asr.text.tones import SANDHI, ToneNotation
+from echo_asr.text.tones import ToneNotation
 
-LONGEST_TONE = 7  # characters of a tone that stands by itself, such as a pair of Chao's numbers
+LONGEST_TONE = 5  # characters of a tone that stands by itself, as in a sandhi pair of numbers
 
 
 @dataclass(frozen=True)
 class _State:
-    """How far a hypothesis has come.
-
-    Attributes:
-        text: index of the given text.
-        written: characters of it that are written.
-        tone: characters of the tone that is being written.
-        linked: whether the last of these joins two tones, so that another must follow.
-        ended: whether the text is complete.
-    """
+    """How far a hypothesis has come: characters of its text that are written, and of the tone that it is writing."""
 
     text: int
     written: int = 0
     tone: int = 0
-    linked: bool = False
     ended: bool = False
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """What a token writes: a part of the text without tones, tones, or both.
-
-    Attributes:
-        token: its id.
-        base: without tones, decomposed.
-        tone: characters at its end that are tone.
-        first, last: whether it must stand where a word begins, or ends.
-        link: whether it is a sign that joins two tones.
-    """
-
-    token: int
-    base: str
-    tone: int = 0
-    first: bool = False
-    last: bool = False
-    link: bool = False
 
 
 class GivenBases:
@@ -77,14 +47,10 @@ class GivenBases:
         unique = list(dict.fromkeys(texts))
         self.texts = [unicodedata.normalize("NFD", notation.without_tones(text)) for text in unique]
         self.states = [_State(unique.index(text)) for text in texts]
-        self.kind = notation.kind
-        self.readings = [
-            reading
-            for token, symbol in enumerate(tokenizer.symbols)
-            if token
-            for reading in _readings(token, unicodedata.normalize("NFD", symbol), notation)
-        ]
-        self.marks = {one.base for one in self.readings if one.base and unicodedata.combining(one.base[0])}
+        # A letter that writes tone is one at the end of a word alone, where the word without tones has ended.
+        self.final = notation.kind == "letters"
+        self.tokens = [(token, *_split(symbol, notation)) for token, symbol in enumerate(tokenizer.symbols) if token]
+        self.marks = {base for _, base, _ in self.tokens if base and unicodedata.combining(base[0])}
         self._allowed: dict[_State, dict[int, _State]] = {}
 
     def allowed(self, state: _State) -> dict[int, _State]:
@@ -94,43 +60,21 @@ class GivenBases:
         return self._allowed[state]
 
     def _after(self, state: _State) -> dict[int, _State]:
-        complete = state.written == len(self.texts[state.text]) and not state.linked
-        found = {0: replace(state, ended=True)} if complete else {}
-        for one in self.readings:
-            after = self._written(state, one) if one.base else self._toned(state, one)
-            if after is not None:
-                found.setdefault(one.token, after)
+        text = self.texts[state.text]
+        rest = text[state.written :]
+        found = {0: _State(state.text, state.written, ended=True)} if not rest else {}
+        bears = state.written > 0 and not text[state.written - 1].isspace()
+        at_end = bears and (not rest or rest[0].isspace())
+        for token, base, tone in self.tokens:
+            written = state.written + len(base)
+            if base and rest.startswith(base):
+                following = text[written : written + 1]
+                if not following or not unicodedata.combining(following) or following in self.marks:
+                    found[token] = _State(state.text, written, tone)
+            elif (not base or (self.final and at_end)) and bears and tone and state.tone + tone <= LONGEST_TONE:
+                if not self.final or (at_end and not state.tone):
+                    found[token] = _State(state.text, state.written, state.tone + tone)
         return found
-
-    def _written(self, state: _State, one: _Reading) -> _State | None:
-        """The state after a token with a part of the text, or None where it does not fit."""
-        text, end = self.texts[state.text], state.written + len(one.base)
-        following = text[end : end + 1]
-        if state.linked or not text.startswith(one.base, state.written):
-            return None
-        if following and unicodedata.combining(following) and following not in self.marks:
-            return None
-        if (one.first and not (self._begins(state) or one.base[0].isspace())) or (one.last and following.strip()):
-            return None
-        return _State(state.text, end, one.tone)
-
-    def _toned(self, state: _State, one: _Reading) -> _State | None:
-        """The state after a token that is tone alone, or None where none may stand."""
-        following = self.texts[state.text][state.written : state.written + 1].strip()
-        begins = self._begins(state)
-        if state.tone + one.tone > LONGEST_TONE or (begins and not following) or (one.link and not state.tone):
-            return None
-        if (begins and self.kind in ("digits", "diacritics")) or (one.link and state.linked):
-            return None
-        if self.kind == "letters" and following and not begins:
-            return None
-        if one.last and (begins or state.tone):
-            return None
-        return replace(state, tone=state.tone + one.tone, linked=one.link)
-
-    def _begins(self, state: _State) -> bool:
-        """Whether a word begins behind what is written."""
-        return state.written == 0 or self.texts[state.text][state.written - 1].isspace()
 
     def refused(self, size: int) -> Tensor:
         """`(rows, size)`, true for the tokens that must not follow."""
@@ -147,32 +91,10 @@ class GivenBases:
         ]
 
 
-def _readings(token: int, symbol: str, notation: ToneNotation) -> list[_Reading]:
-    """What a token may write, given its decomposed symbol; of several readings the first that fits counts."""
+def _split(symbol: str, notation: ToneNotation) -> tuple[str, int]:
+    """What a symbol is without its tones, decomposed, and how many characters at its end are tone."""
+    apart = unicodedata.normalize("NFD", symbol)
     if notation.kind == "letters":
-        return _readings_at_edges(token, symbol, notation)
-    if notation.kind != "diacritics" and symbol in SANDHI:
-        return [_Reading(token, symbol), _Reading(token, "", 1, link=True)]
-    tone = f"[{re.escape(''.join(sorted(notation.written)))}]+"
-    pairs = "" if notation.kind == "diacritics" else f"(?:[{SANDHI}]{tone})*"
-    last = re.search(f"{tone}{pairs}$", symbol)
-    return [_Reading(token, re.sub(tone + pairs, "", symbol), len(last[0]) if last else 0)]
-
-
-def _readings_at_edges(token: int, symbol: str, notation: ToneNotation) -> list[_Reading]:
-    """As `_readings`, where tones are a letter at the end of a word or signs at its edges."""
-    letters, signs = notation.letters_and_signs
-    space, body = symbol[: len(symbol) - len(symbol.lstrip())], symbol.lstrip()
-    if body and not body.strip(signs):
-        return [_Reading(token, space, len(body))]
-    found = [_Reading(token, symbol)]
-    if body in letters and not space:
-        found.append(_Reading(token, "", 1, last=True))
-    begun = body.lstrip(signs)
-    for base in dict.fromkeys((body, begun)):
-        bare = base[:-1] if len(base) > 1 and base[-1] in letters else base.rstrip(signs)
-        for end in dict.fromkeys((base, bare)):
-            if end != body:
-                first, last = base != body, end != base
-                found.append(_Reading(token, space + end, len(base) - len(end), first, last))
-    return found
+        return apart, int(apart in notation.written)
+    base = "".join(character for character in apart if character not in notation.written)
+    return base, len(apart) - len(base) if apart and apart[-1] in notation.written else 0
