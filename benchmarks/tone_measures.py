@@ -37,8 +37,8 @@ def main() -> None:
     assert notation is not None, "no tones"
     print(*tone_errors(references, hypotheses, notation).lines(), sep="\n")
     for part, name in ((1, "bare tones"), (0, "bare bases")):
-        sequences = ([bare(text, part) for text in texts] for texts in (references, hypotheses))
-        print(f"{name:<16} {error_rate(*sequences)}")
+        ours, theirs = ([bare(text, part) for text in texts] for texts in (references, hypotheses))
+        print(f"{name:<16} {error_rate(ours, theirs)}")
 
 
 if __name__ == "__main__":
