@@ -123,11 +123,9 @@ def _check_tones(name: str, writing: Writing) -> Iterator[Finding]:
             advice = f"set text.tones {kind}{' and text.tone_marks' * (not one.notation)} if it is tone, else none"
             yield Finding("looks like tone", "warning", name, f"has {one}, which may be tone; {advice}")
         else:
-            advice = (
-                "correct them, unless they are of another language"
-                if one.notation
-                else "name them in text.tone_marks if they are tones"
-            )
+            advice = "name them in text.tone_marks if they are tones"
+            if one.notation:
+                advice = "correct them, unless they are of another language"
             what = f"has {one}, which look like tone, and tones are {notation.kind}; {advice}"
             yield Finding("looks like tone", "warning", name, what)
     if use.rare:
