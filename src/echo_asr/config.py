@@ -328,7 +328,9 @@ def _readable(error: Exception, sections: Mapping[str, type]) -> str:
     if kind and choices:  # true and false as YAML writes them
         known = ", ".join(str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in choices)
         return f"{kind[1]}: expected one of {known}; got {kind[3] or 'nothing'}"
-    if literal := re.fullmatch(r"(.*?): Expected a Literal\[([^\]]*)\]\. Got value: ?(.*)", text):  # of one value of several
+    if literal := re.fullmatch(
+        r"(.*?): Expected a Literal\[([^\]]*)\]\. Got value: ?(.*)", text
+    ):  # of one value of several
         known = literal[2].replace("'", "")
         return f"{literal[1]}: expected one of {known} for each; got {literal[3] or 'nothing'}"
     if kind and kind[2] in KINDS:

@@ -23,10 +23,13 @@ _FINAL_SIGMA = re.compile("(?<=[^\\W\\d_]|[\u0300-\u036f])\u03c3(?!['\u0300-\u03
 
 # A tone and what sandhi makes of it, as numbers behind a syllable: ma35-21. The hyphen is kept as a sign like it.
 _RAISED = "\u2070\u00b9\u00b2\u00b3\u2074-\u2079"
-_TONE_PAIR = re.compile(
-    rf"([^\W\d_{_RAISED}][:\u02d0\u02d1\u0300-\u036f]*[0-9{_RAISED}]+)[-\u2010-\u2013](?=[0-9{_RAISED}])"
+_DIGIT = f"[0-9{_RAISED}]"
+_TONE_PAIR, _TONE_PAIR_LONG = (
+    re.compile(rf"([^\W\d_{_RAISED}][{length}\u0300-\u036f]*{_DIGIT}+)[-\u2010-\u2013](?={_DIGIT})")
+    for length in ("\u02d0\u02d1", "\u02d0\u02d1:")
 )
 _PAIR_SIGN = "\u02d7"
+_JOINED = re.compile(f"(?<={_DIGIT}){_PAIR_SIGN}(?={_DIGIT})")
 
 _FILLERS = re.compile(r"\b(hmm|mm|mhm|mmm|uh|um)\b")
 # Standard and informal English contractions with their full forms, tried in this order.
@@ -116,8 +119,9 @@ def normalize_basic(text: str, letters: str = "", tone_pairs: bool = False) -> s
             stop, ``!`` for a click or ``-`` for a tone; it stays wherever it is.
         tone_pairs: digits behind letters are tones, and a hyphen between two of them stays: ``ma35-21``.
     """
-    if tone_pairs and (joined := _TONE_PAIR.sub(rf"\1{_PAIR_SIGN}", text)) != text:
-        return normalize_basic(joined, letters).replace(_PAIR_SIGN, "-")
+    if tone_pairs:
+        joined = (_TONE_PAIR_LONG if ":" in letters else _TONE_PAIR).sub(rf"\1{_PAIR_SIGN}", text)
+        return normalize_basic(text, letters) if joined == text else _JOINED.sub("-", normalize_basic(joined, letters))
     if text.isascii():  # without any of the following cases
         text = text.lower()
     else:
