@@ -140,6 +140,11 @@ def test_letters_are_no_marks_and_a_common_sign_at_words_may_be_one() -> None:
     assert proposed_conventions([found]).actions == {} and as_setting([found]).startswith("    # '-word': keep")
 
 
+def test_a_mark_in_most_texts_excludes_none() -> None:
+    assert [one.proposed for one in find_marks(["mi xxx", "mi"] * 10)] == ["exclude"]
+    assert [one.proposed for one in find_marks(["mi xxx"] * 20)] == ["break"]
+
+
 def test_marks_matter_where_normalising_alone_leaves_something_else() -> None:
     found = find_marks(["so... (yes) mi [cough] xxx uh"])
     assert [one.mark for one in marks_that_matter(found, normalize_basic)] == ["[...]", "xxx", "uh"]

@@ -97,8 +97,9 @@ def find_marks(texts: Iterable[str], conventions: Conventions | None = None, let
     known = {mark.lower() for mark in conventions.actions} if conventions else set()
     places: dict[str, Counter[_Mark]] = defaultdict(Counter)
     examples: dict[_Mark, list[str]] = {}
-    words = 0
+    words = total = 0
     for text in texts:
+        total += 1
         rest = conventions(text) if conventions else text
         words += rest.count(" ") + 1
         if not ANY.search(rest):
@@ -120,8 +121,11 @@ def find_marks(texts: Iterable[str], conventions: Conventions | None = None, let
         for name, among in groups.items():
             count, most = sum(counts[place] for place in among), max(among, key=counts.__getitem__)
             shown = list(dict.fromkeys(text for place in among for text in examples[place]))[:EXAMPLES]
+            action, why = most.action, most.why
+            if action == "exclude" and total >= FEWEST and count > total / 2:
+                action, why = "break", "is in most texts"
             common = words >= FEWEST and count > COMMON * words and bool(prefix(name) or suffix(name))
-            found.append(FoundMark(name, count, tuple(shown), most.action, most.why, common))
+            found.append(FoundMark(name, count, tuple(shown), action, why, common))
     return sorted(found, key=lambda one: -one.count)
 
 
