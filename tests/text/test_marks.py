@@ -140,6 +140,11 @@ def test_letters_are_no_marks_and_a_common_sign_at_words_may_be_one() -> None:
     assert proposed_conventions([found]).actions == {} and as_setting([found]).startswith("    # '-word': keep")
 
 
+def test_a_sign_before_words_may_be_a_click() -> None:
+    (found,) = find_marks(["//ama ta"])
+    assert (found.mark, found.proposed) == ("/", "break") and "if it is a click, name / in text.letters" in found.why
+
+
 def test_a_mark_in_most_texts_excludes_none() -> None:
     assert [one.proposed for one in find_marks(["mi xxx", "mi"] * 10)] == ["exclude"]
     assert [one.proposed for one in find_marks(["mi xxx"] * 20)] == ["break"]

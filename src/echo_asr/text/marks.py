@@ -245,6 +245,8 @@ def _within(word: str) -> Iterator[_Mark]:
             yield _Mark(sign, "drop", "joins the parts of a word")
         elif sign == "*":
             yield _Mark(sign, "drop", "marks a word")
+        elif sign in "|\u2016/" and word.startswith(sign) and not word.endswith(sign):
+            yield _Mark(sign, "break", f"separates; if it is a click, name {sign} in text.letters")
         else:
             yield _Mark(sign, "break", "separates" if sign not in "_+" else "joins words")
 
