@@ -33,6 +33,7 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--config", metavar="CONFIG", help=f"what will be trained with: {CONFIG}")
     parser.add_argument("--most", type=int, default=20, metavar="N", help="lines of each kind, 0 for all (default 20)")
     parser.add_argument("--json", action="store_true", help="print one JSON object, with all that was found")
+    parser.epilog = """Options of the configuration can follow, e.g. --text.letters ":-"."""
 
     text = "make training, validation and test splits that share no speaker, or no text"
     parser = add_command(actions, "split", text, split)
