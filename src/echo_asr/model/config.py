@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, get_args
@@ -11,12 +11,14 @@ from typing import Any, Literal, get_args
 from echo_asr.errors import EchoError
 from echo_asr.text.conventions import Action, Conventions
 from echo_asr.text.normalize import Normalizer, make_normalizer
+from echo_asr.text.orthography import LostSigns, lost_signs
 from echo_asr.text.tones import FoundNotation, Kind, ToneNotation, Unit, find_notation
 from echo_asr.vrope import VRoPEModes
 from echo_asr.vrope.config import Nulls
 
 Feature = Literal["spectrogram", "waveform", "pitch"]
 FEATURES: tuple[str, ...] = get_args(Feature)
+MOST_LOST = 0.05  # share of the words with tones that may lose some in normalising where tone errors are counted
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class TextConfig:
     @property
     def normalize(self) -> Normalizer:
         """What the texts pass through: conventions first, if there are any."""
-        normalize = make_normalizer(self.normalizer, self.letters)
+        normalize = make_normalizer(self.normalizer, self.letters, self.tones in ("digits", "superscripts"))
         if not self.conventions:
             return normalize
         return partial(_normalize_transcribed, Conventions(self.conventions), normalize)
@@ -82,6 +84,18 @@ class TextConfig:
         one = found.notation
         own = replace(self, tones=one.kind, tone_marks=one.marks, tone_unit=one.unit, tone_unmarked=one.unmarked)
         return own, found
+
+    def lost_signs(self, texts: Iterable[str]) -> LostSigns:
+        """Signs of tone and length that normalising removes from texts, or splits off, once conventions are applied."""
+        conventions = Conventions(self.conventions)
+        return lost_signs(map(conventions, texts), self.normalize, self.notation)
+
+    def measured_notation(self, texts: Sequence[str]) -> ToneNotation | None:
+        """The notation in which the tones of normalised texts can be compared; None where texts have none, or where
+        normalising removes more than a twentieth of them."""
+        settled, _ = self.find_tones(texts)
+        lost = settled.lost_signs(texts) if settled.notation else None
+        return None if lost is None or lost.tone_words > MOST_LOST * lost.toned else settled.notation
 
     @property
     def ready(self) -> bool:
