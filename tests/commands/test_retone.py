@@ -97,6 +97,8 @@ def test_texts_without_tones_stay_and_are_counted(place: Place, capsys: Any) -> 
     assert status == 1 and output == f"{place.folder}/new/metadata.csv: 4 texts\n"
     texts = [u.text for u in load_corpus(place.folder / "new").utterances]
     assert texts[:2] == ["ma q!", "ma xxx"] and bare(texts[2]) == "Ma" and texts[3] == ("ma " * 30).strip()
+    printed = run(place.fill("retone {here} --model {model}"), capsys)[1]
+    assert [line.split("\t")[1] for line in printed.splitlines()] == texts
     lines = [line for line in errors.splitlines() if line.startswith("echo-asr retone: ")]
     assert "a.wav: text 'ma q': the model's tokenizer has no symbol for 'q' (U+0071)" in lines[0]
     assert "echo-asr retone: 2 of 4 texts stay as they are, since no tones were found" in lines

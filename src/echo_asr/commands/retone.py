@@ -91,6 +91,7 @@ def _retone_corpus(
     from echo_asr.console import counted, progress_bar
     from echo_asr.data.partition import make_corpus_folder, write_corpus
     from echo_asr.data.speakers import speaker_medians
+    from echo_asr.decode.results import Retoned
     from echo_asr.decode.retone import retone_each
     from echo_asr.text.conventions import Conventions
 
@@ -105,13 +106,14 @@ def _retone_corpus(
     each = retone_each(recognizer, (u.audio for u in known), (u.text for u in known), None, notation, speakers)
     texts: dict[str, str] = {}
     failed = normalised = 0
-    with progress_bar("retoning", len(known)) as advance:
-        for number, (utterance, found) in enumerate(zip(known, each, strict=True), 1):
+    used = {u.id for u in known}
+    with progress_bar("retoning", len(utterances)) as advance:
+        for number, utterance in enumerate(utterances, 1):
+            found = next(each) if utterance.id in used else Retoned(utterance.text, utterance.text)
             advance(number, "")
             if isinstance(found, EchoError):
-                failed += 1
                 print(f"echo-asr retone: {utterance.id}: {found}", file=sys.stderr)
-                continue
+                found = Retoned(utterance.text, utterance.text, found=False)
             failed += not found.found
             normalised += not found.matched
             texts[utterance.id] = found.written
@@ -119,7 +121,7 @@ def _retone_corpus(
                 as_json = json.dumps({"id": utterance.id, **_fields(found)}, ensure_ascii=False)
                 print(as_json if arguments.format == "json" else f"{utterance.id}\t{found.written}", flush=True)
     if arguments.out:
-        written = write_corpus(arguments.out, [replace(u, text=texts.get(u.id, u.text)) for u in utterances])
+        written = write_corpus(arguments.out, [replace(u, text=texts[u.id]) for u in utterances])
         print(f"{written}: {counted(len(utterances), 'text')}")
     for count, what in (
         (failed, "stay as they are, since no tones were found"),
