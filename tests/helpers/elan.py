@@ -1,6 +1,6 @@
 """A stand-in for ELAN: it finds recognisers, starts them, and reads what they print and write, as ELAN does.
 
-It was written by ELAN's documentation and by what its program does, byte for byte: see `docs/transcribing.md`.
+It follows ELAN's documentation and what ELAN's published source of three versions does, from 4 to 6, byte for byte.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Recogniser:
         assert (folder / str(page.text)).is_file()
 
     def call(self, given: Mapping[str, object], escaped: bool = True, line_end: str = "\n") -> bytes:
-        """What ELAN writes to standard input; `escaped` is false for versions before 4.7."""
+        """What ELAN writes to standard input; `escaped` is false for old versions."""
         lines = ['<?xml version="1.0" encoding="UTF-8"?>']
         lines += [
             '<PARAM xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '

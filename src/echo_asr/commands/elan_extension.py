@@ -90,7 +90,7 @@ def find_extensions(folder: Path) -> Path:
     """
     if not folder.is_dir():
         raise EchoError(f"{folder}: there is no such folder; give ELAN's folder {EXTENSIONS!r}")
-    if folder.name == EXTENSIONS:
+    if folder.resolve().name == EXTENSIONS:
         return folder
     for inside in INSIDE:
         if (found := folder / inside / EXTENSIONS).is_dir():
