@@ -105,14 +105,14 @@ def test_elan_starts_the_launcher_and_loads_its_tier(
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="the launcher of Linux and macOS")
-def test_elan_is_told_of_a_failure_by_the_launcher(recogniser: Recogniser, tmp_path: Path) -> None:
+def test_a_failure_reaches_elan_through_the_launcher(recogniser: Recogniser, tmp_path: Path) -> None:
     ended = recogniser.start({"source": tmp_path / "none.wav", "output_tier": tmp_path / "out.xml"}, LC_ALL="C")
     assert ended.result == "failed" and ended.lines[0] == "PROGRESS: 0% reading the parameters"
     assert ended.lines[-2].startswith(f"echo-asr elan run: {tmp_path}/none.wav") and len(ended.lines) == 3
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the launcher of Linux and macOS")
-def test_a_launcher_whose_python_is_gone_tells_what_to_do(tmp_path: Path) -> None:
+def test_a_launcher_whose_python_is_gone_names_the_remedy(tmp_path: Path) -> None:
     launcher = tmp_path / "x.sh"
     launcher.write_text(elan_extension.shell_launcher(f"/none/{ODD}/python"))
     ended = subprocess.run(["sh", launcher], capture_output=True, text=True, timeout=10)
@@ -265,7 +265,7 @@ def test_a_defect_shows_where_it_is_and_ends_as_a_failure(
     assert failure(start(source=recording[0], output_tier=tmp_path / "out.xml")).startswith("out of memory; ")
 
 
-def test_a_person_who_starts_it_is_told_what_it_is(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_a_person_who_starts_it_reads_what_it_is(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
     status, output, errors = run(["elan", "run"], capsys)
     assert (status, output) == (1, "RESULT: FAILED.\n") and errors.count("\n") == 1
