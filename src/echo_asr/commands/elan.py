@@ -91,7 +91,7 @@ def _reason(error: Exception) -> str:
 
 
 def _recognize(given: dict[str, str], messages: Messages) -> None:
-    """Transcribe as the parameters say, and write the tier."""
+    """Transcribe with the given parameters, and write the tier."""
     from echo_asr.audio import audio_duration
     from echo_asr.commands.elan_extension import ANNOTATIONS, TIER
     from echo_asr.decode.avatech import read_tier, write_tier
