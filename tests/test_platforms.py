@@ -27,8 +27,8 @@ PACKAGE = PACKAGE_ROOT / "echo_asr"
 TONES = {"a": "˥", "b": "˩", "c": "ч"}
 FOLDER = "kôr pus ˥"  # a space, and letters that no code page has all of
 COMMANDS = (
-    "demo", "prepare", "train", "evaluate", "study", "transcribe", "lm", "corpus check", "corpus split",
-    "corpus stats", "diagnose", "plot audio", "plot rotary", "plot attention", "plot run", "doctor",
+    "demo", "prepare", "train", "evaluate", "study", "transcribe", "elan install", "elan run", "lm", "corpus check",
+    "corpus split", "corpus stats", "diagnose", "plot audio", "plot rotary", "plot attention", "plot run", "doctor",
 )  # fmt: skip
 FORMATS = ("txt", "json", "srt", "vtt", "tsv")
 TEXT_FILES = {f".{form}" for form in (*FORMATS, "jsonl", "md", "yaml", "csv", "arpa", "html")}
