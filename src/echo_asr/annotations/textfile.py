@@ -36,17 +36,30 @@ class TextFile:
         data: the text in UTF-8, without byte-order mark.
         encoding: that of the file.
         mark: its byte-order mark, or nothing.
+        stamp: by which a later change of the file is noticed.
     """
 
     path: Path
     data: bytes
     encoding: str
     mark: bytes = b""
+    stamp: tuple[int, int] = (0, 0)
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the file is as it was read."""
+        return self.stamp == _stamp(self.path)
 
     @property
     def line_end(self) -> str:
         """CR LF or LF, by the first line."""
         return "\r\n" if re.match(rb"[^\n]*\r\n", self.data) else "\n"
+
+    def after_blanks(self, place: int) -> int:
+        """The place of the first byte from `place` on that is no blank."""
+        while self.data[place : place + 1].isspace():
+            place += 1
+        return place
 
     def changed(self, changes: Iterable[Change], errors: str = "strict") -> bytes:
         """The file with changes, in its own encoding.
@@ -81,7 +94,8 @@ def read_text_file(path: Path, xml: bool = False) -> TextFile:
         EchoError: it cannot be read, is very large, or is not in the encoding that it states.
     """
     try:
-        if path.stat().st_size > LARGEST:
+        stamp = _stamp(path)
+        if stamp[0] > LARGEST:
             raise EchoError(f"{path} is larger than {LARGEST >> 20} MB; give a smaller file")
         data = path.read_bytes()
     except OSError as error:
@@ -99,5 +113,11 @@ def read_text_file(path: Path, xml: bool = False) -> TextFile:
             text = data[len(mark) :].decode(encoding).encode("utf-8")
         except (UnicodeError, LookupError):
             continue
-        return TextFile(path, text, "utf-8" if encoding == "utf8" else encoding, mark)
+        return TextFile(path, text, "utf-8" if encoding == "utf8" else encoding, mark, stamp)
     raise EchoError(f"{path} is not in {encodings[0]}, as it states; save it again as UTF-8")
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size in bytes, and time of the last change in ns."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
