@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from echo_asr.annotations.document import xml_text, xml_value
-from echo_asr.annotations.phrases import Phrase
+from echo_asr.annotations.phrases import CONFIDENCES, PHRASES, WORDS, Phrase
 
-PHRASES, WORDS, CONFIDENCES = "phrases", "words", "confidences"  # tiers
-PHRASE, WORD, CONFIDENCE = "phrase", "word", "confidence"  # their linguistic types
+PHRASE, WORD, CONFIDENCE = "phrase", "word", "confidence"  # linguistic types of the tiers
 MIME_TYPES = {
     ".wav": "audio/x-wav",
     ".mp3": "audio/mpeg",

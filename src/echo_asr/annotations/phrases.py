@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+PHRASES, WORDS, CONFIDENCES = "phrases", "words", "confidences"  # names of the tiers
+
 
 class TimedWord(NamedTuple):
     """A word, from `start` to `end` in ms."""
