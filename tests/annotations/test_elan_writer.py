@@ -54,7 +54,7 @@ def pympi_tiers(path: Path) -> tuple[list[tuple[int, int, str]], list[tuple[int,
     return tiers[0], tiers[1], [confidences[name] for name in read.tiers["words"][0]]
 
 
-@pytest.mark.parametrize("count", [25, slow(200)])
+@pytest.mark.parametrize("count", [15, slow(200)])
 def test_what_is_written_is_read(count: int, write: Callable[[list[Phrase]], Path]) -> None:
     for seed in range(count):
         phrases = make_phrases(random_transcription(seed))

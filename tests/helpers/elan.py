@@ -13,6 +13,9 @@ ORDER = (
 )  # fmt: skip
 TEXTS = (
     "",
+    "",
+    " ",
+    "",
     "một hai",
     "R&amp;D &lt;x&gt;",
     "<![CDATA[a > b & c]]>",
