@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -139,8 +140,9 @@ def test_segments_that_cannot_be_read_stay_empty(
 class Interrupted:
     """A recogniser that is interrupted after two segments, and calls something before."""
 
-    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, meanwhile: Callable[[], object] = lambda: None, letters: str = "a") -> None:
         self.meanwhile = meanwhile
+        self.bundle = SimpleNamespace(tokenizer=SimpleNamespace(symbols=["<0>", *letters]))
 
     def transcribe_each(
         self, sources: list[Any], words: bool
@@ -157,6 +159,16 @@ def test_an_interruption_keeps_what_was_recognised(write: Write, recording: Any)
     with pytest.raises(KeyboardInterrupt, match=r"interrupted; 2 of 5 empty segments are filled in .*my rec\.csv"):
         fill_segments(recognizer, open_segmented(str(path), recording[0]), path)  # type: ignore[arg-type]
     assert [line.rpartition(",")[2] for line in path.read_text().splitlines()[1:4]] == ["text 0", "written", "text 1"]
+
+
+def test_a_file_whose_encoding_lacks_letters_of_the_model_is_refused_before_any_work(
+    write: Write, recording: Any
+) -> None:
+    path = write("csv")
+    path.write_bytes(path.read_text().replace("written", "dicté").encode("latin-1"))
+    segmented = open_segmented(str(path), recording[0])
+    with pytest.raises(EchoError, match=r"is in an encoding \(cp1252\) that does not have 'ộ'; save it as UTF-8"):
+        fill_segments(Interrupted(letters="aộ"), segmented, path)  # type: ignore[arg-type]
 
 
 def test_what_someone_saved_in_the_meantime_is_not_lost(write: Write, recording: Any, tmp_path: Path) -> None:

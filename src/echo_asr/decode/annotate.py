@@ -42,7 +42,8 @@ def fill_segments(recognizer: Recognizer, segmented: SegmentedFile, target: Path
     status is then 1. Ctrl-C writes what was recognised so far.
 
     Raises:
-        EchoError: the file cannot be written, or no segment can be read; nothing is written then.
+        EchoError: the file cannot be written, its encoding lacks a letter of the model, or no segment can be read;
+            nothing is written then.
         KeyboardInterrupt: Ctrl-C; its message states what was written.
     """
     blanks, texts, failed = segmented.blanks, dict[int, str](), list[str]()
@@ -50,6 +51,9 @@ def fill_segments(recognizer: Recognizer, segmented: SegmentedFile, target: Path
         _write(segmented.file, target, segmented.filled({}))
         print(f"echo-asr transcribe: {segmented.file.path} has no empty segments", file=sys.stderr)
         return 0
+    segmented.filled(
+        {0: "".join(recognizer.bundle.tokenizer.symbols[1:])}
+    )  # raises now if the file cannot have a letter
     sources = [AudioSegment(segmented.recording, blank.start, blank.end - blank.start) for blank in blanks]
 
     def write() -> str:
