@@ -101,7 +101,7 @@ def transcribe_files(
             print(line if form != "txt" or len(paths) == 1 else f"{printable(path)}: {line}", flush=True)
             return None
         target, unfinished = targets[path], targets[path].with_suffix(f".partial.{ending}")
-        replace_text(unfinished if partial else target, render(printable(path), found, form, folder))
+        replace_text(unfinished if partial else target, render(printable(path), found, form, target.parent))
         if not partial:
             unfinished.unlink(missing_ok=True)
         return unfinished
