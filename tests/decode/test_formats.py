@@ -249,7 +249,7 @@ def test_arrows_are_not_taken_for_timings() -> None:
     assert render("a.wav", found, "vtt").endswith("\na --&gt; b\n")
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", EMPTY_FILES)
 def test_nothing_heard(form: str) -> None:
     assert render("a.wav", EMPTY, form) == EMPTY_FILES[form]
     if form != "json":
