@@ -74,6 +74,8 @@ def _syllables(arguments: argparse.Namespace) -> int:
     if folder:
         make_folder(folder, "choose another --output-dir")
     speech, texts, failed = _corpus(arguments, recognizer) if arguments.corpus else _recordings(arguments, recognizer)
+    if not speech:
+        return 1
     # A model of before its notation was part of it, has that of the texts.
     notation = recognizer.bundle.text.find_tones(texts)[0].notation
     if notation is None:
