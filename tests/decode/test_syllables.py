@@ -144,7 +144,7 @@ def test_contours_of_a_known_f0(tracker: str) -> None:
     for one in found:
         true = made[one.speaker == "high"][1]
         expected = true[np.rint((one.times - 5.0) * SAMPLE_RATE).astype(int)]
-        assert one.voiced.all() and (one.start, one.end) != (one.times[0], one.times[-1])
+        assert one.voiced.all() and one.start - 1e-9 <= one.times[0] < one.times[-1] <= one.end + 1e-9
         assert np.abs(12 * np.log2(one.f0 / expected))[1:-1].max() < 0.5  # semitones
     # Two voices of another height have the same contours.
     for tone in SHAPES:

@@ -46,10 +46,18 @@ def test_rows_hold_what_was_measured() -> None:
 
 
 def test_recordings_share_a_table() -> None:
-    whole = to_csv(F0, PERIODICITY, SpeakerRange.of(F0), "a, b.wav") + to_csv(F0[:1], PERIODICITY, None, "c", head=False)
+    whole = to_csv(F0, PERIODICITY, SpeakerRange.of(F0), "a, b.wav") + to_csv(
+        F0[:1], PERIODICITY, None, "c", head=False
+    )
     rows = list(csv.DictReader(io.StringIO(whole)))
     assert [row["file"] for row in rows] == 10 * ["a, b.wav"] + ["c"]
-    assert rows[-1] == {**dict.fromkeys(rows[0], ""), "file": "c", "time": "0.00", "voiced": "0", "periodicity": "0.000"}
+    assert rows[-1] == {
+        **dict.fromkeys(rows[0], ""),
+        "file": "c",
+        "time": "0.00",
+        "voiced": "0",
+        "periodicity": "0.000",
+    }
 
 
 @needs_praat

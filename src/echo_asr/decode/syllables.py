@@ -19,7 +19,7 @@ import numpy as np
 
 from echo_asr.audio.convert import frames_to_seconds, seconds_to_frames
 from echo_asr.decode.results import Token
-from echo_asr.features.contours import SpeakerRange
+from echo_asr.features.contours import SpeakerRange, two_decimals
 from echo_asr.features.pitch import fill_track
 from echo_asr.text.tones import Syllable, ToneNotation
 
@@ -219,8 +219,8 @@ def contours_to_csv(contours: Iterable[SyllableContour], ranges: Mapping[str, Sp
                f"{one.end:.3f}", f"{one.probability:.3f}")  # fmt: skip
         speaker = ranges.get(one.voice)
         for point, (time, hertz) in enumerate(zip(one.times, one.f0, strict=True)):
-            values = ("", "", "")
+            values: tuple[str, ...] = ("", "", "")
             if hertz > 0 and speaker:
-                values = (f"{hertz:.2f}", f"{speaker.semitones(hertz):.2f}", f"{speaker.levels(hertz):.2f}")
+                values = tuple(map(two_decimals, (hertz, speaker.semitones(hertz), speaker.levels(hertz))))
             writer.writerow((*own, point, f"{time:.3f}", *values, int(one.voiced[point])))
     return out.getvalue()

@@ -80,10 +80,15 @@ def to_csv(
         writer.writerow((*(("file",) if before else ()), *names))
     semitones, levels = (speaker.semitones(f0), speaker.levels(f0)) if speaker else (f0, f0)
     for frame, hertz in enumerate(f0):
-        relative = (f"{semitones[frame]:.2f}", f"{levels[frame]:.2f}") if hertz > 0 and speaker else ("", "")
+        relative = (two_decimals(semitones[frame]), two_decimals(levels[frame])) if hertz > 0 and speaker else ("", "")
         measured = (f"{hertz:.2f}" if hertz > 0 else "", int(hertz > 0), f"{periodicity[frame]:.3f}")
         writer.writerow((*before, f"{frame * FRAME:.2f}", *measured, *relative))
     return out.getvalue()
+
+
+def two_decimals(value: float) -> str:
+    """A number as text, never `-0.00`."""
+    return f"{round(float(value), 2) + 0.0:.2f}"
 
 
 def to_pitch_tier(f0: np.ndarray, duration: float) -> str:
