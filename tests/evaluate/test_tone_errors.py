@@ -107,3 +107,8 @@ def test_as_many_hypotheses_as_references() -> None:
     assert align_syllables([], []) == [] and align_syllables([Syllable("a", "", ())], []) == [
         (Syllable("a", "", ()), None)
     ]
+
+
+def test_symbols_of_events_and_numbers_are_no_syllables() -> None:
+    found = tone_errors(["ma3 \u25c6 7 li"], ["ma3 li"], ToneNotation("digits"))
+    assert found.tone.reference == found.base.reference == 2 and found.tone.errors == found.base.errors == 0

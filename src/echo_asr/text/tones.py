@@ -165,8 +165,8 @@ class ToneNotation:
         return Syllable(unicodedata.normalize("NFC", base), tone, tuple(n - before for before, n in enumerate(tones)))
 
     def split(self, text: str) -> list[Syllable]:
-        """The syllables of all words of a text."""
-        return [syllable for word in text.split() for syllable in self.syllables(word)]
+        """The syllables of all words of a text that have a letter; numbers and the symbols of events have none."""
+        return [s for word in text.split() if any(map(str.isalpha, word)) for s in self.syllables(word)]
 
     def without_tones(self, text: str) -> str:
         """A text without its tones, words separated by single spaces."""
