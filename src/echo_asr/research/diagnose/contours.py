@@ -22,7 +22,7 @@ from echo_asr.text.tones import show_tone
 SPEAKERS = (BLUE, RED, GREEN, ORANGE, PURPLE, TEAL)  # of more speakers than colours all have one
 PANELS = 16  # at most, of the most frequent tones
 COLUMNS = 5  # panels in a row, at most
-LABELS = {"semitones": "F0 (semitones from the\nspeaker's median)", "chao": "F0 (Chao level)"}
+LABELS = {"semitones": "F0 (semitones from the\n{}'s median)", "chao": "F0 (Chao level)"}
 MARGIN = 1.5  # semitones above and below what is drawn
 OUTER = (1.0, 99.0)  # percentiles of all semitones between which the axis lies at least
 
@@ -81,7 +81,7 @@ def plot_contours(
         if number + columns >= len(tones):
             panel.set_xlabel("time (% of the voiced part)")
         if number % columns == 0:
-            panel.set_ylabel(LABELS[scale])
+            panel.set_ylabel(LABELS[scale].format(noun))
     panels[0].set(xlim=(0, 100), xticks=range(0, 101, 25))
     if scale == "chao":
         panels[0].set(ylim=(0.8, 5.2), yticks=range(1, 6))
