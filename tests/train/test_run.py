@@ -58,6 +58,22 @@ def test_a_preset_can_be_given_on_the_command_line(words: list[str], tmp_path: P
 @pytest.mark.parametrize(
     ("text", "words", "message"),
     [
+        (
+            "text: {conventions: {'[...]': remove}}",
+            [],
+            'c.yaml: "text.conventions": expected one of keep, drop, event, break, exclude for each; got remove',
+        ),
+        (
+            "",
+            ["--text.conventions", "{'[...]': 3}"],
+            'options: "text.conventions": expected one of keep, drop, event, break, exclude for each; got 3',
+        ),
+        (
+            "text: {conventions: {'...': drop}}",
+            [],
+            "c.yaml: text: convention '...': name a mark",
+        ),
+        ("text: {conventions: [drop]}", [], 'c.yaml: "text.conventions": expected names and values in braces'),
         ("train: {max_step: 3}", [], "c.yaml: unknown key train.max_step; did you mean max_steps?"),
         ("trian: {}", [], "c.yaml: unknown section 'trian'; did you mean train?"),
         ("model: {vrope: {thta: axis}}", [], "unknown key model.vrope.thta; did you mean theta?"),
@@ -156,6 +172,23 @@ def test_a_corpus_without_validation_split_is_trained_on(
     train(config, str(folder), tmp_path / "run", ["--train.max_steps", "1"])
     assert "3 training utterances" in (said := " ".join(capsys.readouterr().err.split()))
     assert "1 for validation (held out, the corpus has no validation split)" in said
+
+
+def test_conventions_are_applied_and_what_they_leave_is_warned_of(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = ("[cough] mà", "xxx ma", "ko- má", "à:ki má", "má à", "mà kí tó nà")
+    folder = write_corpus(tmp_path / "train", [("train", text, 1.0) for text in texts])
+    rules = ["--text.conventions", '{"[...]": drop, xxx: exclude, "#": break}']
+    tones = ["--text.tones", "diacritics", "--text.normalizer", "whisper"]
+    train(config, str(folder), tmp_path / "run", ["--train.max_steps", "1", *rules, *tones])
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "conventions: [...] 1 (dropped), xxx 1 (left out), # 0 (a break); 1 of 6 utterances are left out" in printed
+    assert "(word- 1); echo-asr corpus check shows them, and proposes conventions" in printed
+    assert "normalising removes or splits off the tones of" in printed and "à:ki -> a ki" in printed
+    bundle = load_bundle(tmp_path / "run")
+    assert bundle.text.conventions == {"[...]": "drop", "xxx": "exclude", "#": "break"}
+    assert bundle.text.normalize("[cough] so") == "so"
 
 
 def test_tones_and_conventions_are_settings_of_the_model(
