@@ -12,18 +12,17 @@ from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
-from echo_asr.audio import audio_duration, find_file, same_name
+from echo_asr.audio import audio_duration, find_file
 from echo_asr.audio.segment import AudioSegment
-from echo_asr.data.readers.records import Problems, Record, leads_into_network, note_errors, segment_error
+from echo_asr.audio.tree import AUDIO_SUFFIXES, VIDEO_SUFFIXES, recordings_beside
+from echo_asr.data.readers.records import Problems, Record, leads_into_network, segment_error
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
 
 SUFFIX = ".eaf"
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma")
 LARGEST = 100 << 20  # bytes of a file; one for a recording of a day has 10 MB
 ELEMENTS = 500_000  # of XML in a file, at most: an annotation is three of them, and its times two
 DEPTH = 50  # levels of XML, at most: ELAN has five
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".avi")  # read where there is no audio file
 
 
 @dataclass
@@ -59,16 +58,8 @@ class _Builder(ElementTree.TreeBuilder):
         return super().end(tag)
 
 
-def is_elan(path: Path) -> bool:
-    """Whether a path is an ``.eaf`` file, or a folder that has some and no corpus of another kind."""
-    if path.suffix.lower() == SUFFIX:
-        return path.is_file()
-    others = ("metadata.csv", "metadata.jsonl", "wav.scp")
-    return path.is_dir() and bool(_files(path)) and not any((path / name).exists() for name in others)
-
-
-def read_elan(path: Path, tier: str, problems: Problems) -> Iterator[Record]:
-    """The annotations of a tier, of one file or of all in a folder; each is a segment of the file's recording.
+def read_elan(path: Path, wanted: str, problems: Problems, prefix: str) -> Iterator[Record]:
+    """The annotations of a tier of a file; each is a segment of the file's recording.
 
     A tier is named by its id or by its linguistic type (several tiers, one a speaker, may share one); where it is not
     named, there must be but one that has annotations. The speaker is the tier's participant. Annotations without times
@@ -76,27 +67,13 @@ def read_elan(path: Path, tier: str, problems: Problems) -> Iterator[Record]:
     time lie evenly between those that have one. The recording is found by the relative media descriptor, by the
     absolute one, or by the same name beside the file. An annotation without a text counts as not yet transcribed.
 
-    A file that is not a valid ``.eaf``, has no such tier, several where none is named, or no recording, is a problem.
+    Args:
+        wanted: the tier or type; empty for the only tier.
+        prefix: before every id.
+
+    Raises:
+        EchoError: the file is not a valid ``.eaf``, has no such tier, several where none is named, or no recording.
     """
-    files = _files(path) if path.is_dir() else [path]
-    for file in files:
-        records = _read_file(file, tier, problems, f"{file.stem}/" if len(files) > 1 else "")
-        yield from note_errors(records, file, problems)
-
-
-def _files(folder: Path) -> list[Path]:
-    try:
-        return sorted(file for file in folder.iterdir() if _is_eaf(file))
-    except OSError:
-        return []
-
-
-def _is_eaf(file: Path) -> bool:
-    hidden = file.name.startswith(".")  # such as ._rec.eaf, which macOS leaves on other disks
-    return file.suffix.lower() == SUFFIX and not hidden and file.is_file()
-
-
-def _read_file(path: Path, wanted: str, problems: Problems, prefix: str) -> Iterator[Record]:
     try:
         if path.stat().st_size > LARGEST:
             raise _Refused(f"is larger than {LARGEST >> 20} MB")
@@ -166,7 +143,8 @@ def _find_audio(path: Path, root: ElementTree.Element) -> tuple[Path, float]:
     for suffixes in (AUDIO_SUFFIXES, VIDEO_SUFFIXES):
         recordings = {file: offset for file, offset in there.items() if file.suffix.lower() in suffixes}
         if not recordings:
-            recordings = {file: 0.0 for file in _beside(path) if file.suffix.lower() in suffixes}
+            beside = recordings_beside(path, path.stem)
+            recordings = {file: 0.0 for file in beside if file.suffix.lower() in suffixes}
         if len(recordings) > 1:
             names = ", ".join(file.name for file in recordings)
             raise EchoError(f"{path} has {len(recordings)} recordings, {names}; keep the one that the tier is of")
@@ -174,12 +152,6 @@ def _find_audio(path: Path, root: ElementTree.Element) -> tuple[Path, float]:
             return next(iter(recordings.items()))
     stated = f"it names {', '.join(dict.fromkeys(filter(None, named)))}" if any(named) else "it names none"
     raise EchoError(f"{path}: its recording is not there ({stated}); put it beside the file, as {path.stem}.wav")
-
-
-def _beside(path: Path) -> list[Path]:
-    """Files of the same name with another ending."""
-    files = sorted(path.absolute().parent.iterdir())
-    return [file for file in files if same_name(file.stem, path.stem) and file.is_file()]
 
 
 def _local(url: str) -> str:

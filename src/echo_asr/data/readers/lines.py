@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from echo_asr.data.readers.records import Problems, Unusable, location
+from echo_asr.data.readers.records import Notice, Problems, Unusable, location
 from echo_asr.errors import EchoError
 
 CHUNK = 1 << 16  # bytes read at a time
@@ -20,6 +20,8 @@ UNPACKED = 256 << 10  # bytes that any packed file may unpack to
 RATIO = 100  # to 1, beyond that, of unpacked to packed bytes; texts reach 5 to 30
 MOST_VALUES = 500_000  # lists and objects in a line of JSON
 WIDE = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}  # spreadsheets export it as "Unicode text"
+UNDEFINED = {0x81, 0x8D, 0x8F, 0x90, 0x9D}  # bytes that Windows-1252 lacks and Latin-1 has
+ENCODING = "encoding"  # kind of the notice of a file that is not UTF-8
 
 
 def read_lines(path: Path, problems: Problems, header: bool = False) -> Iterator[tuple[int, str]]:
@@ -131,6 +133,45 @@ def _chunks(path: Path) -> Iterator[bytes]:
         raise EchoError(f"{path} cannot be unpacked ({error}); copy it again") from None
     except OSError as error:
         raise EchoError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
+
+
+def read_text(path: Path, problems: Problems, largest: int = 100 << 20) -> str:
+    """The text of a small file that a program of unknown settings wrote: UTF-8, UTF-16, or else Windows-1252, of which
+    Latin-1 is a part; with a notice for the last, since it may be any other. Line ends are LF.
+
+    Args:
+        largest: bytes; a larger file is refused.
+
+    Raises:
+        EchoError: the file cannot be read.
+    """
+    try:
+        if path.stat().st_size > largest:
+            raise EchoError(f"{path} is larger than {largest >> 20} MB; give a file of annotations")
+        data = path.read_bytes()
+    except OSError as error:
+        raise EchoError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
+    wide = WIDE.get(data[:2]) or _wide_without_mark(data[:64])
+    if wide:
+        text = data.decode(wide, "replace").removeprefix("\ufeff")
+    else:
+        try:
+            text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
+        except UnicodeDecodeError:
+            text = data.decode("cp1252") if not set(data) & UNDEFINED else data.decode("latin-1")
+            if all(notice.kind != ENCODING for notice in problems.notices):
+                what = "is not UTF-8 and is read as Windows-1252 (Latin-1), as other files may be"
+                problems.notices.append(Notice(ENCODING, str(path), f"{what}; save it as UTF-8 if letters are wrong"))
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _wide_without_mark(beginning: bytes) -> str | None:
+    """The byte order of UTF-16 without a mark: every other byte of what is ASCII is zero."""
+    even, odd = beginning[::2], beginning[1::2]
+    for zeros, others, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
+        if len(beginning) > 3 and not any(zeros) and all(others):
+            return name
+    return None
 
 
 def first_line(path: Path) -> str:
