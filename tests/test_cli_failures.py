@@ -78,7 +78,7 @@ WRONG = [
     ("transcribe {corpus}/00.wav --model {here}/no", 1, "no: no such model folder"),
     ("transcribe {corpus}/00.wav --model {here}/half", 1, "damaged weights"),
     ("transcribe {here}/no.wav --model {model}", 1, "no.wav: no such file"),
-    ("transcribe {here} --model {model}", 1, "is a folder"),
+    ("transcribe {here} --model {model}", 1, "has no recordings (.wav, .flac, .mp3, ...) in it or below"),
     ("transcribe {here}/text.txt --model {model}", 1, "is not an audio file"),
     ("transcribe {corpus}/00.wav --model {model} --output-dir {here}/text.txt", 1, "cannot be made (File exists)"),
     ("transcribe {corpus}/00.wav --model {model} --output-dir {here}/text.txt/x", 1, "cannot be made (Not a direct"),

@@ -8,13 +8,14 @@ from pathlib import Path
 from echo_asr.commands.arguments import DEVICE, Parser, Subparsers, add_command
 from echo_asr.errors import EchoError
 
+AUDIO = "wav, flac, ogg, opus, mp3, ..., or a folder: all in it and below"
 FORMATS = ("txt", "json", "srt", "vtt", "tsv")  # of echo_asr.decode.formats, which is imported when it is needed
 
 
 def add(commands: Subparsers[Parser]) -> None:
     """Add the command and its arguments."""
     parser = add_command(commands, "transcribe", "transcribe audio files", run, options=True)
-    parser.add_argument("audio", nargs="*", type=Path, metavar="AUDIO", help="wav, flac, ogg, opus, mp3, ...")
+    parser.add_argument("audio", nargs="*", type=Path, metavar="AUDIO", help=AUDIO)
     parser.add_argument("--files", metavar="LIST", help="a list of more of them, a path a line; - for standard input")
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL", help="folder of a model")
     parser.add_argument("--format", choices=FORMATS, default="txt", help="json: one object a line; default txt")
@@ -27,7 +28,7 @@ def add(commands: Subparsers[Parser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Transcribe; 1 if a file could not be."""
-    from echo_asr.decode.files import read_list, transcribe_files
+    from echo_asr.decode.files import expand_folders, read_list, transcribe_files
     from echo_asr.decode.ngram import read_lines
     from echo_asr.distributed.launch import barrier, find_rank
     from echo_asr.research.f0_controls import load_recognizer
@@ -40,11 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
         paths += read_list(arguments.files)
     if not paths:
         arguments.parser.error("no files; name some, or a list of them with --files")
+    paths, above = expand_folders(paths)
     changes = dict(arguments.changes)
     if arguments.hotwords:
         changes["decode.hotwords"] = list(read_lines([arguments.hotwords]))
     recognizer = load_recognizer(arguments.model, arguments.device, changes)
-    how = (arguments.format, arguments.output_dir, arguments.skip_existing, rank)
+    how = (arguments.format, arguments.output_dir, arguments.skip_existing, rank, above)
     status = transcribe_files(recognizer, paths, *how)
     barrier(rank)  # the launcher would end the others if this process ended with an error first
     return status

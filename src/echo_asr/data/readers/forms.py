@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from echo_asr.audio.tree import files_in, folders_below
-from echo_asr.data.readers import annotations, commonvoice, elan, kaldi, ljspeech, manifests, metadata
+from echo_asr.data.readers import annotated, commonvoice, elan, kaldi, ljspeech, manifests, metadata
 from echo_asr.data.readers.records import Problems, Record, map_splits, note_errors
 from echo_asr.errors import EchoError
 
@@ -62,8 +62,8 @@ def find_records(spec: str, problems: Problems) -> tuple[str, Iterator[Record]]:
     if chosen:
         return str(chosen[0]), ljspeech.read_ljspeech(chosen[0], problems, chosen[1])
     path, tier = _split_tier(spec)
-    if annotations.form_of(path):
-        return str(path), annotations.read_file(path, tier, problems)
+    if annotated.form_of(path):
+        return str(path), annotated.read_file(path, tier, problems)
     if not path.exists():
         mend = f"give a folder with {metadata.METADATA} or in another form (docs/corpora.md)"
         raise EchoError(f"corpus folder {path} does not exist; {mend}, synth:NAME or hf:REPO:CONFIG")
@@ -71,7 +71,7 @@ def find_records(spec: str, problems: Problems) -> tuple[str, Iterator[Record]]:
         if manifests.is_manifest(path):
             return str(path), manifests.read_manifest(path, problems)
         mend = f"give the folder that holds {metadata.METADATA} and the audio"
-        endings = ", ".join(annotations.ENDINGS)
+        endings = ", ".join(annotated.ENDINGS)
         raise EchoError(f"corpus {path} is a file; {mend}, or a file that ends in {endings}, .jsonl or .jsonl.gz")
     return _read_folder(path, tier, problems)
 
@@ -83,29 +83,26 @@ def _split_tier(spec: str) -> tuple[Path, str]:
         return path, ""
     for colon in re.finditer(":", spec):
         before, tier = Path(spec[: colon.start()]).expanduser(), spec[colon.end() :]
-        if tier and colon.start() and (annotations.form_of(before) or before.is_dir()):
+        if tier and colon.start() and (annotated.form_of(before) or before.is_dir()):
             return before, tier
     return path, ""
 
 
 def _read_folder(folder: Path, tier: str, problems: Problems) -> tuple[str, Iterator[Record]]:
     """The records of a folder, or of those in it or below."""
-    annotated = None
-    if tier or _is_elan(folder):
-        annotated = annotations.read_folder(folder, tier, problems)
-    elif found := _reader_of(folder):
-        table = folder / metadata.METADATA
-        return str(table if table.is_file() else folder), found[1](folder, problems)
-    elif parts := _splits_of(folder):
-        return str(folder), _joined(parts, problems)
-    elif files_in(folder, annotations.SUFFIXES):
-        annotated = annotations.read_folder(folder, tier, problems)
-    if annotated:
-        return str(folder), annotated
-    if tier:
+    if not (tier or _is_elan(folder)):
+        if form := _reader_of(folder):
+            table = folder / metadata.METADATA
+            return str(table if table.is_file() else folder), form[1](folder, problems)
+        if parts := _splits_of(folder):
+            return str(folder), _joined(parts, problems)
+        if not files_in(folder, annotated.SUFFIXES):
+            return str(folder), _read_tree(folder, problems)
+    records = annotated.read_folder(folder, tier, problems)
+    if records is None:
         what = f"corpus folder {folder} has no annotations of a tier {tier!r}"
-        raise EchoError(f"{what}: no file in it or below ends in {', '.join(annotations.ENDINGS)}")
-    return str(folder), _read_tree(folder, problems)
+        raise EchoError(f"{what}: no file in it or below ends in {', '.join(annotated.ENDINGS)}")
+    return str(folder), records
 
 
 def _read_tree(folder: Path, problems: Problems) -> Iterator[Record]:
@@ -113,14 +110,14 @@ def _read_tree(folder: Path, problems: Problems) -> Iterator[Record]:
     form."""
     within = _corpora_below(folder)
     forms = {corpus.form for corpus in within}
-    annotated = annotations.read_folder(folder, "", problems)
-    if annotated and not within:
-        return annotated
-    if len(within) == 1 and not annotated or "Common Voice" in forms:
+    records = annotated.read_folder(folder, "", problems)
+    if records and not within:
+        return records
+    if (len(within) == 1 and not records) or "Common Voice" in forms:
         what = f"corpus folder {folder} has no {metadata.METADATA}, but {within[0].folder} in it is a corpus"
         raise EchoError(f"{what}; give that")
-    if len(forms) > 1 or (within and annotated):
-        listed = ", ".join(sorted(forms) + ["annotations"] * bool(annotated))
+    if len(forms) > 1 or (within and records):
+        listed = ", ".join(sorted(forms) + ["annotations"] * bool(records))
         raise EchoError(f"corpus folder {folder} holds several forms ({listed}); give one, such as {within[0].folder}")
     if within:
         return _all_of(folder, within, problems)

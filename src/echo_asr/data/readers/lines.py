@@ -135,7 +135,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
         raise EchoError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
 
 
-def read_text(path: Path, problems: Problems, largest: int = 100 << 20) -> str:
+def read_text(path: Path, problems: Problems, largest: int = 50 << 20) -> str:
     """The text of a small file that a program of unknown settings wrote: UTF-8, UTF-16, or else Windows-1252, of which
     Latin-1 is a part; with a notice for the last, since it may be any other. Line ends are LF.
 

@@ -21,9 +21,9 @@ from echo_asr.text.normalize import is_blank
 SUFFIXES = (".srt", ".vtt")
 TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)"  # hours are optional
 TIMES = re.compile(rf"\s*{TIME}\s*-->\s*{TIME}(?:\s.*)?")  # what follows are settings: where a cue is shown
-LIKE_TIMES = re.compile(r"\s*-?\d+:[\d:.,\s-]*-->")
-VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]*)>")
-READINGS = re.compile(r"<rt[^>]*>.*?</rt>", re.DOTALL)  # how ruby text above the line is pronounced
+LIKE_TIMES = re.compile(r"\s*-?\d+:.*-->")
+VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s++([^<>]*)>")
+READINGS = re.compile(r"<rt[^<>]*>[^<]*</rt>")  # how ruby text above the line is pronounced
 BREAK = re.compile(r"<br\s*/?>|\\[Nn]", re.IGNORECASE)
 TAGS = re.compile(
     r"</?(?:[biusvc]|lang|ruby|rt|font|em|strong|span)(?:[\s.][^<>]*)?/?>|<\d[\d:.]*>|\{\\[^{}]*\}", re.IGNORECASE
@@ -59,11 +59,10 @@ def read_subtitles(path: Path, wanted: str, problems: Problems, prefix: str) -> 
     """
     if wanted and wanted != language_of(path):
         raise EchoError(f"{path} has no tiers, and its name no language {wanted!r}; give {path}")
-    cues = parse_subtitles(path, problems)
     stem = path.stem if recordings_beside(path, path.stem) else LANGUAGE.sub("", path.stem)
     audio = find_recording(path, stem)
     length = audio_duration(audio)
-    for number, cue in enumerate(cues, start=1):
+    for number, cue in enumerate(parse_subtitles(path, problems), start=1):
         blank = is_blank(cue.text)
         wrong = segment_error(cue.start, cue.end, length)
         if wrong and not blank:
@@ -110,6 +109,8 @@ def parse_subtitles(path: Path, problems: Problems) -> list[Cue]:
         times = TIMES.fullmatch(line)
         if times or LIKE_TIMES.match(line):
             starts.append((index, times))
+    if not starts:
+        raise EchoError(f"{path} has no subtitles; expected times such as 00:00:01,000 --> 00:00:02,500 above each")
     cues = []
     for (index, times), (after, _) in zip(starts, [*starts[1:], (len(lines), None)], strict=True):
         if times is None:
@@ -123,8 +124,6 @@ def parse_subtitles(path: Path, problems: Problems) -> list[Cue]:
             block.pop()  # the number of the next cue
         text, speaker = clean("\n".join(block))
         cues.append(Cue(index + 1, _seconds(*times.groups()[:3]), _seconds(*times.groups()[3:]), text, speaker))
-    if not starts:
-        raise EchoError(f"{path} has no subtitles; expected times such as 00:00:01,000 --> 00:00:02,500 above each")
     return cues
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from echo_asr.audio import audio_duration
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.audio.tree import find_recording
-from echo_asr.data.readers.lines import read_text
+from echo_asr.data.readers.lines import first_line, read_text
 from echo_asr.data.readers.records import Problems, Record, segment_error
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
@@ -134,11 +134,10 @@ def parse_textgrid(path: Path, problems: Problems) -> list[Tier]:
     Raises:
         EchoError: the file cannot be read, or is no TextGrid; with the line where there is one.
     """
-    text = read_text(path, problems)
-    if text.startswith(BINARY):
+    if first_line(path).startswith(BINARY):
         raise EchoError(f"{path} is in Praat's binary form; save it as a text file in Praat")
     try:
-        return _Parser(text).tiers()
+        return _Parser(read_text(path, problems)).tiers()
     except _Malformed as error:
         raise EchoError(f"{path} {error}") from None
 
