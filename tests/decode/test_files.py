@@ -33,6 +33,7 @@ class FakeRecognizer:
             except EchoError as error:
                 yield index, error
                 continue
+            path = getattr(path, "path", path)  # of a segment
             self.read.append(path)
             segments = (Segment(0.0, seconds / 2, "mā"), Segment(seconds / 2, seconds, path.stem[0]))
             yield index, segments[0]
@@ -189,6 +190,14 @@ def test_the_tree_begins_above_all_that_was_named(sessions: Path) -> None:
     two = output_names(*expand_folders([s3, s2 / "rec.wav"]))
     assert [name.as_posix() for name in two.values()] == ["s3/y", "s2/rec"]
     assert expand_folders([s2 / "rec.wav"]) == ([s2 / "rec.wav"], None)
+
+
+def test_a_channel_of_the_recordings(recognizer: Any, tmp_path: Path, capsys: Any) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full((160, 2), 0.1), 16_000)
+    for channel, status in ((1, 0), (2, 1)):
+        assert transcribe_files(recognizer, [tmp_path / "a.wav"], "txt", tmp_path / "out", channel=channel) == status
+    assert written(tmp_path / "out") == ["a.txt"]
+    assert "a.wav (0.000- s, channel 2): has 2 channels, counted from 0; correct the channel" in capsys.readouterr().err
 
 
 def test_a_folder_without_recordings(sessions: Path) -> None:

@@ -21,6 +21,8 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--format", choices=FORMATS, default="txt", help="json: one object a line; default txt")
     parser.add_argument("--output-dir", type=Path, metavar="D", help="write a file for each recording there")
     parser.add_argument("--skip-existing", action="store_true", help="leave out what is in the folder already")
+    channel = "a channel of the recordings, from 0; by default the mean of all"
+    parser.add_argument("--channel", type=int, metavar="N", help=channel)
     parser.add_argument("--device", default="auto", help=DEVICE)
     parser.add_argument("--hotwords", type=Path, metavar="FILE", help="words and phrases to expect, one a line")
     parser.epilog = "Decoding options can follow, e.g. --decode.beam 8 --decode.lm my.arpa."
@@ -42,11 +44,13 @@ def run(arguments: argparse.Namespace) -> int:
     if not paths:
         arguments.parser.error("no files; name some, or a list of them with --files")
     paths, above = expand_folders(paths)
+    if arguments.channel is not None and arguments.channel < 0:
+        raise EchoError(f"--channel: expected 0 or more, got {arguments.channel}")
     changes = dict(arguments.changes)
     if arguments.hotwords:
         changes["decode.hotwords"] = list(read_lines([arguments.hotwords]))
     recognizer = load_recognizer(arguments.model, arguments.device, changes)
-    how = (arguments.format, arguments.output_dir, arguments.skip_existing, rank, above)
+    how = (arguments.format, arguments.output_dir, arguments.skip_existing, rank, above, arguments.channel)
     status = transcribe_files(recognizer, paths, *how)
     barrier(rank)  # the launcher would end the others if this process ended with an error first
     return status

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from echo_asr.audio import audio_duration
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.audio.tree import recordings_below
 from echo_asr.config import text_encoding
 from echo_asr.console import progress_bar
@@ -95,6 +96,7 @@ def transcribe_files(
     skip_existing: bool = False,
     place: ProcessRank | None = None,
     above: Path | None = None,
+    channel: int | None = None,
 ) -> int:
     """Transcribe files to standard output, or to `folder/NAME.txt` (`.json`, ...); returns the exit status. Outputs of
     recordings of the same name are told apart by their folders.
@@ -108,6 +110,7 @@ def transcribe_files(
         skip_existing: skip files whose output exists in the folder.
         place: rank of this process among several.
         above: outputs keep the tree of their recordings from there; see `output_names`.
+        channel: of every recording, from 0; None for the mean of all.
 
     Raises:
         EchoError: the folder cannot be written, two files would have the same output, or several would be printed
@@ -147,9 +150,10 @@ def transcribe_files(
         return unfinished
 
     seconds = [_seconds(path) for path in paths]
+    sources = [path if channel is None else AudioSegment(path, channel=channel) for path in paths]
     with progress_bar("seconds", max(1, round(sum(seconds))) if place.main else 0) as advance:
         try:
-            for index, found in recognizer.transcribe_each(paths, words=form != "txt"):
+            for index, found in recognizer.transcribe_each(sources, words=form != "txt"):
                 before = sum(seconds[:index])
                 if isinstance(found, Segment):
                     segments.append(found)
