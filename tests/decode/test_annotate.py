@@ -179,6 +179,9 @@ def test_what_someone_saved_in_the_meantime_is_not_lost(write: Write, recording:
         fill_segments(recognizer, open_segmented(str(path), recording[0]), path)
     assert path.read_text() == saved
     assert "text 1" in (tmp_path / "my rec.transcribed.csv").read_text()
+    recognizer = Interrupted(path.unlink)
+    with pytest.raises(EchoError, match="was changed by another program in the meantime"):
+        fill_segments(recognizer, open_segmented(str(path), recording[0]), path)
 
 
 def test_a_tier_is_added(write: Write, recognizer: Recognizer, recording: Any, capsys: Any) -> None:

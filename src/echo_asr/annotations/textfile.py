@@ -47,8 +47,11 @@ class TextFile:
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether the file is as it was read."""
-        return self.stamp == _stamp(self.path)
+        """Whether the file is as it was read; false where it is gone."""
+        try:
+            return self.stamp == _stamp(self.path)
+        except OSError:
+            return False
 
     @property
     def line_end(self) -> str:

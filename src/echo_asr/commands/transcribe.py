@@ -13,15 +13,8 @@ if TYPE_CHECKING:
     from echo_asr.decode.transcribe import Recognizer
 
 AUDIO = "wav, flac, ogg, opus, mp3, ..., or a folder: all in it and below"
-FORMATS = (
-    "txt",
-    "json",
-    "srt",
-    "vtt",
-    "tsv",
-    "eaf",
-    "textgrid",
-)  # of echo_asr.decode.formats, which is imported when it is needed
+# Of echo_asr.decode.formats, which is imported when it is needed.
+FORMATS = ("txt", "json", "srt", "vtt", "tsv", "eaf", "textgrid")
 
 
 def add(commands: Subparsers[Parser]) -> None:
