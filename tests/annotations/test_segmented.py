@@ -239,6 +239,16 @@ def test_the_only_tier_of_intervals_needs_no_name(write: Write) -> None:
     assert len(open_segmented(str(write("rec.TextGrid", LONG))).blanks) == 2
 
 
+def test_every_tier_of_intervals(write: Write) -> None:
+    path = write(
+        "rec.TextGrid", LONG.replace('"TextTier"', '"IntervalTier"').replace("number = 3", "xmin = 3 xmax = 4")
+    )
+    segmented = open_segmented(f"{path}:*")
+    assert times(segmented) == [(0.0, 1.5), (2.25, 10.0), (3.0, 4.0)]
+    path.write_bytes(segmented.filled({0: "a", 1: "b", 2: "c"}))
+    assert [label[2] for _, tier in labels(path) for label in tier] == ["a", 'mine "quoted" ! one', "b", "c"]
+
+
 def test_a_textgrid_in_an_old_encoding(write: Write) -> None:
     path = write("rec.TextGrid", SHORT.replace("mine", "café").encode("cp1252"))
     segmented = open_segmented(str(path))

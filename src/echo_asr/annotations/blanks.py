@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 from echo_asr.annotations.document import Document, xml_text
 from echo_asr.annotations.elan import Timeline, choose_tiers
 from echo_asr.annotations.textfile import Change, TextFile
-from echo_asr.annotations.textgrid import named_tiers, read_textgrid
+from echo_asr.annotations.textgrid import EVERY, named_tiers, read_textgrid
 from echo_asr.annotations.textgrid_writer import quoted
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
@@ -77,8 +77,8 @@ def textgrid_blanks(file: TextFile, wanted: str) -> Iterator[Blank]:
     """The intervals without a text of a tier of a TextGrid.
 
     Args:
-        wanted: a name as in `named_tiers`, or what stands before an `@` in the names of several (`words@Lan`); empty
-            for the only tier of intervals.
+        wanted: a name as in `named_tiers`, or what stands before an `@` in the names of several (`words@Lan`); `*`
+            for every tier of intervals, and empty for the only one.
 
     Raises:
         EchoError: it is no TextGrid, or has no such tier, or several.
@@ -93,7 +93,7 @@ def textgrid_blanks(file: TextFile, wanted: str) -> Iterator[Blank]:
     if wanted not in tiers and len(alike) > 1:
         raise EchoError(f"{file.path} has {len(alike)} tiers {wanted!r}; name one by its number: {', '.join(alike)}")
     of_speakers = [name for name, tier in tiers.items() if tier.name.partition("@")[0].strip() == wanted]
-    chosen = list(tiers) if not wanted else [wanted] if wanted in tiers else of_speakers
+    chosen = list(tiers) if wanted in ("", EVERY) else [wanted] if wanted in tiers else of_speakers
     if not chosen:
         raise EchoError(f"{file.path} has no tier {wanted!r} of intervals; choose from: {listed}")
     for name in chosen:

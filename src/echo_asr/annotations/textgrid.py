@@ -12,6 +12,7 @@ from echo_asr.annotations.textfile import TextFile
 from echo_asr.errors import EchoError
 
 SUFFIX = ".textgrid"  # in lower case
+EVERY = "*"  # tier; in corpora of the Montreal Forced Aligner each has the name of a speaker
 CHRONOLOGICAL = "Praat chronological TextGrid text file"
 INTERVALS = "IntervalTier"
 KINDS = {INTERVALS: False, "TextTier": True}  # whether a class of tiers is of points
@@ -138,7 +139,7 @@ class _Parser:
         return int(value)
 
     def _number(self, what: str) -> float:
-        return float(self._take("number", what))
+        return float(self._take("number", what)) + 0.0  # which makes 0 of -0
 
     def _string(self, what: str) -> str:
         return self._take("string", what).replace('""', '"')
