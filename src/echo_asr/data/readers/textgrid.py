@@ -23,6 +23,7 @@ from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
 
 SUFFIX = ".textgrid"
+EVERY = "*"  # tier; in corpora of the Montreal Forced Aligner each has the name of a speaker
 CHRONOLOGICAL = "Praat chronological TextGrid text file"
 BINARY = "ooBinaryFile"
 KINDS = {"IntervalTier": False, "TextTier": True}  # whether a class of tiers is of points
@@ -64,7 +65,8 @@ def read_textgrid(path: Path, wanted: str, problems: Problems, prefix: str) -> I
 
     Empty intervals are pauses, and are left out. A tier is named by its name, by `NAME#2` if it is the second of that
     name, or by what stands before an `@` in the names of several (`words@Lan`, `words@Minh`); where it is not named,
-    there must be but one interval tier that has labels. What follows an `@` is the speaker.
+    there must be but one interval tier that has labels. What follows an `@` is the speaker. `*` stands for every
+    interval tier that has labels, each of the speaker of its name.
 
     Args:
         wanted: the tier; empty for the only one.
@@ -78,7 +80,8 @@ def read_textgrid(path: Path, wanted: str, problems: Problems, prefix: str) -> I
     audio = find_recording(path, path.stem)
     length = audio_duration(audio)
     for label in chosen:
-        speaker = tiers[label].name.partition("@")[2].strip()
+        name = tiers[label].name
+        speaker = name.partition("@")[2].strip() or (name if wanted == EVERY else "")
         for number, (start, end, text) in enumerate(tiers[label].intervals, start=1):
             text = " ".join(text.split())
             if is_blank(text):
@@ -106,8 +109,8 @@ def _choose(path: Path, tiers: dict[str, Tier], wanted: str) -> list[str]:
     """The labels of the tiers that are asked for."""
     filled = [label for label, tier in tiers.items() if not tier.points and any(i.text.strip() for i in tier.intervals)]
     listed = ", ".join(filled)
-    if not wanted:
-        if len(filled) > 1:
+    if wanted in ("", EVERY):
+        if len(filled) > 1 and not wanted:
             raise EchoError(f"{path} has {len(filled)} tiers; name the one with the texts, {path}:TIER: {listed}")
         if not filled:
             raise EchoError(f"{path} has no interval with a label; transcribe it in Praat first")
@@ -208,7 +211,7 @@ class _Parser:
         return int(value)
 
     def _number(self, what: str) -> float:
-        return float(self._take("number", what))
+        return float(self._take("number", what)) + 0.0  # which makes 0 of -0
 
     def _string(self, what: str) -> str:
         return self._take("string", what).replace('""', '"')
