@@ -74,6 +74,27 @@ def test_other_line_ends_and_utf_16_without_its_mark(put: Put, tmp_path: Path) -
         assert [text for _, text, _, _ in spans(tmp_path / "rec.TextGrid")] == ['một "hai" ba', "bốn"]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda text: text.replace("item [1]:", "item[1]:").replace("]:", "]"),  # as ELAN exports
+        lambda text: text.replace(" = 0.0", " = -0").replace(" = 0 ", " = -0 "),
+        lambda text: text.replace(" \n", "\n").replace("    ", ""),  # as SPPAS writes
+        lambda text: text.replace("xmin = 0 ", "xmin=0").replace("text = ", "text="),
+        lambda text: text.replace('"ooTextFile"', '"ooTextFile short"').replace(
+            "\n    item", " ! a comment\n\n    item"
+        ),
+    ],
+)
+def test_long_forms_of_other_programs(put: Put, changed: Callable[[str], str]) -> None:
+    put("rec.wav", 3.0)
+    tiers: Tiers = [("none", []), ('say "tx"', [(0.0, 1.0, "x = 1.0"), (1.0, 3.0, "y!")])]
+    text = changed(long_form(tiers, 3.0))
+    assert text != long_form(tiers, 3.0)
+    found = spans(put("rec.TextGrid", text))
+    assert found == [('say "tx"/1', "x = 1.0", 0.0, 1.0), ('say "tx"/2', "y!", 1.0, 3.0)]
+
+
 LABELS = st.text(st.characters(codec="utf-8", exclude_characters="\r\0", exclude_categories=("Cs",)), max_size=12)
 NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FFF, exclude_characters='"\x85'), max_size=6)
 
@@ -177,6 +198,13 @@ def test_what_follows_an_at_sign_is_the_speaker(grid: Callable[..., Path]) -> No
     found = [(u.id, u.text, u.speaker) for u in load_corpus(f"{path}:tx").utterances]
     assert found == [("tx@Lan/1", "x", "Lan"), ("tx@Minh/2", "y", "Minh")]
     assert [u.speaker for u in load_corpus(f"{path}:tx@Minh").utterances] == ["Minh"]
+
+
+def test_every_tier_may_be_that_of_a_speaker(grid: Callable[..., Path]) -> None:
+    """As in corpora of the Montreal Forced Aligner."""
+    path = grid([("ann", [(0.0, 1.0, "x"), (1.0, 3.0, "")]), ("bob", [(0.0, 3.0, "y")]), ("p", [(1.0, 1.0, "H")])])
+    found = [(u.id, u.text, u.speaker) for u in load_corpus(f"{path}:*").utterances]
+    assert found == [("ann/1", "x", "ann"), ("bob/1", "y", "bob")]
 
 
 def test_tiers_of_one_name_are_named_by_their_number(grid: Callable[..., Path]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from echo_asr.annotations.textfile import read_text_file
-from echo_asr.annotations.textgrid import SUFFIX, GridTier, named_tiers
+from echo_asr.annotations.textgrid import EVERY, SUFFIX, GridTier, named_tiers
 from echo_asr.annotations.textgrid import read_textgrid as parse_textgrid
 from echo_asr.audio import audio_duration
 from echo_asr.audio.segment import AudioSegment
@@ -25,7 +25,8 @@ def read_textgrid(path: Path, wanted: str, problems: Problems, prefix: str) -> I
 
     Empty intervals are pauses, and are left out. A tier is named by its name, by `NAME#2` if it is the second of that
     name, or by what stands before an `@` in the names of several (`words@Lan`, `words@Minh`); where it is not named,
-    there must be but one interval tier that has labels. What follows an `@` is the speaker.
+    there must be but one interval tier that has labels. What follows an `@` is the speaker. `*` stands for every
+    interval tier that has labels, each of the speaker of its name.
 
     Args:
         wanted: the tier; empty for the only one.
@@ -41,7 +42,8 @@ def read_textgrid(path: Path, wanted: str, problems: Problems, prefix: str) -> I
     audio = find_recording(path, path.stem)
     length = audio_duration(audio)
     for label in chosen:
-        speaker = tiers[label].name.partition("@")[2].strip()
+        name = tiers[label].name
+        speaker = name.partition("@")[2].strip() or (name if wanted == EVERY else "")
         for number, interval in enumerate(tiers[label].labels, start=1):
             start, end, text = interval.start, interval.end, " ".join(interval.text.split())
             if is_blank(text):
@@ -59,8 +61,8 @@ def _choose(path: Path, tiers: dict[str, GridTier], wanted: str) -> list[str]:
     """The labels of the tiers that are asked for."""
     filled = [label for label, tier in tiers.items() if not tier.points and any(i.text.strip() for i in tier.labels)]
     listed = ", ".join(filled)
-    if not wanted:
-        if len(filled) > 1:
+    if wanted in ("", EVERY):
+        if len(filled) > 1 and not wanted:
             raise EchoError(f"{path} has {len(filled)} tiers; name the one with the texts, {path}:TIER: {listed}")
         if not filled:
             raise EchoError(f"{path} has no interval with a label; transcribe it in Praat first")
