@@ -44,16 +44,24 @@ def folders_below(folder: Path, enter: Callable[[Path], bool] | None = None) -> 
 
 def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder by name, without hidden ones; none, with a warning, if it cannot be read."""
-    return [folder / entry.name for entry in _entries(folder) if entry.is_dir()]
+    try:
+        return [folder / entry.name for entry in _entries(folder) if os.path.isdir(entry)]
+    except OSError as error:
+        warnings.warn(
+            f"{folder} cannot be read ({error.strerror}) and is left out; check its permissions", stacklevel=2
+        )
+        return []
 
 
 def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """The files of a folder whose names end in one of the suffixes (lower case), by name, without hidden ones."""
-    return [
-        folder / entry.name
-        for entry in _entries(folder)
-        if os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file()
-    ]
+    """The files of a folder whose names end in one of the suffixes (lower case), by name, without hidden ones; none if
+    it cannot be read."""
+    try:
+        entries = _entries(folder)
+    except OSError:
+        return []
+    wanted = [entry for entry in entries if os.path.splitext(entry.name)[1].lower() in suffixes]
+    return [folder / entry.name for entry in wanted if os.path.isfile(entry)]
 
 
 def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
@@ -63,14 +71,8 @@ def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """What a folder holds, by name. Hidden are names such as ._rec.wav, too, which macOS leaves on other disks."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
-    except OSError as error:
-        warnings.warn(
-            f"{folder} cannot be read ({error.strerror}) and is left out; check its permissions", stacklevel=2
-        )
-        return []
+    with os.scandir(folder) as entries:
+        return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
 
 
 def recordings_below(folder: Path) -> list[Path]:

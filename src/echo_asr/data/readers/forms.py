@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from echo_asr.audio.tree import files_in, folders_below
+from echo_asr.audio.tree import files_in, folders_below, subfolders
 from echo_asr.data.readers import annotated, commonvoice, elan, kaldi, ljspeech, manifests, metadata
 from echo_asr.data.readers.records import Problems, Record, map_splits, note_errors
 from echo_asr.errors import EchoError
@@ -133,13 +134,15 @@ def _is_elan(folder: Path) -> bool:
 
 
 def _reader_of(folder: Path) -> tuple[str, Reader] | None:
-    """The form of a folder and its reader; None if it is a corpus in none of them."""
+    """The form of a folder and its reader; None if it is a corpus in none of them, or cannot be read."""
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return None
     return next(((form, read) for form, matches, read in FOLDERS if matches(folder)), None)
 
 
 def _splits_of(folder: Path) -> list[tuple[_Corpus, str]]:
     """The corpora in a folder that are named as splits, and for which."""
-    within = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
+    within = {path.name: path for path in subfolders(folder)}
     splits = [(within[name], split) for name, split in map_splits(within).items()]
     return [(_Corpus(path, *found), split) for path, split in splits if (found := _reader_of(path)) is not None]
 
