@@ -69,15 +69,20 @@ def make_folder(folder: Path, remedy: str = "choose another --out") -> None:
         raise EchoError(f"{folder}: cannot be made ({error.strerror}); {remedy}") from None
 
 
-def create_folder(folder: Path, fill: Callable[[Path], object], marker: Path) -> None:
-    """Call `fill(temporary folder)`, then rename that to `folder` in the cache, which so appears complete or not at
-    all.
+def create_folder(
+    folder: Path,
+    fill: Callable[[Path], object],
+    marker: Path,
+    remedy: str = "set ECHO_ASR_CACHE to another folder",
+) -> None:
+    """Call `fill(temporary folder)`, then rename that to `folder`, which so appears complete or not at all.
 
     Args:
         marker: the path that exists once `folder` is complete, perhaps written by another process in the meantime.
+        remedy: of a folder that cannot be written; by default that of the cache.
 
     Raises:
-        EchoError: the cache cannot be written, or what `fill` raises.
+        EchoError: the folder cannot be written, or what `fill` raises.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +97,7 @@ def create_folder(folder: Path, fill: Callable[[Path], object], marker: Path) ->
                     raise
     except OSError as error:
         what = f"cannot write {folder}: {error.strerror or error}"
-        raise EchoError(f"{what}; make room there, or set ECHO_ASR_CACHE to another folder") from None
+        raise EchoError(f"{what}; make room there, or {remedy}") from None
 
 
 def sweep(folder: Path) -> None:

@@ -334,7 +334,7 @@ def test_other_files_and_recordings(write: Write, tmp_path: Path) -> None:
         open_segmented(str(path), tmp_path / "gone.wav")
     (tmp_path / "rec.wav").rename(tmp_path / "other.wav")
     assert open_segmented(str(path), tmp_path / "other.wav").recording == tmp_path / "other.wav"
-    with pytest.raises(EchoError, match=r"rec\.srt has no recording of its name beside it"):
+    with pytest.raises(EchoError, match=r"rec\.srt: its recording is not there; put it beside the file, as rec\.wav"):
         open_segmented(str(path))
     with pytest.raises(EchoError, match=r"rec\.srt has no times as subtitles have them"):
         open_segmented(str(write("rec.srt", "1\nwords\n")))

@@ -13,6 +13,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.cli import main
 from echo_asr.data.cache import FeatureCache
@@ -137,6 +138,32 @@ def test_selections_stand_among_variants_in_any_order(folder: Path) -> None:
     assert [u.id for u in left.split("test")] == ["12.wav"]
 
 
+def test_channels_of_speakers(tmp_path: Path) -> None:
+    """Where each speaker has a microphone, and for segments as for whole files."""
+    both = np.random.default_rng(0).uniform(-0.5, 0.5, (SAMPLE_RATE, 2))
+    soundfile.write(tmp_path / "a.wav", both, SAMPLE_RATE, "FLOAT")
+    (tmp_path / "metadata.csv").write_text(
+        "file_name,text,speaker,duration,excerpt_start,excerpt_channel\n"
+        "a.wav,x,lan,,,\na.wav,y,minh,0.5,0.25,\na.wav,z,hoa,0.5,0.25,0\na.wav,w,hoa,0.5,0,\n"
+    )
+
+    def read(suffix: str) -> list[np.ndarray]:
+        return [load_audio(u.audio) for u in load_corpus(f"{tmp_path}{suffix}").utterances]
+
+    part, mean = slice(SAMPLE_RATE // 4, SAMPLE_RATE * 3 // 4), both.mean(axis=1)
+    half = slice(0, SAMPLE_RATE // 2)
+    for suffix, expected in (
+        ("@channel:minh=1,lan=0", [both[:, 0], both[part, 1], both[part, 0], mean[half]]),
+        ("@channel:1", [both[:, 1], both[part, 1], both[part, 1], both[half, 1]]),
+        ("@part:1@channel:minh=0@gain:0", [mean, both[part, 0], both[part, 0], mean[half]]),
+    ):
+        for found, samples in zip(read(suffix), expected, strict=True):
+            np.testing.assert_allclose(found, samples, atol=1e-6)
+    assert load_corpus(f"{tmp_path}@channel:minh=1,lan=0").name == f"{tmp_path}@channel:minh=1,lan=0"
+    with pytest.raises(EchoError, match="has 2 channels, counted from 0; correct the channel"):
+        read("@channel:2")
+
+
 def test_features_of_a_selection_are_those_of_the_whole(folder: Path, tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path / "cache", FeatureExtractor(FeatureConfig(mels=24, tracker="autocorrelation")))
     for utterance in load_corpus(folder).utterances:
@@ -178,7 +205,13 @@ def test_broken_records_are_still_reported_of(folder: Path) -> None:
         ("@leave", "@leave takes the name of a speaker, as in @leave:anna"),
         ("@leave:", "@leave takes the name of a speaker"),
         ("@leave:Anna", "no speaker is called 'Anna'; there are: anna, ben, the elder: 2, cleo"),
-        ("@leaf:anna", "no variant is called 'leaf'; there are: noise, gain, pitch, flat, part, leave"),
+        ("@leaf:anna", "no variant is called 'leaf'; there are: noise, gain, pitch, flat, part, leave, empty, channel"),
+        ("@channel", "@channel takes a number from 0, or one for each speaker, as in @channel:lan=0,minh=1; got ''"),
+        ("@channel:anna=left", "as in @channel:lan=0,minh=1; got 'anna=left'"),
+        ("@channel:anna=0,1", "as in @channel:lan=0,minh=1; got 'anna=0,1'"),
+        ("@channel:-1", "as in @channel:lan=0,minh=1; got '-1'"),
+        ("@channel:Anna=0", "no speaker is called 'Anna'; there are: anna, ben"),
+        ("@gain:2@channel:0", "its audio is computed, and has one channel; put @channel first"),
     ],
 )
 def test_what_cannot_be_selected_is_refused(suffix: str, message: str, folder: Path) -> None:

@@ -261,3 +261,14 @@ def test_mistakes(words: str, status: int, message: str, place: Place, capsys: A
     found = run(["transcribe", *place.fill(f"--model {{model}} {words}")], capsys)
     assert found[:2] == (status, "") and message in found[2] and found[2].count("\n") == 1
     assert place.contents() == before
+
+
+def test_a_channel_is_chosen(write: Write, place: Place, recording: Any, capsys: Any) -> None:
+    """The other channel is silence."""
+    samples, rate = soundfile.read(recording[0])
+    soundfile.write(place.folder / "two.wav", np.stack([np.zeros(len(samples)), samples], axis=1), rate)
+    path = write("csv")
+    for channel, filled in ((0, "0 of 5"), (1, "of 5")):
+        words = f"--model {{model}} --output-dir {{here}}/{channel} --channel {channel} {{here}}/two.wav"
+        status, _, errors = run(["transcribe", "--segments", str(path), *place.fill(words)], capsys)
+        assert status == 0 and filled in errors and (channel == 0 or "0 of 5" not in errors)

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from echo_asr.audio import load_audio
-from echo_asr.decode.files import read_list, transcribe_files
+from echo_asr.decode.files import expand_folders, output_names, read_list, transcribe_files
 from echo_asr.decode.formats import ENDINGS, FORMATS, render
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.distributed.launch import ProcessRank
@@ -34,6 +34,7 @@ class FakeRecognizer:
             except EchoError as error:
                 yield index, error
                 continue
+            path = getattr(path, "path", path)  # of a segment
             self.read.append(path)
             segments = (Segment(0.0, seconds / 2, "mā"), Segment(seconds / 2, seconds, path.stem[0]))
             yield index, segments[0]
@@ -140,7 +141,7 @@ def test_an_interruption_prints_what_was_heard(recognizer: Any, recordings: list
 def test_two_recordings_that_would_share_a_file_are_refused_before_any_work(
     recognizer: Any, recordings: list[Path], tmp_path: Path, capsys: Any
 ) -> None:
-    paths = [recordings[0], tmp_path / "elsewhere" / "a.flac"]
+    paths = [recordings[0], tmp_path / "a.flac"]
     folder = tmp_path / "texts"
     with pytest.raises(EchoError, match=r"texts/a.txt: several recordings would be written there; rename them, or run"):
         transcribe_files(recognizer, paths, "txt", folder)
@@ -149,6 +150,69 @@ def test_two_recordings_that_would_share_a_file_are_refused_before_any_work(
     assert transcribe_files(recognizer, [recordings[0], tmp_path / "a.flac"], "txt") == 0, (
         "on standard output it is fine"
     )
+
+
+@pytest.fixture
+def sessions(tmp_path: Path) -> Path:
+    """A folder with sessions, of which two have recordings of the same name."""
+    for name in ("s1/rec.wav", "s2/rec.wav", "s2/deep/x.flac", "s3/y.wav", ".old/rec.wav"):
+        (tmp_path / "corpus" / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "corpus" / name, np.full(160, 0.1), 16_000)
+    (tmp_path / "corpus" / "s1" / "rec.mp4").write_text("the film of the recording, which is beside it")
+    (tmp_path / "corpus" / "s1" / "rec.eaf").write_text("<xml/>")
+    return tmp_path / "corpus"
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_recordings_of_one_name_keep_their_folders(
+    recognizer: Any, sessions: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "texts"
+    monkeypatch.chdir(sessions / "s2")  # relative and whole paths together
+    paths = [sessions / "s1" / "rec.wav", Path("rec.wav"), Path("deep/x.flac")]
+    assert transcribe_files(recognizer, paths, "srt", out) == 0
+    assert written(out) == ["s1/rec.srt", "s2/deep/x.srt", "s2/rec.srt"]
+    assert transcribe_files(recognizer, paths, "srt", out, skip_existing=True) == 0
+    assert "3 of 3 are there already" in capsys.readouterr().err
+    assert transcribe_files(recognizer, paths[1:], "srt", tmp_path / "flat") == 0
+    assert written(tmp_path / "flat") == ["rec.srt", "x.srt"], "no two have the same name"
+
+
+def test_a_folder_stands_for_all_recordings_below_it(recognizer: Any, sessions: Path, tmp_path: Path) -> None:
+    paths, above = expand_folders([sessions])
+    found = [path.relative_to(sessions).as_posix() for path in paths]
+    assert found == ["s1/rec.wav", "s2/rec.wav", "s2/deep/x.flac", "s3/y.wav"]
+    assert transcribe_files(recognizer, paths, "txt", tmp_path / "texts", above=above) == 0
+    assert written(tmp_path / "texts") == ["s1/rec.txt", "s2/deep/x.txt", "s2/rec.txt", "s3/y.txt"]
+
+
+def test_the_tree_begins_above_all_that_was_named(sessions: Path) -> None:
+    """So that outputs lie in the same places whatever else is in the folders."""
+    s2, s3 = sessions / "s2", sessions / "s3"
+    one = output_names(*expand_folders([s2 / "deep"]))
+    assert [str(name) for name in one.values()] == ["x"]
+    two = output_names(*expand_folders([s3, s2 / "rec.wav"]))
+    assert [name.as_posix() for name in two.values()] == ["s3/y", "s2/rec"]
+    assert expand_folders([s2 / "rec.wav"]) == ([s2 / "rec.wav"], None)
+
+
+def test_a_channel_of_the_recordings(recognizer: Any, tmp_path: Path, capsys: Any) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full((160, 2), 0.1), 16_000)
+    for channel, status in ((1, 0), (2, 1)):
+        assert transcribe_files(recognizer, [tmp_path / "a.wav"], "txt", tmp_path / "out", channel=channel) == status
+    assert written(tmp_path / "out") == ["a.txt"]
+    assert "a.wav (0.000- s, channel 2): has 2 channels, counted from 0; correct the channel" in capsys.readouterr().err
+
+
+def test_a_folder_without_recordings(sessions: Path) -> None:
+    (sessions / "notes").mkdir()
+    with pytest.raises(
+        EchoError, match=r"notes has no recordings \(\.wav, \.flac, \.mp3, \.\.\.\) in it or below; give"
+    ):
+        expand_folders([sessions, sessions / "notes"])
 
 
 @pytest.mark.parametrize("form", ["srt", "vtt", "tsv", "eaf", "textgrid"])
@@ -236,8 +300,7 @@ def test_several_processes_do_not_print_to_one_place(many: list[Path]) -> None:
 
 
 def test_two_files_of_one_name_are_found_whoever_has_them(many: list[Path], tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    twin = tmp_path / "other" / "0.wav"
+    twin = tmp_path / "0.flac"
     soundfile.write(twin, np.full(4000, 0.1), 16_000)
     recognizer: Any = FakeRecognizer()
     with pytest.raises(EchoError, match="several recordings would be written there"):

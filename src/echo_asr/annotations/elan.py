@@ -11,9 +11,9 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
 from echo_asr.annotations.document import Document, read_document
-from echo_asr.annotations.recordings import SUFFIXES, beside
 from echo_asr.audio import find_file
 from echo_asr.audio.files import leads_into_network
+from echo_asr.audio.tree import AUDIO_SUFFIXES, VIDEO_SUFFIXES, recordings_beside
 from echo_asr.errors import EchoError
 
 SUFFIX = ".eaf"
@@ -88,10 +88,10 @@ def find_recording(path: Path, root: Element) -> tuple[Path, float]:
             if found:
                 there.setdefault(found, _origin(media))
                 break
-    for suffixes in SUFFIXES:
+    for suffixes in (AUDIO_SUFFIXES, VIDEO_SUFFIXES):
         recordings = {file: offset for file, offset in there.items() if file.suffix.lower() in suffixes}
         if not recordings:
-            recordings = {file: 0.0 for file in beside(path) if file.suffix.lower() in suffixes}
+            recordings = {file: 0.0 for file in recordings_beside(path, path.stem) if file.suffix.lower() in suffixes}
         if len(recordings) > 1:
             names = ", ".join(file.name for file in recordings)
             raise EchoError(f"{path} has {len(recordings)} recordings, {names}; keep the one that the tier is of")

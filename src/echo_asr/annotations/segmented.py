@@ -9,9 +9,9 @@ from pathlib import Path
 
 from echo_asr.annotations import elan, spreadsheet, subrip, textgrid
 from echo_asr.annotations.blanks import Blank, elan_blanks, textgrid_blanks
-from echo_asr.annotations.recordings import recording_beside
 from echo_asr.annotations.textfile import Change, TextFile, read_text_file
 from echo_asr.audio import audio_duration
+from echo_asr.audio.tree import find_recording
 from echo_asr.errors import EchoError
 
 
@@ -74,7 +74,7 @@ def open_segmented(spec: str, recording: Path | None = None) -> SegmentedFile:
         blanks = list(subrip.srt_blanks(file))
     else:
         blanks, heading = spreadsheet.csv_blanks(file)
-    recording = recording or recording_beside(path)
+    recording = recording or find_recording(path, path.stem)
     audio_duration(recording)
     return SegmentedFile(file, recording, blanks, heading)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
 from echo_asr.audio import containers, mpeg, ogg
@@ -22,6 +23,7 @@ from echo_asr.errors import EchoError
 from echo_asr.output import silenced_stderr
 
 ENDLESS = 1 << 60  # samples; a header with more states no length, as in FLAC that was written into a pipe
+SOFT = 0.05  # of full scale; at lower peaks, noise of 16 bits is less than 70 dB below
 MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which MP3 headers often overstate the length
 MP3_UNSTATED_SLACK = 10 * 1152  # samples; frames that depend on others that were cut away decode to nothing
 MP3_LEAD = 12 * 1152  # samples read before each block and dropped: bits of a frame may lie in 23 small ones before it
@@ -173,3 +175,11 @@ def _may_be_mp3(head: bytes) -> bool:
 def _quiet(head: bytes) -> AbstractContextManager[None]:
     """Keeps the MP3 decoder of libsndfile from writing warnings to standard error."""
     return silenced_stderr() if _may_be_mp3(head) else nullcontext()
+
+
+def write_flac(path: Path, samples: np.ndarray, rate: int) -> None:
+    """Write mono samples `(S,)` float32 as FLAC of 16 bits; of 24 bits where they are soft, as those of recorders that
+    have no gain; and as loud as FLAC can be where they exceed full scale."""
+    peak = np.abs(samples).max(initial=0.0)
+    subtype = "PCM_24" if peak < SOFT else "PCM_16"
+    soundfile.write(path, samples / max(peak, 1.0), rate, subtype, format="FLAC")

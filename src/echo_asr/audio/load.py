@@ -150,6 +150,20 @@ def audio_duration(source: AudioFile) -> float:
         return _decoder(path, head).duration(path, head)
 
 
+def audio_format(path: Path) -> tuple[int, int]:
+    """Sample rate in Hz, and number of channels, of an audio file.
+
+    Raises:
+        EchoError: as `audio_duration`.
+    """
+    path, head = checked_file(path)
+    recording = _decoder(path, head).open_audio(AudioSegment(path), head)
+    first = next(recording.blocks(), None)
+    if first is None:
+        raise EchoError(f"{path}: holds no samples; give a recording of at least one sample")
+    return recording.rate, first.shape[1]
+
+
 def _as_segment(source: AudioFile) -> AudioSegment:
     return source if isinstance(source, AudioSegment) else AudioSegment(Path(source))
 

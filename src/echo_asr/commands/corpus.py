@@ -1,4 +1,4 @@
-"""`echo-asr corpus check`, `split` and `stats`."""
+"""`echo-asr corpus check`, `split`, `export` and `stats`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ SPEAKERS = 40  # rows of the table of speakers
 
 def add(commands: Subparsers[Parser]) -> None:
     """Add the command, its three actions and their arguments."""
-    corpus = add_command(commands, "corpus", "look into a corpus: check it, split it, count what it holds", check)
+    corpus = add_command(
+        commands, "corpus", "look into a corpus: check it, split it, export it, count what it holds", check
+    )
     actions = corpus.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
 
     parser = add_command(
@@ -44,6 +46,14 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--test", type=float, default=0.1, metavar="SHARE", help="of the duration (default 0.1)")
     parser.add_argument("--seed", type=int, default=0, help="another gives other splits (default 0)")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for a metadata.csv; audio stays put")
+    add_broken(parser)
+
+    text = "write a corpus in a form that other programs read"
+    parser = add_command(actions, "export", text, export)
+    parser.add_argument("corpus", metavar="CORPUS", help=CORPUS)
+    forms = ("audiofolder", "kaldi", "lhotse")
+    parser.add_argument("--to", choices=forms, required=True, help="audiofolder copies the audio, the others name it")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for what is written")
     add_broken(parser)
 
     text = "count hours, utterances, speakers and symbols, and measure how high voices are"
@@ -122,6 +132,15 @@ def split(arguments: argparse.Namespace) -> None:
     written = write_corpus(arguments.out, parted)
     print(*describe(parted), sep="\n")
     print(f"{written} refers to the audio where it lies: echo-asr train CONFIG --corpus {arguments.out} --out RUN")
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Write a corpus in another form, and print what each split holds."""
+    from echo_asr.data.corpus import load_corpus
+    from echo_asr.data.writers.forms import export_corpus
+
+    corpus = load_corpus(arguments.corpus, arguments.broken)
+    print(*export_corpus(corpus, arguments.to, arguments.out, arguments.broken), sep="\n")
 
 
 def stats(arguments: argparse.Namespace) -> None:

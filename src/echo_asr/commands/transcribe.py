@@ -12,6 +12,7 @@ from echo_asr.errors import EchoError
 if TYPE_CHECKING:
     from echo_asr.decode.transcribe import Recognizer
 
+AUDIO = "wav, flac, ogg, opus, mp3, ..., or a folder: all in it and below"
 # Of echo_asr.decode.formats, which is imported when it is needed.
 FORMATS = ("txt", "json", "srt", "vtt", "tsv", "eaf", "textgrid")
 
@@ -19,12 +20,14 @@ FORMATS = ("txt", "json", "srt", "vtt", "tsv", "eaf", "textgrid")
 def add(commands: Subparsers[Parser]) -> None:
     """Add the command and its arguments."""
     parser = add_command(commands, "transcribe", "transcribe audio files", run, options=True)
-    parser.add_argument("audio", nargs="*", type=Path, metavar="AUDIO", help="wav, flac, ogg, opus, mp3, ...")
+    parser.add_argument("audio", nargs="*", type=Path, metavar="AUDIO", help=AUDIO)
     parser.add_argument("--files", metavar="LIST", help="a list of more of them, a path a line; - for standard input")
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL", help="folder of a model")
     parser.add_argument("--format", choices=FORMATS, default="txt", help="json: one object a line; default txt")
     parser.add_argument("--output-dir", type=Path, metavar="D", help="write a file for each recording there")
     parser.add_argument("--skip-existing", action="store_true", help="leave out what is in the folder already")
+    channel = "a channel of the recordings, from 0; by default the mean of all"
+    parser.add_argument("--channel", type=int, metavar="N", help=channel)
     parser.add_argument(
         "--segments", metavar="FILE[:TIER]", help="fill the empty segments: .eaf, .TextGrid, .csv, .srt"
     )
@@ -39,10 +42,12 @@ def add(commands: Subparsers[Parser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Transcribe; 1 if a file or a segment could not be."""
-    from echo_asr.decode.files import read_list, transcribe_files
+    from echo_asr.decode.files import expand_folders, read_list, transcribe_files
     from echo_asr.distributed.launch import barrier, find_rank
 
     _refuse_combinations(arguments)
+    if arguments.channel is not None and arguments.channel < 0:
+        raise EchoError(f"--channel: expected 0 or more, got {arguments.channel}")
     rank = find_rank()
     paths = list(arguments.audio)
     if arguments.files == "-" and rank.count > 1:
@@ -57,8 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
         return _transcribe_into(arguments, paths[0] if paths else None)
     if not paths:
         arguments.parser.error("no files; name some, or a list of them with --files")
+    paths, above = expand_folders(paths)
     recognizer = _load(arguments)
-    how = (arguments.format, arguments.output_dir, arguments.skip_existing, rank)
+    how = (arguments.format, arguments.output_dir, arguments.skip_existing, rank, above, arguments.channel)
     status = transcribe_files(recognizer, paths, *how)
     barrier(rank)  # the launcher would end the others if this process ended with an error first
     return status
@@ -88,12 +94,12 @@ def _transcribe_into(arguments: argparse.Namespace, recording: Path | None) -> i
 
     if arguments.into:
         tier_file = TierFile(arguments.into, arguments.tier, recording, arguments.overwrite)
-        tier_file.transcribe(_load(arguments))
+        tier_file.transcribe(_load(arguments), arguments.channel)
         return 0
     segmented = open_segmented(arguments.segments, recording)
     source = segmented.file.path
     target = source if arguments.in_place else filled_path(source, arguments.output_dir)
-    return fill_segments(_load(arguments), segmented, target)
+    return fill_segments(_load(arguments), segmented, target, arguments.channel)
 
 
 def _load(arguments: argparse.Namespace) -> Recognizer:

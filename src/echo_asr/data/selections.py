@@ -1,4 +1,4 @@
-"""Selections of a corpus: suffixes of its spec that choose utterances and leave their audio unchanged.
+"""Selections of a corpus: suffixes of its spec that choose utterances, or channels of their recordings.
 
 - ``FOLDER@part:0.25``: a quarter of the training utterances; ``@part:0.25,seed=3`` draws others. A quarter of
   each speaker is kept, and validation and test stay whole. Parts with one seed are nested: 0.25 lies within 0.5.
@@ -7,6 +7,8 @@
 
 - ``FOLDER@empty:skip``: utterances with an empty text left out, as not yet transcribed; ``@empty:silence`` keeps them,
   as recordings without speech.
+- ``FOLDER@channel:1``: that channel, from 0, of every recording; ``@channel:lan=0,minh=1`` of those of two speakers,
+  as where each had a microphone. The channel that an utterance has already is replaced.
 
 They combine with variants (`echo_asr.data.variants`) in any order, applied from left to right. Features are cached by
 the audio, so that a selection shares those of the whole corpus.
@@ -17,14 +19,18 @@ from __future__ import annotations
 import hashlib
 import heapq
 import math
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import Corpus, EmptyTexts, Utterance
 from echo_asr.data.readers.records import parse_number
 from echo_asr.errors import EchoError
 
-NAMES = ("part", "leave", "empty")
+NAMES = ("part", "leave", "empty", "channel")
 MOST_NAMED = 10  # speakers listed in a message
 
 
@@ -109,7 +115,48 @@ class Empty:
         return replace(corpus, name=f"{corpus.name}{self}")
 
 
-Selection = Part | Leave | Empty
+@dataclass(frozen=True)
+class Channel:
+    """A channel of the recordings, counted from 0.
+
+    Attributes:
+        channel: of all speakers; None if it depends on the speaker.
+        of: the channels of speakers; the recordings of others stay as they are.
+    """
+
+    channel: int | None
+    of: tuple[tuple[str, int], ...] = ()
+
+    def __str__(self) -> str:
+        of = ",".join(f"{speaker}={channel}" for speaker, channel in self.of)
+        return f"@channel:{of or self.channel}"
+
+    def __call__(self, corpus: Corpus) -> Corpus:
+        """The corpus with those channels of its recordings.
+
+        Raises:
+            EchoError: there is no such speaker, or the audio is computed.
+        """
+        name = f"{corpus.name}{self}"
+        channels = dict(self.of)
+        speakers = {u.speaker for u in corpus.utterances}
+        if corpus.utterances and (unknown := [speaker for speaker in channels if speaker not in speakers]):
+            named = ", ".join(sorted(speakers - {""})[:MOST_NAMED]) or "none"
+            raise EchoError(f"corpus {name}: no speaker is called {unknown[0]!r}; there are: {named}")
+        chosen = []
+        for u in corpus.utterances:
+            channel = channels.get(u.speaker, self.channel)
+            if channel is None:
+                chosen.append(u)
+                continue
+            if not isinstance(u.audio, str | os.PathLike | AudioSegment):
+                raise EchoError(f"corpus {name}: its audio is computed, and has one channel; put @channel first")
+            segment = u.audio if isinstance(u.audio, AudioSegment) else AudioSegment(Path(u.audio))
+            chosen.append(replace(u, audio=replace(segment, channel=channel)))
+        return replace(corpus, name=name, utterances=tuple(chosen))
+
+
+Selection = Part | Leave | Empty | Channel
 
 
 def parse_selection(name: str, rest: str | None, spec: str) -> Selection:
@@ -130,6 +177,8 @@ def parse_selection(name: str, rest: str | None, spec: str) -> Selection:
             return Empty("silence" if rest == "silence" else "skip")
         expected = "silence (nobody speaks) or skip (not yet transcribed: left out)"
         raise EchoError(f"corpus {spec}: @empty takes {expected}, as in @empty:skip, got {rest or ''!r}")
+    if name == "channel":
+        return _parse_channel(rest or "", spec)
     amount, *options = (rest or "").split(",")
     share = parse_number(amount)
     if share is None or not 0.0 < share <= 1.0:  # false of NaN, too
@@ -141,6 +190,16 @@ def parse_selection(name: str, rest: str | None, spec: str) -> Selection:
             raise EchoError(f"corpus {spec}: not an option: {option!r}; @part takes seed=NUMBER")
         seed = int(value)
     return Part(share, seed)
+
+
+def _parse_channel(rest: str, spec: str) -> Channel:
+    if re.fullmatch("[0-9]{1,4}", rest):
+        return Channel(int(rest))
+    of = [(found[1], int(found[2])) for part in rest.split(",") if (found := re.fullmatch("(.+)=([0-9]{1,4})", part))]
+    if len(of) < rest.count(",") + 1:
+        expected = "@channel takes a number from 0, or one for each speaker, as in @channel:lan=0,minh=1"
+        raise EchoError(f"corpus {spec}: {expected}; got {rest!r}")
+    return Channel(None, tuple(of))
 
 
 def draw_in_turn(utterances: Sequence[Utterance], seed: int) -> list[str]:

@@ -34,12 +34,15 @@ def filled_path(source: Path, folder: Path) -> Path:
     return target
 
 
-def fill_segments(recognizer: Recognizer, segmented: SegmentedFile, target: Path) -> int:
+def fill_segments(recognizer: Recognizer, segmented: SegmentedFile, target: Path, channel: int | None = None) -> int:
     """Transcribe the segments without a text, each by itself, and write the file with their texts; returns the exit
     status.
 
     A segment that cannot be read stays without a text, and so does one without speech; the former are reported, and the
     status is then 1. Ctrl-C writes what was recognised so far.
+
+    Args:
+        channel: of the recording, from 0; None for the mean of all.
 
     Raises:
         EchoError: the file cannot be written, its encoding lacks a letter of the model, or no segment can be read;
@@ -54,7 +57,8 @@ def fill_segments(recognizer: Recognizer, segmented: SegmentedFile, target: Path
     segmented.filled(
         {0: "".join(recognizer.bundle.tokenizer.symbols[1:])}
     )  # raises now if the file cannot have a letter
-    sources = [AudioSegment(segmented.recording, blank.start, blank.end - blank.start) for blank in blanks]
+    audio = segmented.recording
+    sources = [AudioSegment(audio, blank.start, blank.end - blank.start, channel) for blank in blanks]
 
     def write() -> str:
         _write(segmented.file, target, segmented.filled(texts))
@@ -108,17 +112,21 @@ class TierFile:
             self.recording, self.offset = recording, media_offset(self.document.root, recording)
         self.seconds = audio_duration(self.recording)
 
-    def transcribe(self, recognizer: Recognizer) -> None:
+    def transcribe(self, recognizer: Recognizer, channel: int | None = None) -> None:
         """Transcribe the recording into the tier, and write the file. Ctrl-C writes what was recognised so far.
+
+        Args:
+            channel: of the recording, from 0; None for the mean of all.
 
         Raises:
             EchoError: the recording cannot be read, or the file cannot be written; it is unchanged then.
             KeyboardInterrupt: Ctrl-C; its message states what was written.
         """
         segments: list[Segment] = []
+        source = AudioSegment(self.recording, channel=channel)
         with progress_bar("seconds", max(1, round(self.seconds))) as advance:
             try:
-                for _, found in recognizer.transcribe_each([self.recording], words=False):
+                for _, found in recognizer.transcribe_each([source], words=False):
                     if isinstance(found, EchoError):
                         raise found
                     if isinstance(found, Segment):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections import Counter
@@ -9,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from echo_asr.audio import audio_duration
+from echo_asr.audio.segment import AudioSegment
+from echo_asr.audio.tree import recordings_below
 from echo_asr.config import text_encoding
 from echo_asr.console import progress_bar
 from echo_asr.decode.formats import ENDINGS, render, render_line
@@ -50,6 +53,41 @@ def _decoded(data: bytes) -> str:
     return data.decode(encoding, "replace" if encoding == "utf-16" else "surrogateescape")
 
 
+def expand_folders(paths: Sequence[Path]) -> tuple[list[Path], Path | None]:
+    """The recordings that files and folders stand for, of a folder all in it and below; and, where there is a folder
+    among them, the nearest one that all of them are in, from which outputs keep the tree.
+
+    Raises:
+        EchoError: a folder has no recordings.
+    """
+    folders = [path for path in paths if path.is_dir()]
+    recordings = [file for path in paths for file in (recordings_below(path) if path in folders else [path])]
+    return recordings, _above([path if path in folders else path.parent for path in paths]) if folders else None
+
+
+def _above(folders: Sequence[Path]) -> Path | None:
+    """The nearest folder that all are in, or are; None if they are on several drives."""
+    try:
+        return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))
+    except ValueError:
+        return None
+
+
+def output_names(paths: Sequence[Path], above: Path | None = None) -> dict[Path, Path]:
+    """The path of each recording's output in its folder, without its ending: the name of the recording; where `above`
+    is given, or two have the same name, with the folders that it is in.
+
+    Args:
+        above: the folder from which these are counted; by default the nearest that all recordings are in.
+    """
+    names = {path: Path(path.stem) for path in paths}
+    if above is None and len({os.path.normcase(name) for name in names.values()}) < len(names):
+        above = _above([path.parent for path in paths])
+    if above is None:
+        return names
+    return {path: Path(os.path.relpath(path, above)).with_name(path.stem) for path in names}
+
+
 def transcribe_files(
     recognizer: Recognizer,
     paths: Sequence[Path],
@@ -57,8 +95,11 @@ def transcribe_files(
     folder: Path | None = None,
     skip_existing: bool = False,
     place: ProcessRank | None = None,
+    above: Path | None = None,
+    channel: int | None = None,
 ) -> int:
-    """Transcribe files to standard output, or to `folder/NAME.txt` (`.json`, ...); returns the exit status.
+    """Transcribe files to standard output, or to `folder/NAME.txt` (`.json`, ...); returns the exit status. Outputs of
+    recordings of the same name are told apart by their folders.
 
     Of several processes each takes its share of the files, and writes to the folder.
 
@@ -68,6 +109,8 @@ def transcribe_files(
     Args:
         skip_existing: skip files whose output exists in the folder.
         place: rank of this process among several.
+        above: outputs keep the tree of their recordings from there; see `output_names`.
+        channel: of every recording, from 0; None for the mean of all.
 
     Raises:
         EchoError: the folder cannot be written, two files would have the same output, or several would be printed
@@ -81,13 +124,13 @@ def transcribe_files(
         raise EchoError("--skip-existing looks into the folder of the texts; name it: --output-dir")
     if not folder and len(paths) > 1 and form not in ("txt", "json"):
         raise EchoError(f"{len(paths)} recordings make {len(paths)} {form} files; name a folder for them: --output-dir")
-    ending = ENDINGS.get(form, form)
-    targets = {path: folder / f"{path.stem}.{ending}" for path in paths} if folder else {}
+    ending, names = ENDINGS.get(form, form), output_names(paths, above)
+    targets = {path: folder / f"{name}.{ending}" for path, name in names.items()} if folder else {}
     twice = [str(target) for target, count in Counter(targets.values()).items() if count > 1]
     if twice:
         raise EchoError(f"{twice[0]}: several recordings would be written there; rename them, or run them apart")
-    if folder:
-        make_folder(folder, "choose another --output-dir")
+    for made in {target.parent for target in targets.values()}:
+        make_folder(made, "choose another --output-dir")
     asked = len(paths)
     paths = [path for path in place.share(paths) if not (skip_existing and targets[path].is_file())]
     if skip_existing and place.count == 1 and len(paths) < asked:
@@ -107,9 +150,10 @@ def transcribe_files(
         return unfinished
 
     seconds = [_seconds(path) for path in paths]
+    sources = [path if channel is None else AudioSegment(path, channel=channel) for path in paths]
     with progress_bar("seconds", max(1, round(sum(seconds))) if place.main else 0) as advance:
         try:
-            for index, found in recognizer.transcribe_each(paths, words=form != "txt"):
+            for index, found in recognizer.transcribe_each(sources, words=form != "txt"):
                 before = sum(seconds[:index])
                 if isinstance(found, Segment):
                     segments.append(found)

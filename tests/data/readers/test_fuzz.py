@@ -38,6 +38,9 @@ EAF = """<?xml version="1.0" encoding="UTF-8"?>
  TIME_SLOT_REF2="t2"><ANNOTATION_VALUE>m\u00e0</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER>
 </ANNOTATION_DOCUMENT>
 """
+GRID = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n0.1\n<exists>\n1\n"IntervalTier"\n"tx"\n0\n0.1\n2\n'
+GRID += '0\n0.05\n"m\u00e0 ""x"""\n0.05\n0.1\n""\n'
+CUES = "1\n00:00:00,000 --> 00:00:00,050\n<v A>m\u00e0\n\n2\n00:00:00,050 --> 00:00:00,100\nx\n"
 RECORDING = {
     "id": "r", "duration": 0.1, "sampling_rate": RATE, "num_samples": 1600,
     "sources": [{"type": "file", "channels": [0, 1], "source": "a.wav"}],
@@ -64,6 +67,8 @@ FORMS: dict[str, dict[str, str]] = {
         "clip_durations.tsv": "clip\tduration\na.wav\t100\n",
     },
     "elan": {"a.eaf": EAF, "b.eaf": EAF.replace("./a.wav", "./b.wav")},
+    "textgrid": {"a.TextGrid": GRID, "b.TextGrid": GRID},
+    "subtitles": {"a.srt": CUES, "b.vtt": "WEBVTT\n\n" + CUES.replace("00:00:", "00:")},
     "cuts": {"cuts.jsonl": json.dumps(CUT) + "\n" + json.dumps(CUT | {"id": "d"}) + "\n"},
     "supervisions": {
         "supervisions.jsonl": json.dumps(SUPERVISION) + "\n", "recordings.jsonl": json.dumps(RECORDING) + "\n",
@@ -182,6 +187,8 @@ def hostile(folder: Path) -> Iterator[Path | str]:
         ("train.tsv", "commonvoice"),
         ("metadata.csv", "ljspeech"),
         ("b.eaf", "elan"),
+        ("b.TextGrid", "textgrid"),
+        ("b.vtt", "subtitles"),
     ):
         path = begin(f"sparse-{form}", form)
         with (path / name).open("r+b") as file:
@@ -195,6 +202,14 @@ def hostile(folder: Path) -> Iterator[Path | str]:
     (path / "d.eaf").write_text("<a>" * 2_000_000)
     (path / "e.eaf").write_text(f"<ANNOTATION_DOCUMENT>{'<a/>' * 2_000_000}</ANNOTATION_DOCUMENT>")
     yield f"{path}:tx"
+    path = begin("textgrid", "textgrid")
+    (path / "c.TextGrid").write_text(GRID + 'x""' * 15_000_000)
+    (path / "d.TextGrid").write_text(GRID.replace("\n2\n", "\n999999999999\n"))
+    yield f"{path}:tx"
+    path = begin("subtitles", "subtitles")
+    (path / "c.srt").write_text(CUES + "1:1" * 15_000_000)
+    (path / "d.srt").write_text(CUES + "<" * 10_000_000 + "<v <rt>{\\&a" * 1_000_000)
+    yield path
     if importlib.util.find_spec("lhotse"):
         path = begin("shar", "cuts")
         packed(path / "cuts.000000.jsonl.gz", b"\n" * (1 << 20), 1500)

@@ -16,20 +16,14 @@ from echo_asr.annotations.elan import (
 )
 from echo_asr.audio import audio_duration
 from echo_asr.audio.segment import AudioSegment
-from echo_asr.data.readers.records import Problems, Record, note_errors, segment_error
+from echo_asr.data.readers.records import Problems, Record, segment_error
 from echo_asr.text.normalize import is_blank
 
-
-def is_elan(path: Path) -> bool:
-    """Whether a path is an ``.eaf`` file, or a folder that has some and no corpus of another kind."""
-    if path.suffix.lower() == SUFFIX:
-        return path.is_file()
-    others = ("metadata.csv", "metadata.jsonl", "wav.scp")
-    return path.is_dir() and bool(_files(path)) and not any((path / name).exists() for name in others)
+__all__ = ["SUFFIX", "read_elan"]
 
 
-def read_elan(path: Path, tier: str, problems: Problems) -> Iterator[Record]:
-    """The annotations of a tier, of one file or of all in a folder; each is a segment of the file's recording.
+def read_elan(path: Path, wanted: str, problems: Problems, prefix: str) -> Iterator[Record]:
+    """The annotations of a tier of a file; each is a segment of the file's recording.
 
     A tier is named by its id or by its linguistic type (several tiers, one a speaker, may share one); where it is not
     named, there must be but one that has annotations. The speaker is the tier's participant. Annotations without times
@@ -37,27 +31,13 @@ def read_elan(path: Path, tier: str, problems: Problems) -> Iterator[Record]:
     time lie evenly between those that have one. The recording is found by the relative media descriptor, by the
     absolute one, or by the same name beside the file. An annotation without a text counts as not yet transcribed.
 
-    A file that is not a valid ``.eaf``, has no such tier, several where none is named, or no recording, is a problem.
+    Args:
+        wanted: the tier or type; empty for the only tier.
+        prefix: before every id.
+
+    Raises:
+        EchoError: the file is not a valid ``.eaf``, has no such tier, several where none is named, or no recording.
     """
-    files = _files(path) if path.is_dir() else [path]
-    for file in files:
-        records = _read_file(file, tier, problems, f"{file.stem}/" if len(files) > 1 else "")
-        yield from note_errors(records, file, problems)
-
-
-def _files(folder: Path) -> list[Path]:
-    try:
-        return sorted(file for file in folder.iterdir() if _is_eaf(file))
-    except OSError:
-        return []
-
-
-def _is_eaf(file: Path) -> bool:
-    hidden = file.name.startswith(".")  # such as ._rec.eaf, which macOS leaves on other disks
-    return file.suffix.lower() == SUFFIX and not hidden and file.is_file()
-
-
-def _read_file(path: Path, wanted: str, problems: Problems, prefix: str) -> Iterator[Record]:
     root = read_elan_document(path).root
     tiers = choose_tiers(path, root, wanted)
     audio, offset = find_recording(path, root)

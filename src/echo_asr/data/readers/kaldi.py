@@ -28,9 +28,9 @@ def read_kaldi(folder: Path, problems: Problems) -> Iterator[Record]:
 
     ``wav.scp`` lists recordings and ``text`` transcripts; ``segments`` cuts recordings into utterances, of one channel
     where it names one; without it, each recording is an utterance. ``utt2spk``, ``utt2dur`` and ``reco2dur`` are
-    read where there are some. A relative path starts from the data folder or a folder above it (Kaldi's own start from
-    where it ran). An entry that is a command (it ends in ``|``) is a broken record: commands are never run.
-    Each of these files may be packed (``text.gz``).
+    read where there are some; a speaker of the same name as the utterance is unknown. A relative path starts from the
+    data folder or a folder above it (Kaldi's own start from where it ran). An entry that is a command (it ends in
+    ``|``) is a broken record: commands are never run. Each of these files may be packed (``text.gz``).
 
     Raises:
         EchoError: a file is unreadable, or there is no ``text``.
@@ -41,6 +41,7 @@ def read_kaldi(folder: Path, problems: Problems) -> Iterator[Record]:
     listed = _table(scp, problems)
     recordings = _paths(scp, listed, problems)
     speakers = _optional(folder, "utt2spk", problems)
+    speakers = {name: speaker for name, speaker in speakers.items() if speaker != name}
     written = _table(texts, problems)
     if segments.is_file():
         yield from _segments(segments, listed, recordings, written, speakers, problems)

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from echo_asr.data.readers.records import Problems, Unusable, location
+from echo_asr.annotations.textfile import TextFile, read_text_file
+from echo_asr.data.readers.records import Notice, Problems, Unusable, location
 from echo_asr.errors import EchoError
 
 CHUNK = 1 << 16  # bytes read at a time
@@ -20,6 +21,7 @@ UNPACKED = 256 << 10  # bytes that any packed file may unpack to
 RATIO = 100  # to 1, beyond that, of unpacked to packed bytes; texts reach 5 to 30
 MOST_VALUES = 500_000  # lists and objects in a line of JSON
 WIDE = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}  # spreadsheets export it as "Unicode text"
+ENCODING = "encoding"  # kind of the notice of a file that is not UTF-8
 
 
 def read_lines(path: Path, problems: Problems, header: bool = False) -> Iterator[tuple[int, str]]:
@@ -131,6 +133,25 @@ def _chunks(path: Path) -> Iterator[bytes]:
         raise EchoError(f"{path} cannot be unpacked ({error}); copy it again") from None
     except OSError as error:
         raise EchoError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
+
+
+def read_text(path: Path, problems: Problems) -> str:
+    """The text of a file that a program of unknown settings wrote, as `read_text_file` reads it; with a notice if it is
+    not in Unicode. Line ends are LF.
+
+    Raises:
+        EchoError: the file cannot be read.
+    """
+    file = read_text_file(path)
+    note_encoding(file, problems)
+    return file.data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def note_encoding(file: TextFile, problems: Problems) -> None:
+    """Note a file that is not in Unicode, whose encoding is a guess; the first of a corpus."""
+    if not file.encoding.startswith("utf") and all(notice.kind != ENCODING for notice in problems.notices):
+        what = "is not UTF-8 and is read as Windows-1252 (Latin-1), as other files may be"
+        problems.notices.append(Notice(ENCODING, str(file.path), f"{what}; save it as UTF-8 if letters are wrong"))
 
 
 def first_line(path: Path) -> str:
