@@ -17,7 +17,7 @@ PACKAGE = ROOT / "src" / "echo_asr"
 BASE = {"errors", "config", "console", "libraries", "output", "renamed", "storage"}
 INPUT = {*BASE, "audio", "features"}
 MODEL = {*INPUT, "text", "vrope", "model", "distributed"}
-USER = {*MODEL, "data", "decode", "evaluate", "train"}
+USER = {*MODEL, "annotations", "data", "decode", "evaluate", "train"}
 
 # For every stage (module or folder of the package) the stages that it may import; itself goes without saying.
 MAY_IMPORT = {
@@ -32,10 +32,11 @@ MAY_IMPORT = {
     "audio": {"errors", "output"},
     "features": {*BASE, "audio"},
     "text": {"errors", "storage"},
-    "data": {*INPUT, "text"},
+    "annotations": {"errors", "audio", "text"},
+    "data": {*INPUT, "text", "annotations"},
     "model": {*INPUT, "text", "vrope"},
     "distributed": {"errors"},
-    "decode": MODEL,
+    "decode": {*MODEL, "annotations"},
     "evaluate": {*MODEL, "data", "decode"},
     "train": {*MODEL, "data", "decode", "evaluate"},
     "research": USER,

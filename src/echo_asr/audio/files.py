@@ -50,6 +50,16 @@ def same_name(first: str, second: str) -> bool:
     return unicodedata.normalize("NFC", first).strip() == unicodedata.normalize("NFC", second).strip()
 
 
+def leads_into_network(path: str | os.PathLike[str], source: Path, windows: bool = os.name == "nt") -> bool:
+    """Whether a path in the file `source` is on another machine (``\\\\server\\share``), which Windows would contact;
+    false where `source` itself is on one."""
+
+    def shared(name: str) -> bool:
+        return name.replace("/", "\\").startswith("\\\\")
+
+    return windows and shared(os.fspath(path)) and not shared(str(source))
+
+
 def checked_file(path: Path) -> tuple[Path, bytes]:
     """The file of a recording, and its first 4 KiB.
 

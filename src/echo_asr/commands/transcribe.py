@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from echo_asr.commands.arguments import DEVICE, Parser, Subparsers, add_command
 from echo_asr.errors import EchoError
 
-FORMATS = ("txt", "json", "srt", "vtt", "tsv")  # of echo_asr.decode.formats, which is imported when it is needed
+if TYPE_CHECKING:
+    from echo_asr.decode.transcribe import Recognizer
+
+FORMATS = (
+    "txt",
+    "json",
+    "srt",
+    "vtt",
+    "tsv",
+    "eaf",
+    "textgrid",
+)  # of echo_asr.decode.formats, which is imported when it is needed
 
 
 def add(commands: Subparsers[Parser]) -> None:
@@ -20,31 +32,82 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--format", choices=FORMATS, default="txt", help="json: one object a line; default txt")
     parser.add_argument("--output-dir", type=Path, metavar="D", help="write a file for each recording there")
     parser.add_argument("--skip-existing", action="store_true", help="leave out what is in the folder already")
+    parser.add_argument(
+        "--segments", metavar="FILE[:TIER]", help="fill the empty segments: .eaf, .TextGrid, .csv, .srt"
+    )
+    parser.add_argument("--in-place", action="store_true", help="with --segments: change that file itself")
+    parser.add_argument("--into", type=Path, metavar="FILE.eaf", help="add the transcription to that file, as a tier")
+    parser.add_argument("--tier", metavar="NAME", help="with --into: the name of the tier")
+    parser.add_argument("--overwrite", action="store_true", help="with --into: replace the tier if it is there")
     parser.add_argument("--device", default="auto", help=DEVICE)
     parser.add_argument("--hotwords", type=Path, metavar="FILE", help="words and phrases to expect, one a line")
     parser.epilog = "Decoding options can follow, e.g. --decode.beam 8 --decode.lm my.arpa."
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Transcribe; 1 if a file could not be."""
+    """Transcribe; 1 if a file or a segment could not be."""
     from echo_asr.decode.files import read_list, transcribe_files
-    from echo_asr.decode.ngram import read_lines
     from echo_asr.distributed.launch import barrier, find_rank
-    from echo_asr.research.f0_controls import load_recognizer
 
+    _refuse_combinations(arguments)
     rank = find_rank()
     paths = list(arguments.audio)
     if arguments.files == "-" and rank.count > 1:
         raise EchoError("--files -: several processes have no standard input; put the list in a file")
     if arguments.files:
         paths += read_list(arguments.files)
+    if arguments.segments or arguments.into:
+        if rank.count > 1:
+            raise EchoError("--segments and --into change one file; run them in one process")
+        if len(paths) > 1:
+            arguments.parser.error(f"--segments and --into are for one recording, not for {len(paths)}")
+        return _transcribe_into(arguments, paths[0] if paths else None)
     if not paths:
         arguments.parser.error("no files; name some, or a list of them with --files")
-    changes = dict(arguments.changes)
-    if arguments.hotwords:
-        changes["decode.hotwords"] = list(read_lines([arguments.hotwords]))
-    recognizer = load_recognizer(arguments.model, arguments.device, changes)
+    recognizer = _load(arguments)
     how = (arguments.format, arguments.output_dir, arguments.skip_existing, rank)
     status = transcribe_files(recognizer, paths, *how)
     barrier(rank)  # the launcher would end the others if this process ended with an error first
     return status
+
+
+def _refuse_combinations(arguments: argparse.Namespace) -> None:
+    """Refuse options that belong to another way of writing."""
+    error = arguments.parser.error
+    if arguments.segments and arguments.into:
+        error("--segments and --into exclude each other; run them one after the other")
+    if (arguments.segments or arguments.into) and (arguments.format != "txt" or arguments.skip_existing):
+        error("--format and --skip-existing write files of their own; leave them out with --segments and --into")
+    if arguments.in_place and not arguments.segments:
+        error("--in-place belongs to --segments FILE")
+    if (arguments.tier or arguments.overwrite) and not arguments.into:
+        error("--tier and --overwrite belong to --into FILE.eaf; a tier of segments is named by --segments FILE:TIER")
+    if arguments.into and (not arguments.tier or arguments.output_dir):
+        error("--into changes FILE.eaf itself, and needs --tier NAME, without --output-dir")
+    if arguments.segments and bool(arguments.in_place) == bool(arguments.output_dir):
+        error("--segments writes its file to --output-dir D, or with --in-place over itself; give one of these")
+
+
+def _transcribe_into(arguments: argparse.Namespace, recording: Path | None) -> int:
+    """Fill segments, or add a tier."""
+    from echo_asr.annotations.segmented import open_segmented
+    from echo_asr.decode.annotate import TierFile, fill_segments, filled_path
+
+    if arguments.into:
+        tier_file = TierFile(arguments.into, arguments.tier, recording, arguments.overwrite)
+        tier_file.transcribe(_load(arguments))
+        return 0
+    segmented = open_segmented(arguments.segments, recording)
+    source = segmented.file.path
+    target = source if arguments.in_place else filled_path(source, arguments.output_dir)
+    return fill_segments(_load(arguments), segmented, target)
+
+
+def _load(arguments: argparse.Namespace) -> Recognizer:
+    from echo_asr.decode.ngram import read_lines
+    from echo_asr.research.f0_controls import load_recognizer
+
+    changes = dict(arguments.changes)
+    if arguments.hotwords:
+        changes["decode.hotwords"] = list(read_lines([arguments.hotwords]))
+    return load_recognizer(arguments.model, arguments.device, changes)

@@ -11,7 +11,7 @@ from pathlib import Path
 from echo_asr.audio import audio_duration
 from echo_asr.config import text_encoding
 from echo_asr.console import progress_bar
-from echo_asr.decode.formats import render, render_line
+from echo_asr.decode.formats import ENDINGS, render, render_line
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.distributed.launch import ProcessRank
@@ -81,7 +81,8 @@ def transcribe_files(
         raise EchoError("--skip-existing looks into the folder of the texts; name it: --output-dir")
     if not folder and len(paths) > 1 and form not in ("txt", "json"):
         raise EchoError(f"{len(paths)} recordings make {len(paths)} {form} files; name a folder for them: --output-dir")
-    targets = {path: folder / f"{path.stem}.{form}" for path in paths} if folder else {}
+    ending = ENDINGS.get(form, form)
+    targets = {path: folder / f"{path.stem}.{ending}" for path in paths} if folder else {}
     twice = [str(target) for target, count in Counter(targets.values()).items() if count > 1]
     if twice:
         raise EchoError(f"{twice[0]}: several recordings would be written there; rename them, or run them apart")
@@ -99,8 +100,8 @@ def transcribe_files(
             line = render_line(printable(path), found, form)
             print(line if form != "txt" or len(paths) == 1 else f"{printable(path)}: {line}", flush=True)
             return None
-        target, unfinished = targets[path], targets[path].with_suffix(f".partial.{form}")
-        replace_text(unfinished if partial else target, render(printable(path), found, form))
+        target, unfinished = targets[path], targets[path].with_suffix(f".partial.{ending}")
+        replace_text(unfinished if partial else target, render(printable(path), found, form, folder))
         if not partial:
             unfinished.unlink(missing_ok=True)
         return unfinished

@@ -1,25 +1,30 @@
-"""Output formats of a transcription: text, JSON, subtitles, or a table."""
+"""Output formats of a transcription: text, JSON, subtitles, a table, or a file of ELAN or Praat."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from echo_asr.annotations.elan_writer import render_elan
+from echo_asr.annotations.textgrid import render_textgrid
+from echo_asr.decode.phrases import make_phrases
 from echo_asr.decode.results import Segment, Transcription, Word
-from echo_asr.decode.subtitles import Cue, make_cues, segment_spans
+from echo_asr.decode.subtitles import Cue, duration_ms, make_cues, segment_spans
 from echo_asr.errors import EchoError
 from echo_asr.text.linebreak import clean_text
 
-FORMATS = ("txt", "json", "srt", "vtt", "tsv")
+FORMATS = ("txt", "json", "srt", "vtt", "tsv", "eaf", "textgrid")
+ENDINGS = {"textgrid": "TextGrid"}  # of file names, where they are not the format
 
 # Python and JavaScript take these for line ends; JSON does not, and does not escape them.
 _LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
-def render(name: str, found: Transcription, form: str) -> str:
+def render(name: str, found: Transcription, form: str, folder: Path | None = None) -> str:
     """The whole content of a recording's output file; every line of it ends in a line feed.
 
     Args:
@@ -32,6 +37,9 @@ def render(name: str, found: Transcription, form: str) -> str:
             srt: SubRip, with the cues of `make_cues`. It has no escapes, so that `-->` becomes an arrow.
             vtt: WebVTT, the same cues (https://www.w3.org/TR/webvtt1/).
             tsv: `start, end, text` of each segment with a text, in ms, as Whisper writes it.
+            eaf: ELAN 3.0, with tiers of phrases, their words, and the confidences of these.
+            textgrid: a TextGrid of Praat, in its long form, with the same tiers.
+        folder: where the file will lie, from which an eaf file names its recording; None for the working directory.
 
     Raises:
         EchoError: there is no such format.
@@ -49,6 +57,10 @@ def render(name: str, found: Transcription, form: str) -> str:
     if form == "tsv":
         rows = [f"{start}\t{end}\t{text}\n" for start, end, text, _ in segment_spans(found)]
         return "".join(["start\tend\ttext\n", *rows])
+    if form == "eaf":
+        return render_elan(make_phrases(found), Path(name), folder or Path())
+    if form == "textgrid":
+        return render_textgrid(make_phrases(found), duration_ms(found))
     raise EchoError(f"format {form!r}: there is no such format; choose one of {', '.join(FORMATS)}")
 
 

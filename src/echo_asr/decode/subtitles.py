@@ -57,7 +57,7 @@ def make_cues(found: Transcription) -> list[Cue]:
     times in `found`: those that are not finite or not in order are replaced by the nearest possible ones.
     """
     drafts = [cue for span in segment_spans(found) for cue in _split(_units(*span))]
-    return _settle(drafts, max(_length(found), SHORTEST, len(drafts)))
+    return _settle(drafts, max(duration_ms(found), SHORTEST, len(drafts)))
 
 
 def segment_spans(found: Transcription) -> list[tuple[int, int, str, tuple[Word, ...]]]:
@@ -67,7 +67,7 @@ def segment_spans(found: Transcription) -> list[tuple[int, int, str, tuple[Word,
     """
     segments = found.segments or (Segment(0.0, found.duration, found.text),)
     spoken = [(segment, text) for segment in segments if (text := clean_text(segment.text))]
-    spans = _forwards([(segment.start, segment.end) for segment, _ in spoken], 0, _length(found))
+    spans = ordered_spans([(segment.start, segment.end) for segment, _ in spoken], 0, duration_ms(found))
     return [(*span, text, segment.words) for span, (segment, text) in zip(spans, spoken, strict=True)]
 
 
@@ -77,13 +77,13 @@ def _milliseconds(seconds: float) -> int | None:
     return round(value) if math.isfinite(value) else None
 
 
-def _length(found: Transcription) -> int:
+def duration_ms(found: Transcription) -> int:
     """The duration of the recording in ms; the end of its last segment if not known."""
     length = _milliseconds(found.duration) or 0
     return length if length > 0 else max([0, *(_milliseconds(segment.end) or 0 for segment in found.segments)])
 
 
-def _forwards(times: Sequence[tuple[float, float]], low: int, high: int) -> list[tuple[int, int]]:
+def ordered_spans(times: Sequence[tuple[float, float]], low: int, high: int) -> list[tuple[int, int]]:
     """Starts and ends (seconds) in whole ms within `low` to `high`, changed where they overlap or are not in order.
 
     No start is before the one before it, and no end after the next start. A start that is not finite becomes that of
@@ -105,7 +105,7 @@ def _units(start: int, end: int, text: str, words: Sequence[Word]) -> list[_Unit
     its characters."""
     whole = "".join(text.split())
     spelt = ["".join(clean_text(word.word).split()) for word in words]
-    spans = _forwards([(word.start, word.end) for word in words], start, end)
+    spans = ordered_spans([(word.start, word.end) for word in words], start, end)
     if "".join(spelt) != whole:
         spelt, spans = [whole], [(start, end)]
     times: list[tuple[int, int]] = []  # of each character that is no space

@@ -225,7 +225,7 @@ def test_a_large_file_and_one_of_very_many_elements(put: Put, tmp_path: Path, mo
     with pytest.raises(EchoError, match="is larger than 100 MB"):
         load_corpus(tmp_path)
     (tmp_path / "sparse.eaf").unlink()
-    monkeypatch.setattr("echo_asr.data.readers.elan.ELEMENTS", 100)
+    monkeypatch.setattr("echo_asr.annotations.document.ELEMENTS", 100)
     put("many.eaf", f"<ANNOTATION_DOCUMENT>{'<a/>' * 100}</ANNOTATION_DOCUMENT>")
     with pytest.raises(EchoError, match="has over 100 elements of XML"):
         load_corpus(tmp_path)

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from echo_asr.audio.files import leads_into_network
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.readers.hub_files import FileError, HubFiles, OutsideError
-from echo_asr.data.readers.records import leads_into_network
 from echo_asr.errors import EchoError
 
 Put = Callable[..., Path]

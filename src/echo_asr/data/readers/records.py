@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from echo_asr.audio import audio_duration, find_file
+from echo_asr.audio.files import leads_into_network
 from echo_asr.audio.segment import OVERSHOOT, AudioSegment
 from echo_asr.console import progress_bar
 from echo_asr.errors import EchoError
@@ -192,16 +193,6 @@ class Resolver:
             folders = [self.folder, *self.folder.absolute().parents[:ABOVE], Path()]
             self._base = next((folder for folder in folders if find_file(folder / name)), None)
         return (self._base or self.folder) / name
-
-
-def leads_into_network(path: str | os.PathLike[str], source: Path, windows: bool = os.name == "nt") -> bool:
-    """Whether a path in the file `source` is on another machine (``\\\\server\\share``), which Windows would contact;
-    false where `source` itself is on one."""
-
-    def shared(name: str) -> bool:
-        return name.replace("/", "\\").startswith("\\\\")
-
-    return windows and shared(os.fspath(path)) and not shared(str(source))
 
 
 class FileIndex:

@@ -1,0 +1,1 @@
+"""Files of timed annotations, as ELAN, Praat, subtitle editors and spreadsheets write them: read, written, changed."""
