@@ -15,12 +15,13 @@ class TimedWord(NamedTuple):
 
 
 class Phrase(NamedTuple):
-    """A phrase, from `start` to `end` in ms, and its words, which lie within it, or none.
+    """A phrase, from `start` to `end` in ms, and its words and the symbols of these, which lie within it, or none.
 
-    Phrases, and words in one, are in order, do not overlap, and last a millisecond or more.
+    Phrases, and words and symbols in one, are in order, do not overlap, and last a millisecond or more.
     """
 
     start: int
     end: int
     text: str
     words: tuple[TimedWord, ...] = ()
+    symbols: tuple[TimedWord, ...] = ()

@@ -12,15 +12,8 @@ from echo_asr.errors import EchoError
 if TYPE_CHECKING:
     from echo_asr.decode.transcribe import Recognizer
 
-FORMATS = (
-    "txt",
-    "json",
-    "srt",
-    "vtt",
-    "tsv",
-    "eaf",
-    "textgrid",
-)  # of echo_asr.decode.formats, which is imported when it is needed
+# Of echo_asr.decode.formats, which is imported when it is needed.
+FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm", "eaf", "textgrid")
 
 
 def add(commands: Subparsers[Parser]) -> None:
