@@ -14,6 +14,7 @@ from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.audio.load import Audio
 from echo_asr.decode.alignment import align
 from echo_asr.decode.results import Segment, Token, Word
+from echo_asr.decode.times import character_times
 from echo_asr.decode.transcribe import BATCH_SECONDS, GROUP_SECONDS, Recognizer, batches_by_length
 from echo_asr.errors import EchoError
 from echo_asr.features import Features, collate_features
@@ -139,12 +140,7 @@ def spelled_words(tokens: Sequence[Token], text: str, normalize: Normalizer) -> 
     Args:
         tokens: of the normalised text.
     """
-    characters: list[Token] = []  # those that are no spaces, with an even share of the time of their symbol
-    for token in tokens:
-        spoken = "".join(token.text.split())
-        edges = np.linspace(token.start, token.end, len(spoken) + 1).tolist()
-        spans = zip(spoken, edges[:-1], edges[1:], strict=True)
-        characters += [Token(character, start, end, token.probability) for character, start, end in spans]
+    characters = character_times(tokens)
     written = written_words(text, normalize)
     spelled = "".join("".join(word.normal.split()) for word in written)
     if spelled != "".join(character.text for character in characters):
