@@ -136,7 +136,10 @@ def compare(made: Made, cut: CutRecording) -> dict[str, Any]:
               <= clip.end}  # fmt: skip
     unspoken = {word for first, last in cut.unspoken for word in range(first, last + 1)}
     dropped = set(range(made.dropped[0], made.dropped[1] + 1))
-    named = [_covered(start, end, cut.unwritten) / (end - start) for start, end in made.unscripted]
+    named = [
+        float(np.mean([_covered(w.start, w.end, cut.unwritten) / (w.end - w.start) for w in own]))
+        for own in ([w for w in made.words if start <= w.start < end] for start, end in made.unscripted)
+    ]
     scripted = [(s.start, s.end) for s in made.words if s.word >= 0]
     finite = np.array(errors)
     return {

@@ -111,6 +111,20 @@ def _fill(names: Sequence[str], groups: dict[str, float], targets: dict[str, flo
     return chosen, difference
 
 
+def make_corpus_folder(folder: Path) -> None:
+    """Make the empty folder that a corpus is to be written into.
+
+    Raises:
+        EchoError: it holds something already, or cannot be made.
+    """
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise EchoError(f"{folder}: exists and is not empty; choose another --out")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+
+
 def write_corpus(folder: Path, utterances: Sequence[Utterance]) -> Path:
     """Write utterances as a folder with ``metadata.csv``, which refers to the existing audio files.
 
@@ -120,12 +134,7 @@ def write_corpus(folder: Path, utterances: Sequence[Utterance]) -> Path:
     Raises:
         EchoError: the folder holds something already, or cannot be written.
     """
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise EchoError(f"{folder}: exists and is not empty; choose another --out")
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+    make_corpus_folder(folder)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from echo_asr.text.script import Script
 
 PAUSE, MARGIN = 0.3, 0.1  # seconds, at which a recording is cut before its parts are joined to clips
 LEAST_COVERED = 0.6  # of the recognised characters of a clip, that must belong to its text; else it is doubtful
-LEAST_PROBABLE = 0.4  # of the usual probability of the symbols of a clip, below which it is doubtful
+LEAST_PROBABLE = 0.12  # of the usual probability of the symbols of a text, below which it is doubtful
+FLOOR = 1e-4  # the lowest probability of a symbol that counts
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Clip:
         text: these, as they are written.
         recognized: its text as recognised.
         covered: the share of the recognised characters that belong to the text.
-        probability: of the symbols of its text in a forced alignment, their mean, 0 to 1; None where there is none.
+        probability: of the symbols of its text in a forced alignment, their geometric mean, 0 to 1; 0 where the text
+            cannot be aligned.
         doubt: why the text may not be what is spoken; empty if nothing speaks against it.
     """
 
@@ -42,7 +45,7 @@ class Clip:
     text: str
     recognized: str
     covered: float
-    probability: float | None = None
+    probability: float
     doubt: str = ""
 
 
@@ -95,26 +98,94 @@ def cut_recording(
         else:
             segments.append(found)
             progress(found.end)
-    cut = join_pieces(script, place_script(script, segments), config, duration)
-    return replace(cut, clips=tuple(_verified(recognizer, recording, cut.clips)))
+    pieces = place_script(script, segments)
+    checked = _check_pieces(recognizer, recording, script, pieces)
+    return join_pieces(script, without_doubtful_edges(script, checked), config, duration)
 
 
-def join_pieces(script: Script, pieces: Sequence[Piece], config: SegmentConfig, duration: float) -> CutRecording:
-    """Clips of pieces of a recording, which are not verified yet."""
-    groups: list[list[Piece]] = []
+@dataclass(frozen=True)
+class CheckedPiece:
+    """A piece with the mean logarithm of the probabilities of its symbols, and why it cannot be aligned."""
+
+    piece: Piece
+    score: float = 0.0
+    error: str = ""
+
+
+def _check_pieces(
+    recognizer: Recognizer, recording: Path | AudioSegment, script: Script, pieces: Sequence[Piece]
+) -> list[CheckedPiece]:
+    """Align each piece with its words."""
+    whole = recording if isinstance(recording, AudioSegment) else AudioSegment(recording)
+    own = [piece for piece in pieces if piece.words]
+    sources = [replace(whole, start=whole.start + piece.start, duration=piece.end - piece.start) for piece in own]
+    results = align_each(recognizer, sources, [script.text(piece.words) for piece in own])
+    found: list[CheckedPiece] = []
     for piece in pieces:
-        if piece.words and groups and groups[-1] and _continues(script, groups[-1], piece, config):
-            groups[-1].append(piece)
+        result = next(results) if piece.words else None
+        if isinstance(result, Segment) and result.tokens:
+            score = np.mean(np.log([max(token.probability, FLOOR) for token in result.tokens]))
+            found.append(CheckedPiece(piece, float(score)))
+        elif isinstance(result, EchoError):
+            found.append(CheckedPiece(piece, math.log(FLOOR), str(result).rpartition(" s): ")[2]))
         else:
-            groups.append([piece] if piece.words else [])
-    clips = [_clip(script, group, config, duration) for group in groups if group]
+            found.append(CheckedPiece(piece))
+    return found
+
+
+def least_score(pieces: Sequence[CheckedPiece]) -> float:
+    """The score below which a text is doubtful."""
+    scores = [one.score for one in pieces if one.piece.words and not one.error]
+    return float(np.median(scores or [0.0])) + math.log(LEAST_PROBABLE)
+
+
+def without_doubtful_edges(script: Script, pieces: Sequence[CheckedPiece]) -> list[CheckedPiece]:
+    """The pieces; those with an improbable text beside speech that is not in the script, or beside words that are not
+    spoken, lose their words, since what the script and the recording have there is likely to differ."""
+    found, least = list(pieces), least_score(pieces)
+    for order in (range(len(found)), range(len(found) - 1, -1, -1)):
+        step = order.step
+        gap, expected = False, -1 if step > 0 else len(script.words)
+        for number in order:
+            one = found[number]
+            words = one.piece.words[::step]
+            if not words:
+                gap = True
+                continue
+            gap = gap or words[0] != expected + step
+            if gap and one.score < least and not one.error:
+                found[number] = CheckedPiece(replace(one.piece, words=(), covered=0.0))
+            else:
+                gap, expected = False, words[-1]
+    return found
+
+
+def join_pieces(script: Script, pieces: Sequence[CheckedPiece], config: SegmentConfig, duration: float) -> CutRecording:
+    """Clips of the pieces of a recording of so many seconds, and what is in none."""
+    groups: list[list[CheckedPiece]] = []
+    unwritten: list[tuple[float, float, str]] = []
+    follows = False  # whether the piece before has no words
+    for one in pieces:
+        piece = one.piece
+        if not piece.words:
+            start, text = (unwritten.pop()[::2]) if follows else (piece.start, "")
+            unwritten.append((start, piece.end, f"{text} {piece.recognized}".strip()))
+        elif groups and not follows and _continues(script, [other.piece for other in groups[-1]], piece, config):
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+        follows = not piece.words
+    least = least_score(pieces)
+    clips = [_clip(script, group, least, duration) for group in groups]
     spoken = {word for clip in clips for word in clip.words}
     unspoken: list[tuple[int, int]] = []
     for word in range(len(script.words)):
-        if word not in spoken:
-            follows = unspoken and unspoken[-1][1] == word - 1
-            unspoken[-1 if follows else len(unspoken) :] = [(unspoken[-1][0] if follows else word, word)]
-    unwritten = [(piece.start, piece.end, piece.recognized) for piece in pieces if not piece.words]
+        if word in spoken:
+            continue
+        if unspoken and unspoken[-1][1] == word - 1:
+            unspoken[-1] = (unspoken[-1][0], word)
+        else:
+            unspoken.append((word, word))
     return CutRecording(tuple(clips), tuple(unspoken), tuple(unwritten), duration)
 
 
@@ -129,34 +200,17 @@ def _continues(script: Script, group: Sequence[Piece], piece: Piece, config: Seg
     )
 
 
-def _clip(script: Script, group: Sequence[Piece], config: SegmentConfig, duration: float) -> Clip:
-    words = tuple(word for piece in group for word in piece.words)
-    sizes = [max(1, len(piece.recognized)) for piece in group]
-    covered = float(np.average([piece.covered for piece in group], weights=sizes))
-    recognized = " ".join(piece.recognized for piece in group)
-    return Clip(group[0].start, min(group[-1].end, duration), words, script.text(words), recognized, covered)
-
-
-def _verified(recognizer: Recognizer, recording: Path | AudioSegment, clips: Sequence[Clip]) -> list[Clip]:
-    """The clips with the probabilities of their texts, and what speaks against them."""
-    whole = recording if isinstance(recording, AudioSegment) else AudioSegment(recording)
-    sources = [replace(whole, start=whole.start + clip.start, duration=clip.end - clip.start) for clip in clips]
-    results = list(align_each(recognizer, sources, [clip.text for clip in clips]))
-    means = [
-        float(np.mean([token.probability for token in found.tokens or ()] or [0.0]))
-        if isinstance(found, Segment)
-        else None
-        for found in results
-    ]
-    usual = float(np.median([mean for mean in means if mean is not None] or [0.0]))
-    verified = []
-    for clip, found, mean in zip(clips, results, means, strict=True):
-        doubt = ""
-        if mean is None:
-            doubt = str(found).removeprefix(f"{whole}").rpartition(": ")[2] if found else ""
-        elif mean < LEAST_PROBABLE * usual:
-            doubt = "the text is improbable"
-        elif clip.covered < LEAST_COVERED:
-            doubt = "much of what was recognised is not in the text"
-        verified.append(replace(clip, probability=mean, doubt=doubt))
-    return verified
+def _clip(script: Script, group: Sequence[CheckedPiece], least: float, duration: float) -> Clip:
+    pieces = [one.piece for one in group]
+    words = tuple(word for piece in pieces for word in piece.words)
+    sizes = [max(1, len(piece.recognized)) for piece in pieces]
+    covered = float(np.average([piece.covered for piece in pieces], weights=sizes))
+    score = float(np.average([one.score for one in group], weights=sizes))
+    doubt = next((one.error for one in group if one.error), "")
+    if not doubt and score < least:
+        doubt = "the text is improbable"
+    elif not doubt and covered < LEAST_COVERED:
+        doubt = "much of what was recognised is not in the text"
+    recognized = " ".join(piece.recognized for piece in pieces)
+    start, end = pieces[0].start, min(pieces[-1].end, duration)
+    return Clip(start, end, words, script.text(words), recognized, covered, math.exp(score), doubt)

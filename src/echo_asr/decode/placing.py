@@ -18,6 +18,7 @@ LEAST_EQUAL = 5  # equal characters of an alignment, below which it is chance
 LEAST_SHARE = 0.45  # of the characters of an alignment that must be equal; in unrelated texts it is up to 0.4
 FEW = 12  # characters that may be missing within a segment, whatever time there is for them
 FASTEST = 0.4  # of the usual time that a character takes, the least
+ALIKE = 2.0  # ratio of the lengths of two texts, up to which one may stand for the other
 UNWRITTEN = 10  # characters at either end of a segment without a partner, over which they are cut off
 UNWRITTEN_SECONDS = 1.0  # that these must take
 
@@ -119,6 +120,11 @@ def _place_missing(
             if size <= FEW or room >= FASTEST * usual * size:
                 home.update(dict.fromkeys(missing, home[before]))
             continue
+        if before in home and after in home and home[after] == home[before] + 2:
+            ratio = sum(len(letters[word]) for word in missing) / max(1, int(np.sum(segment_of == home[before] + 1)))
+            if 1 / ALIKE <= ratio <= ALIKE:  # the one segment between has other words in the script
+                home.update(dict.fromkeys(missing, home[before] + 1))
+                continue
         if before in home:
             own = np.flatnonzero(segment_of == home[before])
             room = times[own[-1], 1] - times[lasts[before], 1]
@@ -138,7 +144,7 @@ def _pieces(segment: Segment, words: list[int], aligned: np.ndarray, times: np.n
     recognized = "".join(segment.text.split())
     places = np.flatnonzero(aligned)
     if not words or not len(places):
-        return [Piece(segment.start, segment.end, tuple(words), segment.text, 0.0)]
+        return [Piece(segment.start, segment.end, tuple(words), segment.text, 0.0)] if recognized else []
     first, last = int(places[0]), int(places[-1]) + 1
     start, end, found, text = segment.start, segment.end, [], recognized
     if first > UNWRITTEN and times[first, 0] - segment.start > UNWRITTEN_SECONDS:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-MATCH, OTHER, GAP = 3, -2, -5  # scores: equal characters, different ones, and a passage that one text alone has
+MATCH, OTHER, GAP = 3, -1, -6  # scores: equal characters, different ones, and a passage that one text alone has
 LENGTHS = (9, 7, 5, 4)  # characters of the sequences that fix the alignment, the longest first
 CELLS = 4_000_000  # pairs of characters that are compared at once, at most
 NEAR = 200  # characters within which sequences support one another
