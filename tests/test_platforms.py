@@ -30,8 +30,8 @@ COMMANDS = (
     "demo", "prepare", "train", "evaluate", "study", "transcribe", "lm", "corpus check", "corpus split",
     "corpus stats", "diagnose", "plot audio", "plot rotary", "plot attention", "plot run", "doctor",
 )  # fmt: skip
-FORMATS = ("txt", "json", "srt", "vtt", "tsv")
-TEXT_FILES = {f".{form}" for form in (*FORMATS, "jsonl", "md", "yaml", "csv", "arpa", "html")}
+FORMATS = ("txt", "json", "srt", "vtt", "tsv", "eaf", "textgrid")
+TEXT_FILES = {f".{form}" for form in (*FORMATS, "TextGrid", "jsonl", "md", "yaml", "csv", "arpa", "html")}
 
 
 def write_tones(folder: Path) -> Path:

@@ -12,7 +12,8 @@ from xml.etree.ElementTree import Element
 from echo_asr.annotations.document import Document, xml_text
 from echo_asr.annotations.elan import Timeline, choose_tiers
 from echo_asr.annotations.textfile import Change, TextFile
-from echo_asr.annotations.textgrid import quoted, read_textgrid
+from echo_asr.annotations.textgrid import named_tiers, read_textgrid
+from echo_asr.annotations.textgrid_writer import quoted
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
 
@@ -73,25 +74,32 @@ def _valued(document: Document, annotation: Element, value: Element | None, text
 
 
 def textgrid_blanks(file: TextFile, wanted: str) -> Iterator[Blank]:
-    """The intervals without a text of the tiers of a name of a TextGrid; where none is wanted, of its only tier of
-    intervals.
+    """The intervals without a text of a tier of a TextGrid.
+
+    Args:
+        wanted: a name as in `named_tiers`, or what stands before an `@` in the names of several (`words@Lan`); empty
+            for the only tier of intervals.
 
     Raises:
-        EchoError: it is no TextGrid, or there is no such tier.
+        EchoError: it is no TextGrid, or has no such tier, or several.
     """
-    tiers = [tier for tier in read_textgrid(file) if tier.intervals]
-    listed = ", ".join(tier.name for tier in tiers)
-    found = [tier for tier in tiers if tier.name == wanted] if wanted else tiers
-    if not found:
-        which = f"tier {wanted!r} of intervals; choose from: {listed}" if wanted and tiers else "tier of intervals"
-        raise EchoError(f"{file.path} has no {which}")
-    if not wanted and len(found) > 1:
-        what = f"has {len(found)} tiers; name the one to fill, {file.path}:TIER: {listed}"
-        raise EchoError(f"{file.path} {what}")
-    for tier in found:
-        for number, label in enumerate(tier.labels, 1):
+    tiers = {name: tier for name, tier in named_tiers(read_textgrid(file)).items() if not tier.points}
+    listed = ", ".join(tiers)
+    if not tiers:
+        raise EchoError(f"{file.path} has no tier of intervals; segment it in Praat first")
+    if not wanted and len(tiers) > 1:
+        raise EchoError(f"{file.path} has {len(tiers)} tiers; name the one to fill, {file.path}:TIER: {listed}")
+    alike = [name for name, tier in tiers.items() if tier.name == wanted]
+    if wanted not in tiers and len(alike) > 1:
+        raise EchoError(f"{file.path} has {len(alike)} tiers {wanted!r}; name one by its number: {', '.join(alike)}")
+    of_speakers = [name for name, tier in tiers.items() if tier.name.partition("@")[0].strip() == wanted]
+    chosen = list(tiers) if not wanted else [wanted] if wanted in tiers else of_speakers
+    if not chosen:
+        raise EchoError(f"{file.path} has no tier {wanted!r} of intervals; choose from: {listed}")
+    for name in chosen:
+        for number, label in enumerate(tiers[name].labels, 1):
             if is_blank(label.text):
-                where = f"{file.path}, tier {tier.name}, interval {number}"
+                where = f"{file.path}, tier {name}, interval {number}"
                 yield Blank(label.start, label.end, where, partial(_labelled, label.first, label.last))
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from echo_asr.annotations.document import xml_text, xml_value
-from echo_asr.annotations.phrases import Phrase
+from echo_asr.annotations.phrases import CONFIDENCES, PHRASES, SYMBOLS, WORDS, Phrase
 
-PHRASES, WORDS, CONFIDENCES, SYMBOLS = "phrases", "words", "confidences", "symbols"  # tiers
-PHRASE, WORD, CONFIDENCE, SYMBOL = "phrase", "word", "confidence", "symbol"  # their linguistic types
+PHRASE, WORD, CONFIDENCE, SYMBOL = "phrase", "word", "confidence", "symbol"  # linguistic types of the tiers
 MIME_TYPES = {
     ".wav": "audio/x-wav",
     ".mp3": "audio/mpeg",

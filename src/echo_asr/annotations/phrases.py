@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+PHRASES, WORDS, CONFIDENCES, SYMBOLS = "phrases", "words", "confidences", "symbols"  # names of the tiers
+
 
 class TimedWord(NamedTuple):
     """A word, from `start` to `end` in ms."""

@@ -101,9 +101,12 @@ def read_text_file(path: Path, xml: bool = False) -> TextFile:
     except OSError as error:
         raise EchoError(f"{path} cannot be read: {error.strerror}; check its name and permissions") from None
     mark = next((mark for mark in MARKS if data.startswith(mark)), b"")
+    wide = "" if mark else _wide_without_mark(data[:64])
     stated = _XML_ENCODING.match(data) if xml and not mark else None
     if mark:
         encodings = [MARKS[mark]]
+    elif wide:
+        encodings = [wide]
     elif stated:
         encodings = [stated[1].decode("ascii").lower()]
     else:
@@ -121,3 +124,12 @@ def _stamp(path: Path) -> tuple[int, int]:
     """Size in bytes, and time of the last change in ns."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
+
+
+def _wide_without_mark(beginning: bytes) -> str:
+    """The byte order of UTF-16 without a mark, of which every other byte of what is ASCII is zero; else empty."""
+    even, odd = beginning[::2], beginning[1::2]
+    for zeros, others, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
+        if len(beginning) > 3 and not any(zeros) and all(others):
+            return name
+    return ""

@@ -1,28 +1,36 @@
 """Praat's TextGrid files (https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html): read in the long, the
-short and the chronological text form, with the places of the labels; written in the long one."""
+short and the chronological text form, with the places of the labels."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from echo_asr.annotations.phrases import Phrase
 from echo_asr.annotations.textfile import TextFile
 from echo_asr.errors import EchoError
 
 SUFFIX = ".textgrid"  # in lower case
+CHRONOLOGICAL = "Praat chronological TextGrid text file"
 INTERVALS = "IntervalTier"
-_CHRONOLOGICAL = "Praat chronological TextGrid text file"
-# What is between quotation marks, numbers and flags that stand by themselves count; all else explains them.
-_TOKEN = re.compile(rb"""(?P<string>"[^"]*(?:""[^"]*)*")|(?P<comment>![^\r\n]*)|(?P<word>[^\s"]+)""")
-_NUMBER = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,4})?")
+KINDS = {INTERVALS: False, "TextTier": True}  # whether a class of tiers is of points
+# Blanks and comments, strings, flags, numbers that stand alone, and other words, as Praat reads them; `name="x"` is a
+# word and a string.
+_TOKEN = re.compile(
+    rb"""(?P<skip>\s+|![^\r\n]*)
+    |"(?P<string>[^"]*+(?:""[^"]*+)*+)(?P<closed>"(?=\s|\Z))?
+    |<(?P<flag>\w+)>
+    |(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?=\s|\Z)
+    |(?P<word>[^\s"=:]+[=:]?|[=:])""",
+    re.VERBOSE,
+)
 
 
 @dataclass(frozen=True)
 class Label:
-    """An interval, or a point, whose end is its start: times in seconds, its text, and the bytes of that in the file,
-    quotation marks included."""
+    """An interval, or a point, which ends where it starts: times in seconds, and a text, which is bytes `first` to
+    `last` of the file, quotation marks included."""
 
     start: float
     end: float
@@ -33,167 +41,149 @@ class Label:
 
 @dataclass(frozen=True)
 class GridTier:
-    """A tier of intervals, or else of points."""
+    """A tier of a TextGrid."""
 
     name: str
-    intervals: bool
-    start: float  # seconds
-    end: float
+    points: bool  # a point tier
     labels: list[Label] = field(default_factory=list)
 
 
 def read_textgrid(file: TextFile) -> list[GridTier]:
-    """The tiers of a TextGrid, in order.
+    """The tiers of a TextGrid, in order, empty intervals included.
 
     Raises:
-        EchoError: it is none, or is not whole.
+        EchoError: it is none, or is not whole; with the line where there is one.
     """
-    tokens = _Tokens(file)
     if file.data.startswith(b"ooBinaryFile"):
-        raise EchoError(f"{file.path} is a binary TextGrid; save it as a text file in Praat")
-    kind = tokens.string()
-    if kind != _CHRONOLOGICAL and (kind != "ooTextFile" or tokens.string() != "TextGrid"):
-        raise EchoError(f"{file.path} is no TextGrid; give a file that Praat saved as one")
-    tokens.number(), tokens.number()
-    tiers: list[GridTier] = []
-    if kind == _CHRONOLOGICAL:
-        tiers += [tokens.tier() for _ in range(tokens.count())]
-        while not tokens.at_end:
-            number = tokens.count()
-            if not 1 <= number <= len(tiers):
-                raise tokens.error(f"a number of a tier, 1 to {len(tiers)}")
-            tiers[number - 1].labels.append(tokens.label(tiers[number - 1].intervals))
-    elif tokens.flag() == "<exists>":
-        for _ in range(tokens.count()):
-            tier = tokens.tier()
-            tier.labels.extend(tokens.label(tier.intervals) for _ in range(tokens.count()))
-            tiers.append(tier)
-    return tiers
+        raise EchoError(f"{file.path} is in Praat's binary form; save it as a text file in Praat")
+    return _Parser(file).tiers()
 
 
-class _Tokens:
-    """The numbers, texts and flags of a TextGrid, one after another."""
+def named_tiers(tiers: Sequence[GridTier]) -> dict[str, GridTier]:
+    """Tiers by their names; where several have the same, or none, `NAME#2` is the second of that name."""
+    count, seen = Counter(tier.name for tier in tiers), Counter[str]()
+    found = {}
+    for tier in tiers:
+        seen[tier.name] += 1
+        found[tier.name if count[tier.name] == 1 and tier.name else f"{tier.name}#{seen[tier.name]}"] = tier
+    return found
+
+
+class _Parser:
+    """Reads numbers, strings and flags one after another, as Praat does."""
 
     def __init__(self, file: TextFile) -> None:
-        self.file, self.place = file, 0
-        self._tokens = self._find()
-        self._next = next(self._tokens, None)
+        self.file, self.at = file, 0
+        self.last: re.Match[bytes] | None = None  # the token that was taken last
 
-    def _find(self) -> Iterator[re.Match[bytes]]:
-        for found in _TOKEN.finditer(self.file.data):
-            word = found["word"]
-            if found["string"] is not None or word and (word.startswith(b"<") or _NUMBER.fullmatch(word)):
-                yield found
-
-    @property
-    def at_end(self) -> bool:
-        return self._next is None
-
-    def error(self, expected: str) -> EchoError:
-        line = self.file.data.count(b"\n", 0, self.place) + 1
-        return EchoError(f"{self.file.path} line {line}: expected {expected}; save it again in Praat")
-
-    def _take(self, expected: str) -> re.Match[bytes]:
-        found = self._next
-        if found is None:
-            raise self.error(f"{expected}, and the file ends")
-        self.place = found.start()
-        self._next = next(self._tokens, None)
+    def tiers(self) -> list[GridTier]:
+        kind = self._string("the mark of a TextGrid")
+        if kind == CHRONOLOGICAL:
+            found = self._chronological()
+        elif kind.startswith("ooTextFile"):
+            of = self._string("TextGrid").split()[:1]
+            if of != ["TextGrid"]:
+                what = f"is no TextGrid, but Praat's {' '.join(of) or 'empty file'}"
+                raise EchoError(f"{self.file.path} {what}; save the TextGrid alone")
+            found = self._by_tier()
+        else:
+            raise self._no_textgrid()
+        if (left := self._next()) is not None:
+            raise self._error("has more than its tiers count; correct the sizes, or save it again in Praat", left)
         return found
 
-    def number(self) -> float:
-        found = self._take("a number")
-        if not found["word"] or not _NUMBER.fullmatch(found["word"]):
-            raise self.error("a number")
-        return float(found["word"])
+    def _by_tier(self) -> list[GridTier]:
+        """The long and the short form: tier by tier."""
+        self._number("the start"), self._number("the end")
+        if self._take("flag", "<exists>") != "exists":
+            return []
+        found = []
+        for _ in range(self._count("the number of tiers")):
+            tier = self._tier()
+            found.append(tier)
+            for number in range(1, self._count(f"the size of tier {tier.name!r}") + 1):
+                self._label(tier, f"tier {tier.name!r}, number {number}")
+        return found
 
-    def count(self) -> int:
-        number = self.number()
-        if not 0 <= number < 1e9 or number != int(number):
-            raise self.error("a whole number")
-        return int(number)
+    def _chronological(self) -> list[GridTier]:
+        """All tiers, then what they hold in order of time, each after the number of its tier."""
+        self._number("the start"), self._number("the end")
+        found = [self._tier() for _ in range(self._count("the number of tiers"))]
+        while self._peek() is not None:
+            number = self._count("the number of a tier")
+            if not 1 <= number <= len(found):
+                raise self._error(f"has no tier {number}; save it again in Praat")
+            self._label(found[number - 1], f"tier {found[number - 1].name!r}")
+        return found
 
-    def flag(self) -> str:
-        found = self._take("<exists>")
-        return (found["word"] or b"").decode("utf-8", "replace")
+    def _tier(self) -> GridTier:
+        kind = self._string("the class of a tier")
+        if kind not in KINDS:
+            raise self._error(f"has a tier of the class {kind!r}; expected {' or '.join(KINDS)}")
+        tier = GridTier(self._string("the name of a tier").strip(), KINDS[kind])
+        self._number("the start of a tier"), self._number("the end of a tier")
+        return tier
 
-    def _quoted(self) -> tuple[str, int, int]:
-        found = self._take("a text in quotation marks")
-        if found["string"] is None:
-            raise self.error("a text in quotation marks")
-        text = found["string"][1:-1].decode("utf-8", "replace").replace('""', '"')
-        return text, found.start(), found.end()
+    def _label(self, tier: GridTier, where: str) -> None:
+        start = self._number(f"a time of {where}")
+        end = start if tier.points else self._number(f"the end of {where}")
+        text = self._string(f"the label of {where}")
+        assert (token := self.last) is not None
+        tier.labels.append(Label(start, end, text, token.start(), token.end()))
 
-    def string(self) -> str:
-        return self._quoted()[0]
+    def _count(self, what: str) -> int:
+        value = self._number(what)
+        if value < 0 or value % 1 != 0:  # true of infinity, too
+            raise self._error(f"{what} is {value:g}; save it again in Praat")
+        return int(value)
 
-    def tier(self) -> GridTier:
-        kind, name = self.string(), self.string()
-        return GridTier(name, kind == INTERVALS, self.number(), self.number())
+    def _number(self, what: str) -> float:
+        return float(self._take("number", what))
 
-    def label(self, interval: bool) -> Label:
-        start = self.number()
-        return Label(start, self.number() if interval else start, *self._quoted())
+    def _string(self, what: str) -> str:
+        return self._take("string", what).replace('""', '"')
 
+    def _take(self, kind: str, what: str) -> str:
+        begun = self.at > 0
+        token = self.last = self._next()
+        if token is None and begun:
+            raise EchoError(f"{self.file.path} ends before {what}; copy or save it again")
+        if token is None or token[kind] is None and kind == "string" and self._line(token) == 1:
+            raise self._no_textgrid()
+        if token[kind] is None:
+            found = _shown(token[0][:30])
+            raise self._error(f"expected {what}, found {found!r}; mend the line", token)
+        return _shown(token[kind])
 
-def render_textgrid(phrases: Sequence[Phrase], duration: int) -> str:
-    """A TextGrid, in the long form, with the tiers `phrases`, `words` and `confidences`, and `symbols` where there are
-    some, of a recording of `duration` ms; intervals without a text fill what is between."""
-    words = [word for phrase in phrases for word in phrase.words]
-    symbols = [(one.start, one.end, one.text) for phrase in phrases for one in phrase.symbols]
-    tiers = {
-        "phrases": [(phrase.start, phrase.end, phrase.text) for phrase in phrases],
-        "words": [(word.start, word.end, word.text) for word in words],
-        "confidences": [(word.start, word.end, word.confidence) for word in words],
-        **({"symbols": symbols} if symbols else {}),
-    }
-    duration = max([duration, 1, *(phrase.end for phrase in phrases)])
-    lines = [
-        'File type = "ooTextFile"',
-        'Object class = "TextGrid"',
-        "",
-        "xmin = 0 ",
-        f"xmax = {_seconds(duration)} ",
-        "tiers? <exists> ",
-        f"size = {len(tiers)} ",
-        "item []: ",
-    ]
-    for number, (name, spans) in enumerate(tiers.items(), 1):
-        intervals = list(_without_gaps(spans, duration))
-        lines += [
-            f"    item [{number}]:",
-            f'        class = "{INTERVALS}" ',
-            f"        name = {quoted(name)} ",
-            "        xmin = 0 ",
-            f"        xmax = {_seconds(duration)} ",
-            f"        intervals: size = {len(intervals)} ",
-        ]
-        for place, (start, end, text) in enumerate(intervals, 1):
-            lines += [
-                f"        intervals [{place}]:",
-                f"            xmin = {_seconds(start)} ",
-                f"            xmax = {_seconds(end)} ",
-                f"            text = {quoted(text)} ",
-            ]
-    return "".join(f"{line}\n" for line in lines)
+    def _next(self) -> re.Match[bytes] | None:
+        """The next string, flag or number; None at the end."""
+        token = self._peek()
+        if token is None:
+            return None
+        self.at = token.end()
+        if token["string"] is not None and token["closed"] is None:
+            what = "has a quotation mark within a label, or none at its end"
+            raise self._error(f"{what}; double those within, as Praat does", token)
+        return token
 
+    def _peek(self) -> re.Match[bytes] | None:
+        at = self.at
+        while token := _TOKEN.match(self.file.data, at):
+            if token["skip"] is None and token["word"] is None:
+                return token
+            at = token.end()
+        return None
 
-def quoted(text: str) -> str:
-    """A text in quotation marks, those in it doubled."""
-    return '"' + text.replace('"', '""') + '"'
+    def _error(self, what: str, token: re.Match[bytes] | None = None) -> EchoError:
+        return EchoError(f"{self.file.path} line {self._line(token)}: {what}")
 
+    def _line(self, token: re.Match[bytes] | None) -> int:
+        return self.file.data.count(b"\n", 0, token.start() if token else self.at) + 1
 
-def _without_gaps(spans: Sequence[tuple[int, int, str]], duration: int) -> Iterator[tuple[int, int, str]]:
-    done = 0
-    for start, end, text in spans:
-        if start > done:
-            yield done, start, ""
-        yield start, end, text
-        done = end
-    if done < duration:
-        yield done, duration, ""
+    def _no_textgrid(self) -> EchoError:
+        return EchoError(f"{self.file.path} is no TextGrid; save one as a text file in Praat")
 
 
-def _seconds(milliseconds: int) -> str:
-    whole = f"{milliseconds // 1000}.{milliseconds % 1000:03d}"
-    return whole.rstrip("0").rstrip(".")
+def _shown(data: bytes) -> str:
+    """A text with LF as line ends; a character that is cut in two becomes U+FFFD."""
+    return data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")

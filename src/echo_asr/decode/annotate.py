@@ -77,7 +77,7 @@ def fill_segments(recognizer: Recognizer, segmented: SegmentedFile, target: Path
     if failed:
         print(f"echo-asr transcribe: {failed[0]}{more}", file=sys.stderr)
     silent = len(blanks) - len(texts) - len(failed)
-    rest = f"; {silent} have no speech" if silent else ""
+    rest = f"; there is no speech in {silent}" if silent else ""
     print(f"echo-asr transcribe: {write()}{rest}", file=sys.stderr)
     return 1 if failed else 0
 
@@ -90,7 +90,8 @@ class TierFile:
         overwrite: replace the annotations of a tier of that name.
 
     Raises:
-        EchoError: the file cannot be read, its recording is not found or cannot be read, or it has the tier and must not lose it.
+        EchoError: the file or its recording cannot be read, or is not found; or the file has the tier and must not
+            lose it.
     """
 
     def __init__(self, path: Path, tier: str, recording: Path | None, overwrite: bool = False) -> None:
@@ -120,7 +121,7 @@ class TierFile:
                         segments.append(found)
                         advance(round(found.end), "")
             except KeyboardInterrupt:
-                kept = f"{self._write(segments)}; --overwrite replaces them" if segments else "nothing is written"
+                kept = self._write(segments) + "; --overwrite replaces them" if segments else "nothing is written"
                 raise KeyboardInterrupt(f"interrupted; {kept}") from None
         print(f"echo-asr transcribe: {self._write(segments)}", file=sys.stderr)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from echo_asr.annotations.elan_writer import render_elan
-from echo_asr.annotations.textgrid import render_textgrid
+from echo_asr.annotations.textgrid_writer import render_textgrid
 from echo_asr.decode.phrases import make_phrases
 from echo_asr.decode.results import Segment, Token, Transcription, Word
 from echo_asr.decode.subtitles import Cue, duration_ms, make_cues, segment_spans
