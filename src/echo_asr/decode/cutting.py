@@ -22,6 +22,7 @@ from echo_asr.text.script import Script
 PAUSE, MARGIN = 0.3, 0.1  # seconds, at which a recording is cut before its parts are joined to clips
 LEAST_COVERED = 0.6  # of the recognised characters of a clip, that must belong to its text; else it is doubtful
 LEAST_PROBABLE = 0.12  # of the usual probability of the symbols of a text, below which it is doubtful
+LEAST_RECOGNISED = 0.05  # of the usual probability of recognised symbols, below which a text is doubtful, too
 FLOOR = 1e-4  # the lowest probability of a symbol that counts
 
 
@@ -98,9 +99,9 @@ def cut_recording(
         else:
             segments.append(found)
             progress(found.end)
-    pieces = place_script(script, segments)
-    checked = _check_pieces(recognizer, recording, script, pieces)
-    return join_pieces(script, without_doubtful_edges(script, checked), config, duration)
+    pieces = _check_pieces(recognizer, recording, script, place_script(script, segments))
+    least = least_score(pieces, segments)
+    return join_pieces(script, without_doubtful_edges(script, pieces, least), least, config, duration)
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,7 @@ def _check_pieces(
     for piece in pieces:
         result = next(results) if piece.words else None
         if isinstance(result, Segment) and result.tokens:
-            score = np.mean(np.log([max(token.probability, FLOOR) for token in result.tokens]))
-            found.append(CheckedPiece(piece, float(score)))
+            found.append(CheckedPiece(piece, _score(result)))
         elif isinstance(result, EchoError):
             found.append(CheckedPiece(piece, math.log(FLOOR), str(result).rpartition(" s): ")[2]))
         else:
@@ -133,16 +133,24 @@ def _check_pieces(
     return found
 
 
-def least_score(pieces: Sequence[CheckedPiece]) -> float:
-    """The score below which a text is doubtful."""
-    scores = [one.score for one in pieces if one.piece.words and not one.error]
-    return float(np.median(scores or [0.0])) + math.log(LEAST_PROBABLE)
+def _score(segment: Segment) -> float:
+    """The mean logarithm of the probabilities of a segment's symbols."""
+    return float(np.mean(np.log([max(token.probability, FLOOR) for token in segment.tokens])))
 
 
-def without_doubtful_edges(script: Script, pieces: Sequence[CheckedPiece]) -> list[CheckedPiece]:
-    """The pieces; those with an improbable text beside speech that is not in the script, or beside words that are not
-    spoken, lose their words, since what the script and the recording have there is likely to differ."""
-    found, least = list(pieces), least_score(pieces)
+def least_score(pieces: Sequence[CheckedPiece], segments: Sequence[Segment]) -> float:
+    """The score below which a text is doubtful: by the usual one of the texts, and of what was recognised, where
+    most of the texts are others."""
+    given = [one.score for one in pieces if one.piece.words and not one.error]
+    recognised = [_score(segment) for segment in segments if segment.tokens]
+    usual, free = (float(np.median(scores or [0.0])) for scores in (given, recognised))
+    return max(usual + math.log(LEAST_PROBABLE), free + math.log(LEAST_RECOGNISED))
+
+
+def without_doubtful_edges(script: Script, pieces: Sequence[CheckedPiece], least: float) -> list[CheckedPiece]:
+    """The pieces; those with a score below the least beside speech that is not in the script, or beside words that are
+    not spoken, lose their words, since what the script and the recording have there is likely to differ."""
+    found = list(pieces)
     for order in (range(len(found)), range(len(found) - 1, -1, -1)):
         step = order.step
         gap, expected = False, -1 if step > 0 else len(script.words)
@@ -160,8 +168,11 @@ def without_doubtful_edges(script: Script, pieces: Sequence[CheckedPiece]) -> li
     return found
 
 
-def join_pieces(script: Script, pieces: Sequence[CheckedPiece], config: SegmentConfig, duration: float) -> CutRecording:
-    """Clips of the pieces of a recording of so many seconds, and what is in none."""
+def join_pieces(
+    script: Script, pieces: Sequence[CheckedPiece], least: float, config: SegmentConfig, duration: float
+) -> CutRecording:
+    """Clips of the pieces of a recording of so many seconds, and what is in none. Texts with a score below the least
+    are doubtful."""
     groups: list[list[CheckedPiece]] = []
     unwritten: list[tuple[float, float, str]] = []
     follows = False  # whether the piece before has no words
@@ -175,7 +186,6 @@ def join_pieces(script: Script, pieces: Sequence[CheckedPiece], config: SegmentC
         else:
             groups.append([one])
         follows = not piece.words
-    least = least_score(pieces)
     clips = [_clip(script, group, least, duration) for group in groups]
     spoken = {word for clip in clips for word in clip.words}
     unspoken: list[tuple[int, int]] = []

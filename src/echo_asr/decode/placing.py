@@ -14,9 +14,9 @@ from echo_asr.text.matching import match_characters
 from echo_asr.text.script import Script
 
 APART = 12  # characters that one of the texts alone has, over which an alignment does not count as one
-LEAST_EQUAL = 5  # equal characters of an alignment, below which it is chance
-LEAST_SHARE = 0.45  # of the characters of an alignment that must be equal; in unrelated texts it is up to 0.4
-FEW = 12  # characters that may be missing within a segment, whatever time there is for them
+LEAST_EQUAL = 6  # equal characters of an alignment, below which it is chance
+LEAST_SHARE = 0.5  # of the characters of an alignment that must be equal; in unrelated texts it is up to 0.4
+FEW = 12  # characters of a word or two, which may be missing in a segment or be others
 FASTEST = 0.4  # of the usual time that a character takes, the least
 ALIKE = 2.0  # ratio of the lengths of two texts, up to which one may stand for the other
 UNWRITTEN = 10  # characters at either end of a segment without a partner, over which they are cut off
@@ -63,12 +63,12 @@ def place_script(script: Script, segments: Sequence[Segment]) -> list[Piece]:
     for word, segment in zip(word_of[pairs].tolist(), segment_of[partners[pairs]].tolist(), strict=True):
         votes.setdefault(word, Counter())[segment] += 1
     home = {word: counted.most_common(1)[0][0] for word, counted in votes.items()}
-    _place_missing(home, letters, partners, word_of, segment_of, times)
+    aligned = np.zeros(len(recognized), bool)
+    aligned[partners[pairs]] = True
+    _place_missing(home, letters, partners, word_of, segment_of, times, aligned)
     words: list[list[int]] = [[] for _ in segments]
     for word, segment in sorted(home.items()):
         words[segment].append(word)
-    aligned = np.zeros(len(recognized), bool)
-    aligned[partners[pairs]] = True
     ends = np.cumsum([len(own) for own in spoken]).tolist()
     pieces: list[Piece] = []
     for segment, own, first, last in zip(segments, words, [0, *ends], ends, strict=False):
@@ -96,9 +96,10 @@ def _place_missing(
     word_of: np.ndarray,
     segment_of: np.ndarray,
     times: np.ndarray,
+    aligned: np.ndarray,
 ) -> None:
     """Add the segments of words without aligned characters, where there is time for them before or after the characters
-    of the words beside them."""
+    of the words beside them; the recognised characters there then count as aligned."""
     if not home:
         return
     usual = float(np.median(times[:, 1] - times[:, 0]))  # seconds of a character
@@ -121,22 +122,24 @@ def _place_missing(
                 home.update(dict.fromkeys(missing, home[before]))
             continue
         if before in home and after in home and home[after] == home[before] + 2:
-            ratio = sum(len(letters[word]) for word in missing) / max(1, int(np.sum(segment_of == home[before] + 1)))
-            if 1 / ALIKE <= ratio <= ALIKE:  # the one segment between has other words in the script
+            size, there = sum(len(letters[word]) for word in missing), int(np.sum(segment_of == home[before] + 1))
+            if size <= FEW and there / ALIKE <= size <= ALIKE * there:  # the segment between has another word
                 home.update(dict.fromkeys(missing, home[before] + 1))
                 continue
         if before in home:
-            own = np.flatnonzero(segment_of == home[before])
-            room = times[own[-1], 1] - times[lasts[before], 1]
-            while missing and room >= FASTEST * usual * len(letters[missing[0]]):
-                room -= usual * len(letters[missing[0]])
+            last, end = lasts[before], int(np.flatnonzero(segment_of == home[before])[-1])
+            room, few = times[end, 1] - times[last, 1], FEW
+            while missing and (size := len(letters[missing[0]])) <= few and room >= FASTEST * usual * size:
+                room, few = room - usual * size, few - size
                 home[missing.pop(0)] = home[before]
+            aligned[last + 1 : min(end, last + FEW - few) + 1] = True
         if after in home:
-            own = np.flatnonzero(segment_of == home[after])
-            room = times[firsts[after], 0] - times[own[0], 0]
-            while missing and room >= FASTEST * usual * len(letters[missing[-1]]):
-                room -= usual * len(letters[missing[-1]])
+            first, start = firsts[after], int(np.flatnonzero(segment_of == home[after])[0])
+            room, few = times[first, 0] - times[start, 0], FEW
+            while missing and (size := len(letters[missing[-1]])) <= few and room >= FASTEST * usual * size:
+                room, few = room - usual * size, few - size
                 home[missing.pop()] = home[after]
+            aligned[max(start, first - (FEW - few)) : first] = True
 
 
 def _pieces(segment: Segment, words: list[int], aligned: np.ndarray, times: np.ndarray) -> list[Piece]:
