@@ -8,7 +8,15 @@ import pytest
 
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.decode import cutting
-from echo_asr.decode.cutting import CheckedPiece, Clip, cut_recording, join_pieces, least_score, without_doubtful_edges
+from echo_asr.decode.cutting import (
+    CheckedPiece,
+    Clip,
+    Least,
+    cut_recording,
+    join_pieces,
+    least_values,
+    without_other_texts,
+)
 from echo_asr.decode.placing import Piece
 from echo_asr.decode.results import Segment, Token, Transcription
 from echo_asr.decode.search import DecodeConfig
@@ -19,14 +27,14 @@ from echo_asr.text.script import make_script
 from tests.helpers.recognised import segments_of
 
 SCRIPT = make_script([(1, "One two, three four."), (2, "Five six"), (3, ""), (4, "seven eight.")], normalize_basic)
-GOOD, BAD, LEAST = math.log(0.8), math.log(0.01), math.log(0.1)
+GOOD, BAD, LEAST = math.log(0.8), math.log(0.01), Least(math.log(0.1), 0.45)
 
 
 def piece(
-    start: float, end: float, *words: int, score: float = GOOD, covered: float = 1.0, error: str = ""
+    start: float, end: float, *words: int, score: float = GOOD, alike: float = 0.9, error: str = ""
 ) -> CheckedPiece:  # noqa: E501
     recognized = " ".join(SCRIPT.words[word].normal for word in words) or "uh huh"
-    return CheckedPiece(Piece(start, end, words, recognized, covered if words else 0.0), score, error)
+    return CheckedPiece(Piece(start, end, words, recognized, alike if words else 0.0), score, error)
 
 
 def spans(clips: tuple[Clip, ...]) -> list[tuple[float, float, str]]:
@@ -68,7 +76,7 @@ def test_improbable_texts_beside_a_difference_lose_their_words_and_others_are_do
         piece(10.0, 11.0, 5, score=BAD),  # and after it
         piece(12.0, 13.0, 7),
     ]
-    kept = without_doubtful_edges(SCRIPT, pieces, LEAST)
+    kept = without_other_texts(SCRIPT, pieces, LEAST)
     assert [one.piece.words for one in kept] == [(0, 1), (2,), (3,), (), (), (), (7,)]
     cut = join_pieces(SCRIPT, kept, LEAST, SegmentConfig(), 13.0)
     assert [bool(clip.doubt) for clip in cut.clips] == [False, True, False, False]
@@ -77,16 +85,16 @@ def test_improbable_texts_beside_a_difference_lose_their_words_and_others_are_do
 
 def test_an_improbable_end_of_the_text_is_not_spoken() -> None:
     pieces = [piece(0.0, 1.0, *range(6)), piece(2.0, 3.0, 6, score=BAD)]  # the last word is missing
-    assert [one.piece.words for one in without_doubtful_edges(SCRIPT, pieces, LEAST)] == [tuple(range(6)), ()]
+    assert [one.piece.words for one in without_other_texts(SCRIPT, pieces, LEAST)] == [tuple(range(6)), ()]
     pieces[1] = piece(2.0, 3.0, 6, 7, score=BAD)
-    assert without_doubtful_edges(SCRIPT, pieces, LEAST) == pieces
+    assert without_other_texts(SCRIPT, pieces, LEAST) == pieces
 
 
 @pytest.mark.parametrize(
     ("one", "doubt"),
     [
         (piece(0.0, 1.0, 0, score=BAD), "the text is improbable"),
-        (piece(0.0, 1.0, 0, covered=0.3), "much of what was recognised is not in the text"),
+        (piece(0.0, 1.0, 0, alike=0.3), "little of the text was recognised"),
         (piece(0.0, 1.0, 0, score=BAD, error="no symbol for 'x'"), "no symbol for 'x'"),
         (piece(0.0, 1.0, 0), ""),
     ],
@@ -102,8 +110,8 @@ def test_a_text_that_is_altogether_another_is_doubtful() -> None:
     segments = segments_of(["one two", "three four"])  # recognised with a probability of 0.9
     right = [piece(0.0, 1.0, 0, score=math.log(0.5)), piece(2.0, 3.0, 1, score=math.log(0.3))]
     other = [piece(0.0, 1.0, 0, score=math.log(0.02)), piece(2.0, 3.0, 1, score=math.log(0.03))]
-    assert min(one.score for one in right) > least_score(right, segments)
-    assert max(one.score for one in other) < least_score(other, segments)
+    assert min(one.score for one in right) > least_values(right, segments).score
+    assert max(one.score for one in other) < least_values(other, segments).score
 
 
 class Stub:

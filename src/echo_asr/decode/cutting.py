@@ -7,12 +7,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.decode.given_texts import align_each
-from echo_asr.decode.placing import Piece, place_script
+from echo_asr.decode.placing import FEW, Piece, place_script
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.segments import SegmentConfig
 from echo_asr.decode.transcribe import Recognizer
@@ -20,7 +21,7 @@ from echo_asr.errors import EchoError
 from echo_asr.text.script import Script
 
 PAUSE, MARGIN = 0.3, 0.1  # seconds, at which a recording is cut before its parts are joined to clips
-LEAST_COVERED = 0.6  # of the recognised characters of a clip, that must belong to its text; else it is doubtful
+LEAST_ALIKE = 0.5  # of the usual share of characters that were recognised as the text has them
 LEAST_PROBABLE = 0.12  # of the usual probability of the symbols of a text, below which it is doubtful
 LEAST_RECOGNISED = 0.05  # of the usual probability of recognised symbols, below which a text is doubtful, too
 FLOOR = 1e-4  # the lowest probability of a symbol that counts
@@ -34,7 +35,7 @@ class Clip:
         words: numbers of the words of the script in it.
         text: these, as they are written.
         recognized: its text as recognised.
-        covered: the share of the recognised characters that belong to the text.
+        alike: the share of characters that are equal in the text and in what was recognised.
         probability: of the symbols of its text in a forced alignment, their geometric mean, 0 to 1; 0 where the text
             cannot be aligned.
         doubt: why the text may not be what is spoken; empty if nothing speaks against it.
@@ -45,7 +46,7 @@ class Clip:
     words: tuple[int, ...]
     text: str
     recognized: str
-    covered: float
+    alike: float
     probability: float
     doubt: str = ""
 
@@ -100,8 +101,8 @@ def cut_recording(
             segments.append(found)
             progress(found.end)
     pieces = _check_pieces(recognizer, recording, script, place_script(script, segments))
-    least = least_score(pieces, segments)
-    return join_pieces(script, without_doubtful_edges(script, pieces, least), least, config, duration)
+    least = least_values(pieces, segments)
+    return join_pieces(script, without_other_texts(script, pieces, least), least, config, duration)
 
 
 @dataclass(frozen=True)
@@ -138,18 +139,33 @@ def _score(segment: Segment) -> float:
     return float(np.mean(np.log([max(token.probability, FLOOR) for token in segment.tokens])))
 
 
-def least_score(pieces: Sequence[CheckedPiece], segments: Sequence[Segment]) -> float:
-    """The score below which a text is doubtful: by the usual one of the texts, and of what was recognised, where
-    most of the texts are others."""
-    given = [one.score for one in pieces if one.piece.words and not one.error]
-    recognised = [_score(segment) for segment in segments if segment.tokens]
-    usual, free = (float(np.median(scores or [0.0])) for scores in (given, recognised))
-    return max(usual + math.log(LEAST_PROBABLE), free + math.log(LEAST_RECOGNISED))
+class Least(NamedTuple):
+    """Values below which a text is doubtful: the mean logarithm of the probabilities of its symbols, and the share of
+    its characters that were recognised."""
+
+    score: float
+    alike: float
 
 
-def without_doubtful_edges(script: Script, pieces: Sequence[CheckedPiece], least: float) -> list[CheckedPiece]:
-    """The pieces; those with a score below the least beside speech that is not in the script, or beside words that are
-    not spoken, lose their words, since what the script and the recording have there is likely to differ."""
+def least_values(pieces: Sequence[CheckedPiece], segments: Sequence[Segment]) -> Least:
+    """By the usual values of the texts; and by the usual probability of what was recognised, for most of the texts may
+    be others."""
+    given = [one for one in pieces if one.piece.words and not one.error]
+    usual, alike, free = (
+        float(np.median(values or [0.0]))
+        for values in (
+            [one.score for one in given],
+            [one.piece.alike for one in given],
+            [_score(segment) for segment in segments if segment.tokens],
+        )
+    )
+    return Least(max(usual + math.log(LEAST_PROBABLE), free + math.log(LEAST_RECOGNISED)), alike * LEAST_ALIKE)
+
+
+def without_other_texts(script: Script, pieces: Sequence[CheckedPiece], least: Least) -> list[CheckedPiece]:
+    """The pieces; those with an improbable text lose their words where these were not recognised either, and where
+    they are beside speech that is not in the script, or beside words that are not spoken: there it is likely that the
+    script and the recording differ. A word or two may have been changed, and stay."""
     found = list(pieces)
     for order in (range(len(found)), range(len(found) - 1, -1, -1)):
         step = order.step
@@ -161,18 +177,21 @@ def without_doubtful_edges(script: Script, pieces: Sequence[CheckedPiece], least
                 gap = True
                 continue
             gap = gap or words[0] != expected + step
-            if gap and one.score < least and not one.error:
-                found[number] = CheckedPiece(replace(one.piece, words=(), covered=0.0))
+            long = sum(len(script.words[word].normal) for word in words) > FEW
+            other = gap or (long and one.piece.alike < least.alike)
+            if other and one.score < least.score and not one.error:
+                found[number] = CheckedPiece(replace(one.piece, words=(), alike=0.0))
+                gap = True
             else:
                 gap, expected = False, words[-1]
     return found
 
 
 def join_pieces(
-    script: Script, pieces: Sequence[CheckedPiece], least: float, config: SegmentConfig, duration: float
+    script: Script, pieces: Sequence[CheckedPiece], least: Least, config: SegmentConfig, duration: float
 ) -> CutRecording:
-    """Clips of the pieces of a recording of so many seconds, and what is in none. Texts with a score below the least
-    are doubtful."""
+    """Clips of the pieces of a recording of so many seconds, and what is in none. Texts with less
+    than the least values are doubtful."""
     groups: list[list[CheckedPiece]] = []
     unwritten: list[tuple[float, float, str]] = []
     follows = False  # whether the piece before has no words
@@ -210,17 +229,17 @@ def _continues(script: Script, group: Sequence[Piece], piece: Piece, config: Seg
     )
 
 
-def _clip(script: Script, group: Sequence[CheckedPiece], least: float, duration: float) -> Clip:
+def _clip(script: Script, group: Sequence[CheckedPiece], least: Least, duration: float) -> Clip:
     pieces = [one.piece for one in group]
     words = tuple(word for piece in pieces for word in piece.words)
     sizes = [max(1, len(piece.recognized)) for piece in pieces]
-    covered = float(np.average([piece.covered for piece in pieces], weights=sizes))
+    alike = float(np.average([piece.alike for piece in pieces], weights=sizes))
     score = float(np.average([one.score for one in group], weights=sizes))
     doubt = next((one.error for one in group if one.error), "")
-    if not doubt and score < least:
+    if not doubt and score < least.score:
         doubt = "the text is improbable"
-    elif not doubt and covered < LEAST_COVERED:
-        doubt = "much of what was recognised is not in the text"
+    elif not doubt and alike < least.alike:
+        doubt = "little of the text was recognised"
     recognized = " ".join(piece.recognized for piece in pieces)
     start, end = pieces[0].start, min(pieces[-1].end, duration)
-    return Clip(start, end, words, script.text(words), recognized, covered, math.exp(score), doubt)
+    return Clip(start, end, words, script.text(words), recognized, alike, math.exp(score), doubt)

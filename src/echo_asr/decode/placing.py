@@ -30,14 +30,15 @@ class Piece:
     Attributes:
         words: numbers of the words of the script in it, in order; none where it is no part of the script.
         recognized: its text.
-        covered: the share of the recognised characters that belong to those words.
+        alike: the share of equal characters in the alignment of those words with the recognised text, of the longer of
+            the two.
     """
 
     start: float
     end: float
     words: tuple[int, ...]
     recognized: str
-    covered: float
+    alike: float
 
 
 def place_script(script: Script, segments: Sequence[Segment]) -> list[Piece]:
@@ -65,6 +66,10 @@ def place_script(script: Script, segments: Sequence[Segment]) -> list[Piece]:
     home = {word: counted.most_common(1)[0][0] for word, counted in votes.items()}
     aligned = np.zeros(len(recognized), bool)
     aligned[partners[pairs]] = True
+    equal = np.zeros(len(recognized), bool)
+    equal[[j for i, j in zip(pairs.tolist(), partners[pairs].tolist(), strict=True) if written[i] == recognized[j]]] = (
+        True
+    )
     _place_missing(home, letters, partners, word_of, segment_of, times, aligned)
     words: list[list[int]] = [[] for _ in segments]
     for word, segment in sorted(home.items()):
@@ -72,7 +77,8 @@ def place_script(script: Script, segments: Sequence[Segment]) -> list[Piece]:
     ends = np.cumsum([len(own) for own in spoken]).tolist()
     pieces: list[Piece] = []
     for segment, own, first, last in zip(segments, words, [0, *ends], ends, strict=False):
-        pieces += _pieces(segment, own, aligned[first:last], times[first:last])
+        size = sum(len(letters[word]) for word in own)
+        pieces += _pieces(segment, own, size, aligned[first:last], equal[first:last], times[first:last])
     return pieces
 
 
@@ -142,8 +148,11 @@ def _place_missing(
             aligned[max(start, first - (FEW - few)) : first] = True
 
 
-def _pieces(segment: Segment, words: list[int], aligned: np.ndarray, times: np.ndarray) -> list[Piece]:
-    """A segment, without speech at its ends that is not in the script, and that speech."""
+def _pieces(
+    segment: Segment, words: list[int], size: int, aligned: np.ndarray, equal: np.ndarray, times: np.ndarray
+) -> list[Piece]:
+    """A segment with words of so many characters, without speech at its ends that is not in the script, and that
+    speech."""
     recognized = "".join(segment.text.split())
     places = np.flatnonzero(aligned)
     if not words or not len(places):
@@ -160,7 +169,8 @@ def _pieces(segment: Segment, words: list[int], aligned: np.ndarray, times: np.n
     else:
         last = len(aligned)
     text = segment.text if last - first == len(aligned) else recognized[first:last]
-    found.append(Piece(start, end, tuple(words), text, float(aligned[first:last].mean())))
+    alike = int(equal[first:last].sum()) / max(size, last - first)
+    found.append(Piece(start, end, tuple(words), text, alike))
     if end < segment.end:
         found.append(Piece(end, segment.end, (), recognized[last:], 0.0))
     return found
