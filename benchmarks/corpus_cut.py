@@ -76,7 +76,9 @@ def make(recognizer: Recognizer, corpus: str, split: str, minutes: float, folder
             paragraphs.append(("unscripted", _some(clips, PASSAGE)))
         paragraphs.append((kind.split()[0], _some(clips, PARAGRAPH)))
     vocabulary = sorted({word for u in rows for word in u.text.split()})
-    lines, spoken, unscripted = [], [], []
+    lines: list[str] = []
+    spoken: list[Spoken] = []
+    unscripted: list[tuple[float, float]] = []
     dropped, count, seconds = (0, 0), 0, 0.0
     with soundfile.SoundFile(folder / "long.wav", "w", SAMPLE_RATE, 1, "PCM_16") as file:
         for kind, rows in paragraphs:

@@ -2,8 +2,8 @@
 
 Joins five clips of a corpus with pauses of 0.3 to 1 s, which are digital silence, and aligns all of their text with the
 result. The speech of a clip begins and ends where its level rises above, and falls under, 40 dB below its loudest:
-the first word should begin there, and the last one end there (`edges`). The other words have no times that are known; theirs
-are compared with those in the alignment of their clip alone (`inner`). Errors are absolute, in ms.
+the first word should begin there, and the last one end there (`edges`). The other words have no times that are known;
+theirs are compared with those in the alignment of their clip alone (`inner`). Errors are absolute, in ms.
 """
 
 from __future__ import annotations
@@ -44,12 +44,13 @@ def measure(model: str, corpus: str, split: str, recordings: int, seed: int) -> 
     alone = list(align_each(recognizer, clips, [u.text for u in rows]))
     starts, joined, texts = [], [], []
     for first in range(0, len(rows) - CLIPS + 1, CLIPS):
-        parts, size = [], 0
-        for clip in clips[first : first + CLIPS]:
+        parts: list[np.ndarray] = []
+        size = 0
+        for samples in clips[first : first + CLIPS]:
             pause = np.zeros(seconds_to_samples(rng.uniform(*PAUSES)), np.float32)
             starts.append((size + len(pause)) / SAMPLE_RATE)
-            parts += [pause, clip]
-            size += len(pause) + len(clip)
+            parts += [pause, samples]
+            size += len(pause) + len(samples)
         joined.append(np.concatenate(parts))
         texts.append(" ".join(u.text for u in rows[first : first + CLIPS]))
     edges: list[float] = []

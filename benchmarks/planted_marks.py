@@ -20,7 +20,7 @@ from echo_asr.data.corpus import load_corpus
 from echo_asr.data.partition import write_corpus
 from echo_asr.decode.transcribe import load
 from echo_asr.evaluate.evaluate import evaluate, summary
-from echo_asr.text.conventions import find_marks
+from echo_asr.text.marks import find_marks, proposed_conventions
 from echo_asr.train.recipe import read_config
 from echo_asr.train.run import train
 
@@ -61,7 +61,8 @@ def main() -> None:
         write_corpus(
             planted, [replace(u, text=plant(u.text, rng) if rng.random() < SHARE else u.text) for u in utterances]
         )
-    rules = {one.mark: one.proposed for one in find_marks(u.text for u in load_corpus(planted).split("train"))}
+    marks = find_marks(u.text for u in load_corpus(planted).split("train"))
+    rules = dict(proposed_conventions(marks).actions)
     print(f"proposed: {rules}")
     basic: dict[str, Any] = {"train.max_steps": arguments.updates, "train.warmup_steps": arguments.warmup}
     for name, corpus, changes in (

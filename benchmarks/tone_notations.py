@@ -80,7 +80,7 @@ def main() -> None:
         assert notation is not None and found.tones is not None
         given = [notation.without_tones(text) for text in found.references]
         toned = recognizer.retone([u.audio for u in rows], given)
-        errors = tone_errors(found.references, toned, notation)
+        errors = tone_errors(found.references, [one.text for one in toned], notation)
         print(f"retone: tone error {errors.tone}; base syllables {errors.base.percent:.2f} %", flush=True)
 
 

@@ -60,6 +60,7 @@ BEHIND_ONE_MODULE = (
     "psutil",
     "rich",
     "safetensors",
+    "segments",
     "soundfile",
     "soxr",
     "swift_f0",
@@ -76,6 +77,7 @@ OPTIONAL = (
     "fsspec",
     "lhotse",
     "psutil",
+    "segments",
 )  # the extras: a module that needs one imports without it
 
 # Where the name of the distribution is not that of the import.
@@ -286,7 +288,7 @@ def declared_distributions(*extras: str) -> set[str]:
 
 
 def test_every_library_is_declared_and_every_declared_one_used() -> None:
-    declared = declared_distributions("av", "datasets", "lhotse", "lm", "scale", "synth")
+    declared = declared_distributions("av", "datasets", "lhotse", "lm", "profiles", "scale", "synth")
     used = {DISTRIBUTIONS.get(library, library.replace("_", "-")) for library in importers()}
     assert used - declared - {"fsspec", "pyarrow"} == set()  # which are how datasets reads files
     assert declared - used - {"scipy", "urllib3"} == set()  # which lhotse needs

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from echo_asr.config import build_sections, parse_words, read_yaml, write_yaml
+from echo_asr.config import build_sections, flatten, parse_words, read_yaml, with_changes, write_yaml
 from echo_asr.data.spec_augment import SpecAugment
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.errors import EchoError
@@ -245,6 +245,17 @@ def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     for name in ("DECODE__BEAM", "PYTEST_DECODE__BEAM", "JSONARGPARSE_DEFAULT_ENV"):
         monkeypatch.setenv(name, "7")
     assert build("")["decode"].beam == 1
+
+
+def test_mappings_are_options_unless_their_keys_are_no_names() -> None:
+    rules = {"[...]": "drop", "xxx": "exclude"}
+    nested = {"text": {"conventions": rules, "letters": ":"}, "model.vrope": {"theta": "axis"}, "decode": {}}
+    flat = {"text.conventions": rules, "text.letters": ":", "model.vrope.theta": "axis", "decode": {}}
+    assert flatten(nested) == flat
+    assert with_changes({"text": {"conventions": {"|": "break"}}}, flat)["text"]["conventions"] == rules
+    assert with_changes({}, flatten({"text": {"conventions": {"xxx": "exclude"}}}))["text"] == {
+        "conventions": {"xxx": "exclude"}
+    }
 
 
 def test_any_dataclass_may_be_a_section() -> None:

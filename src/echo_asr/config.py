@@ -28,6 +28,7 @@ MOST_VALUES = 10_000  # in one
 LONG_VALUE = 20  # characters; a text of so many more counts as another value
 DEEPEST = 40  # levels
 
+_NAME = re.compile(r"[^\W\d]\w*(\.\w+)*")  # of an option, dotted where it is nested
 Changes = Mapping[str, Any]  # options, as `model.width`, and their values
 
 
@@ -201,10 +202,10 @@ def parse_words(words: Sequence[str]) -> dict[str, str | None]:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested or dotted keys as dotted ones; an empty mapping is a value."""
+    """Nested or dotted keys as dotted ones; a mapping is a value where it is empty, or has a key that is no name."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        nested = isinstance(value, Mapping) and value
+        nested = isinstance(value, Mapping) and value and all(map(_NAME.fullmatch, map(str, value)))
         flat |= flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
     return flat
 
@@ -327,6 +328,11 @@ def _readable(error: Exception, sections: Mapping[str, type]) -> str:
     if kind and choices:  # true and false as YAML writes them
         known = ", ".join(str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in choices)
         return f"{kind[1]}: expected one of {known}; got {kind[3] or 'nothing'}"
+    if literal := re.fullmatch(
+        r"(.*?): Expected a Literal\[([^\]]*)\]\. Got value: ?(.*)", text
+    ):  # of one value of several
+        known = literal[2].replace("'", "")
+        return f"{literal[1]}: expected one of {known} for each; got {literal[3] or 'nothing'}"
     if kind and kind[2] in KINDS:
         return f"{kind[1]}: expected {KINDS[kind[2]]}; got {kind[3] or 'nothing'}"
     return text

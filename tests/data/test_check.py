@@ -15,6 +15,7 @@ from echo_asr.cli import main
 from echo_asr.data.check import check_corpus
 from echo_asr.data.corpus import read_corpus
 from echo_asr.data.text_checks import Finding
+from tests.helpers.transcribed import TEXTS
 
 Row = tuple[str, str, str, str]  # file name, text, speaker, split
 Make = Callable[..., Path]
@@ -91,7 +92,7 @@ def test_odd_texts(make: Make, text: str, kind: str, message: str) -> None:
 
 
 def test_what_all_texts_have_is_not_odd(make: Make) -> None:
-    spoken = [f"ni3 h\u0259\u03b2\u03b8a{number % 4 + 1} <x>" for number in range(48)]
+    spoken = [f"ni3 h\u0259\u03b2\u03b8a{number % 4 + 1} \u00b0" for number in range(48)]
     rows = [(name, text, who, split) for text, (name, _, who, split) in zip(spoken, good_rows(), strict=True)]
     assert found(make(rows), listen=False) == {}
 
@@ -181,10 +182,13 @@ def test_words_that_fall_together_unless_their_letters_are_named(
     folder = make(rows)
     main(["corpus", "check", str(folder), "--no-audio"])
     spoken = capsys.readouterr().out
-    assert "3 words fall together with others ('kpa, -kpa, kpa) and 1 are cut in two (ka:ti)" in spoken
+    assert "3 words fall together with others ('kpa, -kpa, kpa); if these" in spoken
+    lost = "normalising removes or splits off the length of 1 word (ka:ti -> ka ti); set text.normalizer basic"
+    assert f'{lost} and text.letters ":"' in spoken and spoken.count("(ka:ti") == 1
     (tmp_path / "my.yaml").write_text('text: {letters: "\':-"}')
     main(["corpus", "check", str(folder), "--no-audio", "--config", str(tmp_path / "my.yaml")])
-    assert "fall together" not in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "fall together" not in printed and "removes" not in printed and "-word" not in printed
 
 
 def test_a_check_lists_what_a_person_should_look_at(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,3 +197,88 @@ def test_a_check_lists_what_a_person_should_look_at(make: Make, capsys: pytest.C
     report = json.loads(capsys.readouterr().out)
     (finding,) = (found for found in report["findings"] if found["kind"] == "empty texts")
     assert finding["what"] == "has 1 of 2 texts empty, which is taken for silence; @empty:skip leaves them out"
+
+
+TONAL = ("ma3 ni3 hao3 ta1", "wo3 shi4 ren2 hen3 hao3", "ni3 qu4 na3 li3", "zhe4 shi4 shen2 me5")
+
+
+def with_texts(texts: Sequence[str]) -> list[Row]:
+    rows = good_rows()
+    return [(name, texts[n % len(texts)], who, split) for n, (name, _, who, split) in enumerate(rows)]
+
+
+def test_marks_are_reported_once_and_the_printed_rules_silence_them(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = [
+        *TONAL * 5,
+        "[cough] ni3 hao3",
+        "ni3 <hao3> ma5",
+        "hao- hao3 | ni3",
+        "xxx ni3",
+        "ni3 = {le mot}",
+        "(?) ma3",
+    ]
+    folder = make(with_texts(texts))
+    assert main(["corpus", "check", str(folder), "--no-audio"]) == 0
+    printed = capsys.readouterr().out
+    lines = [line for line in printed.splitlines() if line.startswith("warning")]
+    marks = [line.partition("has ")[2].partition(" ")[0] for line in lines if "proposed:" in line]
+    assert sorted(marks) == sorted(["[...]", "<...>", "word-", "|", "xxx", "=", "{...}", "(?)"])
+    assert [line for line in lines if "symbols" in line or "digits" in line or "fall together" in line] == []
+    assert "has [...] 2 times ('[cough] ni3 hao3'): names an event; proposed: event" in printed
+    assert "  tones: digits, unmarked syllables have a tone of their own, on 9" in printed
+    (tmp_path / "my.yaml").write_text(printed[printed.index("text:\n") :], encoding="utf-8")
+    assert main(["corpus", "check", str(folder), "--no-audio", "--config", str(tmp_path / "my.yaml")]) == 0
+    again = capsys.readouterr().out
+    assert "proposed" not in again and "1 of 48 utterances are left out" in again and "47 utterances" in again
+    given = ["--text.conventions", '{"[...]": drop, xxx: exclude}', "--json"]
+    assert main(["corpus", "check", str(folder), "--no-audio", *given]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["excluded"] == 1 and report["tones"]["kind"] == "digits" and 0.9 < report["tones"]["share"] < 1
+    assert {one["mark"]: one["count"] for one in report["marks"]} == {
+        "<...>": 2, "word-": 1, "|": 1, "=": 1, "{...}": 1, "(?)": 1,
+    }  # fmt: skip
+
+
+def test_mixed_notations_and_slips_of_tone(make: Make) -> None:
+    texts = [*TONAL * 5, "nǐ hǎo wǒ shì rén", "zhè shì shénme", "ma˧˥ ni3 hao3"]
+    kinds = found(make(with_texts(texts)), listen=False)
+    (mixed,) = kinds["mixed tone notations"]
+    assert "writes tone as digits in" in mixed.what and "(shì, nǐ, hǎo); write all in one" in mixed.what
+    (slip,) = kinds["looks like tone"]
+    assert slip.what.startswith("has Chao's tone letters in 2 words (ma˧˥), which look like tone, and tones are digits")
+    assert "symbols" not in kinds and "digits" not in kinds
+
+
+def test_tones_that_few_syllables_have(make: Make) -> None:
+    rows = [(name, " ".join([text] * 15), who, split) for name, text, who, split in with_texts(TONAL)]
+    rows[3] = ("3.wav", f"{rows[3][1]} ma6", "who3", "train")
+    (rare,) = found(make(rows), listen=False)["rare tones"]
+    assert "has tones that few syllables have (6 1 of 3" in rare.what and ": ma6); correct them" in rare.what
+
+
+def test_doubtful_marks_without_a_notation_and_what_a_normaliser_removes(
+    make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make(with_texts(["shí ashkii tó", "dibé bich", "shimá dóó hooghan", "naaltsoos tsin chidí kin"]))
+    main(["corpus", "check", str(folder), "--no-audio"])
+    printed = capsys.readouterr().out
+    assert "\u25cc\u0301 in" in printed and "set text.tones diacritics and text.tone_marks if it is tone" in printed
+    assert "  tones: none found" in printed
+    main(["corpus", "check", str(folder), "--no-audio", "--text.tones", "none"])
+    assert "may be tone" not in (printed := capsys.readouterr().out) and "tones: none, as text.tones has it" in printed
+    main(["corpus", "check", str(folder), "--no-audio", "--text.tones", "diacritics", "--text.normalizer", "whisper"])
+    printed = capsys.readouterr().out
+    assert "removes or splits off the tones of" in printed and "shí -> shi" in printed
+
+
+def test_the_texts_of_a_field_worker(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make([(f"{n}.wav", text, "a", "train") for n, text in enumerate(TEXTS)])
+    main(["corpus", "check", str(folder), "--no-audio"])
+    printed = capsys.readouterr().out
+    (tmp_path / "my.yaml").write_text(printed[printed.index("text:\n") :], encoding="utf-8")
+    assert printed.count("proposed: ") == 10 and "no words" not in printed
+    main(["corpus", "check", str(folder), "--no-audio", "--config", str(tmp_path / "my.yaml")])
+    again = capsys.readouterr().out
+    assert "proposed" not in again and "2 of 11 utterances are left out" in again

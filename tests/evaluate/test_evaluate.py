@@ -21,6 +21,7 @@ from echo_asr.decode.times import words_from_tokens
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.evaluate import Evaluation, evaluate, summary, write_texts
+from echo_asr.model.config import TextConfig
 from tests.helpers.tone_corpus import TEXTS
 
 RATE = {"percent", "insertions", "deletions", "substitutions", "reference", "ci95"}
@@ -197,6 +198,18 @@ def test_tonal_texts_have_errors_of_tones_and_of_base_syllables(canned: Callable
     assert f"{tone.percent:.2f} %" in lines[3] and f"{base.percent:.2f} %" in lines[4]
     plain = canned(["b", "a mp3", "c", "b c", "a b", "c a"], RECOGNISED)
     assert plain.tones is None and "tone" not in plain.to_dict()
+
+
+def test_tones_that_the_normaliser_removes_are_not_measured(
+    recognizer: Recognizer, canned: Callable[..., Evaluation]
+) -> None:
+    spoken = ["mǎ", "mà nǐ", "má", "mā", "nǐ hǎo", "mǎ"]
+    recognizer.bundle.text = TextConfig(normalizer="whisper", tones="diacritics")
+    with pytest.warns(UserWarning, match=r"no tone error, as normalising removes .*mǎ -> ma; .*; set text"):
+        found = canned(spoken, spoken)
+    assert found.tones is None and "tone error" not in summary(found)
+    recognizer.bundle.text = TextConfig(tones="diacritics")
+    assert canned(spoken, spoken).tones is not None
 
 
 def test_texts_are_written_side_by_side(

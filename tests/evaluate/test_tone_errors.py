@@ -87,6 +87,32 @@ def test_planted_confusions_come_out_in_the_table() -> None:
     assert sum(int(cell) for row in found.table()[1:] for cell in row[1:]) == 300
 
 
+@given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=3))
+def test_the_other_direction_exchanges_what_is_missing_and_extra(texts: list[tuple[str, str]]) -> None:
+    references, hypotheses = ([pair[n] for pair in texts] for n in (0, 1))
+    one, other = tone_errors(references, hypotheses, NUMBERS), tone_errors(hypotheses, references, NUMBERS)
+    for here, there in ((one.tone, other.tone), (one.base, other.base)):
+        assert (here.insertions, here.deletions, here.substitutions) == (
+            there.deletions, there.insertions, there.substitutions,
+        )  # fmt: skip
+
+
+def test_empty_hypotheses_and_another_notation_are_all_wrong() -> None:
+    empty = tone_errors(["ma3 ni1", "ma2"], ["", ""], NUMBERS)
+    assert empty.tone.deletions == empty.tone.errors == empty.base.errors == 3
+    assert empty.confusions == {("3", None): 1, ("1", None): 1, ("2", None): 1}
+    assert tone_errors(["", "ma3"], ["ma3 ni1", "ma3"], NUMBERS).confusions == {
+        (None, "3"): 1, (None, "1"): 1, ("3", "3"): 1,
+    }  # fmt: skip
+    other = tone_errors(["ma3 ni1"], ["mǎ nī"], NUMBERS)
+    assert other.confusions == {("3", ""): 1, ("1", ""): 1} and other.tone.errors == other.base.errors == 2
+
+
+def test_what_has_no_letter_has_no_tone() -> None:
+    found = tone_errors(["ma3 ◆ 35"], ["ma3 35"], NUMBERS)
+    assert found.tone.reference == 1 and found.tone.errors == found.base.errors == 0
+
+
 def test_a_tone_on_another_syllable_is_wrong() -> None:
     """The bare sequences of tones, 3 1 and 3 1, would not differ."""
     assert tone_errors(["ma3 ni1"], ["ma3 hao1"], NUMBERS).tone.errors == 0
@@ -107,3 +133,8 @@ def test_as_many_hypotheses_as_references() -> None:
     assert align_syllables([], []) == [] and align_syllables([Syllable("a", "", ())], []) == [
         (Syllable("a", "", ()), None)
     ]
+
+
+def test_symbols_of_events_and_numbers_are_no_syllables() -> None:
+    found = tone_errors(["ma3 \u25c6 7 li"], ["ma3 li"], ToneNotation("digits"))
+    assert found.tone.reference == found.base.reference == 2 and found.tone.errors == found.base.errors == 0

@@ -40,10 +40,24 @@ def test_a_voice_without_range_and_none_at_all() -> None:
 
 def test_rows_hold_what_was_measured() -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(F0, PERIODICITY, SpeakerRange.of(F0)))))
-    assert [float(row["f0"] or 0) for row in rows] == pytest.approx(F0.tolist(), abs=0.01)
+    assert [float(row["hertz"] or 0) for row in rows] == pytest.approx(F0.tolist(), abs=0.01)
     assert [row["voiced"] for row in rows] == [str(int(f > 0)) for f in F0]
-    assert all((row["semitones"] == "") == (row["f0"] == "") for row in rows)
-    assert "chao" not in to_csv(F0, PERIODICITY).splitlines()[0]
+    assert all((row["semitones"] == "") == (row["hertz"] == "") for row in rows)
+
+
+def test_recordings_share_a_table() -> None:
+    whole = to_csv(F0, PERIODICITY, SpeakerRange.of(F0), "a, b.wav") + to_csv(
+        F0[:1], PERIODICITY, None, "c", head=False
+    )
+    rows = list(csv.DictReader(io.StringIO(whole)))
+    assert [row["file"] for row in rows] == 10 * ["a, b.wav"] + ["c"]
+    assert rows[-1] == {
+        **dict.fromkeys(rows[0], ""),
+        "file": "c",
+        "time": "0.00",
+        "voiced": "0",
+        "periodicity": "0.000",
+    }
 
 
 @needs_praat

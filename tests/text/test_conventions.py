@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
-from echo_asr.text.conventions import EVENT, Conventions, as_setting, find_marks
-
-# Texts as field workers write them, with what is meant by each mark.
-TEXTS = (
-    "ta˧ mi˥ ko˩", "ta˧ <mi˥> ko˩", "[cough] ta˧ mi˥", "əəə… mi˥ ko˩", "ko- ko˩ ta˧", "(xxx) mi˥", "*** ",
-    "ta˧ {le marché} mi˥", "mi˥ | ta˧ | ko˩", "ta˧ mi˥ (?)", "⟨laugh⟩",
-)  # fmt: skip
-RULES = {
-    "<...>": "keep", "[...]": "event", "word…": "drop", "word-": "drop", "(xxx)": "exclude", "***": "exclude",
-    "{...}": "drop", "|": "break", "(?)": "break", "⟨...⟩": "event",
-}  # fmt: skip
+from echo_asr.text.conventions import EVENT, Conventions
+from tests.helpers.transcribed import RULES, TEXTS
 
 
 def test_each_mark_does_what_its_convention_says() -> None:
@@ -32,31 +20,31 @@ def test_each_mark_does_what_its_convention_says() -> None:
     assert counts == {**dict.fromkeys(RULES, 1), "|": 2}
 
 
-def test_marks_are_found_and_the_proposed_rules_leave_none() -> None:
-    found = find_marks(TEXTS)
-    assert {one.mark: one.proposed for one in found} == {**RULES, "word…": "keep", "{...}": "keep"}
-    assert all(one.examples and one.why for one in found)
-    pasted = yaml.safe_load(as_setting(found))["text"]["conventions"]
-    assert find_marks(TEXTS, Conventions(pasted)) == []
-    assert [find_marks([text for text in TEXTS * 50])[0].count] == [100]  # a frequent mark is a mark, too
-
-
 @pytest.mark.parametrize(
-    "text", ["ni3 hao3", "it's a well-known 3/4 time", "ka:ti !ama", "what? yes, no. 'so'", "5 * 3", ""]
-)
-def test_ordinary_writing_holds_no_marks(text: str) -> None:
-    assert [one for one in find_marks([text]) if one.mark != "*"] == []
-
-
-WORDS = ["ta", "[cough]", "ko-", "(xxx)", "|", "<mi>", "((so))", "…", "***", "{a b}"]
-
-
-@given(st.lists(st.sampled_from(WORDS), max_size=8))
-def test_what_the_proposed_rules_leave_is_left_by_them_again(words: list[str]) -> None:
-    text = " ".join(words)
-    proposed = Conventions({one.mark: one.proposed for one in find_marks([text])})
-    assert find_marks([text], proposed) == []
-    assert proposed(proposed(text)) == proposed(text)
+    ("rules", "text", "left"),
+    [
+        ({"[...]": "event"}, "mi[cough]to", f"mi {EVENT} to"),
+        ({"[...]": "keep"}, "(mi [a [b] c]", "(mi a b c"),  # brackets within brackets
+        ({"(...)": "keep"}, "(mi)to (?)", "mito"),
+        ({"(...)": "keep", "(xxx)": "exclude"}, "(XXX) (mi)", "mi"),
+        ({"((...))": "event", "(...)": "keep"}, "((laughs)) (mi)", f"{EVENT} mi"),
+        ({"[]": "exclude", "[...]": "keep"}, "[...] [\u2026] [ ] [mi]", "mi"),
+        ({"(0.0)": "break"}, "(0.5) mi (.3) to(2 s)ko (1987)", "mi to ko (1987)"),
+        ({"word-": "drop"}, "ko- ko, well-known ko-, (ko-) -ko", "ko, well-known , ) -ko"),
+        ({"word-": "keep"}, "ko-- ko", "ko ko"),
+        ({"word...": "keep", "word\u2026": "keep"}, "so... mi\u2026 ...", "so mi ..."),
+        ({"&=word": "event", "&word": "drop"}, "&=laughs mi &uh", f"{EVENT} mi"),
+        ({"word@s": "keep"}, "casa@s casas@s casa@sp", "casa casas casa@sp"),
+        ({"uh": "drop"}, "Uh, uh-huh uhu u\u0301h \u00fch mi uh", ", uh-huh uhu u\u0301h \u00fch mi"),
+        ({"=": "drop"}, "mi=to = ko", "mito ko"),
+        ({"_": "break"}, "mi_to", "mi to"),
+        ({"***": "exclude", "*...*": "keep"}, "***** *so mi* 2*3*4", "so mi 2*3*4"),
+        ({"|": "break"}, "mi || to|ko", "mi to ko"),
+        ({"xxx": "drop"}, "xxx mi XXX\u02e5 axxx xxx.", "mi XXX\u02e5 axxx ."),
+    ],
+)  # fmt: skip
+def test_marks_that_touch_words(rules: dict[str, str], text: str, left: str) -> None:
+    assert Conventions(rules)(text) == left  # type: ignore[arg-type]
 
 
 def test_without_conventions_a_text_stays_as_it_is() -> None:

@@ -87,6 +87,21 @@ def test_characters_that_a_person_names_are_letters(letters: str, text: str, exp
     assert TextConfig(letters=letters).normalize(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Ma35-21, ni3-hao3", "ma35-21 ni3 hao3"),
+        ("ma³⁵-²¹ 10-15 mǎ:3-1", "ma³⁵-²¹ 10 15 mǎ 3 1"),
+        ("n̩35\u201321 a\u02d05-1-2", "n̩35-21 a\u02d05-1 2"),
+        ("\u02d7 -", "\u02d7"),
+    ],
+)
+def test_a_hyphen_between_two_numbers_of_a_tone_stays(text: str, expected: str) -> None:
+    normalize = make_normalizer("basic", tone_pairs=True)
+    assert normalize(text) == expected == normalize(expected)
+    assert make_normalizer("basic", ":", tone_pairs=True)("ka:3-1") == "ka:3-1"
+
+
 @given(any_text)
 def test_letters_change_nothing_of_texts_without_them(text: str) -> None:
     plain = "".join(c for c in text if c not in "-:!")

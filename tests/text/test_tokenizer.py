@@ -302,5 +302,5 @@ def test_a_size_that_does_not_hold_the_characters(size: int | None) -> None:
 
 
 def test_unknown_kind() -> None:
-    with pytest.raises(ValueError, match="kind: expected character or bpe, got 'word'"):
+    with pytest.raises(ValueError, match="kind: expected character, profile or bpe, got 'word'"):
         Tokenizer.train(["a"], "word")

@@ -6,6 +6,7 @@ import torch
 import yaml
 
 import echo_asr
+from echo_asr.cli import main
 from echo_asr.config import parse_words, read_yaml
 from echo_asr.data.corpus import Corpus, Utterance, load_corpus
 from echo_asr.data.noise import Kind, noise_clip
@@ -57,6 +58,22 @@ def test_a_preset_can_be_given_on_the_command_line(words: list[str], tmp_path: P
 @pytest.mark.parametrize(
     ("text", "words", "message"),
     [
+        (
+            "text: {conventions: {'[...]': remove}}",
+            [],
+            'c.yaml: "text.conventions": expected one of keep, drop, event, break, exclude for each; got remove',
+        ),
+        (
+            "",
+            ["--text.conventions", "{'[...]': 3}"],
+            'options: "text.conventions": expected one of keep, drop, event, break, exclude for each; got 3',
+        ),
+        (
+            "text: {conventions: {'...': drop}}",
+            [],
+            "c.yaml: text: convention '...': name a mark",
+        ),
+        ("text: {conventions: [drop]}", [], 'c.yaml: "text.conventions": expected names and values in braces'),
         ("train: {max_step: 3}", [], "c.yaml: unknown key train.max_step; did you mean max_steps?"),
         ("trian: {}", [], "c.yaml: unknown section 'trian'; did you mean train?"),
         ("model: {vrope: {thta: axis}}", [], "unknown key model.vrope.thta; did you mean theta?"),
@@ -155,6 +172,50 @@ def test_a_corpus_without_validation_split_is_trained_on(
     train(config, str(folder), tmp_path / "run", ["--train.max_steps", "1"])
     assert "3 training utterances" in (said := " ".join(capsys.readouterr().err.split()))
     assert "1 for validation (held out, the corpus has no validation split)" in said
+
+
+def test_conventions_are_applied_and_what_they_leave_is_warned_of(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = ("[cough] mà", "xxx ma", "ko- má", "à:ki má", "má à", "mà kí tó nà")
+    folder = write_corpus(tmp_path / "train", [("train", text, 1.0) for text in texts])
+    rules = ["--text.conventions", '{"[...]": drop, xxx: exclude, "#": break}']
+    tones = ["--text.tones", "diacritics", "--text.normalizer", "whisper"]
+    train(config, str(folder), tmp_path / "run", ["--train.max_steps", "1", *rules, *tones])
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "conventions: [...] 1 (dropped), xxx 1 (left out), # 0 (a break); 1 of 6 utterances are left out" in printed
+    assert "(word- 1); echo-asr corpus check shows them, and proposes conventions" in printed
+    assert "normalising removes or splits off the tones of" in printed and "à:ki -> a ki" in printed
+    bundle = load_bundle(tmp_path / "run")
+    assert bundle.text.conventions == {"[...]": "drop", "xxx": "exclude", "#": "break"}
+    assert bundle.text.normalize("[cough] so") == "so"
+
+
+def test_tones_and_conventions_are_settings_of_the_model(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = ("a1 b2", "b1 [cough]", "xxx", "c2", "a2 (b1)", "c1 a1")
+    rows = [(split, text, 1.0) for split in ("train", "validation") for text in texts]
+    folder = write_corpus(tmp_path / "c", rows)
+    words = ["--train.max_steps", "1", "--text.conventions", '{"[...]": event, xxx: exclude, "(...)": keep}']
+    train(config, str(folder), tmp_path / "run", words)
+    message = " ".join(capsys.readouterr().err.split())
+    assert "5 training utterances" in message and "5 for validation" in message
+    counted = "conventions: [...] 2 (an event), xxx 2 (left out), (...) 2 (kept); 2 of 12 utterances are left out"
+    assert counted in message
+    assert "tones: digits (100 % of the words carry one)" in message
+    text = load_bundle(tmp_path / "run").text
+    assert text.tones == "digits" and text.conventions["xxx"] == "exclude"
+    symbols = load_bundle(tmp_path / "run").tokenizer.symbols[1:]
+    assert "".join(symbols) == " 12abc\u25c6", "neither brackets nor letters of notes"
+    assert main(["evaluate", str(tmp_path / "run"), str(folder), "--split", "validation"]) == 0
+    out = capsys.readouterr().out
+    assert "5 utterances" in out and "1 of 6 utterances are left out" in out and "tone error" in out
+    before = snapshot(tmp_path / "run")
+    train(config, str(folder), tmp_path / "run", words, resume=True)
+    assert snapshot(tmp_path / "run").keys() >= before.keys(), (
+        "the notation that was found is the one that is found again"
+    )
 
 
 # --- a run ---

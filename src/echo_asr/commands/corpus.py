@@ -28,12 +28,15 @@ def add(commands: Subparsers[Parser]) -> None:
     )
     actions = corpus.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
 
-    parser = add_command(actions, "check", "find what will hurt; the status is 1 if something breaks training", check)
+    parser = add_command(
+        actions, "check", "find what will hurt; the status is 1 if something breaks training", check, True
+    )
     parser.add_argument("corpus", metavar="CORPUS", help=CORPUS)
     parser.add_argument("--no-audio", action="store_true", help="look at texts, times and splits alone, which is quick")
     parser.add_argument("--config", metavar="CONFIG", help=f"what will be trained with: {CONFIG}")
     parser.add_argument("--most", type=int, default=20, metavar="N", help="lines of each kind, 0 for all (default 20)")
     parser.add_argument("--json", action="store_true", help="print one JSON object, with all that was found")
+    parser.epilog = """Options of the configuration can follow, e.g. --text.letters ":-"."""
 
     text = "make training, validation and test splits that share no speaker, or no text"
     parser = add_command(actions, "split", text, split)
@@ -63,22 +66,30 @@ def check(arguments: argparse.Namespace) -> int:
     from echo_asr.data.check import check_corpus
     from echo_asr.data.corpus import read_corpus
     from echo_asr.research.sections import SECTIONS
+    from echo_asr.text.conventions import Conventions
+    from echo_asr.text.tones import FoundNotation
     from echo_asr.train.recipe import read_config
 
-    normalize = read_config(arguments.config, sections=SECTIONS)["text"].normalize
+    text = read_config(arguments.config, arguments.changes, SECTIONS)["text"]
     if arguments.most < 0:
         raise EchoError(f"--most: expected 0 or more, got {arguments.most}")
     corpus, audio = read_corpus(arguments.corpus), not arguments.no_audio
     with progress_bar("reading audio", max(1, len(corpus.utterances) * audio)) as advance:
-        report = check_corpus(corpus, audio, lambda done: advance(done, ""), normalize)
+        text, found = text.find_tones([u.text for u in corpus.utterances])
+        tones = found or FoundNotation(text.notation, 1.0)
+        report = check_corpus(
+            corpus, audio, lambda done: advance(done, ""), text.normalize, Conventions(text.conventions), text.letters,
+            "none" if text.tones == "none" else tones,
+        )  # fmt: skip
     lines = check_lines(report, arguments.most, audio)
     print(json.dumps(report.to_dict(), ensure_ascii=False) if arguments.json else "\n".join(lines))
     return 1 if report.errors else 0
 
 
 def check_lines(report: Report, most: int, audio: bool) -> list[str]:
-    """A line for each finding, up to `most` of a kind (0: all), and the summary."""
+    """A line for each finding, up to `most` of a kind (0: all), the summary, and proposed conventions."""
     from echo_asr.console import counted, hours
+    from echo_asr.text.marks import as_setting
 
     lines, found = [], Counter[str]()
     for finding in report.findings:
@@ -95,6 +106,12 @@ def check_lines(report: Report, most: int, audio: bool) -> list[str]:
         f"{counted(warnings, 'warning')}"
     )
     lines += [f"  {count:6d}  {kind}" for kind, count in report.counts.items()]
+    lines.append(f"  {report.writing}")
+    if report.transcribed.conventions:
+        lines.append(f"  {report.transcribed}")
+    if report.writing.marks:
+        setting = as_setting(report.writing.marks, report.transcribed.conventions)
+        lines += ["proposed for the configuration, to be looked through (docs/texts.md):", setting]
     return lines
 
 

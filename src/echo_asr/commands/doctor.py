@@ -43,6 +43,7 @@ def examine() -> Iterator[Finding]:
         ("flashlight-text", "lm", "language models"),
         ("datasets", "datasets", "corpora of the Hugging Face hub"),
         ("lhotse", "lhotse", "corpora in lhotse's Shar"),
+        ("segments", "profiles", "orthography profiles"),
         ("accelerate", "scale", "training in several processes"),
     ):
         name, there, text = _package(package)

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,10 +16,14 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.convert import samples_to_seconds
 from echo_asr.audio.level import SILENCE_PEAK, peak_level, without_offset
 from echo_asr.data.corpus import Corpus, Utterance
+from echo_asr.data.excluded import Transcribed, apply_conventions
+from echo_asr.data.mark_checks import Writing, check_writing, examine_writing
 from echo_asr.data.readers.records import Recording
-from echo_asr.data.text_checks import Finding, check_rates, check_splits, check_texts, check_words
+from echo_asr.data.text_checks import Finding, check_rates, check_splits, check_texts
 from echo_asr.errors import EchoError
+from echo_asr.text.conventions import Conventions
 from echo_asr.text.normalize import Normalizer, normalize_basic
+from echo_asr.text.tones import FoundNotation, find_notation
 
 LONG = 30.0  # seconds, of a clip
 FULL = 0.99  # amplitude from which a sample counts as clipped
@@ -42,13 +46,18 @@ class Report:
     """The findings of a check.
 
     Attributes:
+        utterances, seconds: of what conventions do not exclude.
         findings: errors first, else in the order of the corpus.
+        writing: where tone is written, and marks of the transcriber.
+        transcribed: what conventions did.
     """
 
     corpus: str
     utterances: int
     seconds: float
     findings: tuple[Finding, ...]
+    writing: Writing
+    transcribed: Transcribed
 
     @property
     def errors(self) -> int:
@@ -65,10 +74,12 @@ class Report:
         return {
             "corpus": self.corpus,
             "utterances": self.utterances,
+            "excluded": self.transcribed.excluded,
             "seconds": round(self.seconds, 3),
             "errors": self.errors,
             "warnings": len(self.findings) - self.errors,
             "counts": self.counts,
+            **self.writing.to_dict(),
             "findings": [asdict(finding) for finding in self.findings],
         }
 
@@ -78,6 +89,9 @@ def check_corpus(
     decode: bool = True,
     progress: Callable[[int], None] | None = None,
     normalize: Normalizer = normalize_basic,
+    conventions: Conventions | None = None,
+    letters: str = "",
+    tones: FoundNotation | Literal["auto", "none"] = "auto",
 ) -> Report:
     """Check a corpus that was read without its broken records.
 
@@ -85,22 +99,43 @@ def check_corpus(
         decode: decode and measure every recording, too, and not only texts, times and splits.
         progress: called with the number of recordings that were decoded.
         normalize: the normaliser of the texts in training.
+        conventions: applied first; what they exclude is counted and not looked at.
+        letters: punctuation that is part of words.
+        tones: where tone is written; auto: looked for in the texts.
+
+    Raises:
+        EchoError: the conventions exclude all.
     """
+    conventions = conventions or Conventions()
+    transcribed = apply_conventions(corpus.name, corpus.utterances, conventions)
+    utterances = transcribed.utterances
+    plain = [conventions(u.text) for u in utterances]
+    if tones == "auto":
+        tones = find_notation(map(normalize, plain))
+    found = None if tones == "none" else tones
+    writing = examine_writing([u.text for u in utterances], normalize, conventions, letters, found)
     reasons = [(broken.where, broken.message.removeprefix(broken.where).strip(" :")) for broken in corpus.broken]
     findings = [Finding("broken record", "error", *reason) for reason in reasons]
     findings += [Finding(notice.kind, "warning", notice.where, notice.message) for notice in corpus.notices]
-    findings += check_splits(corpus.name, corpus.utterances, normalize)
-    findings += check_texts(corpus.utterances, normalize)
-    findings += check_words(corpus.name, corpus.utterances, normalize)
-    findings += check_rates(corpus.utterances, normalize)
-    for u in corpus.utterances:
+    findings += check_splits(corpus.name, utterances, normalize)
+    findings += check_writing(corpus.name, writing)
+    findings += check_texts(*_used(utterances, writing), normalize)
+    findings += check_rates(utterances, normalize)
+    for u in utterances:
         if u.duration > LONG:
             what = f"lasts {u.duration:.0f} s; cut it at pauses: up to {LONG:.0f} s needs little memory"
             findings.append(Finding("long clip", "warning", str(u.audio), what))
     if decode:
-        findings += check_audio(corpus.utterances, _measure_all(corpus.utterances, progress))
+        findings += check_audio(utterances, _measure_all(utterances, progress))
     findings.sort(key=lambda finding: finding.level != "error")
-    return Report(corpus.name, len(corpus.utterances), sum(u.duration for u in corpus.utterances), tuple(findings))
+    seconds = sum(u.duration for u in utterances)
+    return Report(corpus.name, len(utterances), seconds, tuple(findings), writing, transcribed)
+
+
+def _used(utterances: Sequence[Utterance], writing: Writing) -> tuple[list[Utterance], list[str]]:
+    """Utterances that proposed conventions do not exclude, and what is left of their texts."""
+    pairs = [(u, text) for u, text in zip(utterances, writing.texts, strict=True) if text is not None]
+    return [u for u, _ in pairs], [text for _, text in pairs]
 
 
 def measure_audio(audio: Recording) -> ClipMeasurement:

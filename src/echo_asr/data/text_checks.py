@@ -13,7 +13,6 @@ from echo_asr.console import counted
 from echo_asr.data.batch import ctc_frames
 from echo_asr.data.corpus import Utterance
 from echo_asr.text.normalize import Normalizer
-from echo_asr.text.orthography import merged_words
 
 RARE = 0.05  # share of the texts up to which a feature of them is reported as unusual
 JOINERS = "\u200c\u200d"  # used in Persian and Indic spelling
@@ -38,9 +37,13 @@ class Finding:
         return f"{self.level:<7}  {self.where}: {self.what}"
 
 
-def check_texts(utterances: Sequence[Utterance], normalize: Normalizer) -> Iterator[Finding]:
-    """Unusual texts: empty, with odd characters, or unlike the others."""
-    marks = [_marks(u.text) for u in utterances]
+def check_texts(utterances: Sequence[Utterance], bare: Sequence[str], normalize: Normalizer) -> Iterator[Finding]:
+    """Unusual texts: empty, with odd characters, or unlike the others.
+
+    Args:
+        bare: the texts without what is reported of them elsewhere, such as marks of the transcriber.
+    """
+    marks = [_marks(text) for text in bare]
     spoken = max(1, sum(bool(u.text.strip()) for u in utterances))
     counts = Counter(kind for found in marks for kind in found)
     advice = {
@@ -68,13 +71,6 @@ def check_texts(utterances: Sequence[Utterance], normalize: Normalizer) -> Itera
             if kind != common and scripts.get(kind, math.inf) <= RARE * spoken:
                 message = f"is written {kind}, and most texts {common}; write it as the others, or leave it out"
                 yield _of(utterance, "other script", message)
-
-
-def check_words(name: str, utterances: Sequence[Utterance], normalize: Normalizer) -> Iterator[Finding]:
-    """Words that become equal to others once normalised."""
-    merged = merged_words((u.text for u in utterances), normalize)
-    if merged:
-        yield Finding("words that fall together", "warning", name, str(merged))
 
 
 def check_rates(utterances: Sequence[Utterance], normalize: Normalizer) -> Iterator[Finding]:

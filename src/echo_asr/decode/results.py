@@ -50,3 +50,26 @@ class Transcription:
     text: str
     duration: float
     segments: tuple[Segment, ...] = ()
+
+
+@dataclass(frozen=True)
+class Retoned:
+    """The tones of a text that was given with its recording.
+
+    Attributes:
+        text: with the tones that were found, normalised as the model's texts are. Where none could be found it is the
+            given text, normalised.
+        written: with the tones that were found, otherwise as it was given, with its punctuation and capitals; the given
+            text where no tones were found.
+        probabilities: of the tones of each word of `text`, 0 to 1: the share of those texts that have the same tones
+            there, among the best that the search found. Empty where no tones were found.
+        found: whether tones were found.
+        matched: whether the words of the given text could be matched with those of the normalised one; else `written`
+            is `text`.
+    """
+
+    text: str
+    written: str
+    probabilities: tuple[float, ...] = ()
+    found: bool = True
+    matched: bool = True

@@ -1,100 +1,156 @@
-"""Tones for texts that are written without: a search in which the bases are given and the tones are free.
-
-A hypothesis may go on with a token only if the text without tones goes on with what that token is without its tones.
-So `ma` becomes `ma3` or `ma1`, whichever the model finds, and never `na3`; it works for any tokenizer and for every
-notation of `echo_asr.text.tones`.
-"""
+"""Tones for texts that are written without, or with doubtful ones: the bases are given, the tones are free."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from echo_asr.text.tokenizer import Tokenizer
+from echo_asr.audio import load_audio
+from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds
+from echo_asr.audio.load import Audio
+from echo_asr.decode.constraint import GraphConstraint, TokenGraph
+from echo_asr.decode.given_bases import GivenBases
+from echo_asr.decode.results import Retoned
+from echo_asr.decode.search import Hypothesis, search_nbest
+from echo_asr.decode.transcribe import GROUP_SECONDS, Recognizer, batches_to_search
+from echo_asr.errors import EchoError
+from echo_asr.features import Features, collate_features
+from echo_asr.model.config import TextConfig
+from echo_asr.text.tone_transfer import transfer_tones
 from echo_asr.text.tones import ToneNotation
 
-LONGEST_TONE = 5  # characters of a tone that stands by itself, as in a sandhi pair of numbers
+LEAST_BEAM = 8  # hypotheses; the tones of several syllables are decided together
+ANY_TOKENS = 1 << 30  # the text is given, and so is about how long it is
 
 
 @dataclass(frozen=True)
-class _State:
-    """How far a hypothesis has come: characters of its text that are written, and of the tone that it is writing."""
+class _Clip:
+    """A recording and the normalised text whose tones are to be found in it."""
 
-    text: int
-    written: int = 0
-    tone: int = 0
-    ended: bool = False
+    number: int
+    name: str  # of the recording, for messages
+    features: Features
+    text: str
+    graph: TokenGraph
 
 
-class GivenBases:
-    """Which tokens the hypotheses of a search may go on with, so that their texts without tones are given ones.
+def model_notation(text: TextConfig) -> ToneNotation:
+    """Where tone is written in a model's texts.
+
+    Raises:
+        EchoError: its settings do not say.
+    """
+    if text.notation is None:
+        why = "are without tone" if text.tones == "none" else "may have been trained before that was noted"
+        mend = "name it, as in --text.tones digits (from Python notation=ToneNotation('digits'))"
+        raise EchoError(f"the model's settings do not name where tone is written: its texts {why}; {mend}")
+    return text.notation
+
+
+def retone_each(
+    recognizer: Recognizer,
+    sources: Iterable[Audio],
+    texts: Iterable[str],
+    sampling_rate: int | None = None,
+    notation: ToneNotation | None = None,
+    speaker_f0: Sequence[float] = (),
+) -> Iterator[Retoned | EchoError]:
+    """The tones of each text in its recording, in order; recordings are gathered and decoded together.
+
+    A recording is not cut at its pauses. What its text becomes does not depend on the others.
 
     Args:
-        texts: of each hypothesis, normalised; tones in them are passed over.
-        tokenizer: of the model.
-        notation: where tones are written.
-        device: of the search.
+        sources, texts: as many of one as of the other.
+        notation: where tone is written; by default as in the model's settings.
+        speaker_f0: median F0 of who speaks in each source, in Hz, where it is known.
+
+    Yields:
+        the text with tones, or the error for which there is none: a recording that cannot be read or that is longer
+        than `GROUP_SECONDS`, a text with characters that the tokenizer does not have.
+
+    Raises:
+        EchoError: the model writes no tone in the notation, or it is not known where it writes tone.
     """
-
-    def __init__(
-        self, texts: Sequence[str], tokenizer: Tokenizer, notation: ToneNotation, device: torch.device
-    ) -> None:
-        self.device = device
-        unique = list(dict.fromkeys(texts))
-        self.texts = [unicodedata.normalize("NFD", notation.without_tones(text)) for text in unique]
-        self.states = [_State(unique.index(text)) for text in texts]
-        # A letter that writes tone is one at the end of a word alone, where the word without tones has ended.
-        self.final = notation.kind == "letters"
-        self.tokens = [(token, *_split(symbol, notation)) for token, symbol in enumerate(tokenizer.symbols) if token]
-        self.marks = {base for _, base, _ in self.tokens if base and unicodedata.combining(base[0])}
-        self._allowed: dict[_State, dict[int, _State]] = {}
-
-    def allowed(self, state: _State) -> dict[int, _State]:
-        """The tokens that may follow, each with the state after it; token 0 ends the text."""
-        if state not in self._allowed:
-            self._allowed[state] = self._after(state)
-        return self._allowed[state]
-
-    def _after(self, state: _State) -> dict[int, _State]:
-        text = self.texts[state.text]
-        rest = text[state.written :]
-        found = {0: _State(state.text, state.written, ended=True)} if not rest else {}
-        bears = state.written > 0 and not text[state.written - 1].isspace()
-        at_end = bears and (not rest or rest[0].isspace())
-        for token, base, tone in self.tokens:
-            written = state.written + len(base)
-            if base and rest.startswith(base):
-                following = text[written : written + 1]
-                if not following or not unicodedata.combining(following) or following in self.marks:
-                    found[token] = _State(state.text, written, tone)
-            elif (not base or (self.final and at_end)) and bears and tone and state.tone + tone <= LONGEST_TONE:
-                if not self.final or (at_end and not state.tone):
-                    found[token] = _State(state.text, state.written, state.tone + tone)
-        return found
-
-    def refused(self, size: int) -> Tensor:
-        """`(rows, size)`, true for the tokens that must not follow."""
-        refused = torch.ones(len(self.states), size, dtype=torch.bool)
-        for row, state in enumerate(self.states):
-            refused[row, [0] if state.ended else list(self.allowed(state))] = False
-        return refused.to(self.device)
-
-    def advance(self, rows: Tensor, tokens: Tensor) -> None:
-        """Keep the hypotheses `rows`, repeats allowed, and add a token to each."""
-        self.states = [
-            before if before.ended else self.allowed(before).get(token, _State(before.text, before.written, ended=True))
-            for before, token in zip((self.states[row] for row in rows.tolist()), tokens.tolist(), strict=True)
-        ]
+    notation = notation or model_notation(recognizer.bundle.text)
+    bases = GivenBases(recognizer.bundle.tokenizer, notation)
+    waiting: list[Retoned | EchoError | _Clip] = []
+    held = 0.0
+    for number, (source, text) in enumerate(zip(sources, texts, strict=True)):
+        normal = recognizer.normalize(text)
+        waiting.append(Retoned(normal, text))
+        if base := bases.base(normal):
+            try:
+                graph = bases.graph(base)
+                name = "a recording" if isinstance(source, np.ndarray | torch.Tensor) else str(source)
+                features = _features(recognizer, load_audio(source, sampling_rate), name)
+            except EchoError as error:
+                waiting[-1] = error
+                continue
+            features = replace(features, speaker_f0=speaker_f0[number]) if speaker_f0 else features
+            waiting[-1] = _Clip(number, name, features, text, graph)
+            held += frames_to_seconds(features.frames)
+        if held >= GROUP_SECONDS:
+            yield from _search(recognizer, waiting, notation)
+            waiting, held = [], 0.0
+    yield from _search(recognizer, waiting, notation)
 
 
-def _split(symbol: str, notation: ToneNotation) -> tuple[str, int]:
-    """What a symbol is without its tones, decomposed, and how many characters at its end are tone."""
-    apart = unicodedata.normalize("NFD", symbol)
-    if notation.kind == "letters":
-        return apart, int(apart in notation.written)
-    base = "".join(character for character in apart if character not in notation.written)
-    return base, len(apart) - len(base) if apart and apart[-1] in notation.written else 0
+def _features(recognizer: Recognizer, samples: np.ndarray, name: str) -> Features:
+    """The features of a whole recording.
+
+    Raises:
+        EchoError: it is too long.
+    """
+    seconds, usual = samples_to_seconds(len(samples)), recognizer.decode.segments.longest
+    if seconds > GROUP_SECONDS:
+        what = f"lasts {seconds:.0f} s; tones are found in recordings of up to {GROUP_SECONDS:.0f} s"
+        raise EchoError(f"{name}: {what}; cut it into clips, each with its text")
+    if seconds > usual:
+        what = f"lasts {seconds:.0f} s, over decode.segments.longest ({usual:g} s), and is not cut at its pauses"
+        warnings.warn(f"{name}: {what}; tones are surer in clips of a phrase, each with its text", stacklevel=3)
+    return recognizer.extractor(samples)
+
+
+@torch.inference_mode()
+def _search(
+    recognizer: Recognizer, waiting: Sequence[Retoned | EchoError | _Clip], notation: ToneNotation
+) -> Iterator[Retoned | EchoError]:
+    """What was gathered, with the tones of the clips."""
+    clips = [item for item in waiting if isinstance(item, _Clip)]
+    found: dict[int, Retoned] = {}
+    model, width = recognizer.bundle.model, max(recognizer.decode.beam, LEAST_BEAM)
+    config = replace(recognizer.decode, beam=width, nbest=width, repetition=0, max_tokens=ANY_TOKENS)
+    for group in batches_to_search([clip.features for clip in clips]):
+        batch = [clips[n] for n in group]
+        features = collate_features([clip.features for clip in batch]).to(model.device)
+        encoded = model.encode(features, recognizer.features)
+        graphs = [clip.graph for clip in batch]
+        constraint = GraphConstraint(graphs, encoded.lengths.tolist(), width, encoded.lengths.device)
+        searched = search_nbest(model, encoded, config, recognizer.fusion, recognizer.spell, constraint)
+        for clip, best in zip(batch, searched, strict=True):
+            if best[0].score > -torch.inf:
+                found[clip.number] = _retoned(recognizer, clip.text, best, notation)
+    for item in waiting:
+        if isinstance(item, _Clip) and item.number not in found:
+            why = "is silent, or too short for its text"
+            warnings.warn(f"{item.name}: {why}; no tones are found and {item.text!r} stays as it is", stacklevel=2)
+            yield Retoned(recognizer.normalize(item.text), item.text, found=False)
+        else:
+            yield found[item.number] if isinstance(item, _Clip) else item
+
+
+def _retoned(recognizer: Recognizer, text: str, best: Sequence[Hypothesis], notation: ToneNotation) -> Retoned:
+    """The best of the texts that a search found, with the probabilities of its tones."""
+    texts = [recognizer.bundle.tokenizer.decode(one.tokens) for one in best]
+    shares = torch.tensor([one.score for one in best], dtype=torch.float64).softmax(0).tolist()
+    probabilities = []
+    for place, word in enumerate(texts[0].split()):
+        probabilities.append(sum(p for p, other in zip(shares, texts, strict=True) if other.split()[place] == word))
+    written = transfer_tones(text, texts[0], notation, recognizer.normalize)
+    if written is None:
+        return Retoned(texts[0], texts[0], tuple(probabilities), matched=False)
+    return Retoned(texts[0], written, tuple(probabilities))

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from echo_asr.decode.constraint import Constraint
 from echo_asr.decode.ctc import CTCBestPath, CTCPrefixScorer
 from echo_asr.decode.fusion import FusedBeam, Fusion
 from echo_asr.decode.hotwords import Hotwords
@@ -107,15 +108,25 @@ def token_bounds(encoded: Encoded, config: DecodeConfig) -> Tensor:
 
 
 def search(
-    model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | None = None, spell: Spell = tuple
+    model: Echo,
+    encoded: Encoded,
+    config: DecodeConfig,
+    fusion: Fusion | None = None,
+    spell: Spell = tuple,
+    constraint: Constraint | None = None,
 ) -> list[Hypothesis]:
     """The best text of each recording of a batch; see `search_nbest`."""
-    return [found[0] for found in search_nbest(model, encoded, config, fusion, spell)]
+    return [found[0] for found in search_nbest(model, encoded, config, fusion, spell, constraint)]
 
 
 @torch.inference_mode()
 def search_nbest(
-    model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | None = None, spell: Spell = tuple
+    model: Echo,
+    encoded: Encoded,
+    config: DecodeConfig,
+    fusion: Fusion | None = None,
+    spell: Spell = tuple,
+    constraint: Constraint | None = None,
 ) -> list[list[Hypothesis]]:
     """The best texts of each recording of a batch, at most `config.nbest`, all different, the best first.
 
@@ -125,6 +136,8 @@ def search_nbest(
         fusion: the result of `make_fusion` for the same configuration.
         spell: maps tokens to a text, or to any value that is equal where texts are; see `make_spell`. By default every
             sequence of tokens is a text of its own.
+        constraint: the texts that may be found, of `config.beam` hypotheses a recording. What `config.repetition` and
+            `config.max_tokens` refuse is refused, too. Where nothing is left the score is minus infinity.
 
     Raises:
         ValueError: the configuration has a language model or hotwords, and `fusion` is missing.
@@ -133,12 +146,14 @@ def search_nbest(
     if wanted and fusion is None:
         raise ValueError("fusion: decode.lm or decode.hotwords is set; expected the result of make_fusion, got None")
     if config.beam == 1:
-        return [[found] for found in greedy(model, encoded, config)]
-    return beam(model, encoded, config, fusion, spell)
+        return [[found] for found in greedy(model, encoded, config, constraint)]
+    return beam(model, encoded, config, fusion, spell, constraint)
 
 
 @torch.inference_mode()
-def greedy(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothesis]:
+def greedy(
+    model: Echo, encoded: Encoded, config: DecodeConfig, constraint: Constraint | None = None
+) -> list[Hypothesis]:
     """Take the most likely next token until the text ends or its bound is reached. Finished rows leave the batch."""
     bounds = token_bounds(encoded, config)
     count = len(bounds)
@@ -152,11 +167,11 @@ def greedy(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothes
     def best_path(so_far: Tensor) -> CTCBestPath:
         return CTCBestPath(model.ctc_log_probabilities(encoded)[rows], encoded.lengths[rows], so_far)
 
-    repeated = Repetitions(count, config.repetition, device, best_path) if config.repetition else None
+    constraints = _constraints(constraint, count, config, device, best_path)
     for step in range(int(bounds.max())):
         logp = model.predict(last, state)[:, -1]
-        if repeated is not None:
-            logp = logp.masked_fill(repeated.refused(model.vocabulary_size), -torch.inf)
+        for one in constraints:
+            logp = logp.masked_fill(one.refused(model.vocabulary_size), -torch.inf)
         best = logp.max(-1)
         for row, token, score in zip(rows.tolist(), best.indices.tolist(), best.values.tolist(), strict=True):
             scores[row] += score
@@ -167,8 +182,8 @@ def greedy(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothes
             break
         keep = alive.nonzero()[:, 0]
         last = best.indices[keep, None]
-        if repeated is not None:
-            repeated.advance(keep, last[:, 0])
+        for one in constraints:
+            one.advance(keep, last[:, 0])
         if len(keep) < len(rows):
             rows = rows[keep]
             state.select(keep.to(model.device))
@@ -177,7 +192,12 @@ def greedy(model: Echo, encoded: Encoded, config: DecodeConfig) -> list[Hypothes
 
 @torch.inference_mode()
 def beam(
-    model: Echo, encoded: Encoded, config: DecodeConfig, fusion: Fusion | None = None, spell: Spell = tuple
+    model: Echo,
+    encoded: Encoded,
+    config: DecodeConfig,
+    fusion: Fusion | None = None,
+    spell: Spell = tuple,
+    constraint: Constraint | None = None,
 ) -> list[list[Hypothesis]]:
     """Joint CTC/attention beam search (Watanabe et al. 2017) with shallow fusion: a prefix's score is
     `(1 - w) log p_attention + w log p_ctc + bonus * length + lm_weight log p_lm + hotword bonuses`.
@@ -200,7 +220,7 @@ def beam(
         places = torch.arange(count, device=device).repeat_interleave(width)
         return CTCBestPath(model.ctc_log_probabilities(encoded)[places], encoded.lengths[places], so_far)
 
-    repeated = Repetitions(count * width, config.repetition, device, best_path) if config.repetition else None
+    constraints = _constraints(constraint, count * width, config, device, best_path)
     fused = FusedBeam(fusion, count, width, device) if fusion is not None else None
     falls_only = config.length_bonus <= 0 and (fusion is None or fusion.falls_only)
     state = model.decoder.state(encoded)
@@ -222,8 +242,8 @@ def beam(
         at_bound = (bounds <= step)[:, None, None] & (torch.arange(size, device=device) > 0)
         total = total.masked_fill(at_bound, -torch.inf)
         total = total.masked_fill(scores.isinf()[:, :, None], -torch.inf)  # places not yet filled
-        if repeated is not None:
-            total = total.masked_fill(repeated.refused(size).view_as(total), -torch.inf)
+        for one in constraints:
+            total = total.masked_fill(one.refused(size).view_as(total), -torch.inf)
         if fused is not None:
             total = total + fused.score(total, ~finished & ~scores.isinf())
         held = torch.full_like(total, -torch.inf)
@@ -248,11 +268,23 @@ def beam(
         state.select(rows.to(model.device), memory=False)
         if scorer is not None:
             scorer.advance(rows, chosen.flatten())
-        if repeated is not None:
-            repeated.advance(rows, chosen.flatten())
+        for one in constraints:
+            one.advance(rows, chosen.flatten())
         if fused is not None:
             fused.advance(rows, chosen.flatten())
     return [found.best(config.nbest) for found in texts]
+
+
+def _constraints(
+    given: Constraint | None,
+    rows: int,
+    config: DecodeConfig,
+    device: torch.device,
+    best_path: Callable[[Tensor], CTCBestPath],
+) -> list[Constraint]:
+    """A given constraint, if there is one, and that on repetitions, if it is set."""
+    repeated = Repetitions(rows, config.repetition, device, best_path) if config.repetition else None
+    return [one for one in (given, repeated) if one is not None]
 
 
 class _Texts:

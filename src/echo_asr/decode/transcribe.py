@@ -19,7 +19,7 @@ from echo_asr.audio.load import Audio
 from echo_asr.config import Changes, build_sections
 from echo_asr.decode.alignment import align
 from echo_asr.decode.malloc_trim import release_memory
-from echo_asr.decode.results import Segment, Transcription
+from echo_asr.decode.results import Retoned, Segment, Transcription
 from echo_asr.decode.search import DecodeConfig, make_fusion, make_spell, search_nbest
 from echo_asr.decode.segments import SpeechSegment, cut
 from echo_asr.distributed.launch import find_rank
@@ -27,6 +27,7 @@ from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features, FeatureTransform, collate_features
 from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
 from echo_asr.text.normalize import join_texts
+from echo_asr.text.tones import ToneNotation
 
 BATCH_SECONDS = 120.0  # seconds of audio decoded at once, padding included
 GROUP_SECONDS = 300.0  # seconds of speech gathered, of one recording or several, before they are decoded
@@ -192,6 +193,53 @@ class Recognizer:
             raise ValueError(f"text: expected one for each of {len(sources)} recordings, got {len(texts)}")
         found: list[Segment] = []
         for result in align_each(self, sources, texts, sampling_rate):
+            if isinstance(result, EchoError):
+                raise result
+            found.append(result)
+        return found if sources is audio else found[0]
+
+    @overload
+    def retone(
+        self, audio: Audio, text: str, sampling_rate: int | None = None, *, notation: ToneNotation | None = None
+    ) -> Retoned: ...
+    @overload
+    def retone(
+        self,
+        audio: list[Audio] | tuple[Audio, ...],
+        text: Sequence[str],
+        sampling_rate: int | None = None,
+        *,
+        notation: ToneNotation | None = None,
+    ) -> list[Retoned]: ...
+    def retone(
+        self,
+        audio: Audio | list[Audio] | tuple[Audio, ...],
+        text: str | Sequence[str],
+        sampling_rate: int | None = None,
+        *,
+        notation: ToneNotation | None = None,
+    ) -> Retoned | list[Retoned]:
+        """A text with the tones that its recording has; tones in the given text make no difference.
+
+        At least eight hypotheses are searched, whatever `decode.beam`. Where no tones can be found, as in silence, a
+        warning names the recording, and its text comes back as it was.
+
+        Args:
+            audio: as in `transcribe`; a recording is not cut at its pauses.
+            text: of the recording, or a list of one for each.
+            notation: where tone is written; by default as in the model's settings.
+
+        Raises:
+            EchoError: see `echo_asr.decode.retone.retone_each`.
+        """
+        from echo_asr.decode.retone import retone_each  # which imports this module
+
+        sources = audio if isinstance(audio, list | tuple) else [audio]
+        texts = [text] if isinstance(text, str) else list(text)
+        if len(texts) != len(sources) or (isinstance(text, str) and sources is audio):
+            raise ValueError(f"text: expected one for each of {len(sources)} recordings, got {len(texts)}")
+        found: list[Retoned] = []
+        for result in retone_each(self, sources, texts, sampling_rate, notation):
             if isinstance(result, EchoError):
                 raise result
             found.append(result)

@@ -116,7 +116,11 @@ def evaluate(
         warnings.warn(f"{corpus}, {split}: of this model: {collapse}; {COLLAPSED}", stacklevel=2)
     pairs = [normal(r) for r in references], [normal(h) for h in hypotheses]
     # A model of before its notation was part of it, has that of the texts.
-    notation = recognizer.bundle.text.find_tones(references)[0].notation
+    settled, _ = recognizer.bundle.text.find_tones(references)
+    notation = settled.measured_notation(references)
+    if settled.notation and not notation:
+        what = settled.lost_signs(references)
+        warnings.warn(f"{corpus}, {split}: no tone error, as {what}, and train again", stacklevel=2)
     return Evaluation(
         corpus=corpus,
         split=split,

@@ -144,29 +144,34 @@ def align_syllables(reference: Sequence[Syllable], hypothesis: Sequence[Syllable
     if ours == theirs:
         return list(zip(reference, hypothesis, strict=True))
     rows, columns = len(ours), len(theirs)
-    # Edits come first; bases and tones that differ within pairs decide between alignments of as many.
-    edit = 2 * (rows + columns) + 1
-    cost = np.empty((rows + 1, columns + 1), dtype=np.int64)
-    cost[0], cost[:, 0] = np.arange(columns + 1) * edit, np.arange(rows + 1) * edit
+    # Edits come first, then bases and tones that differ within pairs, then errors of tones, then missing and extra
+    # syllables: the counts are those of the other direction, with missing and extra syllables exchanged.
+    unit = rows + columns + 1
+    part, edit = unit**2, 2 * unit**3
+    alone = edit + unit + 1
+
+    def difference(left: tuple[str, str], right: tuple[str, str]) -> int:
+        if left == right:
+            return 0
+        tones = left[1] != right[1]
+        return edit + part * ((left[0] != right[0]) + tones) + unit * tones
+
+    cost = [[column * alone for column in range(columns + 1)]]
     for i, left in enumerate(ours):
+        before, now = cost[i], [(i + 1) * alone]
         for j, right in enumerate(theirs):
-            cost[i + 1, j + 1] = min(
-                cost[i, j] + _difference(left, right, edit), cost[i, j + 1] + edit, cost[i + 1, j] + edit
-            )
+            now.append(min(before[j] + difference(left, right), before[j + 1] + alone, now[j] + alone))
+        cost.append(now)
     pairs: list[Pair] = []
     i, j = rows, columns
     while i or j:
-        if i and j and cost[i, j] == cost[i - 1, j - 1] + _difference(ours[i - 1], theirs[j - 1], edit):
+        if i and j and cost[i][j] == cost[i - 1][j - 1] + difference(ours[i - 1], theirs[j - 1]):
             i, j = i - 1, j - 1
             pairs.append((reference[i], hypothesis[j]))
-        elif i and cost[i, j] == cost[i - 1, j] + edit:
+        elif i and cost[i][j] == cost[i - 1][j] + alone:
             i -= 1
             pairs.append((reference[i], None))
         else:
             j -= 1
             pairs.append((None, hypothesis[j]))
     return pairs[::-1]
-
-
-def _difference(left: tuple[str, str], right: tuple[str, str], edit: int) -> int:
-    return 0 if left == right else edit + (left[0] != right[0]) + (left[1] != right[1])

@@ -1,4 +1,4 @@
-"""F0 contours as phoneticians plot and exchange them: semitones, Chao's levels, and the files of Praat.
+"""F0 contours as phoneticians plot and exchange them: semitones, Chao's levels, CSV, and the files of Praat.
 
 Shapes: `T` frames of 10 ms, frame `t` centred at `t / 100` seconds; F0 in Hz, 0 where unvoiced.
 """
@@ -56,22 +56,39 @@ class SpeakerRange:
         return found
 
 
-def to_csv(f0: np.ndarray, periodicity: np.ndarray, speaker: SpeakerRange | None = None) -> str:
+def to_csv(
+    f0: np.ndarray,
+    periodicity: np.ndarray,
+    speaker: SpeakerRange | None = None,
+    file: str | None = None,
+    head: bool = True,
+) -> str:
     """Time in seconds, F0 in Hz, voicing, and with a speaker's range semitones and level, a row a frame of `(T,)`.
 
     F0 and what follows from it are empty where a frame is unvoiced.
+
+    Args:
+        speaker: the range; None where nothing is voiced, with empty semitones and levels.
+        file: written in a column before the others; None for no such column.
+        head: write the names of the columns first.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("time", "f0", "voiced", "periodicity", *(("semitones", "chao") if speaker else ())))
-    semitones = speaker.semitones(f0) if speaker else f0
-    levels = speaker.levels(f0) if speaker else f0
+    before = () if file is None else (file,)
+    if head:
+        names = ("time", "hertz", "voiced", "periodicity", "semitones", "chao")
+        writer.writerow((*(("file",) if before else ()), *names))
+    semitones, levels = (speaker.semitones(f0), speaker.levels(f0)) if speaker else (f0, f0)
     for frame, hertz in enumerate(f0):
-        voiced = hertz > 0
-        extra = (f"{semitones[frame]:.2f}", f"{levels[frame]:.2f}") if voiced else ("", "")
-        cells = (f"{frame * FRAME:.2f}", f"{hertz:.2f}" if voiced else "", int(voiced), f"{periodicity[frame]:.3f}")
-        writer.writerow((*cells, *(extra if speaker else ())))
+        relative = (two_decimals(semitones[frame]), two_decimals(levels[frame])) if hertz > 0 and speaker else ("", "")
+        measured = (f"{hertz:.2f}" if hertz > 0 else "", int(hertz > 0), f"{periodicity[frame]:.3f}")
+        writer.writerow((*before, f"{frame * FRAME:.2f}", *measured, *relative))
     return out.getvalue()
+
+
+def two_decimals(value: float) -> str:
+    """A number as text, never `-0.00`."""
+    return f"{round(float(value), 2) + 0.0:.2f}"
 
 
 def to_pitch_tier(f0: np.ndarray, duration: float) -> str:

@@ -5,16 +5,20 @@ A convention is a mark and what becomes of it. A mark is written as it looks in 
 | mark | stands for | example |
 | --- | --- | --- |
 | `[...]` | what one kind of bracket encloses, brackets included | `[cough]` |
-| `word-`, `-word` | a word that ends, or begins, with the sign | `ko-` |
-| anything else | that very word, or that sign within a text | `xxx`, `***`, `|`, `(?)` |
+| `[]` | brackets that enclose nothing, or dots | `[...]`, `( )` |
+| `(0.0)` | brackets around any number | `(1.5)` |
+| `word-`, `&word` | a word that ends, or begins, with the sign | `ko-`, `&uh` |
+| anything else | that very word, capital or not, or that sign within a text | `xxx`, `***`, `|`, `(?)` |
 
 | action | effect |
 | --- | --- |
 | `keep` | the signs go, what they enclose or mark stays |
-| `drop` | the signs go, and what they enclose or mark |
+| `drop` | the signs go, and what they enclose or mark; the two sides of a sign within a word become one |
 | `event` | one symbol stands for it, which the model learns to write: a cough, laughter, another language |
 | `break` | a space: the sign is no word and no part of one |
 | `exclude` | the utterance is left out of training and evaluation, and counted |
+
+`echo_asr.text.marks` finds the marks of texts and proposes conventions.
 """
 
 from __future__ import annotations
@@ -22,23 +26,27 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal, get_args
+
+from echo_asr.text.tones import CHAO_LETTERS
 
 Action = Literal["keep", "drop", "event", "break", "exclude"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 EVENT = "\u25c6"  # what the model writes for an event: a symbol, which normalisers leave in place
 DOTS = "..."
-EXAMPLES = 3  # of each mark found
-PAIRS = (("[", "]"), ("(", ")"), ("{", "}"), ("<", ">"), ("\u27e8", "\u27e9"), ("\u27e6", "\u27e7"), ("/", "/"),
-         ("((", "))"), ("[[", "]]"), ("\u2039", "\u203a"), ("*", "*"), ("=", "="))  # fmt: skip
-UNCLEAR = re.compile(r"[(\[<{]*(?:x{2,}|X{2,}|y{3}|w{3}|\?+|\*{2,}|#{2,}|_{2,})[)\]>}]*")
-EVENTS = re.compile(
-    r"\W*(?:cough\w*|laugh\w*|sigh\w*|breath\w*|noise\w*|click\w*|sneez\w*|clap\w*|music|applause|silence|pause|rires?"
-    r"|toux|ris[ao]s?|tos|lachen|husten|inaudible|unintelligible|unclear|incomprehensible)\W*",
-    re.IGNORECASE,
-)
+WORD = "word"
+BRACKETS = "()[]{}<>\u27e8\u27e9\u27e6\u27e7\u2039\u203a\uff08\uff09\uff3b\uff3d\u3010\u3011\uff5b\uff5d"
+_OPENING, _CLOSING = f"[{re.escape(BRACKETS[::2])}]", f"[{re.escape(BRACKETS[1::2])}]"
+_NUMBER = r"\s*\d{0,2}(?:[.,]\d{1,3}|(?<=\d))\s?(?:s|sec|ms)?\s*"  # of seconds: 0.5, .3, 2s
+_BRACKETED_NUMBER = re.compile(f"({_OPENING}+)\\d[\\d.,]*({_CLOSING}+)")
+_NOTHING = r"\s*(?:\.{3,}|\u2026)?\s*"
+_PART = rf"\w\u0300-\u036f{CHAO_LETTERS}"  # of a word
+_BEFORE = rf"(?<![{_PART}])(?<![{_PART}]['\u2019-])"
+_AFTER = rf"(?![{_PART}]|['\u2019-][{_PART}])"
+_CLOSES = r"[.,;:!?\u2026\"'\u201d\u2019\u00bb\])}>]*(?!\S)"  # punctuation behind a word, and its end
 
 
 @dataclass(frozen=True)
@@ -58,19 +66,17 @@ class Conventions:
         for mark, action in self.actions.items():
             if action not in ACTIONS:
                 raise ValueError(f"convention {mark!r}: expected one of {', '.join(ACTIONS)}; got {action!r}")
-            if not mark.strip() or mark in (DOTS, "word") or mark.strip() != mark:
+            if not mark.strip() or mark in (DOTS, WORD) or mark.strip() != mark:
                 raise ValueError(f"convention {mark!r}: name a mark, such as [...], word-, xxx or |")
 
     def apply(self, text: str) -> Transcribed:
         """A text as the conventions leave it, and how often each mark was met."""
         counts: Counter[str] = Counter()
         excluded = False
-        # Longer marks come first, so that ((...)) is not taken for (...), nor (xxx) for (...) where both are named.
-        for mark in sorted(self.actions, key=lambda one: (DOTS in one, -len(one))):
+        for mark in sorted(self.actions, key=_order):
             action = self.actions[mark]
-            text, count = _pattern(mark).subn(lambda found, action=action: _replaced(found, action), text)  # type: ignore[misc]
-            counts[mark] += count
-            excluded = excluded or (action == "exclude" and count > 0)
+            text, counts[mark] = _replaced_all(text, mark, action)
+            excluded = excluded or (action == "exclude" and counts[mark] > 0)
         return Transcribed(" ".join(text.split()) if self.actions else text, excluded, counts)
 
     def __call__(self, text: str) -> str:
@@ -96,124 +102,83 @@ class Transcribed:
     counts: Counter[str]
 
 
+def enclosing(mark: str) -> tuple[str, str] | None:
+    """The two signs of a mark such as `[...]`; None for all others."""
+    opening, dots, closing = mark.partition(DOTS)
+    return (opening, closing) if dots and opening and closing and not opening[0].isalnum() else None
+
+
+def bracketed_number(text: str) -> bool:
+    """Whether a text is brackets around a number, as of a pause."""
+    return re.fullmatch(f"{_OPENING}+{_NUMBER}{_CLOSING}+", text) is not None
+
+
+def prefix(mark: str) -> str:
+    """The sign of a mark such as `&word`; empty for all others."""
+    return mark[: -len(WORD)] if mark.endswith(WORD) and not mark[-len(WORD) - 1].isalnum() else ""
+
+
+def suffix(mark: str) -> str:
+    """The sign of a mark such as `word-`; empty for all others."""
+    return mark[len(WORD) :] if mark.startswith(WORD) and not mark[len(WORD)].isalnum() else ""
+
+
+def _order(mark: str) -> tuple[int, int]:
+    """Where a mark comes among others: what is written out before brackets of any content, so that `(xxx)` is not taken
+    for `(...)`, words before the signs within them, and longer marks before shorter ones."""
+    if enclosing(mark):
+        return 1, -len(mark)
+    if prefix(mark) or suffix(mark):
+        return 2, -len(mark)
+    return (0 if len(mark) > 1 else 3), -len(mark)
+
+
+@cache
 def _pattern(mark: str) -> re.Pattern[str]:
     """Where a mark is met; its group `kept` is what it encloses or marks."""
-    if DOTS in mark and mark != DOTS:
-        opening, closing = mark.split(DOTS, 1)
-        inner = f"[^{re.escape(opening + closing)}]*"
-        return re.compile(f"{re.escape(opening)}(?P<kept>{inner}){re.escape(closing)}")
-    if mark.startswith("word"):
-        return re.compile(rf"(?<!\S)(?P<kept>[^\s{re.escape(mark[4:])}]+){re.escape(mark[4:])}(?!\S)")
-    if mark.endswith("word"):
-        return re.compile(rf"(?<!\S){re.escape(mark[:-4])}(?P<kept>[^\s{re.escape(mark[:-4])}]+)(?!\S)")
-    alone = any(character.isalnum() for character in mark)
-    return re.compile(rf"(?<!\w)(?P<kept>{re.escape(mark)})(?!\w)" if alone else f"(?P<kept>{re.escape(mark)})")
+    if pair := enclosing(mark):
+        opening, closing = map(re.escape, pair)
+        inner = f"(?P<kept>[^{re.escape(''.join(pair))}]+)"
+        if pair[0] == pair[1]:  # such a sign stands at both ends of words: *so*, and not 2*3*4
+            return re.compile(rf"(?<!\S){opening}(?=\S){inner}(?<=\S){closing}(?={_CLOSES})")
+        return re.compile(f"{opening}{inner}{closing}")
+    if sign := suffix(mark):
+        word = r"(?P<kept>(?=\S*[^\W_])\S+?)"
+        return re.compile(rf"(?<!\S){word}(?:{re.escape(sign)})+(?={_CLOSES})")
+    if sign := prefix(mark):
+        return re.compile(rf"(?<!\S)(?:{re.escape(sign)})+(?P<kept>[^\W_]\S*)")
+    if number := _BRACKETED_NUMBER.fullmatch(mark):
+        return re.compile(f"{re.escape(number[1])}(?P<kept>){_NUMBER}{re.escape(number[2])}")
+    if len(mark) == 2 and mark in {BRACKETS[n : n + 2] for n in range(0, len(BRACKETS), 2)}:
+        return re.compile(f"{re.escape(mark[0])}(?P<kept>){_NOTHING}{re.escape(mark[1])}")
+    if len(set(mark)) == 1 and not mark.isalnum():  # a run of a sign, however long
+        return re.compile(f"(?P<kept>{re.escape(mark[0])}{{{len(mark)},}})")
+    before, after = (_BEFORE if _is_part(mark[0]) else ""), (_AFTER if _is_part(mark[-1]) else "")
+    return re.compile(f"{before}(?P<kept>{re.escape(mark)}){after}", re.IGNORECASE)
 
 
-def _replaced(found: re.Match[str], action: Action) -> str:
-    kept = found["kept"]
-    if action == "keep":  # a sign that encloses nothing is no word
-        return kept if any(map(str.isalnum, kept)) else " "
-    return f" {EVENT} " if action == "event" else " "
+def _is_part(character: str) -> bool:
+    return re.fullmatch(f"[{_PART}]", character) is not None
 
 
-@dataclass(frozen=True)
-class FoundMark:
-    """A mark that texts hold and no convention names.
+def _replaced_all(text: str, mark: str, action: Action) -> tuple[str, int]:
+    """A text after the action on each place of a mark, and how many these are."""
+    pattern, total = _pattern(mark), 0
+    joins = not (enclosing(mark) or prefix(mark) or suffix(mark)) and not any(map(_joins_none, mark))
 
-    Attributes:
-        mark: as a convention is written.
-        count: how often.
-        examples: texts that hold it, a few.
-        proposed: the action that is most often meant by it.
-        why: in a few words.
-    """
+    def replace(found: re.Match[str]) -> str:
+        if action == "keep":  # a sign that encloses nothing is no word
+            return found["kept"] if any(map(str.isalnum, found["kept"])) else " "
+        if action == "drop" and joins:
+            return ""
+        return f" {EVENT} " if action == "event" else " "
 
-    mark: str
-    count: int
-    examples: tuple[str, ...]
-    proposed: Action
-    why: str
-
-
-def find_marks(texts: Iterable[str], conventions: Conventions | None = None) -> list[FoundMark]:
-    """Marks of a transcriber in texts, the most frequent first, each with a proposed action.
-
-    What `conventions` name is taken out first, so that only what is left is reported.
-    """
-    counts: Counter[str] = Counter()
-    examples: dict[str, list[str]] = {}
-    meanings: dict[str, Counter[tuple[Action, str]]] = {}
-    for text in texts:
-        rest = conventions(text) if conventions else text
-        for mark, action, why in _marks(rest):
-            counts[mark] += 1
-            shown = examples.setdefault(mark, [])
-            if len(shown) < EXAMPLES and text not in shown:
-                shown.append(text)
-            meanings.setdefault(mark, Counter())[action, why] += 1
-    found = []
-    for mark, count in counts.most_common():
-        (action, why), _ = meanings[mark].most_common(1)[0]
-        found.append(FoundMark(mark, count, tuple(examples[mark]), action, why))
-    return found
+    while True:
+        text, count = pattern.subn(replace, text)
+        total += count
+        if not count or not enclosing(mark):  # brackets stand in brackets
+            return text, total
 
 
-def _marks(text: str) -> list[tuple[str, Action, str]]:
-    """The marks of a text, each with a proposed action and the reason."""
-    words = text.split()
-    found = [(word, *_unclear(word)) for word in words if UNCLEAR.fullmatch(word)]
-    text = " ".join(word for word in words if not UNCLEAR.fullmatch(word))
-    for opening, closing in sorted(PAIRS, key=lambda pair: -len(pair[0])):
-        pattern = re.compile(f"{re.escape(opening)}([^{re.escape(opening + closing)}]+){re.escape(closing)}")
-        for match in pattern.finditer(text):
-            inner = match[1].strip()
-            whole = match[0]
-            if opening == closing and (not inner or not _at_word_edges(text, match)):
-                continue
-            if UNCLEAR.fullmatch(whole) or UNCLEAR.fullmatch(inner):
-                found.append((whole, *_unclear(whole)))
-            elif EVENTS.fullmatch(inner):
-                found.append((f"{opening}{DOTS}{closing}", "event", "names an event"))
-            else:
-                found.append((f"{opening}{DOTS}{closing}", "keep", "encloses words"))
-        text = pattern.sub(" ", text)
-    for word in text.split():
-        if any(map(str.isalnum, word)):
-            if word.endswith(("-", "\u2013", "\u2014", "~")) and len(word) > 1:
-                found.append((f"word{word[-1]}", "drop", "ends like a false start"))
-            elif word.startswith(("-", "\u2013", "\u2014", "&", "@", "~")) and len(word) > 1:
-                found.append((f"{word[0]}word", "drop", "begins like a false start or a filler"))
-            elif word.endswith(("\u2026", "...")):
-                found.append((f"word{'...' if word.endswith('...') else word[-1]}", "keep", "trails off"))
-            for sign in "|\u2016\u00a6\\":
-                if sign in word:
-                    found.append((sign, "break", "separates"))
-        elif (
-            word != EVENT
-            and unicodedata.category(word[0])[0] in "PS"
-            and word[0] not in ".,;:!?\"'\u2018\u2019\u201c\u201d"
-        ):
-            found.append((word, "break", "is no word"))
-    return found
-
-
-def _unclear(mark: str) -> tuple[Action, str]:
-    if set(mark) <= set("()[]?"):
-        return "break", "marks doubt"
-    return "exclude", "stands for what was not understood"
-
-
-def _at_word_edges(text: str, match: re.Match[str]) -> bool:
-    before, after = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
-    return not before.strip() and (not after.strip() or after in ".,;:!?")
-
-
-def as_setting(found: Sequence[FoundMark]) -> str:
-    """Proposed conventions as they stand in a configuration, ready to paste."""
-    lines = [f"    {_quoted(one.mark)}: {one.proposed} # {one.count} times; {one.why}" for one in found]
-    return "\n".join(["text:", "  conventions:", *lines]) if lines else ""
-
-
-def _quoted(mark: str) -> str:
-    return "'" + mark.replace("'", "''") + "'"
+def _joins_none(character: str) -> bool:
+    return character.isalnum() or character in BRACKETS or unicodedata.category(character).startswith("M")

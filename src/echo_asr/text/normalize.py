@@ -21,6 +21,16 @@ _DOTTED = re.compile("[ij\u0249\u0268\u029d\u03f3\u0456\u0458][\u0300-\u036f]+")
 # A sigma at the end of a Greek word: after a letter, and before none, apart from marks and apostrophes.
 _FINAL_SIGMA = re.compile("(?<=[^\\W\\d_]|[\u0300-\u036f])\u03c3(?!['\u0300-\u036f]*[^\\W\\d_])")
 
+# A tone and what sandhi makes of it, as numbers behind a syllable: ma35-21. The hyphen is kept as a sign like it.
+_RAISED = "\u2070\u00b9\u00b2\u00b3\u2074-\u2079"
+_DIGIT = f"[0-9{_RAISED}]"
+_TONE_PAIR, _TONE_PAIR_LONG = (
+    re.compile(rf"([^\W\d_{_RAISED}][{length}\u0300-\u036f]*{_DIGIT}+)[-\u2010-\u2013](?={_DIGIT})")
+    for length in ("\u02d0\u02d1", "\u02d0\u02d1:")
+)
+_PAIR_SIGN = "\u02d7"
+_JOINED = re.compile(f"(?<={_DIGIT}){_PAIR_SIGN}(?={_DIGIT})")
+
 _FILLERS = re.compile(r"\b(hmm|mm|mhm|mmm|uh|um)\b")
 # Standard and informal English contractions with their full forms, tried in this order.
 _CONTRACTIONS = tuple(
@@ -96,7 +106,7 @@ def lower_case(text: str) -> str:
     return text
 
 
-def normalize_basic(text: str, letters: str = "") -> str:
+def normalize_basic(text: str, letters: str = "", tone_pairs: bool = False) -> str:
     """Lower case without punctuation, for any language: NFC, lower case, no punctuation, single spaces.
 
     Punctuation (Unicode categories P*) becomes a space, so that ``one,two`` stays two words; an apostrophe,
@@ -107,7 +117,11 @@ def normalize_basic(text: str, letters: str = "") -> str:
     Args:
         letters: punctuation that is part of words in this orthography, such as ``:`` for length, ``'`` for a glottal
             stop, ``!`` for a click or ``-`` for a tone; it stays wherever it is.
+        tone_pairs: digits behind letters are tones, and a hyphen between two of them stays: ``ma35-21``.
     """
+    if tone_pairs:
+        joined = (_TONE_PAIR_LONG if ":" in letters else _TONE_PAIR).sub(rf"\1{_PAIR_SIGN}", text)
+        return normalize_basic(text, letters) if joined == text else _JOINED.sub("-", normalize_basic(joined, letters))
     if text.isascii():  # without any of the following cases
         text = text.lower()
     else:
@@ -187,15 +201,17 @@ def _is_spaceless(character: str) -> bool:
     return unicodedata.name(character, "").startswith(_SPACELESS)
 
 
-def make_normalizer(name: str, letters: str = "") -> Normalizer:
+def make_normalizer(name: str, letters: str = "", tone_pairs: bool = False) -> Normalizer:
     """The normaliser of that name: ``basic`` (the default of models), ``none`` or ``whisper``.
 
     Args:
-        letters: of `normalize_basic`; the others have no such choice.
+        letters, tone_pairs: of `normalize_basic`; the others have no such choice.
 
     Raises:
         ValueError: no normaliser has that name.
     """
     if name not in NORMALIZERS:
         raise ValueError(f"normalizer: expected one of {', '.join(NORMALIZERS)}, got {name!r}")
+    if name == "basic" and tone_pairs:
+        return partial(normalize_basic, letters=letters, tone_pairs=True)
     return partial(normalize_basic, letters=letters) if name == "basic" and letters else NORMALIZERS[name]

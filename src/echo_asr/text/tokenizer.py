@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Self
@@ -26,24 +27,26 @@ ZERO_SYMBOL = "<|zero|>"
 class Tokenizer:
     """Converts text to ids from 1 to V - 1 and back; id 0 is not part of texts.
 
-    Three kinds: ``character`` (one id a Unicode code point), ``bpe`` (byte-pair encoding over characters,
-    Sennrich et al. 2016; symbols do not span words, and a space belongs to the word after it) and
+    Four kinds: ``character`` (one id a Unicode code point), ``profile`` (one id a grapheme of an orthography profile,
+    the longest first from left to right, and a code point where none fits), ``bpe`` (byte-pair encoding over
+    characters, Sennrich et al. 2016; symbols do not span words, and a space belongs to the word after it) and
     ``ready`` (a ``tokenizer.json`` of another program, whose ids are raised by one to make room for 0). A space is a
     symbol like any other, so ``decode(encode(text)) == text`` for every text that ``encode`` accepts.
 
     Created by :meth:`train`, :meth:`load` or :meth:`extend`.
 
     Attributes:
-        kind: ``character``, ``bpe`` or ``ready``.
+        kind: ``character``, ``profile``, ``bpe`` or ``ready``.
         symbols: the V symbols in the order of their ids; symbol 0 is :data:`ZERO_SYMBOL`.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
         vocabulary = backend.get_vocab()
         own = vocabulary.get(ZERO_SYMBOL) == 0
-        kind = "bpe" if isinstance(backend.model, models.BPE) else "character"
-        self.kind: str = kind if own else "ready"
         vocabulary_symbols = sorted(vocabulary, key=lambda symbol: vocabulary[symbol])
+        kind = "profile" if any(len(symbol) > 1 for symbol in vocabulary_symbols[1:]) else "character"
+        kind = "bpe" if isinstance(backend.model, models.BPE) else kind
+        self.kind: str = kind if own else "ready"
         self.symbols: list[str] = vocabulary_symbols if own else [ZERO_SYMBOL, *vocabulary_symbols]
         self._backend = backend
         self._alphabet = frozenset(symbol for symbol in vocabulary_symbols if len(symbol) == 1)
@@ -54,27 +57,33 @@ class Tokenizer:
         return len(self.symbols)
 
     @classmethod
-    def train(cls, texts: Iterable[str], kind: str = "character", size: int | None = None) -> Self:
+    def train(
+        cls, texts: Iterable[str], kind: str = "character", size: int | None = None, graphemes: Iterable[str] = ()
+    ) -> Self:
         """A tokenizer for the given texts; the same texts give the same tokenizer.
 
         Args:
             texts: normalised texts; every character in them becomes a symbol.
-            kind: ``character`` or ``bpe``.
+            kind: ``character``, ``profile`` or ``bpe``.
             size: the vocabulary size of ``bpe``, 0 included; it is smaller if the corpus has fewer symbols. Ignored for
-                ``character``.
+                the others.
+            graphemes: of ``profile``, NFC; those that texts are split into become symbols.
 
         Raises:
             ValueError: an unknown kind.
-            EchoError: the texts have no character, or the size is too small for their characters.
+            EchoError: the texts have no character, the size is too small for their characters, or no grapheme of
+                several characters occurs.
         """
-        if kind not in ("character", "bpe"):
-            raise ValueError(f"kind: expected character or bpe, got {kind!r}")
+        if kind not in ("character", "profile", "bpe"):
+            raise ValueError(f"kind: expected character, profile or bpe, got {kind!r}")
         texts = list(texts)
         characters = sorted(set().union(*texts))
         if not characters:
             raise EchoError("tokenizer: the training texts have no character; give texts to train on")
         if kind == "character":
-            return cls(_character_backend([ZERO_SYMBOL, *characters]))
+            return cls(_symbol_backend([ZERO_SYMBOL, *characters]))
+        if kind == "profile":
+            return cls(_symbol_backend([ZERO_SYMBOL, *characters, *_used_graphemes(texts, graphemes)]))
         if size is None or size < len(characters) + 1:
             needed = f"{len(characters) + 1} for bpe, one for each character of the texts and one for 0"
             mend = "raise it or take the character tokenizer"
@@ -160,14 +169,14 @@ class Tokenizer:
         """A tokenizer that also knows the new characters of ``texts``, and the new id of every old id.
 
         Old symbols keep their ids and new ones follow in the order of their code points, so the mapping is
-        the identity. BPE gets the characters alone, no new merges; a ready tokenizer is not extended.
+        the identity. Characters alone are new, no graphemes or merges; a ready tokenizer is not extended.
         """
         if self.kind == "ready":
             return self, {index: index for index in range(self.vocabulary_size)}
         new = sorted(set().union(*texts) - self._alphabet)
         symbols = [*self.symbols, *new]
-        if self.kind == "character":
-            backend = _character_backend(symbols)
+        if self.kind in ("character", "profile"):
+            backend = _symbol_backend(symbols)
         else:
             vocabulary = {symbol: index for index, symbol in enumerate(symbols)}
             backend = _bpe_backend(vocabulary, _merges(self._backend))
@@ -204,12 +213,31 @@ class Tokenizer:
         return cls(backend)
 
 
-def _character_backend(symbols: list[str]) -> tokenizers.Tokenizer:
+def _symbol_backend(symbols: list[str]) -> tokenizers.Tokenizer:
+    """Splits texts into symbols, the longest first, after the zero symbol."""
     vocabulary = {symbol: index for index, symbol in enumerate(symbols)}
     backend = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token=ZERO_SYMBOL))
-    backend.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(r"[\s\S]"), "isolated")
+    backend.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(_longest_first(symbols[1:])), "isolated")
     backend.decoder = decoders.Fuse()
     return backend
+
+
+def _longest_first(symbols: Iterable[str]) -> str:
+    """A regular expression for the longest symbol of several characters, or else any character."""
+    several = sorted((symbol for symbol in symbols if len(symbol) > 1), key=lambda symbol: (-len(symbol), symbol))
+    return "|".join([*map(re.escape, several), r"[\s\S]"])
+
+
+def _used_graphemes(texts: Iterable[str], graphemes: Iterable[str]) -> list[str]:
+    """The graphemes of several characters that texts are split into, sorted."""
+    several = {grapheme for grapheme in graphemes if len(grapheme) > 1} - {ZERO_SYMBOL}
+    split = re.compile(_longest_first(several)).findall
+    used = several & {symbol for text in texts for symbol in split(text)}
+    if not used:
+        what = f"tokenizer: none of the {len(several)} graphemes of several characters is in the training texts"
+        mend = "take the profile of this orthography, written as text.normalizer leaves texts, or tokenizer character"
+        raise EchoError(f"{what}; {mend}")
+    return sorted(used)
 
 
 def _bpe_backend(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> tokenizers.Tokenizer:

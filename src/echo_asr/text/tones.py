@@ -3,14 +3,17 @@
 | kind | written | example |
 | --- | --- | --- |
 | `digits` | one or more digits behind the syllable: a tone's number, or its contour in Chao's | `ma3`, `ma35` |
-| `superscripts` | the same, raised | `ma³⁵` |
-| `chao_letters` | Chao's tone letters, either way round, also a tone and what sandhi makes of it | `ma˧˥` |
+| `superscripts` | the same, raised, also before the syllable | `ma³⁵` |
+| `chao_letters` | Chao's tone letters, either way round, also before the syllable | `ma˧˥`, `꜒ma` |
 | `diacritics` | marks on the syllable's nucleus: a vowel, or a syllabic consonant | `mǎ`, `kɔ̃̂`, `ńjà` |
-| `letters` | letters at the end of the word | `pob`, `poj` (Hmong) |
+| `letters` | a letter at the end of the word, or other signs at both its ends | `pob` (Hmong), `-kpa'` |
+
+Of the first three a tone and what sandhi makes of it are one: `ma35-21`, `ma˥˩→˥˧`.
 
 What counts as a syllable under `diacritics` is the `unit`: every vowel (Mixtec and Yoruba write a long vowel twice, and
 each half carries a tone), a nucleus, that is a run of vowels with one tone between them (Pinyin), or a whole word
-(Vietnamese). The letters and numbers for contours are those of Chao 1930.
+(Vietnamese). Consonants between two nuclei go with the second, but for the codas n, ng and r where the marks are those
+of Pinyin. The letters and numbers for contours are those of Chao 1930.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -32,22 +35,29 @@ CHAO_LETTERS = "".join(map(chr, (*range(0x2E5, 0x2EA), *range(0xA708, 0xA717))))
 TRAILING: dict[str, str] = {"digits": DIGITS, "superscripts": SUPERSCRIPTS, "chao_letters": CHAO_LETTERS}
 
 GRAVE, ACUTE, CIRCUMFLEX, TILDE, MACRON, CARON = "\u0300", "\u0301", "\u0302", "\u0303", "\u0304", "\u030c"
-HOOK, DOT_BELOW, HORN = "\u0309", "\u0323", "\u031b"
+HOOK, DOT_BELOW, HORN, DOUBLE_ACUTE = "\u0309", "\u0323", "\u031b", "\u030b"
 # Level and contour tones of the IPA and of African, American and East Asian orthographies (a line below is low tone in
 # some of Mixtec), and the marks of Thai and Lao.
-MARKS = "".join(
-    (GRAVE, ACUTE, CIRCUMFLEX, MACRON, CARON, "\u030b\u030f\u030d\u1dc4\u1dc5\u1dc6\u1dc7\u1dc8\u1dc9")
-    + ("\u0331\u0e48\u0e49\u0e4a\u0e4b", "\u0ec8\u0ec9\u0eca\u0ecb")
-)
+SCRIPT_MARKS = "\u0e48\u0e49\u0e4a\u0e4b\u0ec8\u0ec9\u0eca\u0ecb"  # of Thai and Lao
+LEVELS = GRAVE + ACUTE + CIRCUMFLEX + MACRON + CARON
+MARKS = LEVELS + DOUBLE_ACUTE + "\u030f\u030d\u1dc4\u1dc5\u1dc6\u1dc7\u1dc8\u1dc9\u0331\u0332" + SCRIPT_MARKS
+PINYIN_MARKS = GRAVE + ACUTE + MACRON + CARON
 VIETNAMESE_MARKS = GRAVE + ACUTE + TILDE + HOOK + DOT_BELOW
-SYLLABIC = "\u0329\u030d"  # below and above a consonant that is a nucleus
+SYLLABIC = frozenset("\u0329\u030d")  # below and above a consonant that is a nucleus
 VOWELS = frozenset("aeiou\u0131\u026a\u028a\u028f\u026f\u0268\u0289\u0258\u0275\u0264\u0259\u025b\u0153\u025c\u025e"
                    "\u028c\u0254\u00e6\u0250\u0251\u0252\u0276\u00f8\u0269\u0277\u027f\u0285\u02ae\u02af\u025a\u025d"
-                   "\u01dd\u1d7b\u0277")  # fmt: skip
+                   "\u01dd\u1d7b\u03b5")  # fmt: skip
 LENGTH = frozenset(":\u02d0\u02d1\u00b7")
-SURE = 0.5  # share of the words with letters that carry a tone, from which digits behind them are tones
+# What belongs to the syllable before it: length, a rhotic hook, punctuation, vowels of Thai and Lao.
+CLOSING = LENGTH | set("\u02de.,;?)-\u2013\u2014\u2026\u0e30\u0e32\u0e33\u0e45\u0eb0\u0eb2\u0eb3")
+SANDHI = "-\u2013\u207b\u2192>/"  # between a tone and what becomes of it
+ONSET = re.compile("(?:[zcs]h|['\u2019]?.)$", re.IGNORECASE | re.DOTALL)  # of a syllable of Pinyin, behind a coda
+VOWEL_RUN = re.compile("(?:[" + "".join(sorted(VOWELS)) + "][\u0300-\u036f\u1dc4-\u1dc9]*){2,}", re.IGNORECASE)
+SURE = 0.5  # share of the words with letters, or of the nuclei, that carry a tone, from which signs are tones
 MARKED = 0.2  # share of the nuclei that carry a mark, from which diacritics are tones
-BROAD = 3  # vowels on which a mark stands that is not the mark of one of them
+BROAD, SECOND = 3, 2  # vowels on which one mark must stand, and each other one, to be no part of a vowel's letter
+SEVERAL = 0.05  # share of the words of several nuclei with several marks, unless half of the nuclei carry one
+DOUBLED = 0.1  # share of the runs of vowels with two marks, from which each vowel carries a tone
 FEWEST = 20  # words, below which nothing is concluded from shares
 
 
@@ -99,28 +109,50 @@ class ToneNotation:
         return frozenset(unicodedata.normalize("NFD", self.marks or default))
 
     @cached_property
-    def _trailing(self) -> re.Pattern[str]:
-        tone = f"[{re.escape(''.join(sorted(self.written)))}]"
-        # A sandhi pair of numbers is written with a hyphen: 35-21.
-        pair = f"{tone}+(?:-{tone}+)?" if self.kind in ("digits", "superscripts") else f"{tone}+"
-        return re.compile(f"({tone}*[^{tone[1:]}+)({pair})?")
+    def letters_and_signs(self) -> tuple[frozenset[str], str]:
+        """Of what writes tone under `letters`, the letters of an alphabet and all else."""
+        letters = frozenset(mark for mark in self.written if unicodedata.category(mark) in ("Ll", "Lu", "Lo"))
+        return letters, "".join(sorted(self.written - letters))
+
+    @cached_property
+    def _beside(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
+        """Patterns of a syllable's base and the tone behind it, and of the tone before it and the base."""
+        one = f"[{re.escape(''.join(sorted(self.written)))}]"
+        tone, base = f"{one}+(?:[{SANDHI}]{one}+)*", f"[^{one[1:]}+"
+        return re.compile(f"({one}*{base})({tone})?"), re.compile(f"({tone})({base})?")
 
     def syllables(self, word: str) -> list[Syllable]:
         """The syllables of a word, whose texts together are the word (composed)."""
         apart = unicodedata.normalize("NFD", word)
+        if not any(map(str.isalpha, apart)):
+            return [_syllable(apart)] if apart else []
         if self.kind == "diacritics":
             return self._marked(apart)
         if self.kind == "letters":
-            ends = len(apart) > 1 and apart[-1] in self.written
-            return [_syllable(apart[:-1], apart[-1]) if ends else _syllable(apart, "")] if apart else []
-        found = [_syllable(base, tone or "") for base, tone in self._trailing.findall(apart)]
-        if not found:
-            return [_syllable(apart, "")] if apart else []
-        if len(found) > 1 and not found[-1].tone and not any(map(str.isalpha, found[-1].base)):
-            rest = found.pop()  # a full stop is no syllable
-            last = found[-1]
-            found[-1] = replace(last, base=last.base + rest.base)
-        return found
+            return [self._ended(apart)]
+        return self._beside_bases(apart)
+
+    def _beside_bases(self, apart: str) -> list[Syllable]:
+        """The syllables of a decomposed word whose tones stand behind them, or before them if it begins with one."""
+        behind, before = self._beside
+        if self.kind != "digits" and apart[0] in self.written:
+            return _merged(_syllable(base, tone, 0 if base else None) for tone, base in before.findall(apart))
+        parts: list[Syllable] = []
+        for base, tone in behind.findall(apart):
+            rest = base.lstrip("".join(CLOSING)) if parts else base
+            if rest != base:
+                parts[-1] = _append(parts[-1], _syllable(base[: len(base) - len(rest)]))
+            parts.append(_syllable(rest, tone))
+        return _merged(parts)
+
+    def _ended(self, apart: str) -> Syllable:
+        """A decomposed word whose tone is a letter at its end, or other signs at either end."""
+        letters, signs = self.letters_and_signs
+        start, end = len(apart) - len(apart.lstrip(signs)), len(apart.rstrip(signs))
+        tones = [*range(start), *range(end, len(apart))]
+        if end == len(apart) > start + 1 and {apart[-1], apart[-1].lower()} & letters:
+            tones.append(end - 1)
+        return self._without(apart, tones)
 
     def _marked(self, apart: str) -> list[Syllable]:
         """The syllables of a decomposed word whose tones are marks."""
@@ -143,8 +175,11 @@ class ToneNotation:
         cuts = [0]
         for last, now in zip(starts, starts[1:], strict=False):
             cut = now
-            while cut > last + 1 and not nuclei[cut - 1] and apart[clusters[cut - 1][0]] not in LENGTH:
+            while cut > last + 1 and not nuclei[cut - 1] and apart[clusters[cut - 1][0]] not in CLOSING:
                 cut -= 1
+            between = "".join(apart[start] for start, _ in clusters[cut:now])
+            if self.written == set(PINYIN_MARKS) and (onset := ONSET.search(between)):
+                cut += onset.start()
             cuts.append(clusters[cut][0])
         cuts.append(len(apart))
         parts = [apart[a:b] for a, b in zip(cuts, cuts[1:], strict=False) if a < b]
@@ -153,10 +188,10 @@ class ToneNotation:
     def _is_nucleus(self, apart: str, clusters: Sequence[tuple[int, int]], n: int) -> bool:
         start, end = clusters[n]
         letter, marks = apart[start].lower(), apart[start + 1 : end]
-        if letter in VOWELS or any(c in self.written or c in SYLLABIC for c in marks):
+        if letter in VOWELS or any(c in self.written for c in marks):
             return True
         follows = apart[clusters[n + 1][0]].lower() if n + 1 < len(clusters) else ""
-        return letter == "y" and follows not in VOWELS
+        return (letter == "y" or not SYLLABIC.isdisjoint(marks)) and follows not in VOWELS
 
     @staticmethod
     def _without(part: str, tones: Sequence[int]) -> Syllable:
@@ -165,8 +200,8 @@ class ToneNotation:
         return Syllable(unicodedata.normalize("NFC", base), tone, tuple(n - before for before, n in enumerate(tones)))
 
     def split(self, text: str) -> list[Syllable]:
-        """The syllables of all words of a text."""
-        return [syllable for word in text.split() for syllable in self.syllables(word)]
+        """The syllables of all words of a text that have a letter; numbers and the symbols of events have none."""
+        return [s for word in text.split() if any(map(str.isalpha, word)) for s in self.syllables(word)]
 
     def without_tones(self, text: str) -> str:
         """A text without its tones, words separated by single spaces."""
@@ -192,8 +227,27 @@ def show_tone(tone: str) -> str:
     return f"\u25cc{tone}" if tone and unicodedata.combining(tone[0]) else tone or "-"
 
 
-def _syllable(base: str, tone: str) -> Syllable:
-    return Syllable(unicodedata.normalize("NFC", base), tone, (len(base),) * len(tone))
+def _syllable(base: str, tone: str = "", at: int | None = None) -> Syllable:
+    """A syllable of a decomposed base whose tone stands at one place, behind the base unless another is named."""
+    return Syllable(unicodedata.normalize("NFC", base), tone, (len(base) if at is None else at,) * len(tone))
+
+
+def _append(one: Syllable, other: Syllable) -> Syllable:
+    """Two parts of a word as one syllable."""
+    length = len(unicodedata.normalize("NFD", one.base))
+    base = unicodedata.normalize("NFC", one.base + other.base)
+    return Syllable(base, one.tone + other.tone, one.at + tuple(length + place for place in other.at))
+
+
+def _merged(parts: Iterable[Syllable]) -> list[Syllable]:
+    """Parts of a word, those appended to the one before that are no syllables: without letters, or an r alone."""
+    found: list[Syllable] = []
+    for part in parts:
+        if found and (not any(map(str.isalpha, part.base)) or (part.base in "rR" and not part.tone)):
+            found[-1] = _append(found[-1], part)
+        else:
+            found.append(part)
+    return found
 
 
 def _clusters(apart: str) -> Iterator[tuple[int, int]]:
@@ -228,9 +282,9 @@ def find_notation(texts: Iterable[str]) -> FoundNotation:
     """The tone notation of a corpus, from its texts alone.
 
     Tone letters mean tone wherever they are common; digits and superscripts where most words end in them. Diacritics
-    mean tone if at least two marks stand on many vowels each, and a fifth of the nuclei carries one: French or Czech
-    accents stand on few vowels or few words. A single mark, as where only high tone is written, is never taken by
-    itself; it is named as doubtful.
+    mean tone if one mark stands on three vowels, another on two, and half of the nuclei carry one, or a fifth and some
+    words several: accents of French or Czech stand on few vowels or words, on consonants, or once in a word. A single
+    mark, as where only high tone is written, is never taken by itself; it is named as doubtful.
     """
     words = Counter(word for text in texts for word in unicodedata.normalize("NFD", text).split())
     words = Counter({word: n for word, n in words.items() if any(map(str.isalpha, word))})
@@ -254,30 +308,35 @@ def _find_diacritics(words: Counter[str]) -> FoundNotation:
     counts: Counter[str] = Counter()
     for word, number in words.items():
         for start, end in _clusters(word):
-            for mark in word[start + 1 : end]:
-                if mark in candidates:
-                    bearers[mark].add(word[start].lower())
-                    counts[mark] += number
+            for mark in filter(candidates.__contains__, word[start + 1 : end]):
+                bearers[mark].add(word[start].lower())
+                counts[mark] += number
     letters = {word[start].lower() for word in words for start, _ in _clusters(word)} & VOWELS
-    enough = min(BROAD, max(2, len(letters)))
-    broad = [
-        m
-        for m in candidates
-        if m in bearers and (vietnamese or len(bearers[m] & VOWELS) >= enough or not bearers[m] & VOWELS)
-    ]
+    vowels = {mark: len(bearers[mark] & VOWELS) for mark in bearers}
+    # Hungarian has the double acute on two vowels, beside an acute on all.
+    least = {mark: BROAD if mark == DOUBLE_ACUTE else SECOND for mark in bearers}
+    own = vietnamese or any(mark in SCRIPT_MARKS for mark in bearers)
+    if own or max(vowels.values(), default=0) >= min(BROAD, max(SECOND, len(letters))):
+        broad = [m for m in candidates if m in bearers and (own or vowels[m] >= least[m])]
+    else:
+        broad = []
     notation = ToneNotation("diacritics", "".join(broad) or ACUTE, "word" if vietnamese else "nucleus")
-    nuclei = marked = doubled = runs = 0
+    nuclei = marked = long = several = doubled = runs = 0
     for word, number in words.items():
         found = notation.syllables(word)
         nuclei += number * len(found)
-        marked += number * sum(bool(s.tone) for s in found)
-        for run in re.findall("(?:[" + "".join(VOWELS) + "][\u0300-\u036f\u1dc4-\u1dc9]*){2,}", word):
+        tones = sum(bool(s.tone) for s in found)
+        marked += number * tones
+        long += number * (len(found) > 1)
+        several += number * (tones > 1)
+        for run in VOWEL_RUN.findall(word):
             runs += number
             doubled += number * (sum(c in broad for c in run) > 1)
     share = marked / nuclei if nuclei else 0.0
-    if len(broad) < 2 or share < MARKED or words.total() < FEWEST:
+    enough = share >= SURE or (share >= MARKED and several >= SEVERAL * long)
+    if len(broad) < 2 or not enough or words.total() < FEWEST:
         return FoundNotation(None, share, tuple(m for m in counts if counts[m] >= 0.02 * words.total()))
-    unit: Unit = "word" if vietnamese else "vowel" if runs and doubled / runs > 0.5 else "nucleus"
+    unit: Unit = "word" if vietnamese else "vowel" if doubled > DOUBLED * runs else "nucleus"
     return FoundNotation(
         ToneNotation("diacritics", "".join(broad), unit), share, tuple(sorted(set(counts) - set(broad)))
     )

@@ -15,6 +15,7 @@ from echo_asr.distributed.processes import Processes
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import TOKENIZER, Bundle
 from echo_asr.model.config import TextConfig
+from echo_asr.text.profile import read_profile
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.data import TrainingData
 
@@ -49,10 +50,12 @@ def choose_tokenizer(
 
 
 def new_tokenizer(texts: Sequence[str], settings: TextConfig) -> Tokenizer:
-    """The tokenizer of a new model: learnt from normalised training texts, or the ready one that is named."""
+    """The tokenizer of a new model: of normalised training texts, by a profile if one is named, or the ready one."""
     if settings.ready:
         return Tokenizer.load(settings.tokenizer)
     spaced = [*texts, " "] if any(texts) else texts  # texts follow each other, also where each is a single word
+    if settings.profile:
+        return Tokenizer.train(spaced, "profile", graphemes=read_profile(settings.tokenizer))
     return Tokenizer.train(spaced, settings.tokenizer, settings.vocabulary)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from echo_asr.model.config import TextConfig
 from echo_asr.model.echo import Echo
 from echo_asr.storage import make_folder, sweep
 from echo_asr.text.conventions import Conventions
+from echo_asr.text.marks import find_marks, marks_that_matter, proposed_conventions
 from echo_asr.text.orthography import merged_words
 from echo_asr.text.tones import FoundNotation, show_tone
 from echo_asr.train.data import TrainingData
@@ -35,6 +36,8 @@ from echo_asr.train.prepare import choose_tokenizer, extract_features, hold_out
 from echo_asr.train.recipe import SECTIONS
 from echo_asr.train.report import Reporter, Silent
 from echo_asr.train.state import Progress, check_folder, is_model
+
+MARKS = 5  # that are named in a warning
 
 Broken = Literal["refuse", "skip"]
 Monitor = Callable[[Trainer], dict[str, float]]
@@ -69,7 +72,7 @@ def train(
         EchoError: anything the user can mend.
         Interrupted: stopped by a signal, with a checkpoint saved.
     """
-    settings, text, normalize = sections["train"], sections["text"], sections["text"].normalize
+    settings, text = sections["train"], sections["text"]
     rank, where, run = find_rank(), choose_device(device), Path(out)
     sharded = settings.shard == "full"
     if sharded and rank.count == 1:
@@ -83,6 +86,7 @@ def train(
             transcribed = apply_conventions(corpus, recordings.utterances, Conventions(text.conventions))
             recordings = hold_out(replace(recordings, utterances=transcribed.utterances))
             text, notation = text.find_tones([u.text for u in recordings.split("train")])
+            normalize = text.normalize  # which heeds the notation
             texts = [normalize(u.text) for u in recordings.split("train")]
             start = load_bundle(init) if init is not None and not resume else None
             tokenizer, mapping = processes.broadcast(lambda: choose_tokenizer(run, text, texts, start, resume))
@@ -118,8 +122,8 @@ def train(
                 bundle.save(run, state)
         _describe(trainer, corpus, own_validation, len(validation), where)
         _describe_texts(reporter, text, transcribed, notation)
-        if rank.main and not resume and (merged := merged_words((e.utterance.text for e in data.examples), normalize)):
-            reporter.warn(str(merged))
+        if rank.main and not resume:
+            _warn_of_losses(reporter, text, [u.text for u in recordings.split("train")])
         if resume:
             reporter.message(f"resumed after update {trainer.progress.step} of {settings.max_steps}")
         if not at_once:
@@ -130,6 +134,24 @@ def train(
             return trainer.train()
         finally:
             reporter.close()
+
+
+def _warn_of_losses(reporter: Reporter, text: TextConfig, texts: Sequence[str]) -> None:
+    """Warn of tones and lengths that normalising removes, and of words that it makes equal."""
+    conventions = Conventions(text.conventions)
+    if lost := text.lost_signs(texts):
+        reporter.warn(str(lost))
+    marks = find_marks(texts, conventions, text.letters)
+    if matter := marks_that_matter(marks, text.normalize):
+        shown = ", ".join(f"{one.mark} {one.count}" for one in matter[:MARKS])
+        more = ", ..." if len(matter) > MARKS else ""
+        what = (
+            f"marks of the transcriber that text.conventions do not name are trained on as they stand ({shown}{more})"
+        )
+        reporter.warn(f"{what}; echo-asr corpus check shows them, and proposes conventions")
+    plain = map(proposed_conventions(matter), map(conventions, texts))
+    if merged := merged_words(plain, text.normalize, lost.characters):
+        reporter.warn(str(merged))
 
 
 def _describe(trainer: Trainer, corpus: str, own_validation: bool, validated: int, where: torch.device) -> None:

@@ -135,6 +135,17 @@ def test_changes_of_the_base_are_those_of_every_arm(read: Callable[..., Study]) 
     assert study.arm("static").sections["model"].vrope.theta == "static"
 
 
+def test_conventions_of_texts_are_changes_and_arms(read: Callable[..., Study]) -> None:
+    rules = {"[...]": "drop", "word-": "keep"}
+    study = read(changes={"text": {"conventions": rules}}, arms={"static": {}, "none": {"text.conventions": {}}})
+    assert study.arm("static").sections["text"].conventions == rules
+    assert study.arm("none").sections["text"].conventions == {}
+    study = read(arms={"static": {}, "rules": {"text": {"conventions": {"xxx": "exclude", **rules}}}})
+    assert study.arm("rules").sections["text"].conventions == {"xxx": "exclude", **rules}
+    with pytest.raises(EchoError, match="arm rules: .*conventions.*expected one of keep, drop"):
+        read(arms={"static": {}, "rules": {"text": {"conventions": {"[...]": "remove"}}}})
+
+
 def test_the_command_line_has_the_last_word_on_the_corpus(read: Callable[..., Study]) -> None:
     assert read().corpus == "synth:tones"
     assert read("mine").corpus == "mine"

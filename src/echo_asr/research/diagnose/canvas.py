@@ -52,13 +52,19 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
 
 
 def figure_png(figure: Figure) -> bytes:
-    """A figure as the bytes of a PNG; what the usual font lacks is drawn with fonts that have it, if there are any.
+    """A figure as the bytes of a PNG, as of `render_figure`."""
+    return render_figure(figure, "png")
+
+
+def render_figure(figure: Figure, form: str) -> bytes:
+    """A figure as the bytes of a file, `png`, `svg` or `pdf`; what the usual font lacks is drawn with fonts that have
+    it, if there are any.
 
     What no installed font has is named in one line, and drawn as boxes.
     """
     for panel in figure.axes:
         panel.spines[["top", "right"]].set_visible(False)
-    png, lacking = _draw(figure)
+    image, lacking = _draw(figure, form)
     families = fonts_for(frozenset(lacking)) if lacking else ()
     if families:
         for text in figure.findobj(Text):
@@ -66,34 +72,37 @@ def figure_png(figure: Figure) -> bytes:
             text.set_fontfamily([USUAL, *families])
         for panel in figure.axes:
             panel.tick_params(labelfontfamily=[USUAL, *families])
-        png, lacking = _draw(figure)
+        image, lacking = _draw(figure, form)
     if lacking:
         some = " ".join(sorted(map(chr, lacking))[:SHOWN]) + (" \u2026" if len(lacking) > SHOWN else "")
         console().print(
             f"a picture has boxes for {some}: no installed font has them; install one; Noto has nearly all",
             highlight=False, markup=False,
         )  # fmt: skip
-    return png
+    return image
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure as PNG.
+    """Write a figure as PNG, or as SVG or PDF if the path ends so.
 
     Raises:
         EchoError: it cannot be written.
     """
+    form = Path(path).suffix.lower().removeprefix(".")
+    image = render_figure(figure, form if form in ("svg", "pdf") else "png")
     try:
-        Path(path).write_bytes(figure_png(figure))
+        Path(path).write_bytes(image)
     except OSError as error:
         raise EchoError(f"{path}: cannot write the picture ({error.strerror}); check the folder") from None
 
 
-def _draw(figure: Figure) -> tuple[bytes, set[int]]:
-    """The PNG, and the characters that no font was there for; other warnings are passed on."""
+def _draw(figure: Figure, form: str) -> tuple[bytes, set[int]]:
+    """The image, and the characters that no font was there for; other warnings are passed on."""
     buffer, lacking = io.BytesIO(), set()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        FigureCanvasAgg(figure).print_png(buffer)
+        canvas = FigureCanvasAgg(figure)
+        canvas.print_png(buffer) if form == "png" else canvas.print_figure(buffer, format=form)
     for one in caught:
         glyph = re.match(r"Glyph (\d+) .*missing from", str(one.message))
         if glyph:

@@ -67,7 +67,7 @@ class Texts:
         specs = [study.corpus + evaluated for _, evaluated in condition.pairs]
         rows = [(spec, u) for spec in specs for u in corpora[spec].split(study.split)]
         texts = tuple(map(text.normalize, (u.text for _, u in rows)))
-        notation = text.find_tones(u.text for _, u in rows)[0].notation
+        notation = text.measured_notation([u.text for _, u in rows])
         speakers = tuple(u.speaker for _, u in rows)
         by_speaker = all(speakers) and len(set(speakers)) >= SPEAKERS
         blocks = speakers if by_speaker else texts
@@ -82,6 +82,8 @@ def analyse(study: Study, results: Results, corpora: Mapping[str, Corpus]) -> tu
         corpora: by spec, with a validation split held out where they have none.
     """
     text = study.arm(study.baseline).sections["text"]
+    # Normalising heeds the notation of the tones.
+    text, _ = text.find_tones(u.text for corpus in corpora.values() for u in corpus.split(study.split))
     rows: list[Row] = []
     curves: list[dict[str, Any]] = []
     for condition in study.conditions:

@@ -154,12 +154,12 @@ def load_corpora(study: Study) -> dict[str, Corpus]:
                 f"{min(seen)} first; select alike for both, as each: does, and give the corpus a validation split"
             )
     for spec in (evaluated for _, evaluated in pairs):
-        notation = text.find_tones(u.text for u in corpora[spec].split(study.split))[0].notation
+        notation = text.measured_notation([u.text for u in corpora[spec].split(study.split)])
         for endpoint in study.endpoints:
             if endpoint.measure in ("tone", "base") and notation is None:
                 raise EchoError(
-                    f"{study.path}: endpoint {endpoint.name!r} measures tones, and the texts of {spec} have none; "
-                    "if they have, name their notation in text.tones"
+                    f"{study.path}: endpoint {endpoint.name!r} measures tones, and the texts of {spec} have none "
+                    "once normalised; if they should, set text.tones, or take another text.normalizer"
                 )
     return corpora
 

@@ -1,0 +1,150 @@
+"""Alignment of recordings and utterances with their texts, given or recognised, together with their F0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from echo_asr.audio import load_audio
+from echo_asr.audio.convert import frames_to_seconds
+from echo_asr.audio.load import Audio
+from echo_asr.audio.segment import AudioSegment
+from echo_asr.decode.alignment import align
+from echo_asr.decode.recording_pitch import measure_pitch
+from echo_asr.decode.results import Segment, Token
+from echo_asr.decode.syllables import AlignedSpeech
+from echo_asr.decode.transcribe import GROUP_SECONDS, Recognizer, batches_by_length
+from echo_asr.errors import EchoError
+from echo_asr.features import Features, collate_features
+from echo_asr.model.echo import encoder_frames
+
+LONGEST = 120.0  # seconds of a recording that is aligned as a whole
+BATCH_SECONDS = 120.0  # seconds of audio aligned at once, padding included
+
+
+@dataclass(frozen=True)
+class GivenText:
+    """A recording, or an utterance within one, and the text in it.
+
+    Attributes:
+        audio: a path, a segment of a file, or samples.
+        text: as written, not normalised.
+        speaker: empty if unknown.
+        name: of the utterance.
+        speaker_f0: the speaker's median F0 in Hz, for a model whose pitch is relative to it; 0 where not known.
+    """
+
+    audio: Audio
+    text: str
+    speaker: str = ""
+    name: str = "1"
+    speaker_f0: float = 0.0
+
+
+def align_given(
+    recognizer: Recognizer, given: Iterable[GivenText], progress: Callable[[int], None] = lambda done: None
+) -> Iterator[AlignedSpeech | EchoError]:
+    """The times of given texts in their recordings, and the F0, in their order; for one that cannot be aligned the
+    reason: a character that the model does not know, a text too long for its recording, silence, or more than 2 min.
+
+    Recordings are gathered up to five minutes, and aligned in batches of similar length.
+
+    Args:
+        progress: called with the number of texts done.
+
+    Raises:
+        EchoError: a recording cannot be read.
+    """
+    group: list[tuple[GivenText, Features]] = []
+    seconds, done = 0.0, 0
+    for one in given:
+        measured = recognizer.extractor.measure(load_audio(one.audio))
+        group.append((one, measured))
+        seconds += frames_to_seconds(measured.frames)
+        if seconds >= GROUP_SECONDS:
+            yield from _align_group(recognizer, group)
+            done += len(group)
+            progress(done)
+            group, seconds = [], 0.0
+    yield from _align_group(recognizer, group)
+    progress(done + len(group))
+
+
+def _align_group(
+    recognizer: Recognizer, group: Sequence[tuple[GivenText, Features]]
+) -> Iterator[AlignedSpeech | EchoError]:
+    model, tokenizer = recognizer.bundle.model, recognizer.bundle.tokenizer
+    texts: list[list[int] | EchoError] = [_encode(recognizer, one, measured) for one, measured in group]
+    chosen = [number for number, text in enumerate(texts) if isinstance(text, list) and text]
+    found: dict[int, tuple[Token, ...]] = {}
+    for batch in batches_by_length([frames_to_seconds(group[n][1].frames) for n in chosen], BATCH_SECONDS):
+        numbers = [chosen[place] for place in batch]
+        clips = [
+            replace(recognizer.extractor.transformed(group[n][1]), speaker_f0=group[n][0].speaker_f0) for n in numbers
+        ]
+        with torch.inference_mode():
+            encoded = model.encode(collate_features(clips).to(model.device), recognizer.features)
+        ids = [text for n in numbers if isinstance(text := texts[n], list)]
+        times = align(model, encoded, clips, ids, tokenizer, recognizer.decode.times)
+        found.update({n: tokens for n, (tokens, _) in zip(numbers, times, strict=True)})
+    for number, (one, measured) in enumerate(group):
+        text = texts[number]
+        if isinstance(text, EchoError):
+            yield text
+            continue
+        own = ((one.name, found.get(number, ())),)
+        yield AlignedSpeech(*_place(one.audio), one.speaker, measured.pitch[0].numpy(), own)
+
+
+def _place(audio: Audio) -> tuple[str, float]:
+    """The file of a recording, empty for samples, and the seconds in it at which the recording begins."""
+    if isinstance(audio, AudioSegment):
+        return str(audio.path), audio.start
+    return "" if isinstance(audio, np.ndarray | torch.Tensor) else str(audio), 0.0
+
+
+def _encode(recognizer: Recognizer, one: GivenText, measured: Features) -> list[int] | EchoError:
+    """The ids of a text, or why it cannot be aligned."""
+    seconds = frames_to_seconds(measured.frames)
+    try:
+        ids = recognizer.bundle.tokenizer.encode(recognizer.normalize(one.text))
+    except EchoError as error:
+        return EchoError(f"{one.audio}: {error}")
+    if not ids:
+        return ids
+    if seconds > LONGEST:
+        return EchoError(
+            f"{one.audio}: lasts {seconds:.0f} s, and a text is aligned with up to {LONGEST:.0f} s; cut it"
+        )
+    if measured.null.all():
+        return EchoError(f"{one.audio}: is silent, and has the text {one.text[:40]!r}; correct it")
+    there = int(encoder_frames(torch.tensor(measured.frames), recognizer.bundle.model.config))
+    needed = len(ids) + sum(before == after for before, after in pairwise(ids))
+    if needed > there:
+        return EchoError(f"{one.audio}: its text needs {needed} encoder frames, and it has {there}; correct the text")
+    return ids
+
+
+def align_recognized(
+    recognizer: Recognizer, sources: Sequence[Audio], progress: Callable[[int], None] = lambda done: None
+) -> Iterator[AlignedSpeech | EchoError]:
+    """The recognised texts of recordings of any length with their times, a text for each segment of speech, named by
+    its number from 1, and the F0; for a recording that cannot be read the reason."""
+    segments: list[Segment] = []
+    for index, result in recognizer.transcribe_each(sources):
+        if isinstance(result, Segment):
+            segments.append(result)
+            continue
+        progress(index + 1)
+        if isinstance(result, EchoError):
+            yield result
+        else:
+            source = sources[index]
+            f0 = measure_pitch(source, recognizer.extractor, recognizer.decode.segments).f0
+            texts = tuple((str(number), segment.tokens) for number, segment in enumerate(segments, 1))
+            yield AlignedSpeech(*_place(source), "", f0, texts)
+        segments = []
