@@ -60,7 +60,7 @@ def test_a_text_that_cannot_be_aligned_is_named_and_the_others_are_aligned(
     messages = [str(one) if isinstance(one, EchoError) else "" for one in found]
     assert "no symbol for 'h'" in messages[0] and "correct the text" in messages[0]
     assert "too long for 0.40 s: it takes 20 encoder frames, and there are 10" in messages[1]
-    assert "is silent, and has a text" in messages[2]
+    assert "is silent, and has the text 'a'" in messages[2]
     assert "lasts 120 s, and a text is aligned with up to 120 s; echo-asr corpus cut" in messages[3]
     assert [word.word for word in segment(found[4]).words] == ["ab"]
 

@@ -122,7 +122,7 @@ def _encode(recognizer: Recognizer, clip: Features, text: str) -> list[int] | Ec
         mend = "echo-asr corpus cut makes clips of it"
         return EchoError(f"lasts {seconds:.0f} s, and a text is aligned with up to {LONGEST:.0f} s; {mend}")
     if clip.null.all():
-        return EchoError("is silent, and has a text; correct either")
+        return EchoError(f"is silent, and has the text {text[:40]!r}; correct either")
     there = int(encoder_frames(torch.tensor(clip.frames), recognizer.bundle.model.config))
     needed = len(ids) + sum(before == after for before, after in pairwise(ids))
     if needed > there:
