@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,13 +62,16 @@ class Made:
 
 
 def make(recognizer: Recognizer, corpus: str, split: str, minutes: float, folder: Path, seed: int) -> Made:
-    """Write `long.wav` and `text.txt`."""
+    """Write `long.wav` and `text.txt`, of clips of a split, or of several with commas between, no text twice."""
     rng = np.random.default_rng(seed)
-    rows = [u for u in load_corpus(corpus).split(split) if recognizer.normalize(u.text)]
+    of_splits = [u for name in split.split(",") for u in load_corpus(corpus).split(name)]
+    unique = {recognizer.normalize(u.text): u for u in of_splits}  # a sentence that comes twice may be either
+    rows = [u for text, u in unique.items() if text]
     rows = [rows[i] for i in rng.permutation(len(rows))]
-    clips = iter(enumerate(rows * 100))
+    clips = iter(rows)
+    seconds = min(60 * minutes, sum(u.duration for u in rows) - UNSCRIPTED * (PASSAGE + 10.0))
     paragraphs: list[tuple[str, list[Utterance]]] = []
-    kinds = ["text"] * max(4, round(60 * minutes / (PARAGRAPH * 1.25)))
+    kinds = ["text"] * max(4, int(seconds / (PARAGRAPH + 5.0)))
     kinds[len(kinds) // 2] = "dropped"
     for place in rng.choice(np.arange(1, len(kinds)), UNSCRIPTED, replace=False):
         kinds[int(place)] += " after unscripted"
@@ -113,10 +117,10 @@ def make(recognizer: Recognizer, corpus: str, split: str, minutes: float, folder
     return Made(spoken, dropped, unscripted, count)
 
 
-def _some(clips: Any, seconds: float) -> list[Utterance]:
+def _some(clips: Iterator[Utterance], seconds: float) -> list[Utterance]:
     found: list[Utterance] = []
     while sum(u.duration for u in found) < seconds:
-        found.append(next(clips)[1])
+        found.append(next(clips))
     return found
 
 

@@ -139,6 +139,7 @@ class Stub:
 
 
 def cut_with(stub: Stub, script: list[str], monkeypatch: pytest.MonkeyPatch, **recording: Any) -> cutting.CutRecording:
+    monkeypatch.setattr(cutting, "settle_edges", lambda recognizer, recording, script, pieces: pieces)
     monkeypatch.setattr(cutting, "align_each", lambda recognizer, sources, texts: stub.align_each(sources, texts))
     source = AudioSegment(Path("a.wav"), **recording) if recording else Path("a.wav")
     return cut_recording(stub, source, make_script(enumerate(script, 1), normalize_basic))  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ def add(actions: Subparsers[Parser]) -> None:
     )
     parser.add_argument("text", type=Path, metavar="TEXT", help="its text in paragraphs, or its subtitles (.srt, .vtt)")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help=f"for a metadata.csv and {REPORT}")
-    add_model(parser, "--train-on")
+    add_model(parser, "the corpus of --train-on")
     parser.add_argument("--train-on", metavar="CORPUS", help=f"train a model on this corpus first: {CORPUS}")
     parser.add_argument("--speaker", default="", metavar="NAME", help="who speaks, for the corpus")
     parser.add_argument("--device", default="auto", help=DEVICE)

@@ -27,7 +27,7 @@ def add_model(parser: Parser, trained_on: str) -> None:
         trained_on: the corpus of a model that is trained on the spot, for the help.
     """
     parser.add_argument(
-        "--model", type=Path, metavar="MODEL", help=f"folder of a model (default: train on {trained_on})"
+        "--model", type=Path, metavar="MODEL", help=f"folder of a model (default: train one on {trained_on})"
     )
     parser.add_argument("--recipe", metavar="CONFIG", help=f"to train with: {CONFIG} (default {RECIPE})")
     parser.add_argument("--train-into", type=Path, metavar="RUN", help="keep the trained model in this folder")

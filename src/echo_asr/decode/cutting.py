@@ -16,6 +16,7 @@ from echo_asr.decode.given_texts import align_each
 from echo_asr.decode.placing import FEW, Piece, place_script
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.segments import SegmentConfig
+from echo_asr.decode.settling import settle_edges
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.text.script import Script
@@ -100,7 +101,9 @@ def cut_recording(
         else:
             segments.append(found)
             progress(found.end)
-    pieces = _check_pieces(recognizer, recording, script, place_script(script, segments))
+    whole = recording if isinstance(recording, AudioSegment) else AudioSegment(recording)
+    placed = settle_edges(recognizer, whole, script, place_script(script, segments))
+    pieces = _check_pieces(recognizer, whole, script, placed)
     least = least_values(pieces, segments)
     return join_pieces(script, without_other_texts(script, pieces, least), least, config, duration)
 
@@ -115,10 +118,9 @@ class CheckedPiece:
 
 
 def _check_pieces(
-    recognizer: Recognizer, recording: Path | AudioSegment, script: Script, pieces: Sequence[Piece]
+    recognizer: Recognizer, whole: AudioSegment, script: Script, pieces: Sequence[Piece]
 ) -> list[CheckedPiece]:
     """Align each piece with its words."""
-    whole = recording if isinstance(recording, AudioSegment) else AudioSegment(recording)
     own = [piece for piece in pieces if piece.words]
     sources = [replace(whole, start=whole.start + piece.start, duration=piece.end - piece.start) for piece in own]
     results = align_each(recognizer, sources, [script.text(piece.words) for piece in own])
