@@ -1,9 +1,10 @@
 """Alignment of joined clips: `python -m benchmarks.joined_alignment MODEL CORPUS [--recordings 40] [--json]`.
 
-Joins five clips of a corpus with pauses of 0.3 to 1 s, which are digital silence, and aligns all of their text with the
-result. The speech of a clip begins and ends where its level rises above, and falls under, 40 dB below its loudest:
-the first word should begin there, and the last one end there (`edges`). The other words have no times that are known;
-theirs are compared with those in the alignment of their clip alone (`inner`). Errors are absolute, in ms.
+Joins five clips of a corpus with pauses of 0.3 to 1 s, noise as loud as the softest frames of the clip that follows, and
+aligns all of their text with the result. The speech of a clip begins and ends where its level rises above, and falls
+under, 40 dB below its loudest: the first word should begin there, and the last one end there (`edges`). The other words
+have no times that are known; theirs are compared with those in the alignment of their clip alone (`inner`). Errors are
+absolute, in ms.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from echo_asr.features.log_mel import frame_levels
 
 CLIPS = 5
 PAUSES = (0.3, 1.0)  # seconds
+SOFTEST = 0.02  # share of the frames of a clip, whose level is that of its background
 BELOW = 40.0  # dB under the loudest frame of a clip
 
 
@@ -33,6 +35,12 @@ def speech_edges(samples: np.ndarray) -> tuple[float, float]:
     levels = frame_levels(samples, samples_to_frames(len(samples)))
     loud = np.flatnonzero(levels > levels.max() - BELOW)
     return frames_to_seconds(float(loud[0])), frames_to_seconds(float(loud[-1] + 1))
+
+
+def noise(clip: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """White noise `(size,)` as loud as the softest frames of a clip."""
+    level = float(np.quantile(frame_levels(clip, samples_to_frames(len(clip))), SOFTEST))  # dBFS
+    return rng.normal(0.0, 10.0 ** (level / 20.0), size).astype(np.float32)
 
 
 def measure(model: str, corpus: str, split: str, recordings: int, seed: int) -> dict[str, object]:
@@ -47,7 +55,7 @@ def measure(model: str, corpus: str, split: str, recordings: int, seed: int) -> 
         parts: list[np.ndarray] = []
         size = 0
         for samples in clips[first : first + CLIPS]:
-            pause = np.zeros(seconds_to_samples(rng.uniform(*PAUSES)), np.float32)
+            pause = noise(samples, seconds_to_samples(rng.uniform(*PAUSES)), rng)
             starts.append((size + len(pause)) / SAMPLE_RATE)
             parts += [pause, samples]
             size += len(pause) + len(samples)

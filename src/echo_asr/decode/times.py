@@ -30,17 +30,12 @@ def foreground_levels(features: Features) -> np.ndarray:
     """The level of each frame above the background: `(T,)`, 0 for the softest 15 % of the clip.
 
     The root mean square, over mel bins, of the spectrogram above the 15 % quantile of each bin, less the 15 % quantile
-    of the result. So a fricative that is softer than the noise, but louder in its own bins, has a level above 0. Frames
-    of digital silence do not count: beside them the noise in other pauses would be foreground.
+    of the result. So a fricative that is softer than the noise, but louder in its own bins, has a level above 0.
     """
     spectrogram = features.spectrogram.numpy().astype(np.float64)
-    audible = spectrogram.any(axis=0)
-    if not audible.any():
-        return np.zeros(spectrogram.shape[1])
-    quiet = np.quantile(spectrogram[:, audible], QUIET_SHARE, axis=1)
-    above = np.clip(spectrogram - quiet[:, None], 0.0, None)
+    above = np.clip(spectrogram - np.quantile(spectrogram, QUIET_SHARE, axis=1, keepdims=True), 0.0, None)
     levels = np.sqrt(np.mean(above**2, axis=0))
-    return np.clip(levels - np.quantile(levels[audible], QUIET_SHARE), 0.0, None)
+    return np.clip(levels - np.quantile(levels, QUIET_SHARE), 0.0, None)
 
 
 def token_times(texts: Sequence[str], ranges: Sequence[Range], levels: np.ndarray) -> list[tuple[float, float]]:
