@@ -1,6 +1,6 @@
 """Alignment of joined clips: `python -m benchmarks.joined_alignment MODEL CORPUS [--recordings 40] [--json]`.
 
-Joins five clips of a corpus with pauses of 0.3 to 1 s, noise as loud as the softest frames of the clip that follows, and
+Joins five clips of a corpus with pauses of 0.3 to 1 s, noise as loud as the softest frames of the next clip, and
 aligns all of their text with the result. The speech of a clip begins and ends where its level rises above, and falls
 under, 40 dB below its loudest: the first word should begin there, and the last one end there (`edges`). The other words
 have no times that are known; theirs are compared with those in the alignment of their clip alone (`inner`). Errors are

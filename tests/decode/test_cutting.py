@@ -178,3 +178,20 @@ def test_times_in_a_part_of_a_file_are_aligned_there(monkeypatch: pytest.MonkeyP
     cut = cut_with(stub, SPOKEN, monkeypatch, start=10.0, duration=60.0, channel=1)
     assert [clip.doubt for clip in cut.clips] == [""] * 4
     assert [(one.start, one.channel) for one in seen] == [(segment.start + 10.0, 1) for segment in stub.segments]
+
+
+def test_an_unlike_text_loses_its_words_beside_a_difference_alone() -> None:
+    pieces = [piece(0.0, 1.0, 0, 1), piece(2.0, 3.0, 2, alike=0.3), piece(4.0, 5.0, 3), piece(6.0, 7.0, *range(4, 8))]
+    assert without_other_texts(SCRIPT, pieces, LEAST) == pieces
+    pieces[2] = piece(4.0, 5.0)
+    assert [one.piece.words for one in without_other_texts(SCRIPT, pieces, LEAST)] == [(0, 1), (), (), (4, 5, 6, 7)]
+
+
+def test_a_word_alone_between_differences_loses_its_place_and_many_do_not() -> None:
+    pieces = [piece(0.0, 1.0), piece(2.0, 3.0, 1), piece(4.0, 5.0), piece(6.0, 7.0, 4, 5, 6), piece(8.0, 9.0)]
+    assert [one.piece.words for one in without_other_texts(SCRIPT, pieces, LEAST)] == [(), (), (), (4, 5, 6), ()]
+
+
+def test_a_long_text_that_was_not_recognised_and_is_improbable_is_another() -> None:
+    pieces = [piece(0.0, 1.0, 0), piece(2.0, 3.0, 1, 2, 3, score=BAD, alike=0.2), piece(4.0, 5.0, 4, 5, 6, 7)]
+    assert [one.piece.words for one in without_other_texts(SCRIPT, pieces, LEAST)] == [(0,), (), (4, 5, 6, 7)]

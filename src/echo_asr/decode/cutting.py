@@ -165,28 +165,48 @@ def least_values(pieces: Sequence[CheckedPiece], segments: Sequence[Segment]) ->
 
 
 def without_other_texts(script: Script, pieces: Sequence[CheckedPiece], least: Least) -> list[CheckedPiece]:
-    """The pieces; those with an improbable text lose their words where these were not recognised either, and where
-    they are beside speech that is not in the script, or beside words that are not spoken: there it is likely that the
-    script and the recording differ. A word or two may have been changed, and stay."""
+    """The pieces; some lose their words, for the script and the recording are likely to differ there.
+
+    These are the pieces with an improbable text that was not recognised either, unless it is a word or two, which may
+    have been changed; where speech is not in the script or words are not spoken, the pieces beside them with a text
+    that is either; and a word or two alone between such.
+    """
     found = list(pieces)
-    for order in (range(len(found)), range(len(found) - 1, -1, -1)):
-        step = order.step
-        gap, expected = False, -1 if step > 0 else len(script.words)
-        for number in order:
+
+    def remove(number: int) -> None:
+        found[number] = CheckedPiece(replace(found[number].piece, words=(), alike=0.0))
+
+    def few(number: int) -> bool:
+        return sum(len(script.words[word].normal) for word in found[number].piece.words) <= FEW
+
+    for step in (1, -1):
+        for number in range(len(found))[::step]:
             one = found[number]
-            words = one.piece.words[::step]
-            if not words:
-                gap = True
+            if not one.piece.words or one.error:
                 continue
-            gap = gap or words[0] != expected + step
-            long = sum(len(script.words[word].normal) for word in words) > FEW
-            other = gap or (long and one.piece.alike < least.alike)
-            if other and one.score < least.score and not one.error:
-                found[number] = CheckedPiece(replace(one.piece, words=(), alike=0.0))
-                gap = True
-            else:
-                gap, expected = False, words[-1]
+            improbable, unlike = one.score < least.score, one.piece.alike < least.alike
+            differs = _differs(script, found, number, step)
+            if (improbable or unlike) and differs or (improbable and unlike and not few(number)):
+                remove(number)
+    for number in range(len(found)):
+        alone = all(_differs(script, found, number, step) for step in (1, -1))
+        if found[number].piece.words and few(number) and alone and len(script.words) > len(found[number].piece.words):
+            remove(number)
     return found
+
+
+def _differs(script: Script, pieces: Sequence[CheckedPiece], number: int, step: int) -> bool:
+    """Whether the recording before a piece (`step` 1), or after it (-1), has speech that is not in the script, or the
+    script words that are not in the recording."""
+    words = pieces[number].piece.words
+    if not words:
+        return False
+    beside = number - step
+    edge = words[0] if step > 0 else words[-1]
+    if not 0 <= beside < len(pieces):
+        return edge != (0 if step > 0 else len(script.words) - 1)
+    other = pieces[beside].piece.words
+    return not other or (other[-1] if step > 0 else other[0]) != edge - step
 
 
 def join_pieces(
