@@ -181,7 +181,9 @@ def lost_signs(texts: Iterable[str], normalize: Normalizer, notation: ToneNotati
 
 
 def _tones_of(text: str, notation: ToneNotation) -> list[str]:
-    return [syllable.tone for syllable in notation.split(text) if syllable.tone]
+    """The tone of each syllable; empty where none has one."""
+    found = [syllable.tone for syllable in notation.split(text)]
+    return found if any(found) else []
 
 
 def _long(word: str) -> list[str]:
