@@ -57,7 +57,7 @@ def test_times_of_a_segment_are_those_of_its_file(recognizer: Recognizer, tmp_pa
     ("text", "audio", "reason"),
     [
         ("a x", tone("a b"), "the tokenizer has no symbol for 'x'"),
-        ("a b c a b c a b", tone("a"), "its text needs 15 encoder frames, and it has 6"),
+        ("a b c a b c a b", tone("a"), "its text is too long for 0.24 s: it takes 15 encoder frames, and there are 6"),
         ("a", np.zeros(8000, np.float32), "is silent, and has the text 'a'"),
         ("a", np.zeros(122 * SAMPLE_RATE, np.float32), "lasts 122 s, and a text is aligned with up to 120 s"),
     ],

@@ -36,6 +36,7 @@ EMPTY_FILES = {
     "srt": "",
     "vtt": "WEBVTT\n",
     "tsv": "start\tend\ttext\n",
+    "ctm": "",
 }
 Parsed = list[tuple[int, int, list[str]]]  # of cues: start and end in ms, lines
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from echo_asr.annotations.document import xml_text, xml_value
-from echo_asr.annotations.phrases import CONFIDENCES, PHRASES, WORDS, Phrase
+from echo_asr.annotations.phrases import CONFIDENCES, PHRASES, SYMBOLS, WORDS, Phrase
 
-PHRASE, WORD, CONFIDENCE = "phrase", "word", "confidence"  # linguistic types of the tiers
+PHRASE, WORD, CONFIDENCE, SYMBOL = "phrase", "word", "confidence", "symbol"  # linguistic types of the tiers
 MIME_TYPES = {
     ".wav": "audio/x-wav",
     ".mp3": "audio/mpeg",
@@ -52,25 +52,29 @@ class Span(NamedTuple):
 
 def render_elan(phrases: Sequence[Phrase], recording: Path, folder: Path) -> str:
     """An ``.eaf`` file with a tier of phrases, one of their words with times within those of the phrase
-    (`Included_In`), and one of the words' confidences (`Symbolic_Association`).
+    (`Included_In`), and one of the words' confidences (`Symbolic_Association`); where phrases have symbols, they are a
+    tier like that of the words.
 
     Args:
         recording: its path.
         folder: where the file will lie; the relative address of the recording begins there.
     """
     words = [(place, word) for place, phrase in enumerate(phrases) for word in phrase.words]
-    spans = [Span(p.start, p.end, p.text, 0) for p in phrases] + [Span(w.start, w.end, w.text, 1) for _, w in words]
+    symbols = [symbol for phrase in phrases for symbol in phrase.symbols]
+    parts = [*(word for _, word in words), *symbols]
+    spans = [Span(p.start, p.end, p.text, 0) for p in phrases] + [Span(p.start, p.end, p.text, 1) for p in parts]
     order, slots = number_slots(spans, 1)
     annotations = [aligned_element(f"a{number}", *slots[number - 1], span.text) for number, span in enumerate(spans, 1)]
     first = len(phrases) + 1  # number of the first word
     confidences = [
-        _referring(f"a{number + len(words)}", f"a{number}", word.confidence)
+        _referring(f"a{number + len(parts)}", f"a{number}", word.confidence)
         for number, (_, word) in enumerate(words, first)
     ]
     types = (
         (PHRASE, "true", ""),
         (WORD, "true", "Included_In"),
         (CONFIDENCE, "false", "Symbolic_Association"),
+        *([(SYMBOL, "true", "Included_In")] if symbols else []),
     )
     date = datetime.now().astimezone().isoformat(timespec="seconds")
     lines = [
@@ -84,8 +88,9 @@ def render_elan(phrases: Sequence[Phrase], recording: Path, folder: Path) -> str
         *(f"        {slot_element(name, time)}" for name, time in order),
         "    </TIME_ORDER>",
         *tier_lines(PHRASES, PHRASE, "", annotations[: len(phrases)]),
-        *tier_lines(WORDS, WORD, PHRASES, annotations[len(phrases) :]),
+        *tier_lines(WORDS, WORD, PHRASES, annotations[len(phrases) :][: len(words)]),
         *tier_lines(CONFIDENCES, CONFIDENCE, WORDS, confidences),
+        *(tier_lines(SYMBOLS, SYMBOL, PHRASES, annotations[len(phrases) + len(words) :]) if symbols else ()),
         *(f"    {type_element(name, aligned, constraint)}" for name, aligned, constraint in types),
         *(f'    <CONSTRAINT DESCRIPTION={xml_value(d)} STEREOTYPE="{name}"/>' for name, d in CONSTRAINTS.items()),
         "</ANNOTATION_DOCUMENT>",

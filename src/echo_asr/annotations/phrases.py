@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-PHRASES, WORDS, CONFIDENCES = "phrases", "words", "confidences"  # names of the tiers
+PHRASES, WORDS, CONFIDENCES, SYMBOLS = "phrases", "words", "confidences", "symbols"  # names of the tiers
 
 
 class TimedWord(NamedTuple):
@@ -17,12 +17,13 @@ class TimedWord(NamedTuple):
 
 
 class Phrase(NamedTuple):
-    """A phrase, from `start` to `end` in ms, and its words, which lie within it, or none.
+    """A phrase, from `start` to `end` in ms, and its words and the symbols of these, which lie within it, or none.
 
-    Phrases, and words in one, are in order, do not overlap, and last a millisecond or more.
+    Phrases, and words and symbols in one, are in order, do not overlap, and last a millisecond or more.
     """
 
     start: int
     end: int
     text: str
     words: tuple[TimedWord, ...] = ()
+    symbols: tuple[TimedWord, ...] = ()

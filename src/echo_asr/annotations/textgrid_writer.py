@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from echo_asr.annotations.phrases import CONFIDENCES, PHRASES, WORDS, Phrase
+from echo_asr.annotations.phrases import CONFIDENCES, PHRASES, SYMBOLS, WORDS, Phrase
 from echo_asr.annotations.textgrid import INTERVALS
 
 
 def render_textgrid(phrases: Sequence[Phrase], duration: int) -> str:
-    """A TextGrid, in the long form, with the tiers `phrases`, `words` and `confidences` of a recording of `duration`
-    ms; intervals without a text fill what is between."""
+    """A TextGrid, in the long form, with the tiers `phrases`, `words` and `confidences`, and `symbols` where there are
+    some, of a recording of `duration` ms; intervals without a text fill what is between."""
     words = [word for phrase in phrases for word in phrase.words]
+    symbols = [(one.start, one.end, one.text) for phrase in phrases for one in phrase.symbols]
     tiers = {
         PHRASES: [(phrase.start, phrase.end, phrase.text) for phrase in phrases],
         WORDS: [(word.start, word.end, word.text) for word in words],
         CONFIDENCES: [(word.start, word.end, word.confidence) for word in words],
+        **({SYMBOLS: symbols} if symbols else {}),
     }
     duration = max([duration, 1, *(phrase.end for phrase in phrases)])
     lines = [

@@ -1,4 +1,4 @@
-"""`echo-asr corpus check`, `split`, `export` and `stats`."""
+"""`echo-asr corpus check`, `split`, `export` and `stats`, and their parser, to which `cut` adds itself."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from echo_asr.commands import corpus_cut
 from echo_asr.commands.arguments import CONFIG, CORPUS, Parser, Subparsers, add_broken, add_command
 from echo_asr.errors import EchoError
 
@@ -21,9 +22,9 @@ SPEAKERS = 40  # rows of the table of speakers
 
 
 def add(commands: Subparsers[Parser]) -> None:
-    """Add the command, its three actions and their arguments."""
+    """Add the command, its actions and their arguments."""
     corpus = add_command(
-        commands, "corpus", "look into a corpus: check it, split it, export it, count what it holds", check
+        commands, "corpus", "look into a corpus: check, split, export, count what it holds, cut one", check
     )
     actions = corpus.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
 
@@ -64,6 +65,7 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the choice of clips (default 0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_broken(parser)
+    corpus_cut.add(actions)
 
 
 def check(arguments: argparse.Namespace) -> int:

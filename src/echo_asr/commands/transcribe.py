@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 AUDIO = "wav, flac, ogg, opus, mp3, ..., or a folder: all in it and below"
 # Of echo_asr.decode.formats, which is imported when it is needed.
-FORMATS = ("txt", "json", "srt", "vtt", "tsv", "eaf", "textgrid")
+FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm", "eaf", "textgrid")
 
 
 def add(commands: Subparsers[Parser]) -> None:

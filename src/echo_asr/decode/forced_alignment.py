@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -13,17 +12,13 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.audio.load import Audio
 from echo_asr.audio.segment import AudioSegment
-from echo_asr.decode.alignment import align
+from echo_asr.decode.given_texts import align_features
 from echo_asr.decode.recording_pitch import measure_pitch
-from echo_asr.decode.results import Segment, Token
+from echo_asr.decode.results import Segment
 from echo_asr.decode.syllables import AlignedSpeech
-from echo_asr.decode.transcribe import GROUP_SECONDS, Recognizer, batches_by_length
+from echo_asr.decode.transcribe import GROUP_SECONDS, Recognizer
 from echo_asr.errors import EchoError
-from echo_asr.features import Features, collate_features
-from echo_asr.model.echo import encoder_frames
-
-LONGEST = 120.0  # seconds of a recording that is aligned as a whole
-BATCH_SECONDS = 120.0  # seconds of audio aligned at once, padding included
+from echo_asr.features import Features
 
 
 @dataclass(frozen=True)
@@ -77,26 +72,14 @@ def align_given(
 def _align_group(
     recognizer: Recognizer, group: Sequence[tuple[GivenText, Features]]
 ) -> Iterator[AlignedSpeech | EchoError]:
-    model, tokenizer = recognizer.bundle.model, recognizer.bundle.tokenizer
-    texts: list[list[int] | EchoError] = [_encode(recognizer, one, measured) for one, measured in group]
-    chosen = [number for number, text in enumerate(texts) if isinstance(text, list) and text]
-    found: dict[int, tuple[Token, ...]] = {}
-    for batch in batches_by_length([frames_to_seconds(group[n][1].frames) for n in chosen], BATCH_SECONDS):
-        numbers = [chosen[place] for place in batch]
-        clips = [
-            replace(recognizer.extractor.transformed(group[n][1]), speaker_f0=group[n][0].speaker_f0) for n in numbers
-        ]
-        with torch.inference_mode():
-            encoded = model.encode(collate_features(clips).to(model.device), recognizer.features)
-        ids = [text for n in numbers if isinstance(text := texts[n], list)]
-        times = align(model, encoded, clips, ids, tokenizer, recognizer.decode.times)
-        found.update({n: tokens for n, (tokens, _) in zip(numbers, times, strict=True)})
-    for number, (one, measured) in enumerate(group):
-        text = texts[number]
-        if isinstance(text, EchoError):
-            yield text
+    transformed = recognizer.extractor.transformed
+    clips = [replace(transformed(measured), speaker_f0=one.speaker_f0) for one, measured in group]
+    results = align_features(recognizer, clips, [one.text for one, _ in group])
+    for (one, measured), found in zip(group, results, strict=True):
+        if isinstance(found, EchoError):
+            yield EchoError(f"{one.audio}: {found}")
             continue
-        own = ((one.name, found.get(number, ())),)
+        own = ((one.name, found.tokens),)
         yield AlignedSpeech(*_place(one.audio), one.speaker, measured.pitch[0].numpy(), own)
 
 
@@ -105,28 +88,6 @@ def _place(audio: Audio) -> tuple[str, float]:
     if isinstance(audio, AudioSegment):
         return str(audio.path), audio.start
     return "" if isinstance(audio, np.ndarray | torch.Tensor) else str(audio), 0.0
-
-
-def _encode(recognizer: Recognizer, one: GivenText, measured: Features) -> list[int] | EchoError:
-    """The ids of a text, or why it cannot be aligned."""
-    seconds = frames_to_seconds(measured.frames)
-    try:
-        ids = recognizer.bundle.tokenizer.encode(recognizer.normalize(one.text))
-    except EchoError as error:
-        return EchoError(f"{one.audio}: {error}")
-    if not ids:
-        return ids
-    if seconds > LONGEST:
-        return EchoError(
-            f"{one.audio}: lasts {seconds:.0f} s, and a text is aligned with up to {LONGEST:.0f} s; cut it"
-        )
-    if measured.null.all():
-        return EchoError(f"{one.audio}: is silent, and has the text {one.text[:40]!r}; correct it")
-    there = int(encoder_frames(torch.tensor(measured.frames), recognizer.bundle.model.config))
-    needed = len(ids) + sum(before == after for before, after in pairwise(ids))
-    if needed > there:
-        return EchoError(f"{one.audio}: its text needs {needed} encoder frames, and it has {there}; correct the text")
-    return ids
 
 
 def align_recognized(

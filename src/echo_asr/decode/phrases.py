@@ -11,16 +11,21 @@ from echo_asr.decode.subtitles import duration_ms, ordered_spans, segment_spans
 from echo_asr.text.linebreak import clean_text
 
 
-def make_phrases(found: Transcription) -> list[Phrase]:
+def make_phrases(found: Transcription, symbols: bool = False) -> list[Phrase]:
     """A phrase for each segment with a text; none of them, and no word, is shorter than a millisecond.
 
     A phrase with more words than milliseconds has none of them.
+
+    Args:
+        symbols: also those of each segment that are no spaces.
     """
+    tokens = [segment.tokens for segment in found.segments if clean_text(segment.text)] if symbols else []
     spans = segment_spans(found)
     times = _lasting([span[:2] for span in spans], 0, max(duration_ms(found), len(spans)))
     phrases = []
-    for (start, end), (_, _, text, words) in zip(times, spans, strict=True):
-        phrases.append(Phrase(start, end, text, _timed(words, start, end)))
+    for number, ((start, end), (_, _, text, words)) in enumerate(zip(times, spans, strict=True)):
+        own = [Word(t.text, t.start, t.end, t.probability) for t in tokens[number]] if tokens else []
+        phrases.append(Phrase(start, end, text, _timed(words, start, end), _timed(own, start, end)))
     return phrases
 
 

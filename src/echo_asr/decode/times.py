@@ -143,6 +143,18 @@ def token_texts(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
     return [whole[start:end] for start, end in pairwise([*ends, len(whole)])]
 
 
+def character_times(tokens: Sequence[Token]) -> list[Token]:
+    """The characters of tokens, without spaces, each with an even share of the time of its token."""
+    found: list[Token] = []
+    for token in tokens:
+        spoken = "".join(token.text.split())
+        edges = np.linspace(token.start, token.end, len(spoken) + 1).tolist()
+        found += [
+            Token(c, start, end, token.probability) for c, (start, end) in zip(spoken, pairwise(edges), strict=True)
+        ]
+    return found
+
+
 def words_from_tokens(tokens: Sequence[Token]) -> tuple[Word, ...]:
     """The words of a text, split as by `str.split`, each with the lowest probability of its tokens.
 

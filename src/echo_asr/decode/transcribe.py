@@ -168,6 +168,37 @@ class Recognizer:
         yield from self._decode(waiting, open_segments, words, speaker_f0)
 
     @overload
+    def align(self, audio: Audio, text: str, sampling_rate: int | None = None) -> Segment: ...
+    @overload
+    def align(
+        self, audio: list[Audio] | tuple[Audio, ...], text: Sequence[str], sampling_rate: int | None = None
+    ) -> list[Segment]: ...
+    def align(
+        self,
+        audio: Audio | list[Audio] | tuple[Audio, ...],
+        text: str | Sequence[str],
+        sampling_rate: int | None = None,
+    ) -> Segment | list[Segment]:
+        """The words and symbols of a given text with their times in its recording, up to two minutes long; or of each
+        text in a list, in the recording of the same place.
+
+        Raises:
+            EchoError: a recording cannot be read, or a text not be aligned; see `echo_asr.decode.given_texts`.
+        """
+        from echo_asr.decode.given_texts import align_each  # which imports this module
+
+        sources = audio if isinstance(audio, list | tuple) else [audio]
+        texts = [text] if isinstance(text, str) else text
+        if len(texts) != len(sources) or (isinstance(text, str) and sources is audio):
+            raise ValueError(f"text: expected one for each of {len(sources)} recordings, got {len(texts)}")
+        found: list[Segment] = []
+        for result in align_each(self, sources, texts, sampling_rate):
+            if isinstance(result, EchoError):
+                raise result
+            found.append(result)
+        return found if sources is audio else found[0]
+
+    @overload
     def retone(
         self, audio: Audio, text: str, sampling_rate: int | None = None, *, notation: ToneNotation | None = None
     ) -> Retoned: ...
@@ -227,7 +258,7 @@ class Recognizer:
         found = iter(self.recognize(clips, words))
         for index, item in waiting:
             if isinstance(item, SpeechSegment):
-                segment = _placed(next(found), item.start, samples_to_seconds(len(item.samples)))
+                segment = placed(next(found), item.start, samples_to_seconds(len(item.samples)))
                 if segment.text:
                     open_segments.append(segment)
                     yield index, segment
@@ -282,7 +313,7 @@ class _Clock:
             yield block
 
 
-def _placed(segment: Segment, start: float, duration: float) -> Segment:
+def placed(segment: Segment, start: float, duration: float) -> Segment:
     """A segment of a piece that begins at `start` and lasts `duration`, its last frame perhaps a little longer."""
 
     def at(time: float) -> float:

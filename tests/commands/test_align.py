@@ -1,0 +1,118 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from echo_asr.commands.align import FORMATS
+from echo_asr.decode import formats
+from tests.helpers.commands import Place, run
+from tests.helpers.tone_corpus import tone
+
+
+@pytest.fixture
+def here(tmp_path: Path, corpus: Path, config: Path, undisturbed: Path) -> Place:
+    """A folder of the test's own, and the names of corpus, configuration and model for command lines."""
+    return Place(tmp_path, corpus=corpus, config=config, model=undisturbed)
+
+
+def test_formats_are_those_of_the_library() -> None:
+    assert set(FORMATS) <= set(formats.FORMATS)
+
+
+def test_a_corpus_is_aligned_as_lines_of_json(here: Place, capsys: Any) -> None:
+    status, output, errors = run(here.fill("align {corpus} --split test --model {model}"), capsys)
+    found = [json.loads(line) for line in output.splitlines()]
+    assert status == 0 and errors == ""
+    assert [one["text"] for one in found] == ["b", "a c", "c", "b c", "a b", "c a"]
+    for one in found:
+        (segment,) = one["segments"]
+        assert [word["word"] for word in segment["words"]] == one["text"].split()
+        assert "".join(symbol["symbol"] for symbol in segment["symbols"]) == one["text"]
+
+
+@pytest.mark.parametrize(
+    ("form", "ending"), [("textgrid", "TextGrid"), ("eaf", "eaf"), ("ctm", "ctm"), ("json", "json")]
+)
+def test_a_file_is_written_for_each_recording(form: str, ending: str, here: Place, capsys: Any) -> None:
+    words = f"align {{corpus}} --split test --model {{model}} --format {form} --output-dir {{here}}/out"
+    status, output, _ = run(here.fill(words), capsys)
+    names = sorted(path.name for path in (here.folder / "out").iterdir())
+    assert status == 0 and output == "" and names == [f"{number}.{ending}" for number in range(16, 22)]
+    content = (here.folder / "out" / f"17.{ending}").read_text(encoding="utf-8")
+    assert {"textgrid": '"symbols"', "eaf": "a", "ctm": "17 1 ", "json": '"symbols"'}[form] in content
+
+
+def test_utterances_of_one_recording_are_in_one_file_and_those_of_several_people_apart(
+    here: Place, capsys: Any
+) -> None:
+    clips = [tone("a b"), tone("c"), tone("b")]
+    starts = np.cumsum([0, *map(len, clips)]) / 16000
+    (here.folder / "s").mkdir()
+    soundfile.write(here.folder / "s" / "long.wav", np.concatenate(clips), 16000)
+    rows = ["file_name,transcription,speaker,excerpt_start,duration"]
+    for text, speaker, start, clip in zip(("a b", "c", "B!"), ("ann", "bo", "ann"), starts, clips, strict=False):
+        rows.append(f"long.wav,{text},{speaker},{start},{len(clip) / 16000}")
+    (here.folder / "s" / "metadata.csv").write_text("\n".join(rows), encoding="utf-8")
+    words = "align {here}/s --model {model} --format ctm --output-dir {here}/out"
+    assert run(here.fill(words), capsys)[0] == 0
+    lines = (here.folder / "out" / "long.ann.ctm").read_text(encoding="utf-8").splitlines()
+    assert [line.split()[4] for line in lines] == ["a", "b", "B!"]
+    assert float(lines[2].split()[2]) >= starts[2]
+    assert (here.folder / "out" / "long.bo.ctm").is_file()
+
+
+def test_what_cannot_be_aligned_is_reported_and_the_rest_is_there(here: Place, capsys: Any) -> None:
+    soundfile.write(here.folder / "a.wav", tone("a b"), 16000)
+    soundfile.write(here.folder / "b.wav", tone("a"), 16000)
+    soundfile.write(here.folder / "c.wav", tone("c"), 16000)
+    rows = ["file_name,transcription", "a.wav,a b", "b.wav,x", f"c.wav,{'a b ' * 20}"]
+    (here.folder / "metadata.csv").write_text("\n".join(rows), encoding="utf-8")
+    status, output, errors = run(here.fill("align {here} --model {model}"), capsys)
+    assert status == 1 and [json.loads(line)["text"] for line in output.splitlines()] == ["a b"]
+    first, second, last = errors.splitlines()
+    assert "b.wav: text 'x': the tokenizer has no symbol for 'x'" in first
+    assert "c.wav: its text is too long" in second
+    assert last == "echo-asr align: 2 of 3 texts could not be aligned and are left out"
+
+
+def test_one_recording_is_aligned_with_its_text(here: Place, capsys: Any) -> None:
+    (here.folder / "text.txt").write_bytes("a\r\nB.\r\n".encode("utf-16"))
+    words = "align {corpus}/03.wav --text-file {here}/text.txt --model {model} --format ctm"
+    status, output, _ = run(here.fill(words), capsys)
+    assert status == 0 and [line.split()[4] for line in output.splitlines()] == ["a", "B."]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("align {corpus}/03.wav --model {model}", "a recording; give its text with --text or --text-file"),
+        ("align {corpus}/03.wav --text a", "no model; name one with --model: one recording is too little"),
+        ("align {corpus}/03.wav --text a --model {model} --split test", "--split is of a corpus"),
+        ("align {corpus} --model {model} --recipe demo", "--recipe is for training, and --model names a trained one"),
+        ("align {corpus} --model {model} --format eaf", "22 recordings make 22 eaf files; name a folder for them"),
+        ("align {corpus}/none.wav --text a --model {model}", "none.wav"),
+        ("align {here}/none --model {model}", "does not exist"),
+        ("align {corpus}/03.wav --text-file {here}/none.txt --model {model}", "none.txt cannot be read"),
+        ("align {corpus} --recipe none", "no recipe of that name"),
+        ("align {corpus} --model {here}", "not a complete model"),
+    ],
+)
+def test_mistakes_are_one_line(words: str, message: str, here: Place, capsys: Any) -> None:
+    status, output, errors = run(here.fill(words), capsys)
+    assert status == 1 and output == "" and message in errors and errors.count("\n") == 1
+    assert here.contents() == {}
+
+
+def test_without_a_model_one_is_trained_on_the_corpus(here: Place, capsys: Any) -> None:
+    words = "align {corpus} --split test --recipe {config} --train-into {here}/run --device cpu --format ctm"
+    status, output, errors = run(here.fill(f"{words} --train.max_steps 1 --decode.times attention"), capsys)
+    assert status == 0 and len(output.splitlines()) == 10
+    assert "no --model, so one is trained on" in errors and "(1 updates; --train.max_steps" in errors
+    assert "trained for 1 updates in" in errors
+    again = run(
+        here.fill("align {corpus} --split test --model {here}/run --format ctm --decode.times attention"), capsys
+    )
+    assert again[0] == 0 and again[1] == output
