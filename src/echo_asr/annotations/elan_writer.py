@@ -52,8 +52,8 @@ class Span(NamedTuple):
 
 def render_elan(phrases: Sequence[Phrase], recording: Path, folder: Path) -> str:
     """An ``.eaf`` file with a tier of phrases, one of their words with times within those of the phrase
-    (`Included_In`), and one of the words' confidences (`Symbolic_Association`); where phrases have symbols, they are a
-    tier like that of the words.
+    (`Included_In`), and one of the words' confidences at the times of these (`Time_Subdivision`, so that they move with
+    the words); where phrases have symbols, they are a tier like that of the words.
 
     Args:
         recording: its path.
@@ -67,13 +67,13 @@ def render_elan(phrases: Sequence[Phrase], recording: Path, folder: Path) -> str
     annotations = [aligned_element(f"a{number}", *slots[number - 1], span.text) for number, span in enumerate(spans, 1)]
     first = len(phrases) + 1  # number of the first word
     confidences = [
-        _referring(f"a{number + len(parts)}", f"a{number}", word.confidence)
+        aligned_element(f"a{number + len(parts)}", *slots[number - 1], word.confidence)
         for number, (_, word) in enumerate(words, first)
     ]
     types = (
         (PHRASE, "true", ""),
         (WORD, "true", "Included_In"),
-        (CONFIDENCE, "false", "Symbolic_Association"),
+        (CONFIDENCE, "true", "Time_Subdivision"),
         *([(SYMBOL, "true", "Included_In")] if symbols else []),
     )
     date = datetime.now().astimezone().isoformat(timespec="seconds")
@@ -119,11 +119,6 @@ def aligned_element(name: str, first: str, last: str, text: str) -> str:
     """An annotation with times of its own, those of two time slots."""
     ids = f'ANNOTATION_ID="{name}" TIME_SLOT_REF1="{first}" TIME_SLOT_REF2="{last}"'
     return f"<ANNOTATION><ALIGNABLE_ANNOTATION {ids}>{_value(text)}</ALIGNABLE_ANNOTATION></ANNOTATION>"
-
-
-def _referring(name: str, parent: str, text: str) -> str:
-    ids = f'ANNOTATION_ID="{name}" ANNOTATION_REF="{parent}"'
-    return f"<ANNOTATION><REF_ANNOTATION {ids}>{_value(text)}</REF_ANNOTATION></ANNOTATION>"
 
 
 def _value(text: str) -> str:
