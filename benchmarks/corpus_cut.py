@@ -113,7 +113,7 @@ def make(recognizer: Recognizer, corpus: str, split: str, minutes: float, folder
                 lines.append("")
             if kind == "dropped":
                 dropped = first, count - 1
-    (folder / "text.txt").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "text.txt").write_text("\n".join(lines), encoding="utf-8", newline="\n")
     return Made(spoken, dropped, unscripted, count)
 
 

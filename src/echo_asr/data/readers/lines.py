@@ -135,7 +135,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
         raise EchoError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
 
 
-def read_text(path: Path, problems: Problems) -> str:
+def decoded_text(path: Path, problems: Problems) -> str:
     """The text of a file that a program of unknown settings wrote, as `read_text_file` reads it; with a notice if it is
     not in Unicode. Line ends are LF.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from echo_asr.audio import audio_duration
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.audio.tree import find_recording, recordings_beside
-from echo_asr.data.readers.lines import read_text
+from echo_asr.data.readers.lines import decoded_text
 from echo_asr.data.readers.records import Problems, Record, segment_error
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
@@ -102,7 +102,7 @@ def parse_subtitles(path: Path, problems: Problems) -> list[Cue]:
     Raises:
         EchoError: the file cannot be read, or has no cues.
     """
-    lines = read_text(path, problems).split("\n")
+    lines = decoded_text(path, problems).split("\n")
     web = path.suffix.lower() == ".vtt"
     starts: list[tuple[int, re.Match[str] | None]] = []  # indices of lines with times
     for index, line in enumerate(lines):
