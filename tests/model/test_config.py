@@ -65,6 +65,8 @@ BOTH: tuple[Any, ...] = ("spectrogram", "pitch")
             {"width": 24, "vrope": VRoPEModes(bias="quadratic")},
             "heads of width 8 leave fewer than 8 content dimensions; widen them",
         ),
+        ({"width": 16, "heads": 2}, r"model.cross_nulls weight: heads of width 8 .*; widen them \(model.width, "),
+        ({"width": 16, "heads": 2, "cross_nulls": "none", "text_nulls": "hard"}, "model.text_nulls hard: heads of wid"),
     ],
 )
 def test_options_that_cannot_work_are_named(wrong: dict[str, Any], message: str) -> None:

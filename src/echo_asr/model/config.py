@@ -189,7 +189,16 @@ class ModelConfig:
                 raise ValueError(
                     "model.text_pitch aligned is read by model.vrope.radius acoustic or model.gate pitch; set either"
                 )
-        self.vrope.attention(self.width, self.heads)  # the heads must hold what is folded into them
+        # The heads must hold what each kind of attention folds into them.
+        kinds = {"": self.vrope, "cross_nulls": VRoPEModes(nulls=self.cross_nulls)}
+        for option, modes in {**kinds, "text_nulls": VRoPEModes(nulls=self.text_nulls)}.items():
+            try:
+                modes.attention(self.width, self.heads)
+            except ValueError as error:
+                if not option:
+                    raise
+                named = f"model.{option} {getattr(self, option)}"
+                raise ValueError(f"{named}: {error} (model.width, model.heads), or set it to none") from None
 
     @property
     def has_pitch_input(self) -> bool:
