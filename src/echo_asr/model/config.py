@@ -58,10 +58,15 @@ class TextConfig:
     @property
     def normalize(self) -> Normalizer:
         """What the texts pass through: conventions first, if there are any."""
-        normalize = make_normalizer(self.normalizer, self.letters, self.tones in ("digits", "superscripts"))
+        normalize = make_normalizer(self.normalizer, self.word_signs, self.tones in ("digits", "superscripts"))
         if not self.conventions:
             return normalize
         return partial(_normalize_transcribed, Conventions(self.conventions), normalize)
+
+    @property
+    def word_signs(self) -> str:
+        """The punctuation that is part of words: `letters`, and under `tones: letters` the signs that write tone."""
+        return self.letters + (self.notation.letters_and_signs[1] if self.tones == "letters" and self.notation else "")
 
     @property
     def notation(self) -> ToneNotation | None:
