@@ -134,7 +134,10 @@ def test_overrides_prevail_over_the_file_and_the_last_over_the_first() -> None:
         ("model: {widht: 3}", "my.yaml: unknown key model.widht; did you mean width?"),
         ("model: {vrope: {thta: axis}}", "my.yaml: unknown key model.vrope.thta; did you mean theta?"),
         ("train: {augment: {time_mask: 3}}", "my.yaml: unknown key train.augment.time_mask; did you mean time_masks?"),
-        ("text: {zzz: 3}", "my.yaml: unknown key text.zzz; known: letters, normalizer, tokenizer, vocabulary"),
+        (
+            "text: {zzz: 3}",
+            "my.yaml: unknown key text.zzz; known: conventions, letters, normalizer, tokenizer, tone_marks, ",
+        ),
         ("model: [3]", r"my.yaml: section 'model' must be a mapping of keys, got \[3\]"),
         ("model: 3", "my.yaml: section 'model' must be a mapping of keys, got 3"),
         ("model: {vrope: axis}", "my.yaml: model.vrope must be a mapping of keys, got 'axis'"),
@@ -354,12 +357,16 @@ RANGES: dict[str, st.SearchStrategy[Any]] = {
     "above_noise": st.floats(0.1, 40.0),
     "nbest": st.just(1),
     "lm": st.sampled_from(["", "some folder/lm.arpa"]),
+    "conventions": st.dictionaries(
+        st.sampled_from(["[...]", "word-", "xxx", "|", "(?)", "'kp"]), st.sampled_from(["keep", "drop", "exclude"])
+    ),
+    "tone_marks": st.sampled_from(["", "\u0301\u0300", "bjv"]),
     "hotwords": st.lists(st.sampled_from(["Kathleen", "New York", "1984", "yes"])).map(tuple),
 }
 
 ACCOMPANIED = (  # modes that others must go with
     "text_pitch aligned", "learn_frequencies", "fastest has no set", "needs decode.beam",
-    "needs model.pitch_input", "text.letters goes with",
+    "needs model.pitch_input", "text.letters goes with", "text.tone_marks needs", "letters that write tone",
 )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ class TextConfig:
     vocabulary: int = 500  # symbols of a BPE tokenizer at most, zero included; characters ignore it
     letters: str = ""  # punctuation that is part of words in this orthography, such as ":'-!"; `basic` leaves it alone
     conventions: dict[str, Action] = field(default_factory=dict)  # effects of a transcriber's marks: {"[...]": drop}
-    tones: Kind | Literal["auto", "none"] = "auto"  # where tone is written; auto: found in the training texts
+    tones: Literal["auto", "none", Kind] = "auto"  # where tone is written; auto: found in the training texts
     tone_marks: str = ""  # the marks, or letters, that write tone; all that `tones` knows unless named
     tone_unit: Unit = "nucleus"  # what carries one tone where diacritics write it
     tone_unmarked: bool = True  # whether a syllable without a mark has a tone of its own

@@ -176,7 +176,7 @@ def lost_signs(texts: Iterable[str], normalize: Normalizer, notation: ToneNotati
         toned += count * bool(before)
         if before and before != _tones_of(plain, notation):
             tones[word, plain] += count
-            characters |= {character for tone, _ in before for character in tone}
+            characters |= set("".join(before))
         if long and (_long(plain) != long or " " in plain):
             lengths[word, plain] += count
             characters |= set("".join(long))
@@ -187,9 +187,10 @@ def lost_signs(texts: Iterable[str], normalize: Normalizer, notation: ToneNotati
     return LostSigns(lost, torn, toned, tones.total(), lengths.total(), frozenset(characters), advice)
 
 
-def _tones_of(text: str, notation: ToneNotation) -> list[tuple[str, bool]]:
-    """The tones of a text, each with whether it stands behind a part of its syllable."""
-    return [(syllable.tone, syllable.at[0] > 0) for syllable in notation.split(text) if syllable.tone]
+def _tones_of(text: str, notation: ToneNotation) -> list[str]:
+    """The tone of each syllable; empty where none has one."""
+    found = [syllable.tone for syllable in notation.split(text)]
+    return found if any(found) else []
 
 
 def _long(word: str) -> list[str]:
