@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
 from echo_asr.config import build_sections
 from echo_asr.data.batch import make_examples
@@ -37,6 +38,8 @@ from tests.helpers.tone_corpus import CONFIG, SHIFTS, write_config, write_corpus
 from tests.helpers.tone_corpus import TEXTS as SPOKEN
 from tests.helpers.training import train
 
+settings.register_profile("echo", deadline=None)  # a busy machine makes no test fail
+settings.load_profile("echo")
 MELS = 8
 VOCABULARY = 7  # ids 0 to 6
 LENGTHS = (29, 40, 9, 22)  # frames of 10 ms; none a multiple of 4 but one

@@ -308,7 +308,7 @@ KINDS = {
     "bool": "true or false",
     "str": "a text",
     "tuple": "a list in brackets, as [a, b]",
-    "dict": "names and values in braces, as {pitch: 300}",
+    "dict": "names and values in braces, as {pitch: 300}, and names that have signs in quotes",
 }
 
 

@@ -182,7 +182,9 @@ def test_words_that_fall_together_unless_their_letters_are_named(
     folder = make(rows)
     main(["corpus", "check", str(folder), "--no-audio"])
     spoken = capsys.readouterr().out
-    assert "3 words fall together with others ('kpa, -kpa, kpa); if these" in spoken
+    assert (
+        "3 words fall together with others ('kpa, -kpa, kpa); if ' - are letters, name them in text.letters" in spoken
+    )
     lost = "normalising removes or splits off the length of 1 word (ka:ti -> ka ti); set text.normalizer basic"
     assert f'{lost} and text.letters ":"' in spoken and spoken.count("(ka:ti") == 1
     (tmp_path / "my.yaml").write_text('text: {letters: "\':-"}')
@@ -264,7 +266,10 @@ def test_doubtful_marks_without_a_notation_and_what_a_normaliser_removes(
     folder = make(with_texts(["shí ashkii tó", "dibé bich", "shimá dóó hooghan", "naaltsoos tsin chidí kin"]))
     main(["corpus", "check", str(folder), "--no-audio"])
     printed = capsys.readouterr().out
-    assert "\u25cc\u0301 in" in printed and "set text.tones diacritics and text.tone_marks if it is tone" in printed
+    assert (
+        "\u25cc\u0301 in" in printed
+        and "if they are, set text.tones diacritics and text.tone_marks; if not, text.tones none" in printed
+    )
     assert "  tones: none found" in printed
     main(["corpus", "check", str(folder), "--no-audio", "--text.tones", "none"])
     assert "may be tone" not in (printed := capsys.readouterr().out) and "tones: none, as text.tones has it" in printed

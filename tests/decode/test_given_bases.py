@@ -56,6 +56,8 @@ def test_texts_without_tones_are_the_given_one(name: str, kind: str) -> None:
         ("diacritics", "nihao kɔ", ["nǐhǎo kɔ̌", "ńihao kɔ"]),
         ("vietnamese", "ê ma", ["ệ mạ", "ê mã"]),
         ("letters", "po bo", ["pob bov", "po bo", "poj bo"]),
+        ("signs", "kpa lo", ["-kpa' ''lo", "kpab 'lo-", "'-kpa lo''"]),
+        ("pairs", "ma ni", ["ma35-21 ni2", "ma ni5-2"]),
     ],
 )
 def test_tones_are_free(name: str, bare: str, toned: list[str], kind: str) -> None:
@@ -103,6 +105,21 @@ def test_a_base_that_ends_in_a_letter_of_tone_has_one_after_it() -> None:
     notation, tokenizer = ToneNotation("letters", "bjv"), Tokenizer.train(["pob poj bo", "po pov"])
     found = texts_of(GivenBases(tokenizer, notation).graph("pob o"), tokenizer)
     assert found == {f"pob{a} o{b}" for a, b in itertools.product("bjv", ("", "b", "j", "v"))}
+
+
+def test_signs_stand_at_the_edges_of_words_with_letters() -> None:
+    tokenizer = Tokenizer.train(["-ma' b\u25c6"])
+    bases = GivenBases(tokenizer, ToneNotation("letters", "-'b"))
+    found = texts_of(bases.graph("a \u25c6"), tokenizer)
+    before, after = ("", "-", "'", "--", "-'", "'-", "''"), ("", "b", "-", "'", "--", "-'", "'-", "''")
+    assert found == {f"{left}a{right} \u25c6" for left in before for right in after}
+
+
+@pytest.mark.parametrize("name", ["superscripts", "diacritics", "digits"])
+def test_the_symbol_of_an_event_has_no_tone(name: str) -> None:
+    tokenizer = Tokenizer.train(["ma1\u00b9 m\u0301", "\u25c6"])
+    bases = GivenBases(tokenizer, NOTATIONS[name][0])
+    assert all(text.startswith("\u25c6 ") for text in texts_of(bases.graph("\u25c6 ma"), tokenizer))
 
 
 @pytest.mark.parametrize("text", ["3ma", "ma 12", "35-ma", "3 5a"])

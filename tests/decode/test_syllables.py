@@ -19,6 +19,7 @@ from echo_asr.decode.syllables import (
     AlignedSpeech,
     contours_to_csv,
     sample_contour,
+    short_voices,
     speaker_ranges,
     syllable_contours,
     time_syllables,
@@ -167,6 +168,7 @@ def test_an_unknown_speaker_is_the_file_and_a_silent_one_has_no_range() -> None:
         AlignedSpeech("b.wav", 0.0, "", np.full(20, 200.0), (("1", tokens),)),
         AlignedSpeech("c.wav", 0.0, "", np.zeros(20), (("1", tokens),)),
     ]
+    assert short_voices([*said, AlignedSpeech("d.wav", 0.0, "", np.full(600, 99.0), ())]) == ["a.wav", "b.wav"]
     ranges = speaker_ranges(said)
     assert {voice: one.median for voice, one in ranges.items()} == {"a.wav": 100.0, "b.wav": 200.0}
     rows = list(csv.DictReader(io.StringIO(contours_to_csv(syllable_contours(said, DIGITS, 3), ranges))))

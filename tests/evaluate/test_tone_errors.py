@@ -138,3 +138,9 @@ def test_as_many_hypotheses_as_references() -> None:
 def test_symbols_of_events_and_numbers_are_no_syllables() -> None:
     found = tone_errors(["ma3 \u25c6 7 li"], ["ma3 li"], ToneNotation("digits"))
     assert found.tone.reference == found.base.reference == 2 and found.tone.errors == found.base.errors == 0
+
+
+def test_superscripts_stand_in_the_order_of_their_digits() -> None:
+    found = tone_errors(["ma\u2075 ma\u00b9 ma\u00b3 ma\u00b2"], ["ma\u00b9 ma\u2074"], ToneNotation("superscripts"))
+    assert found.table()[0][1:-1] == list("\u00b9\u00b2\u00b3\u2074\u2075")
+    assert [row[0] for row in found.table()[1:]] == list("\u00b9\u00b2\u00b3\u2075")

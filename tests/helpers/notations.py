@@ -12,4 +12,6 @@ NOTATIONS: dict[str, tuple[ToneNotation, list[str], str]] = {
     "diacritics": (ToneNotation("diacritics"), ["mǎ má nǐ hǎo", "mà ma ni", "ńkɔ̀ kɔ̌"], "nima kɔ"),
     "vietnamese": (ToneNotation("diacritics", VIETNAMESE_MARKS, "word"), ["nguyễn mạ ê ệ", "ma mã n"], "ê man"),
     "letters": (ToneNotation("letters", "bjv"), ["pob poj bo", "po pov"], "po bo"),
+    "signs": (ToneNotation("letters", "-'b"), ["-kpa' ''lo", "ob 'ka -po"], "kpa lo"),
+    "pairs": (ToneNotation("digits"), ["ma35-21 ni2", "mai5-3"], "ma ni"),
 }

@@ -65,6 +65,8 @@ BOTH: tuple[Any, ...] = ("spectrogram", "pitch")
             {"width": 24, "vrope": VRoPEModes(bias="quadratic")},
             "heads of width 8 leave fewer than 8 content dimensions; widen them",
         ),
+        ({"width": 16, "heads": 2}, r"model.cross_nulls weight: heads of width 8 .*; widen them \(model.width, "),
+        ({"width": 16, "heads": 2, "cross_nulls": "none", "text_nulls": "hard"}, "model.text_nulls hard: heads of wid"),
     ],
 )
 def test_options_that_cannot_work_are_named(wrong: dict[str, Any], message: str) -> None:
@@ -191,3 +193,10 @@ def test_conventions_come_before_the_normaliser_and_can_be_pickled() -> None:
     normalize = TextConfig(conventions={"[...]": "event", "word-": "drop", "<...>": "keep"}).normalize
     assert normalize("Ko- KONA <mi> [cough], ja.") == "kona mi \u25c6 ja"
     assert pickle.loads(pickle.dumps(normalize))("ko- a") == "a"
+
+
+def test_signs_that_write_tone_stay_in_normalised_texts() -> None:
+    text = TextConfig(tones="letters", tone_marks="-'=j")
+    assert text.normalize("-Kpa' =zo, dit-il: poj!") == "-kpa' =zo dit-il poj"
+    assert text.word_signs == "'-=" and TextConfig(letters=":").word_signs == ":"
+    assert not text.lost_signs(["-kpa' =zo"])

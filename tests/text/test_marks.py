@@ -136,7 +136,11 @@ def test_letters_are_no_marks_and_a_common_sign_at_words_may_be_one() -> None:
     assert find_marks(["-kpa |xam"], letters="-|") == []
     texts = ["-kpa ta gbe -la mi"] * 8
     (found,) = find_marks(texts)
-    assert found.mark == "-word" and found.letter and "name - in text.letters" in str(found)
+    assert (
+        found.mark == "-word"
+        and found.letter
+        and "if - is a letter, name it in text.letters, if a tone, in text.tone_marks; else" in str(found)
+    )
     assert proposed_conventions([found]).actions == {} and as_setting([found]).startswith("    # '-word': keep")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,14 @@ from echo_asr.text.tone_transfer import transfer_tones
 from echo_asr.text.tones import VIETNAMESE_MARKS, ToneNotation
 
 DIGITS, MARKS = ToneNotation("digits"), ToneNotation("diacritics")
+
+
+def test_pairs_of_tones_and_signs_before_words() -> None:
+    pairs = partial(normalize_basic, tone_pairs=True)
+    assert transfer_tones("Ma35-21, ni2!", "ma5-3 ni", DIGITS, pairs) == "Ma5-3, ni!"
+    assert transfer_tones("Ma, ni2-1!", "ma5-3 ni4", DIGITS, pairs) == "Ma5-3, ni4!"
+    signs = partial(normalize_basic, letters="-'")
+    assert transfer_tones('"Kpa, lo-"', "-kpa' ''lo", ToneNotation("letters", "-'"), signs) == "\"-Kpa', ''lo\""
 
 
 @pytest.mark.parametrize(

@@ -85,10 +85,10 @@ def check(arguments: argparse.Namespace) -> int:
     with progress_bar("reading audio", max(1, len(corpus.utterances) * audio)) as advance:
         text, found = text.find_tones([u.text for u in corpus.utterances])
         tones = found or FoundNotation(text.notation, 1.0)
+        how = (text.normalize, Conventions(text.conventions), text.word_signs)
         report = check_corpus(
-            corpus, audio, lambda done: advance(done, ""), text.normalize, Conventions(text.conventions), text.letters,
-            "none" if text.tones == "none" else tones,
-        )  # fmt: skip
+            corpus, audio, lambda done: advance(done, ""), *how, "none" if text.tones == "none" else tones
+        )
     lines = check_lines(report, arguments.most, audio)
     print(json.dumps(report.to_dict(), ensure_ascii=False) if arguments.json else "\n".join(lines))
     return 1 if report.errors else 0

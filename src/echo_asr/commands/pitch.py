@@ -64,7 +64,13 @@ def _frames(arguments: argparse.Namespace) -> int:
 
 def _syllables(arguments: argparse.Namespace) -> int:
     """The contours of the syllables of texts."""
-    from echo_asr.decode.syllables import contours_to_csv, speaker_ranges, syllable_contours
+    from echo_asr.decode.syllables import (
+        ENOUGH_VOICE,
+        contours_to_csv,
+        short_voices,
+        speaker_ranges,
+        syllable_contours,
+    )
     from echo_asr.research.f0_controls import load_recognizer
     from echo_asr.storage import make_folder, replace_text
 
@@ -84,6 +90,10 @@ def _syllables(arguments: argparse.Namespace) -> int:
     lacking = sum(not one.f0[0] > 0 for one in contours)
     if lacking:
         print(f"echo-asr pitch: {lacking} of {len(contours)} syllables have no voiced part, and no F0", file=sys.stderr)
+    if few := short_voices(speech):
+        what = f"less than {ENOUGH_VOICE:g} s of voice, too little for a median and levels"
+        remedy = "take more of each speaker, as of a corpus that names speakers"
+        print(f"echo-asr pitch: {len(few)} of {len(ranges)} voices have {what}; {remedy}", file=sys.stderr)
     table = contours_to_csv(contours, ranges)
     if folder:
         replace_text(folder / TABLE, table)

@@ -115,12 +115,15 @@ def _check_tones(name: str, writing: Writing) -> Iterator[Finding]:
     if mixed:
         both = " and ".join(map(str, (use.own, *mixed)))
         yield Finding("mixed tone notations", "warning", name, f"writes tone as {both}; write all in one notation")
+    if marks := [one for one in others if notation is None and not one.notation]:
+        shown = ", ".join(map(str, marks))
+        advice = "if they are, set text.tones diacritics and text.tone_marks; if not, text.tones none"
+        yield Finding("looks like tone", "warning", name, f"has marks that may be tones: {shown}; {advice}")
     for one in others:
-        if one in mixed:
+        if one in mixed or one in marks:
             continue
         if notation is None:
-            kind = "diacritics" if not one.notation else one.signs
-            advice = f"set text.tones {kind}{' and text.tone_marks' * (not one.notation)} if it is tone, else none"
+            advice = f"set text.tones {one.signs} if it is tone, else text.tones none"
             yield Finding("looks like tone", "warning", name, f"has {one}, which may be tone; {advice}")
         else:
             advice = "name them in text.tone_marks if they are tones"

@@ -15,14 +15,16 @@ from dataclasses import dataclass, field
 from echo_asr.decode.constraint import TokenGraph
 from echo_asr.errors import EchoError
 from echo_asr.text.tokenizer import Tokenizer
-from echo_asr.text.tones import SYLLABIC, TRAILING, VOWELS, Kind, ToneNotation
+from echo_asr.text.tones import SANDHI, SYLLABIC, TRAILING, VOWELS, Kind, ToneNotation
 
-# Characters of the longest tone; of Chao's letters, as of a tone and what sandhi makes of it.
-LONGEST: dict[Kind, int] = {"digits": 3, "superscripts": 3, "chao_letters": 5, "diacritics": 2, "letters": 1}
+# Characters of the longest tone; of Chao's letters, as of a tone and what sandhi makes of it without a sign between.
+LONGEST: dict[Kind, int] = {"digits": 3, "superscripts": 3, "chao_letters": 5, "diacritics": 2, "letters": 2}
 NUCLEI = VOWELS | set(SYLLABIC) | set("yvw")
 NASALS = frozenset("mn\u014b")  # syllables by themselves
 
-State = tuple[int, int]  # characters of the base that are written, and of the tone behind the last of them
+# Characters of the base that are written, and of the tone behind the last of them. The sign that joins a tone with what
+# sandhi makes of it counts as one more than the longest tone has, and the second tone goes on from there.
+State = tuple[int, int]
 
 
 @dataclass
@@ -113,36 +115,60 @@ class _Places:
         self.base = unicodedata.normalize("NFD", base)
         self.written = notation.written
         self.longest = LONGEST[notation.kind]
-        self.final = notation.kind == "letters"  # a letter is a tone at the end of a word alone
-        behind = notation.kind in TRAILING
-        always = not notation.unmarked and notation.kind != "diacritics"
-        self.bears, self.lacks = [False], [False]  # behind so many characters: whether a tone may stand, and must
+        self.final = notation.kind == "letters"  # a letter is a tone at the end of a word alone, a sign at its edges
+        self.signs = notation.letters_and_signs[1] if self.final else ""
+        self.behind = notation.kind in TRAILING
+        always = not notation.unmarked and notation.kind != "diacritics" and not self.signs
+        # Behind so many characters: whether a tone may stand, and must, and whether a sign may stand before a word.
+        self.bears, self.lacks, self.opens = [False], [False], [self._begins(0)]
         start, begun = 0, False  # of the current word: where it starts, and whether one of its characters is no tone
         for at, character in enumerate(self.base, 1):
             if character.isspace():
                 start, begun = at, False
-            # Digits that begin a word are part of its base, and a hyphen may join the tones of a sandhi pair.
+            # Digits that begin a word are part of its base, and a sign such as a hyphen may join the tones of a pair.
             begun = at > start and (begun or self.final or character not in self.written)
             word, rest = self.base[start:at], "".join(self.base[at:].split(maxsplit=1)[:1])
             inside = rest and not self.base[at].isspace()
-            self.bears.append(begun and character != "-" and not (behind and inside and not _divides(word, rest)))
+            stands = begun and any(map(str.isalpha, word)) and character not in SANDHI
+            self.bears.append(stands and not (self.behind and inside and not _divides(word, rest)))
             ambiguous = self.final and at - start > 1 and character in self.written
-            self.lacks.append(ambiguous or (always and self.bears[at] and any(map(str.isalpha, word))))
+            self.lacks.append(ambiguous or (always and self.bears[at]))
+            self.opens.append(self._begins(at))
+
+    def _begins(self, at: int) -> bool:
+        """Whether a word with a letter begins there, and signs may be written before it."""
+        word = "".join(self.base[at:].split(maxsplit=1)[:1])
+        first = at == 0 or self.base[at - 1].isspace()
+        return bool(self.signs) and first and self.base.startswith(word, at) and any(map(str.isalpha, word))
 
     def step(self, state: State, character: str) -> State | None:
         """The state after one more character, or None where it must not follow."""
         at, tone = state
+        longer = self._tone(at, tone, character)
+        if longer is not None:
+            return at, longer
         word_ends = at == len(self.base) or self.base[at].isspace()
-        if character in self.written and tone < self.longest and self.bears[at] and (word_ends or not self.final):
-            return at, tone + 1
-        if at == len(self.base) or character != self.base[at] or (word_ends and self.lacks[at] and not tone):
+        if self.base[at : at + 1] != character or tone == self.longest + 1:
             return None
-        return at + 1, 0
+        return None if word_ends and self.lacks[at] and not tone else (at + 1, 0)
+
+    def _tone(self, at: int, tone: int, character: str) -> int | None:
+        """How many characters a tone has with one more, or None where this is not one of it."""
+        word_ends = at == len(self.base) or self.base[at].isspace()
+        if character in self.signs:
+            stands = self.opens[at] or (self.bears[at] and word_ends)
+            return tone + 1 if stands and tone < self.longest else None
+        if character in self.written and self.final:
+            return self.longest if self.bears[at] and word_ends and not tone else None
+        if character in self.written:
+            return tone + 1 if self.bears[at] and tone not in (self.longest, 2 * self.longest + 1) else None
+        joins = self.behind and character in SANDHI and 0 < tone <= self.longest
+        return self.longest + 1 if joins and self.base[at : at + 1] != character else None
 
     def ends(self, state: State) -> bool:
         """Whether the text may end."""
         at, tone = state
-        return at == len(self.base) and (tone > 0 or not self.lacks[at])
+        return at == len(self.base) and tone != self.longest + 1 and (tone > 0 or not self.lacks[at])
 
 
 def _divides(before: str, after: str) -> bool:

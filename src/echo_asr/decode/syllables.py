@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ from echo_asr.text.tones import Syllable, ToneNotation
 
 POINTS = 11  # of a contour: 0, 10, ... 100 % of the voiced part
 SHORTEST = 3  # voiced frames; a syllable with fewer has no contour
+ENOUGH_VOICE = 5.0  # seconds of voice, below which a speaker's median and range are those of a few words
 COLUMNS = ("file", "speaker", "utterance", "syllable", "base", "tone", "start", "end", "probability", "point", "time",
            "hertz", "semitones", "chao", "voiced")  # fmt: skip
 
@@ -203,6 +205,14 @@ def speaker_ranges(speech: Iterable[AlignedSpeech]) -> dict[str, SpeakerRange]:
         voiced.setdefault(one.voice, []).append(one.f0[one.f0 > 0])
     ranges = {voice: SpeakerRange.of(np.concatenate(parts)) for voice, parts in voiced.items()}
     return {voice: found for voice, found in ranges.items() if found}
+
+
+def short_voices(speech: Iterable[AlignedSpeech]) -> list[str]:
+    """The voices with a range that is of less than `ENOUGH_VOICE` seconds of voiced frames."""
+    frames: Counter[str] = Counter()
+    for one in speech:
+        frames[one.voice] += int(np.count_nonzero(one.f0 > 0))
+    return [voice for voice, count in frames.items() if 0 < count < seconds_to_frames(ENOUGH_VOICE)]
 
 
 def contours_to_csv(contours: Iterable[SyllableContour], ranges: Mapping[str, SpeakerRange]) -> str:

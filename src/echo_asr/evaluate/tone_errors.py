@@ -24,7 +24,7 @@ import numpy as np
 
 from echo_asr.evaluate.metrics import ErrorRate, count_errors, rate_of_counts
 from echo_asr.text.linebreak import display_width
-from echo_asr.text.tones import Syllable, ToneNotation, show_tone
+from echo_asr.text.tones import Syllable, ToneNotation, show_tone, tone_order
 
 Pair = tuple[Syllable | None, Syllable | None]
 
@@ -70,8 +70,8 @@ class ToneErrors:
 
     def table(self) -> list[list[str]]:
         """Confusions as rows of text: a row for each tone of the reference, a column for each recognised."""
-        rows = sorted({r for r, _ in self.confusions if r is not None})
-        columns = sorted({h for _, h in self.confusions if h is not None} | set(rows))
+        rows = sorted({r for r, _ in self.confusions if r is not None}, key=tone_order)
+        columns = sorted({h for _, h in self.confusions if h is not None} | set(rows), key=tone_order)
         found = [["", *map(show_tone, columns), "missed"]]
         for row in rows:
             counts = [self.confusions.get((row, column), 0) for column in (*columns, None)]
@@ -113,10 +113,10 @@ def count_tone_errors(
     return tones, bases, confusions
 
 
-def _place(item: tuple[tuple[str | None, str | None], int]) -> tuple[bool, str, bool, str]:
+def _place(item: tuple[tuple[str | None, str | None], int]) -> tuple[object, ...]:
     """Where a pair of tones stands: what has no tone comes last."""
     (left, right), _ = item
-    return left is None, left or "", right is None, right or ""
+    return left is None, tone_order(left or ""), right is None, tone_order(right or "")
 
 
 def _right(cell: str, width: int) -> str:

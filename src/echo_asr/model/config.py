@@ -58,10 +58,15 @@ class TextConfig:
     @property
     def normalize(self) -> Normalizer:
         """What the texts pass through: conventions first, if there are any."""
-        normalize = make_normalizer(self.normalizer, self.letters, self.tones in ("digits", "superscripts"))
+        normalize = make_normalizer(self.normalizer, self.word_signs, self.tones in ("digits", "superscripts"))
         if not self.conventions:
             return normalize
         return partial(_normalize_transcribed, Conventions(self.conventions), normalize)
+
+    @property
+    def word_signs(self) -> str:
+        """The punctuation that is part of words: `letters`, and under `tones: letters` the signs that write tone."""
+        return self.letters + (self.notation.letters_and_signs[1] if self.tones == "letters" and self.notation else "")
 
     @property
     def notation(self) -> ToneNotation | None:
@@ -189,7 +194,16 @@ class ModelConfig:
                 raise ValueError(
                     "model.text_pitch aligned is read by model.vrope.radius acoustic or model.gate pitch; set either"
                 )
-        self.vrope.attention(self.width, self.heads)  # the heads must hold what is folded into them
+        # The heads must hold what each kind of attention folds into them.
+        kinds = {"": self.vrope, "cross_nulls": VRoPEModes(nulls=self.cross_nulls)}
+        for option, modes in {**kinds, "text_nulls": VRoPEModes(nulls=self.text_nulls)}.items():
+            try:
+                modes.attention(self.width, self.heads)
+            except ValueError as error:
+                if not option:
+                    raise
+                named = f"model.{option} {getattr(self, option)}"
+                raise ValueError(f"{named}: {error} (model.width, model.heads), or set it to none") from None
 
     @property
     def has_pitch_input(self) -> bool:

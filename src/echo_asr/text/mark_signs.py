@@ -47,7 +47,7 @@ PREFIXES = (("&=", "event", "names an event (CHAT)"), ("&-", "drop", "begins lik
              ("&+", "drop", "begins like a false start (CHAT)"), ("&~", "drop", "begins like a false start (CHAT)"),
              ("&", "drop", "begins like a filler or a false start"), ("%", "drop", "begins like a filler"),
              ("@", "keep", "marks a word, as for laughter in it"), ("*", "keep", "marks a word"),
-             ("-", "keep", "begins like a suffix; if it is a letter or a tone, name - in text.letters"),
+             ("-", "keep", "begins like a suffix, or is a letter or a tone"),
              ("\u2013", "keep", "begins after a dash"),
              ("\u2014", "keep", "begins after a dash"))  # fmt: skip
 SUFFIXES = (("-", "drop", "ends like a false start"), ("\u2013", "drop", "ends like a false start"),

@@ -74,7 +74,8 @@ class FoundMark:
         advice = f"proposed: {self.proposed}"
         if self.letter:
             sign = prefix(self.mark) or suffix(self.mark) or self.mark
-            advice = f"if it is a letter or a tone, name {sign} in text.letters; else {self.proposed}"
+            mend = f"if {sign} is a letter, name it in text.letters, if a tone, in text.tone_marks"
+            advice = f"{mend}; else {self.proposed}"
         return f"{self.mark} {_times(self.count)} ({shown}): {self.why}; {advice}"
 
 

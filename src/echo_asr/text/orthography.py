@@ -44,11 +44,13 @@ class Merged:
         groups: spellings that become equal, the most frequent first.
         cut: words that are split, the most frequent first.
         kept_by_basic: whether the normaliser `basic` merges and splits none of them.
+        signs: the punctuation in which spellings differ, or at which words are split.
     """
 
     groups: tuple[tuple[str, ...], ...]
     cut: tuple[str, ...]
     kept_by_basic: bool = False
+    signs: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.groups or self.cut)
@@ -62,7 +64,9 @@ class Merged:
         if self.cut:
             shown = ", ".join(self.cut[:EXAMPLES])
             found.append(f"{len(self.cut)} are cut in two ({shown}{', ...' if len(self.cut) > EXAMPLES else ''})")
-        mend = 'if these characters are letters, name them in text.letters, as in --text.letters "\':"'
+        mend = f"if {' '.join(self.signs)} are letters, name them in text.letters"
+        if len(self.signs) < 2:
+            mend = f"if {self.signs or 'what they differ in'} is a letter, name it in text.letters"
         if self.kept_by_basic:
             mend = "text.normalizer basic keeps them apart"
         return f"as normalised, {' and '.join(found)}; {mend}"
@@ -92,7 +96,10 @@ def merged_words(texts: Iterable[str], normalize: Normalizer, lost: frozenset[st
     apart = len({normalize_basic(word) for word in words}) == len(words) and not any(
         " " in normalize_basic(word) for word in words
     )
-    return Merged(tuple(ranked[:-1]), ranked[-1], apart)
+    differing = [{c for word in group for c in word if not all(c in other for other in group)} for group in ranked[:-1]]
+    inside = [set(word.strip(_BEFORE + _AFTER)) for word in ranked[-1]]
+    signs = sorted(c for c in set().union(*differing, *inside) if unicodedata.category(c)[0] == "P")
+    return Merged(tuple(ranked[:-1]), ranked[-1], apart, "".join(signs))
 
 
 def _count_words(texts: Iterable[str]) -> Counter[str]:

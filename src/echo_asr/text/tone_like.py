@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from echo_asr.text.tones import MARKS, TRAILING, VIETNAMESE_MARKS, ToneNotation, show_tone
+from echo_asr.text.tones import MARKS, TRAILING, VIETNAMESE_MARKS, ToneNotation, show_tone, tone_order
 
 MIXED = 0.02  # share of the words from which another notation is in use, and no slip
 RARE = 0.0005  # share of the syllables up to which a tone is rare
@@ -99,7 +99,7 @@ def tone_use(texts: Iterable[str], notation: ToneNotation | None, doubtful: Sequ
     others = [_tone_like(signs, among, total, len(signs) > 1) for signs, among in found.items()]
     syllables = tones.total()
     few = [tone for tone, count in tones.items() if syllables >= ENOUGH and count <= RARE * syllables]
-    rare = [(tone, tones[tone], _examples(bearers[tone])) for tone in sorted(few)]
+    rare = [(tone, tones[tone], _examples(bearers[tone])) for tone in sorted(few, key=tone_order)]
     own_signs = _tone_like(notation.kind, carrying, total, True) if notation and carrying else None
     return ToneUse(own_signs, tuple(sorted(others, key=lambda one: -one.words)), tuple(rare), syllables)
 

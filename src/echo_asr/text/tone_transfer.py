@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from echo_asr.text.normalize import Normalizer
-from echo_asr.text.tones import ToneNotation
+from echo_asr.text.tones import SANDHI, TRAILING, ToneNotation
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\uff07", "'"))
 
@@ -54,13 +54,18 @@ def _with_tones(written: str, words: Sequence[str], notation: ToneNotation) -> s
         for place, tone in zip(syllable.at, syllable.tone, strict=True):
             tones[len(base) + place] += tone
         base += unicodedata.normalize("NFD", syllable.base)
+    apart = unicodedata.normalize("NFD", written)
+    signs = re.escape("".join(sorted(notation.written)))
+    if notation.kind in TRAILING and len(words) == 1:  # what joins the tones of a pair goes with them
+        apart = re.sub(f"(?<=[{signs}])[{SANDHI}]+(?=[{signs}])", "", apart)
     out, at = "", 0
-    for character in unicodedata.normalize("NFD", written):
+    for character in apart:
         lower = unicodedata.normalize("NFD", character.lower()).translate(_APOSTROPHES)
         same = next((form for form in (character, lower) if base.startswith(form, at)), "")
         if same:
+            before = "" if at else tones[0]
             at += len(same)
-            out += character + "".join(tones[place] for place in range(at - len(same) + 1, at + 1))
+            out += before + character + "".join(tones[place] for place in range(at - len(same) + 1, at + 1))
         elif unicodedata.category(character)[0] in "LNM" and lower not in notation.written:
             return None
         elif lower not in notation.written:

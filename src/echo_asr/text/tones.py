@@ -227,6 +227,11 @@ def show_tone(tone: str) -> str:
     return f"\u25cc{tone}" if tone and unicodedata.combining(tone[0]) else tone or "-"
 
 
+def tone_order(tone: str) -> tuple[str, str]:
+    """A key by which tones are sorted: superscripts as the digits that they are."""
+    return unicodedata.normalize("NFKC", tone), tone
+
+
 def _syllable(base: str, tone: str = "", at: int | None = None) -> Syllable:
     """A syllable of a decomposed base whose tone stands at one place, behind the base unless another is named."""
     return Syllable(unicodedata.normalize("NFC", base), tone, (len(base) if at is None else at,) * len(tone))

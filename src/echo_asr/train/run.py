@@ -141,7 +141,7 @@ def _warn_of_losses(reporter: Reporter, text: TextConfig, texts: Sequence[str]) 
     conventions = Conventions(text.conventions)
     if lost := text.lost_signs(texts):
         reporter.warn(str(lost))
-    marks = find_marks(texts, conventions, text.letters)
+    marks = find_marks(texts, conventions, text.word_signs)
     if matter := marks_that_matter(marks, text.normalize):
         shown = ", ".join(f"{one.mark} {one.count}" for one in matter[:MARKS])
         more = ", ..." if len(matter) > MARKS else ""

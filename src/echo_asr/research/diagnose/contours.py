@@ -17,7 +17,7 @@ from echo_asr.errors import EchoError
 from echo_asr.features.contours import SpeakerRange
 from echo_asr.research.diagnose.canvas import Axes, draw_grid, new_figure, save_figure
 from echo_asr.research.diagnose.colours import BLUE, GREEN, ORANGE, PURPLE, RED, TEAL
-from echo_asr.text.tones import show_tone
+from echo_asr.text.tones import show_tone, tone_order
 
 SPEAKERS = (BLUE, RED, GREEN, ORANGE, PURPLE, TEAL)  # of more speakers than colours all have one
 PANELS = 16  # at most, of the most frequent tones
@@ -50,7 +50,7 @@ def plot_contours(
     if not drawn:
         raise EchoError(f"{path}: nothing to draw, since no syllable has a voiced part")
     counts = Counter(one.tone for one in drawn)
-    tones = sorted(tone for tone, _ in counts.most_common(PANELS))
+    tones = sorted((tone for tone, _ in counts.most_common(PANELS)), key=tone_order)
     voices = sorted({one.voice for one in drawn})
     colours = dict(zip(voices, SPEAKERS, strict=False)) if len(voices) <= len(SPEAKERS) else {}
     convert = {voice: getattr(ranges[voice], "semitones" if scale == "semitones" else "levels") for voice in voices}
