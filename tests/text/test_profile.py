@@ -10,7 +10,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from echo_asr.errors import EchoError
@@ -73,7 +73,10 @@ def test_texts_are_split_as_by_segments(graphemes: list[str], words: list[str]) 
     text = unicodedata.normalize("NFC", " ".join(["kp", *words]))
     tokenizer = Tokenizer.train([text], "profile", graphemes=several)
     apart = segments.Tokenizer(segments.Profile(*({"Grapheme": unicodedata.normalize("NFD", g)} for g in several)))
-    expected = apart(unicodedata.normalize("NFD", text), errors="strict", segment_separator="\0", separator="\0 \0")
+    try:
+        expected = apart(unicodedata.normalize("NFD", text), errors="strict", segment_separator="\0", separator="\0 \0")
+    except ValueError:  # a grapheme that ends before a mark on its last letter, which segments refuses
+        reject()
     assert split(tokenizer, " ".join(text.split())) == unicodedata.normalize("NFC", expected).split("\0")
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
