@@ -1,7 +1,7 @@
 """What a transcriber's marks do to training: `python -m benchmarks.planted_marks CORPUS OUT [--updates 300]`.
 
-In a fifth of a corpus's texts one mark is planted: brackets around a word, a false start, a word that was not
-understood, a break, a doubt, or the note of a cough, for which a burst of noise comes before the speech. The recipe
+In a fifth of a corpus's texts two marks are planted: brackets around a word, false starts, a filler, a word that was
+not understood, a break, a doubt, or the note of a cough, for which a burst of noise comes before the speech. The recipe
 `mandarin` is trained on the clean texts, on the planted ones with the rules that `corpus check` proposes, and on the
 planted ones without. Recordings are the same in all three, and so are the symbols of the models, and with them the
 weights that training starts from: these move the error of a short training by several points. Each model is evaluated
@@ -39,7 +39,8 @@ PLANTED: tuple[Callable[[list[str], int], list[str]], ...] = (
     lambda words, at: [*words[:at], f"<{words[at]}>", *words[at + 1 :]],
     lambda words, at: [*words[:at], f"({words[at]})", *words[at + 1 :]],
     lambda words, at: [*words[:at], "{" + words[at] + "}", *words[at + 1 :]],
-    lambda words, at: [*words[:at], f"{words[at][:2]}-", *words[at:]],
+    lambda words, at: [*words[:at], f"{words[at][:1]}-", f"{words[at][:2]}-", *words[at:]],
+    lambda words, at: [*words[:at], "\u0259\u0259\u0259\u2026", *words[at:]],
     lambda words, at: [*words[:at], "xxx", *words[at + 1 :]],
     lambda words, at: [*words[: at + 1], "(?)", *words[at + 1 :]],
     lambda words, at: [*words[:at], "|", *words[at:]],
@@ -48,11 +49,13 @@ PLANTED: tuple[Callable[[list[str], int], list[str]], ...] = (
 
 
 def plant(utterance: Utterance, folder: Path, rng: np.random.Generator) -> Utterance:
-    """An utterance whose text has one of the marks at one of its words; with the note of a cough the recording begins
-    with a burst of noise, in a file of that folder."""
-    words, kind = utterance.text.split(), int(rng.integers(len(PLANTED) + 1))
-    if kind < len(PLANTED):
-        return replace(utterance, text=" ".join(PLANTED[kind](words, int(rng.integers(len(words))))))
+    """An utterance whose text has two of the marks at some of its words; with the note of a cough, which stands alone,
+    the recording begins with a burst of noise, in a file of that folder."""
+    words, kinds = utterance.text.split(), rng.integers(len(PLANTED) + 1, size=2).tolist()
+    if kinds[0] < len(PLANTED):
+        for kind in kinds:
+            words = PLANTED[kind % len(PLANTED)](words, int(rng.integers(len(words))))
+        return replace(utterance, text=" ".join(words))
     speech = load_audio(utterance.audio)
     burst = noise_clip("pink", COUGH, int(rng.integers(2**31)))
     burst *= np.abs(speech).max() / np.abs(burst).max() * np.hanning(len(burst)) ** 0.5

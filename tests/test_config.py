@@ -117,8 +117,8 @@ def test_an_override_is_worth_what_the_file_would_say(option: str, value: str, e
 
 
 def test_overrides_prevail_over_the_file_and_the_last_over_the_first() -> None:
-    found = build("model: {width: 24, heads: 3}", "--model.width=64", "--model.heads", "4", "--model.width=32")
-    assert (found["model"].width, found["model"].heads) == (32, 4)
+    found = build("model: {width: 24, heads: 3}", "--model.width=96", "--model.heads", "4", "--model.width=64")
+    assert (found["model"].width, found["model"].heads) == (64, 4)
     assert build("model: {width: 33}", "--model.width", "96")["model"].width == 96, "a mistake may be put right"
 
 
