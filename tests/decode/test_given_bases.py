@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echo_asr.decode.constraint import TokenGraph
-from echo_asr.decode.given_bases import GivenBases
+from echo_asr.decode.given_bases import GivenBases, _divides
 from echo_asr.errors import EchoError
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.text.tones import VIETNAMESE_MARKS, ToneNotation
@@ -163,3 +163,19 @@ def test_any_path_leads_to_an_end(name: str, kind: str, data: st.DataObject) -> 
         tokens.append(token)
         state = graph.edges[state][token]
     assert bases.base(tokenizer.decode(tokens)) == base
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "divides"),
+    [
+        ("zh", "ong", False),  # no vowel before
+        ("zho", "ng", False),  # none after
+        ("ni", "hao", True),
+        ("n", "an", True),  # a syllabic nasal
+        ("hng", "a", True),
+        ("kʰv̩", "ma", True),
+        ("กบ", "มด", True),  # another script
+    ],
+)
+def test_tones_stand_between_what_may_be_syllables(before: str, after: str, divides: bool) -> None:
+    assert _divides(before, after) == divides

@@ -20,7 +20,7 @@ from echo_asr.text.tones import SANDHI, SYLLABIC, TRAILING, VOWELS, Kind, ToneNo
 # Characters of the longest tone; of Chao's letters, as of a tone and what sandhi makes of it without a sign between.
 LONGEST: dict[Kind, int] = {"digits": 3, "superscripts": 3, "chao_letters": 5, "diacritics": 2, "letters": 2}
 NUCLEI = VOWELS | set(SYLLABIC) | set("yvw")
-NASALS = frozenset("mn\u014b")  # syllables by themselves
+NASALS = ("m", "n", "ng", "\u014b")  # may be syllables, or end them
 
 # Characters of the base that are written, and of the tone behind the last of them. The sign that joins a tone with what
 # sandhi makes of it counts as one more than the longest tone has, and the second tone goes on from there.
@@ -178,7 +178,7 @@ def _divides(before: str, after: str) -> bool:
     any vowel are of another script, and may be divided anywhere.
     """
     vowels = [any(c.lower() in NUCLEI for c in part) for part in (before, after)]
-    return not any(vowels) or (vowels[1] and (vowels[0] or len(before) > 1 or before.lower() in NASALS))
+    return not any(vowels) or (vowels[1] and (vowels[0] or before.lower().endswith(NASALS)))
 
 
 def _lacking(base: str, at: int) -> str:
