@@ -59,6 +59,6 @@ def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     write_corpus(Path("cv-corpus-17.0/vi"), [("test", "a", 1.0)])
     names = {"samples": tone("a b"), "paths": ["a.wav", "b.wav"]}
     for page in (DOCS.parent / "README.md", DOCS / "transcribing.md", DOCS / "corpora.md"):
-        code = blocks(page, "python")[0]
-        exec(compile(code, str(page), "exec"), names)
+        code = next(code for code in blocks(page, "python") if "measure_pitch" not in code)  # which needs tones
+        exec(compile(code.replace("Xin chào, bạn!", "c c"), str(page), "exec"), names)
     assert names["result"].text and len(names["many"]) == 3
