@@ -12,7 +12,8 @@ from echo_asr.data.spec_augment import SpecAugment
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
-from echo_asr.model.config import FEATURES, PRESETS, ModelConfig, TextConfig, expand_preset
+from echo_asr.model.config import FEATURES, PRESETS, ModelConfig, expand_preset
+from echo_asr.text.config import TextConfig
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.recipe import SECTIONS
 from echo_asr.vrope import VRoPEModes

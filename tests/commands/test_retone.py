@@ -15,7 +15,7 @@ import soundfile
 from echo_asr.data.corpus import load_corpus
 from echo_asr.features import FeatureConfig
 from echo_asr.model.checkpoint import Bundle
-from echo_asr.model.config import TextConfig
+from echo_asr.text.config import TextConfig
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.text.tones import ToneNotation
 from tests.helpers.commands import Place, run

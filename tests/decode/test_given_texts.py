@@ -11,7 +11,7 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.model.checkpoint import Bundle
-from echo_asr.model.config import TextConfig
+from echo_asr.text.config import TextConfig
 from echo_asr.text.normalize import normalize_basic
 from echo_asr.text.tokenizer import Tokenizer
 

@@ -26,8 +26,8 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, collate_features
 from echo_asr.model.checkpoint import Bundle
-from echo_asr.model.config import TextConfig
 from echo_asr.model.encoder import Encoded
+from echo_asr.text.config import TextConfig
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.text.tones import ToneNotation
 from tests.helpers.notations import NOTATIONS

@@ -21,7 +21,7 @@ from echo_asr.decode.times import words_from_tokens
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.evaluate import Evaluation, evaluate, summary, write_texts
-from echo_asr.model.config import TextConfig
+from echo_asr.text.config import TextConfig
 from tests.helpers.tone_corpus import TEXTS
 
 RATE = {"percent", "insertions", "deletions", "substitutions", "reference", "ci95"}

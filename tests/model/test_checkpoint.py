@@ -22,9 +22,10 @@ from echo_asr.model.checkpoint import (
     load_weights,
     save_calibration,
 )
-from echo_asr.model.config import PRESETS, ModelConfig, TextConfig
+from echo_asr.model.config import PRESETS, ModelConfig
 from echo_asr.model.echo import Echo
 from echo_asr.storage import pack, unpack
+from echo_asr.text.config import TextConfig
 from echo_asr.text.tokenizer import Tokenizer
 
 Make = Callable[..., Any]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echo_asr.config import read_yaml
-from echo_asr.model.config import TextConfig
+from echo_asr.text.config import TextConfig
 from echo_asr.text.conventions import EVENT, Conventions
 from echo_asr.text.marks import as_setting, find_marks, marks_that_matter, proposed_conventions
 from echo_asr.text.normalize import normalize_basic, normalize_none

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from echo_asr.model.config import TextConfig
+from echo_asr.text.config import TextConfig
 from echo_asr.text.normalize import NORMALIZERS, is_blank, join_texts, make_normalizer
 
 # Every code point that UTF-8 can carry: lone surrogates are no text.

@@ -14,7 +14,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from echo_asr.errors import EchoError
-from echo_asr.model.config import TextConfig
+from echo_asr.text.config import TextConfig
 from echo_asr.text.profile import read_profile
 from echo_asr.text.tokenizer import ZERO_SYMBOL, Tokenizer
 from echo_asr.train.prepare import new_tokenizer

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echo_asr.model.config import TextConfig
+from echo_asr.text.config import TextConfig
 from echo_asr.text.normalize import normalize_basic, normalize_none, normalize_whisper
 from echo_asr.text.tone_transfer import transfer_tones
 from echo_asr.text.tones import VIETNAMESE_MARKS, ToneNotation

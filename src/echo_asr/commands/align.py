@@ -153,9 +153,8 @@ def _align(
     from echo_asr.decode.formats import render
     from echo_asr.decode.given_texts import align_each
     from echo_asr.storage import make_folder, replace_text
-    from echo_asr.text.conventions import Conventions
 
-    conventions = Conventions(recognizer.bundle.text.conventions)
+    conventions = recognizer.bundle.text.transcription
     transcribed = apply_conventions(arguments.corpus, [u for own in files.values() for u in own], conventions)
     if conventions:
         print(f"echo-asr align: {transcribed}", file=sys.stderr)

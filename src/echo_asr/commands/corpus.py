@@ -74,8 +74,6 @@ def check(arguments: argparse.Namespace) -> int:
     from echo_asr.data.check import check_corpus
     from echo_asr.data.corpus import read_corpus
     from echo_asr.research.sections import SECTIONS
-    from echo_asr.text.conventions import Conventions
-    from echo_asr.text.tones import FoundNotation
     from echo_asr.train.recipe import read_config
 
     text = read_config(arguments.config, arguments.changes, SECTIONS)["text"]
@@ -83,12 +81,7 @@ def check(arguments: argparse.Namespace) -> int:
         raise EchoError(f"--most: expected 0 or more, got {arguments.most}")
     corpus, audio = read_corpus(arguments.corpus), not arguments.no_audio
     with progress_bar("reading audio", max(1, len(corpus.utterances) * audio)) as advance:
-        text, found = text.find_tones([u.text for u in corpus.utterances])
-        tones = found or FoundNotation(text.notation, 1.0)
-        how = (text.normalize, Conventions(text.conventions), text.word_signs)
-        report = check_corpus(
-            corpus, audio, lambda done: advance(done, ""), *how, "none" if text.tones == "none" else tones
-        )
+        report = check_corpus(corpus, audio, lambda done: advance(done, ""), text)
     lines = check_lines(report, arguments.most, audio)
     print(json.dumps(report.to_dict(), ensure_ascii=False) if arguments.json else "\n".join(lines))
     return 1 if report.errors else 0

@@ -35,13 +35,12 @@ def run(arguments: argparse.Namespace) -> None:
     from echo_asr.research.diagnose.report import cells, diagnose, gather, headline, plain, remarks
     from echo_asr.research.f0_controls import load_recognizer
     from echo_asr.storage import make_folder
-    from echo_asr.text.conventions import Conventions
 
     if arguments.utterances < 1:
         raise EchoError(f"--utterances: expected at least 1, got {arguments.utterances}")
     recognizer = load_recognizer(arguments.model, arguments.device, arguments.changes)
     corpus = load_corpus(arguments.corpus)
-    conventions = Conventions(recognizer.bundle.text.conventions)
+    conventions = recognizer.bundle.text.transcription
     split = arguments.split or next(s for s in ("validation", "test", "train") if s in corpus.splits)
     utterances = apply_conventions(arguments.corpus, corpus.split(split), conventions).utterances
     utterances = utterances[:: max(1, len(utterances) // arguments.utterances)][: arguments.utterances]

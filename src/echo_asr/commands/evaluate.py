@@ -31,13 +31,12 @@ def run(arguments: argparse.Namespace) -> None:
     from echo_asr.data.unreadable import leave_out_unreadable
     from echo_asr.evaluate.evaluate import evaluate, summary, write_texts
     from echo_asr.research.f0_controls import load_recognizer
-    from echo_asr.text.conventions import Conventions
 
     utterances = load_corpus(arguments.corpus, arguments.broken).split(arguments.split)
     if arguments.broken == "skip":
         utterances = leave_out_unreadable(arguments.corpus, utterances)
     recognizer = load_recognizer(arguments.model, arguments.device, arguments.changes)
-    conventions = Conventions(recognizer.bundle.text.conventions)
+    conventions = recognizer.bundle.text.transcription
     transcribed = apply_conventions(arguments.corpus, utterances, conventions)
     utterances = transcribed.utterances
     with progress_bar("evaluating", len(utterances)) as advance:

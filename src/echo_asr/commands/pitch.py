@@ -136,13 +136,12 @@ def _corpus(arguments: argparse.Namespace, recognizer: Recognizer) -> tuple[list
     from echo_asr.data.speakers import speaker_medians
     from echo_asr.data.unreadable import leave_out_unreadable
     from echo_asr.decode.forced_alignment import GivenText, align_given
-    from echo_asr.text.conventions import Conventions
 
     corpus = load_corpus(arguments.corpus, arguments.broken)
     utterances = corpus.split(arguments.split) if arguments.split else corpus.utterances
     if arguments.broken == "skip":
         utterances = leave_out_unreadable(arguments.corpus, utterances)
-    conventions = Conventions(recognizer.bundle.text.conventions)
+    conventions = recognizer.bundle.text.transcription
     transcribed = apply_conventions(arguments.corpus, utterances, conventions)
     if conventions:
         print(f"echo-asr pitch: {transcribed}", file=sys.stderr)

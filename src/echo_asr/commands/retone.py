@@ -61,7 +61,7 @@ def _notation(recognizer: Recognizer, changes: dict[str, Any]) -> ToneNotation:
     """The notation of a model, with settings of it changed."""
     from echo_asr.config import build_sections
     from echo_asr.decode.retone import model_notation
-    from echo_asr.model.config import TextConfig
+    from echo_asr.text.config import TextConfig
 
     data = {"text": asdict(recognizer.bundle.text)}
     return model_notation(build_sections(data, {"text": TextConfig}, changes)["text"])
@@ -93,11 +93,10 @@ def _retone_corpus(
     from echo_asr.data.speakers import speaker_medians
     from echo_asr.decode.results import Retoned
     from echo_asr.decode.retone import retone_each
-    from echo_asr.text.conventions import Conventions
 
     if arguments.out:
         make_corpus_folder(arguments.out)  # now, since the search takes long
-    conventions = Conventions(recognizer.bundle.text.conventions)
+    conventions = recognizer.bundle.text.transcription
     known = [u for u in utterances if not conventions.apply(u.text).excluded]
     speakers: list[float] = []
     if recognizer.bundle.model.config.vrope.reference == "speaker":

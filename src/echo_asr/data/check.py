@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +21,7 @@ from echo_asr.data.mark_checks import Writing, check_writing, examine_writing
 from echo_asr.data.readers.records import Recording
 from echo_asr.data.text_checks import Finding, check_rates, check_splits, check_texts
 from echo_asr.errors import EchoError
-from echo_asr.text.conventions import Conventions
-from echo_asr.text.normalize import Normalizer, normalize_basic
-from echo_asr.text.tones import FoundNotation, find_notation
+from echo_asr.text.config import TextConfig
 
 LONG = 30.0  # seconds, of a clip
 FULL = 0.99  # amplitude from which a sample counts as clipped
@@ -88,32 +86,23 @@ def check_corpus(
     corpus: Corpus,
     decode: bool = True,
     progress: Callable[[int], None] | None = None,
-    normalize: Normalizer = normalize_basic,
-    conventions: Conventions | None = None,
-    letters: str = "",
-    tones: FoundNotation | Literal["auto", "none"] = "auto",
+    text: TextConfig | None = None,
 ) -> Report:
     """Check a corpus that was read without its broken records.
 
     Args:
         decode: decode and measure every recording, too, and not only texts, times and splits.
         progress: called with the number of recordings that were decoded.
-        normalize: the normaliser of the texts in training.
-        conventions: applied first; what they exclude is counted and not looked at.
-        letters: punctuation that is part of words.
-        tones: where tone is written; auto: looked for in the texts.
+        text: the settings of the texts in training; the defaults where none are given. What its conventions exclude is
+            counted and not looked at.
 
     Raises:
         EchoError: the conventions exclude all.
     """
-    conventions = conventions or Conventions()
-    transcribed = apply_conventions(corpus.name, corpus.utterances, conventions)
-    utterances = transcribed.utterances
-    plain = [conventions(u.text) for u in utterances]
-    if tones == "auto":
-        tones = find_notation(map(normalize, plain))
-    found = None if tones == "none" else tones
-    writing = examine_writing([u.text for u in utterances], normalize, conventions, letters, found)
+    text, tones = (text or TextConfig()).find_tones([u.text for u in corpus.utterances])
+    transcribed = apply_conventions(corpus.name, corpus.utterances, text.transcription)
+    utterances, normalize = transcribed.utterances, text.normalize
+    writing = examine_writing([u.text for u in utterances], text, tones)
     reasons = [(broken.where, broken.message.removeprefix(broken.where).strip(" :")) for broken in corpus.broken]
     findings = [Finding("broken record", "error", *reason) for reason in reasons]
     findings += [Finding(notice.kind, "warning", notice.where, notice.message) for notice in corpus.notices]

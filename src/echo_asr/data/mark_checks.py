@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from echo_asr.data.text_checks import Finding
-from echo_asr.text.conventions import EVENT, Conventions
+from echo_asr.text.config import TextConfig
+from echo_asr.text.conventions import EVENT
 from echo_asr.text.marks import FoundMark, find_marks, proposed_conventions
-from echo_asr.text.normalize import Normalizer
 from echo_asr.text.orthography import LostSigns, Merged, lost_signs, merged_words
 from echo_asr.text.tone_like import MIXED, ToneUse, tone_use
 from echo_asr.text.tones import CHAO_LETTERS, FoundNotation, ToneNotation, show_tone
@@ -61,21 +61,16 @@ class Writing:
         return {"tones": tones, "marks": marks}
 
 
-def examine_writing(
-    texts: Sequence[str],
-    normalize: Normalizer,
-    conventions: Conventions,
-    letters: str,
-    tones: FoundNotation | None,
-) -> Writing:
-    """How texts are written.
+def examine_writing(texts: Sequence[str], settings: TextConfig, found: FoundNotation | None) -> Writing:
+    """How texts are written, and what becomes of them under the settings of a model's texts.
 
     Args:
-        letters: punctuation that is part of words.
-        tones: the notation, as it was found or set; None where it is set that there is none.
+        found: the notation that `settings` have from these texts; None where it was set.
     """
+    tones = found or (FoundNotation(settings.notation, 1.0) if settings.notation else None)
+    normalize, conventions = settings.normalize, settings.transcription
     plain = [conventions(text) for text in texts]
-    marks = tuple(find_marks(texts, conventions, letters))
+    marks = tuple(find_marks(texts, conventions, settings.word_signs))
     proposed = proposed_conventions(marks)
     left = [proposed.apply(text) for text in plain]
     bare = [one.text.replace(EVENT, " ") for one in left]

@@ -19,7 +19,7 @@ from echo_asr.decode.search import Hypothesis, search_nbest
 from echo_asr.decode.transcribe import GROUP_SECONDS, Recognizer, batches_to_search
 from echo_asr.errors import EchoError
 from echo_asr.features import Features, collate_features
-from echo_asr.model.config import TextConfig
+from echo_asr.text.config import TextConfig
 from echo_asr.text.tone_transfer import transfer_tones
 from echo_asr.text.tones import ToneNotation
 

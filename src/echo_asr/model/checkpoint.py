@@ -13,9 +13,10 @@ from echo_asr.config import build_sections, present_names, read_yaml, write_yaml
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.model.calibration import Calibration
-from echo_asr.model.config import ModelConfig, TextConfig, expand_preset
+from echo_asr.model.config import ModelConfig, expand_preset
 from echo_asr.model.echo import Echo
 from echo_asr.storage import make_folder, pack, read_notes, replace_file, unpack
+from echo_asr.text.config import TextConfig
 from echo_asr.text.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"

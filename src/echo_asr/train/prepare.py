@@ -14,7 +14,7 @@ from echo_asr.data.corpus import Corpus
 from echo_asr.distributed.processes import Processes
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import TOKENIZER, Bundle
-from echo_asr.model.config import TextConfig
+from echo_asr.text.config import TextConfig
 from echo_asr.text.profile import read_profile
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.data import TrainingData

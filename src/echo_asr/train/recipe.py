@@ -14,7 +14,8 @@ from echo_asr.config import Changes, build_sections, nearest, read_yaml, yaml_te
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
-from echo_asr.model.config import ModelConfig, TextConfig, expand_preset
+from echo_asr.model.config import ModelConfig, expand_preset
+from echo_asr.text.config import TextConfig
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.curriculum import Curriculum
 

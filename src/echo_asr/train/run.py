@@ -22,10 +22,9 @@ from echo_asr.distributed.sharding import gather_whole
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, FeatureTransform
 from echo_asr.model.checkpoint import Bundle, load_bundle
-from echo_asr.model.config import TextConfig
 from echo_asr.model.echo import Echo
 from echo_asr.storage import make_folder, sweep
-from echo_asr.text.conventions import Conventions
+from echo_asr.text.config import TextConfig
 from echo_asr.text.marks import find_marks, marks_that_matter, proposed_conventions
 from echo_asr.text.orthography import merged_words
 from echo_asr.text.tones import FoundNotation, show_tone
@@ -83,7 +82,7 @@ def train(
         with gc_paused():
             recordings = load_corpus(corpus, broken)
             own_validation = "validation" in recordings.splits
-            transcribed = apply_conventions(corpus, recordings.utterances, Conventions(text.conventions))
+            transcribed = apply_conventions(corpus, recordings.utterances, text.transcription)
             recordings = hold_out(replace(recordings, utterances=transcribed.utterances))
             text, notation = text.find_tones([u.text for u in recordings.split("train")])
             normalize = text.normalize  # which heeds the notation
@@ -138,7 +137,7 @@ def train(
 
 def _warn_of_losses(reporter: Reporter, text: TextConfig, texts: Sequence[str]) -> None:
     """Warn of tones and lengths that normalising removes, and of words that it makes equal."""
-    conventions = Conventions(text.conventions)
+    conventions = text.transcription
     if lost := text.lost_signs(texts):
         reporter.warn(str(lost))
     marks = find_marks(texts, conventions, text.word_signs)

@@ -53,7 +53,6 @@ from echo_asr.research.study.trained import (
     training_digest,
 )
 from echo_asr.storage import replace_text, sweep
-from echo_asr.text.conventions import Conventions
 from echo_asr.train.prepare import hold_out
 from echo_asr.train.recipe import build_config
 from echo_asr.train.report import VALIDATIONS
@@ -151,7 +150,7 @@ def _hidden(model: Echo, what: str) -> AbstractContextManager[None]:
 
 def evaluate_split(recognizer: Recognizer, corpus: str, split: str) -> dict[str, list[str]]:
     """What is recognised in a split of a corpus, as in validation: `ids` and `hypotheses`."""
-    read, conventions = load_corpus(corpus), Conventions(recognizer.bundle.text.conventions)
+    read, conventions = load_corpus(corpus), recognizer.bundle.text.transcription
     rows = apply_conventions(corpus, read.utterances, conventions).utterances
     utterances = hold_out(replace(read, utterances=rows)).split(split)
     cache = FeatureCache(None, recognizer.extractor)

@@ -10,9 +10,9 @@ import numpy as np
 
 from echo_asr.data.corpus import Corpus
 from echo_asr.evaluate.measures import Measure, measure_errors
-from echo_asr.model.config import TextConfig
 from echo_asr.research.compare import Comparison, compare_errors, compare_values, holm
 from echo_asr.research.study.plan import AS_RECORDED, INVENTED, Condition, Endpoint, Study
+from echo_asr.text.config import TextConfig
 from echo_asr.text.tones import ToneNotation
 
 REFUSED_BELOW = 0.05  # p after Holm's correction, under which a difference is significant

@@ -28,7 +28,6 @@ from echo_asr.research.study.results import Texts, analyse
 from echo_asr.research.study.tables import Findings, write_tables
 from echo_asr.research.study.trained import STUDY, TRAINED_IN, find_trainings, is_of_before
 from echo_asr.storage import make_folder, replace_text, sweep
-from echo_asr.text.conventions import Conventions
 from echo_asr.train.prepare import hold_out, new_tokenizer
 
 MOST_NAMED = 10  # folds, in a note
@@ -144,7 +143,7 @@ def load_corpora(study: Study) -> dict[str, Corpus]:
                 f"{study.path}: {spec} has nothing to validate on: the speaker left out has test utterances alone; "
                 "leave out another"
             )
-        rows = apply_conventions(spec, read.utterances, Conventions(text.conventions)).utterances
+        rows = apply_conventions(spec, read.utterances, text.transcription).utterances
         corpora[spec] = hold_out(replace(read, utterances=rows))
     for trained, spec in pairs:
         seen = {u.id for u in corpora[trained].split("train")} & {u.id for u in corpora[spec].split(study.split)}
