@@ -14,8 +14,8 @@ from pathlib import Path
 
 from echo_asr.evaluate.metrics import error_rate
 from echo_asr.evaluate.tone_errors import tone_errors
+from echo_asr.text.find_tones import find_notation
 from echo_asr.text.normalize import normalize_basic
-from echo_asr.text.tones import find_notation
 
 SYLLABLE = re.compile(r"([^\W\d_]+(?:['\u2019][^\W\d_]+)*)(\d?)")
 

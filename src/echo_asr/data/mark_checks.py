@@ -11,10 +11,11 @@ from typing import Any
 from echo_asr.data.text_checks import Finding
 from echo_asr.text.config import TextConfig
 from echo_asr.text.conventions import EVENT
+from echo_asr.text.find_tones import FoundNotation
 from echo_asr.text.marks import FoundMark, find_marks, proposed_conventions
 from echo_asr.text.orthography import LostSigns, Merged, lost_signs, merged_words
 from echo_asr.text.tone_like import MIXED, ToneUse, tone_use
-from echo_asr.text.tones import CHAO_LETTERS, FoundNotation, ToneNotation, show_tone
+from echo_asr.text.tones import CHAO_LETTERS, ToneNotation, show_tone
 
 FEWEST = 5  # words in another notation, below which they are single slips
 _NO_TONE_LETTERS = dict.fromkeys(map(ord, CHAO_LETTERS))

@@ -8,9 +8,10 @@ from functools import partial
 from typing import Literal
 
 from echo_asr.text.conventions import Action, Conventions
+from echo_asr.text.find_tones import FoundNotation, find_notation
 from echo_asr.text.normalize import Normalizer, make_normalizer
 from echo_asr.text.orthography import LostSigns, lost_signs
-from echo_asr.text.tones import FoundNotation, Kind, ToneNotation, Unit, find_notation
+from echo_asr.text.tones import Kind, ToneNotation, Unit
 
 MOST_LOST = 0.05  # share of the words with tones that may lose some in normalising where tone errors are counted
 

@@ -25,9 +25,10 @@ from echo_asr.model.checkpoint import Bundle, load_bundle
 from echo_asr.model.echo import Echo
 from echo_asr.storage import make_folder, sweep
 from echo_asr.text.config import TextConfig
+from echo_asr.text.find_tones import FoundNotation
 from echo_asr.text.marks import find_marks, marks_that_matter, proposed_conventions
 from echo_asr.text.orthography import merged_words
-from echo_asr.text.tones import FoundNotation, show_tone
+from echo_asr.text.tones import show_tone
 from echo_asr.train.data import TrainingData
 from echo_asr.train.initial import start_from
 from echo_asr.train.loop import Trainer
