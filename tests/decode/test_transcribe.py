@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 import echo_asr
 from echo_asr.config import read_yaml, write_yaml
-from echo_asr.decode import transcribe
+from echo_asr.decode import batches, transcribe
+from echo_asr.decode.batches import batches_by_length
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.search import DecodeConfig
-from echo_asr.decode.transcribe import Recognizer, batches_by_length, choose_device, load
+from echo_asr.decode.transcribe import Recognizer, choose_device, load
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.model.calibration import Calibration
@@ -94,7 +95,7 @@ def test_a_list_is_transcribed_in_its_order_whatever_the_batches(
 ) -> None:
     recordings = [make_features(frames) for frames in (31, 9, 44, 1, 31, 60, 17)]
     alone = [recognizer.recognize([one])[0] for one in recordings]
-    monkeypatch.setattr(transcribe, "BATCH_SECONDS", batch_seconds)
+    monkeypatch.setattr(batches, "BATCH_SECONDS", batch_seconds)
     assert recognizer.recognize(recordings) == alone
     assert recognizer.recognize(recordings[::-1]) == alone[::-1]
     assert len(set(alone)) > 3 and recognizer.recognize([]) == []

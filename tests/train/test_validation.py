@@ -247,7 +247,7 @@ def test_silence_moves_no_batch_of_several_processes(
         return [[Hypothesis([1], 0.0)] for _ in encoded.lengths]
 
     monkeypatch.setattr(transcribe, "search_nbest", searched)
-    monkeypatch.setattr(transcribe, "BATCH_SECONDS", 6.0)
+    monkeypatch.setattr("echo_asr.decode.batches.BATCH_SECONDS", 6.0)
     clips = [make_features(frames, mels=24) for frames in range(40, 240, 8)]
     for index in (0, 3, 11, 17, 24):
         clips[index] = replace(clips[index], null=torch.ones_like(clips[index].null))

@@ -166,8 +166,7 @@ def _transcribe_annotations(
     """
     from echo_asr.audio.segment import AudioSegment
     from echo_asr.console import counted
-    from echo_asr.decode.results import Segment
-    from echo_asr.text.linebreak import clean_text
+    from echo_asr.decode.annotate import segment_texts
     from echo_asr.text.normalize import is_blank
 
     wanted = [number for number, annotation in enumerate(tier) if every or is_blank(annotation.text)]
@@ -177,13 +176,11 @@ def _transcribe_annotations(
     sources = [AudioSegment(recording, start, end - start) for start, end in spans]
     messages.progress(LOADED, f"transcribing {counted(len(sources), 'annotation')}")
     found, failed, done = list(tier), list[EchoError](), 0
-    for index, result in recognizer.transcribe_each(sources, words=False):
-        if isinstance(result, Segment):
-            continue
+    for index, result in segment_texts(recognizer, sources):
         if isinstance(result, EchoError):
             failed.append(result)
         else:
-            found[wanted[index]] = tier[wanted[index]]._replace(text=clean_text(result.text))
+            found[wanted[index]] = tier[wanted[index]]._replace(text=result)
         done += 1
         messages.progress(
             LOADED + (1 - LOADED) * done / len(sources), f"{done} of {counted(len(sources), 'annotation')}"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from echo_asr.annotations.textfile import read_text_file
+from echo_asr.data.readers.subtitles import SUFFIXES, TIMES, clean
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import Normalizer
 from echo_asr.text.script import Script, make_script
-
-SUBTITLES = (".srt", ".vtt")
-_TIMES = re.compile(r"\s*(?:\d+:)?\d+:\d+[.,]\d+\s*-->.*")
-_TAGS = re.compile(r"</?[a-zA-Z][^<>]*>|\{\\[^{}]*\}|<\d[\d:.]*>")
 
 
 def read_script(path: Path, normalize: Normalizer) -> Script:
@@ -23,7 +19,7 @@ def read_script(path: Path, normalize: Normalizer) -> Script:
         EchoError: it cannot be read, or has no words.
     """
     lines = read_text_file(path).data.decode("utf-8", "replace").splitlines()
-    subtitles = path.suffix.lower() in SUBTITLES
+    subtitles = path.suffix.lower() in SUFFIXES
     numbered = _subtitle_lines(lines) if subtitles else enumerate(lines, 1)
     script = make_script(numbered, normalize)
     if not script.words:
@@ -36,9 +32,9 @@ def _subtitle_lines(lines: list[str]) -> Iterator[tuple[int, str]]:
     """The lines of text of subtitles, with their numbers in the file."""
     inside = False
     for number, line in enumerate(lines, 1):
-        if _TIMES.fullmatch(line):
+        if TIMES.fullmatch(line):
             inside = True
         elif not line.strip():
             inside = False
         elif inside:
-            yield number, _TAGS.sub("", line)
+            yield number, clean(line)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from echo_asr.annotations.elan import find_recording, media_offset, read_elan_document
@@ -32,6 +33,15 @@ def filled_path(source: Path, folder: Path) -> Path:
     if target.exists() and target.samefile(source):
         raise EchoError(f"{target} is the file with the segments; choose another --output-dir, or give --in-place")
     return target
+
+
+def segment_texts(recognizer: Recognizer, sources: Sequence[AudioSegment]) -> Iterator[tuple[int, str | EchoError]]:
+    """The number and the text of each segment of a recording, in one line, or why it cannot be read."""
+    for number, found in recognizer.transcribe_each(sources, words=False):
+        if isinstance(found, EchoError):
+            yield number, found
+        elif not isinstance(found, Segment):
+            yield number, clean_text(found.text)
 
 
 def fill_segments(recognizer: Recognizer, segmented: SegmentedFile, target: Path, channel: int | None = None) -> int:
@@ -67,13 +77,11 @@ def fill_segments(recognizer: Recognizer, segmented: SegmentedFile, target: Path
     done = 0
     with progress_bar("segments", len(sources)) as advance:
         try:
-            for place, found in recognizer.transcribe_each(sources, words=False):
-                if isinstance(found, Segment):
-                    continue
+            for place, found in segment_texts(recognizer, sources):
                 if isinstance(found, EchoError):
                     failed.append(f"{blanks[place].where}: {found}")
-                elif text := clean_text(found.text):
-                    texts[place] = text
+                elif found:
+                    texts[place] = found
                 done += 1
                 advance(done, "")
         except KeyboardInterrupt:

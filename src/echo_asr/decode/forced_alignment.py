@@ -12,11 +12,12 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.audio.load import Audio
 from echo_asr.audio.segment import AudioSegment
+from echo_asr.decode.batches import GROUP_SECONDS, gathered
 from echo_asr.decode.given_texts import align_features
 from echo_asr.decode.recording_pitch import measure_pitch
 from echo_asr.decode.results import Segment
 from echo_asr.decode.syllables import AlignedSpeech
-from echo_asr.decode.transcribe import GROUP_SECONDS, Recognizer
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
 
@@ -54,19 +55,12 @@ def align_given(
     Raises:
         EchoError: a recording cannot be read.
     """
-    group: list[tuple[GivenText, Features]] = []
-    seconds, done = 0.0, 0
-    for one in given:
-        measured = recognizer.extractor.measure(load_audio(one.audio))
-        group.append((one, measured))
-        seconds += frames_to_seconds(measured.frames)
-        if seconds >= GROUP_SECONDS:
-            yield from _align_group(recognizer, group)
-            done += len(group)
-            progress(done)
-            group, seconds = [], 0.0
-    yield from _align_group(recognizer, group)
-    progress(done + len(group))
+    done = 0
+    read = ((one, recognizer.extractor.measure(load_audio(one.audio))) for one in given)
+    for group in gathered(read, lambda pair: frames_to_seconds(pair[1].frames), GROUP_SECONDS):
+        yield from _align_group(recognizer, group)
+        done += len(group)
+        progress(done)
 
 
 def _align_group(

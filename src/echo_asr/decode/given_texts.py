@@ -13,9 +13,10 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.audio.load import Audio
 from echo_asr.decode.alignment import align
+from echo_asr.decode.batches import BATCH_SECONDS, GROUP_SECONDS, batches_by_length, gathered
 from echo_asr.decode.results import Segment, Token, Word
 from echo_asr.decode.times import character_times
-from echo_asr.decode.transcribe import BATCH_SECONDS, GROUP_SECONDS, Recognizer, batches_by_length
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import Features, collate_features
 from echo_asr.model.echo import encoder_frames
@@ -23,6 +24,7 @@ from echo_asr.text.normalize import Normalizer
 from echo_asr.text.spelling import written_words
 
 LONGEST = 120.0  # seconds of a recording that is aligned as a whole
+_Waiting = tuple[Features | EchoError, str, str]  # features, or why there are none; the text; the recording's name
 
 
 def align_each(
@@ -41,32 +43,34 @@ def align_each(
     Args:
         speaker_f0: median F0 of who speaks in each, in Hz, where it is known.
     """
-    waiting: list[tuple[Features | EchoError, str, str]] = []
-    seconds, medians = 0.0, iter(speaker_f0)
-    for source, text in zip(sources, texts, strict=True):
-        median = next(medians, 0.0)
-        try:
-            samples = load_audio(source, sampling_rate)
-            clip = recognizer.extractor(samples)
-            waiting.append((replace(clip, speaker_f0=median) if median else clip, text, _name(source)))
-            seconds += frames_to_seconds(clip.frames)
-        except EchoError as unreadable:
-            waiting.append((unreadable, text, ""))
-        if seconds >= GROUP_SECONDS:
-            yield from _align_waiting(recognizer, waiting)
-            waiting, seconds = [], 0.0
-    yield from _align_waiting(recognizer, waiting)
+
+    def read() -> Iterator[_Waiting]:
+        medians = iter(speaker_f0)
+        for source, text in zip(sources, texts, strict=True):
+            median = next(medians, 0.0)
+            try:
+                clip = recognizer.extractor(load_audio(source, sampling_rate))
+            except EchoError as unreadable:
+                yield unreadable, text, ""
+                continue
+            yield (replace(clip, speaker_f0=median) if median else clip), text, _name(source)
+
+    for group in gathered(read(), _seconds, GROUP_SECONDS):
+        yield from _align_waiting(recognizer, group)
 
 
-def _align_waiting(
-    recognizer: Recognizer, waiting: Sequence[tuple[Features | EchoError, str, str]]
-) -> Iterator[Segment | EchoError]:
+def _align_waiting(recognizer: Recognizer, waiting: Sequence[_Waiting]) -> Iterator[Segment | EchoError]:
     """Align what was gathered: features, or why there are none; the text; and the name of the recording."""
     clips = [(clip, text) for clip, text, _ in waiting if not isinstance(clip, EchoError)]
     found = iter(align_features(recognizer, [clip for clip, _ in clips], [text for _, text in clips]))
     for clip, _, name in waiting:
         result = clip if isinstance(clip, EchoError) else next(found)
         yield EchoError(f"{name}: {result}") if isinstance(result, EchoError) and name else result
+
+
+def _seconds(waiting: _Waiting) -> float:
+    clip = waiting[0]
+    return 0.0 if isinstance(clip, EchoError) else frames_to_seconds(clip.frames)
 
 
 def _name(source: Audio) -> str:

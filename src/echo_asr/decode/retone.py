@@ -12,11 +12,12 @@ import torch
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds
 from echo_asr.audio.load import Audio
+from echo_asr.decode.batches import GROUP_SECONDS, batches_to_search, gathered
 from echo_asr.decode.constraint import GraphConstraint, TokenGraph
 from echo_asr.decode.given_bases import GivenBases
 from echo_asr.decode.results import Retoned
 from echo_asr.decode.search import Hypothesis, search_nbest
-from echo_asr.decode.transcribe import GROUP_SECONDS, Recognizer, batches_to_search
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import Features, collate_features
 from echo_asr.text.config import TextConfig
@@ -36,6 +37,9 @@ class _Clip:
     features: Features
     text: str
     graph: TokenGraph
+
+
+_Waiting = Retoned | EchoError | _Clip
 
 
 def model_notation(text: TextConfig) -> ToneNotation:
@@ -77,26 +81,30 @@ def retone_each(
     """
     notation = notation or model_notation(recognizer.bundle.text)
     bases = GivenBases(recognizer.bundle.tokenizer, notation)
-    waiting: list[Retoned | EchoError | _Clip] = []
-    held = 0.0
-    for number, (source, text) in enumerate(zip(sources, texts, strict=True)):
-        normal = recognizer.normalize(text)
-        waiting.append(Retoned(normal, text))
-        if base := bases.base(normal):
+
+    def read() -> Iterator[_Waiting]:
+        for number, (source, text) in enumerate(zip(sources, texts, strict=True)):
+            normal = recognizer.normalize(text)
+            base = bases.base(normal)
+            if not base:
+                yield Retoned(normal, text)
+                continue
             try:
                 graph = bases.graph(base)
                 name = "a recording" if isinstance(source, np.ndarray | torch.Tensor) else str(source)
                 features = _features(recognizer, load_audio(source, sampling_rate), name)
             except EchoError as error:
-                waiting[-1] = error
+                yield error
                 continue
             features = replace(features, speaker_f0=speaker_f0[number]) if speaker_f0 else features
-            waiting[-1] = _Clip(number, name, features, text, graph)
-            held += frames_to_seconds(features.frames)
-        if held >= GROUP_SECONDS:
-            yield from _search(recognizer, waiting, notation)
-            waiting, held = [], 0.0
-    yield from _search(recognizer, waiting, notation)
+            yield _Clip(number, name, features, text, graph)
+
+    for group in gathered(read(), _seconds, GROUP_SECONDS):
+        yield from _search(recognizer, group, notation)
+
+
+def _seconds(waiting: _Waiting) -> float:
+    return frames_to_seconds(waiting.features.frames) if isinstance(waiting, _Clip) else 0.0
 
 
 def _features(recognizer: Recognizer, samples: np.ndarray, name: str) -> Features:
@@ -117,7 +125,7 @@ def _features(recognizer: Recognizer, samples: np.ndarray, name: str) -> Feature
 
 @torch.inference_mode()
 def _search(
-    recognizer: Recognizer, waiting: Sequence[Retoned | EchoError | _Clip], notation: ToneNotation
+    recognizer: Recognizer, waiting: Sequence[_Waiting], notation: ToneNotation
 ) -> Iterator[Retoned | EchoError]:
     """What was gathered, with the tones of the clips."""
     clips = [item for item in waiting if isinstance(item, _Clip)]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds
 from echo_asr.audio.load import Audio
 from echo_asr.config import Changes, build_sections
 from echo_asr.decode.alignment import align
+from echo_asr.decode.batches import GROUP_SECONDS, batches_to_search
 from echo_asr.decode.malloc_trim import release_memory
 from echo_asr.decode.results import Retoned, Segment, Transcription
 from echo_asr.decode.search import DecodeConfig, make_fusion, make_spell, search_nbest
@@ -29,9 +30,6 @@ from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
 from echo_asr.text.normalize import join_texts
 from echo_asr.text.tones import ToneNotation
 
-BATCH_SECONDS = 120.0  # seconds of audio decoded at once, padding included
-GROUP_SECONDS = 300.0  # seconds of speech gathered, of one recording or several, before they are decoded
-
 
 @dataclass(frozen=True)
 class _End:
@@ -42,6 +40,7 @@ class _End:
 
 
 Waiting = list[tuple[int, SpeechSegment | _End]]  # numbers of recordings, and what is to be decoded or ended
+Result = TypeVar("Result")
 Results = Iterator[tuple[int, Segment | Transcription | EchoError]]
 
 
@@ -187,16 +186,8 @@ class Recognizer:
         """
         from echo_asr.decode.given_texts import align_each  # which imports this module
 
-        sources = audio if isinstance(audio, list | tuple) else [audio]
-        texts = [text] if isinstance(text, str) else text
-        if len(texts) != len(sources) or (isinstance(text, str) and sources is audio):
-            raise ValueError(f"text: expected one for each of {len(sources)} recordings, got {len(texts)}")
-        found: list[Segment] = []
-        for result in align_each(self, sources, texts, sampling_rate):
-            if isinstance(result, EchoError):
-                raise result
-            found.append(result)
-        return found if sources is audio else found[0]
+        found = _all_read(align_each(self, *_paired(audio, text), sampling_rate))
+        return found if isinstance(audio, list | tuple) else found[0]
 
     @overload
     def retone(
@@ -234,16 +225,8 @@ class Recognizer:
         """
         from echo_asr.decode.retone import retone_each  # which imports this module
 
-        sources = audio if isinstance(audio, list | tuple) else [audio]
-        texts = [text] if isinstance(text, str) else list(text)
-        if len(texts) != len(sources) or (isinstance(text, str) and sources is audio):
-            raise ValueError(f"text: expected one for each of {len(sources)} recordings, got {len(texts)}")
-        found: list[Retoned] = []
-        for result in retone_each(self, sources, texts, sampling_rate, notation):
-            if isinstance(result, EchoError):
-                raise result
-            found.append(result)
-        return found if sources is audio else found[0]
+        found = _all_read(retone_each(self, *_paired(audio, text), sampling_rate, notation))
+        return found if isinstance(audio, list | tuple) else found[0]
 
     def _decode(
         self, waiting: Waiting, open_segments: list[Segment], words: bool, speaker_f0: Sequence[float]
@@ -324,23 +307,25 @@ def placed(segment: Segment, start: float, duration: float) -> Segment:
     return replace(segment, start=start, end=at(segment.end), tokens=tokens, words=words)
 
 
-def batches_to_search(features: Sequence[Features]) -> Iterator[list[int]]:
-    """Indices of the clips that are not silent, in batches of similar length."""
-    audible = [index for index, clip in enumerate(features) if not clip.null.all()]
-    for numbers in batches_by_length([frames_to_seconds(features[index].frames) for index in audible], BATCH_SECONDS):
-        yield [audible[number] for number in numbers]
+def _paired(
+    audio: Audio | list[Audio] | tuple[Audio, ...], text: str | Sequence[str]
+) -> tuple[Sequence[Audio], Sequence[str]]:
+    """One recording and its text, or a list of each, as two lists of equal length."""
+    sources = audio if isinstance(audio, list | tuple) else [audio]
+    texts = [text] if isinstance(text, str) else text
+    if len(texts) != len(sources) or (isinstance(text, str) and sources is audio):
+        raise ValueError(f"text: expected one for each of {len(sources)} recordings, got {len(texts)}")
+    return sources, texts
 
 
-def batches_by_length(durations: Sequence[float], batch_seconds: float) -> Iterator[list[int]]:
-    """Indices in groups of similar duration (seconds), each at most `batch_seconds` with its padding."""
-    group: list[int] = []
-    for index in sorted(range(len(durations)), key=lambda i: -durations[i]):
-        if group and durations[group[0]] * (len(group) + 1) > batch_seconds:
-            yield group
-            group = []
-        group.append(index)
-    if group:
-        yield group
+def _all_read(results: Iterable[Result | EchoError]) -> list[Result]:
+    """All results; the first error is raised."""
+    found: list[Result] = []
+    for result in results:
+        if isinstance(result, EchoError):
+            raise result
+        found.append(result)
+    return found
 
 
 def load(folder: str | os.PathLike[str], device: str = "auto", **decode: Any) -> Recognizer:

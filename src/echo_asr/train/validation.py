@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 
 from echo_asr.data.batch import Example, collate
+from echo_asr.decode.batches import batches_to_search
 from echo_asr.decode.search import DecodeConfig
-from echo_asr.decode.transcribe import Recognizer, batches_to_search
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.distributed.processes import Processes
 from echo_asr.evaluate.calibration import fit_calibration, measure_confidence, score_words
 from echo_asr.evaluate.collapse import find_collapse

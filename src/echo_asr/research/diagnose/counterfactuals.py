@@ -17,8 +17,9 @@ from torch.nn.functional import pad
 
 from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.data.batch import collate
+from echo_asr.decode.batches import BATCH_SECONDS, batches_by_length
 from echo_asr.decode.search import search
-from echo_asr.decode.transcribe import BATCH_SECONDS, Recognizer, batches_by_length
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.evaluate.metrics import count_errors
 from echo_asr.features import Features, collate_features
 from echo_asr.model.echo import Echo, ctc_losses
