@@ -1,0 +1,127 @@
+"""Builds an encoder of transformers from a folder with its configuration and weights."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from echo_asr.config import nearest
+from echo_asr.errors import EchoError
+from echo_asr.pretrained.encoder import SpeechEncoder
+from echo_asr.storage import unpack
+
+CONFIG, PREPROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
+INSTALL = "pip install 'echo-asr[pretrained]'"
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where the encoders of a `model_type` are.
+
+    Attributes:
+        module, name: of the subclass of `SpeechEncoder`, in this package.
+        network: transformers' class of the encoder alone, as `folder.module:Class` below `transformers.models`.
+        prefixes: of the names of the encoder's tensors in files of weights; the first under which all are found counts.
+    """
+
+    module: str
+    name: str
+    network: str
+    prefixes: tuple[str, ...]
+
+
+FAMILIES = {
+    "whisper": Family(
+        "whisper", "WhisperEncoder", "whisper.modeling_whisper:WhisperEncoder", ("model.encoder.", "encoder.", "")
+    ),
+}
+
+
+def build(folder: Path) -> SpeechEncoder:
+    """The encoder of a folder, float32, in evaluation mode, with no parameter that is trained.
+
+    Raises:
+        EchoError: the extra is missing, the folder is not complete or damaged, or its family is not known.
+    """
+    config = _read_json(folder / CONFIG)
+    kind = str(config.get("model_type"))
+    if kind not in FAMILIES:
+        known = ", ".join(sorted(FAMILIES))
+        what = f"{folder}: an encoder of the type {kind!r}, which Echo does not know{nearest(kind, FAMILIES)}"
+        raise EchoError(f"{what}; there are: {known}" if "did you" in what else what)
+    family = FAMILIES[kind]
+    network = _network(config, family.network)
+    load_tensors(network, folder, family.prefixes)
+    preprocessor = _read_json(folder / PREPROCESSOR) if (folder / PREPROCESSOR).is_file() else {}
+    own = getattr(importlib.import_module(f"echo_asr.pretrained.{family.module}"), family.name)
+    encoder: SpeechEncoder = own(network, preprocessor)
+    return encoder.eval().requires_grad_(False)
+
+
+def _network(config: dict[str, Any], path: str) -> nn.Module:
+    """The network of a configuration, with weights as they are drawn."""
+    try:
+        from transformers import AutoConfig
+    except ImportError:
+        raise EchoError(f"a pretrained encoder needs the extra: {INSTALL}") from None
+    module, name = path.split(":")
+    settings = {key: value for key, value in config.items() if key not in ("dtype", "torch_dtype")}
+    kind = getattr(importlib.import_module(f"transformers.models.{module}"), name)
+    network: nn.Module = kind(AutoConfig.for_model(**settings))
+    return network.float()
+
+
+def load_tensors(network: nn.Module, folder: Path, prefixes: tuple[str, ...]) -> None:
+    """Load the tensors of a folder's safetensors into a network, by the first prefix under which all are found.
+
+    Raises:
+        EchoError: the file is damaged, or lacks some.
+    """
+    state = {}
+    for file in weight_files(folder):
+        try:
+            state.update(unpack(file.read_bytes()))
+        except (ValueError, OSError) as error:
+            raise EchoError(f"{file}: damaged weights ({str(error).splitlines()[0]}); fetch them again") from None
+    own = network.state_dict()
+    missing: list[str] = []
+    for prefix in prefixes:
+        missing = [name for name in own if f"{prefix}{name}" not in state]
+        if not missing:
+            found = {name: state[f"{prefix}{name}"].float() for name in own}
+            if wrong := [name for name in own if found[name].shape != own[name].shape]:
+                raise EchoError(f"{folder}: {wrong[0]} has another shape than {CONFIG} says; keep the files together")
+            network.load_state_dict(found)
+            return
+    raise EchoError(f"{folder}: {len(missing)} tensors of the encoder are missing, first {missing[0]}; fetch it again")
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors of a folder: one, or the parts that its index names.
+
+    Raises:
+        EchoError: there are none.
+    """
+    index = folder / f"{WEIGHTS}.index.json"
+    if index.is_file():
+        return [folder / name for name in sorted(set(_read_json(index)["weight_map"].values()))]
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    raise EchoError(f"{folder}: no {WEIGHTS} there; give a folder of transformers with its weights as safetensors")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EchoError(f"{path.parent}: no {path.name} there; give a folder of transformers, or a hub name") from None
+    except (OSError, ValueError) as error:
+        raise EchoError(f"{path}: cannot be read ({str(error).splitlines()[0]}); fetch it again") from None
+    if not isinstance(data, dict):
+        raise EchoError(f"{path}: a mapping was expected; fetch it again")
+    return data
