@@ -35,7 +35,21 @@ class Family:
     prefixes: tuple[str, ...]
 
 
+PARAKEET = Family("parakeet", "ParakeetEncoder", "parakeet.modeling_parakeet:ParakeetEncoder", ("encoder.", ""))
 FAMILIES = {
+    "moonshine": Family(
+        "moonshine", "MoonshineEncoder", "moonshine.modeling_moonshine:MoonshineEncoder", ("model.encoder.", "encoder.", "")
+    ),
+    "parakeet_ctc": PARAKEET,
+    "parakeet_encoder": PARAKEET,
+    "parakeet_rnnt": PARAKEET,
+    "parakeet_tdt": PARAKEET,
+    "wav2vec2-bert": Family(
+        "w2v_bert",
+        "Wav2Vec2BertEncoder",
+        "wav2vec2_bert.modeling_wav2vec2_bert:Wav2Vec2BertModel",
+        ("", "wav2vec2_bert."),
+    ),
     "whisper": Family(
         "whisper", "WhisperEncoder", "whisper.modeling_whisper:WhisperEncoder", ("model.encoder.", "encoder.", "")
     ),
@@ -72,7 +86,8 @@ def _network(config: dict[str, Any], path: str) -> nn.Module:
     module, name = path.split(":")
     settings = {key: value for key, value in config.items() if key not in ("dtype", "torch_dtype")}
     kind = getattr(importlib.import_module(f"transformers.models.{module}"), name)
-    network: nn.Module = kind(AutoConfig.for_model(**settings))
+    whole = AutoConfig.for_model(**settings)
+    network: nn.Module = kind(getattr(whole, "encoder_config", whole))
     return network.float()
 
 

@@ -1,0 +1,66 @@
+"""Folders of tiny pretrained encoders with random weights, one function for each family, and what transformers itself
+makes of a recording with them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SMALL = {"hidden_size": 32, "intermediate_size": 48}
+
+
+def moonshine(folder: Path, **preprocessor: Any) -> Path:
+    from transformers import MoonshineConfig, MoonshineForConditionalGeneration, Wav2Vec2FeatureExtractor
+
+    heads = {"encoder_num_attention_heads": 2, "decoder_num_attention_heads": 2}
+    layers = {"encoder_num_hidden_layers": 3, "decoder_num_hidden_layers": 1}
+    config = MoonshineConfig(vocab_size=20, **SMALL, **heads, **layers)
+    extractor = Wav2Vec2FeatureExtractor(**{"do_normalize": False, "return_attention_mask": True, **preprocessor})
+    return _written(folder, lambda: MoonshineForConditionalGeneration(config), extractor)
+
+
+def w2v_bert(folder: Path, **settings: Any) -> Path:
+    from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
+
+    config = Wav2Vec2BertConfig(**{**SMALL, "num_attention_heads": 2, "num_hidden_layers": 3, **settings})
+    return _written(folder, lambda: Wav2Vec2BertModel(config), SeamlessM4TFeatureExtractor(padding_value=1.0))
+
+
+def parakeet(folder: Path, mels: int = 80) -> Path:
+    from transformers import ParakeetCTCConfig, ParakeetEncoderConfig, ParakeetFeatureExtractor, ParakeetForCTC
+
+    size = {"num_attention_heads": 2, "num_hidden_layers": 3, "subsampling_conv_channels": 16, "num_mel_bins": mels}
+    encoder = ParakeetEncoderConfig(**SMALL, **size)
+    config = ParakeetCTCConfig(vocab_size=20, pad_token_id=19, encoder_config=encoder)
+    return _written(folder, lambda: ParakeetForCTC(config), ParakeetFeatureExtractor(feature_size=mels))
+
+
+TINY: dict[str, Callable[[Path], Path]] = {
+    "moonshine": moonshine,
+    "parakeet": parakeet,
+    "w2v_bert": w2v_bert,
+}  # all families
+
+
+def _written(folder: Path, model: Callable[[], Any], extractor: Any) -> Path:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = model()
+        for parameter in made.parameters():  # as they are drawn, most biases are 0 and their loss would not be seen
+            parameter.data += 0.02 * torch.randn_like(parameter)
+    made.save_pretrained(folder)
+    extractor.save_pretrained(folder)
+    return folder
+
+
+def extracted(folder: Path, samples: Tensor) -> Tensor:
+    """What the feature extractor of transformers makes of one recording `(S,)`: `(1, ...)`."""
+    from transformers import AutoFeatureExtractor
+
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    found = extractor(np.asarray(samples), sampling_rate=16_000, return_tensors="pt")
+    features: Tensor = found[extractor.model_input_names[0]]
+    return features
