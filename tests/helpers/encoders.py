@@ -38,13 +38,6 @@ def parakeet(folder: Path, mels: int = 80) -> Path:
     return _written(folder, lambda: ParakeetForCTC(config), ParakeetFeatureExtractor(feature_size=mels))
 
 
-TINY: dict[str, Callable[[Path], Path]] = {
-    "moonshine": moonshine,
-    "parakeet": parakeet,
-    "w2v_bert": w2v_bert,
-}  # all families
-
-
 def _written(folder: Path, model: Callable[[], Any], extractor: Any) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)

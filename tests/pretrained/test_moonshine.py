@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.helpers.encoders import extracted, moonshine
-from tests.helpers.voices import syllables, voice
 
 from echo_asr.pretrained import build
+from tests.helpers.encoders import extracted, moonshine
+from tests.helpers.voices import syllables, voice
 
 pytest.importorskip("transformers")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.helpers.encoders import extracted, parakeet
-from tests.helpers.voices import syllables, voice
 
 from echo_asr.pretrained import build
+from tests.helpers.encoders import extracted, parakeet
+from tests.helpers.voices import syllables, voice
 
 pytest.importorskip("transformers")
 
@@ -73,7 +73,7 @@ def test_batch_norms_keep_their_statistics_in_training(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["parakeet_tdt", "parakeet_rnnt", "parakeet_encoder"])
 def test_encoders_of_other_recognisers_are_read_as_well(tmp_path: Path, kind: str) -> None:
-    """Folders of transducers hold the encoder as those of CTC do; one of an encoder alone has its configuration only."""
+    """Folders of transducers hold the encoder as those of CTC do."""
     folder = parakeet(tmp_path)
     config = json.loads((folder / "config.json").read_text())
     lengths = torch.tensor([len(SPEECH)])

@@ -10,7 +10,6 @@ from torch import Tensor
 from echo_asr.pretrained.encoder import beyond
 
 
-
 def own_moments(values: Tensor, counts: Tensor, correction: int = 0) -> tuple[Tensor, Tensor]:
     """Mean and variance over the first `counts` of the second axis.
 

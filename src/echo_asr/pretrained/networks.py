@@ -38,7 +38,10 @@ class Family:
 PARAKEET = Family("parakeet", "ParakeetEncoder", "parakeet.modeling_parakeet:ParakeetEncoder", ("encoder.", ""))
 FAMILIES = {
     "moonshine": Family(
-        "moonshine", "MoonshineEncoder", "moonshine.modeling_moonshine:MoonshineEncoder", ("model.encoder.", "encoder.", "")
+        "moonshine",
+        "MoonshineEncoder",
+        "moonshine.modeling_moonshine:MoonshineEncoder",
+        ("model.encoder.", "encoder.", ""),
     ),
     "parakeet_ctc": PARAKEET,
     "parakeet_encoder": PARAKEET,

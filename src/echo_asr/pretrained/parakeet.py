@@ -63,8 +63,10 @@ class ParakeetEncoder(SpeechEncoder):
         return states
 
     def log_mel(self, samples: Tensor, lengths: Tensor) -> Tensor:
-        """The log-mel of samples `(B, S)`, with mean 0 and variance 1 in each bin of a recording: `(B, F, M)` float32,
-        zero beyond each."""
+        """The log-mel of samples `(B, S)`: `(B, F, M)` float32, zero beyond each recording.
+
+        Each bin has mean 0 and variance 1 over a recording.
+        """
         counts = self._frames(lengths)
         size = int(counts.max())
         needed = self.step * size

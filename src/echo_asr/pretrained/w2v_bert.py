@@ -51,8 +51,10 @@ class Wav2Vec2BertEncoder(SpeechEncoder):
         return torch.div(_frames(samples), STRIDE, rounding_mode="floor")
 
     def log_mel(self, samples: Tensor, lengths: Tensor) -> Tensor:
-        """The log-mel of samples `(B, S)`, with mean 0 and variance 1 in each bin of a recording: `(B, 2 N, M)` float32,
-        zero beyond each. Where there is an odd frame at the end, it counts for mean and variance alone."""
+        """The log-mel of samples `(B, S)`: `(B, 2 N, M)` float32, zero beyond each recording.
+
+        Each bin has mean 0 and variance 1 over a recording. An odd frame at the end counts for these alone.
+        """
         counts = _frames(lengths)
         size = int(counts.max())
         needed = WINDOW + HOP * (size - 1)
@@ -73,15 +75,10 @@ class Wav2Vec2BertEncoder(SpeechEncoder):
         mel, counts = self.log_mel(samples, lengths), self.count(lengths)
         network: Any = self.network
         x, _ = network.feature_projection(mel.to(network.dtype).unflatten(1, (-1, STRIDE)).flatten(2))
-        outside = beyond(counts, size := x.shape[1])
-        if (mask := key_mask(counts, size, x.dtype)) is not None:
-            x = x.masked_fill(outside[..., None], 0.0)
         x = network.encoder.dropout(x)
         positions = network.encoder.embed_positions
-        kept = {
-            "relative_position_embeddings": None if positions is None else positions(x),
-            "conv_attention_mask": None if mask is None else ~outside,
-        }
+        kept = {"relative_position_embeddings": None if positions is None else positions(x)}
+        mask = key_mask(counts, x.shape[1], x.dtype)  # convolutions look back alone, and need none
         found = {0: x}
         for number, layer in enumerate(network.encoder.layers[: max(layers)], 1):
             x = layer(x, mask, **kept)
