@@ -39,7 +39,23 @@ FAMILIES = {
     "whisper": Family(
         "whisper", "WhisperEncoder", "whisper.modeling_whisper:WhisperEncoder", ("model.encoder.", "encoder.", "")
     ),
+    "wav2vec2": Family("wav2vec2", "Wav2Vec2Encoder", "wav2vec2.modeling_wav2vec2:Wav2Vec2Model", ("wav2vec2.", "")),
+    "hubert": Family("wav2vec2", "HubertEncoder", "hubert.modeling_hubert:HubertModel", ("hubert.", "")),
+    "wavlm": Family("wav2vec2", "WavLMEncoder", "wavlm.modeling_wavlm:WavLMModel", ("wavlm.", "")),
+    **dict.fromkeys(
+        ("omniasr_ctc", "omniasr", "omniasr_audio"),
+        Family(
+            "wav2vec2",
+            "OmniASREncoder",
+            "omniasr.modeling_omniasr:OmniASRAudioModel",
+            ("model.audio_tower.", "audio_tower.", ""),
+        ),
+    ),
 }
+# Parts of transformers' networks that states do not need, and how its configurations leave them out.
+UNUSED = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0, "add_adapter": False}
+# Names of tensors today, and in older files.
+RENAMED = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
 
 
 def build(folder: Path) -> SpeechEncoder:
@@ -72,7 +88,13 @@ def _network(config: dict[str, Any], path: str) -> nn.Module:
     module, name = path.split(":")
     settings = {key: value for key, value in config.items() if key not in ("dtype", "torch_dtype")}
     kind = getattr(importlib.import_module(f"transformers.models.{module}"), name)
-    network: nn.Module = kind(AutoConfig.for_model(**settings))
+    whole: Any = AutoConfig.for_model(**settings)
+    parts = (whole, *vars(whole).values())
+    own = next(part for part in parts if isinstance(part, kind.config_class))
+    for key, value in UNUSED.items():
+        if hasattr(own, key):
+            setattr(own, key, value)
+    network: nn.Module = kind(own)
     return network.float()
 
 
@@ -88,6 +110,10 @@ def load_tensors(network: nn.Module, folder: Path, prefixes: tuple[str, ...]) ->
             state.update(unpack(file.read_bytes()))
         except (ValueError, OSError) as error:
             raise EchoError(f"{file}: damaged weights ({str(error).splitlines()[0]}); fetch them again") from None
+    for today, older in RENAMED.items():
+        state = {
+            name.removesuffix(older) + today if name.endswith(f".{older}") else name: state[name] for name in state
+        }
     own = network.state_dict()
     missing: list[str] = []
     for prefix in prefixes:
