@@ -1,66 +1,100 @@
-"""Tiny encoders of each pretrained family with random weights, and recordings for them."""
+"""Folders of tiny pretrained encoders with random weights, one function for each family, and what transformers itself
+makes of a recording with them."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from echo_asr.pretrained.wav2vec2 import HubertEncoder, OmniASREncoder, Wav2Vec2Encoder, WavLMEncoder
-
-LAYERS = 3
-TINY = {"hidden_size": 32, "num_hidden_layers": LAYERS, "num_attention_heads": 2, "intermediate_size": 48}
-WAV2VEC2 = {"conv_dim": (8,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4, **TINY}
-
-
-def wav2vec2(norm: str = "layer", stable: bool = True, do_normalize: bool = True, **changes: Any) -> Wav2Vec2Encoder:
-    """wav2vec 2.0: by default as its large models and XLS-R are, with `norm="group", stable=False` as its base ones."""
-    from transformers import Wav2Vec2Config, Wav2Vec2Model
-
-    config = Wav2Vec2Config(**{**WAV2VEC2, **changes}, feat_extract_norm=norm, do_stable_layer_norm=stable)
-    return Wav2Vec2Encoder(random_weights(Wav2Vec2Model, config), {"do_normalize": do_normalize}).eval()
+SMALL = {"hidden_size": 32, "intermediate_size": 48}
+WAV2VEC2 = {
+    **SMALL,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "conv_dim": (16,) * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
+}
+LARGE = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
+BASE = {"feat_extract_norm": "group", "do_stable_layer_norm": False}
 
 
-def hubert(norm: str = "layer", stable: bool = True, do_normalize: bool = True, **changes: Any) -> HubertEncoder:
-    """HuBERT; with `norm="group", stable=False` as its base models are."""
-    from transformers import HubertConfig, HubertModel
+def wav2vec2(folder: Path, do_normalize: bool = True, **settings: Any) -> Path:
+    """As the large models of wav2vec 2.0, XLS-R and MMS are; with the settings BASE as its base ones."""
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
-    config = HubertConfig(**{**WAV2VEC2, **changes}, feat_extract_norm=norm, do_stable_layer_norm=stable)
-    return HubertEncoder(random_weights(HubertModel, config), {"do_normalize": do_normalize}).eval()
-
-
-def wavlm(norm: str = "layer", stable: bool = True, do_normalize: bool = True, **changes: Any) -> WavLMEncoder:
-    """WavLM; with `norm="group", stable=False` as its base models are."""
-    from transformers import WavLMConfig, WavLMModel
-
-    config = WavLMConfig(**{**WAV2VEC2, **changes}, feat_extract_norm=norm, do_stable_layer_norm=stable)
-    return WavLMEncoder(random_weights(WavLMModel, config), {"do_normalize": do_normalize}).eval()
+    config = Wav2Vec2Config(vocab_size=20, **{**WAV2VEC2, **LARGE, **settings})
+    return _written(folder, lambda: Wav2Vec2ForCTC(config), Wav2Vec2FeatureExtractor(do_normalize=do_normalize))
 
 
-def omniasr(do_normalize: bool = True, **changes: Any) -> OmniASREncoder:
-    """Omnilingual ASR."""
-    from transformers import OmniASRAudioConfig, OmniASRAudioModel
+def hubert(folder: Path, do_normalize: bool = True, **settings: Any) -> Path:
+    """As the large models of HuBERT are; with the settings BASE as its base ones."""
+    from transformers import HubertConfig, HubertForCTC, Wav2Vec2FeatureExtractor
 
-    config = OmniASRAudioConfig(**{**WAV2VEC2, **changes})
-    return OmniASREncoder(random_weights(OmniASRAudioModel, config), {"do_normalize": do_normalize}).eval()
-
-
-@torch.no_grad()
-def random_weights(kind: Any, config: Any) -> nn.Module:
-    """A network whose tensors all differ from what they start as, so that none can be left out unseen."""
-    torch.manual_seed(3)
-    network: nn.Module = kind(config)
-    for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
-        if tensor.is_floating_point():
-            tensor.add_(torch.rand_like(tensor) if "running_var" in name else 0.1 * torch.randn_like(tensor))
-    return network
+    config = HubertConfig(vocab_size=20, **{**WAV2VEC2, **LARGE, **settings})
+    return _written(folder, lambda: HubertForCTC(config), Wav2Vec2FeatureExtractor(do_normalize=do_normalize))
 
 
-def recordings(*lengths: int) -> tuple[Tensor, Tensor]:
-    """Noise with an offset, `(B, S)`, zero beyond each of the lengths, and those."""
-    torch.manual_seed(5)
-    samples = 0.1 * torch.randn(len(lengths), max(lengths)) + 0.02
-    for recording, length in zip(samples, lengths, strict=True):
-        recording[length:] = 0.0
-    return samples, torch.tensor(lengths)
+def wavlm(folder: Path, do_normalize: bool = True, **settings: Any) -> Path:
+    """As the large models of WavLM are; with the settings BASE as its base ones."""
+    from transformers import Wav2Vec2FeatureExtractor, WavLMConfig, WavLMForCTC
+
+    config = WavLMConfig(vocab_size=20, **{**WAV2VEC2, **LARGE, **settings})
+    return _written(folder, lambda: WavLMForCTC(config), Wav2Vec2FeatureExtractor(do_normalize=do_normalize))
+
+
+def omniasr(folder: Path, do_normalize: bool = True, **settings: Any) -> Path:
+    from transformers import OmniASRAudioConfig, OmniASRCTCConfig, OmniASRFeatureExtractor, OmniASRForCTC
+
+    config = OmniASRCTCConfig(vocab_size=20, audio_config=OmniASRAudioConfig(**{**WAV2VEC2, **settings}))
+    return _written(folder, lambda: OmniASRForCTC(config), OmniASRFeatureExtractor(do_normalize=do_normalize))
+
+
+def moonshine(folder: Path, **preprocessor: Any) -> Path:
+    from transformers import MoonshineConfig, MoonshineForConditionalGeneration, Wav2Vec2FeatureExtractor
+
+    heads = {"encoder_num_attention_heads": 2, "decoder_num_attention_heads": 2}
+    layers = {"encoder_num_hidden_layers": 3, "decoder_num_hidden_layers": 1}
+    config = MoonshineConfig(vocab_size=20, **SMALL, **heads, **layers)
+    extractor = Wav2Vec2FeatureExtractor(**{"do_normalize": False, "return_attention_mask": True, **preprocessor})
+    return _written(folder, lambda: MoonshineForConditionalGeneration(config), extractor)
+
+
+def w2v_bert(folder: Path, **settings: Any) -> Path:
+    from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
+
+    config = Wav2Vec2BertConfig(**{**SMALL, "num_attention_heads": 2, "num_hidden_layers": 3, **settings})
+    return _written(folder, lambda: Wav2Vec2BertModel(config), SeamlessM4TFeatureExtractor(padding_value=1.0))
+
+
+def parakeet(folder: Path, mels: int = 80) -> Path:
+    from transformers import ParakeetCTCConfig, ParakeetEncoderConfig, ParakeetFeatureExtractor, ParakeetForCTC
+
+    size = {"num_attention_heads": 2, "num_hidden_layers": 3, "subsampling_conv_channels": 16, "num_mel_bins": mels}
+    encoder = ParakeetEncoderConfig(**SMALL, **size)
+    config = ParakeetCTCConfig(vocab_size=20, pad_token_id=19, encoder_config=encoder)
+    return _written(folder, lambda: ParakeetForCTC(config), ParakeetFeatureExtractor(feature_size=mels))
+
+
+def _written(folder: Path, model: Callable[[], Any], extractor: Any) -> Path:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = model()
+        for parameter in made.parameters():  # as they are drawn, most biases are 0 and their loss would not be seen
+            parameter.data += 0.02 * torch.randn_like(parameter)
+    made.save_pretrained(folder)
+    extractor.save_pretrained(folder)
+    return folder
+
+
+def extracted(folder: Path, samples: Tensor) -> Tensor:
+    """What the feature extractor of transformers makes of one recording `(S,)`: `(1, ...)`."""
+    from transformers import AutoFeatureExtractor
+
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    found = extractor(np.asarray(samples), sampling_rate=16_000, return_tensors="pt")
+    features: Tensor = found[extractor.model_input_names[0]]
+    return features

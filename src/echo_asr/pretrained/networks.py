@@ -35,21 +35,38 @@ class Family:
     prefixes: tuple[str, ...]
 
 
+PARAKEET = Family("parakeet", "ParakeetEncoder", "parakeet.modeling_parakeet:ParakeetEncoder", ("encoder.", ""))
+OMNIASR = Family(
+    "wav2vec2",
+    "OmniASREncoder",
+    "omniasr.modeling_omniasr:OmniASRAudioModel",
+    ("model.audio_tower.", "audio_tower.", ""),
+)
 FAMILIES = {
+    "hubert": Family("wav2vec2", "HubertEncoder", "hubert.modeling_hubert:HubertModel", ("hubert.", "")),
+    "moonshine": Family(
+        "moonshine",
+        "MoonshineEncoder",
+        "moonshine.modeling_moonshine:MoonshineEncoder",
+        ("model.encoder.", "encoder.", ""),
+    ),
+    "omniasr": OMNIASR,
+    "omniasr_audio": OMNIASR,
+    "omniasr_ctc": OMNIASR,
+    "parakeet_ctc": PARAKEET,
+    "parakeet_encoder": PARAKEET,
+    "parakeet_rnnt": PARAKEET,
+    "parakeet_tdt": PARAKEET,
+    "wav2vec2": Family("wav2vec2", "Wav2Vec2Encoder", "wav2vec2.modeling_wav2vec2:Wav2Vec2Model", ("wav2vec2.", "")),
+    "wav2vec2-bert": Family(
+        "w2v_bert",
+        "Wav2Vec2BertEncoder",
+        "wav2vec2_bert.modeling_wav2vec2_bert:Wav2Vec2BertModel",
+        ("", "wav2vec2_bert."),
+    ),
+    "wavlm": Family("wav2vec2", "WavLMEncoder", "wavlm.modeling_wavlm:WavLMModel", ("wavlm.", "")),
     "whisper": Family(
         "whisper", "WhisperEncoder", "whisper.modeling_whisper:WhisperEncoder", ("model.encoder.", "encoder.", "")
-    ),
-    "wav2vec2": Family("wav2vec2", "Wav2Vec2Encoder", "wav2vec2.modeling_wav2vec2:Wav2Vec2Model", ("wav2vec2.", "")),
-    "hubert": Family("wav2vec2", "HubertEncoder", "hubert.modeling_hubert:HubertModel", ("hubert.", "")),
-    "wavlm": Family("wav2vec2", "WavLMEncoder", "wavlm.modeling_wavlm:WavLMModel", ("wavlm.", "")),
-    **dict.fromkeys(
-        ("omniasr_ctc", "omniasr", "omniasr_audio"),
-        Family(
-            "wav2vec2",
-            "OmniASREncoder",
-            "omniasr.modeling_omniasr:OmniASRAudioModel",
-            ("model.audio_tower.", "audio_tower.", ""),
-        ),
     ),
 }
 # Parts of transformers' networks that states do not need, and how its configurations leave them out.
@@ -95,7 +112,17 @@ def _network(config: dict[str, Any], path: str) -> nn.Module:
         if hasattr(own, key):
             setattr(own, key, value)
     network: nn.Module = kind(own)
-    return network.float()
+    return _without_dropout(network).float()
+
+
+def _without_dropout(network: nn.Module) -> nn.Module:
+    """A network whose training draws nothing at random within its layers."""
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        elif isinstance(getattr(module, "dropout", None), float):  # of attention weights
+            vars(module)["dropout"] = 0.0
+    return network
 
 
 def load_tensors(network: nn.Module, folder: Path, prefixes: tuple[str, ...]) -> None:

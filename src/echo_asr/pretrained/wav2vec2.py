@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, pad
 
 from echo_asr.pretrained.encoder import SpeechEncoder, beyond, key_mask
+from echo_asr.pretrained.moments import own_moments
 
 
 class Wav2Vec2Encoder(SpeechEncoder):
     """The encoder of wav2vec 2.0 (Baevski et al. 2020), and so of XLS-R and MMS.
 
     Convolutions over the samples, a projection, a positional convolution, and transformer layers. This forward runs
-    over the modules of transformers without dropout, LayerDrop or SpecAugment, in training as in use. For one recording
-    its states are those of transformers to the bit.
+    over the modules of transformers without LayerDrop or SpecAugment, in training as in use. For one recording its
+    states are those of transformers to the bit.
 
     Models with group norm (`feat_extract_norm: group`, the base ones) take the statistics of the first convolution's
     channels over the whole recording. So that convolution sees recordings one by one, without padding (`batched` is
@@ -44,7 +45,6 @@ class Wav2Vec2Encoder(SpeechEncoder):
         batched = getattr(config, "feat_extract_norm", "layer") == "layer"
         super().__init__(network, config.hidden_size, config.num_hidden_layers, hop, self.window / 2, batched)
         self.normalised = bool(preprocessor.get("do_normalize", True))
-        switch_off_dropout(network)
 
     def count(self, samples: Tensor) -> Tensor:
         """One state for each window that fits, and one for a recording that is shorter."""
@@ -60,10 +60,9 @@ class Wav2Vec2Encoder(SpeechEncoder):
         """
         if not self.normalised:
             return samples
-        outside, size = beyond(lengths, samples.shape[1]), lengths.clamp(min=1)[:, None]
-        mean = samples.masked_fill(outside, 0.0).sum(dim=1, keepdim=True) / size
-        centred = (samples - mean).masked_fill(outside, 0.0)
-        return centred / (centred.square().sum(dim=1, keepdim=True) / size + self.epsilon).sqrt()
+        mean, variance = own_moments(samples, lengths.clamp(min=1))
+        values = (samples - mean) / (variance + self.epsilon).sqrt()
+        return values.masked_fill(beyond(lengths, samples.shape[1]), 0.0)
 
     def convolve(self, samples: Tensor, lengths: Tensor) -> Tensor:
         """What comes out of the convolutions: `(B, N, C)`."""
@@ -201,12 +200,3 @@ class OmniASREncoder(Wav2Vec2Encoder):
     def _layers(self) -> list[Any]:
         network: Any = self.network
         return list(network.layers)
-
-
-def switch_off_dropout(network: nn.Module) -> None:
-    """Set the rate of each dropout of a network of transformers to 0, so that training changes no state at random."""
-    for module in network.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        elif isinstance(getattr(module, "dropout", None), float):  # of attention weights
-            module.dropout = 0.0  # type: ignore[assignment]
