@@ -10,6 +10,47 @@ import torch
 from torch import Tensor
 
 SMALL = {"hidden_size": 32, "intermediate_size": 48}
+WAV2VEC2 = {
+    **SMALL,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "conv_dim": (16,) * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
+}
+LARGE = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
+BASE = {"feat_extract_norm": "group", "do_stable_layer_norm": False}
+
+
+def wav2vec2(folder: Path, do_normalize: bool = True, **settings: Any) -> Path:
+    """As the large models of wav2vec 2.0, XLS-R and MMS are; with the settings BASE as its base ones."""
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
+
+    config = Wav2Vec2Config(vocab_size=20, **{**WAV2VEC2, **LARGE, **settings})
+    return _written(folder, lambda: Wav2Vec2ForCTC(config), Wav2Vec2FeatureExtractor(do_normalize=do_normalize))
+
+
+def hubert(folder: Path, do_normalize: bool = True, **settings: Any) -> Path:
+    """As the large models of HuBERT are; with the settings BASE as its base ones."""
+    from transformers import HubertConfig, HubertForCTC, Wav2Vec2FeatureExtractor
+
+    config = HubertConfig(vocab_size=20, **{**WAV2VEC2, **LARGE, **settings})
+    return _written(folder, lambda: HubertForCTC(config), Wav2Vec2FeatureExtractor(do_normalize=do_normalize))
+
+
+def wavlm(folder: Path, do_normalize: bool = True, **settings: Any) -> Path:
+    """As the large models of WavLM are; with the settings BASE as its base ones."""
+    from transformers import Wav2Vec2FeatureExtractor, WavLMConfig, WavLMForCTC
+
+    config = WavLMConfig(vocab_size=20, **{**WAV2VEC2, **LARGE, **settings})
+    return _written(folder, lambda: WavLMForCTC(config), Wav2Vec2FeatureExtractor(do_normalize=do_normalize))
+
+
+def omniasr(folder: Path, do_normalize: bool = True, **settings: Any) -> Path:
+    from transformers import OmniASRAudioConfig, OmniASRCTCConfig, OmniASRFeatureExtractor, OmniASRForCTC
+
+    config = OmniASRCTCConfig(vocab_size=20, audio_config=OmniASRAudioConfig(**{**WAV2VEC2, **settings}))
+    return _written(folder, lambda: OmniASRForCTC(config), OmniASRFeatureExtractor(do_normalize=do_normalize))
 
 
 def moonshine(folder: Path, **preprocessor: Any) -> Path:
