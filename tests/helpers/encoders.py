@@ -53,6 +53,17 @@ def omniasr(folder: Path, do_normalize: bool = True, **settings: Any) -> Path:
     return _written(folder, lambda: OmniASRForCTC(config), OmniASRFeatureExtractor(do_normalize=do_normalize))
 
 
+def whisper(folder: Path) -> Path:
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    layers = {"encoder_layers": 3, "decoder_layers": 1}
+    size = {"d_model": 32, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "max_source_positions": 1500}
+    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+    config = WhisperConfig(vocab_size=20, **heads, **layers, **size, **tokens)
+    return _written(folder, lambda: WhisperForConditionalGeneration(config), WhisperFeatureExtractor())
+
+
 def moonshine(folder: Path, **preprocessor: Any) -> Path:
     from transformers import MoonshineConfig, MoonshineForConditionalGeneration, Wav2Vec2FeatureExtractor
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests.helpers.encoders import BASE, extracted, hubert, omniasr, wav2vec2, wavlm
 from torch import Tensor
 from torch.nn.functional import pad
+
+from tests.helpers.encoders import BASE, extracted, hubert, omniasr, wav2vec2, wavlm
 
 pytest.importorskip("transformers")
 

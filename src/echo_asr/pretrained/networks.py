@@ -120,8 +120,9 @@ def _without_dropout(network: nn.Module) -> nn.Module:
     for module in network.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-        elif isinstance(getattr(module, "dropout", None), float):  # of attention weights
-            vars(module)["dropout"] = 0.0
+        for name, value in vars(module).items():  # shares that functions take
+            if "dropout" in name and isinstance(value, int | float):
+                vars(module)[name] = 0.0
     return network
 
 

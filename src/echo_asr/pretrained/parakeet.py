@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, pad
+from torch.nn.functional import pad
 
 from echo_asr.pretrained.encoder import SpeechEncoder, beyond
 from echo_asr.pretrained.moments import own_moments
@@ -90,8 +90,6 @@ class ParakeetEncoder(SpeechEncoder):
         inside = ~beyond(frames, mel.shape[1]) if padded else None
         x = network.subsampling(mel.to(network.dtype), inside) * network.input_scale
         positions = network.encode_positions(x)
-        x = dropout(x, network.dropout, self.training)
-        positions = dropout(positions, network.dropout_positions, self.training)
         mask = None
         if padded:
             own = ~beyond(counts, x.shape[1])

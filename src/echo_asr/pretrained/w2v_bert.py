@@ -75,7 +75,6 @@ class Wav2Vec2BertEncoder(SpeechEncoder):
         mel, counts = self.log_mel(samples, lengths), self.count(lengths)
         network: Any = self.network
         x, _ = network.feature_projection(mel.to(network.dtype).unflatten(1, (-1, STRIDE)).flatten(2))
-        x = network.encoder.dropout(x)
         positions = network.encoder.embed_positions
         kept = {"relative_position_embeddings": None if positions is None else positions(x)}
         mask = key_mask(counts, x.shape[1], x.dtype)  # convolutions look back alone, and need none
