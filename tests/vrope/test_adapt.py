@@ -243,6 +243,14 @@ class Packed(nn.Module):
         return out
 
 
+class Twice(Attention):
+    """Two attention modules, as a layer of a decoder has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cross = Attention()
+
+
 class Fused(Attention):
     """Attention that takes the weights of its projections, and does not call them."""
 
@@ -267,7 +275,7 @@ def test_attention_that_cannot_be_adapted(make_track: MakeTrack) -> None:
     with pytest.raises(ValueError, match="Encoder: no list of layers with one attention module each"):
         adapt(Encoder(Packed))
     with pytest.raises(ValueError, match="no list of layers with one attention module each"):
-        adapt(Encoder(lambda: nn.ModuleList([Attention(), Attention()])))  # as a decoder's layers have
+        adapt(Encoder(Twice))
     encoder = Encoder()
     encoder.layers[1].attention.forward = encoder.layers[1].attention.forward
     with pytest.raises(ValueError, match="the forward of a Attention was replaced; call adapt before that"):

@@ -162,7 +162,10 @@ KINDS: dict[str, type[PitchAttention]] = {
 
 
 def adapt(network: nn.Module, layers: Sequence[int] | None = None, reference: str = "fixed") -> PitchAdapters:
-    """Put pitch adapters into an encoder of transformers, in place; the arguments are those of `echo_asr.vrope.adapt`."""
+    """Put pitch adapters into an encoder of transformers, in place: `echo_asr.vrope.adapt` with what attention needs.
+
+    Call it after LoRA or the choice of what is trained, and before layers are made to be computed anew in backward.
+    """
     return adapt_any(network, layers=layers, reference=reference, kinds=KINDS)
 
 
