@@ -1,6 +1,8 @@
 """Pitch adapters in the encoders of transformers: tiny ones of each family, with random weights."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from echo_asr.vrope import adapt as adapt_any
 from tests.helpers.slow import slow
 
 transformers = pytest.importorskip("transformers")
+
+README = Path(__file__).parents[2] / "README.md"
 
 WIDTH, HEADS, LAYERS = 32, 2, 2
 TINY = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "intermediate_size": 48}
@@ -274,3 +278,19 @@ def test_an_encoder_alone_is_adapted_of_a_model_with_a_decoder() -> None:
     assert len(adapt(model).state_dict()) == 5
     with pytest.raises(ValueError, match="WhisperDecoder: no list of layers with one attention module each"):
         adapt(transformers.WhisperModel(config).decoder)
+
+
+def test_the_lines_of_the_readme_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a tiny network in place of the one of the hub."""
+    (section,) = re.findall(r"## Pitch inside a pretrained.*?```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    assert len([line for line in section.splitlines() if line]) <= 10
+    tiny = build("wav2vec2, group norm")
+    monkeypatch.setattr(transformers.Wav2Vec2Model, "from_pretrained", lambda name: tiny)
+    names: dict[str, Any] = {}
+    exec(section, names)
+    assert names["states"].shape == (1, 49, WIDTH)
+    before = {name: tensor.clone() for name, tensor in tiny.state_dict().items()}
+    names["states"].square().sum().backward()
+    names["optimizer"].step()
+    changed = {name for name, tensor in tiny.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert len(changed) == len(names["adapters"].state_dict())

@@ -10,6 +10,7 @@ Shapes: `B` batch, `N` states, `C` values in a state, `H` heads, `K` width of a 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,40 +76,23 @@ class Wav2Vec2BertPitch(PitchAttention):
         relative_position_embeddings: Tensor | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
-        from transformers.models.wav2vec2_bert import modeling_wav2vec2_bert as bert
-
         module: Any = self
         scores, values = self.pitch_turns(hidden_states)
         positions = relative_position_embeddings
         rotary = module.position_embeddings_type == "rotary"
         source = module._apply_rotary_embedding(hidden_states, positions) if rotary else hidden_states
+        projections = (module.linear_q, source), (module.linear_k, source), (module.linear_v, hidden_states)
         query, key, value = (
-            projection(x).unflatten(2, (-1, module.head_size)).transpose(1, 2)
-            for projection, x in (
-                (module.linear_q, source),
-                (module.linear_k, source),
-                (module.linear_v, hidden_states),
-            )
+            projection(x).unflatten(2, (-1, module.head_size)).transpose(1, 2) for projection, x in projections
         )
         bias = None
         if module.position_embeddings_type == "relative":
-            query, bias = bert._apply_relative_position_encoding(self, query, key, positions)
+            query, bias = functions_of(self)._apply_relative_position_encoding(self, query, key, positions)
         elif module.position_embeddings_type == "relative_key":
-            query, bias = bert._apply_relative_key_position_encoding(self, query, key)
+            query, bias = functions_of(self)._apply_relative_key_position_encoding(self, query, key)
         query, key, value = turned(self, query, scores), turned(self, key, scores), turned(self, value, values)
-        attend = attention_function(module, bert.eager_attention_forward)
-        dropout = module.dropout.p if self.training else 0.0
-        read, weights = attend(
-            self,
-            query,
-            key,
-            value,
-            attention_mask,
-            dropout=dropout,
-            scaling=module.scaling,
-            position_bias=bias,
-            **kwargs,
-        )
+        given = {"dropout": module.dropout.p if self.training else 0.0, "scaling": module.scaling, **kwargs}
+        read, weights = attention_function(self)(self, query, key, value, attention_mask, position_bias=bias, **given)
         read = self.turn(read, values, back=True)
         return module.linear_out(read.reshape(*hidden_states.shape[:-1], -1)), weights
 
@@ -120,8 +104,6 @@ class ParakeetPitch(PitchAttention):
     def forward(
         self, hidden_states: Tensor, position_embeddings: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
     ) -> tuple[Tensor, Tensor | None]:
-        from transformers.models.parakeet import modeling_parakeet as parakeet
-
         module: Any = self
         scores, values = self.pitch_turns(hidden_states)
         batch, size, _ = hidden_states.shape
@@ -137,18 +119,8 @@ class ParakeetPitch(PitchAttention):
         if attention_mask is not None:
             bias = bias.masked_fill_(attention_mask.logical_not(), torch.finfo(bias.dtype).min)
         query, key, value = turned(self, content, scores), turned(self, key, scores), turned(self, value, values)
-        attend = attention_function(module, parakeet.eager_attention_forward)
-        dropout = module.attention_dropout if self.training else 0.0
-        read, weights = attend(
-            self,
-            query=query,
-            key=key,
-            value=value,
-            attention_mask=bias,
-            dropout=dropout,
-            scaling=module.scaling,
-            **kwargs,
-        )
+        given = {"dropout": module.attention_dropout if self.training else 0.0, "scaling": module.scaling, **kwargs}
+        read, weights = attention_function(self)(self, query, key, value, attention_mask=bias, **given)
         read = self.turn(read, values, back=True)
         return module.o_proj(read.reshape(batch, size, -1)), weights
 
@@ -174,8 +146,14 @@ def turned(attention: PitchAttention, heads: Tensor, turns: tuple[Tensor, Tensor
     return attention.turn(heads.transpose(1, 2), turns).transpose(1, 2)
 
 
-def attention_function(module: Any, eager: Any) -> Any:
-    """How the configuration of a network computes attention, as transformers chooses it."""
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+def functions_of(attention: PitchAttention) -> Any:
+    """The module of transformers that the class of an adapted attention is from."""
+    return sys.modules[type(attention).__bases__[1].__module__]
 
-    return ALL_ATTENTION_FUNCTIONS.get_interface(module.config._attn_implementation, eager)
+
+def attention_function(attention: PitchAttention) -> Any:
+    """What computes attention, as transformers chooses it by the configuration of the network."""
+    module: Any = attention
+    functions = functions_of(attention)
+    chosen = module.config._attn_implementation
+    return functions.ALL_ATTENTION_FUNCTIONS.get_interface(chosen, functions.eager_attention_forward)

@@ -132,8 +132,9 @@ def adapt(
         ...         super().__init__()
         ...         self.query, self.key, self.value, self.output = (torch.nn.Linear(16, 16) for _ in range(4))
         ...     def forward(self, x):
-        ...         q, k, v = (p(x).unflatten(2, (2, 8)).mT for p in (self.query, self.key, self.value))
-        ...         return self.output(torch.nn.functional.scaled_dot_product_attention(q, k, v).mT.flatten(2))
+        ...         q, k, v = (p(x).unflatten(2, (2, 8)).transpose(1, 2) for p in (self.query, self.key, self.value))
+        ...         read = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+        ...         return self.output(read.transpose(1, 2).flatten(2))
         >>> encoder, x = torch.nn.Sequential(Attention(), Attention()), torch.randn(1, 5, 16)
         >>> before = encoder(x)
         >>> adapters = adapt(encoder)
