@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from echo_asr.pretrained.adapters import adapt
+from echo_asr.pretrained.whisper import WhisperEncoder
 from echo_asr.vrope import PitchAdapters, PitchTrack
 from echo_asr.vrope import adapt as adapt_any
 from tests.helpers.slow import slow
@@ -267,6 +268,17 @@ def test_wavlm_needs_its_own() -> None:
     with adapt_any(network).pitch(track):
         with pytest.raises(TypeError, match="WavLMAttention.forward does not call q_proj, .*pretrained.adapters"):
             run(network, given)
+
+
+def test_states_of_a_recording_of_any_length() -> None:
+    encoder = WhisperEncoder(build("whisper"), {})
+    samples, lengths = 0.1 * torch.randn(2, 2400), torch.tensor([2400, 1500])
+    samples[1, 1500:] = 0.0
+    before = encoder.states(samples, lengths, [0, 1, 2])
+    with adapt(encoder.network).pitch(track_for(before)):
+        after = encoder.states(samples, lengths, [0, 1, 2])
+    assert before[0].shape == (2, 8, WIDTH)
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 def test_an_encoder_alone_is_adapted_of_a_model_with_a_decoder() -> None:

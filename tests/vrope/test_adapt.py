@@ -298,6 +298,19 @@ def test_names_and_heads_may_be_told(make_track: MakeTrack) -> None:
         assert torch.equal(encoder(x), before)
 
 
+def test_frozen_weights_may_be_buffers(make_track: MakeTrack) -> None:
+    encoder, x = Encoder(), torch.randn(2, 9, WIDTH)
+    before = encoder(x)
+    for module in encoder.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            delattr(module, name)
+            module.register_buffer(name, parameter.detach(), persistent=False)
+    adapters = adapt(encoder)
+    with adapters.pitch(make_track(2, 9)):
+        assert torch.equal(encoder(x), before)
+    assert len(list(encoder.parameters())) == len(encoder.state_dict()) == len(adapters.state_dict())
+
+
 def test_interleaved_pairs_turn_as_others_do(make_track: MakeTrack) -> None:
     class Neighbours(PitchAttention):
         interleaved = True

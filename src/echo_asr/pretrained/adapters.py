@@ -40,14 +40,16 @@ class WavLMPitch(PitchAttention):
         self, hidden_states: Tensor, attention_mask: Tensor | None, gated_position_bias: Tensor
     ) -> tuple[Tensor, Tensor]:
         module: Any = self
-        scores, values = self.pitch_turns(hidden_states)
         batch, size, width = hidden_states.shape
-        heads, head_width = module.num_heads, module.head_dim
+        heads, head_width, states = module.num_heads, module.head_dim, hidden_states.transpose(0, 1)
+        scores, values = (
+            (cosine.transpose(0, 1), sine.transpose(0, 1)) for cosine, sine in self.pitch_turns(hidden_states)
+        )
 
         def split(projection: nn.Module, turns: tuple[Tensor, Tensor]) -> Tensor:
-            """`(B H, N, K)`."""
-            x = projection(hidden_states.transpose(0, 1)).transpose(0, 1).unflatten(2, (heads, head_width))
-            return self.turn(x, turns).permute(0, 2, 1, 3).flatten(0, 1)
+            """`(B H, N, K)`, in memory as `(N, B H, K)`."""
+            x: Tensor = projection(states)
+            return self.turn(x.unflatten(2, (heads, head_width)), turns).flatten(1, 2).transpose(0, 1)
 
         query, key = split(module.q_proj, scores), split(module.k_proj, scores)
         value = split(module.v_proj, values)
@@ -58,8 +60,8 @@ class WavLMPitch(PitchAttention):
         weights = torch.baddbmm(gated_position_bias, query * math.sqrt(1.0 / head_width), key.transpose(1, 2))
         weights = weights.softmax(dim=-1)
         dropped = nn.functional.dropout(weights, module.dropout) if self.training and module.dropout > 0 else weights
-        read = torch.bmm(dropped, value).unflatten(0, (batch, heads)).transpose(1, 2)
-        read = self.turn(read, values, back=True).transpose(0, 1).reshape(size * batch, width)
+        read = torch.bmm(dropped, value).transpose(0, 1).unflatten(1, (batch, heads))
+        read = self.turn(read, values, back=True).reshape(size * batch, width)
         out = module.out_proj(read).view(size, batch, width).transpose(0, 1)
         mean = dropped.view(batch, heads, size, size).mean(dim=1)
         return out, mean[:, None].expand(-1, heads, -1, -1)
