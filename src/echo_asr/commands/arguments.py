@@ -46,9 +46,9 @@ def add_broken(parser: Parser) -> None:
     parser.add_argument("--broken", choices=("refuse", "skip"), default="refuse", help=text)
 
 
-def add_channel(parser: Parser) -> None:
+def add_channel(parser: Parser, of: str = "of the recordings") -> None:
     """The argument `--channel`."""
-    text = "a channel of the recordings, from 0; by default the mean of all"
+    text = f"a channel {of}, from 0; by default the mean of all"
     parser.add_argument("--channel", type=int, metavar="N", help=text)
 
 

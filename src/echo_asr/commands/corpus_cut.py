@@ -40,7 +40,7 @@ def add(actions: Subparsers[Parser]) -> None:
     add_model(parser, "the corpus of --train-on")
     parser.add_argument("--train-on", metavar="CORPUS", help=f"train a model on this corpus first: {CORPUS}")
     parser.add_argument("--speaker", default="", metavar="NAME", help="who speaks, for the corpus")
-    add_channel(parser)
+    add_channel(parser, "of the recording")
     parser.add_argument("--device", default="auto", help=DEVICE)
     parser.epilog = (
         "Options can follow: of decoding, e.g. --decode.segments.longest 10, and with --train-on of training."
