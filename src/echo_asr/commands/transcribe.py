@@ -89,6 +89,7 @@ def _transcribe_into(arguments: argparse.Namespace, recording: Path | None) -> i
     """Fill segments, or add a tier."""
     from echo_asr.annotations.segmented import open_segmented
     from echo_asr.decode.annotate import TierFile, fill_segments, filled_path
+    from echo_asr.storage import refuse_read_only
 
     if arguments.into:
         tier_file = TierFile(arguments.into, arguments.tier, recording, arguments.overwrite)
@@ -97,6 +98,8 @@ def _transcribe_into(arguments: argparse.Namespace, recording: Path | None) -> i
     segmented = open_segmented(arguments.segments, recording)
     source = segmented.file.path
     target = source if arguments.in_place else filled_path(source, arguments.output_dir)
+    if arguments.in_place:
+        refuse_read_only(source.resolve(), "make it writable, or give --output-dir instead of --in-place")
     return fill_segments(_load(arguments), segmented, target, arguments.channel)
 
 
