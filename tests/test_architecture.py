@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "echo_asr"
 
 BASE = {"errors", "config", "console", "libraries", "output", "renamed", "storage"}
-INPUT = {*BASE, "audio", "features"}
+INPUT = {*BASE, "audio", "pretrained", "features"}
 MODEL = {*INPUT, "text", "vrope", "model", "distributed"}
 USER = {*MODEL, "annotations", "data", "decode", "evaluate", "train"}
 
@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "storage": {"errors"},
     "vrope": set(),
     "audio": {"errors", "output"},
-    "features": {*BASE, "audio"},
+    "pretrained": {"errors", "config", "libraries", "output", "storage", "vrope"},
+    "features": {*BASE, "audio", "pretrained"},
     "text": {"errors", "storage"},
     "annotations": {"errors", "audio", "text"},
     "data": {*INPUT, "text", "annotations"},
