@@ -75,7 +75,7 @@ def _log_probabilities(recognizer: Recognizer, recording: AudioSegment, pieces: 
 def ctc_log_probabilities(recognizer: Recognizer, clips: Sequence[Features]) -> list[np.ndarray]:
     """Those of CTC for each clip of a batch, `(F, V)` float32."""
     model = recognizer.bundle.model
-    encoded = model.encode(collate_features(clips).to(model.device), recognizer.features)
+    encoded = model.encode(collate_features(list(clips)).to(model.device), recognizer.features)
     found = model.ctc_log_probabilities(encoded).float().cpu().numpy()
     return [found[row, :frames] for row, frames in enumerate(encoded.lengths.tolist())]
 
