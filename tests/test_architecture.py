@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "echo_asr"
 
 BASE = {"errors", "config", "console", "libraries", "output", "renamed", "storage"}
-INPUT = {*BASE, "audio", "features"}
+INPUT = {*BASE, "audio", "pretrained", "features"}
 MODEL = {*INPUT, "text", "vrope", "model", "distributed"}
 USER = {*MODEL, "annotations", "data", "decode", "evaluate", "train"}
 

@@ -7,7 +7,7 @@ import os
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +63,24 @@ class FeatureCache:
 
     def measured(self, source: Audio, perturbation: Perturbation = UNPERTURBED) -> Features:
         """The same before the extractor's transform: what is kept on disk."""
-        entry = self._entry(source, perturbation.name)
-        features = None if entry is None else _read(entry)
-        if features is None:
-            features = self.extractor.measure(perturbation(load_audio(source)))
+        extractor, samples = self.extractor, cached_samples(source, perturbation)
+        tensors = self._kept(
+            self._entry(source, perturbation.name), FIELDS, lambda: vars(extractor.measure_acoustic(samples()))
+        )
+        if extractor.states is not None:
+            entry = self._entry(source, perturbation.name, extractor.states.key)
+            tensors |= self._kept(entry, ("states",), lambda: {"states": extractor.measure_states(samples())})
+        return Features(**tensors)
+
+    def _kept(self, entry: Path | None, names: tuple[str, ...], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The tensors of an entry, which are made and written where it is missing or damaged."""
+        found = None if entry is None else _read(entry, names)
+        if found is None:
+            made = make()
+            found = {name: made[name] for name in names if made[name] is not None}
             if entry is not None:
-                self._write(entry, features)
-        return features
+                self._write(entry, found)
+        return found
 
     @cached_property
     def made_by(self) -> str:
@@ -80,16 +91,17 @@ class FeatureCache:
 
     def holds(self, source: Audio, perturbation: Perturbation = UNPERTURBED) -> bool:
         """Whether features are on disk, which may be damaged."""
-        entry = self._entry(source, perturbation.name)
-        return entry is not None and entry.is_file()
+        kinds = [self.made_by] if self.extractor.states is None else [self.made_by, self.extractor.states.key]
+        entries = [self._entry(source, perturbation.name, kind) for kind in kinds]
+        return all(entry is not None and entry.is_file() for entry in entries)
 
-    def _entry(self, source: Audio, perturbation: str) -> Path | None:
-        """The path of the features, existing or not; None for a file that cannot be read."""
+    def _entry(self, source: Audio, perturbation: str, made_by: str = "") -> Path | None:
+        """The path of features, existing or not, by default the acoustic ones; None for a file that cannot be read."""
         try:
             content = _hash_array(source) if isinstance(source, np.ndarray) else _identity(source, self._hash_file)
         except OSError:
             return None
-        made_of = "\n".join((content, self.made_by, perturbation))
+        made_of = "\n".join((content, made_by or self.made_by, perturbation))
         key = hashlib.sha256(made_of.encode()).hexdigest()
         return self.root / "features" / key[:2] / f"{key}.safetensors"
 
@@ -103,7 +115,8 @@ class FeatureCache:
     def note(self, recordings: Iterable[tuple[AudioFile | AudioSource, Sequence[Perturbation]]]) -> Path | None:
         """The path of an empty file that marks the features of some recordings, each with some perturbations, as
         complete. It depends on the size and time of every recording. None if a recording does not exist."""
-        digest = hashlib.sha256(self.made_by.encode())
+        states = self.extractor.states
+        digest = hashlib.sha256(self.made_by.encode() + (b"" if states is None else states.key.encode()))
         last: Sequence[Perturbation] | None = None
         try:
             for source, perturbations in recordings:
@@ -115,8 +128,7 @@ class FeatureCache:
             return None
         return self.root / "complete" / digest.hexdigest()
 
-    def _write(self, entry: Path, features: Features) -> None:
-        tensors = {name: value for name in FIELDS if (value := getattr(features, name)) is not None}
+    def _write(self, entry: Path, tensors: dict[str, torch.Tensor]) -> None:
         data = pack({**tensors, CHECKSUM: torch.tensor(_checksum(tensors))})
         try:
             entry.parent.mkdir(parents=True, exist_ok=True)
@@ -130,6 +142,16 @@ class FeatureCache:
                 self._warned = True
                 what = f"features cannot be kept in {self.root} ({reason}); going on without"
                 warnings.warn(f"{what}: set ECHO_ASR_CACHE to a folder that can be written to", stacklevel=3)
+
+
+def cached_samples(source: Audio, perturbation: Perturbation) -> Callable[[], np.ndarray]:
+    """A function that returns the perturbed samples of a recording, read once when they are first wanted."""
+
+    @cache
+    def samples() -> np.ndarray:
+        return perturbation(load_audio(source))
+
+    return samples
 
 
 def _identity(source: AudioFile | AudioSource, of_file: Callable[[Path], str]) -> str:
@@ -162,12 +184,12 @@ def _checksum(tensors: dict[str, torch.Tensor]) -> int:
     return checksum
 
 
-def _read(entry: Path) -> Features | None:
-    """The features of an entry; None if it is missing or damaged."""
+def _read(entry: Path, names: tuple[str, ...]) -> dict[str, Any] | None:
+    """The tensors of an entry; None if it is missing or damaged."""
     try:
         tensors = unpack(entry.read_bytes())
-        fields: dict[str, Any] = {name: tensors[name] for name in FIELDS if name in tensors}
-        features = Features(**fields)
-        return features if _checksum(fields) == int(tensors[CHECKSUM]) else None
+        fields = {name: tensors[name] for name in names if name in tensors}
+        whole = all(name in fields for name in names if name != "waveform")
+        return fields if whole and _checksum(fields) == int(tensors[CHECKSUM]) else None
     except (OSError, KeyError, TypeError, ValueError, RuntimeError):
         return None

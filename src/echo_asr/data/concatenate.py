@@ -67,8 +67,13 @@ def crop(features: Features, before: int, after: int) -> Features:
     end = features.frames - after
     names = ("spectrogram", "pitch", "track", "voicing", "null", "energy")
     framed = {name: getattr(features, name)[..., before:end] for name in names}
-    wave = features.waveform
-    return replace(features, **framed, waveform=None if wave is None else wave[before * HOP : end * HOP])
+    wave, states = features.waveform, features.states
+    return replace(
+        features,
+        **framed,
+        waveform=None if wave is None else wave[before * HOP : end * HOP],
+        states=None if states is None else states[..., before:end],
+    )
 
 
 def draw_levels(parts: int, rng: np.random.Generator) -> np.ndarray:
@@ -131,5 +136,6 @@ def join(parts: Sequence[Features], gaps: Sequence[int]) -> Features:
         null=concatenated("null", True),
         energy=concatenated("energy"),
         waveform=None if parts[0].waveform is None else concatenated("waveform", scale=HOP),
+        states=None if parts[0].states is None else concatenated("states"),
         speaker_f0=parts[0].speaker_f0,
     )

@@ -33,10 +33,11 @@ class SpecAugment:
             raise ValueError(f"train.augment.time_share must lie in [0, 1], got {self.time_share}")
 
     def __call__(self, features: Features, rng: np.random.Generator) -> Features:
-        """A masked copy. Time masks cover the spectrogram, the waveform and the pitch feature; the F0 track that vRoPE
-        reads is unchanged."""
+        """A masked copy. Time masks cover the spectrogram, the waveform, the states and the pitch feature; the F0 track
+        that vRoPE reads is unchanged."""
         spectrogram, pitch = features.spectrogram.clone(), features.pitch.clone()
         waveform = None if features.waveform is None else features.waveform.clone()
+        states = None if features.states is None else features.states.clone()
         mels, frames = spectrogram.shape
         for _ in range(self.frequency_masks):
             width = int(rng.integers(0, min(self.frequency_width, mels) + 1))
@@ -49,4 +50,6 @@ class SpecAugment:
             pitch[:, start : start + width] = 0.0
             if waveform is not None:
                 waveform[start * HOP : (start + width) * HOP] = 0.0
-        return replace(features, spectrogram=spectrogram, pitch=pitch, waveform=waveform)
+            if states is not None:
+                states[:, start : start + width] = 0.0
+        return replace(features, spectrogram=spectrogram, pitch=pitch, waveform=waveform, states=states)

@@ -92,7 +92,9 @@ class Recognizer:
         self, bundle: Bundle, decode: DecodeConfig | None = None, transform: FeatureTransform | None = None
     ) -> None:
         self.bundle, self.decode = bundle, decode or DecodeConfig()
-        self.extractor = FeatureExtractor(bundle.features, transform)
+        self.extractor = FeatureExtractor(bundle.features, transform, bundle.source)
+        if self.extractor.states is not None:
+            self.extractor.states.standard = bundle.model.standard
         self.normalize = bundle.text.normalize
         self.fusion = make_fusion(self.decode, bundle.tokenizer, self.normalize)
         self.spell = make_spell(bundle.tokenizer)

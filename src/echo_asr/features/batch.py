@@ -27,6 +27,7 @@ class Features:
     voicing: torch.Tensor  # (T,) float32, 1 where F0 was measured, 0 where the track was filled in
     null: torch.Tensor  # (T,) bool, true in frames of silence
     waveform: torch.Tensor | None = None  # (160 T,) float32, 1 at the recording's peak; None unless configured
+    states: torch.Tensor | None = None  # (C, T) float16, of a pretrained encoder, standardised; None unless configured
     speaker_f0: float = 0.0  # Hz, the median F0 of the speaker; 0 where not known
     energy: torch.Tensor = UNMASKED  # (T,) float32, the energy of `pitch` before any mask of SpecAugment
 
@@ -52,6 +53,7 @@ class FeatureBatch:
     lengths: torch.Tensor  # (B,) int64, frames
     speaker_f0: torch.Tensor  # (B,) float32, Hz, 0 where not known
     waveform: torch.Tensor | None = None  # (B, 1, 160 T) float32
+    states: torch.Tensor | None = None  # (B, C, T) float32
     energy: torch.Tensor = UNMASKED  # (B, T) float32, as in `Features`
 
     def __post_init__(self) -> None:
@@ -78,6 +80,7 @@ class FeatureBatch:
             lengths=self.lengths + frames,
             speaker_f0=self.speaker_f0,
             waveform=None if self.waveform is None else pad(self.waveform, (0, frames * HOP)),
+            states=None if self.states is None else pad(self.states, (0, frames)),
             energy=pad(self.energy, (0, frames)),
         )
 
@@ -111,12 +114,23 @@ def collate_features(features: list[Features]) -> FeatureBatch:
     for row, one in enumerate(features):
         for name in ("spectrogram", "pitch", "track", "voicing", "null", "energy"):
             getattr(batch, name)[row, ..., : one.frames] = getattr(one, name)
-    waves = [one.waveform for one in features if one.waveform is not None]
-    if not waves:
-        return batch
-    if len(waves) < size:
-        raise ValueError(f"features: {size - len(waves)} of {size} hold no waveform; use one extractor")
-    waveform = torch.zeros(size, 1, frames * HOP)
-    for row, wave in enumerate(waves):
-        waveform[row, 0, : len(wave)] = wave
-    return replace(batch, waveform=waveform)
+    waveform, states = _padded(features, "waveform"), _padded(features, "states")
+    return replace(batch, waveform=None if waveform is None else waveform[:, None], states=states)
+
+
+def _padded(features: list[Features], name: str) -> torch.Tensor | None:
+    """A feature that not every extractor gives, `(B, ..., longest)` float32 with zeros beyond each; None without it.
+
+    Raises:
+        ValueError: some recordings lack it.
+    """
+    held = [value for one in features if (value := getattr(one, name)) is not None]
+    if not held:
+        return None
+    if len(held) < len(features):
+        raise ValueError(f"features: {len(features) - len(held)} of {len(features)} hold no {name}; use one extractor")
+    scale = HOP if name == "waveform" else 1
+    padded = torch.zeros(len(held), *held[0].shape[:-1], max(one.frames for one in features) * scale)
+    for row, value in enumerate(held):
+        padded[row, ..., : value.shape[-1]] = value
+    return padded

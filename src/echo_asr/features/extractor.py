@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import torch
@@ -21,10 +21,13 @@ from echo_asr.audio.mains_hum import remove_hum
 from echo_asr.features.batch import Features
 from echo_asr.features.log_mel import TINY, WINDOW, mean_square, mel_filters, power_spectra, zero_floored
 from echo_asr.features.pitch import REFERENCE_F0, TrackerName, fill_track, make_tracker
+from echo_asr.features.states import StatesExtractor
+from echo_asr.pretrained.source import Source, find
 
 CODE_VERSION = 4  # raised when the same settings give other values than before, so that cached features lapse
 PART_RANGE = 30.0  # dB; the peak of a segment counts as at most that far below the level around it
 CREST = 20.0  # dB above the level around a segment, at which its samples are clipped: beyond are bumps
+OF_STATES = ("states", "encoder_layers", "states_in")  # settings that have a key of their own
 PEAK_RANGE = 60.0  # dB; the peak of a spectrogram counts as at most that far below the peak of the samples
 
 
@@ -40,12 +43,17 @@ class FeatureConfig:
     null_relative_db: float = 50.0  # dB under the recording's loudest frame, below which a frame is null
     tracker: TrackerName = "swiftf0"  # measures F0 and periodicity
     waveform: bool = False  # keep the samples, for a model with the feature `waveform`
+    states: str = ""  # a pretrained encoder, for a model with the feature `states`: hub name or folder
+    encoder_layers: tuple[int, ...] = ()  # of it that are read, 0 its input; empty: the middle one and the last
+    states_in: Literal["cache", "model"] = "cache"  # where they are computed: once, or at each update
 
     def __post_init__(self) -> None:
         if isinstance(self.mels, bool) or not isinstance(self.mels, int) or not 8 <= self.mels <= 128:
             raise ValueError(f"mels: expected a whole number from 8 to 128, got {self.mels!r}")
         if not 10.0 <= self.null_relative_db <= 120.0:
             raise ValueError(f"null_relative_db: expected a level from 10 to 120 dB, got {self.null_relative_db!r}")
+        if any(isinstance(n, bool) or n < 0 for n in self.encoder_layers):
+            raise ValueError(f"encoder_layers: expected numbers of layers from 0, got {self.encoder_layers!r}")
         if self.tracker not in get_args(TrackerName):
             raise ValueError(f"tracker: expected one of {', '.join(get_args(TrackerName))}; got {self.tracker!r}")
 
@@ -75,8 +83,16 @@ class FeatureExtractor:
     the loudest frame; a null frame is unvoiced.
     """
 
-    def __init__(self, config: FeatureConfig | None = None, transform: FeatureTransform | None = None) -> None:
+    def __init__(
+        self,
+        config: FeatureConfig | None = None,
+        transform: FeatureTransform | None = None,
+        source: Source | None = None,
+    ) -> None:
         self.config, self.transform = config or FeatureConfig(), transform
+        self.states: StatesExtractor | None = None
+        if self.config.states and self.config.states_in == "cache":
+            self.states = StatesExtractor(source or find(self.config.states), self.config.encoder_layers)
         self.tracker = make_tracker(self.config.tracker)
         self.window = torch.hann_window(WINDOW)
         self.filters = torch.from_numpy(mel_filters(self.config.mels))
@@ -85,7 +101,8 @@ class FeatureExtractor:
     def key(self) -> str:
         """A hash of all that determines the result of `measure`: settings, tracker and its version, version of this
         code."""
-        shaping = {**asdict(self.config), "tracker_version": self.tracker.version, "code": CODE_VERSION}
+        settings = {name: value for name, value in asdict(self.config).items() if name not in OF_STATES}
+        shaping = {**settings, "tracker_version": self.tracker.version, "code": CODE_VERSION}
         return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
     def __call__(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
@@ -93,10 +110,25 @@ class FeatureExtractor:
         return self.transformed(self.measure(audio, loudest))
 
     def transformed(self, features: Features) -> Features:
-        """Apply the transform, if there is one, to measured features."""
+        """Apply the transform, if there is one, to measured features, and place states in frames of 10 ms."""
+        if self.states is not None and features.states is not None:
+            features = replace(features, states=self.states.placed(features.states, features.frames))
         return features if self.transform is None else self.transform(features)
 
     def measure(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+        """The features of `measure_acoustic`, and the states of the pretrained encoder, if there is one, at its own
+        rate."""
+        found = self.measure_acoustic(audio, loudest)
+        return found if self.states is None else replace(found, states=self.measure_states(audio, loudest))
+
+    def measure_states(self, audio: np.ndarray, loudest: float = -np.inf) -> torch.Tensor:
+        """States of `audio`, `(C, N)` in half precision; arguments as in `measure_acoustic`."""
+        assert self.states is not None
+        audio, lowest_peak = self._scaled(audio, loudest)
+        samples = torch.zeros(samples_to_frames(len(audio)) * HOP) if lowest_peak == 0.0 else torch.from_numpy(audio)
+        return self.states(samples / max(float(samples.abs().max()), lowest_peak * 2**0.5, 1e-9))
+
+    def measure_acoustic(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         """Features of `audio` `(S,)` float32 at 16 kHz: `T = ceil(S / 160)` frames.
 
         Args:
@@ -109,22 +141,13 @@ class FeatureExtractor:
         Raises:
             ValueError: if `audio` is not one-dimensional, is empty or holds NaN or infinite samples.
         """
-        audio = np.ascontiguousarray(audio, dtype=np.float32)
-        if audio.ndim != 1 or audio.size == 0 or not np.isfinite(audio).all():
-            raise ValueError(f"audio: expected finite samples (S,), S >= 1; got {audio.shape}; load_audio")
-        audio = without_offset(audio)
+        audio, lowest = self._scaled(audio, loudest)
         frames = samples_to_frames(len(audio))
-        if loudest > -np.inf:
-            limit = 10 ** ((loudest + CREST) / 20)
-            audio = np.clip(audio, -limit, limit)
-        own_peak = peak_level(audio)
-        if own_peak == 0.0 or (own_peak < SILENCE_PEAK and loudest == -np.inf):
+        if lowest == 0.0:
             return self._silence(frames)
-        audio = over_peak(audio)
-        around = loudest - 20 * np.log10(own_peak)  # dB of full scale, now that the peak is 1
-        lowest_peak = max(around - PART_RANGE, -PEAK_RANGE)  # dB of full scale
+        lowest_peak = 20 * float(np.log10(lowest))  # dB of full scale
         mel, power = self._powers(audio, frames)
-        amplitude = 10 ** (lowest_peak / 20) * 2**0.5  # of a sine of that RMS
+        amplitude = lowest * 2**0.5  # of a sine of that RMS
         # The power of the sine in a mel bin at whose centre it lies, in the lower part of the scale, where all filters
         # are equally high.
         sine_peak = (amplitude * float(self.window.sum()) / 2) ** 2 * float(self.filters.max())
@@ -138,6 +161,22 @@ class FeatureExtractor:
         track = torch.from_numpy(fill_track(f0.numpy()))
         pitch = torch.stack([f0, energy, periodicity])
         return Features(spectrogram, pitch, track, (f0 > 0).float(), null, self._waveform(audio, frames, amplitude))
+
+    def _scaled(self, audio: np.ndarray, loudest: float) -> tuple[np.ndarray, float]:
+        """Samples with a peak of 1, and the level (of full scale, an RMS) that their peak counts as at least, 0 for
+        silence."""
+        audio = np.ascontiguousarray(audio, dtype=np.float32)
+        if audio.ndim != 1 or audio.size == 0 or not np.isfinite(audio).all():
+            raise ValueError(f"audio: expected finite samples (S,), S >= 1; got {audio.shape}; load_audio")
+        audio = without_offset(audio)
+        if loudest > -np.inf:
+            limit = 10 ** ((loudest + CREST) / 20)
+            audio = np.clip(audio, -limit, limit)
+        own_peak = peak_level(audio)
+        if own_peak == 0.0 or (own_peak < SILENCE_PEAK and loudest == -np.inf):
+            return audio, 0.0
+        around = loudest - 20 * np.log10(own_peak)  # dB of full scale, once the peak is 1
+        return over_peak(audio), 10 ** (max(around - PART_RANGE, -PEAK_RANGE) / 20)
 
     def _silence(self, frames: int) -> Features:
         """Features of silence: zeros, and a track of 220 Hz."""

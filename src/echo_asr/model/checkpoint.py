@@ -15,6 +15,7 @@ from echo_asr.features import FeatureConfig
 from echo_asr.model.calibration import Calibration
 from echo_asr.model.config import ModelConfig, expand_preset
 from echo_asr.model.echo import Echo
+from echo_asr.pretrained.source import Source, find
 from echo_asr.storage import make_folder, pack, read_notes, replace_file, unpack
 from echo_asr.text.config import TextConfig
 from echo_asr.text.tokenizer import Tokenizer
@@ -42,6 +43,7 @@ class Bundle:
         trained_features: names of the features that took part in training when the weights were saved, where a
             curriculum had not yet brought in all of them; decoding uses these alone. None for all.
         calibration: from the scores of words to probabilities; changes nothing where none was fitted.
+        source: of the pretrained encoder whose states the model reads; None where it reads none.
     """
 
     model: Echo
@@ -51,6 +53,7 @@ class Bundle:
     extra: dict[str, Any] = field(default_factory=dict)
     trained_features: tuple[str, ...] | None = None
     calibration: Calibration = Calibration()
+    source: Source | None = None
 
     def save(self, folder: str | os.PathLike[str], state: dict[str, torch.Tensor] | None = None) -> None:
         """Write the folder; each file appears whole or not at all, the weights last.
@@ -96,8 +99,11 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     extra = {name: value for name, value in data.items() if name not in SECTIONS}
     built = build_sections(data, SECTIONS, where=where, ignore=tuple(extra))
     tokenizer = Tokenizer.load(folder / TOKENIZER)
-    model = Echo(built["model"], tokenizer.vocabulary_size, built["features"].mels)
-    load_weights(model, folder / WEIGHTS)
+    state = current_keys(_read_weights(folder / WEIGHTS))
+    states = len(state.get("states_mean", ()))
+    model = Echo(built["model"], tokenizer.vocabulary_size, built["features"].mels, states)
+    load_weights(model, state, folder / WEIGHTS)
+    source = find(built["features"].states) if built["features"].states else None
     notes = read_notes(folder / WEIGHTS)
     noted = notes.get(FEATURES)
     trained = None if noted is None else tuple(name for name in built["model"].features if name in noted.split())
@@ -107,7 +113,7 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
         reason = str(error).splitlines()[0]
         raise EchoError(f"{folder / WEIGHTS}: damaged calibration of words ({reason}); copy the file again") from None
     model.to(device).eval()
-    return Bundle(model, tokenizer, built["features"], built["text"], extra, trained, calibration)
+    return Bundle(model, tokenizer, built["features"], built["text"], extra, trained, calibration, source)
 
 
 def save_calibration(folder: Path, calibration: Calibration) -> None:
@@ -123,13 +129,12 @@ def save_calibration(folder: Path, calibration: Calibration) -> None:
     replace_file(path, lambda part: part.write_bytes(data))
 
 
-def load_weights(model: Echo, path: Path) -> None:
-    """Load a safetensors file into a model, every tensor of it.
+def load_weights(model: Echo, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Load the tensors of a file into a model, every one of them.
 
     Raises:
-        EchoError: the file is damaged, or its tensors are not the model's.
+        EchoError: they are not the model's, or not finite.
     """
-    state = current_keys(_read_weights(path))
     own = model.state_dict()
     wrong = sorted(set(own) ^ set(state)) or sorted(n for n in own if own[n].shape != state[n].shape)
     if wrong:

@@ -11,7 +11,7 @@ from echo_asr.errors import EchoError
 from echo_asr.vrope import VRoPEModes
 from echo_asr.vrope.config import Nulls
 
-Feature = Literal["spectrogram", "waveform", "pitch"]
+Feature = Literal["spectrogram", "waveform", "pitch", "states"]
 FEATURES: tuple[str, ...] = get_args(Feature)
 
 
@@ -29,7 +29,7 @@ class ModelConfig:
 
     features: tuple[Feature, ...] = ("spectrogram",)  # in the order in which the decoder attends to them
     ctc_feature: Feature = "spectrogram"  # whose encoder carries the CTC head
-    pitch_input: Literal["auto", True, False] = "auto"  # pitch channels beside the spectrogram in its encoder's input
+    pitch_input: Literal["auto", True, False] = "auto"  # pitch channels beside the spectrogram, or states, as input
     pitch_input_gain: float = 1.0  # of the kernels over those channels, at first
     width: int = 144  # D
     heads: int = 3  # H
@@ -37,6 +37,7 @@ class ModelConfig:
     spectrogram_layers: int = 4  # blocks of the spectrogram encoder
     waveform_layers: int = 4  # blocks of the waveform encoder
     pitch_layers: int = 2  # blocks of the pitch encoder
+    states_layers: int = 4  # blocks over the states of a pretrained encoder
     decoder_layers: int = 1  # blocks of causal self-attention alone, before the first feature
     cross_layers: int = 1  # blocks with cross-attention, for each feature
     subsampling: Literal[2, 4] = 4  # 10 ms feature frames in an encoder frame
@@ -58,8 +59,8 @@ class ModelConfig:
             raise ValueError(f"model.features must name each feature once, at least one of {FEATURES}")
         if self.ctc_feature not in self.features:
             raise ValueError(f"model.ctc_feature {self.ctc_feature} is not among model.features {self.features}")
-        if self.pitch_input is True and "spectrogram" not in self.features:
-            raise ValueError(f"model.pitch_input needs spectrogram among model.features, got {self.features}")
+        if self.pitch_input is True and not {"spectrogram", "states"} & set(self.features):
+            raise ValueError(f"model.pitch_input needs spectrogram or states among model.features, got {self.features}")
         if self.pitch_input_gain != 1.0 and not (self.has_pitch_input and 0.0 < self.pitch_input_gain < math.inf):
             raise ValueError(
                 f"model.pitch_input_gain must be above 0, and needs model.pitch_input, got {self.pitch_input_gain}"
@@ -105,10 +106,18 @@ class ModelConfig:
 
     @property
     def has_pitch_input(self) -> bool:
-        """Whether the spectrogram's encoder has pitch channels as input; `auto`: where pitch has no encoder itself."""
+        """Whether the encoder of the spectrogram, or without one that of the states, has pitch channels as input;
+        `auto`: beside the spectrogram, where pitch has no encoder itself."""
         if self.pitch_input == "auto":
             return "spectrogram" in self.features and "pitch" not in self.features
         return self.pitch_input
+
+    @property
+    def pitch_beside(self) -> str:
+        """The feature whose encoder has pitch channels as input, empty for none."""
+        if not self.has_pitch_input:
+            return ""
+        return "spectrogram" if "spectrogram" in self.features else "states"
 
     def layers(self, feature: str) -> int:
         """Blocks in the encoder of a feature."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, ctc_loss, pad
 
 from echo_asr.features import FeatureBatch
+from echo_asr.features.states import Standard
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.decoder import DecoderState
 from echo_asr.model.encoder import Encoded, Encoder, encoder_input, pitch_track
@@ -63,12 +64,19 @@ class Echo(nn.Module):
         config: dimensions and options.
         vocabulary_size: V, zero included.
         mels: M, channels of the spectrogram.
+        states: C, values in a state of a pretrained encoder, for a model that reads them.
     """
 
-    def __init__(self, config: ModelConfig, vocabulary_size: int, mels: int = 80) -> None:
+    states_mean: Tensor
+    states_deviation: Tensor
+
+    def __init__(self, config: ModelConfig, vocabulary_size: int, mels: int = 80, states: int = 0) -> None:
         super().__init__()
-        self.config, self.vocabulary_size, self.mels = config, vocabulary_size, mels
-        self.encoders = nn.ModuleDict({name: Encoder(config, name, mels) for name in config.features})
+        self.config, self.vocabulary_size, self.mels, self.states = config, vocabulary_size, mels, states
+        self.encoders = nn.ModuleDict({name: Encoder(config, name, mels, states) for name in config.features})
+        if "states" in config.features:
+            self.register_buffer("states_mean", torch.zeros(states))
+            self.register_buffer("states_deviation", torch.ones(states))
         self.decoder = make_decoder(config, vocabulary_size)
         self.ctc_head = nn.Linear(config.width, vocabulary_size)
         self.apply(_initialise)
@@ -79,6 +87,18 @@ class Echo(nn.Module):
     def device(self) -> torch.device:
         """Where the parameters are."""
         return self.ctc_head.weight.device
+
+    @property
+    def standard(self) -> Standard | None:
+        """What the states that it reads are standardised by; None without such a feature."""
+        if "states" not in self.config.features:
+            return None
+        return Standard(self.states_mean.cpu(), self.states_deviation.cpu())
+
+    def standardise_by(self, standard: Standard) -> None:
+        """Take the mean and the deviation of the states of a corpus."""
+        self.states_mean.copy_(standard.mean)
+        self.states_deviation.copy_(standard.deviation)
 
     @property
     def parameter_count(self) -> int:

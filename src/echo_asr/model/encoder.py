@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from echo_asr.features import FeatureBatch
 from echo_asr.model.blocks import Block
 from echo_asr.model.config import ModelConfig
-from echo_asr.model.front_end import FrontEnd, WaveFrontEnd
+from echo_asr.model.front_end import FrontEnd, StatesFrontEnd, WaveFrontEnd
 from echo_asr.model.options.gates import make_gate
 from echo_asr.model.options.sinusoids import sinusoids
 from echo_asr.vrope import PitchTrack
@@ -37,18 +37,16 @@ def encoder_input(batch: FeatureBatch, feature: str, config: ModelConfig) -> Ten
     """The input of the encoder of a feature: `(B, C, T)`, of the waveform `(B, 1, S)`.
 
     Raises:
-        ValueError: the features were extracted without the waveform.
+        ValueError: the features were extracted without the waveform, or without states.
     """
     reference = config.vrope.reference
-    if feature == "spectrogram":
-        if config.has_pitch_input:
-            return torch.cat((batch.spectrogram, pitch_channels(batch, reference)), dim=1)
-        return batch.spectrogram
     if feature == "pitch":
         return pitch_channels(batch, reference)
-    if batch.waveform is None:
-        raise ValueError("the batch holds no waveform; extract features with FeatureConfig(waveform=True)")
-    return batch.waveform
+    found: Tensor | None = getattr(batch, feature)
+    if found is None:
+        setting = "waveform=True" if feature == "waveform" else "states=ENCODER"
+        raise ValueError(f"the batch holds no {feature}; extract features with FeatureConfig({setting})")
+    return torch.cat((found, pitch_channels(batch, reference)), dim=1) if feature == config.pitch_beside else found
 
 
 @dataclass(frozen=True)
@@ -73,16 +71,21 @@ class Encoder(nn.Module):
         config: the model's.
         feature: one of `FEATURES`.
         mels: M, channels of the spectrogram.
+        states: C, values of the states of a pretrained encoder.
     """
 
-    def __init__(self, config: ModelConfig, feature: str, mels: int) -> None:
+    def __init__(self, config: ModelConfig, feature: str, mels: int, states: int = 0) -> None:
         super().__init__()
         self.config = config
         self.mels = mels if feature == "spectrogram" else 0
-        stacked = PITCH_CHANNELS if config.has_pitch_input else 0
-        channels = {"spectrogram": mels + stacked, "pitch": PITCH_CHANNELS, "waveform": config.width}[feature]
+        beside = PITCH_CHANNELS if feature == config.pitch_beside else 0
         self.wave = WaveFrontEnd(config.width) if feature == "waveform" else None
-        self.front = FrontEnd(channels, config.width, config.subsampling)
+        self.front: FrontEnd | StatesFrontEnd
+        if feature == "states":
+            self.front = StatesFrontEnd(states, beside, config.width, config.subsampling)
+        else:
+            channels = {"spectrogram": mels + beside, "pitch": PITCH_CHANNELS, "waveform": config.width}[feature]
+            self.front = FrontEnd(channels, config.width, config.subsampling)
         attention, reference = config.vrope.attention(config.width, config.heads), config.vrope.reference
         self.blocks = nn.ModuleList(
             Block(attention, config.feedforward, config.dropout, gate=make_gate(config.gate, config.width, reference))
@@ -101,7 +104,7 @@ class Encoder(nn.Module):
         """
         if self.wave is not None:
             self.wave.init_weights()
-        if self.mels:
+        if self.mels and isinstance(self.front, FrontEnd):
             first, second = (convolution.get_parameter("weight") for convolution in self.front.convolutions)
             bins = first[:, : self.mels]
             bins.sub_(bins.mean(dim=1, keepdim=True)).mul_(CONTRAST)

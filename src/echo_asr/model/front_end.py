@@ -33,9 +33,46 @@ class FrontEnd(nn.Module):
             stride = convolution.stride[0]
             x = gelu(convolution(pad(x, (1, 1 if stride == 1 else 2))))
             lengths = torch.div(lengths + stride - 1, stride, rounding_mode="floor")
-            beyond = torch.arange(x.shape[2], device=x.device)[None] >= lengths[:, None]
-            x = x.masked_fill(beyond[:, None], 0.0)
+            x = x.masked_fill(_beyond(x, lengths), 0.0)
         return self.norm(x.transpose(1, 2))
+
+
+class StatesFrontEnd(nn.Module):
+    """A linear map and a convolution from states of a pretrained encoder to encoder frames, `(B, F, D)`.
+
+    The encoders that there are have a state each 20 ms or fewer, so that every other frame of 10 ms holds all of them.
+
+    Args:
+        channels: C of the states.
+        others: channels beside them, of which the mean over two frames is taken.
+        width: D.
+        subsampling: feature frames in an encoder frame.
+    """
+
+    def __init__(self, channels: int, others: int, width: int, subsampling: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.project = nn.Linear(channels + others, width)
+        stride = subsampling // 2
+        self.convolution = nn.Conv1d(width, width, kernel_size=3 if stride == 1 else 4, stride=stride)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """`x` `(B, C + others, T)`; `lengths` `(B,)` counts the feature frames of each recording."""
+        x = pad(x, (0, x.shape[2] % 2))
+        states, others = x[:, : self.channels, ::2], x[:, self.channels :].unflatten(2, (-1, 2)).mean(3)
+        x = self.project(torch.cat((states, others), dim=1).transpose(1, 2)).transpose(1, 2)
+        lengths = torch.div(lengths + 1, 2, rounding_mode="floor")
+        x = gelu(x).masked_fill(_beyond(x, lengths), 0.0)
+        stride = self.convolution.stride[0]
+        x = gelu(self.convolution(pad(x, (1, 1 if stride == 1 else 2))))
+        lengths = torch.div(lengths + stride - 1, stride, rounding_mode="floor")
+        return self.norm(x.masked_fill(_beyond(x, lengths), 0.0).transpose(1, 2))
+
+
+def _beyond(x: Tensor, lengths: Tensor) -> Tensor:
+    """`(B, 1, F)` bool, true beyond the length of each recording in `x` `(B, D, F)`."""
+    return (torch.arange(x.shape[2], device=x.device)[None] >= lengths[:, None])[:, None]
 
 
 LEVEL = 0.15  # RMS of speech whose peak is at full scale
@@ -82,6 +119,5 @@ class WaveFrontEnd(nn.Module):
         for convolution, stride in zip(self.convolutions, self.STRIDES, strict=True):
             share //= stride
             x = gelu(convolution(pad(x, (2, stride - 2))))
-            beyond = torch.arange(x.shape[2], device=x.device)[None] >= lengths[:, None] * share
-            x = x.masked_fill(beyond[:, None], 0.0)
+            x = x.masked_fill(_beyond(x, lengths * share), 0.0)
         return x

@@ -41,7 +41,7 @@ class AveragedWeights:
         whole model takes its place."""
         model = bundle.model
         if sharded:
-            whole = Echo(model.config, model.vocabulary_size, model.mels).to(model.device).eval()
+            whole = Echo(model.config, model.vocabulary_size, model.mels, model.states).to(model.device).eval()
             whole.load_state_dict(gather_whole(self.state))
             bundle.model = whole
         else:

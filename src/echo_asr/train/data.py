@@ -14,6 +14,7 @@ from itertools import count, islice
 from typing import Literal
 
 import numpy as np
+import torch
 
 from echo_asr.audio.convert import HOP, frames_to_seconds
 from echo_asr.data.batch import Batch, Example, check_lengths, collate, gc_paused, make_examples, plan_epoch
@@ -36,6 +37,7 @@ from echo_asr.train.config import TrainConfig
 
 NEAR = 20  # frames of noise left before and after an example, at most, so that batches stay the size that was planned
 EDGE = 25  # frames of silence before and after half of the examples, at most, where rows of them are trained on, too
+STANDARDISED = 300  # recordings by which states are standardised, at most
 AHEAD = 3  # batches made ready while the model works
 DIGESTED = 10_000  # examples that are digested at a time
 SOFTER = (-PART_RANGE, PART_RANGE)  # dB by which noise is softer than what is around it; as loud where below 0
@@ -147,6 +149,13 @@ class TrainingData:
         found = self.cache.features(utterance.audio, perturbation)
         known = self.speaker_f0.get(utterance.speaker, 0.0)
         return replace(found, speaker_f0=known * perturbation.f0_factor) if known else found
+
+    def first_states(self) -> Iterator[torch.Tensor]:
+        """States of a part of the recordings, spread over the corpus, as the pretrained encoder gives them."""
+        for example in self.examples[:: max(1, len(self.examples) // STANDARDISED)][:STANDARDISED]:
+            states = self.cache.measured(example.utterance.audio).states
+            assert states is not None
+            yield states
 
     def prepare(
         self,

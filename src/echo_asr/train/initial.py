@@ -22,8 +22,10 @@ def start_from(model: Echo, start: Bundle, mapping: dict[int, int], name: str) -
     Raises:
         EchoError: the two models differ in more than their symbols.
     """
-    ours = {**asdict(model.config), "features.mels": model.mels}
-    theirs = {**asdict(start.model.config), "features.mels": start.model.mels}
+    ours, theirs = (
+        {**asdict(one.config), "features.mels": one.mels, "features.encoder_layers": one.states}
+        for one in (model, start.model)
+    )
     differ = [k for k in ours if ours[k] != theirs[k] and k not in ("dropout", "ctc_weight")]  # those only train
     if differ:
         raise EchoError(

@@ -13,7 +13,10 @@ from echo_asr.data.batch import Example
 from echo_asr.data.corpus import Corpus
 from echo_asr.distributed.processes import Processes
 from echo_asr.errors import EchoError
+from echo_asr.features import FeatureConfig
+from echo_asr.features.states import StatesExtractor
 from echo_asr.model.checkpoint import TOKENIZER, Bundle
+from echo_asr.pretrained.source import Source, find
 from echo_asr.text.config import TextConfig
 from echo_asr.text.profile import read_profile
 from echo_asr.text.tokenizer import Tokenizer
@@ -47,6 +50,17 @@ def choose_tokenizer(
     if start is not None:
         return start.tokenizer.extend(texts)
     return new_tokenizer(texts, config), {}
+
+
+def choose_encoder(features: FeatureConfig, start: Bundle | None) -> tuple[FeatureConfig, Source | None]:
+    """The pretrained encoder of a run, that of the model that it starts from if there is one, and the settings of
+    features with its layers named."""
+    if not features.states:
+        return features, None
+    source = start.source if start is not None else None
+    source = source or find(features.states)
+    layers = features.encoder_layers or (start.features.encoder_layers if start is not None else ())
+    return replace(features, encoder_layers=StatesExtractor(source, layers).layers), source
 
 
 def new_tokenizer(texts: Sequence[str], settings: TextConfig) -> Tokenizer:

@@ -90,6 +90,10 @@ def build_config(
     """
     built = build_sections(expand_preset(data, where), sections, changes, where)
     Curriculum(built["model"], built["train"]).check(where)
-    built["features"] = replace(built["features"], waveform="waveform" in built["model"].features)
+    features, model = built["features"], built["model"]
+    if bool(features.states) != ("states" in model.features):
+        needs = "model.features: [states]" if features.states else "features.states: a hub name or folder"
+        raise EchoError(f"{where}: a pretrained encoder needs both its name and a model that reads it; set {needs}")
+    built["features"] = replace(features, waveform="waveform" in model.features)
     yaml_text(built, where)  # a model's config.yaml holds them, and is read back
     return built

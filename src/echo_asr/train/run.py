@@ -21,6 +21,7 @@ from echo_asr.distributed.processes import open_processes, reseed
 from echo_asr.distributed.sharding import gather_whole
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, FeatureTransform
+from echo_asr.features.states import Standard
 from echo_asr.model.checkpoint import Bundle, load_bundle
 from echo_asr.model.echo import Echo
 from echo_asr.storage import make_folder, sweep
@@ -32,7 +33,7 @@ from echo_asr.text.tones import show_tone
 from echo_asr.train.data import TrainingData
 from echo_asr.train.initial import start_from
 from echo_asr.train.loop import Trainer
-from echo_asr.train.prepare import choose_tokenizer, extract_features, hold_out
+from echo_asr.train.prepare import choose_encoder, choose_tokenizer, extract_features, hold_out
 from echo_asr.train.recipe import SECTIONS
 from echo_asr.train.report import Reporter, Silent
 from echo_asr.train.state import Progress, check_folder, is_model
@@ -90,7 +91,9 @@ def train(
             texts = [normalize(u.text) for u in recordings.split("train")]
             start = load_bundle(init) if init is not None and not resume else None
             tokenizer, mapping = processes.broadcast(lambda: choose_tokenizer(run, text, texts, start, resume))
-            cache = FeatureCache(None, FeatureExtractor(sections["features"], transform))
+            features, source = choose_encoder(sections["features"], start)
+            extractor = FeatureExtractor(features, transform, source)
+            cache = FeatureCache(None, extractor)
             by_speaker = sections["model"].vrope.reference == "speaker"
             how = (settings, sections["model"].subsampling, cache, by_speaker, rank, texts, broken)
             data = TrainingData(recordings, tokenizer, normalize, *how)
@@ -100,13 +103,16 @@ def train(
             validation = extract_features(data, processes, validation)
 
         torch.manual_seed(settings.seed)
-        model = Echo(sections["model"], tokenizer.vocabulary_size, sections["features"].mels)
+        channels = extractor.states.channels if extractor.states is not None else 0
+        model = Echo(sections["model"], tokenizer.vocabulary_size, features.mels, channels)
         if start is not None:
             start_from(model, start, mapping, str(init))
+        elif extractor.states is not None and not resume:
+            model.standardise_by(Standard.fit(data.first_states()))
         reseed(settings.seed, rank)
         more = {name: asdict(one) for name, one in sections.items() if name not in SECTIONS and one != type(one)()}
         extra = {"decode": asdict(sections["decode"]), "train": asdict(settings), **more}
-        bundle = Bundle(model.to(where), tokenizer, sections["features"], text, extra)
+        bundle = Bundle(model.to(where), tokenizer, features, text, extra, source=source)
         processes.broadcast(lambda: make_folder(run))
         if rank.main:
             sweep(run)  # what an earlier process left unfinished
@@ -114,7 +120,9 @@ def train(
         trainer = Trainer(bundle, data, validation, settings, run, reporter, sections["decode"], processes, monitor)
         if resume:
             trainer.resume()
-        else:
+        if extractor.states is not None:
+            extractor.states.standard = model.standard
+        if not resume:
             trainer.checkpoint()  # before all else: what has one can be resumed, what has none can be started
         if processes.broadcast(lambda: not is_model(run)):
             state = gather_whole(model.state_dict())

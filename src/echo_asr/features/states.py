@@ -1,0 +1,137 @@
+"""States of a pretrained encoder as a feature, in frames of 10 ms.
+
+Shapes: `S` samples at 16 kHz, `N` states at the encoder's own rate, `T` frames of 10 ms, `C` values in a state, of all
+layers that are read together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from echo_asr.audio.convert import HOP
+from echo_asr.errors import EchoError
+from echo_asr.pretrained import SpeechEncoder, build
+from echo_asr.pretrained.source import Source
+
+VERSION = 1  # raised when the same encoder gives other states than before, so that cached ones lapse
+LARGEST = 6e4  # half precision ends a little above
+LEAST_SPREAD = 1e-4  # of a dimension that hardly varies
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Mean and standard deviation of each dimension of the states, `(C,)` float32."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    @staticmethod
+    def fit(recordings: Iterable[Tensor]) -> Standard:
+        """From the states `(C, N)` of some recordings; exact in float64.
+
+        Raises:
+            ValueError: there are none.
+        """
+        count, total, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
+        for states in recordings:
+            values = states.double()
+            count += values.shape[1]
+            total, squares = total + values.sum(1), squares + values.square().sum(1)
+        if not count:
+            raise ValueError("states: expected at least one recording to standardise by")
+        mean = total / count
+        deviation = (squares / count - mean.square()).clamp(min=0.0).sqrt()
+        return Standard(mean.float(), deviation.float().clamp(min=LEAST_SPREAD))
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """States `(..., C, N)` with mean 0 and deviation 1 in each dimension, float32."""
+        return (states.float() - self.mean[:, None]) / self.deviation[:, None]
+
+
+def default_layers(count: int) -> tuple[int, ...]:
+    """The layers that are read unless others are named: the middle one, where tones are known to be, and the last."""
+    return (max(1, count // 2), count)
+
+
+def on_clock(states: Tensor, frames: int, first: float, hop: int) -> Tensor:
+    """States `(..., C, N)` at frames of 10 ms: `(..., C, T)`, linear between the two that are centred around each.
+
+    Args:
+        frames: T; frame `t` is centred at sample `160 t`.
+        first, hop: the samples on which the first state is centred, and between two.
+    """
+    place = ((torch.arange(frames, device=states.device) * HOP - first) / hop).clamp(0.0, states.shape[-1] - 1.0)
+    before = place.long()
+    after = (before + 1).clamp(max=states.shape[-1] - 1)
+    share = (place - before).to(states.dtype)
+    return torch.lerp(states[..., before], states[..., after], share)
+
+
+class StatesExtractor:
+    """Computes the states of recordings by a pretrained encoder, which is built at the first call in each process.
+
+    Args:
+        source: the weights.
+        layers: those that are read, in order; by default `default_layers`.
+    """
+
+    def __init__(self, source: Source, layers: Sequence[int] = ()) -> None:
+        self.source = source
+        self.standard: Standard | None = None  # fitted to a corpus, or the model's own
+        self._built: tuple[int, SpeechEncoder] | None = None
+        self._layers = tuple(layers)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_built": None}
+
+    @property
+    def encoder(self) -> SpeechEncoder:
+        """The encoder itself.
+
+        Raises:
+            EchoError: it cannot be built, or has not all the layers.
+        """
+        if self._built is None or self._built[0] != os.getpid():
+            encoder = build(self.source.folder)
+            if wrong := [number for number in self._layers if not 0 <= number <= encoder.layers]:
+                what = f"{self.source.name} has layers 0 to {encoder.layers}, not {wrong[0]}"
+                raise EchoError(f"features.encoder_layers: {what}; choose others")
+            self._built = (os.getpid(), encoder)
+        return self._built[1]
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers that are read."""
+        return self._layers or default_layers(self.encoder.layers)
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.encoder.width * len(self.layers)
+
+    @property
+    def key(self) -> str:
+        """A hash of all that determines the states."""
+        made = {"encoder": self.source.digest, "layers": self.layers, "version": VERSION}
+        return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
+
+    @torch.inference_mode()
+    def __call__(self, samples: Tensor) -> Tensor:
+        """The states of samples `(S,)` float32 at the encoder's own rate, `(C, N)` in half precision."""
+        lengths = torch.tensor([len(samples)])
+        encoder = self.encoder
+        found = encoder.states(samples[None], lengths, self.layers)
+        states = torch.cat(found, dim=-1)[0, : int(encoder.count(lengths))].T
+        return states.clamp(-LARGEST, LARGEST).half().contiguous()
+
+    def placed(self, states: Tensor, frames: int) -> Tensor:
+        """States `(C, N)` as a model takes them: standardised, at frames of 10 ms, `(C, T)` in half precision."""
+        standardised = states.float() if self.standard is None else self.standard(states)
+        return on_clock(standardised, frames, self.encoder.first, self.encoder.hop).half()
