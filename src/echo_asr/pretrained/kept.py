@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from echo_asr.errors import EchoError
 from echo_asr.pretrained.licence import CARD, licence_files
@@ -17,6 +17,7 @@ from echo_asr.pretrained.weights import (
     CONFIG,
     PREPROCESSOR,
     WEIGHTS,
+    DType,
     digest,
     read_json,
     read_preprocessor,
@@ -26,7 +27,6 @@ from echo_asr.pretrained.weights import (
 from echo_asr.storage import make_folder, pack, replace_file, replace_text
 
 ENCODER, SOURCE = "encoder", "source.json"  # folder in a model folder, and the file in it that says what it is
-DType = Literal["float16", "bfloat16", "float32"]
 FIELDS = ("name", "revision", "digest", "licence", "dtype", "content")  # of that file; all are strings
 
 

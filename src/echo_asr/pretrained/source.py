@@ -7,13 +7,14 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from echo_asr.config import nearest
 from echo_asr.errors import EchoError
 from echo_asr.pretrained.hub import NAME, SHOWN, find_in_hub, has_weights
 from echo_asr.pretrained.licence import UNKNOWN, find_licence, is_non_commercial
 from echo_asr.pretrained.pickles import convert, pickle_files
-from echo_asr.pretrained.weights import WEIGHTS, check_weights, digest, read_type, weight_files
+from echo_asr.pretrained.weights import WEIGHTS, DType, check_weights, digest, read_type, weight_files
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,12 @@ class Source:
         return f"{self.shown}, licence {self.licence}{remark}"
 
 
-def find(name: str | os.PathLike[str], revision: str = "", families: Collection[str] | None = None) -> Source:
+def find(
+    name: str | os.PathLike[str],
+    revision: str = "",
+    families: Collection[str] | None = None,
+    dtype: DType | Literal[""] = "",
+) -> Source:
     """The encoder of a name. A folder is taken as it is; a model of the hub from its cache, else it is fetched.
 
     Weights that exist only as pickles are converted, once, into Echo's cache.
@@ -60,6 +66,7 @@ def find(name: str | os.PathLike[str], revision: str = "", families: Collection[
         name: a folder of transformers, or `OWNER/REPO` or `OWNER/REPO@REVISION` of the hub.
         revision: branch, tag or commit on the hub; a name with one is not looked for among folders.
         families: values of `model_type` that are accepted; None for all encoders that Echo knows.
+        dtype: to which its values are to be rounded, as in `Source`.
 
     Raises:
         EchoError: the folder or the model is not there, not complete, damaged, or of another family; the extra is
@@ -87,7 +94,7 @@ def find(name: str | os.PathLike[str], revision: str = "", families: Collection[
             raise EchoError(f"{folder}: a part of its weights is missing, which their index names; fetch it again")
         folder = convert(folder, known)
     check_weights(folder)
-    return Source(folder, known, commit, digest(folder), find_licence(folder))
+    return Source(folder, known, commit, digest(folder), find_licence(folder), dtype)
 
 
 def _local_folder(name: str) -> Path | None:

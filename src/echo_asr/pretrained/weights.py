@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ PROCESSOR = "processor_config.json"  # where transformers 5 puts the preprocesso
 NESTED = ("feature_extractor", "audio_processor")
 POINTER = b"version https://git-lfs"  # how the file begins that git leaves instead of one that it did not fetch
 AGAIN = "fetch it again"
+DType = Literal["float16", "bfloat16", "float32"]  # to which the weights of an encoder are rounded
 
 
 def read_json(path: Path) -> dict[str, Any]:
