@@ -108,8 +108,6 @@ class Hub:
         self.error: Exception | None = None
 
     def snapshot_download(self, repo: str, revision: str | None, allow_patterns: list[str]) -> str:
-        if self.error is not None:
-            raise self.error
         folder = self.cache / f"models--{repo.replace('/', '--')}"
         snapshot = folder / "snapshots" / OTHER
         snapshot.mkdir(parents=True, exist_ok=True)
@@ -121,7 +119,9 @@ class Hub:
                 (snapshot / path.name).write_bytes(path.read_bytes())
         return str(snapshot)
 
-    def model_info(self, repo: str, revision: str, files_metadata: bool) -> Any:
+    def model_info(self, repo: str, revision: str | None, files_metadata: bool) -> Any:
+        if self.error is not None:
+            raise self.error
         return SimpleNamespace(
             siblings=[SimpleNamespace(rfilename=path.name, size=path.stat().st_size) for path in self.files.iterdir()]
         )

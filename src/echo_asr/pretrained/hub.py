@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,11 +113,12 @@ def _in_cache(repo: str, revision: str) -> Path | None:
 def _fetch(repo: str, revision: str, check: Callable[[Path], object]) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
-    folder = Path(snapshot_download(repo, revision=revision or None, allow_patterns=list(SMALL)))
+    found = HfApi().model_info(repo, revision=revision or None, files_metadata=True).siblings or []
+    with _without_bars():
+        folder = Path(snapshot_download(repo, revision=revision or None, allow_patterns=list(SMALL)))
     check(folder)
     if has_weights(folder):
         return folder
-    found = HfApi().model_info(repo, revision=folder.name, files_metadata=True).siblings or []
     sizes = {file.rfilename: file.size or 0 for file in found}
     names = _choose_weights(sizes)
     if not names:
@@ -125,6 +127,21 @@ def _fetch(repo: str, revision: str, check: Callable[[Path], object]) -> Path:
     _message(f"fetching {repo}, {sum(map(sizes.__getitem__, names)) / 1e6:.0f} MB, once, into the hub's cache")
     snapshot_download(repo, revision=folder.name, allow_patterns=names)
     return folder
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Without the progress bars of huggingface_hub, for files that take no time."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 def _choose_weights(names: Iterable[str]) -> list[str]:
