@@ -105,10 +105,10 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     extra = {name: value for name, value in data.items() if name not in SECTIONS}
     built = build_sections(data, SECTIONS, where=where, ignore=tuple(extra))
     tokenizer = Tokenizer.load(folder / TOKENIZER)
-    state = current_keys(_read_weights(folder / WEIGHTS))
+    state = read_weights(folder / WEIGHTS)
     states = len(state.get("states_mean", ()))
     model = Echo(built["model"], tokenizer.vocabulary_size, built["features"].mels, states)
-    load_weights(model, state, folder / WEIGHTS)
+    load_weights(model, folder / WEIGHTS, state)
     source = kept(folder) if built["features"].states else None
     notes = read_notes(folder / WEIGHTS)
     noted = notes.get(FEATURES)
@@ -135,12 +135,16 @@ def save_calibration(folder: Path, calibration: Calibration) -> None:
     replace_file(path, lambda part: part.write_bytes(data))
 
 
-def load_weights(model: Echo, state: dict[str, torch.Tensor], path: Path) -> None:
-    """Load the tensors of a file into a model, every one of them.
+def load_weights(model: Echo, path: Path, state: dict[str, torch.Tensor] | None = None) -> None:
+    """Load a safetensors file into a model, every tensor of it.
+
+    Args:
+        state: what `read_weights` found in it, if it was read already.
 
     Raises:
-        EchoError: they are not the model's, or not finite.
+        EchoError: the file is damaged, or its tensors are not the model's.
     """
+    state = read_weights(path) if state is None else state
     own = model.state_dict()
     wrong = sorted(set(own) ^ set(state)) or sorted(n for n in own if own[n].shape != state[n].shape)
     if wrong:
@@ -155,6 +159,15 @@ def load_weights(model: Echo, state: dict[str, torch.Tensor], path: Path) -> Non
             "train anew"
         )
     model.load_state_dict(state)
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a model's file under the present names of their parameters.
+
+    Raises:
+        EchoError: the file is damaged, or cannot be read.
+    """
+    return current_keys(_read_weights(path))
 
 
 def current_keys(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
