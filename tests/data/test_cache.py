@@ -27,9 +27,9 @@ class CountingExtractor(FeatureExtractor):
 
     calls = 0
 
-    def measure(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+    def measure_acoustic(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         self.calls += 1
-        return super().measure(audio, loudest)
+        return super().measure_acoustic(audio, loudest)
 
 
 def counting(**settings: object) -> CountingExtractor:
@@ -57,7 +57,7 @@ def entries(cache: FeatureCache) -> list[Path]:
 
 
 def assert_same(one: Features, other: Features) -> None:
-    assert {*FIELDS, "speaker_f0", "energy"} == set(vars(one)), "who speaks is not in the sound, and not kept with it"
+    assert {*FIELDS, "states", "speaker_f0", "energy"} == set(vars(one)), "who speaks is not in the sound, and not kept with it"
     assert torch.equal(one.energy, other.energy) and torch.equal(one.energy, one.pitch[1])
     assert one.speaker_f0 == other.speaker_f0 == 0.0
     for name in FIELDS:
