@@ -57,7 +57,9 @@ def entries(cache: FeatureCache) -> list[Path]:
 
 
 def assert_same(one: Features, other: Features) -> None:
-    assert {*FIELDS, "states", "speaker_f0", "energy"} == set(vars(one)), "who speaks is not in the sound, and not kept with it"
+    assert {*FIELDS, "states", "speaker_f0", "energy"} == set(vars(one)), (
+        "who speaks is not in the sound, and not kept with it"
+    )
     assert torch.equal(one.energy, other.energy) and torch.equal(one.energy, one.pitch[1])
     assert one.speaker_f0 == other.speaker_f0 == 0.0
     for name in FIELDS:

@@ -162,7 +162,7 @@ def _align(
     todo = [(key, one) for key, own in files.items() for one in own if id(one) in kept]
     medians: dict[str, float] = {}
     if recognizer.bundle.model.config.vrope.reference == "speaker":
-        medians = speaker_medians([u for _, u in todo], lambda u: recognizer.extractor(load_audio(u.audio)))
+        medians = speaker_medians([u for _, u in todo], lambda u: recognizer.extractor.acoustic(load_audio(u.audio)))
     speakers = [medians.get(one.speaker, 0.0) for _, one in todo]
     each = align_each(recognizer, (u.audio for _, u in todo), (u.text for _, u in todo), None, speakers)
     failed = 0

@@ -93,6 +93,8 @@ def train(
             tokenizer, mapping = processes.broadcast(lambda: choose_tokenizer(run, text, texts, start, resume))
             features, source = choose_encoder(sections["features"], start)
             extractor = FeatureExtractor(features, transform, source)
+            if extractor.states is not None:
+                extractor.states.device = where
             cache = FeatureCache(None, extractor)
             by_speaker = sections["model"].vrope.reference == "speaker"
             how = (settings, sections["model"].subsampling, cache, by_speaker, rank, texts, broken)
