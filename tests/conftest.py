@@ -33,6 +33,7 @@ from echo_asr.train.recipe import SECTIONS
 from echo_asr.train.report import Reporter
 from echo_asr.vrope import VRoPEModes
 from tests.helpers.commands import Place
+from tests.helpers.encoders import states_words, tiny_whisper
 from tests.helpers.shared import made_once
 from tests.helpers.tone_corpus import CONFIG, SHIFTS, write_config, write_corpus
 from tests.helpers.tone_corpus import TEXTS as SPOKEN
@@ -310,6 +311,25 @@ def learnt(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
         train(write_config(folder.with_suffix(".yaml"), train=longer), str(corpus), folder)
 
     return made_once(tmp_path_factory, "echo-learnt", make)
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a pretrained encoder: a tiny Whisper with random weights."""
+    pytest.importorskip("transformers")
+    return made_once(tmp_path_factory, "echo-encoder", tiny_whisper)
+
+
+@pytest.fixture(scope="session")
+def learnt_states(tmp_path_factory: pytest.TempPathFactory, corpus: Path, encoder: Path) -> Path:
+    """A run of a model that reads the states of `encoder`, long enough to learn the corpus. Read it only."""
+    words = [*states_words(encoder), "--train.max_steps", "120", "--train.batch_seconds", "20"]
+    words += ["--train.validate_every", "60", "--train.checkpoint_every", "60"]
+
+    def make(folder: Path) -> None:
+        train(Path("pretrained"), str(corpus), folder, words)
+
+    return made_once(tmp_path_factory, "echo-learnt-states", make)
 
 
 @pytest.fixture

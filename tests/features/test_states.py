@@ -128,6 +128,15 @@ def test_acoustic_features_have_the_same_key_with_and_without_an_encoder(encoder
     assert extractor(encoder).key == extractor(encoder, encoder_layers=(1,)).key == without.key
 
 
+def test_building_the_encoder_draws_no_random_numbers(encoder: Path) -> None:
+    """Else a run that finds its states in the cache would not be the run that computes them."""
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    _ = StatesExtractor(find(str(encoder))).encoder
+    assert torch.equal(torch.rand(1), expected)
+
+
 def test_it_is_pickled_without_the_encoder_and_gives_the_same(encoder: Path) -> None:
     extract, samples = extractor(encoder), voice()
     before = extract.measure(samples).states

@@ -26,3 +26,29 @@ def tiny_whisper(folder: Path, **settings: Any) -> Path:
     network.save_pretrained(folder)
     WhisperFeatureExtractor(feature_size=config.num_mel_bins).save_pretrained(folder)
     return folder
+
+
+def states_words(encoder: Path) -> list[str]:
+    """Options with which the recipe `pretrained` trains a narrow model on a tiny encoder for 6 updates."""
+    options = {
+        "features.states": encoder,
+        "features.mels": 24,
+        "features.tracker": "autocorrelation",
+        "model.width": 32,
+        "model.heads": 2,
+        "model.feedforward": 48,
+        "model.states_layers": 1,
+        "model.decoder_layers": 0,
+        "model.dropout": 0.1,
+        "train.max_steps": 6,
+        "train.batch_seconds": 3.0,
+        "train.learning_rate": 0.01,
+        "train.warmup_steps": 2,
+        "train.speeds": "[1.0]",
+        "train.noise_share": 0.1,
+        "train.validate_every": 3,
+        "train.validation_utterances": 4,
+        "train.checkpoint_every": 2,
+        "train.log_every": 1,
+    }
+    return [word for option, value in options.items() for word in (f"--{option}", str(value))]

@@ -107,7 +107,8 @@ class StatesExtractor:
             EchoError: it cannot be built, or has not all the layers.
         """
         if self._built is None or self._built[0] != os.getpid():
-            encoder = build(self.source.folder)
+            with torch.random.fork_rng(devices=[]):  # weights are drawn before they are loaded
+                encoder = build(self.source.folder)
             if wrong := [number for number in self._layers if not 0 <= number <= encoder.layers]:
                 what = f"{self.source.name} has layers 0 to {encoder.layers}, not {wrong[0]}"
                 raise EchoError(f"features.encoder_layers: {what}; choose others")

@@ -104,8 +104,9 @@ def train(
         if at_once:
             validation = extract_features(data, processes, validation)
 
-        torch.manual_seed(settings.seed)
+        # Before the seed, and in this thread: the encoder is built here, unless it was, which draws random numbers.
         channels = extractor.states.channels if extractor.states is not None else 0
+        torch.manual_seed(settings.seed)
         model = Echo(sections["model"], tokenizer.vocabulary_size, features.mels, channels)
         if start is not None:
             start_from(model, start, mapping, str(init))
