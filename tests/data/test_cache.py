@@ -21,7 +21,6 @@ from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor, Features
 from echo_asr.libraries import default_cache_root
 from echo_asr.storage import pack, unpack
-from tests.helpers.encoders import tiny_whisper
 
 
 class CountingExtractor(FeatureExtractor):
@@ -246,12 +245,6 @@ class CountingStates(CountingExtractor):
     def encoder_samples(self, audio: np.ndarray, loudest: float = -np.inf) -> torch.Tensor:
         self.encodings += 1
         return super().encoder_samples(audio, loudest)
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("transformers")
-    return tiny_whisper(tmp_path_factory.mktemp("encoder"))
 
 
 def with_states(root: Path, encoder: Path, *layers: int) -> tuple[FeatureCache, CountingStates]:

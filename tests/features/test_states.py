@@ -21,11 +21,6 @@ from tests.helpers.encoders import LAYERS, WIDTH, tiny_whisper
 pytest.importorskip("transformers")
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_whisper(tmp_path_factory.mktemp("encoder"))
-
-
 def extractor(encoder: Path, **settings: object) -> FeatureExtractor:
     return FeatureExtractor(FeatureConfig(mels=8, tracker="autocorrelation", states=str(encoder), **settings))  # type: ignore[arg-type]
 
