@@ -199,7 +199,7 @@ def test_states_are_made_for_recordings_whose_acoustic_features_are_there(tmp_pa
 class Inline:
     """An executor of this process, in place of others."""
 
-    def __init__(self, workers: int, initializer: object, initargs: tuple[FeatureCache], **_: object) -> None:
+    def __init__(self, workers: int, initializer: object, initargs: tuple[FeatureCache, int], **_: object) -> None:
         precompute._worker_cache = initargs[0]
         assert initargs[0].extractor.states is None, "other processes do not encode"
 
@@ -232,6 +232,28 @@ def test_a_gpu_encodes_what_other_processes_have_measured(
         assert ours is not None and theirs is not None
         torch.testing.assert_close(ours, theirs, atol=4e-3, rtol=4e-3)
     assert len(encoded) == 6, "what was kept is read"
+
+
+def test_a_large_encoder_is_in_the_memory_of_few_processes(
+    tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[int, int]] = []
+
+    class Counted(Inline):
+        def __init__(
+            self, processes: int, initializer: object, initargs: tuple[FeatureCache, int], **_: object
+        ) -> None:
+            started.append((processes, initargs[1]))
+            precompute._worker_cache = initargs[0]
+
+    monkeypatch.setattr(precompute, "ProcessPoolExecutor", Counted)
+    size = FeatureExtractor(states_cache(tmp_path, encoder).extractor.config).states.weights  # type: ignore[union-attr]
+    rows = recordings(tmp_path, 4 * CHUNK)
+    for number, (most, expected) in enumerate({4.0: [(4, 2)], 2.5: [(2, 4)], 1.5: []}.items()):
+        monkeypatch.setattr(precompute, "MOST_WEIGHTS", most * size)
+        fill_cache(states_cache(tmp_path / str(number), encoder), jobs_of(rows, (1.0,)), workers=8)
+        assert started == expected
+        started.clear()
 
 
 @pytest.mark.slow

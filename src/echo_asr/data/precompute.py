@@ -22,6 +22,7 @@ from echo_asr.errors import EchoError
 
 CHUNK = 16  # recordings sent to a process at a time; starting one takes as long as a chunk or two
 ON_GPU = 256  # recordings whose states a GPU computes at a time
+MOST_WEIGHTS = 4e9  # bytes of a pretrained encoder in all processes together
 
 _worker_cache: FeatureCache | None = None  # of a worker process, which lasts for one call of `fill_cache`
 
@@ -37,7 +38,8 @@ def fill_cache(
 
     Args:
         progress: called with the number of pairs that are done, and of all.
-        workers: processes of one thread each, at most; a few recordings are processed in this one.
+        workers: processes, at most, of one thread each; a few recordings are processed in this one. With a large
+            pretrained encoder, which each of them has in memory, they are fewer, of more threads.
         tell: called before states of a pretrained encoder are computed, with a line on what they will take on disk.
 
     Raises:
@@ -52,7 +54,7 @@ def fill_cache(
     done = len(jobs) - len(todo)
     if progress:
         progress(done, len(jobs))
-    with closing(_extract_all(cache, todo, min(workers, len(todo) // CHUNK))) as extracted:
+    with closing(_extract_all(cache, todo, workers)) as extracted:
         unreadable: dict[Audio, str] = {}
         for (audio, _), error in zip(todo, extracted, strict=True):
             done += 1
@@ -95,14 +97,17 @@ def fill_recordings(
 
 def _extract_all(cache: FeatureCache, todo: Sequence[Job], workers: int) -> Generator[str]:
     """Compute features; yields for each job why its recording cannot be read, or an empty string."""
-    states = cache.extractor.states
+    states, processes = cache.extractor.states, min(workers, len(todo) // CHUNK)
     if states is not None and states.device.type != "cpu":
-        yield from _extract_on_gpu(cache, todo, max(1, workers))
-    elif workers < 2:
+        yield from _extract_on_gpu(cache, todo, max(1, processes))
+        return
+    if states is not None and processes > 1:
+        processes = min(processes, int(MOST_WEIGHTS // states.weights))
+    if processes < 2:
         for chunk in _chunks(todo, CHUNK):
             yield from _extract(cache, chunk)
     else:
-        with _open_pool(cache, workers) as pool:
+        with _open_pool(cache, processes, workers // processes) as pool:
             yield from chain.from_iterable(_submit(pool, _chunks(todo, CHUNK)))
 
 
@@ -123,15 +128,16 @@ def _chunks(todo: Sequence[Job], size: int) -> list[Sequence[Job]]:
 
 
 @contextmanager
-def _open_pool(cache: FeatureCache, workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that extract features.
+def _open_pool(cache: FeatureCache, processes: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
+    """Processes that extract features, of so many threads each.
 
     Raises:
         EchoError: one of them was killed.
     """
     context = get_context("spawn")
     try:
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(cache,)) as pool:
+        begin = {"initializer": _start_worker, "initargs": (cache, threads)}
+        with ProcessPoolExecutor(processes, mp_context=context, **begin) as pool:
             yield pool
     except BrokenProcessPool:
         what = "a process that extracts features was ended from outside, perhaps for want of memory"
@@ -149,10 +155,10 @@ def _submit(pool: ProcessPoolExecutor, chunks: Sequence[Sequence[Job]]) -> Itera
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker(cache: FeatureCache) -> None:
+def _start_worker(cache: FeatureCache, threads: int) -> None:
     global _worker_cache
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it is not inherited, as on Windows
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     _worker_cache = cache
     cache._warned = True  # the process that reads the features warns
 

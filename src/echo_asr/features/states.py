@@ -162,6 +162,11 @@ class StatesExtractor:
             yield group
 
     @property
+    def weights(self) -> int:
+        """Bytes of the encoder's weights."""
+        return sum(weight.numel() * weight.element_size() for weight in self.encoder.parameters())
+
+    @property
     def bytes_per_second(self) -> float:
         """Bytes that the states of a second of audio take on disk."""
         return 2.0 * self.channels * SAMPLE_RATE / self.encoder.hop
