@@ -135,18 +135,19 @@ class StatesExtractor:
         """The states of samples `(S,)` float32 at the encoder's own rate, `(C, N)` in half precision."""
         return self.of_each([samples])[0]
 
-    @torch.inference_mode()
     def of_each(self, recordings: Sequence[Tensor]) -> list[Tensor]:
         """The states of each of several recordings, in their order; those of similar length are encoded together, where
         the encoder allows it. What is found in one does not depend on the others, but for rounding."""
-        encoder, found = self.encoder, [torch.empty(0)] * len(recordings)
+        encoder = self.encoder  # built outside of inference mode, for it may be trained later
+        found = [torch.empty(0)] * len(recordings)
         for group in self._groups([len(samples) for samples in recordings]):
             lengths = torch.tensor([len(recordings[i]) for i in group])
-            padded = pad_sequence([recordings[i] for i in group], batch_first=True).to(self.device)
-            states = torch.cat(encoder.states(padded, lengths.to(self.device), self.layers), dim=-1)
-            states = states.clamp(-LARGEST, LARGEST).half().cpu()
-            for row, (index, count) in enumerate(zip(group, encoder.count(lengths).tolist(), strict=True)):
-                found[index] = states[row, :count].T.contiguous()
+            with torch.inference_mode():
+                padded = pad_sequence([recordings[i] for i in group], batch_first=True).to(self.device)
+                states = torch.cat(encoder.states(padded, lengths.to(self.device), self.layers), dim=-1)
+                states = states.clamp(-LARGEST, LARGEST).half().cpu()
+                for row, (index, count) in enumerate(zip(group, encoder.count(lengths).tolist(), strict=True)):
+                    found[index] = states[row, :count].T.contiguous()
         return found
 
     def _groups(self, lengths: Sequence[int]) -> Iterator[list[int]]:
