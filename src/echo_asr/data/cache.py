@@ -27,7 +27,6 @@ from echo_asr.storage import pack, replace_file, unpack
 
 CHECKSUM = "crc32"  # name of the tensor that holds the checksum of the others
 Audio = AudioFile | AudioSource | np.ndarray
-Job = tuple[Audio, Perturbation]  # a recording and its perturbation
 FIELDS = ("spectrogram", "pitch", "track", "voicing", "null", "waveform")
 STATES = ("states",)
 
@@ -75,7 +74,7 @@ class FeatureCache:
             tensors |= self._kept(entry, STATES, lambda: {"states": extractor.measure_states(samples())})
         return Features(**tensors)
 
-    def fill(self, jobs: Sequence[Job]) -> list[EchoError | None]:
+    def fill(self, jobs: Sequence[tuple[Audio, Perturbation]]) -> list[EchoError | None]:
         """Compute and keep what is not on disk of some recordings; their states are computed together.
 
         Returns:
@@ -108,7 +107,7 @@ class FeatureCache:
 
     def _acoustic(
         self, source: Audio, perturbation: Perturbation, samples: Callable[[], np.ndarray]
-    ) -> dict[str, torch.Tensor]:
+    ) -> dict[str, Any]:
         """The tensors of the acoustic features."""
         entry, extractor = self._entry(source, perturbation.name), self.extractor
         return self._kept(entry, FIELDS, lambda: vars(extractor.measure_acoustic(samples())))

@@ -13,7 +13,7 @@ from multiprocessing import get_context
 
 import torch
 
-from echo_asr.data.cache import FeatureCache, Job
+from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Audio, Utterance
 from echo_asr.data.perturbation import Perturbation
 from echo_asr.data.room import check_room
@@ -21,6 +21,7 @@ from echo_asr.data.unreadable import UnreadableRecordings, read_error
 from echo_asr.errors import EchoError
 
 CHUNK = 16  # recordings sent to a process at a time; starting one takes as long as a chunk or two
+Job = tuple[Audio, Perturbation]  # a recording and its perturbation
 ON_GPU = 256  # recordings whose states a GPU computes at a time
 MOST_WEIGHTS = 4e9  # bytes of a pretrained encoder in all processes together
 
