@@ -135,6 +135,6 @@ def test_states_that_do_not_fit_on_the_disk_are_refused_at_once(
     monkeypatch.setenv("ECHO_ASR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
     mend = r"set ECHO_ASR_CACHE .*--train.speeds '\[1.0\]'.*features.encoder_layers, now \[2, 4\]"
-    with pytest.raises(EchoError, match=f"the states of .* take 0.* MB for 0.0 h of audio.*0.0 MB free.*{mend}"):
+    with pytest.raises(EchoError, match=f"the states of .* take 0.* MB for .* s of audio.*0.0 MB free.*{mend}"):
         train(RECIPE, str(corpus), tmp_path / "run", states_words(encoder))
     assert not (tmp_path / "run").exists() and not (tmp_path / "cache").exists()

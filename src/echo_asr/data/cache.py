@@ -103,11 +103,11 @@ class FeatureCache:
         """The same cache for the acoustic features alone."""
         extractor = copy(self.extractor)
         extractor.states = None
-        return FeatureCache(self.root, extractor, self.required)
+        cache = FeatureCache(self.root, extractor, self.required)
+        cache._hashes = self._hashes
+        return cache
 
-    def _acoustic(
-        self, source: Audio, perturbation: Perturbation, samples: Callable[[], np.ndarray]
-    ) -> dict[str, Any]:
+    def _acoustic(self, source: Audio, perturbation: Perturbation, samples: Callable[[], np.ndarray]) -> dict[str, Any]:
         """The tensors of the acoustic features."""
         entry, extractor = self._entry(source, perturbation.name), self.extractor
         return self._kept(entry, FIELDS, lambda: vars(extractor.measure_acoustic(samples())))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from echo_asr.audio.convert import frames_to_seconds
+from echo_asr.console import hours
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.perturbation import MARGIN, Perturbation
@@ -28,7 +29,7 @@ def check_room(cache: FeatureCache, jobs: Sequence[tuple[Utterance, Perturbation
         return ""
     seconds = sum(_seconds(utterance, perturbation) for utterance, perturbation in jobs)
     needed, free = seconds * states.bytes_per_second, _free(cache.root)
-    size = f"{_gigabytes(needed)} for {seconds / 3600:.1f} h of audio, perturbations included"
+    size = f"{_gigabytes(needed)} for {hours(seconds)} of audio, perturbations included"
     where = f"{_gigabytes(free)} free in {cache.root}"
     if needed > (1.0 - SPARE) * free:
         layers = f"fewer layers (features.encoder_layers, now {list(states.layers)})"

@@ -202,11 +202,12 @@ class TrainingData:
         if left_out:
             total = len(self.examples) + len(validation) + len(left_out)
             warn_left_out(self.corpus.name, total, left_out)
+        acoustic = self.cache.without_states()
         if transform := self.cache.extractor.transform:
-            transform.fit(self.cache.measured(e.utterance.audio) for e in self.examples)
+            transform.fit(acoustic.measured(e.utterance.audio) for e in self.examples)
         if self.by_speaker:
             utterances = [*(e.utterance for e in self.examples), *validation]
-            self.speaker_f0 = speaker_medians(utterances, lambda u: self.cache.features(u.audio))
+            self.speaker_f0 = speaker_medians(utterances, lambda u: acoustic.features(u.audio))
         return frozenset(left_out)
 
     def plan(self, epoch: int) -> list[list[int]]:
