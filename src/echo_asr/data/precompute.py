@@ -137,8 +137,9 @@ def _open_pool(cache: FeatureCache, processes: int, threads: int = 1) -> Iterato
     """
     context = get_context("spawn")
     try:
-        begin = {"initializer": _start_worker, "initargs": (cache, threads)}
-        with ProcessPoolExecutor(processes, mp_context=context, **begin) as pool:
+        with ProcessPoolExecutor(
+            processes, mp_context=context, initializer=_start_worker, initargs=(cache, threads)
+        ) as pool:
             yield pool
     except BrokenProcessPool:
         what = "a process that extracts features was ended from outside, perhaps for want of memory"
