@@ -177,7 +177,7 @@ def _align(
     todo = [(key, one) for key, own in files.items() for one in own if id(one) in kept]
     medians: dict[str, float] = {}
     if recognizer.bundle.model.config.vrope.reference == "speaker":
-        medians = speaker_medians([u for _, u in todo], lambda u: recognizer.extractor(load_audio(u.audio)))
+        medians = speaker_medians([u for _, u in todo], lambda u: recognizer.extractor.acoustic(load_audio(u.audio)))
     speakers = [medians.get(one.speaker, 0.0) for _, one in todo]
     before = [0.0, *accumulate(one.duration for _, one in todo)]  # seconds of the texts before
     failed = total = 0

@@ -94,7 +94,7 @@ class Recognizer:
         self.bundle, self.decode = bundle, decode or DecodeConfig()
         self.extractor = FeatureExtractor(bundle.features, transform, bundle.source)
         if self.extractor.states is not None:
-            self.extractor.states.standard = bundle.model.standard
+            self.extractor.states.standard, self.extractor.states.device = bundle.model.standard, bundle.model.device
         self.normalize = bundle.text.normalize
         self.fusion = make_fusion(self.decode, bundle.tokenizer, self.normalize)
         self.spell = make_spell(bundle.tokenizer)

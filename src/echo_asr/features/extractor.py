@@ -115,6 +115,10 @@ class FeatureExtractor:
         """The features of `measure`, transformed: the input of the model."""
         return self.transformed(self.measure(audio, loudest))
 
+    def acoustic(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+        """The same without states: for pitch, voicing and silence alone."""
+        return self.transformed(self.measure_acoustic(audio, loudest))
+
     def transformed(self, features: Features) -> Features:
         """Apply the transform, if there is one, to measured features, and place states in frames of 10 ms."""
         if self.states is not None and features.states is not None:
@@ -130,9 +134,14 @@ class FeatureExtractor:
     def measure_states(self, audio: np.ndarray, loudest: float = -np.inf) -> torch.Tensor:
         """States of `audio`, `(C, N)` in half precision; arguments as in `measure_acoustic`."""
         assert self.states is not None
+        return self.states(self.encoder_samples(audio, loudest))
+
+    def encoder_samples(self, audio: np.ndarray, loudest: float = -np.inf) -> torch.Tensor:
+        """What a pretrained encoder gets of `audio`: samples with a peak of 1, or less where the level around allows no
+        more; zeros for silence. Arguments as in `measure_acoustic`."""
         audio, lowest_peak = self._scaled(audio, loudest)
         samples = torch.zeros(samples_to_frames(len(audio)) * HOP) if lowest_peak == 0.0 else torch.from_numpy(audio)
-        return self.states(samples / max(float(samples.abs().max()), lowest_peak * 2**0.5, 1e-9))
+        return samples / max(float(samples.abs().max()), lowest_peak * 2**0.5, 1e-9)
 
     def measure_acoustic(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         """Features of `audio` `(S,)` float32 at 16 kHz: `T = ceil(S / 160)` frames.

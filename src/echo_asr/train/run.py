@@ -97,6 +97,8 @@ def train(
             resumed = processes.broadcast(lambda: kept(run) if resume and has_encoder(run) else None)
             features, source = choose_encoder(sections["features"], start, resumed)
             extractor = FeatureExtractor(features, transform, source)
+            if extractor.states is not None:
+                extractor.states.device = where
             cache = FeatureCache(None, extractor)
             by_speaker = sections["model"].vrope.reference == "speaker"
             how = (settings, sections["model"].subsampling, cache, by_speaker, rank, texts, broken)
@@ -106,8 +108,9 @@ def train(
         if at_once:
             validation = extract_features(data, processes, validation)
 
-        torch.manual_seed(settings.seed)
+        # Before the seed, and in this thread: the encoder is built here, unless it was, which draws random numbers.
         channels = extractor.states.channels if extractor.states is not None else 0
+        torch.manual_seed(settings.seed)
         model = Echo(sections["model"], tokenizer.vocabulary_size, features.mels, channels)
         if start is not None:
             start_from(model, start, mapping, str(init))

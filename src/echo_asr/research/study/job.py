@@ -156,7 +156,8 @@ def evaluate_split(recognizer: Recognizer, corpus: str, split: str) -> dict[str,
     cache = FeatureCache(None, recognizer.extractor)
     speakers: dict[str, float] = {}
     if recognizer.bundle.model.config.vrope.reference == "speaker":
-        speakers = speaker_medians(utterances, lambda u: cache.features(u.audio))
+        acoustic = cache.without_states()
+        speakers = speaker_medians(utterances, lambda u: acoustic.features(u.audio))
     features = [replace(cache.features(u.audio), speaker_f0=speakers.get(u.speaker, 0.0)) for u in utterances]
     hypotheses = [found.text for found in recognizer.recognize(features)]
     return {"ids": [u.id for u in utterances], "hypotheses": hypotheses}
