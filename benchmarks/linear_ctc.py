@@ -49,7 +49,7 @@ WARMUP = 0.1  # of the time
 DECAY = 0.01  # of weights
 CLIP = 1.0  # norm of the gradient
 FULL_SCALE = 32767.0  # of samples kept in 16 bits
-FROZEN = ("conv1", "conv2", "embed_positions", "feature_extractor", "feature_projection")  # before the first layer
+FROZEN = ("conv1", "conv2", "embed_positions", "feature_extractor")  # before the first layer
 
 
 class LinearCTC(nn.Module):
@@ -105,7 +105,7 @@ class Data:
 
 
 def learning_rate(highest: float, done: float) -> float:
-    """The rate once a share `done` of the time is over: a linear warm-up, then a linear decay to 0."""
+    """The rate once a share `done` of the time for updates is over: a linear warm-up, then a linear decay to 0."""
     return highest * (done / WARMUP if done < WARMUP else max(0.0, 1.0 - done) / (1.0 - WARMUP))
 
 
@@ -136,13 +136,16 @@ class Training:
     def curve(self) -> Iterator[dict[str, Any]]:
         arguments, model = self.arguments, self.model.train()
         budget, references = 60.0 * arguments.minutes, [e.text for e in self.validation.examples]
+        if budget <= self.spent:
+            raise SystemExit(f"--minutes: reading the corpus took {self.spent:.0f} s of CPU time; give more")
         trained = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(trained, arguments.rate, weight_decay=DECAY)
         plans = (b for epoch in count() for b in plan_epoch(self.training.durations, arguments.batch_seconds,
                                                             arguments.seed, epoch))  # fmt: skip
         began, losses = time.process_time() - self.spent, list[float]()
         for update, batch in enumerate(plans, 1):
-            rate = learning_rate(arguments.rate, (time.process_time() - began) / budget)
+            done = (time.process_time() - began - self.spent) / (budget - self.spent)
+            rate = learning_rate(arguments.rate, done)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             losses.append(self._update(optimizer, trained, batch))
