@@ -33,7 +33,7 @@ def test_the_table_ends_in_a_command_that_trains_so(place: Place, capsys: Any) -
     words = "probe {corpus} --encoder {encoder} --minutes 0.1 --updates 10 --text.letters -"
     status, output, errors = run(place.fill(words), capsys)
     assert status == 0, errors
-    assert re.search(r"5 layers, 4\.7 s of training speech and 1\.4 s of validation: \d+ MB", errors)
+    assert re.search(r"5 layers, 0\.1 min of training speech and 0\.0 min of validation: \d+ MB", errors)
     *table, command = output.splitlines()
     assert [row.split("\t")[0] for row in table if row[0].isdigit()][:5] == ["0", "1", "2", "3", "4"]
     (chosen,) = (row.split("\t")[0] for row in table if "recommended" in row)

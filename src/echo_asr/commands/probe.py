@@ -36,7 +36,7 @@ def add(commands: Subparsers[Parser]) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Compare the layers, and print a table and what to train with."""
     from echo_asr.config import build_sections
-    from echo_asr.console import hours, print_table, progress_bar
+    from echo_asr.console import print_table, progress_bar
     from echo_asr.data.corpus import load_corpus
     from echo_asr.pretrained.source import find
     from echo_asr.research.probe.layers import LayerProbing
@@ -50,11 +50,10 @@ def run(arguments: argparse.Namespace) -> None:
     text = build_sections({}, {"text": TextConfig}, arguments.changes, "options")["text"]
     corpus = load_corpus(arguments.corpus, arguments.broken)
     part = ProbedPart(corpus, find(arguments.encoder), text, arguments.minutes, arguments.seed)
-    (trained, validated), count = map(hours, part.seconds), len(part.training) + len(part.validation)
-    about = f"{trained} of training speech and {validated} of validation"
-    memory = f"{part.bytes_needed / 1e6:.0f} MB of memory"
-    print(f"echo-asr probe: {len(part.layers)} layers, {about}: {memory}", file=sys.stderr)
-    with progress_bar("states", count) as advance:
+    trained, validated = (f"{seconds / 60:.1f} min" for seconds in part.seconds)
+    about = f"{len(part.layers)} layers, {trained} of training speech and {validated} of validation"
+    print(f"echo-asr probe: {about}: {part.bytes_needed / 1e6:.0f} MB of memory", file=sys.stderr)
+    with progress_bar("states", len(part.training) + len(part.validation)) as advance:
         states = part.extract(lambda done: advance(done, ""))
     probing = LayerProbing(part, states, arguments.seed, arguments.updates)
     done: list[Probed] = []

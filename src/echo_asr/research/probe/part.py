@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Literal
 
 from torch import Tensor
+from torch.nn.functional import layer_norm
 
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import FRAMES_PER_SECOND, samples_to_frames
@@ -31,7 +32,11 @@ HALF = 2  # bytes of a value
 
 @dataclass(frozen=True)
 class Part:
-    """Texts of a part of a split, and the states of all layers: for each `(layers + 1, C, N)` in half precision."""
+    """Texts of a part of a split, and the states of all layers: for each `(layers + 1, C, N)` in half precision.
+
+    Each state has mean 0 and variance 1: between the layers of many encoders a few states are ten times as large as all
+    others, and would be most of what a dimension is standardised by.
+    """
 
     examples: list[Example]
     states: list[Tensor]
@@ -115,12 +120,14 @@ class ProbedPart:
         return Part(self.training, states[:count]), Part(self.validation, states[count:])
 
     def _states(self, utterance: Utterance) -> Tensor:
-        """The states of all layers, `(layers + 1, C, N)`."""
+        """The states of all layers, `(layers + 1, C, N)`, each with mean 0 and variance 1."""
         extractor, states = self._extractor
         audio = load_audio(utterance.audio)
         found, frames = extractor.measure_states(audio).float(), samples_to_frames(len(audio))
         placed = on_clock(found, frames, states.encoder.first, states.encoder.hop)[:, ::EVERY]
-        return placed.half().unflatten(0, (len(self.layers), states.encoder.width))
+        width = states.encoder.width
+        normal = layer_norm(placed.unflatten(0, (len(self.layers), width)).transpose(1, 2), (width,))
+        return normal.transpose(1, 2).half().contiguous()
 
 
 def _draw(corpus: Corpus, split: str, seconds: float, seed: int) -> list[Utterance]:
