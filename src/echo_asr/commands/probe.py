@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
 
         def note(probed: Probed) -> None:
             done.append(probed)
-            advance(len(done), "")
+            advance(min(len(done), len(part.layers)), "")  # and then pairs, whose number is not known before
 
         found = probing.compare(note)
     seconds = time.perf_counter() - began

@@ -102,9 +102,10 @@ def test_a_pair_is_chosen_only_where_it_is_surely_better() -> None:
         ([probed((0,), 9, 9, 9), probed((1,), 8, 9, 4), probed((2,), 7, 5, 6)], [(1, 2)]),
         ([probed((0,), 4, 9, 9), probed((1,), 8, 9, 4), probed((2,), 7, 5, 6)], [(0, 1), (0, 2), (1, 2)]),
         ([probed((0,), 9), probed((1,), 6), probed((2,), 5), probed((3,), 4)], [(1, 3)]),
+        ([probed((layer,), 9 - layer) for layer in range(7)], [(3, 6), (4, 6)]),
         ([probed((0,), 9), probed((1,), 6)], [(0, 1)]),
     ],
-    ids=("one for tones", "three", "none beside it", "two layers"),
+    ids=("one for tones", "three", "none beside it", "default", "two layers"),
 )
 def test_pairs_are_of_the_best_layers(single: list[Probed], pairs: list[tuple[int, ...]]) -> None:
     assert pairs_of_best(single) == pairs

@@ -24,7 +24,7 @@ from torch.nn.utils.rnn import pad_sequence
 from echo_asr.data.batch import Example, plan_epoch
 from echo_asr.evaluate.metrics import ErrorRate, count_errors, rate_of_counts
 from echo_asr.evaluate.tone_errors import count_tone_errors
-from echo_asr.features.states import Standard
+from echo_asr.features.states import Standard, default_layers
 from echo_asr.model.echo import ctc_losses
 from echo_asr.research.compare import compare_errors
 from echo_asr.research.probe.part import Part, ProbedPart
@@ -148,7 +148,7 @@ class LayerProbing:
 
     def compare(self, progress: Callable[[Probed], None] = lambda done: None) -> Comparison:
         """Probe every layer, and pairs of the best ones: those with the fewest wrong characters, bases and tones; if
-        one layer is best by all, it and the best of those that are not beside it.
+        one layer is best by all, it and the best of those that are not beside it; and the default pair.
 
         Args:
             progress: called with each probe that is done.
@@ -199,7 +199,7 @@ class LayerProbing:
 
 
 def pairs_of_best(single: Sequence[Probed]) -> list[Layers]:
-    """Pairs of the layers that are best by one of the error rates, as `LayerProbing.compare` probes them."""
+    """The pairs that `LayerProbing.compare` probes, of single layers from 0 on."""
     names = single[0].rates
     best = {min(single, key=lambda found: found.rates[name].percent).layers[0] for name in names}
     if len(best) == 1:
@@ -208,4 +208,5 @@ def pairs_of_best(single: Sequence[Probed]) -> list[Layers]:
             found for found in single if found.layers[0] != first
         ]
         best.add(min(apart, key=lambda found: found.character.percent).layers[0])
-    return list(combinations(sorted(best), 2))
+    usual = tuple(sorted(set(default_layers(single[-1].layers[0]))))
+    return sorted({*combinations(sorted(best), 2), *([usual] if len(usual) == 2 else [])})
