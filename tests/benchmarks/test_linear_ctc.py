@@ -14,14 +14,14 @@ from benchmarks.error_over_time import errors, validations
 from benchmarks.linear_ctc import LinearCTC, learning_rate, prepare
 from echo_asr.pretrained import build
 from echo_asr.text.tones import ToneNotation
-from tests.helpers.encoders import tiny_whisper
+from tests.helpers.encoders import whisper
 
 pytest.importorskip("transformers")
 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_whisper(tmp_path_factory.mktemp("whisper"))
+    return whisper(tmp_path_factory.mktemp("whisper"))
 
 
 def test_all_but_the_convolutions_learns(encoder: Path, corpus: Path) -> None:

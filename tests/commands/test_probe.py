@@ -14,14 +14,14 @@ from echo_asr.cli import _parser
 from echo_asr.config import parse_words
 from echo_asr.train.recipe import read_config
 from tests.helpers.commands import Place, run
-from tests.helpers.encoders import tiny_whisper
+from tests.helpers.encoders import whisper
 
 pytest.importorskip("transformers")
 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_whisper(tmp_path_factory.mktemp("whisper"))
+    return whisper(tmp_path_factory.mktemp("whisper"))
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def test_the_table_ends_in_a_command_that_trains_so(place: Place, capsys: Any) -
     words = "probe {corpus} --encoder {encoder} --minutes 0.1 --updates 10 --text.letters -"
     status, output, errors = run(place.fill(words), capsys)
     assert status == 0, errors
-    assert re.search(r"5 layers, 0\.1 min of training speech and 0\.0 min of validation: \d+ MB", errors)
+    assert re.search(r"4 layers, 0\.1 min of training speech and 0\.0 min of validation: \d+ MB", errors)
     *table, command = output.splitlines()
-    assert [row.split("\t")[0] for row in table if row[0].isdigit()][:5] == ["0", "1", "2", "3", "4"]
+    assert [row.split("\t")[0] for row in table if row[0].isdigit()][:4] == ["0", "1", "2", "3"]
     (chosen,) = (row.split("\t")[0] for row in table if "recommended" in row)
     name, *own = shlex.split(command)
     assert name == "echo-asr" and own[:2] == ["train", "pretrained"]
@@ -53,7 +53,7 @@ def test_all_of_it_as_json(place: Place, capsys: Any) -> None:
     status, output, errors = run(place.fill(words), capsys)
     assert status == 0, errors
     found = json.loads(output)
-    assert [one["layers"] for one in found["layers"]] == [[0], [1], [2], [3], [4]]
+    assert [one["layers"] for one in found["layers"]] == [[0], [1], [2], [3]]
     assert found["recommended"] in [one["layers"] for one in (*found["layers"], *found["pairs"])]
     assert 0.0 <= found["p"] <= 1.0 and found["layers"][0]["character"]["reference"] > 0
 

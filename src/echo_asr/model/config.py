@@ -37,7 +37,7 @@ class ModelConfig:
     spectrogram_layers: int = 4  # blocks of the spectrogram encoder
     waveform_layers: int = 4  # blocks of the waveform encoder
     pitch_layers: int = 2  # blocks of the pitch encoder
-    states_layers: int = 4  # blocks over the states of a pretrained encoder
+    states_layers: int = 2  # blocks over the states of a pretrained encoder
     decoder_layers: int = 1  # blocks of causal self-attention alone, before the first feature
     cross_layers: int = 1  # blocks with cross-attention, for each feature
     subsampling: Literal[2, 4] = 4  # 10 ms feature frames in an encoder frame

@@ -16,14 +16,16 @@ from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.pretrained.source import Source, find
 from echo_asr.research.probe.part import ProbedPart
 from echo_asr.text.config import TextConfig
-from tests.helpers.encoders import LAYERS, WIDTH, tiny_whisper
+from tests.helpers.encoders import whisper
 
 pytest.importorskip("transformers")
+
+LAYERS, WIDTH = 3, 32  # of that encoder
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    return find(str(tiny_whisper(tmp_path_factory.mktemp("whisper"))))
+    return find(str(whisper(tmp_path_factory.mktemp("whisper"))))
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +37,8 @@ def test_states_of_every_layer_are_those_that_training_gets_each_normalised(part
     training, validation = part.extract(lambda done: None)
     assert part.layers == tuple(range(LAYERS + 1))
     assert len(training.states) == len(part.training) and len(validation.states) == len(part.validation)
-    extractor = FeatureExtractor(FeatureConfig(states=source.name, encoder_layers=(2, 4)), source=source)
-    for example, read in zip(part.validation, validation.read((2, 4)), strict=True):
+    extractor = FeatureExtractor(FeatureConfig(states=source.name, encoder_layers=(1, 3)), source=source)
+    for example, read in zip(part.validation, validation.read((1, 3)), strict=True):
         expected = extractor(load_audio(example.utterance.audio)).states
         assert expected is not None and read.shape == (2 * WIDTH, -(-expected.shape[1] // 2))
         for one, other in zip(read.split(WIDTH), expected[:, ::2].float().split(WIDTH), strict=True):
