@@ -29,7 +29,7 @@ from echo_asr.train.report import METRICS, VALIDATIONS
 
 def errors(references: Sequence[str], hypotheses: Sequence[str], notation: ToneNotation | None) -> dict[str, Any]:
     """Errors of words and characters, and of bases and tones where texts have them, in percent with their intervals."""
-    rates = {unit: error_rate(references, hypotheses, unit) for unit in ("word", "character")}  # type: ignore[arg-type]
+    rates = {unit: error_rate(references, hypotheses, unit) for unit in ("word", "character")}
     if notation is not None:
         found = tone_errors(references, hypotheses, notation)
         rates |= {"base": found.base, "tone": found.tone}
