@@ -7,7 +7,7 @@ import torch
 
 from echo_asr import storage
 from echo_asr.errors import EchoError
-from echo_asr.storage import pack, replace_file, replace_text, unpack
+from echo_asr.storage import pack, refuse_read_only, replace_file, replace_text, unpack
 
 
 class Stop(BaseException):
@@ -93,6 +93,30 @@ def test_a_replaced_file_has_the_usual_permissions(tmp_path: Path) -> None:
     (tmp_path / "usual").write_text("x")
     replace_text(tmp_path / "ours", "x")
     assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "usual").stat().st_mode)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has a read-only flag alone")
+def test_an_existing_file_keeps_its_permissions(tmp_path: Path) -> None:
+    """A group that shares a folder can still write what one of them has changed."""
+    path = tmp_path / "a.eaf"
+    path.write_text("old")
+    path.chmod(0o664)
+    replace_text(path, "new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o664 and path.read_text() == "new"
+
+
+def test_what_could_not_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    path = tmp_path / "a.eaf"
+    refuse_read_only(path, "take another")
+    path.write_text("old")
+    refuse_read_only(path, "take another")
+    assert os.listdir(tmp_path) == ["a.eaf"]
+    path.chmod(0o444)
+    with pytest.raises(EchoError, match=r"a\.eaf: is read-only; take another"):
+        refuse_read_only(path, "take another")
+    path.chmod(0o644)
+    with pytest.raises(EchoError, match=r"gone: cannot be written \(No such file or directory\); take another"):
+        refuse_read_only(tmp_path / "gone" / "a.eaf", "take another")
 
 
 def test_text_is_written_as_utf8(tmp_path: Path) -> None:
