@@ -7,7 +7,15 @@ import torch
 
 from echo_asr import storage
 from echo_asr.errors import EchoError
-from echo_asr.storage import pack, refuse_read_only, replace_file, replace_text, unpack
+from echo_asr.storage import (
+    iterate_tensors,
+    pack,
+    refuse_read_only,
+    replace_file,
+    replace_text,
+    tensor_names,
+    unpack,
+)
 
 
 class Stop(BaseException):
@@ -170,3 +178,16 @@ def test_a_file_that_is_open_elsewhere_is_replaced_a_moment_later(
         with pytest.raises(EchoError, match="could not be written .Access is denied."):
             replace_text(tmp_path / "a.txt", "new")
         assert os.listdir(tmp_path) == []
+
+
+def test_tensors_of_a_file_are_read_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    tensors = {"b.two": torch.arange(3), "b.one": torch.tensor(0.5), "a": torch.ones(2, dtype=torch.bfloat16)}
+    path.write_bytes(pack(tensors))
+    assert tensor_names(path) == ["a", "b.one", "b.two"]
+    found = dict(iterate_tensors(path, "b."))
+    assert list(found) == ["b.one", "b.two"] and all(torch.equal(found[name], tensors[name]) for name in found)
+    path.write_bytes(path.read_bytes()[:-1])
+    for read in (tensor_names, lambda path: list(iterate_tensors(path))):
+        with pytest.raises(ValueError, match="not fully covered"):
+            read(path)

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -166,6 +166,37 @@ def read_notes(path: Path) -> dict[str, str]:
     try:
         with safe_open(path, "pt") as file:
             return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(str(error).splitlines()[0]) from None
+
+
+def tensor_names(path: Path) -> list[str]:
+    """The names of the tensors in a safetensors file, of which nothing else is read.
+
+    Raises:
+        ValueError: the file is damaged or cut off.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return sorted(file.keys())
+    except SafetensorError as error:
+        raise ValueError(str(error).splitlines()[0]) from None
+
+
+def iterate_tensors(path: Path, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """Names and tensors of a safetensors file, one in memory at a time, in the order of names.
+
+    Args:
+        prefix: tensors whose names begin otherwise are left out.
+
+    Raises:
+        ValueError: the file is damaged or cut off.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            for name in sorted(file.keys()):
+                if name.startswith(prefix):
+                    yield name, file.get_tensor(name)
     except SafetensorError as error:
         raise ValueError(str(error).splitlines()[0]) from None
 

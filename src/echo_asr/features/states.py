@@ -99,7 +99,7 @@ class StatesExtractor:
             EchoError: it cannot be built, or has not all the layers.
         """
         if self._built is None or self._built[0] != os.getpid():
-            encoder = build(self.source.folder)
+            encoder = build(self.source.folder, self.source.dtype)
             if wrong := [number for number in self._layers if not 0 <= number <= encoder.layers]:
                 what = f"{self.source.name} has layers 0 to {encoder.layers}, not {wrong[0]}"
                 raise EchoError(f"features.encoder_layers: {what}; choose others")
@@ -119,7 +119,7 @@ class StatesExtractor:
     @property
     def key(self) -> str:
         """A hash of all that determines the states."""
-        made = {"encoder": self.source.digest, "layers": self.layers, "version": VERSION}
+        made = {"encoder": self.source.digest, "dtype": self.source.dtype, "layers": self.layers, "version": VERSION}
         return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
 
     @torch.inference_mode()

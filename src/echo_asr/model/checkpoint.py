@@ -15,7 +15,8 @@ from echo_asr.features import FeatureConfig
 from echo_asr.model.calibration import Calibration
 from echo_asr.model.config import ModelConfig, expand_preset
 from echo_asr.model.echo import Echo
-from echo_asr.pretrained.source import Source, find
+from echo_asr.pretrained.kept import keep, kept
+from echo_asr.pretrained.source import Source
 from echo_asr.storage import make_folder, pack, read_notes, replace_file, unpack
 from echo_asr.text.config import TextConfig
 from echo_asr.text.tokenizer import Tokenizer
@@ -55,11 +56,14 @@ class Bundle:
     calibration: Calibration = Calibration()
     source: Source | None = None
 
-    def save(self, folder: str | os.PathLike[str], state: dict[str, torch.Tensor] | None = None) -> None:
+    def save(
+        self, folder: str | os.PathLike[str], state: dict[str, torch.Tensor] | None = None, slim: bool = False
+    ) -> None:
         """Write the folder; each file appears whole or not at all, the weights last.
 
         Args:
             state: the model's weights, where the model itself holds them in parts.
+            slim: name the pretrained encoder and the hash of its weights, instead of keeping them in the folder.
 
         Raises:
             EchoError: the folder cannot be made or written.
@@ -69,6 +73,8 @@ class Bundle:
         sections = {"features": self.features, "text": self.text, "model": self.model.config, **self.extra}
         replace_file(folder / CONFIG, lambda path: write_yaml(path, sections))
         self.tokenizer.save(folder / TOKENIZER)
+        if self.source is not None:
+            keep(self.source, folder, slim, self.features.encoder_dtype)
         self.save_weights(folder, self.model.state_dict() if state is None else state, self.trained_features)
         if self.calibration.words:
             save_calibration(folder, self.calibration)
@@ -103,7 +109,7 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     states = len(state.get("states_mean", ()))
     model = Echo(built["model"], tokenizer.vocabulary_size, built["features"].mels, states)
     load_weights(model, state, folder / WEIGHTS)
-    source = find(built["features"].states) if built["features"].states else None
+    source = kept(folder) if built["features"].states else None
     notes = read_notes(folder / WEIGHTS)
     noted = notes.get(FEATURES)
     trained = None if noted is None else tuple(name for name in built["model"].features if name in noted.split())

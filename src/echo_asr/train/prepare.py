@@ -52,13 +52,21 @@ def choose_tokenizer(
     return new_tokenizer(texts, config), {}
 
 
-def choose_encoder(features: FeatureConfig, start: Bundle | None) -> tuple[FeatureConfig, Source | None]:
+def choose_encoder(
+    features: FeatureConfig, start: Bundle | None, resumed: Source | None
+) -> tuple[FeatureConfig, Source | None]:
     """The pretrained encoder of a run, that of the model that it starts from if there is one, and the settings of
-    features with its layers named."""
+    features with its layers named.
+
+    Args:
+        resumed: the encoder of a run that goes on, on the machine of the main process.
+    """
     if not features.states:
         return features, None
-    source = start.source if start is not None else None
-    source = source or find(features.states)
+    source = start.source if start is not None else resumed
+    if resumed is not None and not resumed.folder.is_dir():  # this is another machine
+        source = replace(find(resumed.name, resumed.revision), dtype=resumed.dtype)
+    source = source or find(features.states, dtype=features.encoder_dtype)
     layers = features.encoder_layers or (start.features.encoder_layers if start is not None else ())
     return replace(features, encoder_layers=StatesExtractor(source, layers).layers), source
 

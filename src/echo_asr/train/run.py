@@ -24,6 +24,7 @@ from echo_asr.features import FeatureExtractor, FeatureTransform
 from echo_asr.features.states import Standard
 from echo_asr.model.checkpoint import Bundle, load_bundle
 from echo_asr.model.echo import Echo
+from echo_asr.pretrained.kept import has_encoder, kept
 from echo_asr.storage import make_folder, sweep
 from echo_asr.text.config import TextConfig
 from echo_asr.text.find_tones import FoundNotation
@@ -55,6 +56,7 @@ def train(
     broken: Broken = "refuse",
     monitor: Monitor | None = None,
     transform: FeatureTransform | None = None,
+    slim: bool = False,
 ) -> Progress:
     """Train a model and leave it in `out`.
 
@@ -69,6 +71,7 @@ def train(
         broken: what becomes of records of the corpus that cannot be used; as in `load_corpus`.
         monitor: figures of the model for TensorBoard, asked for every `train.diagnose_every` updates.
         transform: of features, before the model gets them; it is fitted to the training recordings and saved in `out`.
+        slim: leave the weights of a pretrained encoder out of the model folder, which names them.
 
     Raises:
         EchoError: anything the user can mend.
@@ -92,7 +95,8 @@ def train(
             texts = [normalize(u.text) for u in recordings.split("train")]
             start = load_bundle(init) if init is not None and not resume else None
             tokenizer, mapping = processes.broadcast(lambda: choose_tokenizer(run, text, texts, start, resume))
-            features, source = choose_encoder(sections["features"], start)
+            resumed = processes.broadcast(lambda: kept(run) if resume and has_encoder(run) else None)
+            features, source = choose_encoder(sections["features"], start, resumed)
             extractor = FeatureExtractor(features, transform, source)
             cache = FeatureCache(None, extractor)
             by_speaker = sections["model"].vrope.reference == "speaker"
@@ -128,7 +132,7 @@ def train(
         if processes.broadcast(lambda: not is_model(run)):
             state = gather_whole(model.state_dict())
             if rank.main:
-                bundle.save(run, state)
+                bundle.save(run, state, slim)
         _describe(trainer, corpus, own_validation, len(validation), where)
         _describe_texts(reporter, text, transcribed, notation)
         if rank.main and not resume:
@@ -184,6 +188,8 @@ def _describe(trainer: Trainer, corpus: str, own_validation: bool, validated: in
         f"model: {trainer.model.parameter_count / 1e6:.2f} million parameters on {where}; {settings.max_steps} "
         f"updates, about {settings.max_steps * data.batches_per_update / balance.batches:.1f} epochs"
     )
+    if trainer.bundle.source is not None:
+        message(f"encoder: {trainer.bundle.source.describe()}")
     message(str(balance))
     if count > 1:
         each = f"{settings.accumulate} batch{'es' * (settings.accumulate > 1)} of each"

@@ -89,7 +89,7 @@ def _train(job: dict[str, Any], folder: Path) -> Trained:
     sections = build_config(job["sections"], str(folder / JOB), sections=SECTIONS)
     resume = (run / CHECKPOINT).is_file()
     progress = train(sections, job["corpus"], run, resume, device=job["device"], monitor=look_inside,
-                     transform=make_control(sections["study"].f0))  # fmt: skip
+                     transform=make_control(sections["study"].f0), slim=True)  # fmt: skip
     lines = (run / VALIDATIONS).read_text(encoding="utf-8").split("\n")
     validations = [json.loads(line) for line in lines if line]
     result = {
