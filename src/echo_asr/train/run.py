@@ -38,6 +38,7 @@ from echo_asr.train.prepare import choose_encoder, choose_tokenizer, extract_fea
 from echo_asr.train.recipe import SECTIONS
 from echo_asr.train.report import Reporter, Silent
 from echo_asr.train.state import Progress, check_folder, is_model
+from echo_asr.train.throughput import cpu_seconds
 
 MARKS = 5  # that are named in a warning
 
@@ -77,7 +78,7 @@ def train(
         Interrupted: stopped by a signal, with a checkpoint saved.
     """
     settings, text = sections["train"], sections["text"]
-    rank, where, run = find_rank(), choose_device(device), Path(out)
+    rank, where, run, cpu_began = find_rank(), choose_device(device), Path(out), cpu_seconds()
     sharded = settings.shard == "full"
     if sharded and rank.count == 1:
         raise EchoError("train.shard full divides a model among processes, and this one is alone; use torchrun or none")
@@ -145,6 +146,7 @@ def train(
             extract_features(data, processes, validation)
         if transform is not None and rank.main:
             transform.save(run)
+        trainer.progress.cpu_seconds += cpu_seconds() - cpu_began
         try:
             return trainer.train()
         finally:
