@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import layer_norm
 from torch.nn.utils.rnn import pad_sequence
 
 from echo_asr.audio.convert import HOP, SAMPLE_RATE
@@ -21,8 +22,7 @@ from echo_asr.errors import EchoError
 from echo_asr.pretrained import SpeechEncoder, build
 from echo_asr.pretrained.source import Source
 
-VERSION = 1  # raised when the same encoder gives other states than before, so that cached ones lapse
-LARGEST = 6e4  # half precision ends a little above
+VERSION = 2  # raised when the same encoder gives other states than before, so that cached ones lapse
 LEAST_SPREAD = 1e-4  # of a dimension that hardly varies
 TOGETHER = {"cpu": 10 * SAMPLE_RATE}  # samples encoded at a time, padding included; more is slower on a CPU
 TOGETHER_ON_GPU = 300 * SAMPLE_RATE
@@ -61,6 +61,19 @@ class Standard:
 def default_layers(count: int) -> tuple[int, ...]:
     """The layers that are read unless others are named: the middle one, where tones are known to be, and the last."""
     return (max(1, count // 2), count)
+
+
+def normalised_states(encoder: SpeechEncoder, samples: Tensor, lengths: Tensor, layers: Sequence[int]) -> Tensor:
+    """The states of some layers one after another, `(B, N, C)`, each state of each layer with mean 0 and variance 1.
+
+    In the upper layers of Whisper some states are twenty times as large as the others, and would alone determine by
+    what dimensions are standardised.
+
+    Args:
+        samples, lengths, layers: as in `SpeechEncoder.states`.
+    """
+    found = encoder.states(samples, lengths, layers)
+    return torch.cat([layer_norm(states.float(), states.shape[-1:]) for states in found], dim=-1)
 
 
 def on_clock(states: Tensor, frames: int, first: float, hop: int) -> Tensor:
@@ -144,8 +157,7 @@ class StatesExtractor:
             lengths = torch.tensor([len(recordings[i]) for i in group])
             with torch.inference_mode():
                 padded = pad_sequence([recordings[i] for i in group], batch_first=True).to(self.device)
-                states = torch.cat(encoder.states(padded, lengths.to(self.device), self.layers), dim=-1)
-                states = states.clamp(-LARGEST, LARGEST).half().cpu()
+                states = normalised_states(encoder, padded, lengths.to(self.device), self.layers).half().cpu()
                 for row, (index, count) in enumerate(zip(group, encoder.count(lengths).tolist(), strict=True)):
                     found[index] = states[row, :count].T.contiguous()
         return found
