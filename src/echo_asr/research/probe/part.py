@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Literal
 
 from torch import Tensor
-from torch.nn.functional import layer_norm
 
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import FRAMES_PER_SECOND, samples_to_frames
@@ -125,9 +124,7 @@ class ProbedPart:
         audio = load_audio(utterance.audio)
         found, frames = extractor.measure_states(audio).float(), samples_to_frames(len(audio))
         placed = on_clock(found, frames, states.encoder.first, states.encoder.hop)[:, ::EVERY]
-        width = states.encoder.width
-        normal = layer_norm(placed.unflatten(0, (len(self.layers), width)).transpose(1, 2), (width,))
-        return normal.transpose(1, 2).half().contiguous()
+        return placed.unflatten(0, (len(self.layers), states.encoder.width)).half().contiguous()
 
 
 def _draw(corpus: Corpus, split: str, seconds: float, seed: int) -> list[Utterance]:
