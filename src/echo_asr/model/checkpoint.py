@@ -15,6 +15,7 @@ from echo_asr.features import FeatureConfig
 from echo_asr.model.calibration import Calibration
 from echo_asr.model.config import ModelConfig, expand_preset
 from echo_asr.model.echo import Echo
+from echo_asr.pretrained import build
 from echo_asr.pretrained.source import Source, find
 from echo_asr.storage import make_folder, pack, read_notes, replace_file, unpack
 from echo_asr.text.config import TextConfig
@@ -101,9 +102,12 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     tokenizer = Tokenizer.load(folder / TOKENIZER)
     state = current_keys(_read_weights(folder / WEIGHTS))
     states = len(state.get("states_mean", ()))
-    model = Echo(built["model"], tokenizer.vocabulary_size, built["features"].mels, states)
+    features: FeatureConfig = built["features"]
+    source = find(features.states) if features.states else None
+    encoder = build(source.folder) if source is not None and features.states_in == "model" else None
+    size = (tokenizer.vocabulary_size, features.mels, states)
+    model = Echo(built["model"], *size, encoder, features.encoder_layers)
     load_weights(model, state, folder / WEIGHTS)
-    source = find(built["features"].states) if built["features"].states else None
     notes = read_notes(folder / WEIGHTS)
     noted = notes.get(FEATURES)
     trained = None if noted is None else tuple(name for name in built["model"].features if name in noted.split())
@@ -113,7 +117,7 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
         reason = str(error).splitlines()[0]
         raise EchoError(f"{folder / WEIGHTS}: damaged calibration of words ({reason}); copy the file again") from None
     model.to(device).eval()
-    return Bundle(model, tokenizer, built["features"], built["text"], extra, trained, calibration, source)
+    return Bundle(model, tokenizer, features, built["text"], extra, trained, calibration, source)
 
 
 def save_calibration(folder: Path, calibration: Calibration) -> None:
