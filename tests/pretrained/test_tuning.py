@@ -1,0 +1,123 @@
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from echo_asr.errors import EchoError
+from echo_asr.pretrained import SpeechEncoder, build
+from echo_asr.pretrained.tuning import Tune, choose_trained, layers_of, recompute_layers, trained_by_layer
+from tests.helpers.encoders import LAYERS, tiny_whisper
+
+READ = (1, 3)  # layers
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_whisper(tmp_path_factory.mktemp("whisper"))
+
+
+@pytest.fixture
+def recordings() -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(1)
+    return 0.1 * torch.randn(2, 8000), torch.tensor([8000, 8000])
+
+
+def states(encoder: SpeechEncoder, recordings: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    return torch.cat(encoder.states(*recordings, READ), dim=-1)
+
+
+def choose(folder: Path, tune: Tune, highest: int = 3, top: int = 2) -> SpeechEncoder:
+    encoder = build(folder)
+    choose_trained(encoder, tune, highest, top=top, rank=4)
+    return encoder
+
+
+@pytest.mark.parametrize("tune", ["none", "lora", "top", "all"])
+def test_what_is_trained_changes_no_states_at_first(
+    tune: Tune, folder: Path, recordings: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    with torch.no_grad():
+        assert torch.equal(states(choose(folder, tune), recordings), states(build(folder), recordings))
+
+
+@pytest.mark.parametrize(
+    ("tune", "by_layer"),
+    [
+        ("none", [0, 0, 0]),
+        ("lora", [12, 12, 12]),  # two matrices for each of six linear maps
+        ("top", [0, 15, 15]),
+        ("all", [15, 15, 15]),
+    ],
+)
+def test_layers_that_are_read_are_trained_and_all_of_it_has_gradients(
+    tune: Tune, by_layer: list[int], folder: Path, recordings: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    encoder = choose(folder, tune)
+    assert [len(layer) for layer in trained_by_layer(encoder)] == by_layer
+    assert sum(by_layer) == len(list(encoder.parameters()))
+    if tune == "none":
+        return
+    optimizer = torch.optim.Adam(encoder.parameters(), lr=0.01)
+    moved = dict.fromkeys(encoder.parameters(), False)
+    for _ in range(2):  # at the first, one matrix of each pair of LoRA is zero and the other has no gradient
+        optimizer.zero_grad()
+        states(encoder, recordings).square().sum().backward()
+        moved = {p: before or bool(p.grad is not None and p.grad.any()) for p, before in moved.items()}
+        optimizer.step()
+    still = [name for name, p in encoder.named_parameters() if not moved[p]]
+    # A bias of keys adds the same to all scores of a query, and softmax does not see it; Whisper has none.
+    assert still == []
+
+
+def test_frozen_tensors_are_in_no_state_dict_and_move_with_the_module(folder: Path) -> None:
+    encoder = choose(folder, "top", top=1)
+    saved = encoder.state_dict()
+    assert saved.keys() == dict(encoder.named_parameters()).keys()
+    assert all(name.startswith("network.layers.2.") for name in saved)
+    encoder.load_state_dict(saved)  # which is strict
+    assert {tensor.dtype for tensor in encoder.double().buffers()} == {torch.float64}
+
+
+def test_layers_above_the_highest_that_is_read_are_not_there(folder: Path) -> None:
+    encoder = choose(folder, "none", highest=2)
+    assert len(layers_of(encoder)) == 2
+    assert encoder.layers == LAYERS, "the last layer of all is still known by its number"
+
+
+def test_what_is_computed_again_has_the_same_gradients_to_the_bit(
+    folder: Path, recordings: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    found, kept = [], []
+    for again in (False, True):
+        torch.manual_seed(0)
+        encoder = choose(folder, "all")
+        if again:
+            recompute_layers(encoder)
+        sizes: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor, sizes: dict[int, int] = sizes) -> torch.Tensor:
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = states(encoder, recordings).square().sum()
+        loss.backward()
+        found.append([p.grad for p in encoder.parameters()])
+        kept.append(sum(sizes.values()))
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+    assert kept[1] < 0.5 * kept[0]
+
+
+def test_more_layers_than_are_read_are_not_trained(folder: Path) -> None:
+    with pytest.raises(EchoError, match="tune top: 4 layers of the pretrained encoder to train, and 3 are read; read"):
+        choose(folder, "top", top=4)
+    with pytest.raises(EchoError, match="tune lora: 1 layers of the pretrained encoder to train, and 0 are read"):
+        choose(folder, "lora", highest=0)
+
+
+def test_without_peft_one_line_names_the_extra(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(EchoError, match=r"model.tune lora needs the extra: pip install 'echo-asr\[pretrained\]'"):
+        choose(folder, "lora")
+    choose(folder, "top")
