@@ -131,14 +131,14 @@ class StatesExtractor:
         made = {"encoder": self.source.digest, "layers": self.layers, "version": VERSION}
         return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
 
-    @torch.inference_mode()
     def __call__(self, samples: Tensor) -> Tensor:
         """The states of samples `(S,)` float32 at the encoder's own rate, `(C, N)` in half precision."""
         lengths = torch.tensor([len(samples)])
-        encoder = self.encoder
-        found = encoder.states(samples[None], lengths, self.layers)
-        states = torch.cat(found, dim=-1)[0, : int(encoder.count(lengths))].T
-        return states.clamp(-LARGEST, LARGEST).half().contiguous()
+        encoder = self.encoder  # built outside of inference mode, for it may be trained later
+        with torch.inference_mode():
+            found = encoder.states(samples[None], lengths, self.layers)
+            states = torch.cat(found, dim=-1)[0, : int(encoder.count(lengths))].T
+            return states.clamp(-LARGEST, LARGEST).half().contiguous()
 
     def placed(self, states: Tensor, frames: int) -> Tensor:
         """States `(C, N)` as a model takes them: standardised, at frames of 10 ms, `(C, T)` in half precision."""
