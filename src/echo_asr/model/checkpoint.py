@@ -12,10 +12,10 @@ import torch
 from echo_asr.config import build_sections, present_names, read_yaml, write_yaml
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
+from echo_asr.features.states import StatesExtractor
 from echo_asr.model.calibration import Calibration
 from echo_asr.model.config import ModelConfig, expand_preset
 from echo_asr.model.echo import Echo
-from echo_asr.pretrained import build
 from echo_asr.pretrained.source import Source, find
 from echo_asr.storage import make_folder, pack, read_notes, replace_file, unpack
 from echo_asr.text.config import TextConfig
@@ -104,9 +104,11 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     states = len(state.get("states_mean", ()))
     features: FeatureConfig = built["features"]
     source = find(features.states) if features.states else None
-    encoder = build(source.folder) if source is not None and features.states_in == "model" else None
+    layers, encoder = features.encoder_layers, None
+    if source is not None and features.states_in == "model":
+        encoder = StatesExtractor(source, layers).encoder
     size = (tokenizer.vocabulary_size, features.mels, states)
-    model = Echo(built["model"], *size, encoder, features.encoder_layers)
+    model = Echo(built["model"], *size, encoder, layers)
     load_weights(model, state, folder / WEIGHTS)
     notes = read_notes(folder / WEIGHTS)
     noted = notes.get(FEATURES)

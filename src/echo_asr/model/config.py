@@ -38,7 +38,7 @@ class ModelConfig:
     spectrogram_layers: int = 4  # blocks of the spectrogram encoder
     waveform_layers: int = 4  # blocks of the waveform encoder
     pitch_layers: int = 2  # blocks of the pitch encoder
-    states_layers: int = 4  # blocks over the states of a pretrained encoder
+    states_layers: int = 2  # blocks over the states of a pretrained encoder
     tune: Tune = "none"  # what is trained of that encoder itself
     tuned_layers: int = 2  # of the highest layers that are read, with `top`
     lora_rank: int = 8  # of the matrices beside each linear map of its layers, with `lora`
@@ -65,8 +65,6 @@ class ModelConfig:
             raise ValueError(f"model.ctc_feature {self.ctc_feature} is not among model.features {self.features}")
         if self.pitch_input is True and not {"spectrogram", "states"} & set(self.features):
             raise ValueError(f"model.pitch_input needs spectrogram or states among model.features, got {self.features}")
-        if self.tune not in get_args(Tune):
-            raise ValueError(f"model.tune must be one of {', '.join(get_args(Tune))}, got {self.tune!r}")
         if self.tune != "none" and "states" not in self.features:
             raise ValueError(f"model.tune {self.tune} needs states among model.features, got {self.features}")
         if self.pitch_input_gain != 1.0 and not (self.has_pitch_input and 0.0 < self.pitch_input_gain < math.inf):

@@ -104,6 +104,8 @@ class Encoder(nn.Module):
         """
         if self.wave is not None:
             self.wave.init_weights()
+        if isinstance(self.front, StatesFrontEnd):
+            self.front.init_weights()
         if self.mels and isinstance(self.front, FrontEnd):
             first, second = (convolution.get_parameter("weight") for convolution in self.front.convolutions)
             bins = first[:, : self.mels]

@@ -38,7 +38,7 @@ class FrontEnd(nn.Module):
 
 
 class StatesFrontEnd(nn.Module):
-    """A linear map and a convolution from states of a pretrained encoder to encoder frames, `(B, F, D)`.
+    """One convolution from states of a pretrained encoder to encoder frames, `(B, F, D)`.
 
     The encoders that there are have a state each 20 ms or fewer, so that every other frame of 10 ms holds all of them.
 
@@ -51,23 +51,25 @@ class StatesFrontEnd(nn.Module):
 
     def __init__(self, channels: int, others: int, width: int, subsampling: int) -> None:
         super().__init__()
-        self.channels = channels
-        self.project = nn.Linear(channels + others, width)
-        stride = subsampling // 2
-        self.convolution = nn.Conv1d(width, width, kernel_size=3 if stride == 1 else 4, stride=stride)
+        self.channels, stride = channels, subsampling // 2
+        self.convolution = nn.Conv1d(channels + others, width, kernel_size=3 if stride == 1 else 4, stride=stride)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """`x` `(B, C + others, T)`; `lengths` `(B,)` counts the feature frames of each recording."""
         x = pad(x, (0, x.shape[2] % 2))
         states, others = x[:, : self.channels, ::2], x[:, self.channels :].unflatten(2, (-1, 2)).mean(3)
-        x = self.project(torch.cat((states, others), dim=1).transpose(1, 2)).transpose(1, 2)
         lengths = torch.div(lengths + 1, 2, rounding_mode="floor")
-        x = gelu(x).masked_fill(_beyond(x, lengths), 0.0)
+        x = torch.cat((states, others), dim=1).masked_fill(_beyond(x[..., ::2], lengths), 0.0)
         stride = self.convolution.stride[0]
         x = gelu(self.convolution(pad(x, (1, 1 if stride == 1 else 2))))
         lengths = torch.div(lengths + stride - 1, stride, rounding_mode="floor")
         return self.norm(x.masked_fill(_beyond(x, lengths), 0.0).transpose(1, 2))
+
+    @torch.no_grad()
+    def init_weights(self) -> None:
+        """Let the convolution keep the variance of its input, of which torch's draw passes on a third."""
+        self.convolution.weight.mul_(3.0**0.5)
 
 
 def _beyond(x: Tensor, lengths: Tensor) -> Tensor:
