@@ -94,7 +94,7 @@ class SeveralProcesses(Processes):
         import accelerate
 
         timeout = accelerate.InitProcessGroupKwargs(timeout=PATIENCE)
-        self.late = accelerate.DistributedDataParallelKwargs(broadcast_buffers=False)  # they do not change
+        self.late = accelerate.DistributedDataParallelKwargs()
         self.engine = accelerate.Accelerator(
             cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[timeout, self.late]
         )  # Echo's own autocast is the same with one process and with many

@@ -89,14 +89,19 @@ def _add_lora(layers: nn.ModuleList, rank: int) -> None:
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=round(LORA_SCALE * rank), target_modules=targets), layers)
 
 
-def _leave_frozen_unsaved(module: nn.Module) -> None:
-    """Make parameters that are not trained buffers, and leave all buffers out of the `state_dict`: frozen tensors move
-    between devices with the module, and come from the encoder's own files."""
-    for part in module.modules():
-        frozen = [name for name, p in part.named_parameters(recurse=False) if not p.requires_grad]
-        tensors = {name: getattr(part, name).detach() for name in frozen}
-        tensors |= dict(part.named_buffers(recurse=False))
+def _leave_frozen_unsaved(encoder: SpeechEncoder) -> None:
+    """Keep tensors that are not trained out of the `state_dict` of a module, and of those that hold it: they come from
+    the encoder's own files."""
+    trained = {name for name, p in encoder.named_parameters() if p.requires_grad}
+    frozen = [name for name in encoder.state_dict() if name not in trained]
+
+    def leave_out(module: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
         for name in frozen:
-            delattr(part, name)
-        for name, tensor in tensors.items():
-            part.register_buffer(name, tensor, persistent=False)
+            state.pop(prefix + name)
+
+    def fill_in(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+        own = dict(module.named_parameters()) | dict(module.named_buffers())
+        state.update({prefix + name: own[name].detach() for name in frozen})
+
+    encoder.register_state_dict_post_hook(leave_out)
+    encoder.register_load_state_dict_pre_hook(fill_in)
