@@ -12,7 +12,6 @@ from echo_asr.features.states import Standard
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.echo import Echo
 from echo_asr.pretrained import build
-from echo_asr.pretrained.source import find
 from tests.helpers.encoders import WIDTH, tiny_whisper
 
 READ = (2, 3)  # layers

@@ -74,7 +74,7 @@ def test_frozen_tensors_are_in_no_state_dict(folder: Path, recordings: tuple[tor
     saved = holder.state_dict()
     assert len(saved) == 15 and all(name.startswith("encoder.network.layers.2.") for name in saved)
     moved = {name: value + 1.0 for name, value in saved.items()}
-    expected = states(choose(folder, "none"), recordings)[..., : WIDTH]
+    expected = states(choose(folder, "none"), recordings)[..., :WIDTH]
     holder.load_state_dict(moved)  # which is strict
     assert torch.equal(states(holder["encoder"], recordings)[..., :WIDTH], expected), "of layer 1, which is frozen"
     assert all(torch.equal(value, moved[name]) for name, value in holder.state_dict().items())

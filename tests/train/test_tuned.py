@@ -12,7 +12,7 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import load_bundle
 from echo_asr.train.config import TrainConfig
-from echo_asr.train.optimizer import make_optimizer, set_rate
+from echo_asr.train.optimizer import learning_rate, make_optimizer, set_rates
 from echo_asr.train.recipe import read_config
 from tests.helpers.encoders import tiny_whisper
 from tests.helpers.tone_corpus import Crash, assert_same_run, checkpoint, crash_after, same, tone, write_config
@@ -105,7 +105,9 @@ def test_a_tuned_model_starts_from_a_tuned_one(settings: Path, corpus: Path, tmp
     own = {name: value for name, value in kept.items() if name.startswith("pretrained.")}
     assert len(own) == 15 and len(state) == 30 and same(own, {name: state[name] for name in own})
     for tune in ("lora", "none"):
-        with pytest.raises(EchoError, match=r"--init .*first: its pretrained encoder was tuned \(top\), and this one wo"):
+        with pytest.raises(
+            EchoError, match=r"--init .*first: its pretrained encoder was tuned \(top\), and"
+        ):
             train(settings, str(corpus), tmp_path / "third", words(tune), init=tmp_path / "first")
     assert not (tmp_path / "third").exists()
 
@@ -113,17 +115,22 @@ def test_a_tuned_model_starts_from_a_tuned_one(settings: Path, corpus: Path, tmp
 def test_layers_have_rates_of_their_own(settings: Path, corpus: Path, tmp_path: Path) -> None:
     train(settings, str(corpus), tmp_path / "run", words("all", train__max_steps=1, train__warmup_steps=0))
     model = load_bundle(tmp_path / "run").model
-    optimizer = make_optimizer(model, TrainConfig(encoder_rate=0.1, layer_decay=0.5))
-    set_rate(optimizer, 1.0)
-    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    config = TrainConfig(encoder_rate=0.1, layer_decay=0.5, warmup_steps=4, frozen_updates=10)
+    optimizer = make_optimizer(model, config)
+    found = [set_rates(optimizer, config, step) for step in (9, 10, 13)]
+    assert found == [learning_rate(config, step) for step in (9, 10, 13)]
+    rates = {id(p): group["lr"] / found[-1] for group in optimizer.param_groups for p in group["params"]}
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     assert len(rates) == len(trained)
     for name, parameter in trained.items():
         part = name.split("network.layers.")
         expected = {"0": 0.025, "1": 0.05, "2": 0.1}[part[1].split(".")[0]] if len(part) > 1 else 1.0
-        assert rates[id(parameter)] == expected, name
+        assert rates[id(parameter)] == pytest.approx(expected), name
         assert (decay[id(parameter)] > 0) == (parameter.ndim >= 2), name
+    for step, share in ((9, 0.0), (10, 0.25)):  # the encoder has a warm-up of its own after the frozen start
+        rate = set_rates(optimizer, config, step)
+        assert optimizer.param_groups[-1]["lr"] == pytest.approx(0.025 * share * rate)
 
 
 def test_states_of_the_encoder_are_computed_in_the_model_where_it_is_trained(settings: Path) -> None:
@@ -158,6 +165,8 @@ def test_it_is_not_divided_among_processes(
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("LOCAL_RANK", "0")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    with pytest.raises(EchoError, match="train.shard full cannot divide a pretrained encoder within a model; set it to"):
+    with pytest.raises(
+        EchoError, match="train.shard full cannot divide a pretrained encoder within a model; set"
+    ):
         train(settings, str(corpus), tmp_path / "run", words("lora", train__shard="full"))
     assert not (tmp_path / "run").exists()

@@ -26,7 +26,7 @@ from echo_asr.train.curriculum import Curriculum
 from echo_asr.train.data import TrainingData
 from echo_asr.train.efficiency import compile_blocks, recompute, subnormals_flushed
 from echo_asr.train.loss import LossOf, blocks_to_shard
-from echo_asr.train.optimizer import learning_rate, make_optimizer, set_rate
+from echo_asr.train.optimizer import make_optimizer, set_rates
 from echo_asr.train.report import Reporter
 from echo_asr.train.state import FREE, Progress, compare_processes, fingerprint, load_checkpoint, save_checkpoint
 from echo_asr.train.stop import Interrupted, StopRequest
@@ -184,9 +184,8 @@ class Trainer:
 
     def _update(self, batches: Iterator[tuple[int, int, Any]]) -> dict[str, float]:
         config, progress, device = self.config, self.progress, self.model.device
-        rate = learning_rate(config, progress.step)
+        rate = set_rates(self.optimizer, config, progress.step)
         features = self.curriculum.features_at(progress.step)
-        set_rate(self.optimizer, rate)
         if self.model.pretrained is not None:
             self.model.pretrained.held = progress.step < config.frozen_updates
         self.throughput.start()

@@ -36,10 +36,17 @@ def make_optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.O
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), eps=1e-8, foreach=foreach)
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of all groups of parameters, each by its factor."""
+def set_rates(optimizer: torch.optim.Optimizer, config: TrainConfig, step: int) -> float:
+    """Set the learning rate of all groups of parameters for update `step` (from 0), and return the model's own.
+
+    What is trained of a pretrained encoder has a warm-up of its own after a frozen start.
+    """
+    rate, warm = learning_rate(config, step), 1.0
+    if config.frozen_updates:
+        warm = min(1.0, max(0, step + 1 - config.frozen_updates) / max(1, config.warmup_steps))
     for group in optimizer.param_groups:
-        group["lr"] = rate * group.get("factor", 1.0)
+        group["lr"] = rate * group["factor"] * warm if "factor" in group else rate
+    return rate
 
 
 def _groups(parameters: list[Tensor], config: TrainConfig, **settings: float) -> list[dict[str, Any]]:
