@@ -1,28 +1,111 @@
-"""Folders of tiny pretrained encoders with random weights, as transformers saves them."""
+"""Folders of tiny pretrained encoders with random weights, one function for each family, and what transformers itself
+makes of a recording with them."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
-WIDTH, LAYERS = 32, 4
+SMALL = {"hidden_size": 32, "intermediate_size": 48}
+WAV2VEC2 = {
+    **SMALL,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "conv_dim": (16,) * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
+}
+LARGE = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
+BASE = {"feat_extract_norm": "group", "do_stable_layer_norm": False}
 
 
-def tiny_whisper(folder: Path, **settings: Any) -> Path:
-    """Whisper with an encoder of 4 layers, 32 values in a state, that takes recordings of up to 30 s."""
+def wav2vec2(folder: Path, do_normalize: bool = True, **settings: Any) -> Path:
+    """As the large models of wav2vec 2.0, XLS-R and MMS are; with the settings BASE as its base ones."""
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
+
+    config = Wav2Vec2Config(vocab_size=20, **{**WAV2VEC2, **LARGE, **settings})
+    return _written(folder, lambda: Wav2Vec2ForCTC(config), Wav2Vec2FeatureExtractor(do_normalize=do_normalize))
+
+
+def hubert(folder: Path, do_normalize: bool = True, **settings: Any) -> Path:
+    """As the large models of HuBERT are; with the settings BASE as its base ones."""
+    from transformers import HubertConfig, HubertForCTC, Wav2Vec2FeatureExtractor
+
+    config = HubertConfig(vocab_size=20, **{**WAV2VEC2, **LARGE, **settings})
+    return _written(folder, lambda: HubertForCTC(config), Wav2Vec2FeatureExtractor(do_normalize=do_normalize))
+
+
+def wavlm(folder: Path, do_normalize: bool = True, **settings: Any) -> Path:
+    """As the large models of WavLM are; with the settings BASE as its base ones."""
+    from transformers import Wav2Vec2FeatureExtractor, WavLMConfig, WavLMForCTC
+
+    config = WavLMConfig(vocab_size=20, **{**WAV2VEC2, **LARGE, **settings})
+    return _written(folder, lambda: WavLMForCTC(config), Wav2Vec2FeatureExtractor(do_normalize=do_normalize))
+
+
+def omniasr(folder: Path, do_normalize: bool = True, **settings: Any) -> Path:
+    from transformers import OmniASRAudioConfig, OmniASRCTCConfig, OmniASRFeatureExtractor, OmniASRForCTC
+
+    config = OmniASRCTCConfig(vocab_size=20, audio_config=OmniASRAudioConfig(**{**WAV2VEC2, **settings}))
+    return _written(folder, lambda: OmniASRForCTC(config), OmniASRFeatureExtractor(do_normalize=do_normalize))
+
+
+def whisper(folder: Path) -> Path:
     from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
-    size = {"d_model": WIDTH, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "encoder_attention_heads": 2}
-    layers = {"encoder_layers": LAYERS, "decoder_layers": 1, "decoder_attention_heads": 2}
-    special = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"), 0)
-    config = WhisperConfig(**{"vocab_size": 20, **size, **layers, **special, **settings})
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    layers = {"encoder_layers": 3, "decoder_layers": 1}
+    size = {"d_model": 32, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "max_source_positions": 1500}
+    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+    config = WhisperConfig(vocab_size=20, **heads, **layers, **size, **tokens)
+    return _written(folder, lambda: WhisperForConditionalGeneration(config), WhisperFeatureExtractor())
+
+
+def moonshine(folder: Path, **preprocessor: Any) -> Path:
+    from transformers import MoonshineConfig, MoonshineForConditionalGeneration, Wav2Vec2FeatureExtractor
+
+    heads = {"encoder_num_attention_heads": 2, "decoder_num_attention_heads": 2}
+    layers = {"encoder_num_hidden_layers": 3, "decoder_num_hidden_layers": 1}
+    config = MoonshineConfig(vocab_size=20, **SMALL, **heads, **layers)
+    extractor = Wav2Vec2FeatureExtractor(**{"do_normalize": False, "return_attention_mask": True, **preprocessor})
+    return _written(folder, lambda: MoonshineForConditionalGeneration(config), extractor)
+
+
+def w2v_bert(folder: Path, **settings: Any) -> Path:
+    from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
+
+    config = Wav2Vec2BertConfig(**{**SMALL, "num_attention_heads": 2, "num_hidden_layers": 3, **settings})
+    return _written(folder, lambda: Wav2Vec2BertModel(config), SeamlessM4TFeatureExtractor(padding_value=1.0))
+
+
+def parakeet(folder: Path, mels: int = 80) -> Path:
+    from transformers import ParakeetCTCConfig, ParakeetEncoderConfig, ParakeetFeatureExtractor, ParakeetForCTC
+
+    size = {"num_attention_heads": 2, "num_hidden_layers": 3, "subsampling_conv_channels": 16, "num_mel_bins": mels}
+    encoder = ParakeetEncoderConfig(**SMALL, **size)
+    config = ParakeetCTCConfig(vocab_size=20, pad_token_id=19, encoder_config=encoder)
+    return _written(folder, lambda: ParakeetForCTC(config), ParakeetFeatureExtractor(feature_size=mels))
+
+
+def _written(folder: Path, model: Callable[[], Any], extractor: Any) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = WhisperForConditionalGeneration(config)
-        for parameter in network.parameters():  # as they are drawn, biases are 0, and losing them would not be seen
-            parameter.data += 0.05 * torch.randn_like(parameter)
-    network.save_pretrained(folder)
-    WhisperFeatureExtractor(feature_size=config.num_mel_bins).save_pretrained(folder)
+        made = model()
+        for parameter in made.parameters():  # as they are drawn, most biases are 0 and their loss would not be seen
+            parameter.data += 0.02 * torch.randn_like(parameter)
+    made.save_pretrained(folder)
+    extractor.save_pretrained(folder)
     return folder
+
+
+def extracted(folder: Path, samples: Tensor) -> Tensor:
+    """What the feature extractor of transformers makes of one recording `(S,)`: `(1, ...)`."""
+    from transformers import AutoFeatureExtractor
+
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    found = extractor(np.asarray(samples), sampling_rate=16_000, return_tensors="pt")
+    features: Tensor = found[extractor.model_input_names[0]]
+    return features

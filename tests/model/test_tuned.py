@@ -12,7 +12,7 @@ from echo_asr.features.states import Standard
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.echo import Echo
 from echo_asr.pretrained import build
-from tests.helpers.encoders import WIDTH, tiny_whisper
+from tests.helpers.encoders import whisper
 
 READ = (2, 3)  # layers
 SAMPLES = (16_000, 9_001, 30_200, 333)  # of the recordings
@@ -22,7 +22,7 @@ Cached = tuple[FeatureBatch, Standard]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_whisper(tmp_path_factory.mktemp("whisper"))
+    return whisper(tmp_path_factory.mktemp("whisper"))
 
 
 @pytest.fixture(scope="module")

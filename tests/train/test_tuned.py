@@ -14,7 +14,7 @@ from echo_asr.model.checkpoint import load_bundle
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.optimizer import learning_rate, make_optimizer, set_rates
 from echo_asr.train.recipe import read_config
-from tests.helpers.encoders import tiny_whisper
+from tests.helpers.encoders import whisper
 from tests.helpers.tone_corpus import Crash, assert_same_run, checkpoint, crash_after, same, tone, write_config
 from tests.helpers.training import train
 
@@ -23,7 +23,7 @@ MODEL = {"features": ["states"], "ctc_feature": "states", "states_layers": 1, "l
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_whisper(tmp_path_factory.mktemp("whisper"))
+    return whisper(tmp_path_factory.mktemp("whisper"))
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +105,7 @@ def test_a_tuned_model_starts_from_a_tuned_one(settings: Path, corpus: Path, tmp
     own = {name: value for name, value in kept.items() if name.startswith("pretrained.")}
     assert len(own) == 15 and len(state) == 30 and same(own, {name: state[name] for name in own})
     for tune in ("lora", "none"):
-        with pytest.raises(
-            EchoError, match=r"--init .*first: its pretrained encoder was tuned \(top\), and"
-        ):
+        with pytest.raises(EchoError, match=r"--init .*first: its pretrained encoder was tuned \(top\), and"):
             train(settings, str(corpus), tmp_path / "third", words(tune), init=tmp_path / "first")
     assert not (tmp_path / "third").exists()
 
@@ -165,8 +163,6 @@ def test_it_is_not_divided_among_processes(
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("LOCAL_RANK", "0")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    with pytest.raises(
-        EchoError, match="train.shard full cannot divide a pretrained encoder within a model; set"
-    ):
+    with pytest.raises(EchoError, match="train.shard full cannot divide a pretrained encoder within a model; set"):
         train(settings, str(corpus), tmp_path / "run", words("lora", train__shard="full"))
     assert not (tmp_path / "run").exists()

@@ -35,11 +35,44 @@ class Family:
     prefixes: tuple[str, ...]
 
 
+PARAKEET = Family("parakeet", "ParakeetEncoder", "parakeet.modeling_parakeet:ParakeetEncoder", ("encoder.", ""))
+OMNIASR = Family(
+    "wav2vec2",
+    "OmniASREncoder",
+    "omniasr.modeling_omniasr:OmniASRAudioModel",
+    ("model.audio_tower.", "audio_tower.", ""),
+)
 FAMILIES = {
+    "hubert": Family("wav2vec2", "HubertEncoder", "hubert.modeling_hubert:HubertModel", ("hubert.", "")),
+    "moonshine": Family(
+        "moonshine",
+        "MoonshineEncoder",
+        "moonshine.modeling_moonshine:MoonshineEncoder",
+        ("model.encoder.", "encoder.", ""),
+    ),
+    "omniasr": OMNIASR,
+    "omniasr_audio": OMNIASR,
+    "omniasr_ctc": OMNIASR,
+    "parakeet_ctc": PARAKEET,
+    "parakeet_encoder": PARAKEET,
+    "parakeet_rnnt": PARAKEET,
+    "parakeet_tdt": PARAKEET,
+    "wav2vec2": Family("wav2vec2", "Wav2Vec2Encoder", "wav2vec2.modeling_wav2vec2:Wav2Vec2Model", ("wav2vec2.", "")),
+    "wav2vec2-bert": Family(
+        "w2v_bert",
+        "Wav2Vec2BertEncoder",
+        "wav2vec2_bert.modeling_wav2vec2_bert:Wav2Vec2BertModel",
+        ("", "wav2vec2_bert."),
+    ),
+    "wavlm": Family("wav2vec2", "WavLMEncoder", "wavlm.modeling_wavlm:WavLMModel", ("wavlm.", "")),
     "whisper": Family(
         "whisper", "WhisperEncoder", "whisper.modeling_whisper:WhisperEncoder", ("model.encoder.", "encoder.", "")
     ),
 }
+# Parts of transformers' networks that states do not need, and how its configurations leave them out.
+UNUSED = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0, "add_adapter": False}
+# Names of tensors today, and in older files.
+RENAMED = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
 
 
 def build(folder: Path) -> SpeechEncoder:
@@ -72,8 +105,25 @@ def _network(config: dict[str, Any], path: str) -> nn.Module:
     module, name = path.split(":")
     settings = {key: value for key, value in config.items() if key not in ("dtype", "torch_dtype")}
     kind = getattr(importlib.import_module(f"transformers.models.{module}"), name)
-    network: nn.Module = kind(AutoConfig.for_model(**settings))
-    return network.float()
+    whole: Any = AutoConfig.for_model(**settings)
+    parts = (whole, *vars(whole).values())
+    own = next(part for part in parts if isinstance(part, kind.config_class))
+    for key, value in UNUSED.items():
+        if hasattr(own, key):
+            setattr(own, key, value)
+    network: nn.Module = kind(own)
+    return _without_dropout(network).float()
+
+
+def _without_dropout(network: nn.Module) -> nn.Module:
+    """A network whose training draws nothing at random within its layers."""
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for name, value in vars(module).items():  # shares that functions take
+            if "dropout" in name and isinstance(value, int | float):
+                vars(module)[name] = 0.0
+    return network
 
 
 def load_tensors(network: nn.Module, folder: Path, prefixes: tuple[str, ...]) -> None:
@@ -88,6 +138,10 @@ def load_tensors(network: nn.Module, folder: Path, prefixes: tuple[str, ...]) ->
             state.update(unpack(file.read_bytes()))
         except (ValueError, OSError) as error:
             raise EchoError(f"{file}: damaged weights ({str(error).splitlines()[0]}); fetch them again") from None
+    for today, older in RENAMED.items():
+        state = {
+            name.removesuffix(older) + today if name.endswith(f".{older}") else name: state[name] for name in state
+        }
     own = network.state_dict()
     missing: list[str] = []
     for prefix in prefixes:
