@@ -58,6 +58,7 @@ BEHIND_ONE_MODULE = (
     "jsonargparse",
     "lhotse",
     "matplotlib",
+    "peft",
     "psutil",
     "rich",
     "safetensors",
@@ -77,6 +78,7 @@ OPTIONAL = (
     "flashlight",
     "fsspec",
     "lhotse",
+    "peft",
     "psutil",
     "segments",
 )  # the extras: a module that needs one imports without it

@@ -11,10 +11,11 @@ from echo_asr.features import FeatureBatch, FeatureConfig, FeatureExtractor, col
 from echo_asr.features.states import Standard
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.echo import Echo
+from echo_asr.model.tuned import TunedEncoder
 from echo_asr.pretrained import build
-from tests.helpers.encoders import whisper
+from tests.helpers.encoders import wav2vec2, whisper
 
-READ = (2, 3)  # layers
+READ, WIDTH = (2, 3), 32  # layers, and values in a state of one
 SAMPLES = (16_000, 9_001, 30_200, 333)  # of the recordings
 OF_STATES = {"features": ("states",), "ctc_feature": "states", "states_layers": 1}
 Cached = tuple[FeatureBatch, Standard]
@@ -96,6 +97,17 @@ def test_the_encoder_draws_nothing_at_random_while_it_is_trained(make: Callable[
     assert batch.waveform is not None
     first, second = (model.pretrained(batch.waveform, batch.lengths, cached[1]) for _ in range(2))
     assert torch.equal(first, second) and first.requires_grad
+
+
+def test_on_a_cpu_it_computes_in_float32(
+    cached: Cached, tmp_path: Path, make_config: Callable[..., ModelConfig]
+) -> None:
+    """Where grouped convolutions in bfloat16, as wav2vec 2.0 has them, are wrong on some."""
+    model, batch = TunedEncoder(build(wav2vec2(tmp_path)), READ, make_config(**OF_STATES, tune="top")), cached[0]
+    assert batch.waveform is not None
+    expected = model(batch.waveform, batch.lengths, cached[1])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model(batch.waveform, batch.lengths, cached[1]), expected)
 
 
 def test_while_it_is_held_it_runs_without_gradients(make: Callable[..., Echo], cached: Cached) -> None:

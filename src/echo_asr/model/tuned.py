@@ -64,7 +64,9 @@ class TunedEncoder(nn.Module):
             standard: mean and deviation of each dimension.
         """
         samples, frames = lengths * HOP, waveform.shape[-1] // HOP
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.held):
+        learns = torch.is_grad_enabled() and not self.held
+        # In bfloat16 some CPUs compute grouped convolutions, which wav2vec 2.0 has, wrongly (torch 2.13).
+        with torch.set_grad_enabled(learns), torch.autocast("cpu", enabled=False):
             found = self.encoder.states(waveform[:, 0], samples, self.layers)
         states = standard(torch.cat(found, dim=-1).transpose(1, 2))
         placed = on_clock(states, frames, self.encoder.first, self.encoder.hop, self.encoder.count(samples))
