@@ -149,7 +149,7 @@ def features(frames: int, seed: int = 0, mels: int = MELS) -> Features:
     pitch = torch.stack((track * voiced, energy, periodicity))
     waveform = (torch.rand(frames, 160, generator=draw) - 0.5).masked_fill(null[:, None], 0.0).flatten()
     speaker_f0 = 150.0 + frames if frames % 2 else 0.0  # Hz, and sometimes not known
-    return Features(spectrogram, pitch, track, voiced.float(), null, waveform, speaker_f0)
+    return Features(spectrogram, pitch, track, voiced.float(), null, waveform, speaker_f0=speaker_f0)
 
 
 def model_config(**options: Any) -> ModelConfig:

@@ -67,7 +67,7 @@ def recompute_layers(encoder: SpeechEncoder) -> None:
     """Keep of each layer its input alone, and compute the rest again for the backward pass."""
     for layer in layers_of(encoder):
         again = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False)
-        layer.forward = again  # type: ignore[method-assign]
+        layer.forward = again
 
 
 def _add_lora(layers: nn.ModuleList, rank: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ def set_rates(optimizer: torch.optim.Optimizer, config: TrainConfig, step: int) 
     return rate
 
 
-def _groups(parameters: list[Tensor], config: TrainConfig, **settings: float) -> list[dict[str, Any]]:
+def _groups(parameters: Sequence[Tensor], config: TrainConfig, **settings: float) -> list[dict[str, Any]]:
     """Matrices, which decay, and all others, which do not."""
     matrices, others = [p for p in parameters if p.ndim >= 2], [p for p in parameters if p.ndim < 2]
     return [

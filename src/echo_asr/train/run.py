@@ -105,7 +105,9 @@ def train(
         if at_once:
             validation = extract_features(data, processes, validation)
 
-        states = extractor.states or (source and StatesExtractor(source, features.encoder_layers))
+        states = extractor.states
+        if states is None and source is not None:  # within the model
+            states = StatesExtractor(source, features.encoder_layers)
         standard = None
         if states is not None and start is None and not resume:
             standard = processes.broadcast(lambda: Standard.fit(data.first_states(states)))
