@@ -109,7 +109,13 @@ def test_recordings_of_any_length_have_as_many_states_as_are_counted(encoder: Sp
 
 
 def test_silence_and_loudness_have_states_and_gradients(encoder: SpeechEncoder, speech: Tensor) -> None:
-    for samples in (torch.zeros(9_000), torch.full((9_000,), 0.5), speech[:9_000] * 1e-6, speech[:9_000] * 3.0):
+    for samples in (
+        torch.zeros(400),
+        torch.zeros(9_000),
+        torch.full((9_000,), 0.5),
+        speech[:9_000] * 1e-6,
+        speech[:9_000] * 3.0,
+    ):
         samples = samples.clone().requires_grad_()
         (states,) = alone(encoder, samples, encoder.layers)
         assert states.isfinite().all()
@@ -120,8 +126,7 @@ def test_silence_and_loudness_have_states_and_gradients(encoder: SpeechEncoder, 
 
 def test_the_clock_is_that_of_the_convolutions(encoder: SpeechEncoder) -> None:
     """What moves a state lies about its centre: the centre of gravity of the squared gradient, to 5 ms."""
-    encoder = copy.deepcopy(encoder)
-    symmetric(encoder)
+    encoder = with_plain_front_end(encoder)
     generator = torch.Generator().manual_seed(3)
     noise = 0.1 * torch.randn(3 * RATE + 123, generator=generator)
     count = int(encoder.count(torch.tensor([len(noise)])))
@@ -137,37 +142,41 @@ def test_the_clock_is_that_of_the_convolutions(encoder: SpeechEncoder) -> None:
         assert abs(centre - (encoder.first + number * encoder.hop)) < 0.005 * RATE
 
 
-def symmetric(encoder: SpeechEncoder) -> None:
-    """Make the kernels of the front end, which are drawn at random, the same forwards and backwards in time, and leave
-    out positions by convolution."""
-    for name, parameter in encoder.network.named_parameters():
-        if "pos_conv_embed" in name:
+def with_plain_front_end(encoder: SpeechEncoder) -> SpeechEncoder:
+    """A copy whose kernels in the front end, which are drawn at random, are the same forwards and backwards in time,
+    and which has no positions by convolution: these reach far."""
+    encoder = copy.deepcopy(encoder)
+    positions = [(name, value) for name, value in encoder.network.named_parameters() if "pos_conv_embed" in name]
+    for name, parameter in positions:
+        if not name.endswith("original1"):  # the direction of a kernel, which has no effect at length 0
             parameter.data.zero_()
     inner = set(layers_of(encoder).modules())
     for module in encoder.network.modules():
         if isinstance(module, nn.Conv1d | nn.Conv2d) and module not in inner and "weight" in module._parameters:
             axes = tuple(range(2, module.weight.ndim))
             module.weight.data = (module.weight.data + module.weight.data.flip(axes)) / 2
+    return encoder
 
 
 def test_a_click_moves_the_states_about_it_alone(encoder: SpeechEncoder) -> None:
-    """Among states that a click moves in the front end, the one that it moves most is the nearest to it."""
+    """A faint click, which hardly changes the mean and variance of a recording, moves the state next to it most."""
+    encoder = with_plain_front_end(encoder)
     noise = 0.01 * torch.randn(2 * RATE, generator=torch.Generator().manual_seed(4))
     for place in (13_000, 16_160, 17_777):
         click = noise.clone()
-        click[place] += 0.9
+        click[place] += 0.1
         (before,), (after,) = alone(encoder, noise, 0), alone(encoder, click, 0)
         moved = (after - before).norm(dim=1)
         nearest = (place - encoder.first) / encoder.hop
-        assert abs(int(moved.argmax()) - nearest) <= 1.5
+        assert abs(int(moved.argmax()) - nearest) <= 1.0
 
 
-def test_half_precision_of_the_network_leaves_its_input_precise(encoder: SpeechEncoder, speech: Tensor) -> None:
+def test_a_network_of_half_precision_has_states_of_it(encoder: SpeechEncoder, speech: Tensor) -> None:
     encoder = copy.deepcopy(encoder)
     (precise,) = alone(encoder, speech, 0)
     (rough,) = alone(encoder.bfloat16(), speech, 0)
     assert rough.dtype == torch.bfloat16
-    assert float((rough.float() - precise).norm() / precise.norm()) < 0.02
+    assert torch.cosine_similarity(rough.float().flatten(), precise.flatten(), dim=0) > 0.9
 
 
 def test_nothing_is_drawn_at_random_in_training(encoder: SpeechEncoder, speech: Tensor) -> None:

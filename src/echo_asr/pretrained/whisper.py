@@ -30,9 +30,6 @@ class WhisperEncoder(SpeechEncoder):
     takes every other one.
     """
 
-    filters: Tensor
-    window: Tensor
-
     def __init__(self, network: nn.Module, preprocessor: Mapping[str, Any]) -> None:
         from transformers.audio_utils import mel_filter_bank
 
@@ -41,8 +38,9 @@ class WhisperEncoder(SpeechEncoder):
         self.most = config.max_source_positions  # states
         edges: dict[str, Any] = {"min_frequency": 0.0, "max_frequency": 8000.0, "sampling_rate": 16_000}
         filters = mel_filter_bank(1 + FFT // 2, config.num_mel_bins, norm="slaney", mel_scale="slaney", **edges)
-        self.register_buffer("filters", torch.from_numpy(filters).float().T.contiguous(), persistent=False)
-        self.register_buffer("window", torch.hann_window(FFT), persistent=False)
+        # Not buffers, so that they stay float32 in a network of half precision.
+        self.filters = torch.from_numpy(filters).float().T.contiguous()
+        self.window = torch.hann_window(FFT)
 
     def count(self, samples: Tensor) -> Tensor:
         """One state for each 20 ms that have begun."""
@@ -55,10 +53,12 @@ class WhisperEncoder(SpeechEncoder):
         """
         frames = int(counts.max()) * STRIDE
         needed = frames * HOP + FFT // 2
-        samples = pad(samples, (0, max(0, needed - samples.shape[1])))[:, :needed]
+        samples = pad(samples.float(), (0, max(0, needed - samples.shape[1])))[:, :needed]
         samples = torch.cat((samples[:, 1 : FFT // 2 + 1].flip(1), samples), dim=1)
-        spectrum = torch.stft(samples, FFT, HOP, window=self.window, center=False, return_complex=True)
-        power = self.filters @ spectrum[..., :frames].abs().square()
+        window, filters = self.window.to(samples.device), self.filters.to(samples.device)
+        with torch.autocast(samples.device.type, enabled=False):
+            spectrum = torch.stft(samples, FFT, HOP, window=window, center=False, return_complex=True)
+            power = filters @ spectrum[..., :frames].abs().square()
         decades = power.clamp(min=QUIETEST).log10()
         decades = torch.maximum(decades, decades.amax(dim=(1, 2), keepdim=True) - RANGE)
         return ((decades + 4.0) / 4.0).masked_fill(beyond(counts * STRIDE, frames)[:, None], 0.0)
@@ -81,7 +81,7 @@ class WhisperEncoder(SpeechEncoder):
     def _encode(self, mel: Tensor, counts: Tensor, layers: Sequence[int]) -> tuple[Tensor, ...]:
         """States of log-mel `(B, M, 2 N)` of at most 30 seconds."""
         network: Any = self.network
-        x = gelu(network.conv1(mel))
+        x = gelu(network.conv1(mel.to(network.dtype)))
         x = gelu(network.conv2(x)).permute(0, 2, 1)
         size = x.shape[1]
         x = x + network.embed_positions(torch.arange(size, device=x.device))
