@@ -71,12 +71,12 @@ def test_states_of_a_recording_do_not_depend_on_the_others(
     make: Callable[..., Echo], cached: Cached, cut: Callable[[FeatureBatch, int], FeatureBatch]
 ) -> None:
     model, batch = make("none"), cached[0]
-    assert model.pretrained is not None and batch.waveform is not None
+    assert model.pretrained is not None
     with torch.no_grad():
-        together = model.pretrained(batch.waveform, batch.lengths, cached[1])
+        together = model.pretrained(batch, cached[1])
         for row, length in enumerate(batch.lengths.tolist()):
             own = cut(batch, row)
-            alone = model.pretrained(own.waveform, own.lengths, cached[1])
+            alone = model.pretrained(own, cached[1])
             assert torch.allclose(together[row, :, :length], alone[0], atol=1e-4)
             assert not together[row, :, length:].any()
 
@@ -94,8 +94,7 @@ def test_only_what_is_trained_is_saved(make: Callable[..., Echo]) -> None:
 def test_the_encoder_draws_nothing_at_random_while_it_is_trained(make: Callable[..., Echo], cached: Cached) -> None:
     model, batch = make("top").train(), cached[0]
     assert model.training and model.pretrained is not None and not model.pretrained.encoder.network.training
-    assert batch.waveform is not None
-    first, second = (model.pretrained(batch.waveform, batch.lengths, cached[1]) for _ in range(2))
+    first, second = (model.pretrained(batch, cached[1]) for _ in range(2))
     assert torch.equal(first, second) and first.requires_grad
 
 
@@ -104,10 +103,9 @@ def test_on_a_cpu_it_computes_in_float32(
 ) -> None:
     """Where grouped convolutions in bfloat16, as wav2vec 2.0 has them, are wrong on some."""
     model, batch = TunedEncoder(build(wav2vec2(tmp_path)), READ, make_config(**OF_STATES, tune="top")), cached[0]
-    assert batch.waveform is not None
-    expected = model(batch.waveform, batch.lengths, cached[1])
+    expected = model(batch, cached[1])
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(model(batch.waveform, batch.lengths, cached[1]), expected)
+        assert torch.equal(model(batch, cached[1]), expected)
 
 
 def test_while_it_is_held_it_runs_without_gradients(make: Callable[..., Echo], cached: Cached) -> None:
@@ -117,6 +115,11 @@ def test_while_it_is_held_it_runs_without_gradients(make: Callable[..., Echo], c
     model.loss(replace(cached[0], states=None), *texts).total.backward()
     learnt = {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None}
     assert "encoders" in learnt and "pretrained" not in learnt
+
+
+def test_it_needs_the_waveform(make: Callable[..., Echo], cached: Cached) -> None:
+    with pytest.raises(ValueError, match="the batch holds no waveform; extract features with FeatureConf"):
+        make("none").encode(replace(cached[0], waveform=None))
 
 
 def test_tuning_needs_states(make_config: Callable[..., ModelConfig]) -> None:

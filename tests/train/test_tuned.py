@@ -15,6 +15,7 @@ from echo_asr.train.config import TrainConfig
 from echo_asr.train.optimizer import learning_rate, make_optimizer, set_rates
 from echo_asr.train.recipe import read_config
 from tests.helpers.encoders import whisper
+from tests.helpers.launched import Launched
 from tests.helpers.tone_corpus import Crash, assert_same_run, checkpoint, crash_after, same, tone, write_config
 from tests.helpers.training import train
 
@@ -166,3 +167,18 @@ def test_it_is_not_divided_among_processes(
     with pytest.raises(EchoError, match="train.shard full cannot divide a pretrained encoder within a model; set"):
         train(settings, str(corpus), tmp_path / "run", words("lora", train__shard="full"))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_updates_of_one(settings: Path, corpus: Path, tmp_path: Path) -> None:
+    """The encoder is still frozen in the first of them."""
+    changed = words("lora", train__frozen_updates=2, train__encoder_rate=0.5, model__dropout=0.0)
+    alone = train(settings, str(corpus), tmp_path / "one", [*changed, "--train.accumulate", "2"])
+    run = tmp_path / "two"
+    with Launched(["train", settings, "--corpus", corpus, "--out", run, "--device", "cpu", *changed]) as launched:
+        status, _, errors = launched.finish()
+    assert status == 0 and alone.step == 6, errors
+    found, expected = checkpoint(run)["model"], checkpoint(tmp_path / "one")["model"]
+    assert found.keys() == expected.keys() and any(".lora_B." in name for name in found)
+    for name, value in found.items():
+        assert torch.allclose(value, expected[name], atol=2e-3), name

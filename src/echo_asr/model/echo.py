@@ -120,9 +120,9 @@ class Echo(nn.Module):
 
     def encode(self, batch: FeatureBatch, features: Collection[str] | None = None) -> Encoded:
         """The features, encoded; with `features` given those alone, as when a curriculum has not come to the rest."""
-        if self.pretrained is not None and batch.waveform is not None and (features is None or "states" in features):
+        if self.pretrained is not None and (features is None or "states" in features):
             standard = Standard(self.states_mean, self.states_deviation)
-            batch = replace(batch, states=self.pretrained(batch.waveform, batch.lengths, standard))
+            batch = replace(batch, states=self.pretrained(batch, standard))
         closing = closing_frames(self.config.stop)
         if closing:
             batch = batch.closed(closing)

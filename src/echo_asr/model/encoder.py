@@ -44,7 +44,7 @@ def encoder_input(batch: FeatureBatch, feature: str, config: ModelConfig) -> Ten
         return pitch_channels(batch, reference)
     found: Tensor | None = getattr(batch, feature)
     if found is None:
-        setting = "waveform=True" if feature == "waveform" else "states=ENCODER"  # with states_in="model" both
+        setting = "waveform=True" if feature == "waveform" else "states=ENCODER"
         raise ValueError(f"the batch holds no {feature}; extract features with FeatureConfig({setting})")
     return torch.cat((found, pitch_channels(batch, reference)), dim=1) if feature == config.pitch_beside else found
 

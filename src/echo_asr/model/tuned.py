@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from echo_asr.audio.convert import HOP
+from echo_asr.features import FeatureBatch
 from echo_asr.features.states import Standard, on_clock
 from echo_asr.model.config import ModelConfig
 from echo_asr.pretrained import SpeechEncoder
@@ -55,20 +56,24 @@ class TunedEncoder(nn.Module):
         """Keep of each layer its input alone, and compute the rest again for the backward pass."""
         recompute_layers(self.encoder)
 
-    def forward(self, waveform: Tensor, lengths: Tensor, standard: Standard) -> Tensor:
+    def forward(self, batch: FeatureBatch, standard: Standard) -> Tensor:
         """States as a model takes them: standardised, `(B, C, T)`, zero beyond each recording.
 
         Args:
-            waveform: `(B, 1, S)`, zero beyond each recording.
-            lengths: frames of each, `(B,)`.
+            batch: recordings with their waveform.
             standard: mean and deviation of each dimension.
+
+        Raises:
+            ValueError: the features were extracted without the waveform.
         """
-        samples, frames = lengths * HOP, waveform.shape[-1] // HOP
+        if batch.waveform is None:
+            raise ValueError("the batch holds no waveform; extract features with FeatureConfig(waveform=True)")
+        samples = batch.lengths * HOP
         learns = torch.is_grad_enabled() and not self.held
         # In bfloat16 some CPUs compute grouped convolutions, which wav2vec 2.0 has, wrongly (torch 2.13).
         with torch.set_grad_enabled(learns), torch.autocast("cpu", enabled=False):
-            found = self.encoder.states(waveform[:, 0], samples, self.layers)
+            found = self.encoder.states(batch.waveform[:, 0], samples, self.layers)
         states = standard(torch.cat(found, dim=-1).transpose(1, 2))
-        placed = on_clock(states, frames, self.encoder.first, self.encoder.hop, self.encoder.count(samples))
-        beyond = torch.arange(frames, device=lengths.device) >= lengths[:, None]
-        return placed.masked_fill(beyond[:, None], 0.0)
+        frames, counts = batch.null.shape[1], self.encoder.count(samples)
+        placed = on_clock(states, frames, self.encoder.first, self.encoder.hop, counts)
+        return placed.masked_fill(batch.padding[:, None], 0.0)
