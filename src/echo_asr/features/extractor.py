@@ -137,11 +137,11 @@ class FeatureExtractor:
         return self.states(self.encoder_samples(audio, loudest))
 
     def encoder_samples(self, audio: np.ndarray, loudest: float = -np.inf) -> torch.Tensor:
-        """What a pretrained encoder gets of `audio`: samples with a peak of 1, or less where the level around allows no
-        more; zeros for silence. Arguments as in `measure_acoustic`."""
-        audio, lowest_peak = self._scaled(audio, loudest)
-        samples = torch.zeros(samples_to_frames(len(audio)) * HOP) if lowest_peak == 0.0 else torch.from_numpy(audio)
-        return samples / max(float(samples.abs().max()), lowest_peak * 2**0.5, 1e-9)
+        """What a pretrained encoder gets of `audio`, `(160 T,)`: samples with a peak of 1, or less where the level
+        around allows no more; zeros for silence. Arguments as in `measure_acoustic`."""
+        audio, lowest = self._scaled(audio, loudest)
+        frames = samples_to_frames(len(audio))
+        return _waveform(audio, frames, lowest * 2**0.5) if lowest else torch.zeros(frames * HOP)
 
     def measure_acoustic(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         """Features of `audio` `(S,)` float32 at 16 kHz: `T = ceil(S / 160)` frames.
@@ -175,7 +175,8 @@ class FeatureExtractor:
         f0, periodicity = f0.masked_fill(null, 0.0), periodicity.masked_fill(null, 0.0)
         track = torch.from_numpy(fill_track(f0.numpy()))
         pitch = torch.stack([f0, energy, periodicity])
-        return Features(spectrogram, pitch, track, (f0 > 0).float(), null, self._waveform(audio, frames, amplitude))
+        waveform = _waveform(audio, frames, amplitude) if self.config.waveform else None
+        return Features(spectrogram, pitch, track, (f0 > 0).float(), null, waveform)
 
     def _scaled(self, audio: np.ndarray, loudest: float) -> tuple[np.ndarray, float]:
         """Samples with a peak of 1, and the level (of full scale, an RMS) that their peak counts as at least, 0 for
@@ -204,14 +205,6 @@ class FeatureExtractor:
             waveform=torch.zeros(frames * HOP) if self.config.waveform else None,
         )
 
-    def _waveform(self, audio: np.ndarray, frames: int, lowest_peak: float) -> torch.Tensor | None:
-        """Samples `(160 T,)` over their peak, or over `lowest_peak` if that is higher; None unless configured."""
-        if not self.config.waveform:
-            return None
-        waveform = torch.zeros(frames * HOP)
-        waveform[: len(audio)] = torch.from_numpy(audio)
-        return waveform / max(float(waveform.abs().max()), lowest_peak)
-
     def _powers(self, audio: np.ndarray, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Mel power `(M, T)` and mean square `(T,)` from 125 Hz up, both float32."""
         mel, power = [], []
@@ -219,3 +212,10 @@ class FeatureExtractor:
             mel.append(self.filters @ squared)
             power.append(mean_square(squared, self.window))
         return torch.cat(mel, dim=1), torch.cat(power)
+
+
+def _waveform(audio: np.ndarray, frames: int, lowest_peak: float) -> torch.Tensor:
+    """Samples `(160 T,)` over their peak, or over `lowest_peak` if that is higher."""
+    waveform = torch.zeros(frames * HOP)
+    waveform[: len(audio)] = torch.from_numpy(audio)
+    return waveform / max(float(waveform.abs().max()), lowest_peak)

@@ -76,18 +76,27 @@ def normalised_states(encoder: SpeechEncoder, samples: Tensor, lengths: Tensor, 
     return torch.cat([layer_norm(states.float(), states.shape[-1:]) for states in found], dim=-1)
 
 
-def on_clock(states: Tensor, frames: int, first: float, hop: int) -> Tensor:
+def on_clock(states: Tensor, frames: int, first: float, hop: int, counts: Tensor | None = None) -> Tensor:
     """States `(..., C, N)` at frames of 10 ms: `(..., C, T)`, linear between the two that are centred around each.
 
     Args:
         frames: T; frame `t` is centred at sample `160 t`.
         first, hop: the samples on which the first state is centred, and between two.
+        counts: states of each recording of a batch `(B, C, N)`, `(B,)`; by default all N.
     """
-    place = ((torch.arange(frames, device=states.device) * HOP - first) / hop).clamp(0.0, states.shape[-1] - 1.0)
-    before = place.long()
-    after = (before + 1).clamp(max=states.shape[-1] - 1)
-    share = (place - before).to(states.dtype)
-    return torch.lerp(states[..., before], states[..., after], share)
+    place = ((torch.arange(frames, device=states.device) * HOP - first) / hop).clamp(min=0.0)
+    if counts is None:
+        last = states.shape[-1] - 1
+        place = place.clamp(max=last)
+        before = place.long()
+        found, following = states[..., before], states[..., (before + 1).clamp(max=last)]
+    else:
+        ends = (counts - 1)[:, None, None]
+        place = torch.minimum(place[None, None], ends)  # (B, 1, T)
+        before, wide = place.long(), (-1, states.shape[1], -1)
+        found = states.gather(2, before.expand(wide))
+        following = states.gather(2, torch.minimum(before + 1, ends).expand(wide))
+    return torch.lerp(found, following, (place - before).to(states.dtype))
 
 
 class StatesExtractor:

@@ -12,6 +12,7 @@ import torch
 from echo_asr.config import build_sections, present_names, read_yaml, write_yaml
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
+from echo_asr.features.states import StatesExtractor
 from echo_asr.model.calibration import Calibration
 from echo_asr.model.config import ModelConfig, expand_preset
 from echo_asr.model.echo import Echo
@@ -107,9 +108,14 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     tokenizer = Tokenizer.load(folder / TOKENIZER)
     state = read_weights(folder / WEIGHTS)
     states = len(state.get("states_mean", ()))
-    model = Echo(built["model"], tokenizer.vocabulary_size, built["features"].mels, states)
+    features: FeatureConfig = built["features"]
+    source = kept(folder) if features.states else None
+    layers, encoder = features.encoder_layers, None
+    if source is not None and features.states_in == "model":
+        encoder = StatesExtractor(source, layers).encoder
+    size = (tokenizer.vocabulary_size, features.mels, states)
+    model = Echo(built["model"], *size, encoder, layers)
     load_weights(model, folder / WEIGHTS, state)
-    source = kept(folder) if built["features"].states else None
     notes = read_notes(folder / WEIGHTS)
     noted = notes.get(FEATURES)
     trained = None if noted is None else tuple(name for name in built["model"].features if name in noted.split())
@@ -119,7 +125,7 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
         reason = str(error).splitlines()[0]
         raise EchoError(f"{folder / WEIGHTS}: damaged calibration of words ({reason}); copy the file again") from None
     model.to(device).eval()
-    return Bundle(model, tokenizer, built["features"], built["text"], extra, trained, calibration, source)
+    return Bundle(model, tokenizer, features, built["text"], extra, trained, calibration, source)
 
 
 def save_calibration(folder: Path, calibration: Calibration) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from echo_asr.errors import EchoError
+from echo_asr.pretrained.tuning import Tune
 from echo_asr.vrope import VRoPEModes
 from echo_asr.vrope.config import Nulls
 
@@ -38,6 +39,9 @@ class ModelConfig:
     waveform_layers: int = 4  # blocks of the waveform encoder
     pitch_layers: int = 2  # blocks of the pitch encoder
     states_layers: int = 2  # blocks over the states of a pretrained encoder
+    tune: Tune = "none"  # what is trained of that encoder itself
+    tuned_layers: int = 2  # of the highest layers that are read, with `top`
+    lora_rank: int = 8  # of the matrices beside each linear map of its layers, with `lora`
     decoder_layers: int = 1  # blocks of causal self-attention alone, before the first feature
     cross_layers: int = 1  # blocks with cross-attention, for each feature
     subsampling: Literal[2, 4] = 4  # 10 ms feature frames in an encoder frame
@@ -61,12 +65,14 @@ class ModelConfig:
             raise ValueError(f"model.ctc_feature {self.ctc_feature} is not among model.features {self.features}")
         if self.pitch_input is True and not {"spectrogram", "states"} & set(self.features):
             raise ValueError(f"model.pitch_input needs spectrogram or states among model.features, got {self.features}")
+        if self.tune != "none" and "states" not in self.features:
+            raise ValueError(f"model.tune {self.tune} needs states among model.features, got {self.features}")
         if self.pitch_input_gain != 1.0 and not (self.has_pitch_input and 0.0 < self.pitch_input_gain < math.inf):
             raise ValueError(
                 f"model.pitch_input_gain must be above 0, and needs model.pitch_input, got {self.pitch_input_gain}"
             )
         layers = (f"{feature}_layers" for feature in FEATURES)
-        for name in ("width", "heads", "feedforward", *layers, "cross_layers"):
+        for name in ("width", "heads", "feedforward", *layers, "cross_layers", "tuned_layers", "lora_rank"):
             if getattr(self, name) < 1:
                 raise ValueError(f"model.{name} must be at least 1, got {getattr(self, name)}")
         if self.decoder_layers < 0:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from echo_asr.model.decoder import DecoderState
 from echo_asr.model.encoder import Encoded, Encoder, encoder_input, pitch_track
 from echo_asr.model.options.combine import make_decoder
 from echo_asr.model.options.silence_stop import closing_frames, silence_share, stop_log_probabilities, stop_loss
+from echo_asr.model.tuned import TunedEncoder
+from echo_asr.pretrained import SpeechEncoder
 from echo_asr.vrope import double, precise_device
 
 
@@ -65,12 +67,22 @@ class Echo(nn.Module):
         vocabulary_size: V, zero included.
         mels: M, channels of the spectrogram.
         states: C, values in a state of a pretrained encoder, for a model that reads them.
+        encoder: that encoder, where its states are computed within the model; it becomes a part of the model.
+        encoder_layers: those of its layers that are read.
     """
 
     states_mean: Tensor
     states_deviation: Tensor
 
-    def __init__(self, config: ModelConfig, vocabulary_size: int, mels: int = 80, states: int = 0) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        vocabulary_size: int,
+        mels: int = 80,
+        states: int = 0,
+        encoder: SpeechEncoder | None = None,
+        encoder_layers: Sequence[int] = (),
+    ) -> None:
         super().__init__()
         self.config, self.vocabulary_size, self.mels, self.states = config, vocabulary_size, mels, states
         self.encoders = nn.ModuleDict({name: Encoder(config, name, mels, states) for name in config.features})
@@ -80,8 +92,9 @@ class Echo(nn.Module):
         self.decoder = make_decoder(config, vocabulary_size)
         self.ctc_head = nn.Linear(config.width, vocabulary_size)
         self.apply(_initialise)
-        for encoder in self.encoders.values():
-            encoder.init_weights()  # type: ignore[operator]
+        for own in self.encoders.values():
+            own.init_weights()  # type: ignore[operator]
+        self.pretrained = None if encoder is None else TunedEncoder(encoder, encoder_layers, config)
 
     @property
     def device(self) -> torch.device:
@@ -107,6 +120,9 @@ class Echo(nn.Module):
 
     def encode(self, batch: FeatureBatch, features: Collection[str] | None = None) -> Encoded:
         """The features, encoded; with `features` given those alone, as when a curriculum has not come to the rest."""
+        if self.pretrained is not None and (features is None or "states" in features):
+            standard = Standard(self.states_mean, self.states_deviation)
+            batch = replace(batch, states=self.pretrained(batch, standard))
         closing = closing_frames(self.config.stop)
         if closing:
             batch = batch.closed(closing)

@@ -23,6 +23,9 @@ class TrainConfig:
     batch_seconds: float = 120.0  # seconds of audio in a batch, padding included
     accumulate: int = 1  # batches whose gradients make one update
     learning_rate: float = 2e-3  # at its peak, after the warm-up
+    encoder_rate: float = 0.1  # factor on the rate of what is trained of a pretrained encoder
+    layer_decay: float = 1.0  # factor on that from each of its layers to the one below
+    frozen_updates: int = 0  # at first, in which nothing of it is trained
     warmup_steps: int = 200  # updates over which the rate rises from 0
     final_rate: float = 0.02  # share of the peak rate at the last update, reached along a cosine
     weight_decay: float = 0.02  # of matrices; norms, biases and vRoPE's scalars have none
@@ -49,8 +52,8 @@ class TrainConfig:
     diagnose_every: int = 0  # updates between looks inside the model, for TensorBoard; 0 for none
 
     def __post_init__(self) -> None:
-        positive = ("max_steps", "batch_seconds", "accumulate", "learning_rate", "gradient_clip", "loaders",
-                    "validate_every", "validation_utterances", "checkpoint_every", "log_every")  # fmt: skip
+        positive = ("max_steps", "batch_seconds", "accumulate", "learning_rate", "encoder_rate", "gradient_clip",
+                    "loaders", "validate_every", "validation_utterances", "checkpoint_every", "log_every")  # fmt: skip
         for name in positive:
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"train.{name} must be positive, got {getattr(self, name)}")
@@ -59,9 +62,10 @@ class TrainConfig:
         for name in ("ema_decay", "label_smoothing", "noise_share", "concatenated_share", "clean_start"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"train.{name} must lie in [0, 1), got {getattr(self, name)}")
-        if not 0.0 <= self.final_rate <= 1.0:
-            raise ValueError(f"train.final_rate must lie in [0, 1], got {self.final_rate}")
-        for name in ("weight_decay", "warmup_steps", "noisy_copies", "diagnose_every"):
+        for name in ("final_rate", "layer_decay"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"train.{name} must lie in [0, 1], got {getattr(self, name)}")
+        for name in ("weight_decay", "warmup_steps", "frozen_updates", "noisy_copies", "diagnose_every"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"train.{name} must not be negative, got {getattr(self, name)}")
         if any(step < 0 for step in self.curriculum.values()):

@@ -31,6 +31,7 @@ from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.features.extractor import PART_RANGE
 from echo_asr.features.log_mel import frame_levels
+from echo_asr.features.states import StatesExtractor
 from echo_asr.text.normalize import join_texts
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
@@ -150,12 +151,16 @@ class TrainingData:
         known = self.speaker_f0.get(utterance.speaker, 0.0)
         return replace(found, speaker_f0=known * perturbation.f0_factor) if known else found
 
-    def first_states(self) -> Iterator[torch.Tensor]:
-        """States of a part of the recordings, spread over the corpus, as the pretrained encoder gives them."""
+    def first_states(self, extractor: StatesExtractor) -> Iterator[torch.Tensor]:
+        """States of a part of the recordings, spread over the corpus, as the pretrained encoder gives them: from the
+        cache, or by the extractor where the cache keeps none."""
         for example in self.examples[:: max(1, len(self.examples) // STANDARDISED)][:STANDARDISED]:
-            states = self.cache.measured(example.utterance.audio).states
-            assert states is not None
-            yield states
+            found = self.cache.measured(example.utterance.audio)
+            if found.states is None:
+                assert found.waveform is not None
+                found = replace(found, states=extractor(found.waveform))
+            assert found.states is not None
+            yield found.states
 
     def prepare(
         self,

@@ -20,10 +20,13 @@ def blocks_of(model: Echo) -> Iterator[Block]:
 
 
 def recompute(model: Echo) -> None:
-    """Keep of each block its input alone, and compute the rest again for the backward pass (Chen et al. 2016,
-    arXiv:1604.06174): memory for activations falls to a fraction, time rises by up to a third."""
+    """Keep of each block, and of each layer of a pretrained encoder within the model, its input alone, and compute the
+    rest again for the backward pass (Chen et al. 2016, arXiv:1604.06174): memory for activations falls to a fraction,
+    time rises by up to a third."""
     for block in blocks_of(model):
         block.recompute = True
+    if model.pretrained is not None:
+        model.pretrained.recompute()
 
 
 @contextmanager

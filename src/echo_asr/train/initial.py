@@ -11,6 +11,9 @@ from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.echo import Echo
 
+PRETRAINED = "pretrained."  # begins the names of what is trained of a pretrained encoder
+OF_TRAINING = ("dropout", "ctc_weight", "tune", "tuned_layers", "lora_rank")  # settings that change no form
+
 
 def start_from(model: Echo, start: Bundle, mapping: dict[int, int], name: str) -> None:
     """Give a new model the weights of a trained one.
@@ -20,19 +23,26 @@ def start_from(model: Echo, start: Bundle, mapping: dict[int, int], name: str) -
         name: of the trained model's folder, for errors.
 
     Raises:
-        EchoError: the two models differ in more than their symbols.
+        EchoError: the two models differ in more than their symbols, or what the trained one learnt of a pretrained
+            encoder has no place in the new one.
     """
     ours, theirs = (
         {**asdict(one.config), "features.mels": one.mels, "features.encoder_layers": one.states}
         for one in (model, start.model)
     )
-    differ = [k for k in ours if ours[k] != theirs[k] and k not in ("dropout", "ctc_weight")]  # those only train
+    differ = [k for k in ours if ours[k] != theirs[k] and k not in OF_TRAINING]
     if differ:
         raise EchoError(
             f"--init {name}: its model differs from the configuration in {', '.join(differ)}; "
             "take the configuration it was trained with, or train without --init"
         )
-    model.load_state_dict(grow_vocabulary(start.model.state_dict(), mapping, model))
+    state, own = start.model.state_dict(), model.state_dict()
+    tuned = [tensor for tensor in state if tensor.startswith(PRETRAINED)]
+    if any(tensor not in own or own[tensor].shape != state[tensor].shape for tensor in tuned):
+        what = f"its pretrained encoder was tuned ({start.model.config.tune}), and this one would not keep that"
+        raise EchoError(f"--init {name}: {what}; set model.tune, tuned_layers and lora_rank as they were")
+    new = {tensor: own[tensor] for tensor in own if tensor.startswith(PRETRAINED)}  # where it was not yet tuned
+    model.load_state_dict(grow_vocabulary({**new, **state}, mapping, model))
 
 
 def grow_vocabulary(state: dict[str, Tensor], mapping: dict[int, int], model: torch.nn.Module) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from echo_asr.train.curriculum import Curriculum
 from echo_asr.train.data import TrainingData
 from echo_asr.train.efficiency import compile_blocks, recompute, subnormals_flushed
 from echo_asr.train.loss import LossOf, blocks_to_shard
-from echo_asr.train.optimizer import learning_rate, make_optimizer
+from echo_asr.train.optimizer import make_optimizer, set_rates
 from echo_asr.train.report import Reporter
 from echo_asr.train.state import FREE, Progress, compare_processes, fingerprint, load_checkpoint, save_checkpoint
 from echo_asr.train.stop import Interrupted, StopRequest
@@ -71,7 +71,7 @@ class Trainer:
             recompute(self.model)
         if config.compile:
             compile_blocks(self.model, reporter.warn)
-        late = self.curriculum.complete_from > 0
+        late = self.curriculum.complete_from > 0 or (self.model.pretrained is not None and config.frozen_updates > 0)
         self.loss = self.processes.wrap(LossOf(self.model), blocks_to_shard(self.model), late)
         self.optimizer = make_optimizer(self.model, config)
         self.averaged = AveragedWeights(self.model, config.ema_decay)
@@ -185,10 +185,10 @@ class Trainer:
 
     def _update(self, batches: Iterator[tuple[int, int, Any]]) -> dict[str, float]:
         config, progress, device = self.config, self.progress, self.model.device
-        rate = learning_rate(config, progress.step)
+        rate = set_rates(self.optimizer, config, progress.step)
         features = self.curriculum.features_at(progress.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        if self.model.pretrained is not None:
+            self.model.pretrained.held = progress.step < config.frozen_updates
         self.throughput.start()
         taken = [self.throughput.take(batches) for _ in range(config.accumulate)]
         count = self.processes.rank.count

@@ -83,7 +83,8 @@ def build_config(
     sections: Mapping[str, type] = MappingProxyType(SECTIONS),
 ) -> dict[str, Any]:
     """The sections of a configuration that is a mapping already; `where` is named in errors. They fit each other: the
-    waveform is kept for a model that takes it, and the curriculum names features that the model has.
+    waveform is kept for a model that takes it, states are computed where their encoder is trained, and the curriculum
+    names features that the model has.
 
     Raises:
         EchoError: as `read_config`.
@@ -94,6 +95,8 @@ def build_config(
     if bool(features.states) != ("states" in model.features):
         needs = "model.features: [states]" if features.states else "features.states: a hub name or folder"
         raise EchoError(f"{where}: a pretrained encoder needs both its name and a model that reads it; set {needs}")
-    built["features"] = replace(features, waveform="waveform" in model.features)
+    inside = bool(features.states) and (model.tune != "none" or features.states_in == "model")
+    waveform = inside or "waveform" in model.features
+    built["features"] = replace(features, waveform=waveform, states_in="model" if inside else "cache")
     yaml_text(built, where)  # a model's config.yaml holds them, and is read back
     return built

@@ -20,9 +20,10 @@ from echo_asr.distributed.launch import find_rank
 from echo_asr.distributed.processes import open_processes, reseed
 from echo_asr.distributed.sharding import gather_whole
 from echo_asr.errors import EchoError
-from echo_asr.features import FeatureExtractor, FeatureTransform
-from echo_asr.features.states import Standard
+from echo_asr.features import FeatureConfig, FeatureExtractor, FeatureTransform
+from echo_asr.features.states import Standard, StatesExtractor
 from echo_asr.model.checkpoint import Bundle, load_bundle
+from echo_asr.model.config import ModelConfig
 from echo_asr.model.echo import Echo
 from echo_asr.pretrained.kept import has_encoder, kept
 from echo_asr.storage import make_folder, sweep
@@ -82,6 +83,8 @@ def train(
     sharded = settings.shard == "full"
     if sharded and rank.count == 1:
         raise EchoError("train.shard full divides a model among processes, and this one is alone; use torchrun or none")
+    if sharded and sections["features"].states_in == "model":
+        raise EchoError("train.shard full cannot divide a pretrained encoder within a model; set it to none")
     # The main process alone reads and writes the folder of the run, which the other machines need not see.
     with open_processes(rank, where, sharded) as processes:
         processes.broadcast(lambda: check_folder(run, resume))
@@ -109,14 +112,17 @@ def train(
         if at_once:
             validation = extract_features(data, processes, validation)
 
-        # Before the seed, and in this thread: the encoder is built here, unless it was, which draws random numbers.
-        channels = extractor.states.channels if extractor.states is not None else 0
-        torch.manual_seed(settings.seed)
-        model = Echo(sections["model"], tokenizer.vocabulary_size, features.mels, channels)
+        states = extractor.states
+        if states is None and source is not None:  # within the model
+            states = StatesExtractor(source, features.encoder_layers)
+        standard = None
+        if states is not None and start is None and not resume:
+            standard = processes.broadcast(lambda: Standard.fit(data.first_states(states)))
+        model = _new_model(sections["model"], settings.seed, tokenizer.vocabulary_size, features, states)
         if start is not None:
             start_from(model, start, mapping, str(init))
-        elif extractor.states is not None and not resume:
-            model.standardise_by(Standard.fit(data.first_states()))
+        elif standard is not None:
+            model.standardise_by(standard)
         reseed(settings.seed, rank)
         more = {name: asdict(one) for name, one in sections.items() if name not in SECTIONS and one != type(one)()}
         extra = {"decode": asdict(sections["decode"]), "train": asdict(settings), **more}
@@ -151,6 +157,17 @@ def train(
             return trainer.train()
         finally:
             reporter.close()
+
+
+def _new_model(
+    config: ModelConfig, seed: int, vocabulary: int, features: FeatureConfig, states: StatesExtractor | None
+) -> Echo:
+    """A model with weights as they are drawn; the pretrained encoder is a part of it where it reads states that are not
+    cached."""
+    encoder = states.encoder if states is not None and features.states_in == "model" else None
+    channels = states.channels if states is not None else 0
+    torch.manual_seed(seed)  # after the encoder, which also draws
+    return Echo(config, vocabulary, features.mels, channels, encoder, features.encoder_layers)
 
 
 def _warn_of_losses(reporter: Reporter, text: TextConfig, texts: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ from echo_asr.vrope import VRoPEAttention, double
 NEAR_ZERO = 0.01  # an activation nearer to zero than this counts as sparse; what the published figures agree with
 PROJECTIONS = {"query": "q", "key": "k", "value": "v", "output": "o"}
 WATCHED = (Encoder, VRoPEAttention, CrossAttention, Gate, nn.Linear, Block, nn.LayerNorm)  # what activations are of
-COMPONENTS = ("gate", "mlp", "q", "k", "v", "o", "norm", "encoder", "blend", "vrope", "text")
+COMPONENTS = ("gate", "mlp", "q", "k", "v", "o", "norm", "encoder", "blend", "vrope", "text", "pretrained")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,8 @@ def parts(model: Echo) -> dict[str, Part]:
 
     `q`, `k`, `v` and `o` are the projections of each attention, `mlp` the three maps of a feed-forward, `gate` what
     opens it, `norm` each layer norm, `encoder` each convolution of a front end, `blend` each blend weight, `vrope` the
-    parameters of an attention's rotation, pitch bias and null weights, `text` the embedding, end and CTC head.
+    parameters of an attention's rotation, pitch bias and null weights, `text` the embedding, end and CTC head,
+    `pretrained` all that is trained of a pretrained encoder.
     """
     found: dict[str, Part] = {}
     taken: set[str] = set()
@@ -116,6 +117,8 @@ def parts(model: Echo) -> dict[str, Part]:
             found[name] = Part(component, own)
             taken.update(own)
 
+    if model.pretrained is not None:
+        take("pretrained", "pretrained", model.pretrained)
     for name, module in model.named_modules():
         if isinstance(module, VRoPEAttention | CrossAttention):
             for projection, component in PROJECTIONS.items():

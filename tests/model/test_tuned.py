@@ -1,0 +1,129 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from echo_asr.features import FeatureBatch, FeatureConfig, FeatureExtractor, collate_features
+from echo_asr.features.states import Standard
+from echo_asr.model.config import ModelConfig
+from echo_asr.model.echo import Echo
+from echo_asr.model.tuned import TunedEncoder
+from echo_asr.pretrained import build
+from tests.helpers.encoders import wav2vec2, whisper
+
+READ, WIDTH = (2, 3), 32  # layers, and values in a state of one
+SAMPLES = (16_000, 9_001, 30_200, 333)  # of the recordings
+OF_STATES = {"features": ("states",), "ctc_feature": "states", "states_layers": 1}
+Cached = tuple[FeatureBatch, Standard]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return whisper(tmp_path_factory.mktemp("whisper"))
+
+
+@pytest.fixture(scope="module")
+def cached(folder: Path) -> Cached:
+    """Recordings with their states computed beforehand, and what these are standardised by."""
+    settings: dict[str, Any] = {"mels": 8, "tracker": "autocorrelation", "waveform": True, "encoder_layers": READ}
+    extractor = FeatureExtractor(FeatureConfig(states=str(folder), **settings))
+    assert extractor.states is not None
+    draw = np.random.default_rng(0)
+    measured = [extractor.measure((0.2 * draw.standard_normal(size)).astype(np.float32)) for size in SAMPLES]
+    standard = extractor.states.standard = Standard.fit(one.states for one in measured if one.states is not None)
+    return collate_features([extractor.transformed(one) for one in measured]), standard
+
+
+@pytest.fixture
+def make(folder: Path, cached: Cached, make_config: Callable[..., ModelConfig]) -> Callable[..., Echo]:
+    """`(tune, **options)`: a model with the encoder in it; without `tune` one that reads cached states."""
+
+    def made(tune: str = "", **options: Any) -> Echo:
+        config = make_config(**OF_STATES, tune=tune or "none", **options)
+        encoder = build(folder) if tune else None
+        torch.manual_seed(0)
+        model = Echo(config, 5, 8, WIDTH * len(READ), encoder, READ)
+        model.standardise_by(cached[1])
+        return model.eval()
+
+    return made
+
+
+@pytest.mark.parametrize("stop", ["token", "both"])
+@pytest.mark.parametrize("tune", ["none", "lora", "top", "all"])
+def test_before_any_update_it_is_the_model_of_cached_states(
+    tune: str, stop: str, make: Callable[..., Echo], cached: Cached
+) -> None:
+    """But for the half precision of those."""
+    tokens = torch.tensor([[1, 2]] * len(SAMPLES))
+    without = replace(cached[0], states=None)
+    with torch.no_grad():
+        expected = make(stop=stop)(cached[0], tokens)
+        found = make(tune, stop=stop)(without, tokens)
+    assert 0.0 < float((found - expected).abs().max()) < 0.01 * float(expected.std())
+
+
+def test_states_of_a_recording_do_not_depend_on_the_others(
+    make: Callable[..., Echo], cached: Cached, cut: Callable[[FeatureBatch, int], FeatureBatch]
+) -> None:
+    model, batch = make("none"), cached[0]
+    assert model.pretrained is not None
+    with torch.no_grad():
+        together = model.pretrained(batch, cached[1])
+        for row, length in enumerate(batch.lengths.tolist()):
+            own = cut(batch, row)
+            alone = model.pretrained(own, cached[1])
+            assert torch.allclose(together[row, :, :length], alone[0], atol=1e-4)
+            assert not together[row, :, length:].any()
+
+
+def test_only_what_is_trained_is_saved(make: Callable[..., Echo]) -> None:
+    names = set(make().state_dict())
+    assert set(make("none").state_dict()) == names
+    tuned = make("lora")
+    more = set(tuned.state_dict()) - names
+    assert more == {n for n, p in tuned.named_parameters() if n.startswith("pretrained.") and p.requires_grad}
+    assert len(more) == 3 * 12 and all(".lora_" in name for name in more)
+    assert tuned.parameter_count == make().parameter_count + sum(tuned.state_dict()[name].numel() for name in more)
+
+
+def test_the_encoder_draws_nothing_at_random_while_it_is_trained(make: Callable[..., Echo], cached: Cached) -> None:
+    model, batch = make("top").train(), cached[0]
+    assert model.training and model.pretrained is not None and not model.pretrained.encoder.network.training
+    first, second = (model.pretrained(batch, cached[1]) for _ in range(2))
+    assert torch.equal(first, second) and first.requires_grad
+
+
+def test_on_a_cpu_it_computes_in_float32(
+    cached: Cached, tmp_path: Path, make_config: Callable[..., ModelConfig]
+) -> None:
+    """Where grouped convolutions in bfloat16, as wav2vec 2.0 has them, are wrong on some."""
+    model, batch = TunedEncoder(build(wav2vec2(tmp_path)), READ, make_config(**OF_STATES, tune="top")), cached[0]
+    expected = model(batch, cached[1])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model(batch, cached[1]), expected)
+
+
+def test_while_it_is_held_it_runs_without_gradients(make: Callable[..., Echo], cached: Cached) -> None:
+    model, texts = make("lora").train(), (torch.tensor([[1, 2]] * len(SAMPLES)), torch.tensor([2] * len(SAMPLES)))
+    assert model.pretrained is not None
+    model.pretrained.held = True
+    model.loss(replace(cached[0], states=None), *texts).total.backward()
+    learnt = {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None}
+    assert "encoders" in learnt and "pretrained" not in learnt
+
+
+def test_it_needs_the_waveform(make: Callable[..., Echo], cached: Cached) -> None:
+    with pytest.raises(ValueError, match="the batch holds no waveform; extract features with FeatureConf"):
+        make("none").encode(replace(cached[0], waveform=None))
+
+
+def test_tuning_needs_states(make_config: Callable[..., ModelConfig]) -> None:
+    with pytest.raises(ValueError, match="model.tune lora needs states among model.features"):
+        make_config(tune="lora")
+    with pytest.raises(ValueError, match="model.lora_rank must be at least 1, got 0"):
+        make_config(**OF_STATES, lora_rank=0)
