@@ -33,6 +33,7 @@ from echo_asr.train.recipe import SECTIONS
 from echo_asr.train.report import Reporter
 from echo_asr.vrope import VRoPEModes
 from tests.helpers.commands import Place
+from tests.helpers.encoders import states_words, tiny_whisper
 from tests.helpers.shared import made_once
 from tests.helpers.tone_corpus import CONFIG, SHIFTS, write_config, write_corpus
 from tests.helpers.tone_corpus import TEXTS as SPOKEN
@@ -41,6 +42,7 @@ from tests.helpers.training import train
 settings.register_profile("echo", deadline=None)  # a busy machine makes no test fail
 settings.load_profile("echo")
 MELS = 8
+STATES = 6  # values in a state of a pretrained encoder
 VOCABULARY = 7  # ids 0 to 6
 LENGTHS = (29, 40, 9, 22)  # frames of 10 ms; none a multiple of 4 but one
 TEXTS = ((1, 2, 2, 3), (4, 5), (), (6, 1))  # an empty text, a repeated token, and every token
@@ -93,6 +95,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "spectrogram alone": {"features": ("spectrogram",), "decoder_layers": 2},
     "waveform alone": {"features": ("waveform",), "ctc_feature": "waveform", "waveform_layers": 2},
     "waveform, pitch, spectrogram": {"features": ("waveform", "pitch", "spectrogram"), "waveform_layers": 1},
+    "states alone": {"features": ("states",), "ctc_feature": "states", "states_layers": 1},
+    "states with pitch": {
+        "features": ("states",),
+        "ctc_feature": "states",
+        "states_layers": 2,
+        "pitch_input": True,
+        "subsampling": 2,
+        "vrope": {"theta": "axis", "rotate_values": True},
+    },
+    "pitch, states": {"features": ("pitch", "states"), "ctc_feature": "states", "states_layers": 1},
     "blend": {"features": ("pitch", "spectrogram", "waveform"), "combine": "blend", "waveform_layers": 1},
     "joint": {"combine": "joint", "cross_layers": 2, "cross_nulls": "hard"},
     "joint of one": {"features": ("spectrogram",), "combine": "joint"},
@@ -149,7 +161,8 @@ def features(frames: int, seed: int = 0, mels: int = MELS) -> Features:
     pitch = torch.stack((track * voiced, energy, periodicity))
     waveform = (torch.rand(frames, 160, generator=draw) - 0.5).masked_fill(null[:, None], 0.0).flatten()
     speaker_f0 = 150.0 + frames if frames % 2 else 0.0  # Hz, and sometimes not known
-    return Features(spectrogram, pitch, track, voiced.float(), null, waveform, speaker_f0=speaker_f0)
+    states = torch.randn(STATES, frames, generator=draw).half()
+    return Features(spectrogram, pitch, track, voiced.float(), null, waveform, states, speaker_f0)
 
 
 def model_config(**options: Any) -> ModelConfig:
@@ -199,7 +212,7 @@ def make_model() -> Callable[..., Echo]:
     def make(seed: int = 0, vocabulary: int = VOCABULARY, mels: int = MELS, **options: Any) -> Echo:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            model = Echo(model_config(**options), vocabulary, mels)
+            model = Echo(model_config(**options), vocabulary, mels, STATES)
         randomise(model, seed)
         return model.eval()
 
@@ -230,7 +243,7 @@ def texts() -> tuple[torch.Tensor, torch.Tensor]:
     return tokens, lengths
 
 
-HEARD = ("features", "subsampling", "positions", "gate", "waveform_layers", "pitch_layers", "vrope")
+HEARD = ("features", "subsampling", "positions", "gate", "waveform_layers", "states_layers", "pitch_layers", "vrope")
 # One of the options for each way to encode: the decoder's own make no difference there.
 ENCODING = {str([options.get(name) for name in HEARD]): name for name, options in reversed(OPTIONS.items())}
 
@@ -298,6 +311,25 @@ def learnt(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
         train(write_config(folder.with_suffix(".yaml"), train=longer), str(corpus), folder)
 
     return made_once(tmp_path_factory, "echo-learnt", make)
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a pretrained encoder: a tiny Whisper with random weights."""
+    pytest.importorskip("transformers")
+    return made_once(tmp_path_factory, "echo-encoder", tiny_whisper)
+
+
+@pytest.fixture(scope="session")
+def learnt_states(tmp_path_factory: pytest.TempPathFactory, corpus: Path, encoder: Path) -> Path:
+    """A run of a model that reads the states of `encoder`, long enough to learn the corpus. Read it only."""
+    words = [*states_words(encoder), "--train.max_steps", "120", "--train.batch_seconds", "20"]
+    words += ["--train.validate_every", "60", "--train.checkpoint_every", "60"]
+
+    def make(folder: Path) -> None:
+        train(Path("pretrained"), str(corpus), folder, words)
+
+    return made_once(tmp_path_factory, "echo-learnt-states", make)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "storage": {"errors"},
     "vrope": set(),
     "audio": {"errors", "output"},
-    "pretrained": {"errors", "config", "libraries", "output", "storage", "vrope"},
+    "pretrained": {*BASE, "vrope"},
     "features": {*BASE, "audio", "pretrained"},
     "text": {"errors", "storage"},
     "annotations": {"errors", "audio", "text"},
@@ -54,6 +54,7 @@ BEHIND_ONE_MODULE = (
     "espeakng_loader",
     "filelock",
     "flashlight",
+    "huggingface_hub",
     "jiwer",
     "jsonargparse",
     "lhotse",
@@ -77,10 +78,12 @@ OPTIONAL = (
     "espeakng_loader",
     "flashlight",
     "fsspec",
+    "huggingface_hub",
     "lhotse",
     "peft",
     "psutil",
     "segments",
+    "transformers",
 )  # the extras: a module that needs one imports without it
 
 # Where the name of the distribution is not that of the import.
@@ -291,10 +294,10 @@ def declared_distributions(*extras: str) -> set[str]:
 
 
 def test_every_library_is_declared_and_every_declared_one_used() -> None:
-    declared = declared_distributions("av", "datasets", "lhotse", "lm", "profiles", "scale", "synth")
+    declared = declared_distributions("av", "datasets", "lhotse", "lm", "pretrained", "profiles", "scale", "synth")
     used = {DISTRIBUTIONS.get(library, library.replace("_", "-")) for library in importers()}
     assert used - declared - {"fsspec", "pyarrow"} == set()  # which are how datasets reads files
-    assert declared - used - {"scipy", "urllib3"} == set()  # which lhotse needs
+    assert declared - used - {"peft", "scipy", "urllib3"} == set()  # the last two lhotse needs
 
 
 def test_what_is_pinned_is_what_is_asked_for() -> None:

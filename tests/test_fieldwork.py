@@ -49,6 +49,9 @@ def test_the_hour_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     session(Path("sessions/monday"), [0.9, 0.95, 1.0])
     session(Path("sessions/tuesday"), [1.05, 1.1, 1.15])
     spoken = session(Path("wednesday"), [0.92, 1.08], written=False)
+    told = session(Path("thursday"), [0.97])
+    Path("thursday/story.wav").rename("thursday/tale.wav")
+    Path("thursday/tale.txt").write_text("\n\n".join(told), encoding="utf-8")
 
     printed = {}
     for words in commands(PAGE):
@@ -66,3 +69,7 @@ def test_the_hour_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     found = [printed[name] for name in printed if name.startswith("evaluate")]
     assert len(found) == 2 and all("word error" in text for text in found)
     assert len(load_corpus("sessions:tx").utterances) > len(load_corpus("splits").utterances)
+    assert [u.text for u in load_corpus("aligned/tale.eaf:words").utterances] == " ".join(told).split()
+    cut = load_corpus("tale_corpus").utterances
+    assert len(cut) > len(told) / 2, "in texts of three words, those beside one that is doubtful are, too"
+    assert all(str(u.audio).endswith(".flac") and u.speaker == "lan" for u in cut)

@@ -7,7 +7,15 @@ import torch
 
 from echo_asr import storage
 from echo_asr.errors import EchoError
-from echo_asr.storage import pack, replace_file, replace_text, unpack
+from echo_asr.storage import (
+    iterate_tensors,
+    pack,
+    refuse_read_only,
+    replace_file,
+    replace_text,
+    tensor_names,
+    unpack,
+)
 
 
 class Stop(BaseException):
@@ -95,6 +103,30 @@ def test_a_replaced_file_has_the_usual_permissions(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "usual").stat().st_mode)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has a read-only flag alone")
+def test_an_existing_file_keeps_its_permissions(tmp_path: Path) -> None:
+    """A group that shares a folder can still write what one of them has changed."""
+    path = tmp_path / "a.eaf"
+    path.write_text("old")
+    path.chmod(0o664)
+    replace_text(path, "new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o664 and path.read_text() == "new"
+
+
+def test_what_could_not_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    path = tmp_path / "a.eaf"
+    refuse_read_only(path, "take another")
+    path.write_text("old")
+    refuse_read_only(path, "take another")
+    assert os.listdir(tmp_path) == ["a.eaf"]
+    path.chmod(0o444)
+    with pytest.raises(EchoError, match=r"a\.eaf: is read-only; take another"):
+        refuse_read_only(path, "take another")
+    path.chmod(0o644)
+    with pytest.raises(EchoError, match=r"gone: cannot be written \(No such file or directory\); take another"):
+        refuse_read_only(tmp_path / "gone" / "a.eaf", "take another")
+
+
 def test_text_is_written_as_utf8(tmp_path: Path) -> None:
     replace_text(tmp_path / "name.txt", "mā má\n你好\n")
     assert (tmp_path / "name.txt").read_bytes() == "mā má\n你好\n".encode()
@@ -146,3 +178,16 @@ def test_a_file_that_is_open_elsewhere_is_replaced_a_moment_later(
         with pytest.raises(EchoError, match="could not be written .Access is denied."):
             replace_text(tmp_path / "a.txt", "new")
         assert os.listdir(tmp_path) == []
+
+
+def test_tensors_of_a_file_are_read_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    tensors = {"b.two": torch.arange(3), "b.one": torch.tensor(0.5), "a": torch.ones(2, dtype=torch.bfloat16)}
+    path.write_bytes(pack(tensors))
+    assert tensor_names(path) == ["a", "b.one", "b.two"]
+    found = dict(iterate_tensors(path, "b."))
+    assert list(found) == ["b.one", "b.two"] and all(torch.equal(found[name], tensors[name]) for name in found)
+    path.write_bytes(path.read_bytes()[:-1])
+    for read in (tensor_names, lambda path: list(iterate_tensors(path))):
+        with pytest.raises(ValueError, match="not fully covered"):
+            read(path)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from safetensors.torch import load, save
 
 from echo_asr.errors import EchoError
 
+WRITABLE = 0o222  # bits of a file's mode: by anybody
 WAITS = (0.01, 0.05, 0.1, 0.3, 0.5, 1.0) if os.name == "nt" else ()  # seconds between attempts to move a file
 
 
@@ -35,6 +37,8 @@ def replace_file(path: Path, write: Callable[[Path], object], durable: bool = Tr
         if durable:
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            shutil.copymode(path, temporary)  # those who could read and write the file before still can
         _move(temporary, path)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
         cause = error if isinstance(error, OSError) else error.__context__  # of the file, behind that of torch.save
@@ -61,12 +65,33 @@ def make_folder(folder: Path, remedy: str = "choose another --out") -> None:
     """Make a folder for what will be written.
 
     Raises:
-        EchoError: it cannot be made.
+        EchoError: it cannot be made, or no file can be written there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EchoError(f"{folder}: cannot be made ({error.strerror}); {remedy}") from None
+    _refuse_closed(folder, remedy)
+
+
+def refuse_read_only(path: Path, remedy: str) -> None:
+    """Refuse a file that could not be written in the end, before any work is done for it.
+
+    Raises:
+        EchoError: it is there and read-only, or no file can be written into its folder.
+    """
+    with suppress(OSError):
+        if not path.stat().st_mode & WRITABLE:
+            raise EchoError(f"{path}: is read-only; {remedy}")
+    _refuse_closed(path.parent, remedy)
+
+
+def _refuse_closed(folder: Path, remedy: str) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise EchoError(f"{folder}: cannot be written ({error.strerror}); {remedy}") from None
 
 
 def create_folder(
@@ -141,6 +166,37 @@ def read_notes(path: Path) -> dict[str, str]:
     try:
         with safe_open(path, "pt") as file:
             return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(str(error).splitlines()[0]) from None
+
+
+def tensor_names(path: Path) -> list[str]:
+    """The names of the tensors in a safetensors file, of which nothing else is read.
+
+    Raises:
+        ValueError: the file is damaged or cut off.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return sorted(file.keys())
+    except SafetensorError as error:
+        raise ValueError(str(error).splitlines()[0]) from None
+
+
+def iterate_tensors(path: Path, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """Names and tensors of a safetensors file, one in memory at a time, in the order of names.
+
+    Args:
+        prefix: tensors whose names begin otherwise are left out.
+
+    Raises:
+        ValueError: the file is damaged or cut off.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            for name in sorted(file.keys()):
+                if name.startswith(prefix):
+                    yield name, file.get_tensor(name)
     except SafetensorError as error:
         raise ValueError(str(error).splitlines()[0]) from None
 

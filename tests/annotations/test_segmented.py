@@ -314,12 +314,13 @@ def test_tables_that_cannot_be_filled(content: str, message: str, write: Write) 
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_empty_subtitles_are_filled(end: str, write: Write) -> None:
-    path = write("rec.srt", SRT.replace("\n", end))
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_empty_subtitles_are_filled(encoding: str, end: str, write: Write) -> None:
+    path = write("rec.srt", SRT.replace("\n", end).encode(encoding))
     segmented = open_segmented(str(path))
     assert times(segmented) == [(0.0, 1.5), (2.25, 10.0)]
     expected = SRT.replace("X1:1\n", "X1:1\nmột → hai\n").replace("10,000\n4", "10,000\nba\n\n4")
-    assert segmented.filled({0: "một --> hai", 1: "ba"}) == expected.replace("\n", end).encode()
+    assert segmented.filled({0: "một --> hai", 1: "ba"}) == expected.replace("\n", end).encode(encoding)
 
 
 def test_other_files_and_recordings(write: Write, tmp_path: Path) -> None:

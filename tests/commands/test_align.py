@@ -85,9 +85,37 @@ def test_one_recording_is_aligned_with_its_text(here: Place, capsys: Any) -> Non
     assert status == 0 and [line.split()[4] for line in output.splitlines()] == ["a", "B."]
 
 
+@pytest.mark.parametrize("channel", ["", " --channel 1"])
+def test_a_long_recording_is_aligned_with_its_whole_text(
+    channel: str, here: Place, learnt: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each word is found in the segment in which it is spoken."""
+    monkeypatch.setattr("echo_asr.decode.given_texts.LONGEST", 5.0)
+    spoken = ["a b", "c", "b c", "a", "c a", "b", "b a", "c b"]
+    clips = [tone(text) for text in spoken]
+    pause = np.zeros(12_800)
+    ends = np.cumsum([len(clip) + len(pause) for clip in clips]) / 16000
+    samples = np.concatenate([part for clip in clips for part in (pause, clip)])
+    if channel:
+        samples = np.stack([np.random.default_rng(0).normal(0, 0.1, len(samples)), samples], axis=1)
+    soundfile.write(here.folder / "lông story.wav", samples, 16000)
+    (here.folder / "text.txt").write_text("\n\n".join(spoken), encoding="utf-8")
+    words = ["align", f"{here.folder}/lông story.wav", "--text-file", f"{here.folder}/text.txt", "--model", str(learnt)]
+    status, output, errors = run([*words, *channel.split()], capsys)
+    (found,) = map(json.loads, output.splitlines())
+    assert (status, errors, found["text"]) == (0, "", " ".join(spoken))
+    assert [segment["text"] for segment in found["segments"]] == spoken
+    for segment, before, end in zip(found["segments"], [0.0, *ends], ends, strict=False):
+        assert before + 0.4 < segment["start"] < before + 0.8 < end < segment["end"] + 0.1
+        times = [time for word in segment["words"] for time in (word["start"], word["end"])]
+        assert times == sorted(times) and segment["start"] <= times[0] and times[-1] <= segment["end"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        ("align {corpus} --model {model} --channel 0", "--channel is of one recording; of a corpus it is"),
+        ("align {corpus}/03.wav --text a --model {model} --channel 1", "has 1 channel, counted from 0"),
         ("align {corpus}/03.wav --model {model}", "a recording; give its text with --text or --text-file"),
         ("align {corpus}/03.wav --text a", "no model; name one with --model: one recording is too little"),
         ("align {corpus}/03.wav --text a --model {model} --split test", "--split is of a corpus"),

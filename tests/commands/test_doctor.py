@@ -18,6 +18,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+@pytest.fixture(autouse=True)
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the hub."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """`(package)`: let it not be installed."""
@@ -69,7 +76,10 @@ def test_a_missing_requirement_is_a_fault_without_traceback(
     assert errors == ""
 
 
-@pytest.mark.parametrize(("package", "extra"), [("av", "av"), ("espeakng-loader", "synth")])
+@pytest.mark.parametrize(
+    ("package", "extra"),
+    [("av", "av"), ("espeakng-loader", "synth"), ("peft", "pretrained"), ("huggingface-hub", "pretrained")],
+)
 def test_a_missing_extra_is_no_fault_and_named(package: str, extra: str, without: Callable[[str], None]) -> None:
     without(package)
     well, text = examined()[package]
@@ -98,3 +108,37 @@ def test_features_that_are_wrong_are_a_fault(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(FeatureExtractor, "__call__", lambda self, audio: call(self, audio[::2].copy()))
     well, text = examined()["features"]
     assert not well and float(text.split()[-2]) == pytest.approx(400.0, abs=10.0)
+
+
+def write_model(hub: Path, name: str, config: str, weights: bytes, card: str) -> None:
+    folder = hub / f"models--{name.replace('/', '--')}" / "snapshots" / ("a1" * 20)
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(config)
+    (folder / "README.md").write_text(f"---\nlicense: {card}\n---\n")
+    if weights:
+        (folder / "model.safetensors").write_bytes(weights)
+
+
+def test_encoders_in_the_cache_of_the_hub_are_named(hub: Path) -> None:
+    assert examined()["encoders"][1] == f"0 in the hub's cache, {hub}"
+    write_model(hub, "one/free", '{"model_type": "whisper"}', bytes(3_400_000), "mit")
+    write_model(hub, "one/bound", '{"model_type": "whisper"}', b"", "cc-by-nc-4.0")
+    write_model(hub, "of/text", '{"model_type": "bert"}', b"", "mit")
+    write_model(hub, "of/nothing", "", b"", "mit")
+    found = examined()
+    lines = {name: text for name, (well, text) in found.items() if name.startswith("encoder") and well}
+    assert lines == {
+        "encoders": f"2 in the hub's cache, {hub}; 2 other models, of types that Echo does not use: bert, unknown",
+        "encoder one/free@a1a1a1a1a1a1": "3 MB, whisper, licence mit",
+        "encoder one/bound@a1a1a1a1a1a1": "0 MB, whisper, licence cc-by-nc-4.0 (no commercial use), without weights",
+    }
+
+
+def test_a_cache_that_cannot_be_listed_is_one_line(
+    without: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.scan_cache_dir", lambda root: 1 / 0)
+    assert examined()["encoders"] == (False, "ZeroDivisionError: division by zero")
+    without("huggingface-hub")
+    well, text = examined()["encoders"]
+    assert well and "pip install 'echo-asr[pretrained]'" in text

@@ -6,6 +6,7 @@ import os
 import pickle
 import warnings
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -27,9 +28,9 @@ class CountingExtractor(FeatureExtractor):
 
     calls = 0
 
-    def measure(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+    def measure_acoustic(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         self.calls += 1
-        return super().measure(audio, loudest)
+        return super().measure_acoustic(audio, loudest)
 
 
 def counting(**settings: object) -> CountingExtractor:
@@ -57,7 +58,9 @@ def entries(cache: FeatureCache) -> list[Path]:
 
 
 def assert_same(one: Features, other: Features) -> None:
-    assert {*FIELDS, "speaker_f0", "energy"} == set(vars(one)), "who speaks is not in the sound, and not kept with it"
+    assert {*FIELDS, "states", "speaker_f0", "energy"} == set(vars(one)), (
+        "who speaks is not in the sound, and not kept with it"
+    )
     assert torch.equal(one.energy, other.energy) and torch.equal(one.energy, one.pitch[1])
     assert one.speaker_f0 == other.speaker_f0 == 0.0
     for name in FIELDS:
@@ -229,3 +232,98 @@ def test_the_default_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.delenv("ECHO_ASR_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_cache_root() == tmp_path / ".cache" / "echo-asr"
+
+
+# --- states of a pretrained encoder ---
+
+
+class CountingStates(CountingExtractor):
+    """Counts encodings, too."""
+
+    encodings = 0
+
+    def encoder_samples(self, audio: np.ndarray, loudest: float = -np.inf) -> torch.Tensor:
+        self.encodings += 1
+        return super().encoder_samples(audio, loudest)
+
+
+def with_states(root: Path, encoder: Path, *layers: int) -> tuple[FeatureCache, CountingStates]:
+    extractor = CountingStates(FeatureConfig(tracker="autocorrelation", states=str(encoder), encoder_layers=layers))
+    return FeatureCache(root, extractor), extractor
+
+
+def test_states_have_entries_of_their_own_beside_those_of_models_without(
+    cache: FeatureCache, clip: Path, encoder: Path
+) -> None:
+    without = cache.features(clip)
+    other, extractor = with_states(cache.root, encoder)
+    assert not other.holds(clip)
+    first = other.features(clip)
+    assert extractor.calls == 0 and extractor.encodings == 1, "the acoustic features were there"
+    assert other.holds(clip) and len(entries(cache)) == 2
+    assert without.states is None and first.states is not None
+    assert all(torch.equal(getattr(first, name), getattr(without, name)) for name in FIELDS if name != "waveform")
+    fresh, again = with_states(cache.root, encoder)
+    second = fresh.features(clip)
+    assert second.states is not None and torch.equal(first.states, second.states) and second.states.dtype == torch.half
+    assert again.calls == again.encodings == 0
+    layers, third = with_states(cache.root, encoder, 1)
+    assert not layers.holds(clip)
+    layers.features(clip)
+    assert third.calls == 0 and third.encodings == 1 and len(entries(cache)) == 3
+    assert cache.holds(clip) and cache.features(clip).states is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"hello", None])
+def test_a_damaged_entry_of_states_is_made_anew(
+    tmp_path: Path, clip: Path, encoder: Path, damage: bytes | None
+) -> None:
+    cache, extractor = with_states(tmp_path / "cache", encoder)
+    first = cache.features(clip).states
+    entry = cache._entry(clip, "", cache.states_made_by)
+    assert first is not None and entry is not None
+    content = bytearray(entry.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    entry.write_bytes(bytes(content) if damage is None else damage)
+    second = cache.features(clip).states
+    assert second is not None and torch.equal(first, second)
+    assert extractor.calls == 1 and extractor.encodings == 2
+    entry.write_bytes(b"")
+    assert cache.fill([(clip, Perturbation())]) == [None] and extractor.encodings == 3
+    cache.features(clip)
+    assert extractor.encodings == 3
+
+
+def test_what_is_filled_together_is_what_each_gives_alone(tmp_path: Path, encoder: Path) -> None:
+    """Recordings of different lengths, one of them broken, in one call; and nothing of it is computed again."""
+    clips = []
+    for number, size in enumerate((4_000, 1_000, 2_500, 2_501)):
+        clips.append(tmp_path / f"{number}.wav")
+        soundfile.write(clips[-1], tone(200.0 + number)[:size], 16_000, subtype="FLOAT")
+    clips.insert(2, tmp_path / "none.wav")
+    cache, extractor = with_states(tmp_path / "cache", encoder)
+    errors = cache.fill([(one, Perturbation()) for one in clips])
+    assert [error is None for error in errors] == [True, True, False, True, True]
+    alone, _ = with_states(tmp_path / "alone", encoder)
+    del clips[2]
+    for one in clips:
+        assert cache.holds(one)
+        ours, theirs = cache.features(one), alone.features(one)
+        assert_same(replace(ours, states=None), replace(theirs, states=None))
+        assert ours.states is not None and theirs.states is not None
+        torch.testing.assert_close(ours.states, theirs.states, atol=4e-3, rtol=4e-3)  # half precision
+    assert extractor.calls == extractor.encodings == 4
+    cache.fill([(one, Perturbation()) for one in clips])
+    assert extractor.calls == extractor.encodings == 4
+
+
+def test_a_note_of_completeness_is_of_an_encoder(tmp_path: Path, clip: Path, encoder: Path) -> None:
+    recordings = [(clip, [Perturbation()])]
+    caches = (
+        with_states(tmp_path, encoder)[0],
+        with_states(tmp_path, encoder, 1)[0],
+        FeatureCache(tmp_path, counting()),
+    )
+    assert len({cache.note(recordings) for cache in caches}) == 3
+    assert caches[0].without_states().note(recordings) == caches[2].note(recordings)
+    assert caches[0].extractor.states is not None, "the cache itself keeps them"

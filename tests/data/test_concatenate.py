@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -112,6 +114,23 @@ def test_cropped_features_are_those_of_the_cropped_sound(extractor: FeatureExtra
     expected = join(clips, (5, 50, 5))
     for name in ("spectrogram", "pitch", "voicing", "null", "waveform"):
         assert torch.equal(getattr(found, name), getattr(expected, name)), name
+
+
+def test_states_are_joined_and_cropped_with_the_rest(make_features: Callable[..., Features]) -> None:
+    """In a gap they are 0, the mean of each dimension once standardised."""
+    parts = [make_features(20), make_features(31)]
+    found = join(parts, (5, 7, 3))
+    assert found.states is not None and found.states.shape == (6, 66) and found.states.dtype == torch.half
+    first, second = (part.states for part in parts)
+    assert first is not None and second is not None
+    assert torch.equal(found.states[:, 5:25], first) and torch.equal(found.states[:, 32:63], second)
+    gaps = torch.ones(66, dtype=torch.bool)
+    gaps[5:25] = gaps[32:63] = False
+    assert not found.states[:, gaps].any()
+    cropped = crop(found, 6, 10)
+    assert cropped.states is not None and torch.equal(cropped.states, found.states[:, 6:56])
+    softer = soften(parts[0], 10.0, 50.0).states
+    assert softer is not None and torch.equal(softer, first), "as an encoder finds them, whatever the level"
 
 
 def test_rows_are_drawn_within_their_bounds() -> None:

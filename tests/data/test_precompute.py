@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from echo_asr.data import precompute
 from echo_asr.data.cache import FeatureCache
@@ -17,6 +18,7 @@ from echo_asr.data.perturbation import UNPERTURBED, Perturbation
 from echo_asr.data.precompute import CHUNK, fill_cache, fill_recordings
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
+from echo_asr.features.states import StatesExtractor
 
 PACKAGE_ROOT = Path(precompute.__file__).parents[2]
 
@@ -95,14 +97,15 @@ from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.perturbation import UNPERTURBED, Perturbation
 from echo_asr.features import FeatureConfig, FeatureExtractor
+from echo_asr.features.states import StatesExtractor
 
 class Slow(FeatureExtractor):
-    def measure(self, audio, loudest=float("-inf")):
+    def measure_acoustic(self, audio, loudest=float("-inf")):
         Path(os.environ["WORKING"]).touch()
         if "DIE" in os.environ:
             os._exit(9)
         time.sleep(0.05)
-        return super().measure(audio, loudest)
+        return super().measure_acoustic(audio, loudest)
 
 def submit(*arguments, before=precompute._submit):
     started = before(*arguments)
@@ -171,3 +174,94 @@ def test_what_is_not_there_is_reported_whatever_was_noted(tmp_path: Path) -> Non
     rows[0].audio.unlink()
     with pytest.raises(EchoError, match="0.wav"):
         fill_recordings(cache, [(rows, (UNPERTURBED,))])
+
+
+# --- states of a pretrained encoder ---
+
+
+def states_cache(folder: Path, encoder: Path) -> FeatureCache:
+    config = FeatureConfig(mels=8, tracker="autocorrelation", states=str(encoder), encoder_layers=(1,))
+    return FeatureCache(folder / "cache", FeatureExtractor(config))
+
+
+def test_states_are_made_for_recordings_whose_acoustic_features_are_there(tmp_path: Path, encoder: Path) -> None:
+    rows, told = recordings(tmp_path, 3), list[str]()
+    fill_cache(make_cache(tmp_path), jobs_of(rows), tell=told.append)
+    assert not told, "there is no encoder"
+    cache = states_cache(tmp_path, encoder)
+    assert not any(cache.holds(row.audio, perturbation) for row, perturbation in jobs_of(rows))
+    fill_cache(cache, jobs_of(rows), tell=told.append)
+    assert all(cache.holds(row.audio, perturbation) for row, perturbation in jobs_of(rows)) and len(told) == 1
+    fill_cache(cache, jobs_of(rows), tell=told.append)
+    assert len(told) == 1, "nothing is left"
+
+
+class Inline:
+    """An executor of this process, in place of others."""
+
+    def __init__(self, workers: int, initializer: object, initargs: tuple[FeatureCache, int], **_: object) -> None:
+        precompute._worker_cache = initargs[0]
+        assert initargs[0].extractor.states is None, "other processes do not encode"
+
+    def __enter__(self) -> "Inline":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    map = staticmethod(map)
+
+
+def test_a_gpu_encodes_what_other_processes_have_measured(
+    tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order of work that a GPU has, on the CPU: one broken recording among others, in chunks."""
+    monkeypatch.setattr(precompute, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(precompute, "ON_GPU", 3)
+    encoded: list[int] = []
+    before = StatesExtractor.of_each
+    monkeypatch.setattr(StatesExtractor, "of_each", lambda self, r: encoded.append(len(r)) or before(self, r))
+    rows = recordings(tmp_path, 7)
+    rows[4].audio.write_text("not sound at all")
+    cache = states_cache(tmp_path, encoder)
+    errors = list(precompute._extract_on_gpu(cache, [(row.audio, UNPERTURBED) for row in rows], 2))
+    assert [bool(error) for error in errors] == [False] * 4 + [True] + [False] * 2 and "4.wav" in errors[4]
+    assert encoded == [3, 2, 1]
+    alone = states_cache(tmp_path / "alone", encoder)
+    for number in (0, 5, 6):
+        ours, theirs = (c.features(rows[number].audio).states for c in (cache, alone))
+        assert ours is not None and theirs is not None
+        torch.testing.assert_close(ours, theirs, atol=4e-3, rtol=4e-3)
+    assert len(encoded) == 6, "what was kept is read"
+
+
+def test_a_large_encoder_is_in_the_memory_of_few_processes(
+    tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[int, int]] = []
+
+    class Counted(Inline):
+        def __init__(
+            self, processes: int, initializer: object, initargs: tuple[FeatureCache, int], **_: object
+        ) -> None:
+            started.append((processes, initargs[1]))
+            precompute._worker_cache = initargs[0]
+
+    monkeypatch.setattr(precompute, "ProcessPoolExecutor", Counted)
+    size = FeatureExtractor(states_cache(tmp_path, encoder).extractor.config).states.weights  # type: ignore[union-attr]
+    rows = recordings(tmp_path, 4 * CHUNK)
+    for number, (most, expected) in enumerate({4.0: [(4, 2)], 2.5: [(2, 4)], 1.5: []}.items()):
+        monkeypatch.setattr(precompute, "MOST_WEIGHTS", most * size)
+        fill_cache(states_cache(tmp_path / str(number), encoder), jobs_of(rows, (1.0,)), workers=8)
+        assert started == expected
+        started.clear()
+
+
+@pytest.mark.slow
+def test_processes_encode_as_one_does(tmp_path: Path, encoder: Path) -> None:
+    rows, cache = recordings(tmp_path, 2 * CHUNK), states_cache(tmp_path, encoder)
+    fill_cache(cache, jobs_of(rows, (1.0,)), workers=2)
+    fresh = states_cache(tmp_path / "fresh", encoder)
+    for row in rows[::5]:
+        ours, theirs = (c.features(row.audio).states for c in (cache, fresh))
+        assert ours is not None and theirs is not None
+        torch.testing.assert_close(ours, theirs, atol=4e-3, rtol=4e-3)

@@ -27,9 +27,10 @@ def test_masks_are_zero_and_of_bounded_size(augment: SpecAugment, frames: int, m
     whole = Features(
         torch.ones(mels, frames), torch.full((3, frames), 2.0), torch.full((frames,), 200.0),
         torch.ones(frames), torch.zeros(frames, dtype=torch.bool), torch.full((160 * frames,), -0.5),
+        torch.full((5, frames), 3.0, dtype=torch.half),
     )  # fmt: skip
     masked = augment(whole, np.random.default_rng(seed))
-    names = ("spectrogram", "pitch", "track", "voicing", "waveform")
+    names = ("spectrogram", "pitch", "track", "voicing", "waveform", "states")
     assert all(bool((getattr(whole, name) != 0).all()) for name in names), "it is left as it was"
     for name in ("track", "voicing", "null", "energy"):
         assert getattr(masked, name).equal(getattr(whole, name)), f"{name} is what vRoPE reads"
@@ -40,7 +41,8 @@ def test_masks_are_zero_and_of_bounded_size(augment: SpecAugment, frames: int, m
     if not bool(bands.all()):
         assert bool((pitch.all(0) == times).all()), "a span hides both features"
         assert bool((spectrogram == (times[None] | bands[:, None])).all())
-    assert masked.waveform is not None
+    assert masked.waveform is not None and masked.states is not None
+    assert bool(((masked.states == 0) == pitch.all(0)).all()) and masked.states.dtype == torch.half
     assert bool(((masked.waveform.view(frames, 160) == 0) == pitch.all(0)[:, None]).all()), "to the sample"
     assert int(pitch.all(0).sum()) <= augment.time_masks * int(frames * augment.time_share)
     if not bool(times.all()):

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
-from echo_asr.decode.given_texts import align_each, align_features, spelled_words
+from echo_asr.decode.given_texts import align_each, align_features, align_phrases, spelled_words
 from echo_asr.decode.results import Segment, Token
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
@@ -81,6 +82,58 @@ def test_recordings_are_gathered_in_their_order(recognizer: Recognizer, monkeypa
     clips = [draw.normal(0, 0.1, 4000 + 800 * number).astype(np.float32) for number in (3, 0, 5, 1)]
     found = [segment(one) for one in align_each(recognizer, iter(clips), iter(["a"] * 4))]
     assert [one.end for one in found] == [pytest.approx(len(clip) / 16000, abs=0.01) for clip in clips]
+
+
+@pytest.fixture
+def bursts(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """Three bursts of noise, from 1, 3 and 5 s on, in 6 s, which count as a long recording."""
+    monkeypatch.setattr("echo_asr.decode.given_texts.LONGEST", 5.0)
+    samples = np.random.default_rng(0).normal(0, 0.1, 96_000).astype(np.float32)
+    return samples * ((np.arange(96_000) / 16_000 % 2 > 1.0) & (np.arange(96_000) / 16_000 % 2 < 1.8))
+
+
+def test_a_long_recording_has_segments_with_all_words_in_order(
+    recognizer: Recognizer, bursts: np.ndarray, tmp_path: Path
+) -> None:
+    text = "Ab, cd!\nEa – da be"
+    soundfile.write(tmp_path / "a.wav", bursts, 16_000)
+    short = bursts[16_000:32_000]
+    sources = [short, tmp_path / "a.wav", bursts, short]
+    texts = ["ab", text, "ab cd ea da be", "cd"]
+    read: list[tuple[int, float]] = []
+    all_found = list(align_phrases(recognizer, sources, texts, progress=lambda *now: read.append(now)))
+    assert [len(found) for found in (all_found[0], all_found[3])] == [1, 1] and {number for number, _ in read} == {1, 2}
+    for found, expected in zip(
+        all_found[1:3], (["Ab,", "cd!", "Ea –", "da", "be"], "ab cd ea da be".split()), strict=True
+    ):
+        phrases = [segment(one) for one in found]
+        words = [word for phrase in phrases for word in phrase.words]
+        assert [word.word for word in words] == expected
+        assert 1 < len(phrases) <= 3
+        times = [time for word in words for time in (word.start, word.end)]
+        assert times == sorted(times) and times[-1] <= 6.0
+        for phrase in phrases:
+            burst = int(phrase.start // 2)
+            assert 2 * burst + 0.7 < phrase.start < 2 * burst + 1.01 and phrase.end < 2 * burst + 2.1
+            assert all(phrase.start <= word.start <= word.end <= phrase.end for word in phrase.words)
+    whole = segment(next(align_each(recognizer, [bursts], ["ab cd ea da be"])))
+    assert whole.text == "ab cd ea da be" and len(whole.words) == 5 and whole.start == 0.0
+
+
+def test_a_long_recording_that_cannot_be_aligned_is_named_and_the_others_are_aligned(
+    recognizer: Recognizer, bursts: np.ndarray, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "a.wav", bursts, 16_000)
+    soundfile.write(tmp_path / "b.wav", 0 * bursts, 16_000)
+    texts = ["ab xylophone", "ab " * 200, "ab", "?", "cd"]
+    sources = [tmp_path / "a.wav", tmp_path / "a.wav", tmp_path / "b.wav", bursts, bursts[16_000:32_000]]
+    found = list(align_each(recognizer, sources, texts))
+    messages = [str(one) if isinstance(one, EchoError) else "" for one in found]
+    assert messages[0].startswith(f"{tmp_path / 'a.wav'}: text 'xylophone': the tokenizer has no symbol for 'h'")
+    assert "a.wav: its text is too long for it: 599 tokens need" in messages[1] and "correct the text" in messages[1]
+    assert "b.wav: is silent, and has the text 'ab'" in messages[2]
+    assert segment(found[3]).words == () and segment(found[3]).end == 6.0
+    assert segment(found[4]).words[0].word == "cd"
 
 
 def test_the_recogniser_aligns_one_text_or_several(recognizer: Recognizer) -> None:

@@ -2,6 +2,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.decode import settling
 from echo_asr.decode.placing import Piece
-from echo_asr.decode.settling import settle_edges, settled, word_homes
+from echo_asr.decode.settling import settle_edges, settled
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import normalize_basic
 from echo_asr.text.script import make_script
@@ -20,13 +21,13 @@ TOKENIZER = Tokenizer.train(["abcd "])
 SCRIPT = make_script([(1, "Ab, cd – ba"), (2, "a dc, b.")], normalize_basic)  # ab cd ba a dc b
 
 
-def spikes(text: str, frames: int = 4) -> torch.Tensor:
+def spikes(text: str, frames: int = 4) -> np.ndarray:
     """Log probabilities `(F, V)` of a piece in which each symbol of a text takes some frames, blank between."""
     ids = [token for symbol in TOKENIZER.encode(text) for token in (symbol, *[0] * (frames - 1))]
     probability = torch.full((max(len(ids), 3), TOKENIZER.vocabulary_size), 0.01)
     for frame, token in enumerate(ids):
         probability[frame, token] = 0.9
-    return probability.log()
+    return probability.log().numpy()
 
 
 def pieces_of(*words: tuple[int, ...]) -> list[Piece]:
@@ -37,7 +38,7 @@ def settle(monkeypatch: pytest.MonkeyPatch, pieces: list[Piece], spoken: list[st
     by_start = {piece.start: text for piece, text in zip(pieces, spoken, strict=True)}
     logs = lambda recognizer, recording, own: [spikes(by_start[piece.start]) for piece in own]  # noqa: E731
     monkeypatch.setattr(settling, "_log_probabilities", logs)
-    recognizer: Any = SimpleNamespace(bundle=SimpleNamespace(tokenizer=TOKENIZER))
+    recognizer: Any = SimpleNamespace(bundle=SimpleNamespace(tokenizer=TOKENIZER), normalize=normalize_basic)
     return [piece.words for piece in settle_edges(recognizer, AudioSegment(Path("a.wav")), SCRIPT, pieces)]
 
 
@@ -60,15 +61,9 @@ def test_long_chains_are_settled_part_by_part(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_character_that_the_model_does_not_know_leaves_all_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TOKENIZER, "encode", lambda text: (_ for _ in ()).throw(EchoError("no symbol")))
-    recognizer: Any = SimpleNamespace(bundle=SimpleNamespace(tokenizer=TOKENIZER))
+    recognizer: Any = SimpleNamespace(bundle=SimpleNamespace(tokenizer=TOKENIZER), normalize=normalize_basic)
     pieces = pieces_of((0,), (1, 2, 3), (4, 5))
     assert settle_edges(recognizer, AudioSegment(Path("a.wav")), SCRIPT, pieces) == pieces
-
-
-def test_homes_are_where_most_symbols_are() -> None:
-    tokens = TOKENIZER.encode("abc d")
-    assert word_homes([spikes("ab"), spikes("c d")], tokens, [0, 0, 0, 1, 1]) == [0, 1]
-    assert word_homes([spikes("a")], [], []) == []
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=6), st.data())

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+WIDTH, LAYERS = 32, 4  # of `tiny_whisper`
 SMALL = {"hidden_size": 32, "intermediate_size": 48}
 WAV2VEC2 = {
     **SMALL,
@@ -88,6 +89,50 @@ def parakeet(folder: Path, mels: int = 80) -> Path:
     encoder = ParakeetEncoderConfig(**SMALL, **size)
     config = ParakeetCTCConfig(vocab_size=20, pad_token_id=19, encoder_config=encoder)
     return _written(folder, lambda: ParakeetForCTC(config), ParakeetFeatureExtractor(feature_size=mels))
+
+
+def tiny_whisper(folder: Path, **settings: Any) -> Path:
+    """Whisper with an encoder of 4 layers, 32 values in a state, that takes recordings of up to 30 s."""
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+    size = {"d_model": WIDTH, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "encoder_attention_heads": 2}
+    layers = {"encoder_layers": LAYERS, "decoder_layers": 1, "decoder_attention_heads": 2}
+    special = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"), 0)
+    config = WhisperConfig(**{"vocab_size": 20, **size, **layers, **special, **settings})
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = WhisperForConditionalGeneration(config)
+        for parameter in network.parameters():  # as they are drawn, biases are 0, and losing them would not be seen
+            parameter.data += 0.05 * torch.randn_like(parameter)
+    network.save_pretrained(folder)
+    WhisperFeatureExtractor(feature_size=config.num_mel_bins).save_pretrained(folder)
+    return folder
+
+
+def states_words(encoder: Path) -> list[str]:
+    """Options with which the recipe `pretrained` trains a narrow model on a tiny encoder for 6 updates."""
+    options = {
+        "features.states": encoder,
+        "features.mels": 24,
+        "features.tracker": "autocorrelation",
+        "model.width": 32,
+        "model.heads": 2,
+        "model.feedforward": 48,
+        "model.states_layers": 1,
+        "model.decoder_layers": 0,
+        "model.dropout": 0.1,
+        "train.max_steps": 6,
+        "train.batch_seconds": 3.0,
+        "train.learning_rate": 0.01,
+        "train.warmup_steps": 2,
+        "train.speeds": "[1.0]",
+        "train.noise_share": 0.1,
+        "train.validate_every": 3,
+        "train.validation_utterances": 4,
+        "train.checkpoint_every": 2,
+        "train.log_every": 1,
+    }
+    return [word for option, value in options.items() for word in (f"--{option}", str(value))]
 
 
 def _written(folder: Path, model: Callable[[], Any], extractor: Any) -> Path:

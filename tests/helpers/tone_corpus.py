@@ -104,14 +104,15 @@ def write_config(path: Path, **sections: dict[str, Any]) -> Path:
 def checkpoint(run: Path) -> dict[str, Any]:
     """What a run's checkpoint holds, but for the seconds that it took."""
     state: dict[str, Any] = torch.load(run / CHECKPOINT, weights_only=True)
-    del state["progress"]["seconds"]
+    for name in ("seconds", "cpu_seconds"):
+        del state["progress"][name]
     return state
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
     """The lines of a run's metrics, but for what tells of the time that they took."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    timed = ("seconds", "audio_per_second", "data_wait")
+    timed = ("seconds", "cpu_seconds", "audio_per_second", "data_wait")
     return [{key: value for key, value in line.items() if key not in timed} for line in lines]
 
 

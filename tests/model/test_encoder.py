@@ -108,7 +108,8 @@ def test_a_state_depends_on_every_frame_of_its_recording(
         state = model.encode(changed).states[name]
         for index in (0, state.shape[1] - 1):
             (gradient,) = torch.autograd.grad(state[0, index, 0], seen, retain_graph=True)
-            assert gradient[0].abs().sum(0).min() > 0
+            read = gradient[0].abs().sum(0)[:: 2 if name == "states" else 1]  # of states every other, which hold all
+            assert read.min() > 0
 
 
 @pytest.mark.parametrize(

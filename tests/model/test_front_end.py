@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
-from echo_asr.model.front_end import FrontEnd, WaveFrontEnd
+from echo_asr.model.front_end import FrontEnd, StatesFrontEnd, WaveFrontEnd
 from echo_asr.vrope import PitchTrack
 from echo_asr.vrope.rotation import positions
 
@@ -129,3 +129,60 @@ def test_wave_front_end_listens_to_every_sample() -> None:
     x = torch.randn(1, 1, 160 * 3, requires_grad=True)
     wave_front_end()(x, torch.tensor([3])).square().sum().backward()
     assert (x.grad != 0).all()
+
+
+# --- states of a pretrained encoder ---
+
+
+def states_front_end(subsampling: int, others: int = 0) -> StatesFrontEnd:
+    torch.manual_seed(subsampling)
+    front = StatesFrontEnd(6, others, 8, subsampling)
+    with torch.no_grad():
+        front.norm.weight.normal_()
+        front.norm.bias.normal_()
+    return front
+
+
+@pytest.mark.parametrize("others", [0, 4])
+@pytest.mark.parametrize("subsampling", [2, 4])
+def test_states_of_any_length_give_a_frame_for_every_begun_group(subsampling: int, others: int) -> None:
+    front = states_front_end(subsampling, others)
+    for frames in range(1, 21):
+        out = front(torch.randn(1, 6 + others, frames), torch.tensor([frames]))
+        assert out.shape == (1, math.ceil(frames / subsampling), 8)
+        track = PitchTrack.tokens(torch.zeros(1, frames, dtype=torch.bool)).pool(subsampling)
+        assert track.f0.shape[1] == out.shape[1]
+
+
+@pytest.mark.parametrize("others", [0, 4])
+@pytest.mark.parametrize("subsampling", [2, 4])
+def test_states_give_a_clip_the_same_values_alone_and_padded(subsampling: int, others: int) -> None:
+    front = states_front_end(subsampling, others)
+    for frames in range(1, 12):
+        x = torch.randn(1, 6 + others, frames)
+        alone = front(x, torch.tensor([frames]))
+        for longer in range(frames + 1, frames + 9):
+            padded = torch.nn.functional.pad(x, (0, longer - frames))  # zeros, as `collate_features` pads
+            together = front(torch.cat((padded, torch.randn(1, 6 + others, longer))), torch.tensor([frames, longer]))
+            torch.testing.assert_close(together[:1, : alone.shape[1]], alone, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("subsampling", [2, 4])
+def test_states_are_read_where_the_clock_of_the_rotation_says(subsampling: int) -> None:
+    """The states that a frame depends on lie around its position; those of even frames hold all that there are."""
+    x = torch.randn(1, 6, 12 * subsampling, requires_grad=True)
+    out = states_front_end(subsampling)(x, torch.tensor([x.shape[2]]))
+    track = PitchTrack.tokens(torch.zeros(1, x.shape[2], dtype=torch.bool)).pool(subsampling)
+    for index in range(3, 9):
+        (gradient,) = torch.autograd.grad(out[0, index].square().sum(), x, retain_graph=True)
+        seen = gradient[0].abs().sum(0).nonzero()[:, 0]
+        assert not (seen % 2).any() and bool((seen.diff() == 2).all())
+        assert abs(float(seen[0] + seen[-1]) / 2 - float(positions(track)[index])) <= 0.5
+
+
+def test_pitch_beside_states_is_a_mean_over_both_frames() -> None:
+    """No frame of the pitch is left out, though every other state is."""
+    x = torch.randn(1, 10, 13, requires_grad=True)
+    states_front_end(4, 4)(x, torch.tensor([13])).square().sum().backward()
+    assert x.grad is not None and bool((x.grad[:, 6:] != 0).all())
+    assert bool((x.grad[:, :6, ::2] != 0).all()) and not x.grad[:, :6, 1::2].any()

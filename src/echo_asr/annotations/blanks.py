@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 from echo_asr.annotations.document import Document, xml_text
 from echo_asr.annotations.elan import Timeline, choose_tiers
 from echo_asr.annotations.textfile import Change, TextFile
-from echo_asr.annotations.textgrid import EVERY, named_tiers, read_textgrid
+from echo_asr.annotations.textgrid import EVERY, as_spelled, named_tiers, read_textgrid
 from echo_asr.annotations.textgrid_writer import quoted
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
@@ -84,7 +84,7 @@ def textgrid_blanks(file: TextFile, wanted: str) -> Iterator[Blank]:
         EchoError: it is no TextGrid, or has no such tier, or several.
     """
     tiers = {name: tier for name, tier in named_tiers(read_textgrid(file)).items() if not tier.points}
-    listed = ", ".join(tiers)
+    listed, wanted = ", ".join(tiers), as_spelled(wanted, tiers)
     if not tiers:
         raise EchoError(f"{file.path} has no tier of intervals; segment it in Praat first")
     if not wanted and len(tiers) > 1:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
 from echo_asr.annotations.document import Document, read_document
-from echo_asr.audio import find_file
+from echo_asr.audio import find_file, same_name
 from echo_asr.audio.files import leads_into_network
 from echo_asr.audio.tree import AUDIO_SUFFIXES, VIDEO_SUFFIXES, recordings_beside
 from echo_asr.errors import EchoError
@@ -57,8 +57,11 @@ def choose_tiers(path: Path, root: Element, wanted: str) -> list[Element]:
     if not tiers:
         raise EchoError(f"{path} has no annotations; transcribe it in ELAN first")
     if wanted:
-        found = [t for t in tiers if t.get("TIER_ID") == wanted]
-        found = found or [t for t in tiers if t.get("LINGUISTIC_TYPE_REF") == wanted]
+        found = [t for t in tiers if same_name(t.get("TIER_ID", ""), wanted)]
+        found = found or [t for t in tiers if same_name(t.get("LINGUISTIC_TYPE_REF", ""), wanted)]
+        if not found and any(same_name(t.get("TIER_ID", ""), wanted) for t in root.iter("TIER")):
+            mend = "make them in ELAN, of a dependent tier by Tier > Create Annotations on Dependent Tiers"
+            raise EchoError(f"{path}: tier {wanted!r} has no annotations, not even empty ones; {mend}")
         if not found:
             raise EchoError(f"{path} has no tier {wanted!r} with annotations; choose from: {listed}")
         return found
@@ -119,10 +122,10 @@ def _origin(media: Element) -> float:
 
 
 def _local(url: str) -> list[str]:
-    """The paths that a media descriptor may stand for: ``file:///C:/x/my%20rec.wav``, ``./rec.wav``. ELAN leaves out
-    escapes, other programs write them."""
+    """The paths that a media descriptor may stand for: ``file:///C:/x/my%20rec.wav``, ``./rec.wav``; of old versions
+    ``file:/./rec.wav``. ELAN leaves out escapes, other programs write them."""
     names = dict.fromkeys((unquote(url), url))
-    return [re.sub(r"^file:/*(?=[A-Za-z]:|/)", "", name).replace("\\", "/") for name in names if name]
+    return [re.sub(r"^file:/*(?=[A-Za-z]:|/|\.)", "", name).replace("\\", "/") for name in names if name]
 
 
 def slot_times(root: Element) -> dict[str, float]:

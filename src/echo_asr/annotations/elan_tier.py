@@ -20,6 +20,7 @@ from echo_asr.annotations.elan_writer import (
 )
 from echo_asr.annotations.phrases import Phrase
 from echo_asr.annotations.textfile import Change
+from echo_asr.audio import same_name
 from echo_asr.errors import EchoError
 
 
@@ -76,12 +77,12 @@ def existing_tier(document: Document, name: str, overwrite: bool) -> Element | N
             on it, or it on another.
     """
     path, tiers = document.file.path, list(document.root.iter("TIER"))
-    found = [tier for tier in tiers if tier.get("TIER_ID") == name]
+    found = [tier for tier in tiers if same_name(tier.get("TIER_ID", ""), name)]
     if not found:
         return None
     if not overwrite:
         raise EchoError(f"{path} has a tier {name!r} already; choose another --tier, or give --overwrite")
-    below = [tier.get("TIER_ID", "") for tier in tiers if tier.get("PARENT_REF") == name]
+    below = [tier.get("TIER_ID", "") for tier in tiers if tier.get("PARENT_REF") == found[0].get("TIER_ID")]
     if below:
         raise EchoError(f"{path}: tiers depend on {name!r}, which are {', '.join(below)}; choose another --tier")
     if found[0].get("PARENT_REF"):

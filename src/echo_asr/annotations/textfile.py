@@ -14,6 +14,8 @@ from echo_asr.errors import EchoError
 LARGEST = 100 << 20  # bytes of a file; one for a recording of a day has 10 MB
 MARKS = {
     codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",  # begins as that of UTF-16
+    codecs.BOM_UTF32_BE: "utf-32-be",
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
@@ -81,7 +83,7 @@ class TextFile:
         new = b"".join([*parts, self.data[done:]])
         if self.encoding == "utf-8":
             return self.mark + new
-        errors = "surrogatepass" if self.encoding.startswith("utf-16") else errors
+        errors = "surrogatepass" if self.encoding.startswith(("utf-16", "utf-32")) else errors
         try:
             return self.mark + new.decode("utf-8", "surrogatepass").encode(self.encoding, errors)
         except UnicodeEncodeError as error:
@@ -90,8 +92,8 @@ class TextFile:
 
 
 def read_text_file(path: Path, xml: bool = False) -> TextFile:
-    """The text of a file: in UTF-8 or UTF-16 by its byte-order mark; without one in what an XML declaration states,
-    in UTF-8, or else in Windows-1252, or Latin-1 where it has bytes that are not in that.
+    """The text of a file: in UTF-8, UTF-16 or UTF-32 by its byte-order mark; without one in what an XML declaration
+    states, in UTF-8, or else in Windows-1252, or Latin-1 where it has bytes that are not in that.
 
     Raises:
         EchoError: it cannot be read, is very large, or is not in the encoding that it states.

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from echo_asr.annotations.textfile import TextFile
+from echo_asr.audio import same_name
 from echo_asr.errors import EchoError
 
 SUFFIX = ".textgrid"  # in lower case
@@ -68,6 +69,12 @@ def named_tiers(tiers: Sequence[GridTier]) -> dict[str, GridTier]:
         seen[tier.name] += 1
         found[tier.name if count[tier.name] == 1 and tier.name else f"{tier.name}#{seen[tier.name]}"] = tier
     return found
+
+
+def as_spelled(wanted: str, tiers: Mapping[str, GridTier]) -> str:
+    """The name of a tier as the file spells it, where the wanted one differs in the Unicode form of its letters."""
+    there = [name for label, tier in tiers.items() for name in (label, tier.name, tier.name.partition("@")[0])]
+    return next((name.strip() for name in there if wanted and same_name(name, wanted)), wanted)
 
 
 class _Parser:

@@ -19,6 +19,7 @@ class Recording:
     rate: int  # Hz
     blocks: Callable[[], Blocks]
     seconds: float = 0.0  # as stated by its header; 0 if it states none
+    bits: int = 16  # of a sample of its format, 16 or 24; 16 for compressed formats, 24 for floating point
 
 
 def cut_blocks(blocks: Blocks, segment: AudioSegment, rate: int) -> Blocks:

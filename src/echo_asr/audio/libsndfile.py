@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from echo_asr.errors import EchoError
 from echo_asr.output import silenced_stderr
 
 ENDLESS = 1 << 60  # samples; a header with more states no length, as in FLAC that was written into a pipe
+DEEP = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_20", "ALAC_24", "ALAC_32", "DWVW_24")  # over 16 bits
 SOFT = 0.05  # of full scale; at lower peaks, noise of 16 bits is less than 70 dB below
 MP3_SLACK = 2 * 1152  # samples; two MPEG frames, by which MP3 headers often overstate the length
 MP3_UNSTATED_SLACK = 10 * 1152  # samples; frames that depend on others that were cut away decode to nothing
@@ -50,10 +52,11 @@ def open_audio(segment: AudioSegment, head: bytes) -> Recording:
     with _opened(path, parts[0], head) as file:
         rate: int = file.samplerate
         seconds = file.frames / rate if segment.whole and file.frames < ENDLESS else 0.0
+        bits = 24 if file.subtype in DEEP else 16
     if stray := sum(part.stray for part in parts):
         what = f"its header leaves out the last {stray} bytes; they are read as audio, too"
         warnings.warn(f"{path}: {what}: check how it ends", stacklevel=2)
-    return Recording(rate, lambda: _blocks(segment, head, parts, rate), seconds)
+    return Recording(rate, lambda: _blocks(segment, head, parts, rate), seconds, bits)
 
 
 def duration(path: Path, head: bytes) -> float:
@@ -177,9 +180,23 @@ def _quiet(head: bytes) -> AbstractContextManager[None]:
     return silenced_stderr() if _may_be_mp3(head) else nullcontext()
 
 
-def write_flac(path: Path, samples: np.ndarray, rate: int) -> None:
-    """Write mono samples `(S,)` float32 as FLAC of 16 bits; of 24 bits where they are soft, as those of recorders that
-    have no gain; and as loud as FLAC can be where they exceed full scale."""
-    peak = np.abs(samples).max(initial=0.0)
-    subtype = "PCM_24" if peak < SOFT else "PCM_16"
-    soundfile.write(path, samples / max(peak, 1.0), rate, subtype, format="FLAC")
+def has_flac(rate: int) -> bool:
+    """Whether FLAC can have a sample rate, in Hz: up to 65,535, and multiples of 10 up to 655,350."""
+    return rate <= 65_535 or (rate <= 655_350 and rate % 10 == 0)
+
+
+def encode_flac(samples: np.ndarray, rate: int, bits: int = 16) -> bytes:
+    """Mono samples `(S,)` float32 as a FLAC file of 16 bits if these have the samples without loss, or if `bits` is 16
+    and the samples are not soft, as those of recorders that have no gain; else of 24 bits. Samples that exceed full
+    scale are made as loud as FLAC can be.
+    """
+    peak = float(np.abs(samples).max(initial=0.0))
+    scaled = samples.astype(np.float64) * (2.0**15 / max(peak, 1.0))
+    if (bits == 16 and peak >= SOFT) or not (scaled % 1).any():
+        data, subtype = np.rint(scaled).clip(-(2**15), 2**15 - 1).astype(np.int16), "PCM_16"
+    else:
+        data = np.rint(scaled * 2**8).clip(-(2**23), 2**23 - 1).astype(np.int32) << 8
+        subtype = "PCM_24"
+    file = io.BytesIO()  # libsndfile reports no full disk when it closes a file
+    soundfile.write(file, data, rate, subtype, format="FLAC")
+    return file.getvalue()

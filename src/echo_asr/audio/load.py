@@ -98,6 +98,17 @@ def stream_audio(source: Audio, sampling_rate: int | None = None) -> Iterator[np
         raise EchoError(f"{name}: holds no samples; give a recording of at least one sample")
 
 
+def stream_original(source: AudioFile) -> tuple[int, int, Iterator[np.ndarray]]:
+    """The sample rate in Hz of a file or segment, the bits of its samples (16, or 24 for more and for floating point),
+    and its mono samples `(S,)` float32 at that rate in blocks, of which the whole is never in memory.
+
+    Raises:
+        EchoError: as `load_audio`, now or when the iteration reaches the cause.
+    """
+    recording, blocks = _read(str(source), source, None)
+    return recording.rate, recording.bits, blocks
+
+
 def _whole(name: str, source: AudioFile, sampling_rate: int | None) -> Iterator[np.ndarray]:
     """Blocks of a file that is to be held in memory; refuses one that is too long."""
     recording, blocks = _read(name, source, sampling_rate)

@@ -7,11 +7,20 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_asr.commands.arguments import CORPUS, DEVICE, Parser, Subparsers, add_broken, add_command
+from echo_asr.commands.arguments import (
+    CORPUS,
+    DEVICE,
+    Parser,
+    Subparsers,
+    add_broken,
+    add_channel,
+    add_command,
+    check_channel,
+)
 from echo_asr.commands.training import add_model, check_model, model_or_training
 from echo_asr.errors import EchoError
 
@@ -36,6 +45,7 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--format", choices=FORMATS, default="json", help="json (default): one object a line")
     parser.add_argument("--output-dir", type=Path, metavar="D", help="write a file for each recording there")
     parser.add_argument("--split", help="of the corpus (default: all of it)")
+    add_channel(parser, "of the recording")
     add_broken(parser)
     parser.add_argument("--device", default="auto", help=DEVICE)
     parser.epilog = "Options can follow: of decoding, e.g. --decode.times attention, and without --model of training."
@@ -49,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     check_model(arguments, None if alone else arguments.corpus, ": one recording is too little to train on")
     if alone and arguments.split:
         raise EchoError("--split is of a corpus, and --text gives one recording its text; leave one out")
+    if not alone and arguments.channel is not None:
+        raise EchoError(f"--channel is of one recording; of a corpus it is {arguments.corpus}@channel:N")
     utterances = [_recording(arguments)] if alone else _utterances(arguments)
     files = _grouped(utterances)
     targets = _targets(list(files), arguments.output_dir, arguments.format)
@@ -62,9 +74,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _recording(arguments: argparse.Namespace) -> Utterance:
-    """The recording whose text is given."""
+    """The recording whose text is given, or a channel of it."""
     from echo_asr.annotations.textfile import read_text_file
     from echo_asr.audio import audio_duration
+    from echo_asr.audio.segment import AudioSegment
     from echo_asr.data.corpus import Utterance
 
     text = arguments.text
@@ -75,7 +88,9 @@ def _recording(arguments: argparse.Namespace) -> Utterance:
         where = "--text" if arguments.text_file is None else str(arguments.text_file)
         raise EchoError(f"{where}: is empty; give the text of the recording")
     path = Path(arguments.corpus)
-    return Utterance(path.name, path, text, "", "test", audio_duration(path))
+    seconds, audio = audio_duration(path), AudioSegment(path, channel=arguments.channel)
+    check_channel(audio)
+    return Utterance(path.name, path if audio.channel is None else audio, text, "", "test", seconds)
 
 
 def _utterances(arguments: argparse.Namespace) -> list[Utterance]:
@@ -151,7 +166,7 @@ def _align(
     from echo_asr.data.excluded import apply_conventions
     from echo_asr.data.speakers import speaker_medians
     from echo_asr.decode.formats import render
-    from echo_asr.decode.given_texts import align_each
+    from echo_asr.decode.given_texts import align_phrases
     from echo_asr.storage import make_folder, replace_text
 
     conventions = recognizer.bundle.text.transcription
@@ -162,22 +177,29 @@ def _align(
     todo = [(key, one) for key, own in files.items() for one in own if id(one) in kept]
     medians: dict[str, float] = {}
     if recognizer.bundle.model.config.vrope.reference == "speaker":
-        medians = speaker_medians([u for _, u in todo], lambda u: recognizer.extractor(load_audio(u.audio)))
+        medians = speaker_medians([u for _, u in todo], lambda u: recognizer.extractor.acoustic(load_audio(u.audio)))
     speakers = [medians.get(one.speaker, 0.0) for _, one in todo]
-    each = align_each(recognizer, (u.audio for _, u in todo), (u.text for _, u in todo), None, speakers)
-    failed = 0
+    before = [0.0, *accumulate(one.duration for _, one in todo)]  # seconds of the texts before
+    failed = total = 0
 
     def aligned(advance: Callable[[int, str], None]) -> Iterator[tuple[Key, Utterance, Segment]]:
-        nonlocal failed
-        for number, ((key, one), result) in enumerate(zip(todo, each, strict=True), 1):
-            advance(number, "")
-            if isinstance(result, EchoError):
-                failed += 1
-                print(f"echo-asr align: {result}", file=sys.stderr)
-            else:
-                yield key, one, result
+        nonlocal failed, total
 
-    with progress_bar("aligning", len(todo)) as advance:
+        def read(number: int, seconds: float) -> None:
+            advance(round(before[number] + seconds), "")
+
+        each = align_phrases(recognizer, (u.audio for _, u in todo), (u.text for _, u in todo), None, speakers, read)
+        for number, ((key, one), results) in enumerate(zip(todo, each, strict=True), 1):
+            for result in results:
+                total += 1
+                if isinstance(result, EchoError):
+                    failed += 1
+                    print(f"echo-asr align: {result}", file=sys.stderr)
+                else:
+                    yield key, one, result
+            advance(round(before[number]), "")
+
+    with progress_bar("seconds", round(before[-1])) as advance:
         for key, parts in groupby(aligned(advance), key=lambda part: part[0]):
             found = _transcription([(one, segment) for _, one, segment in parts])
             if arguments.output_dir is None:
@@ -188,7 +210,7 @@ def _align(
             replace_text(target, render(key[0], found, arguments.format, target.parent, True))
     if failed:
         left = f"could not be aligned and {'is' if failed == 1 else 'are'} left out"
-        print(f"echo-asr align: {failed} of {counted(len(todo), 'text')} {left}", file=sys.stderr)
+        print(f"echo-asr align: {failed} of {counted(total, 'text')} {left}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+from echo_asr.errors import EchoError
+
+if TYPE_CHECKING:
+    from echo_asr.audio.segment import AudioSegment
 
 CORPUS = "folder, file, synth:NAME or hf:REPO:CONFIG; docs/corpora.md has the forms"
 CONFIG = "YAML file, or the name of a recipe (echo-asr recipes lists them)"
@@ -39,3 +44,32 @@ def add_broken(parser: Parser) -> None:
     """The argument `--broken`."""
     text = "records that cannot be used: refuse the corpus (default), or skip and count them"
     parser.add_argument("--broken", choices=("refuse", "skip"), default="refuse", help=text)
+
+
+def add_channel(parser: Parser, of: str = "of the recordings") -> None:
+    """The argument `--channel`."""
+    text = f"a channel {of}, from 0; by default the mean of all"
+    parser.add_argument("--channel", type=int, metavar="N", help=text)
+
+
+def check_channel(recording: AudioSegment) -> None:
+    """Refuse a recording without the channel that is chosen, before any work.
+
+    Raises:
+        EchoError: it has no such channel, or cannot be read.
+    """
+    from echo_asr.audio import stream_audio
+
+    refuse_negative_channel(recording.channel)
+    if recording.channel is not None:
+        next(stream_audio(recording))
+
+
+def refuse_negative_channel(channel: int | None) -> None:
+    """Refuse a number that no channel has.
+
+    Raises:
+        EchoError: it is under 0.
+    """
+    if channel is not None and channel < 0:
+        raise EchoError(f"--channel: expected 0 or more, got {channel}")

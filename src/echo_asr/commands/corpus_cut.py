@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_asr.commands.arguments import CORPUS, DEVICE, Parser, Subparsers, add_command
+from echo_asr.commands.arguments import CORPUS, DEVICE, Parser, Subparsers, add_channel, add_command, check_channel
 from echo_asr.commands.training import add_model, check_model, model_or_training
 from echo_asr.errors import EchoError
 
 if TYPE_CHECKING:
+    from echo_asr.audio.segment import AudioSegment
     from echo_asr.data.corpus import Utterance
     from echo_asr.decode.cutting import CutRecording
     from echo_asr.text.script import Script
@@ -31,10 +33,14 @@ def add(actions: Subparsers[Parser]) -> None:
         "recording", type=Path, metavar="RECORDING", help="wav, flac, ogg, opus, mp3, ..., of any length"
     )
     parser.add_argument("text", type=Path, metavar="TEXT", help="its text in paragraphs, or its subtitles (.srt, .vtt)")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help=f"for a metadata.csv and {REPORT}")
+    written = f"for the clips, a metadata.csv and {REPORT}"
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help=written)
+    less = "write no clips: metadata.csv refers to the recording where it lies"
+    parser.add_argument("--no-copy", action="store_true", help=less)
     add_model(parser, "the corpus of --train-on")
     parser.add_argument("--train-on", metavar="CORPUS", help=f"train a model on this corpus first: {CORPUS}")
     parser.add_argument("--speaker", default="", metavar="NAME", help="who speaks, for the corpus")
+    add_channel(parser, "of the recording")
     parser.add_argument("--device", default="auto", help=DEVICE)
     parser.epilog = (
         "Options can follow: of decoding, e.g. --decode.segments.longest 10, and with --train-on of training."
@@ -44,6 +50,7 @@ def add(actions: Subparsers[Parser]) -> None:
 def cut(arguments: argparse.Namespace) -> None:
     """Cut, write the corpus and the report, and print what it holds."""
     from echo_asr.audio import audio_duration
+    from echo_asr.audio.segment import AudioSegment
     from echo_asr.console import progress_bar
     from echo_asr.data.partition import make_corpus_folder, write_corpus
     from echo_asr.data.script import read_script
@@ -55,33 +62,51 @@ def cut(arguments: argparse.Namespace) -> None:
     if arguments.model is not None and arguments.train_on is not None:
         raise EchoError("--train-on is for training, and --model names a trained one; leave one out")
     seconds = audio_duration(arguments.recording)
+    recording = AudioSegment(arguments.recording, channel=arguments.channel)
+    check_channel(recording)
     read_script(arguments.text, normalize_basic)  # what is wrong with it is found before an hour of work
     make_corpus_folder(arguments.out)
     with model_or_training(arguments, arguments.train_on) as recognizer:
         script = read_script(arguments.text, recognizer.normalize)
         with progress_bar("seconds", max(1, round(seconds))) as advance:
-            found = cut_recording(recognizer, arguments.recording, script, lambda done: advance(round(done), ""))
+            found = cut_recording(recognizer, recording, script, lambda done: advance(round(done), ""))
     if not found.clips:
         what = f"no part of {arguments.text} was recognised in {arguments.recording}"
         raise EchoError(f"{what}; is it the text of it, and the model one of its language?")
-    written = write_corpus(arguments.out, _utterances(arguments, found))
+    utterances = _utterances(recording, arguments.speaker, found)
+    written = write_corpus(arguments.out, utterances)  # complete, whatever happens while clips are written
     rows = list(_report(script, found))
     table = "".join("\t".join(row) + "\n" for row in [COLUMNS, *rows])
     replace_text(arguments.out / REPORT, table)
     print(*_summary(script, found, rows), sep="\n")
-    print(f"{written} refers to the audio where it lies; {arguments.out / REPORT} lists all of this")
+    if not arguments.no_copy:
+        _write_clips(arguments.out, recording, utterances)
+    audio = "refers to the audio where it lies" if arguments.no_copy else "names the clips"
+    print(f"{written} {audio}; {arguments.out / REPORT} lists all of this")
 
 
-def _utterances(arguments: argparse.Namespace, found: CutRecording) -> list[Utterance]:
-    from echo_asr.audio.segment import AudioSegment
+def _write_clips(folder: Path, recording: AudioSegment, utterances: list[Utterance]) -> None:
+    from echo_asr.console import progress_bar
+    from echo_asr.data.readers.metadata import METADATA
+    from echo_asr.data.writers.clips import write_clips
+
+    try:
+        with progress_bar("clips", len(utterances)) as advance:
+            write_clips(folder, recording, utterances, lambda done: advance(done, ""))
+    except EchoError as error:
+        kept = f"{folder / METADATA} is a corpus without them: it refers to the recording where it lies"
+        raise EchoError(f"{error}; {kept}") from None
+
+
+def _utterances(recording: AudioSegment, speaker: str, found: CutRecording) -> list[Utterance]:
     from echo_asr.data.corpus import Utterance
 
-    name, digits = arguments.recording.stem, len(str(len(found.clips)))
+    name, digits = recording.path.stem, len(str(len(found.clips)))
     utterances = []
     for number, clip in enumerate(found.clips, 1):
-        audio = AudioSegment(arguments.recording, clip.start, clip.end - clip.start)
+        audio = replace(recording, start=clip.start, duration=clip.end - clip.start)
         own = f"{name}-{number:0{digits}d}"
-        utterances.append(Utterance(own, audio, clip.text, arguments.speaker, "train", clip.end - clip.start))
+        utterances.append(Utterance(own, audio, clip.text, speaker, "train", clip.end - clip.start))
     return utterances
 
 

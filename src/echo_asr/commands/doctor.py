@@ -45,9 +45,15 @@ def examine() -> Iterator[Finding]:
         ("lhotse", "lhotse", "corpora in lhotse's Shar"),
         ("segments", "profiles", "orthography profiles"),
         ("accelerate", "scale", "training in several processes"),
+        ("transformers", "pretrained", "pretrained encoders"),
+        ("huggingface-hub", "pretrained", "pretrained encoders of the hub"),
+        ("peft", "pretrained", "fine-tuning pretrained encoders by LoRA"),
     ):
         name, there, text = _package(package)
         yield name, True, text if there else f"not installed; needed for {purpose}: pip install 'echo-asr[{extra}]'"
+    encoders: list[Finding] = []
+    yield _tried("encoders", lambda: _encoders(encoders))
+    yield from encoders
     yield _tried("cache", _cache)
     yield _tried("features", _features)
 
@@ -76,6 +82,43 @@ def _devices() -> Finding:
     if torch.backends.mps.is_available():
         return "devices", True, f"Apple's GPU (mps); {os.cpu_count()} CPU cores"
     return "devices", True, f"no GPU; {os.cpu_count()} CPU cores, {torch.get_num_threads()} threads"
+
+
+def _encoders(found: list[Finding]) -> Finding:
+    """How many models are in the hub's cache; the pretrained encoders among them are added to `found`. Nothing is
+    fetched."""
+    from echo_asr.errors import EchoError
+    from echo_asr.pretrained.hub import SHOWN, has_weights, list_cached
+    from echo_asr.pretrained.licence import find_licence, is_non_commercial
+    from echo_asr.pretrained.networks import FAMILIES
+    from echo_asr.pretrained.weights import read_type
+
+    try:
+        root, models = list_cached()
+    except EchoError as error:  # without the extra
+        return "encoders", True, str(error)
+    others: set[str] = set()
+    for model in models:
+        try:
+            kind, whole = read_type(model.folder), has_weights(model.folder)
+        except EchoError:  # no configuration, or a damaged one
+            others.add("unknown")
+            continue
+        if kind not in FAMILIES:
+            others.add(kind)
+            continue
+        licence = find_licence(model.folder)
+        remark = " (no commercial use)" if is_non_commercial(licence) else ""
+        parts = [
+            f"{model.size / 1e6:.0f} MB",
+            kind,
+            f"licence {licence}{remark}",
+            *([] if whole else ["without weights"]),
+        ]
+        found.append((f"encoder {model.name}@{model.revision[:SHOWN]}", True, ", ".join(parts)))
+    count = len(models) - len(found)
+    rest = f"; {count} other models, of types that Echo does not use: {', '.join(sorted(others))}" if count else ""
+    return "encoders", True, f"{len(found)} in the hub's cache, {root}{rest}"
 
 
 def _cache() -> Finding:

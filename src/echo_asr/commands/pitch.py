@@ -147,7 +147,9 @@ def _corpus(arguments: argparse.Namespace, recognizer: Recognizer) -> tuple[list
         print(f"echo-asr pitch: {transcribed}", file=sys.stderr)
     medians: dict[str, float] = {}
     if recognizer.bundle.model.config.vrope.reference == "speaker":
-        medians = speaker_medians(transcribed.utterances, lambda u: recognizer.extractor.measure(load_audio(u.audio)))
+        medians = speaker_medians(
+            transcribed.utterances, lambda u: recognizer.extractor.measure_acoustic(load_audio(u.audio))
+        )
     given = [GivenText(u.audio, u.text, u.speaker, u.id, medians.get(u.speaker, 0.0)) for u in transcribed.utterances]
     speech: list[AlignedSpeech] = []
     left_out: list[EchoError] = []

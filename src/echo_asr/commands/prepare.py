@@ -21,13 +21,15 @@ def run(arguments: argparse.Namespace) -> None:
     each split holds, and where the features are. Under torchrun each process does its share."""
     import os
     from contextlib import nullcontext
+    from functools import partial
 
-    from echo_asr.console import counted, hours, progress_bar
+    from echo_asr.console import console, counted, hours, progress_bar
     from echo_asr.data.cache import FeatureCache
     from echo_asr.data.corpus import load_corpus
     from echo_asr.data.perturbation import UNPERTURBED
     from echo_asr.data.precompute import fill_recordings
     from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
+    from echo_asr.decode.transcribe import choose_device
     from echo_asr.distributed.launch import barrier, find_rank
     from echo_asr.features import FeatureExtractor
     from echo_asr.research.sections import SECTIONS
@@ -35,7 +37,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     sections = read_config(arguments.config, sections=SECTIONS)
     corpus = load_corpus(arguments.corpus, arguments.broken)
-    cache = FeatureCache(None, FeatureExtractor(sections["features"]), required=True)
+    extractor = FeatureExtractor(sections["features"])
+    if extractor.states is not None:
+        extractor.states.device = choose_device()
+    cache = FeatureCache(None, extractor, required=True)
     rank = find_rank()
     lines, parts = [], []
     for name in corpus.splits:
@@ -50,8 +55,9 @@ def run(arguments: argparse.Namespace) -> None:
     total = sum(len(rows) * len(perturbations) for rows, perturbations in parts)
     with progress_bar("features", total) if rank.main else nullcontext() as advance:
         progress = (lambda done, total: advance(done, "")) if advance else None
+        tell = partial(console().print, highlight=False, markup=False) if rank.main else None
         try:
-            fill_recordings(cache, parts, progress, workers)
+            fill_recordings(cache, parts, progress, workers, tell)
         except UnreadableRecordings as error:
             if arguments.broken == "refuse":
                 raise

@@ -100,7 +100,7 @@ def _retone_corpus(
     known = [u for u in utterances if not conventions.apply(u.text).excluded]
     speakers: list[float] = []
     if recognizer.bundle.model.config.vrope.reference == "speaker":
-        medians = speaker_medians(known, lambda u: recognizer.extractor(load_audio(u.audio)))
+        medians = speaker_medians(known, lambda u: recognizer.extractor.acoustic(load_audio(u.audio)))
         speakers = [medians.get(u.speaker, 0.0) for u in known]
     each = retone_each(recognizer, (u.audio for u in known), (u.text for u in known), None, notation, speakers)
     texts: dict[str, str] = {}

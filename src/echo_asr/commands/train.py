@@ -16,6 +16,9 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run, which is a model")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in RUN")
     parser.add_argument("--init", type=Path, metavar="MODEL", help="start from this model; new symbols are added")
+    parser.add_argument(
+        "--slim", action="store_true", help="leave the weights of a pretrained encoder out of RUN, which names them"
+    )
     add_broken(parser)
     parser.add_argument("--device", default="auto", help=DEVICE)
     parser.epilog = "Any option of the configuration can follow as --section.key value, e.g. --train.max_steps 500."
@@ -33,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     sections = read_config(arguments.config, arguments.changes, SECTIONS)
     progress = train(
         sections, arguments.corpus, arguments.out, arguments.resume, arguments.init, arguments.device,
-        arguments.broken, look_inside, make_control(sections["study"].f0),
+        arguments.broken, look_inside, make_control(sections["study"].f0), arguments.slim,
     )  # fmt: skip
     if find_rank().main:
         print(f"{arguments.out}: trained for {progress.step} updates, best at {progress.best_step}")

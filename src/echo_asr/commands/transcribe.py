@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_asr.commands.arguments import DEVICE, Parser, Subparsers, add_command
+from echo_asr.commands.arguments import DEVICE, Parser, Subparsers, add_channel, add_command, refuse_negative_channel
 from echo_asr.errors import EchoError
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--format", choices=FORMATS, default="txt", help="json: one object a line; default txt")
     parser.add_argument("--output-dir", type=Path, metavar="D", help="write a file for each recording there")
     parser.add_argument("--skip-existing", action="store_true", help="leave out what is in the folder already")
-    channel = "a channel of the recordings, from 0; by default the mean of all"
-    parser.add_argument("--channel", type=int, metavar="N", help=channel)
+    add_channel(parser)
     parser.add_argument(
         "--segments", metavar="FILE[:TIER]", help="fill the empty segments: .eaf, .TextGrid, .csv, .srt"
     )
@@ -46,8 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from echo_asr.distributed.launch import barrier, find_rank
 
     _refuse_combinations(arguments)
-    if arguments.channel is not None and arguments.channel < 0:
-        raise EchoError(f"--channel: expected 0 or more, got {arguments.channel}")
+    refuse_negative_channel(arguments.channel)
     rank = find_rank()
     paths = list(arguments.audio)
     if arguments.files == "-" and rank.count > 1:
@@ -91,6 +89,7 @@ def _transcribe_into(arguments: argparse.Namespace, recording: Path | None) -> i
     """Fill segments, or add a tier."""
     from echo_asr.annotations.segmented import open_segmented
     from echo_asr.decode.annotate import TierFile, fill_segments, filled_path
+    from echo_asr.storage import refuse_read_only
 
     if arguments.into:
         tier_file = TierFile(arguments.into, arguments.tier, recording, arguments.overwrite)
@@ -99,6 +98,8 @@ def _transcribe_into(arguments: argparse.Namespace, recording: Path | None) -> i
     segmented = open_segmented(arguments.segments, recording)
     source = segmented.file.path
     target = source if arguments.in_place else filled_path(source, arguments.output_dir)
+    if arguments.in_place:
+        refuse_read_only(source.resolve(), "make it writable, or give --output-dir instead of --in-place")
     return fill_segments(_load(arguments), segmented, target, arguments.channel)
 
 

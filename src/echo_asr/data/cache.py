@@ -7,6 +7,7 @@ import os
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from echo_asr.storage import pack, replace_file, unpack
 CHECKSUM = "crc32"  # name of the tensor that holds the checksum of the others
 Audio = AudioFile | AudioSource | np.ndarray
 FIELDS = ("spectrogram", "pitch", "track", "voicing", "null", "waveform")
+STATES = ("states",)
 
 
 class FeatureCache:
@@ -34,8 +36,10 @@ class FeatureCache:
 
     An entry is one safetensors file, named by a hash of the file's bytes (or the array's; of an `AudioSegment`, also
     of its times and channel), of `made_by` and of the perturbation's name; so a changed recording, setting, constant,
-    tracker or library has a new entry, and a renamed recording keeps its own. Entries are written atomically and may be
-    shared by processes. A damaged entry is computed again; a full or read-only disk gives one warning and no cache.
+    tracker or library has a new entry, and a renamed recording keeps its own. States of a pretrained encoder have
+    entries of their own, so that the acoustic features are shared by all encoders and by models without. Entries are
+    written atomically and may be shared by processes. A damaged entry is computed again; a full or read-only disk gives
+    one warning and no cache.
 
     Args:
         root: folder of the cache; None for the default, $ECHO_ASR_CACHE or ~/.cache/echo-asr.
@@ -63,14 +67,50 @@ class FeatureCache:
 
     def measured(self, source: Audio, perturbation: Perturbation = UNPERTURBED) -> Features:
         """The same before the extractor's transform: what is kept on disk."""
-        extractor, samples = self.extractor, cached_samples(source, perturbation)
-        tensors = self._kept(
-            self._entry(source, perturbation.name), FIELDS, lambda: vars(extractor.measure_acoustic(samples()))
-        )
-        if extractor.states is not None:
-            entry = self._entry(source, perturbation.name, extractor.states.key)
-            tensors |= self._kept(entry, ("states",), lambda: {"states": extractor.measure_states(samples())})
+        samples = cached_samples(source, perturbation)
+        tensors = self._acoustic(source, perturbation, samples)
+        if self.extractor.states is not None:
+            entry, extractor = self._entry(source, perturbation.name, self.states_made_by), self.extractor
+            tensors |= self._kept(entry, STATES, lambda: {"states": extractor.measure_states(samples())})
         return Features(**tensors)
+
+    def fill(self, jobs: Sequence[tuple[Audio, Perturbation]]) -> list[EchoError | None]:
+        """Compute and keep what is not on disk of some recordings; their states are computed together.
+
+        Returns:
+            for each of them None, or why it could not be done.
+        """
+        errors: list[EchoError | None] = []
+        waiting: list[tuple[Path, torch.Tensor]] = []
+        for source, perturbation in jobs:
+            samples, error = cached_samples(source, perturbation), None
+            try:
+                self._acoustic(source, perturbation, samples)
+                if self.extractor.states is not None:
+                    entry = self._entry(source, perturbation.name, self.states_made_by)
+                    if entry is not None and _read(entry, STATES) is None:
+                        waiting.append((entry, self.extractor.encoder_samples(samples())))
+            except EchoError as raised:
+                error = raised
+            errors.append(error)
+        if waiting and self.extractor.states is not None:
+            found = self.extractor.states.of_each([samples for _, samples in waiting])
+            for (entry, _), states in zip(waiting, found, strict=True):
+                self._write(entry, {"states": states})
+        return errors
+
+    def without_states(self) -> FeatureCache:
+        """The same cache for the acoustic features alone."""
+        extractor = copy(self.extractor)
+        extractor.states = None
+        cache = FeatureCache(self.root, extractor, self.required)
+        cache._hashes = self._hashes
+        return cache
+
+    def _acoustic(self, source: Audio, perturbation: Perturbation, samples: Callable[[], np.ndarray]) -> dict[str, Any]:
+        """The tensors of the acoustic features."""
+        entry, extractor = self._entry(source, perturbation.name), self.extractor
+        return self._kept(entry, FIELDS, lambda: vars(extractor.measure_acoustic(samples())))
 
     def _kept(self, entry: Path | None, names: tuple[str, ...], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The tensors of an entry, which are made and written where it is missing or damaged."""
@@ -89,9 +129,15 @@ class FeatureCache:
         code = constants_digest(audio, features, type(self.extractor.tracker))
         return f"{self.extractor.key} {code} {library_versions()}"
 
+    @cached_property
+    def states_made_by(self) -> str:
+        """The same of states; empty where there is no pretrained encoder."""
+        states = self.extractor.states
+        return "" if states is None else f"{states.key} {constants_digest(audio)} {library_versions()}"
+
     def holds(self, source: Audio, perturbation: Perturbation = UNPERTURBED) -> bool:
         """Whether features are on disk, which may be damaged."""
-        kinds = [self.made_by] if self.extractor.states is None else [self.made_by, self.extractor.states.key]
+        kinds = [self.made_by, *([self.states_made_by] if self.states_made_by else [])]
         entries = [self._entry(source, perturbation.name, kind) for kind in kinds]
         return all(entry is not None and entry.is_file() for entry in entries)
 
@@ -115,8 +161,7 @@ class FeatureCache:
     def note(self, recordings: Iterable[tuple[AudioFile | AudioSource, Sequence[Perturbation]]]) -> Path | None:
         """The path of an empty file that marks the features of some recordings, each with some perturbations, as
         complete. It depends on the size and time of every recording. None if a recording does not exist."""
-        states = self.extractor.states
-        digest = hashlib.sha256(self.made_by.encode() + (b"" if states is None else states.key.encode()))
+        digest = hashlib.sha256(f"{self.made_by}{self.states_made_by}".encode())
         last: Sequence[Perturbation] | None = None
         try:
             for source, perturbations in recordings:

@@ -18,7 +18,7 @@ from echo_asr.data.corpus import Utterance
 from echo_asr.data.readers.metadata import METADATA
 from echo_asr.data.readers.records import SPLITS
 from echo_asr.errors import EchoError
-from echo_asr.storage import replace_text
+from echo_asr.storage import make_folder, replace_text
 from echo_asr.text.normalize import normalize_basic
 
 By = Literal["speaker", "text", "utterance"]
@@ -115,14 +115,14 @@ def make_corpus_folder(folder: Path) -> None:
     """Make the empty folder that a corpus is to be written into.
 
     Raises:
-        EchoError: it holds something already, or cannot be made.
+        EchoError: it holds something already, cannot be made, or cannot be written.
     """
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise EchoError(f"{folder}: exists and is not empty; choose another --out")
-        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EchoError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+    make_folder(folder)
 
 
 def write_corpus(folder: Path, utterances: Sequence[Utterance]) -> Path:

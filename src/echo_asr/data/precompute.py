@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
+from itertools import chain, islice
 from multiprocessing import get_context
 
 import torch
@@ -15,11 +16,14 @@ import torch
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Audio, Utterance
 from echo_asr.data.perturbation import Perturbation
+from echo_asr.data.room import check_room
 from echo_asr.data.unreadable import UnreadableRecordings, read_error
 from echo_asr.errors import EchoError
 
 CHUNK = 16  # recordings sent to a process at a time; starting one takes as long as a chunk or two
 Job = tuple[Audio, Perturbation]  # a recording and its perturbation
+ON_GPU = 256  # recordings whose states a GPU computes at a time
+MOST_WEIGHTS = 4e9  # bytes of a pretrained encoder in all processes together
 
 _worker_cache: FeatureCache | None = None  # of a worker process, which lasts for one call of `fill_cache`
 
@@ -29,22 +33,29 @@ def fill_cache(
     jobs: Sequence[tuple[Utterance, Perturbation]],
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
+    tell: Callable[[str], None] | None = None,
 ) -> None:
     """Compute the features of those (utterance, perturbation) pairs that the cache lacks.
 
     Args:
         progress: called with the number of pairs that are done, and of all.
-        workers: processes of one thread each, at most; a few recordings are processed in this one.
+        workers: processes, at most, of one thread each; a few recordings are processed in this one. With a large
+            pretrained encoder, which each of them has in memory, they are fewer, of more threads.
+        tell: called before states of a pretrained encoder are computed, with a line on what they will take on disk.
 
     Raises:
         UnreadableRecordings: some recordings cannot be read; all others are in the cache.
-        EchoError: a worker process was killed.
+        EchoError: a worker process was killed, or the states do not fit on the disk.
     """
-    todo = [(u.audio, perturbation) for u, perturbation in jobs if not cache.holds(u.audio, perturbation)]
+    missing = [(u, perturbation) for u, perturbation in jobs if not cache.holds(u.audio, perturbation)]
+    room = check_room(cache, missing)
+    if room and tell:
+        tell(room)
+    todo = [(u.audio, perturbation) for u, perturbation in missing]
     done = len(jobs) - len(todo)
     if progress:
         progress(done, len(jobs))
-    with closing(_extract_all(cache, todo, min(workers, len(todo) // CHUNK))) as extracted:
+    with closing(_extract_all(cache, todo, workers)) as extracted:
         unreadable: dict[Audio, str] = {}
         for (audio, _), error in zip(todo, extracted, strict=True):
             done += 1
@@ -61,6 +72,7 @@ def fill_recordings(
     parts: Sequence[tuple[Sequence[Utterance], Sequence[Perturbation]]],
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
+    tell: Callable[[str], None] | None = None,
 ) -> None:
     """Compute the features that the cache lacks, of all utterances of each part with all of its perturbations.
 
@@ -77,7 +89,7 @@ def fill_recordings(
             progress(total, total)
         return
     jobs = [(u, each) for utterances, perturbations in parts for u in utterances for each in perturbations]
-    fill_cache(cache, jobs, progress, workers)
+    fill_cache(cache, jobs, progress, workers, tell)
     if note is not None and all(cache.holds(u.audio, perturbation) for u, perturbation in jobs):
         with suppress(OSError):  # a cache that cannot be written has its own warning
             note.parent.mkdir(parents=True, exist_ok=True)
@@ -86,48 +98,83 @@ def fill_recordings(
 
 def _extract_all(cache: FeatureCache, todo: Sequence[Job], workers: int) -> Generator[str]:
     """Compute features; yields for each job why its recording cannot be read, or an empty string."""
-    if workers < 2:
-        for job in todo:
-            yield _extract(cache, job)
+    states, processes = cache.extractor.states, min(workers, len(todo) // CHUNK)
+    if states is not None and states.device.type != "cpu":
+        yield from _extract_on_gpu(cache, todo, max(1, processes))
         return
+    if states is not None and processes > 1:
+        processes = min(processes, int(MOST_WEIGHTS // states.weights))
+    if processes < 2:
+        for chunk in _chunks(todo, CHUNK):
+            yield from _extract(cache, chunk)
+    else:
+        with _open_pool(cache, processes, workers // processes) as pool:
+            yield from chain.from_iterable(_submit(pool, _chunks(todo, CHUNK)))
+
+
+def _extract_on_gpu(cache: FeatureCache, todo: Sequence[Job], workers: int) -> Generator[str]:
+    """The same, with states computed in this process, on the device of the extractor, and all else in others, which
+    are ahead of it."""
+    with _open_pool(cache.without_states(), workers) as pool:
+        acoustic = chain.from_iterable(_submit(pool, _chunks(todo, CHUNK)))
+        for chunk in _chunks(todo, ON_GPU):
+            errors = list(islice(acoustic, len(chunk)))
+            readable = [job for job, error in zip(chunk, errors, strict=True) if not error]
+            found = iter(_extract(cache, readable))
+            yield from (error or next(found) for error in errors)
+
+
+def _chunks(todo: Sequence[Job], size: int) -> list[Sequence[Job]]:
+    return [todo[first : first + size] for first in range(0, len(todo), size)]
+
+
+@contextmanager
+def _open_pool(cache: FeatureCache, processes: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
+    """Processes that extract features, of so many threads each.
+
+    Raises:
+        EchoError: one of them was killed.
+    """
     context = get_context("spawn")
     try:
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(cache,)) as pool:
-            yield from _submit(pool, todo)
+        with ProcessPoolExecutor(
+            processes, mp_context=context, initializer=_start_worker, initargs=(cache, threads)
+        ) as pool:
+            yield pool
     except BrokenProcessPool:
         what = "a process that extracts features was ended from outside, perhaps for want of memory"
         raise EchoError(f"{what}; run this again, what is done is kept") from None
 
 
-def _submit(pool: ProcessPoolExecutor, todo: Sequence[Job]) -> Iterator[str]:
+def _submit(pool: ProcessPoolExecutor, chunks: Sequence[Sequence[Job]]) -> Iterator[list[str]]:
     """Start the processes with SIGINT blocked, which they inherit: Ctrl-C is handled by this one."""
     if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
-        return pool.map(_work, todo, chunksize=CHUNK)
+        return pool.map(_work, chunks)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return pool.map(_work, todo, chunksize=CHUNK)
+        return pool.map(_work, chunks)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker(cache: FeatureCache) -> None:
+def _start_worker(cache: FeatureCache, threads: int) -> None:
     global _worker_cache
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it is not inherited, as on Windows
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     _worker_cache = cache
     cache._warned = True  # the process that reads the features warns
 
 
-def _work(job: Job) -> str:
+def _work(jobs: Sequence[Job]) -> list[str]:
     assert _worker_cache is not None
-    return _extract(_worker_cache, job)
+    return _extract(_worker_cache, jobs)
 
 
-def _extract(cache: FeatureCache, job: Job) -> str:
-    try:
-        cache.measured(*job)
-    except EchoError:
-        if reason := read_error(job[0]):
-            return reason
-        raise  # of the cache
-    return ""
+def _extract(cache: FeatureCache, jobs: Sequence[Job]) -> list[str]:
+    """Why each recording cannot be read, or an empty string."""
+    reasons = []
+    for (audio, _), error in zip(jobs, cache.fill(jobs), strict=True):
+        reasons.append("" if error is None else read_error(audio))
+        if error is not None and not reasons[-1]:
+            raise error  # of the cache
+    return reasons

@@ -18,7 +18,7 @@ from echo_asr.decode.phrases import make_phrases
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
-from echo_asr.storage import make_folder, replace_file
+from echo_asr.storage import make_folder, refuse_read_only, replace_file
 from echo_asr.text.linebreak import clean_text
 
 
@@ -32,6 +32,7 @@ def filled_path(source: Path, folder: Path) -> Path:
     target = folder / source.name
     if target.exists() and target.samefile(source):
         raise EchoError(f"{target} is the file with the segments; choose another --output-dir, or give --in-place")
+    refuse_read_only(target, "choose another --output-dir")
     return target
 
 
@@ -114,6 +115,7 @@ class TierFile:
         self.document = read_elan_document(path)
         self.tier, self.overwrite = tier, overwrite
         existing_tier(self.document, tier, overwrite)
+        refuse_read_only(path.resolve(), "make it writable, or give a copy that is")
         if recording is None:
             self.recording, self.offset = find_recording(path, self.document.root)
         else:

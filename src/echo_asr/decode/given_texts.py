@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import torch
 
-from echo_asr.audio import load_audio
-from echo_asr.audio.convert import frames_to_seconds
+from echo_asr.audio import AudioSource, audio_duration, load_audio, stream_audio
+from echo_asr.audio.convert import SAMPLE_RATE, frames_to_seconds
 from echo_asr.audio.load import Audio
+from echo_asr.audio.segment import AudioFile
 from echo_asr.decode.alignment import align
 from echo_asr.decode.batches import BATCH_SECONDS, GROUP_SECONDS, batches_by_length, gathered
+from echo_asr.decode.long_texts import divide_text
 from echo_asr.decode.results import Segment, Token, Word
 from echo_asr.decode.times import character_times
-from echo_asr.decode.transcribe import Recognizer
+from echo_asr.decode.transcribe import Recognizer, placed
+from echo_asr.decode.word_homes import encode_words
 from echo_asr.errors import EchoError
 from echo_asr.features import Features, collate_features
 from echo_asr.model.echo import encoder_frames
-from echo_asr.text.normalize import Normalizer
+from echo_asr.text.normalize import Normalizer, join_texts
+from echo_asr.text.script import make_script
 from echo_asr.text.spelling import written_words
 
 LONGEST = 120.0  # seconds of a recording that is aligned as a whole
 _Waiting = tuple[Features | EchoError, str, str]  # features, or why there are none; the text; the recording's name
+Progress = Callable[[int, float], None]
 
 
 def align_each(
@@ -34,29 +40,111 @@ def align_each(
     sampling_rate: int | None = None,
     speaker_f0: Iterable[float] = (),
 ) -> Iterator[Segment | EchoError]:
-    """The alignment of each recording with its text, as of `align_features`, in their order; for a recording that
-    cannot be read, or whose text cannot be aligned, the reason.
+    """The alignment of each recording with its text, as of `align_phrases`, in one segment; for a recording that cannot
+    be read, or any of whose text cannot be aligned, the reason."""
+    for phrases in align_phrases(recognizer, sources, texts, sampling_rate, speaker_f0):
+        yield _joined(phrases)
+
+
+def align_phrases(
+    recognizer: Recognizer,
+    sources: Iterable[Audio],
+    texts: Iterable[str],
+    sampling_rate: int | None = None,
+    speaker_f0: Iterable[float] = (),
+    progress: Progress = lambda number, seconds: None,
+) -> Iterator[list[Segment | EchoError]]:
+    """The alignment of each recording with its text, as of `align_features`, in their order: one segment of up to two
+    minutes; of a longer recording those between its pauses, each with its part of the text. For a recording that cannot
+    be read, or a text that cannot be aligned, the reason.
 
     Recordings are gathered up to five minutes and aligned in batches of similar length; what is held at any time does
     not depend on how many there are.
 
     Args:
         speaker_f0: median F0 of who speaks in each, in Hz, where it is known.
+        progress: called with the number of a long recording, and the seconds of it that are read.
     """
-
-    def read() -> Iterator[_Waiting]:
-        medians = iter(speaker_f0)
-        for source, text in zip(sources, texts, strict=True):
-            median = next(medians, 0.0)
-            try:
-                clip = recognizer.extractor(load_audio(source, sampling_rate))
-            except EchoError as unreadable:
-                yield unreadable, text, ""
+    medians = iter(speaker_f0)
+    waiting: list[_Waiting] = []
+    held = 0.0
+    for number, (source, text) in enumerate(zip(sources, texts, strict=True)):
+        median, name, rate = next(medians, 0.0), _name(source), sampling_rate
+        try:
+            if isinstance(source, AudioSource):
+                source, rate = load_audio(source), None
+            if _duration(source, rate) > LONGEST:
+                yield from ([one] for one in _align_waiting(recognizer, waiting))
+                waiting, held = [], 0.0
+                audio = stream_audio(source, rate)
+                yield _align_long(recognizer, audio, text, name, median, partial(progress, number))
                 continue
-            yield (replace(clip, speaker_f0=median) if median else clip), text, _name(source)
+            clip = recognizer.extractor(load_audio(source, rate))
+            waiting.append((replace(clip, speaker_f0=median) if median else clip, text, name))
+            held += frames_to_seconds(clip.frames)
+        except EchoError as unreadable:
+            waiting.append((unreadable, text, ""))
+        if held >= GROUP_SECONDS:
+            yield from ([one] for one in _align_waiting(recognizer, waiting))
+            waiting, held = [], 0.0
+    yield from ([one] for one in _align_waiting(recognizer, waiting))
 
-    for group in gathered(read(), _seconds, GROUP_SECONDS):
-        yield from _align_waiting(recognizer, group)
+
+def _align_long(
+    recognizer: Recognizer,
+    blocks: Iterable[np.ndarray],
+    text: str,
+    name: str,
+    speaker_f0: float,
+    progress: Callable[[float], None],
+) -> list[Segment | EchoError]:
+    """Align a recording of any length: the segments in which words are spoken, or why there are none, or why one cannot
+    be aligned."""
+    script = make_script(enumerate(text.splitlines(), 1), recognizer.normalize)
+    try:
+        tokens, words = encode_words(recognizer, script, range(len(script.words)))
+    except EchoError as unknown:
+        return [EchoError(f"{name}: {unknown}")]
+    try:
+        parts = divide_text(recognizer, blocks, tokens, words, speaker_f0, progress) if tokens else []
+    except EchoError as unreadable:
+        return [unreadable]
+    except ValueError as short:
+        return [EchoError(f"{name}: its text is too long for it: {short}; correct the text or the recording")]
+    if tokens and not parts:
+        return [EchoError(f"{name}: {_silent(text)}")]
+    if not parts:
+        return [Segment(0.0, sum(map(len, blocks)) / SAMPLE_RATE, text)]
+    found: list[Segment | EchoError] = []
+    for group in gathered(parts, lambda part: part.seconds, GROUP_SECONDS):
+        own = [script.text(part.words) for part in group]
+        for part, result in zip(group, align_features(recognizer, [one.features for one in group], own), strict=True):
+            if isinstance(result, EchoError):
+                where = f"{name} ({part.start:.2f}-{part.start + part.seconds:.2f} s)"
+                found.append(EchoError(f"{where}: {result}"))
+            else:
+                found.append(placed(result, part.start, part.seconds))
+    return found
+
+
+def _joined(phrases: Sequence[Segment | EchoError]) -> Segment | EchoError:
+    """One segment, from the beginning of the recording, of several."""
+    segments = []
+    for one in phrases:
+        if isinstance(one, EchoError):
+            return one
+        segments.append(one)
+    if len(segments) == 1:
+        return segments[0]
+    words, tokens = (tuple(x for s in segments for x in getattr(s, name)) for name in ("words", "tokens"))
+    return Segment(0.0, segments[-1].end, join_texts(s.text for s in segments), words, tokens)
+
+
+def _duration(source: AudioFile | np.ndarray | torch.Tensor, sampling_rate: int | None) -> float:
+    """Seconds of a recording, 0 for what is none."""
+    if isinstance(source, np.ndarray | torch.Tensor):
+        return max(source.shape, default=0) / (sampling_rate or SAMPLE_RATE)
+    return audio_duration(source)
 
 
 def _align_waiting(recognizer: Recognizer, waiting: Sequence[_Waiting]) -> Iterator[Segment | EchoError]:
@@ -66,11 +154,6 @@ def _align_waiting(recognizer: Recognizer, waiting: Sequence[_Waiting]) -> Itera
     for clip, _, name in waiting:
         result = clip if isinstance(clip, EchoError) else next(found)
         yield EchoError(f"{name}: {result}") if isinstance(result, EchoError) and name else result
-
-
-def _seconds(waiting: _Waiting) -> float:
-    clip = waiting[0]
-    return 0.0 if isinstance(clip, EchoError) else frames_to_seconds(clip.frames)
 
 
 def _name(source: Audio) -> str:
@@ -126,13 +209,17 @@ def _encode(recognizer: Recognizer, clip: Features, text: str) -> list[int] | Ec
         mend = "echo-asr corpus cut makes clips of it"
         return EchoError(f"lasts {seconds:.0f} s, and a text is aligned with up to {LONGEST:.0f} s; {mend}")
     if clip.null.all():
-        return EchoError(f"is silent, and has the text {text[:40]!r}; correct either")
+        return EchoError(_silent(text))
     there = int(encoder_frames(torch.tensor(clip.frames), recognizer.bundle.model.config))
     needed = len(ids) + sum(before == after for before, after in pairwise(ids))
     if needed > there:
         what = f"its text is too long for {seconds:.2f} s: it takes {needed} encoder frames, and there are {there}"
         return EchoError(f"{what}; correct the text or the times")
     return ids
+
+
+def _silent(text: str) -> str:
+    return f"is silent, and has the text {text[:40]!r}; correct either"
 
 
 def spelled_words(tokens: Sequence[Token], text: str, normalize: Normalizer) -> tuple[Word, ...] | None:

@@ -63,7 +63,7 @@ def measure_pitch(
 
     found: list[tuple[int, np.ndarray]] = []  # the first frame of each segment, and its F0 and periodicity
     for segment in cut(counted(stream_audio(source)), segments or SegmentConfig()):
-        measured = extractor.measure(segment.samples, segment.loudest).pitch.numpy()
+        measured = extractor.measure_acoustic(segment.samples, segment.loudest).pitch.numpy()
         found.append((round(seconds_to_frames(segment.start)), measured[[0, 2]].copy()))
     frames = samples_to_frames(samples)
     pitch = np.zeros((2, frames), np.float32)

@@ -7,16 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from echo_asr.audio import load_audio
 from echo_asr.audio.segment import AudioSegment
-from echo_asr.decode.alignment import ctc_align
 from echo_asr.decode.placing import Piece
-from echo_asr.decode.times import token_texts
 from echo_asr.decode.transcribe import Recognizer
+from echo_asr.decode.word_homes import encode_words, word_homes
 from echo_asr.errors import EchoError
-from echo_asr.features import collate_features
+from echo_asr.features import Features, collate_features
 from echo_asr.text.script import Script
 
 LONGEST = 60.0  # seconds of pieces that are aligned together, about
@@ -37,19 +35,13 @@ def settle_edges(
     for first, last in _chains(pieces):
         own = found[first:last]
         words = [word for piece in own for word in piece.words]
-        text = " ".join(script.words[word].normal for word in words)
         try:
-            tokens = recognizer.bundle.tokenizer.encode(text)
-            logs = _log_probabilities(recognizer, recording, own)
-        except EchoError:  # of which a check of each piece reports
+            tokens, places = encode_words(recognizer, script, words)
+            homes = word_homes(_log_probabilities(recognizer, recording, own), tokens, places, len(words))
+        except (EchoError, ValueError):  # of which a check of each piece reports
             continue
-        homes = word_homes(logs, tokens, _words_of(token_texts(recognizer.bundle.tokenizer, tokens)))
-        if len(homes) != len(text.split()):
-            continue
-        # A word of the script may be several when normalised: the first of them counts.
-        starts = np.cumsum([0, *(len(script.words[word].normal.split()) for word in words[:-1])])
         edges = np.cumsum([len(piece.words) for piece in own])[:-1].tolist()
-        for number, edge in enumerate(settled(edges, [homes[start] for start in starts.tolist()])):
+        for number, edge in enumerate(settled(edges, homes)):
             before = edges[number - 1] if number else 0
             edges[number] = edge
             found[first + number] = replace(own[number], words=tuple(words[before:edge]))
@@ -74,45 +66,18 @@ def _follows(before: Piece, after: Piece) -> bool:
     return bool(before.words and after.words) and after.words[0] == before.words[-1] + 1
 
 
-@torch.inference_mode()
-def _log_probabilities(recognizer: Recognizer, recording: AudioSegment, pieces: Sequence[Piece]) -> list[Tensor]:
-    """Those of CTC for each piece, `(F, V)`."""
-    model = recognizer.bundle.model
+def _log_probabilities(recognizer: Recognizer, recording: AudioSegment, pieces: Sequence[Piece]) -> list[np.ndarray]:
     parts = [replace(recording, start=recording.start + p.start, duration=p.end - p.start) for p in pieces]
-    clips = [recognizer.extractor(load_audio(part)) for part in parts]
-    encoded = model.encode(collate_features(clips).to(model.device), recognizer.features)
-    found = model.ctc_log_probabilities(encoded).cpu()
+    return ctc_log_probabilities(recognizer, [recognizer.extractor(load_audio(part)) for part in parts])
+
+
+@torch.inference_mode()
+def ctc_log_probabilities(recognizer: Recognizer, clips: Sequence[Features]) -> list[np.ndarray]:
+    """Those of CTC for each clip of a batch, `(F, V)` float32."""
+    model = recognizer.bundle.model
+    encoded = model.encode(collate_features(list(clips)).to(model.device), recognizer.features)
+    found = model.ctc_log_probabilities(encoded).float().cpu().numpy()
     return [found[row, :frames] for row, frames in enumerate(encoded.lengths.tolist())]
-
-
-def _words_of(texts: Sequence[str]) -> list[int]:
-    """The number of the word that each token begins in, or ends before."""
-    numbers, word, apart = [], -1, True
-    for text in texts:
-        for character in text:
-            word += apart and not character.isspace()
-            apart = character.isspace()
-        numbers.append(max(word, 0))
-    return numbers
-
-
-def word_homes(logs: Sequence[Tensor], tokens: Sequence[int], words: Sequence[int]) -> list[int]:
-    """The piece in which most tokens of each word lie, in the likeliest CTC path through all pieces.
-
-    Args:
-        logs: log probabilities of each piece, `(F, V)`.
-        tokens: of all words.
-        words: the number of each token's word.
-    """
-    if not tokens:
-        return []
-    together = torch.cat(list(logs))[None]
-    (spans,) = ctc_align(together, torch.tensor([together.shape[1]]), [tokens])
-    ends = np.cumsum([len(log) for log in logs])
-    counts = np.zeros((max(words) + 1, len(logs)))
-    for span, word in zip(spans, words, strict=True):
-        counts[word, np.searchsorted(ends, (span.first + span.last) / 2, side="right")] += 1
-    return counts.argmax(axis=1).tolist()
 
 
 def settled(edges: Sequence[int], homes: Sequence[int]) -> list[int]:

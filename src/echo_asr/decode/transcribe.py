@@ -94,7 +94,7 @@ class Recognizer:
         self.bundle, self.decode = bundle, decode or DecodeConfig()
         self.extractor = FeatureExtractor(bundle.features, transform, bundle.source)
         if self.extractor.states is not None:
-            self.extractor.states.standard = bundle.model.standard
+            self.extractor.states.standard, self.extractor.states.device = bundle.model.standard, bundle.model.device
         self.normalize = bundle.text.normalize
         self.fusion = make_fusion(self.decode, bundle.tokenizer, self.normalize)
         self.spell = make_spell(bundle.tokenizer)
@@ -180,8 +180,8 @@ class Recognizer:
         text: str | Sequence[str],
         sampling_rate: int | None = None,
     ) -> Segment | list[Segment]:
-        """The words and symbols of a given text with their times in its recording, up to two minutes long; or of each
-        text in a list, in the recording of the same place.
+        """The words and symbols of a given text with their times in its recording, of any length; or of each text in a
+        list, in the recording of the same place.
 
         Raises:
             EchoError: a recording cannot be read, or a text not be aligned; see `echo_asr.decode.given_texts`.
@@ -306,7 +306,7 @@ def placed(segment: Segment, start: float, duration: float) -> Segment:
 
     tokens = tuple(replace(t, start=at(t.start), end=at(t.end)) for t in segment.tokens)
     words = tuple(replace(w, start=at(w.start), end=at(w.end)) for w in segment.words)
-    return replace(segment, start=start, end=at(segment.end), tokens=tokens, words=words)
+    return replace(segment, start=at(segment.start), end=at(segment.end), tokens=tokens, words=words)
 
 
 def _paired(

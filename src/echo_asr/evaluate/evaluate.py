@@ -95,7 +95,7 @@ def evaluate(
     start = time.perf_counter()
     speakers: list[float] = []
     if recognizer.bundle.model.config.vrope.reference == "speaker":
-        medians = speaker_medians(utterances, lambda u: recognizer.extractor(load_audio(u.audio)))
+        medians = speaker_medians(utterances, lambda u: recognizer.extractor.acoustic(load_audio(u.audio)))
         speakers = [medians.get(u.speaker, 0.0) for u in utterances]
     normal = recognizer.bundle.text.normalize
     hypotheses: list[str] = []
@@ -140,7 +140,7 @@ def evaluate(
 
 def _warn_of_silence(recognizer: Recognizer, where: str, utterances: Sequence[Utterance], texts: Sequence[str]) -> None:
     """Warn of silent recordings that have a text nevertheless."""
-    normal, measure = recognizer.bundle.text.normalize, recognizer.extractor.measure
+    normal, measure = recognizer.bundle.text.normalize, recognizer.extractor.measure_acoustic
     empty = [u for u, text in zip(utterances, texts, strict=True) if not text and normal(u.text)]
     silent = [str(u.audio) for u in empty if measure(load_audio(u.audio)).null.all()]
     if silent:

@@ -23,11 +23,12 @@ from echo_asr.features.log_mel import TINY, WINDOW, mean_square, mel_filters, po
 from echo_asr.features.pitch import REFERENCE_F0, TrackerName, fill_track, make_tracker
 from echo_asr.features.states import StatesExtractor
 from echo_asr.pretrained.source import Source, find
+from echo_asr.pretrained.weights import DType
 
 CODE_VERSION = 4  # raised when the same settings give other values than before, so that cached features lapse
 PART_RANGE = 30.0  # dB; the peak of a segment counts as at most that far below the level around it
 CREST = 20.0  # dB above the level around a segment, at which its samples are clipped: beyond are bumps
-OF_STATES = ("states", "encoder_layers", "states_in")  # settings that have a key of their own
+OF_STATES = ("states", "encoder_dtype", "encoder_layers", "states_in")  # settings that have a key of their own
 PEAK_RANGE = 60.0  # dB; the peak of a spectrogram counts as at most that far below the peak of the samples
 
 
@@ -44,6 +45,7 @@ class FeatureConfig:
     tracker: TrackerName = "swiftf0"  # measures F0 and periodicity
     waveform: bool = False  # keep the samples, for a model with the feature `waveform`
     states: str = ""  # a pretrained encoder, for a model with the feature `states`: hub name or folder
+    encoder_dtype: DType = "float16"  # its weights are rounded to, and kept in
     encoder_layers: tuple[int, ...] = ()  # of it that are read, 0 its input; empty: the middle one and the last
     states_in: Literal["cache", "model"] = "cache"  # where they are computed: once, or at each update
 
@@ -54,6 +56,8 @@ class FeatureConfig:
             raise ValueError(f"null_relative_db: expected a level from 10 to 120 dB, got {self.null_relative_db!r}")
         if any(isinstance(n, bool) or n < 0 for n in self.encoder_layers):
             raise ValueError(f"encoder_layers: expected numbers of layers from 0, got {self.encoder_layers!r}")
+        if self.encoder_dtype not in (known := get_args(DType)):
+            raise ValueError(f"encoder_dtype: expected one of {', '.join(known)}; got {self.encoder_dtype!r}")
         if self.tracker not in get_args(TrackerName):
             raise ValueError(f"tracker: expected one of {', '.join(get_args(TrackerName))}; got {self.tracker!r}")
 
@@ -92,7 +96,9 @@ class FeatureExtractor:
         self.config, self.transform = config or FeatureConfig(), transform
         self.states: StatesExtractor | None = None
         if self.config.states and self.config.states_in == "cache":
-            self.states = StatesExtractor(source or find(self.config.states), self.config.encoder_layers)
+            self.states = StatesExtractor(
+                source or find(self.config.states, dtype=self.config.encoder_dtype), self.config.encoder_layers
+            )
         self.tracker = make_tracker(self.config.tracker)
         self.window = torch.hann_window(WINDOW)
         self.filters = torch.from_numpy(mel_filters(self.config.mels))
@@ -109,6 +115,10 @@ class FeatureExtractor:
         """The features of `measure`, transformed: the input of the model."""
         return self.transformed(self.measure(audio, loudest))
 
+    def acoustic(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+        """The same without states: for pitch, voicing and silence alone."""
+        return self.transformed(self.measure_acoustic(audio, loudest))
+
     def transformed(self, features: Features) -> Features:
         """Apply the transform, if there is one, to measured features, and place states in frames of 10 ms."""
         if self.states is not None and features.states is not None:
@@ -124,9 +134,14 @@ class FeatureExtractor:
     def measure_states(self, audio: np.ndarray, loudest: float = -np.inf) -> torch.Tensor:
         """States of `audio`, `(C, N)` in half precision; arguments as in `measure_acoustic`."""
         assert self.states is not None
+        return self.states(self.encoder_samples(audio, loudest))
+
+    def encoder_samples(self, audio: np.ndarray, loudest: float = -np.inf) -> torch.Tensor:
+        """What a pretrained encoder gets of `audio`, `(160 T,)`: samples with a peak of 1, or less where the level
+        around allows no more, and zeros at the end; zeros for silence. Arguments as in `measure_acoustic`."""
         audio, lowest = self._scaled(audio, loudest)
         frames = samples_to_frames(len(audio))
-        return self.states(_waveform(audio, frames, lowest * 2**0.5) if lowest else torch.zeros(frames * HOP))
+        return _waveform(audio, frames, lowest * 2**0.5) if lowest else torch.zeros(frames * HOP)
 
     def measure_acoustic(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         """Features of `audio` `(S,)` float32 at 16 kHz: `T = ceil(S / 160)` frames.

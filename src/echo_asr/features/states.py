@@ -9,20 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import layer_norm
+from torch.nn.utils.rnn import pad_sequence
 
-from echo_asr.audio.convert import HOP
+from echo_asr.audio.convert import HOP, SAMPLE_RATE
 from echo_asr.errors import EchoError
 from echo_asr.pretrained import SpeechEncoder, build
 from echo_asr.pretrained.source import Source
 
-VERSION = 1  # raised when the same encoder gives other states than before, so that cached ones lapse
-LARGEST = 6e4  # half precision ends a little above
+VERSION = 2  # raised when the same encoder gives other states than before, so that cached ones lapse
 LEAST_SPREAD = 1e-4  # of a dimension that hardly varies
+TOGETHER = {"cpu": 10 * SAMPLE_RATE}  # samples encoded at a time, padding included; more is slower on a CPU
+TOGETHER_ON_GPU = 300 * SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,19 @@ def default_layers(count: int) -> tuple[int, ...]:
     return (max(1, count // 2), count)
 
 
+def normalised_states(encoder: SpeechEncoder, samples: Tensor, lengths: Tensor, layers: Sequence[int]) -> Tensor:
+    """The states of some layers one after another, `(B, N, C)`, each state of each layer with mean 0 and variance 1.
+
+    In the upper layers of Whisper some states are twenty times as large as the others, and would alone determine by
+    what dimensions are standardised.
+
+    Args:
+        samples, lengths, layers: as in `SpeechEncoder.states`.
+    """
+    found = encoder.states(samples, lengths, layers)
+    return torch.cat([layer_norm(states.float(), states.shape[-1:]) for states in found], dim=-1)
+
+
 def on_clock(states: Tensor, frames: int, first: float, hop: int, counts: Tensor | None = None) -> Tensor:
     """States `(..., C, N)` at frames of 10 ms: `(..., C, T)`, linear between the two that are centred around each.
 
@@ -89,16 +105,21 @@ class StatesExtractor:
     Args:
         source: the weights.
         layers: those that are read, in order; by default `default_layers`.
+
+    Attributes:
+        standard: by which states are standardised: fitted to a corpus, or the model's own.
+        device: that encodes; in other processes the CPU.
     """
 
     def __init__(self, source: Source, layers: Sequence[int] = ()) -> None:
         self.source = source
-        self.standard: Standard | None = None  # fitted to a corpus, or the model's own
+        self.standard: Standard | None = None
+        self.device = torch.device("cpu")
         self._built: tuple[int, SpeechEncoder] | None = None
         self._layers = tuple(layers)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_built": None}
+        return {**self.__dict__, "_built": None, "device": torch.device("cpu")}
 
     @property
     def encoder(self) -> SpeechEncoder:
@@ -108,11 +129,12 @@ class StatesExtractor:
             EchoError: it cannot be built, or has not all the layers.
         """
         if self._built is None or self._built[0] != os.getpid():
-            encoder = build(self.source.folder)
+            with torch.random.fork_rng(devices=[]):  # weights are drawn before they are loaded
+                encoder = build(self.source.folder, self.source.dtype)
             if wrong := [number for number in self._layers if not 0 <= number <= encoder.layers]:
                 what = f"{self.source.name} has layers 0 to {encoder.layers}, not {wrong[0]}"
                 raise EchoError(f"features.encoder_layers: {what}; choose others")
-            self._built = (os.getpid(), encoder)
+            self._built = (os.getpid(), encoder.to(self.device))
         return self._built[1]
 
     @property
@@ -128,17 +150,48 @@ class StatesExtractor:
     @property
     def key(self) -> str:
         """A hash of all that determines the states."""
-        made = {"encoder": self.source.digest, "layers": self.layers, "version": VERSION}
+        made = {"encoder": self.source.digest, "dtype": self.source.dtype, "layers": self.layers, "version": VERSION}
         return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
 
     def __call__(self, samples: Tensor) -> Tensor:
         """The states of samples `(S,)` float32 at the encoder's own rate, `(C, N)` in half precision."""
-        lengths = torch.tensor([len(samples)])
+        return self.of_each([samples])[0]
+
+    def of_each(self, recordings: Sequence[Tensor]) -> list[Tensor]:
+        """The states of each of several recordings, in their order; those of similar length are encoded together, where
+        the encoder allows it. What is found in one does not depend on the others, but for rounding."""
         encoder = self.encoder  # built outside of inference mode, for it may be trained later
-        with torch.inference_mode():
-            found = encoder.states(samples[None], lengths, self.layers)
-            states = torch.cat(found, dim=-1)[0, : int(encoder.count(lengths))].T
-            return states.clamp(-LARGEST, LARGEST).half().contiguous()
+        found = [torch.empty(0)] * len(recordings)
+        for group in self._groups([len(samples) for samples in recordings]):
+            lengths = torch.tensor([len(recordings[i]) for i in group])
+            with torch.inference_mode():
+                padded = pad_sequence([recordings[i] for i in group], batch_first=True).to(self.device)
+                states = normalised_states(encoder, padded, lengths.to(self.device), self.layers).half().cpu()
+                for row, (index, count) in enumerate(zip(group, encoder.count(lengths).tolist(), strict=True)):
+                    found[index] = states[row, :count].T.contiguous()
+        return found
+
+    def _groups(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Indices of recordings that are encoded together, from the shortest to the longest."""
+        most = TOGETHER.get(self.device.type, TOGETHER_ON_GPU) if self.encoder.batched else 0
+        group: list[int] = []
+        for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+            if group and (len(group) + 1) * lengths[index] > most:
+                yield group
+                group = []
+            group.append(index)
+        if group:
+            yield group
+
+    @property
+    def weights(self) -> int:
+        """Bytes of the encoder's weights."""
+        return sum(weight.numel() * weight.element_size() for weight in self.encoder.parameters())
+
+    @property
+    def bytes_per_second(self) -> float:
+        """Bytes that the states of a second of audio take on disk."""
+        return 2.0 * self.channels * SAMPLE_RATE / self.encoder.hop
 
     def placed(self, states: Tensor, frames: int) -> Tensor:
         """States `(C, N)` as a model takes them: standardised, at frames of 10 ms, `(C, T)` in half precision."""

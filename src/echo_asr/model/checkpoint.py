@@ -16,7 +16,8 @@ from echo_asr.features.states import StatesExtractor
 from echo_asr.model.calibration import Calibration
 from echo_asr.model.config import ModelConfig, expand_preset
 from echo_asr.model.echo import Echo
-from echo_asr.pretrained.source import Source, find
+from echo_asr.pretrained.kept import keep, kept
+from echo_asr.pretrained.source import Source
 from echo_asr.storage import make_folder, pack, read_notes, replace_file, unpack
 from echo_asr.text.config import TextConfig
 from echo_asr.text.tokenizer import Tokenizer
@@ -56,11 +57,14 @@ class Bundle:
     calibration: Calibration = Calibration()
     source: Source | None = None
 
-    def save(self, folder: str | os.PathLike[str], state: dict[str, torch.Tensor] | None = None) -> None:
+    def save(
+        self, folder: str | os.PathLike[str], state: dict[str, torch.Tensor] | None = None, slim: bool = False
+    ) -> None:
         """Write the folder; each file appears whole or not at all, the weights last.
 
         Args:
             state: the model's weights, where the model itself holds them in parts.
+            slim: name the pretrained encoder and the hash of its weights, instead of keeping them in the folder.
 
         Raises:
             EchoError: the folder cannot be made or written.
@@ -70,6 +74,8 @@ class Bundle:
         sections = {"features": self.features, "text": self.text, "model": self.model.config, **self.extra}
         replace_file(folder / CONFIG, lambda path: write_yaml(path, sections))
         self.tokenizer.save(folder / TOKENIZER)
+        if self.source is not None:
+            keep(self.source, folder, slim, self.features.encoder_dtype)
         self.save_weights(folder, self.model.state_dict() if state is None else state, self.trained_features)
         if self.calibration.words:
             save_calibration(folder, self.calibration)
@@ -100,16 +106,16 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     extra = {name: value for name, value in data.items() if name not in SECTIONS}
     built = build_sections(data, SECTIONS, where=where, ignore=tuple(extra))
     tokenizer = Tokenizer.load(folder / TOKENIZER)
-    state = current_keys(_read_weights(folder / WEIGHTS))
+    state = read_weights(folder / WEIGHTS)
     states = len(state.get("states_mean", ()))
     features: FeatureConfig = built["features"]
-    source = find(features.states) if features.states else None
+    source = kept(folder) if features.states else None
     layers, encoder = features.encoder_layers, None
     if source is not None and features.states_in == "model":
         encoder = StatesExtractor(source, layers).encoder
     size = (tokenizer.vocabulary_size, features.mels, states)
     model = Echo(built["model"], *size, encoder, layers)
-    load_weights(model, state, folder / WEIGHTS)
+    load_weights(model, folder / WEIGHTS, state)
     notes = read_notes(folder / WEIGHTS)
     noted = notes.get(FEATURES)
     trained = None if noted is None else tuple(name for name in built["model"].features if name in noted.split())
@@ -135,12 +141,16 @@ def save_calibration(folder: Path, calibration: Calibration) -> None:
     replace_file(path, lambda part: part.write_bytes(data))
 
 
-def load_weights(model: Echo, state: dict[str, torch.Tensor], path: Path) -> None:
-    """Load the tensors of a file into a model, every one of them.
+def load_weights(model: Echo, path: Path, state: dict[str, torch.Tensor] | None = None) -> None:
+    """Load a safetensors file into a model, every tensor of it.
+
+    Args:
+        state: what `read_weights` found in it, if it was read already.
 
     Raises:
-        EchoError: they are not the model's, or not finite.
+        EchoError: the file is damaged, or its tensors are not the model's.
     """
+    state = read_weights(path) if state is None else state
     own = model.state_dict()
     wrong = sorted(set(own) ^ set(state)) or sorted(n for n in own if own[n].shape != state[n].shape)
     if wrong:
@@ -155,6 +165,15 @@ def load_weights(model: Echo, state: dict[str, torch.Tensor], path: Path) -> Non
             "train anew"
         )
     model.load_state_dict(state)
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a model's file under the present names of their parameters.
+
+    Raises:
+        EchoError: the file is damaged, or cannot be read.
+    """
+    return current_keys(_read_weights(path))
 
 
 def current_keys(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from echo_asr.audio.convert import HOP
 from echo_asr.features import FeatureBatch
-from echo_asr.features.states import Standard, on_clock
+from echo_asr.features.states import Standard, normalised_states, on_clock
 from echo_asr.model.config import ModelConfig
 from echo_asr.pretrained import SpeechEncoder
 from echo_asr.pretrained.tuning import choose_trained, recompute_layers, trained_by_layer
@@ -72,8 +72,8 @@ class TunedEncoder(nn.Module):
         learns = torch.is_grad_enabled() and not self.held
         # In bfloat16 some CPUs compute grouped convolutions, which wav2vec 2.0 has, wrongly (torch 2.13).
         with torch.set_grad_enabled(learns), torch.autocast("cpu", enabled=False):
-            found = self.encoder.states(batch.waveform[:, 0], samples, self.layers)
-        states = standard(torch.cat(found, dim=-1).transpose(1, 2))
+            found = normalised_states(self.encoder, batch.waveform[:, 0], samples, self.layers)
+        states = standard(found.transpose(1, 2))
         frames, counts = batch.null.shape[1], self.encoder.count(samples)
         placed = on_clock(states, frames, self.encoder.first, self.encoder.hop, counts)
         return placed.masked_fill(batch.padding[:, None], 0.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ from torch import nn
 from echo_asr.config import nearest
 from echo_asr.errors import EchoError
 from echo_asr.pretrained.encoder import SpeechEncoder
-from echo_asr.storage import unpack
+from echo_asr.pretrained.weights import CONFIG, read_json, read_preprocessor, read_tensors
 
-CONFIG, PREPROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
 INSTALL = "pip install 'echo-asr[pretrained]'"
 
 
@@ -75,13 +73,16 @@ UNUSED = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0, "add_adapter": False}
 RENAMED = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
 
 
-def build(folder: Path) -> SpeechEncoder:
+def build(folder: Path, dtype: str = "") -> SpeechEncoder:
     """The encoder of a folder, float32, in evaluation mode, with no parameter that is trained.
+
+    Args:
+        dtype: `float16`, `bfloat16` or `float32`, to which the weights are rounded; empty for not at all.
 
     Raises:
         EchoError: the extra is missing, the folder is not complete or damaged, or its family is not known.
     """
-    config = _read_json(folder / CONFIG)
+    config = read_json(folder / CONFIG)
     kind = str(config.get("model_type"))
     if kind not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
@@ -89,8 +90,8 @@ def build(folder: Path) -> SpeechEncoder:
         raise EchoError(f"{what}; there are: {known}" if "did you" in what else what)
     family = FAMILIES[kind]
     network = _network(config, family.network)
-    load_tensors(network, folder, family.prefixes)
-    preprocessor = _read_json(folder / PREPROCESSOR) if (folder / PREPROCESSOR).is_file() else {}
+    load_tensors(network, folder, family.prefixes, dtype)
+    preprocessor = read_preprocessor(folder)
     own = getattr(importlib.import_module(f"echo_asr.pretrained.{family.module}"), family.name)
     encoder: SpeechEncoder = own(network, preprocessor)
     return encoder.eval().requires_grad_(False)
@@ -126,18 +127,16 @@ def _without_dropout(network: nn.Module) -> nn.Module:
     return network
 
 
-def load_tensors(network: nn.Module, folder: Path, prefixes: tuple[str, ...]) -> None:
+def load_tensors(network: nn.Module, folder: Path, prefixes: tuple[str, ...], dtype: str = "") -> None:
     """Load the tensors of a folder's safetensors into a network, by the first prefix under which all are found.
+
+    Args:
+        dtype: as in `read_tensors`.
 
     Raises:
         EchoError: the file is damaged, or lacks some.
     """
-    state = {}
-    for file in weight_files(folder):
-        try:
-            state.update(unpack(file.read_bytes()))
-        except (ValueError, OSError) as error:
-            raise EchoError(f"{file}: damaged weights ({str(error).splitlines()[0]}); fetch them again") from None
+    state = read_tensors(folder, prefixes, dtype)
     for today, older in RENAMED.items():
         state = {
             name.removesuffix(older) + today if name.endswith(f".{older}") else name: state[name] for name in state
@@ -153,29 +152,3 @@ def load_tensors(network: nn.Module, folder: Path, prefixes: tuple[str, ...]) ->
             network.load_state_dict(found)
             return
     raise EchoError(f"{folder}: {len(missing)} tensors of the encoder are missing, first {missing[0]}; fetch it again")
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors of a folder: one, or the parts that its index names.
-
-    Raises:
-        EchoError: there are none.
-    """
-    index = folder / f"{WEIGHTS}.index.json"
-    if index.is_file():
-        return [folder / name for name in sorted(set(_read_json(index)["weight_map"].values()))]
-    if (folder / WEIGHTS).is_file():
-        return [folder / WEIGHTS]
-    raise EchoError(f"{folder}: no {WEIGHTS} there; give a folder of transformers with its weights as safetensors")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise EchoError(f"{path.parent}: no {path.name} there; give a folder of transformers, or a hub name") from None
-    except (OSError, ValueError) as error:
-        raise EchoError(f"{path}: cannot be read ({str(error).splitlines()[0]}); fetch it again") from None
-    if not isinstance(data, dict):
-        raise EchoError(f"{path}: a mapping was expected; fetch it again")
-    return data

@@ -1,24 +1,33 @@
-"""Where the weights of a pretrained encoder are."""
+"""Where the weights of a pretrained encoder are: a folder, or a model of the Hugging Face hub."""
 
 from __future__ import annotations
 
-import hashlib
+import os
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from echo_asr.config import nearest
 from echo_asr.errors import EchoError
+from echo_asr.pretrained.hub import NAME, SHOWN, find_in_hub, has_weights
+from echo_asr.pretrained.licence import UNKNOWN, find_licence, is_non_commercial
+from echo_asr.pretrained.pickles import convert, pickle_files
+from echo_asr.pretrained.weights import WEIGHTS, DType, check_weights, digest, read_type, weight_files
 
 
 @dataclass(frozen=True)
 class Source:
-    """Weights of a pretrained encoder.
+    """A pretrained encoder on this machine.
 
     Attributes:
-        folder: with config.json, preprocessor_config.json and safetensors.
-        name: folder or hub name as the user gave it.
-        revision: commit of the hub; empty for a folder.
-        digest: hash of the content.
-        licence: as the folder or its card says; "unknown" where neither does.
+        folder: with its configuration, preprocessor and safetensors, in the layout of transformers.
+        name: `OWNER/REPO` on the hub, or the absolute path of the folder that was given.
+        revision: commit on the hub; empty for a folder.
+        digest: SHA-256 of what it computes with, as it was published: `weights.digest`.
+        licence: its name, or "unknown".
+        dtype: to which its values are rounded before use, as in the model folder that keeps it; empty for not at all.
     """
 
     folder: Path
@@ -26,14 +35,93 @@ class Source:
     revision: str
     digest: str
     licence: str
+    dtype: str = ""
+
+    @property
+    def shown(self) -> str:
+        """Name and revision, as a person reads them."""
+        return f"{self.name}@{self.revision[:SHOWN]}" if self.revision else self.name
+
+    def describe(self) -> str:
+        """One line on which encoder this is, and what its licence allows."""
+        remark = ""
+        if self.licence == UNKNOWN:
+            remark = "; look at its card before you pass the model on"
+        elif is_non_commercial(self.licence):
+            remark = ", which forbids commercial use"
+        return f"{self.shown}, licence {self.licence}{remark}"
 
 
-def find(name: str, revision: str = "") -> Source:
-    folder = Path(name)
-    if not folder.is_dir():
-        raise EchoError(f"{name}: no such folder")
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*")):
-        if file.suffix in (".json", ".safetensors"):
-            digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
-    return Source(folder, name, revision, digest.hexdigest(), "unknown")
+def find(
+    name: str | os.PathLike[str],
+    revision: str = "",
+    families: Collection[str] | None = None,
+    dtype: DType | Literal[""] = "",
+) -> Source:
+    """The encoder of a name. A folder is taken as it is; a model of the hub from its cache, else it is fetched.
+
+    Weights that exist only as pickles are converted, once, into Echo's cache.
+
+    Args:
+        name: a folder of transformers, or `OWNER/REPO` or `OWNER/REPO@REVISION` of the hub.
+        revision: branch, tag or commit on the hub; a name with one is not looked for among folders.
+        families: values of `model_type` that are accepted; None for all encoders that Echo knows.
+        dtype: to which its values are to be rounded, as in `Source`.
+
+    Raises:
+        EchoError: the folder or the model is not there, not complete, damaged, or of another family; the extra is
+            missing; or the network, a permission, or room on the disk.
+    """
+    given = str(name)
+    local = None if revision else _local_folder(given)
+
+    def check(place: Path) -> None:
+        _check_family(place, given, families)
+
+    if local is not None:
+        known, commit, folder = str(local), "", local
+        check(folder)
+    else:
+        known, wanted = _parse(given, revision)
+        folder = find_in_hub(known, wanted, check)
+        commit = folder.name
+        check(folder)
+    if not weight_files(folder):
+        if not pickle_files(folder):
+            what = f"{folder}: no {WEIGHTS} there"
+            raise EchoError(f"{what}; give a folder of transformers with its weights as safetensors, or a hub name")
+        if not has_weights(folder):
+            raise EchoError(f"{folder}: a part of its weights is missing, which their index names; fetch it again")
+        folder = convert(folder, known)
+    check_weights(folder)
+    return Source(folder, known, commit, digest(folder), find_licence(folder), dtype)
+
+
+def _local_folder(name: str) -> Path | None:
+    """The folder of a name, if there is one."""
+    with suppress(OSError, RuntimeError):  # a name that is too long, a user who has no home
+        folder = Path(name).expanduser()
+        return folder.resolve() if name and folder.is_dir() else None
+    return None
+
+
+def _parse(name: str, revision: str) -> tuple[str, str]:
+    """`OWNER/REPO` and the revision of a name of the hub."""
+    match = NAME.fullmatch(name)
+    if match is None or name.endswith((".git", "/")) or "--" in name or ".." in name:
+        raise EchoError(f"{name}: no such folder; give one that transformers wrote, or OWNER/REPO of the hub")
+    if revision and match[2] and match[2] != revision:
+        raise EchoError(f"{name} names a revision, and {revision} is another; give one of them")
+    return match[1], revision or match[2] or ""
+
+
+def _check_family(folder: Path, name: str, families: Collection[str] | None) -> None:
+    """Check that a folder has the configuration of an encoder that Echo knows."""
+    kind = read_type(folder)
+    if families is None:
+        from echo_asr.pretrained.networks import FAMILIES
+
+        families = FAMILIES
+    if kind not in families:
+        what = f"{name}: a model of the type {kind!r}, which is no encoder that Echo knows"
+        raise EchoError(what + nearest(kind, families))

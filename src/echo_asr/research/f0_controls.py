@@ -56,7 +56,7 @@ class StudyConfig:
 
 @dataclass
 class F0Control:
-    """A control as a transform of features; the spectrogram and the waveform stay.
+    """A control as a transform of features; the spectrogram, the waveform and states stay.
 
     Attributes:
         kind: of the table above.

@@ -168,12 +168,14 @@ class TrainingData:
         progress: Callable[[int, int], None] | None = None,
         workers: int = 1,
         gather: Callable[[dict[Audio, str]], list[dict[Audio, str]]] = lambda own: [own],
+        tell: Callable[[str], None] | None = None,
     ) -> frozenset[Audio]:
         """Fill the cache with this process's share of all that training and validation will ask for, and measure the
         speakers' pitch.
 
         Args:
             gather: what all processes found unreadable, by rank; waits for them.
+            tell: as in `fill_cache`.
 
         Returns:
             the recordings that cannot be read, and are left out of training.
@@ -188,7 +190,7 @@ class TrainingData:
             parts = [(spoken, perturbations), (self.rank.share(validation), (UNPERTURBED,))]
             own: dict[Audio, str] = {}
             try:
-                fill_recordings(self.cache, parts, progress, workers)
+                fill_recordings(self.cache, parts, progress, workers, tell)
             except UnreadableRecordings as error:
                 if self.broken == "refuse":
                     raise
@@ -205,11 +207,12 @@ class TrainingData:
         if left_out:
             total = len(self.examples) + len(validation) + len(left_out)
             warn_left_out(self.corpus.name, total, left_out)
+        acoustic = self.cache.without_states()
         if transform := self.cache.extractor.transform:
-            transform.fit(self.cache.measured(e.utterance.audio) for e in self.examples)
+            transform.fit(acoustic.measured(e.utterance.audio) for e in self.examples)
         if self.by_speaker:
             utterances = [*(e.utterance for e in self.examples), *validation]
-            self.speaker_f0 = speaker_medians(utterances, lambda u: self.cache.features(u.audio))
+            self.speaker_f0 = speaker_medians(utterances, lambda u: acoustic.features(u.audio))
         return frozenset(left_out)
 
     def plan(self, epoch: int) -> list[list[int]]:

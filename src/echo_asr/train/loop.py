@@ -30,7 +30,7 @@ from echo_asr.train.optimizer import make_optimizer, set_rates
 from echo_asr.train.report import Reporter
 from echo_asr.train.state import FREE, Progress, compare_processes, fingerprint, load_checkpoint, save_checkpoint
 from echo_asr.train.stop import Interrupted, StopRequest
-from echo_asr.train.throughput import Throughput
+from echo_asr.train.throughput import Throughput, cpu_seconds
 from echo_asr.train.unusable import UnusableExamples
 from echo_asr.train.validation import COLLAPSED, PLATEAU_VALIDATIONS, Validation, calibrate, is_best, plateau, validate
 
@@ -148,7 +148,7 @@ class Trainer:
                 f"decode.max_tokens {most}; raise it"
             )
         self.model.train()
-        began = time.perf_counter() - progress.seconds
+        began, cpu_began = time.perf_counter() - progress.seconds, cpu_seconds() - progress.cpu_seconds
         with (
             closing(self.data.batches(progress.epoch, progress.batch)) as batches,
             self.stop.by_signals(),
@@ -157,18 +157,19 @@ class Trainer:
         ):
             while progress.step < config.max_steps:
                 measured = self._update(batches)
-                progress.seconds = time.perf_counter() - began
+                progress.seconds, progress.cpu_seconds = time.perf_counter() - began, cpu_seconds() - cpu_began
                 last = progress.step == config.max_steps
                 if progress.step % config.log_every == 0 or last:
                     speed = self.throughput.take_stock()
-                    seconds = round(progress.seconds, 2)
-                    self.reporter.training({"update": progress.step, **measured, **speed, "seconds": seconds})
+                    spent = {name: round(getattr(progress, name), 2) for name in ("seconds", "cpu_seconds")}
+                    self.reporter.training({"update": progress.step, **measured, **speed, **spent})
                 self.reporter.advance(progress.step, {**measured, **self.throughput.now})
                 if config.diagnose_every and progress.step % config.diagnose_every == 0:
                     self._monitored()
                 if progress.step % config.validate_every == 0 or last:
                     self._validated()
                     progress.seconds = time.perf_counter() - began
+                    cpu_began = cpu_seconds() - progress.cpu_seconds
                 stopping = self.stop.asked if self.stop.alone else self.all_stop
                 if progress.step % config.checkpoint_every == 0 or last or stopping:
                     self.checkpoint()

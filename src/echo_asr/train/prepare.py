@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from echo_asr.console import progress_bar
+from echo_asr.console import console, progress_bar
 from echo_asr.data.batch import Example
 from echo_asr.data.corpus import Corpus
 from echo_asr.distributed.processes import Processes
@@ -52,15 +53,24 @@ def choose_tokenizer(
     return new_tokenizer(texts, config), {}
 
 
-def choose_encoder(features: FeatureConfig, start: Bundle | None) -> tuple[FeatureConfig, Source | None]:
+def choose_encoder(
+    features: FeatureConfig, start: Bundle | None, resumed: Source | None
+) -> tuple[FeatureConfig, Source | None]:
     """The pretrained encoder of a run, that of the model that it starts from if there is one, and the settings of
-    features with its layers named."""
+    features with its layers named, and its folder, if it is one, by its whole path.
+
+    Args:
+        resumed: the encoder of a run that goes on, on the machine of the main process.
+    """
     if not features.states:
         return features, None
-    source = start.source if start is not None else None
-    source = source or find(features.states)
+    source = start.source if start is not None else resumed
+    if resumed is not None and not resumed.folder.is_dir():  # this is another machine
+        source = replace(find(resumed.name, resumed.revision), dtype=resumed.dtype)
+    source = source or find(features.states, dtype=features.encoder_dtype)
     layers = features.encoder_layers or (start.features.encoder_layers if start is not None else ())
-    return replace(features, encoder_layers=StatesExtractor(source, layers).layers), source
+    named = os.path.abspath(features.states) if os.path.isdir(features.states) else features.states
+    return replace(features, states=named, encoder_layers=StatesExtractor(source, layers).layers), source
 
 
 def new_tokenizer(texts: Sequence[str], settings: TextConfig) -> Tokenizer:
@@ -88,7 +98,8 @@ def extract_features(data: TrainingData, processes: Processes, validation: Seque
     utterances = [e.utterance for e in validation]
     with progress_bar("features", -(-count // rank.count)) if rank.main else nullcontext() as advance:
         progress = (lambda done, total: advance(done, "")) if advance else None
-        unreadable = data.prepare(utterances, progress, workers, processes.gather)
+        tell = partial(console().print, highlight=False, markup=False) if rank.main else None
+        unreadable = data.prepare(utterances, progress, workers, processes.gather, tell)
     left = [e for e in validation if e.utterance.audio not in unreadable]
     if validation and not left:
         raise EchoError(f"{data.corpus.name}: none of the recordings to validate on can be read; mend some of them")

@@ -25,6 +25,7 @@ from echo_asr.features.states import Standard, StatesExtractor
 from echo_asr.model.checkpoint import Bundle, load_bundle
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.echo import Echo
+from echo_asr.pretrained.kept import has_encoder, kept
 from echo_asr.storage import make_folder, sweep
 from echo_asr.text.config import TextConfig
 from echo_asr.text.find_tones import FoundNotation
@@ -38,6 +39,7 @@ from echo_asr.train.prepare import choose_encoder, choose_tokenizer, extract_fea
 from echo_asr.train.recipe import SECTIONS
 from echo_asr.train.report import Reporter, Silent
 from echo_asr.train.state import Progress, check_folder, is_model
+from echo_asr.train.throughput import cpu_seconds
 
 MARKS = 5  # that are named in a warning
 
@@ -55,6 +57,7 @@ def train(
     broken: Broken = "refuse",
     monitor: Monitor | None = None,
     transform: FeatureTransform | None = None,
+    slim: bool = False,
 ) -> Progress:
     """Train a model and leave it in `out`.
 
@@ -69,13 +72,14 @@ def train(
         broken: what becomes of records of the corpus that cannot be used; as in `load_corpus`.
         monitor: figures of the model for TensorBoard, asked for every `train.diagnose_every` updates.
         transform: of features, before the model gets them; it is fitted to the training recordings and saved in `out`.
+        slim: leave the weights of a pretrained encoder out of the model folder, which names them.
 
     Raises:
         EchoError: anything the user can mend.
         Interrupted: stopped by a signal, with a checkpoint saved.
     """
     settings, text = sections["train"], sections["text"]
-    rank, where, run = find_rank(), choose_device(device), Path(out)
+    rank, where, run, cpu_began = find_rank(), choose_device(device), Path(out), cpu_seconds()
     sharded = settings.shard == "full"
     if sharded and rank.count == 1:
         raise EchoError("train.shard full divides a model among processes, and this one is alone; use torchrun or none")
@@ -94,8 +98,11 @@ def train(
             texts = [normalize(u.text) for u in recordings.split("train")]
             start = load_bundle(init) if init is not None and not resume else None
             tokenizer, mapping = processes.broadcast(lambda: choose_tokenizer(run, text, texts, start, resume))
-            features, source = choose_encoder(sections["features"], start)
+            resumed = processes.broadcast(lambda: kept(run) if resume and has_encoder(run) else None)
+            features, source = choose_encoder(sections["features"], start, resumed)
             extractor = FeatureExtractor(features, transform, source)
+            if extractor.states is not None:
+                extractor.states.device = where
             cache = FeatureCache(None, extractor)
             by_speaker = sections["model"].vrope.reference == "speaker"
             how = (settings, sections["model"].subsampling, cache, by_speaker, rank, texts, broken)
@@ -108,6 +115,7 @@ def train(
         states = extractor.states
         if states is None and source is not None:  # within the model
             states = StatesExtractor(source, features.encoder_layers)
+            states.device = where
         standard = None
         if states is not None and start is None and not resume:
             standard = processes.broadcast(lambda: Standard.fit(data.first_states(states)))
@@ -134,7 +142,7 @@ def train(
         if processes.broadcast(lambda: not is_model(run)):
             state = gather_whole(model.state_dict())
             if rank.main:
-                bundle.save(run, state)
+                bundle.save(run, state, slim)
         _describe(trainer, corpus, own_validation, len(validation), where)
         _describe_texts(reporter, text, transcribed, notation)
         if rank.main and not resume:
@@ -145,6 +153,7 @@ def train(
             extract_features(data, processes, validation)
         if transform is not None and rank.main:
             transform.save(run)
+        trainer.progress.cpu_seconds += cpu_seconds() - cpu_began
         try:
             return trainer.train()
         finally:
@@ -200,6 +209,8 @@ def _describe(trainer: Trainer, corpus: str, own_validation: bool, validated: in
         f"model: {trainer.model.parameter_count / 1e6:.2f} million parameters on {where}; {settings.max_steps} "
         f"updates, about {settings.max_steps * data.batches_per_update / balance.batches:.1f} epochs"
     )
+    if trainer.bundle.source is not None:
+        message(f"encoder: {trainer.bundle.source.describe()}")
     message(str(balance))
     if count > 1:
         each = f"{settings.accumulate} batch{'es' * (settings.accumulate > 1)} of each"

@@ -37,6 +37,7 @@ class Progress:
         best: lowest validation error so far, in percent, and the update and the epoch it was reached at.
         stale: validations since the error was last lower.
         seconds: trained so far, over all sittings.
+        cpu_seconds: of CPU time, this process's and that of those that extracted features for it; without validations.
         processes: that the run is trained in, and the batches that each adds to an update.
         clean_epochs: before noise and rows of recordings come in, as the run was started.
     """
@@ -49,6 +50,7 @@ class Progress:
     best_epoch: int = 0
     stale: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     processes: int = 1
     accumulate: int = 1
     clean_epochs: int = 0

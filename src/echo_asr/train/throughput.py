@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,12 @@ from echo_asr.console import hours
 from echo_asr.data.batch import Batch
 
 DATA_BOUND = 0.1  # share of the time waiting for batches from which it is the data that holds training up
+
+
+def cpu_seconds() -> float:
+    """CPU time of all threads of this process so far, and of the processes that it has started and that have ended."""
+    taken = os.times()
+    return taken.user + taken.system + taken.children_user + taken.children_system
 
 
 class Throughput:

@@ -141,8 +141,8 @@ def adapt(
         >>> with adapters.pitch(PitchTrack.from_f0(torch.tensor([[0.0, 180.0, 200.0, 0.0, 150.0]]))):
         ...     print(torch.equal(encoder(x), before))
         True
-        >>> [name for name, _ in adapters.named_parameters()]
-        ['input.weight', 'layers.0.score', 'layers.0.value', 'layers.1.score', 'layers.1.value']
+        >>> print(*(name for name, _ in adapters.named_parameters()))
+        input.weight layers.0.score layers.0.value layers.1.score layers.1.value
     """
     if any(isinstance(module, PitchAttention | PitchLayer) for module in encoder.modules()):
         raise ValueError("the encoder has pitch adapters; take them out first (strip)")

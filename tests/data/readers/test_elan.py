@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,6 +125,29 @@ def test_tiers_of_one_type_and_folders_of_files(eaf: Callable[..., str], tmp_pat
 )
 def test_where_the_recording_is_found(eaf: Callable[..., str], media: str, name: str) -> None:
     assert len(spans(eaf(WORDS, media=media, name=name))) == 4
+
+
+@pytest.mark.parametrize(
+    "address", ["file:/./audio/my rec.wav", "file:/./../here/audio/my%20rec.wav", "audio/my rec.wav"]
+)
+def test_relative_addresses_of_old_versions(address: str, put: Put, tmp_path: Path) -> None:
+    put("here/audio/my rec.wav", 3.0)
+    media = f'<MEDIA_DESCRIPTOR MEDIA_URL="file:///H:/x.wav" MIME_TYPE="audio/x-wav" RELATIVE_MEDIA_URL="{address}"/>'
+    path = put("here/rec.eaf", HEADER.format(media=media) + SLOTS + WORDS + FOOTER)
+    assert len(spans(str(path))) == 4
+
+
+def test_a_tier_without_annotations_is_explained(eaf: Callable[..., str]) -> None:
+    """As that of a segmented text that nobody has begun to transcribe."""
+    with pytest.raises(EchoError, match=r"tier 'tx' has no annotations, not even empty ones; make them in ELAN"):
+        load_corpus(f"{eaf(WORDS, tier('tx'))}:tx")
+
+
+def test_names_of_tiers_may_differ_in_the_unicode_form_of_their_letters(eaf: Callable[..., str]) -> None:
+    """macOS and keyboards write `ế` in different forms."""
+    name = "tiếng Việt"
+    path = eaf(tier(unicodedata.normalize("NFD", name), aligned("a1", "ts5", "ts6", "một")), GLOSS)
+    assert len(spans(f"{path}:{unicodedata.normalize('NFC', name)}")) == 1
 
 
 def test_the_time_at_which_the_media_begins(eaf: Callable[..., str]) -> None:

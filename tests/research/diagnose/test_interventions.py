@@ -81,6 +81,8 @@ def test_a_recording_without_a_voiced_frame(clips: list[Features]) -> None:
         ({"vrope": {"bias": "laplace"}}, ["position", "input", "both"]),
         ({"gate": "pitch"}, ["position", "input", "both"]),
         ({"vrope": {"radius": "learned"}}, ["input"]),
+        ({"features": ("states",), "ctc_feature": "states"}, []),
+        ({"features": ("states",), "ctc_feature": "states", "pitch_input": True}, ["input"]),
     ],
 )
 def test_where_f0_reaches_a_model_is_where_it_changes_something(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from echo_asr.annotations.textfile import read_text_file
-from echo_asr.annotations.textgrid import EVERY, SUFFIX, GridTier, named_tiers
+from echo_asr.annotations.textgrid import EVERY, SUFFIX, GridTier, as_spelled, named_tiers
 from echo_asr.annotations.textgrid import read_textgrid as parse_textgrid
 from echo_asr.audio import audio_duration
 from echo_asr.audio.segment import AudioSegment
@@ -38,7 +38,7 @@ def read_textgrid(path: Path, wanted: str, problems: Problems, prefix: str) -> I
     file = read_text_file(path)
     note_encoding(file, problems)
     tiers = named_tiers(parse_textgrid(file))
-    chosen = _choose(path, tiers, wanted)
+    chosen = _choose(path, tiers, as_spelled(wanted, tiers))
     audio = find_recording(path, path.stem)
     length = audio_duration(audio)
     for label in chosen:

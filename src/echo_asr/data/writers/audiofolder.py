@@ -13,7 +13,7 @@ from pathlib import Path
 
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE
-from echo_asr.audio.libsndfile import write_flac
+from echo_asr.audio.libsndfile import encode_flac
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.readers.metadata import METADATA_LINES
 from echo_asr.data.writers.names import unique_names
@@ -44,7 +44,7 @@ def write_audiofolder(folder: Path, split: str, utterances: Sequence[Utterance],
         if source:
             shutil.copyfile(source, path)
         else:
-            write_flac(path, load_audio(u.audio), SAMPLE_RATE)
+            path.write_bytes(encode_flac(load_audio(u.audio), SAMPLE_RATE))
         row = {"file_name": clip, "transcription": u.text, "speaker": u.speaker, "duration": round(u.duration, 6)}
         lines.append(json.dumps({**row, "id": u.id}, ensure_ascii=False) + "\n")
         done()

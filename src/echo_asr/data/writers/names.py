@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 SPLITS = {"train": "train", "validation": "dev", "test": "test"}  # as Kaldi and lhotse call them
-LONGEST = 100  # characters of a name: those of files may have 255 bytes
+LONGEST = 100  # characters of a name
+LARGEST = 200  # bytes of it: names of files may have 255, of which endings and numbers are a part
 
 
 def unique_names(texts: Iterable[str], key: Callable[[str], str] = str) -> Iterator[str]:
@@ -28,4 +29,5 @@ def unique_names(texts: Iterable[str], key: Callable[[str], str] = str) -> Itera
 
 def plain_name(text: str) -> str:
     """A text as one word of letters, digits, dots, hyphens and underscores."""
-    return re.sub(r"[^\w.-]+", "_", text).strip("._")[-LONGEST:] or "x"
+    name = re.sub(r"[^\w.-]+", "_", text).strip("._")[-LONGEST:]
+    return name.encode("utf-8", "replace")[-LARGEST:].decode("utf-8", "ignore") or "x"

@@ -1,8 +1,8 @@
 """Changes to a recording's F0, or to a model, that show whether it matters; nothing is trained anew.
 
 F0 reaches a model in two ways: as the *input* of the pitch encoder, and as the *position* of vRoPE (theta, radius,
-pitch bias), of pitch gates and of aligned text pitch. The spectrogram and the waveform hold pitch, too, and are never
-touched.
+pitch bias), of pitch gates and of aligned text pitch. The spectrogram, the waveform and the states of a pretrained
+encoder hold pitch, too, and are never touched: what is changed is what the tracker measured, not the recording.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def places(model: Echo, features: Sequence[str] | None = None) -> list[Place]:
         or config.text_pitch == "aligned"
     )
     found: list[Place] = ["position"] if position else []
-    if "pitch" in used or (config.has_pitch_input and "spectrogram" in used):
+    if "pitch" in used or config.pitch_beside in used:
         found.append("input")
     return [*found, "both"] if len(found) == 2 else found
 

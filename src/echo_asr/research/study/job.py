@@ -89,7 +89,7 @@ def _train(job: dict[str, Any], folder: Path) -> Trained:
     sections = build_config(job["sections"], str(folder / JOB), sections=SECTIONS)
     resume = (run / CHECKPOINT).is_file()
     progress = train(sections, job["corpus"], run, resume, device=job["device"], monitor=look_inside,
-                     transform=make_control(sections["study"].f0))  # fmt: skip
+                     transform=make_control(sections["study"].f0), slim=True)  # fmt: skip
     lines = (run / VALIDATIONS).read_text(encoding="utf-8").split("\n")
     validations = [json.loads(line) for line in lines if line]
     result = {
@@ -156,7 +156,8 @@ def evaluate_split(recognizer: Recognizer, corpus: str, split: str) -> dict[str,
     cache = FeatureCache(None, recognizer.extractor)
     speakers: dict[str, float] = {}
     if recognizer.bundle.model.config.vrope.reference == "speaker":
-        speakers = speaker_medians(utterances, lambda u: cache.features(u.audio))
+        acoustic = cache.without_states()
+        speakers = speaker_medians(utterances, lambda u: acoustic.features(u.audio))
     features = [replace(cache.features(u.audio), speaker_f0=speakers.get(u.speaker, 0.0)) for u in utterances]
     hypotheses = [found.text for found in recognizer.recognize(features)]
     return {"ids": [u.id for u in utterances], "hypotheses": hypotheses}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -102,7 +102,7 @@ def run_study(
         replace_text(folder / STUDY, json.dumps(study.to_dict(), ensure_ascii=False, indent=1) + "\n")
         failed: dict[str, str] = {}
         if waiting:
-            prepare_features(study, corpora, waiting)
+            prepare_features(study, corpora, waiting, device)
             failed = run_jobs(planned, at_once, threads, devices)
         findings = collect(study, planned, corpora, arms, notes, failed)
         write_tables(findings, folder)
@@ -202,7 +202,7 @@ def examine_arms(study: Study, corpora: Mapping[str, Corpus]) -> tuple[list[dict
     return list(costs.values()), notes
 
 
-def prepare_features(study: Study, corpora: Mapping[str, Corpus], jobs: Sequence[Job]) -> None:
+def prepare_features(study: Study, corpora: Mapping[str, Corpus], jobs: Sequence[Job], device: str = "auto") -> None:
     """Extract once, in this process and its helpers, all the features that jobs will read.
 
     Raises:
@@ -212,7 +212,10 @@ def prepare_features(study: Study, corpora: Mapping[str, Corpus], jobs: Sequence
     training = {(job.spec["arm"], job.spec["corpus"]) for job in jobs if not job.spec["trained"]}
     for arm in study.arms:
         extractor = FeatureExtractor(arm.sections["features"])
-        cache, rows = wanted.setdefault(extractor.key, (FeatureCache(None, extractor, required=True), {}))
+        if extractor.states is not None:
+            extractor.states.device = choose_device(device)
+        states = "" if extractor.states is None else extractor.states.key
+        cache, rows = wanted.setdefault(f"{extractor.key} {states}", (FeatureCache(None, extractor, required=True), {}))
         for trained, evaluated in (pair for condition in study.conditions for pair in condition.pairs):
             read: list[tuple[Any, Perturbation]] = []
             if (arm.name, study.corpus + trained) in training:
@@ -223,10 +226,12 @@ def prepare_features(study: Study, corpora: Mapping[str, Corpus], jobs: Sequence
             read += [(u, UNPERTURBED) for u in corpora[study.corpus + evaluated].split(study.split)]
             rows.update({(str(u.audio), perturbation): (u, perturbation) for u, perturbation in read})
     total, done = sum(len(rows) for _, rows in wanted.values()), 0
+    tell = partial(console().print, highlight=False, markup=False)
     with progress_bar("features", total) as advance:
         for cache, rows in wanted.values():
             before = done
-            fill_cache(cache, list(rows.values()), lambda now, _, b=before: advance(b + now, ""), os.cpu_count() or 1)  # type: ignore[misc]
+            report: Callable[[int, int], None] = lambda now, _, b=before: advance(b + now, "")  # type: ignore[misc] # noqa: E731
+            fill_cache(cache, list(rows.values()), report, os.cpu_count() or 1, tell)
             done += len(rows)
 
 

@@ -1,0 +1,140 @@
+"""Training on the states of a pretrained encoder, by the recipe `pretrained`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import echo_asr
+from echo_asr.audio import load_audio
+from echo_asr.config import read_yaml
+from echo_asr.data.corpus import load_corpus
+from echo_asr.errors import EchoError
+from echo_asr.features.states import StatesExtractor
+from echo_asr.model.checkpoint import load_bundle
+from tests.helpers.encoders import LAYERS, WIDTH, states_words
+from tests.helpers.tone_corpus import Crash, assert_same_run, crash_after, tone, write_corpus
+from tests.helpers.training import train
+
+RECIPE = Path("pretrained")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, corpus: Path, encoder: Path) -> Path:
+    """A run of 6 updates. Read it only."""
+    folder = tmp_path_factory.mktemp("states") / "run"
+    train(RECIPE, str(corpus), folder, states_words(encoder))
+    return folder
+
+
+def test_a_model_says_what_it_reads(run: Path, encoder: Path) -> None:
+    written = read_yaml(run / "config.yaml")
+    assert written["features"]["encoder_layers"] == [LAYERS // 2, LAYERS], "the default, by its numbers"
+    assert written["features"]["states"] == str(encoder)
+    bundle = load_bundle(run)
+    assert bundle.model.states == 2 * WIDTH and bundle.model.config.features == ("states",)
+
+
+def test_states_are_standardised_by_those_of_the_corpus(run: Path, corpus: Path) -> None:
+    """By numpy, from the recordings that are trained on."""
+    recognizer = echo_asr.load(run)
+    found = []
+    for utterance in load_corpus(corpus).split("train"):
+        states = recognizer.extractor.measure(load_audio(utterance.audio)).states
+        assert states is not None
+        found.append(states.double().numpy())
+    joined, model = np.concatenate(found, axis=1), recognizer.bundle.model
+    np.testing.assert_allclose(model.states_mean.numpy(), joined.mean(1), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(model.states_deviation.numpy(), joined.std(1), rtol=1e-2)
+
+
+def test_a_folder_is_named_so_that_the_model_is_of_use_elsewhere(
+    corpus: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    shutil.copytree(encoder, here / "encoder")
+    monkeypatch.chdir(here)
+    train(RECIPE, str(corpus), tmp_path / "run", [*states_words(Path("encoder")), "--train.max_steps", "1"])
+    monkeypatch.chdir(tmp_path)
+    assert read_yaml(tmp_path / "run" / "config.yaml")["features"]["states"] == str(here / "encoder")
+    echo_asr.load(tmp_path / "run").transcribe(tone("a"))
+
+
+@pytest.mark.parametrize("update", [1, 4])
+def test_a_run_on_states_that_crashed_ends_as_if_it_had_not(
+    update: int, run: Path, corpus: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = tmp_path / "run"
+    crash_after(update, monkeypatch)
+    with pytest.raises(Crash):
+        train(RECIPE, str(corpus), again, states_words(encoder))
+    torch.manual_seed(12345)
+    monkeypatch.undo()
+    assert train(RECIPE, str(corpus), again, states_words(encoder), resume=True).step == 6
+    assert_same_run(again, run)
+
+
+def test_states_are_computed_once(
+    run: Path, corpus: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second run, without noise, which is drawn anew each time, encodes nothing."""
+    monkeypatch.setattr(StatesExtractor, "of_each", lambda *_: pytest.fail("encoded again"))
+    train(RECIPE, str(corpus), tmp_path / "run", [*states_words(encoder), "--train.noise_share", "0.0"])
+
+
+def test_a_model_on_states_is_started_from_and_gets_new_symbols(
+    learnt_states: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps what states are standardised by, as its weights fit no other."""
+    rows = [("train", text, 1.0) for text in ("a", "b", "x")] + [("validation", "a", 1.02)]
+    corpus = write_corpus(tmp_path / "extended", rows)
+    crash_after(1, monkeypatch)
+    with pytest.raises(Crash):
+        train(RECIPE, str(corpus), tmp_path / "run", states_words(encoder), init=learnt_states)
+    old, new = load_bundle(learnt_states), load_bundle(tmp_path / "run")
+    assert new.tokenizer.symbols == [*old.tokenizer.symbols, "x"]
+    assert torch.equal(new.model.states_mean, old.model.states_mean)
+    assert torch.equal(new.model.states_deviation, old.model.states_deviation)
+    assert echo_asr.load(tmp_path / "run").transcribe(tone("c b")).text == "c b", "it still knows the old ones"
+
+
+def test_a_model_on_other_layers_cannot_be_started_from(run: Path, corpus: Path, encoder: Path, tmp_path: Path) -> None:
+    words = [*states_words(encoder), "--features.encoder_layers", "[1]"]
+    with pytest.raises(EchoError, match="--init .*run: its model differs from the configuration in .*encoder_layers"):
+        train(RECIPE, str(corpus), tmp_path / "new", words, init=run)
+    assert not (tmp_path / "new").exists()
+
+
+# --- what states take on disk ---
+
+
+def test_what_states_will_take_is_told_before_they_are_computed(
+    corpus: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ECHO_ASR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=250 * 10**9))
+    words = [*states_words(encoder), "--train.speeds", "[1.0, 0.5]", "--train.max_steps", "1"]
+    train(RECIPE, str(corpus), tmp_path / "run", words)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "GB free" in line]
+    spoken, checked = (sum(u.duration for u in load_corpus(corpus).split(name)) for name in ("train", "validation"))
+    size = (3 * spoken + checked) * 50 * 2 * WIDTH * 2 / 1e6  # MB: 50 states a second, two layers, two bytes
+    assert f"layers {LAYERS // 2}, {LAYERS}: {size:.1f} MB" in line and "250.0 GB free" in line
+    train(RECIPE, str(corpus), tmp_path / "again", words)
+    assert "GB free" not in capsys.readouterr().err, "nothing is left to compute"
+
+
+def test_states_that_do_not_fit_on_the_disk_are_refused_at_once(
+    corpus: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECHO_ASR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    mend = r"set ECHO_ASR_CACHE .*--train.speeds '\[1.0\]'.*features.encoder_layers, now \[2, 4\]"
+    with pytest.raises(EchoError, match=f"the states of .* take 0.* MB for .* s of audio.*0.0 MB free.*{mend}"):
+        train(RECIPE, str(corpus), tmp_path / "run", states_words(encoder))
+    assert not (tmp_path / "run").exists() and not (tmp_path / "cache").exists()
