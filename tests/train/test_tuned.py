@@ -147,7 +147,7 @@ def test_a_frozen_encoder_in_the_model_learns_as_from_the_cache(
     expected, found = (load_bundle(run).model.state_dict() for run in (cached, tmp_path / "run"))
     assert expected.keys() == found.keys()
     for name in ("states_mean", "states_deviation"):
-        assert torch.equal(found[name], expected[name])
+        assert torch.allclose(found[name], expected[name], atol=1e-3)
     assert torch.allclose(found["ctc_head.weight"], expected["ctc_head.weight"], atol=0.01)
 
 

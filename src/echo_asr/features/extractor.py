@@ -138,7 +138,7 @@ class FeatureExtractor:
 
     def encoder_samples(self, audio: np.ndarray, loudest: float = -np.inf) -> torch.Tensor:
         """What a pretrained encoder gets of `audio`, `(160 T,)`: samples with a peak of 1, or less where the level
-        around allows no more; zeros for silence. Arguments as in `measure_acoustic`."""
+        around allows no more, and zeros at the end; zeros for silence. Arguments as in `measure_acoustic`."""
         audio, lowest = self._scaled(audio, loudest)
         frames = samples_to_frames(len(audio))
         return _waveform(audio, frames, lowest * 2**0.5) if lowest else torch.zeros(frames * HOP)

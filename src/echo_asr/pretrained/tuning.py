@@ -1,7 +1,7 @@
 """Which tensors of a pretrained encoder are trained: those of its top layers, of all its layers, of LoRA, or none.
 
 What lies below the first layer (convolutions, their projection, positions) is never trained. Nor is a norm after the
-last layer: what it scales and shifts is a linear map away from whoever reads the states.
+last layer: states are normalised after it, whatever it scales.
 """
 
 from __future__ import annotations

@@ -115,6 +115,7 @@ def train(
         states = extractor.states
         if states is None and source is not None:  # within the model
             states = StatesExtractor(source, features.encoder_layers)
+            states.device = where
         standard = None
         if states is not None and start is None and not resume:
             standard = processes.broadcast(lambda: Standard.fit(data.first_states(states)))
