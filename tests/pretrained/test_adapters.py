@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,25 @@ def test_states_of_a_recording_of_any_length() -> None:
         after = encoder.states(samples, lengths, [0, 1, 2])
     assert before[0].shape == (2, 8, WIDTH)
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_parts_of_a_long_recording_read_their_own_part_of_the_track() -> None:
+    """Of 50 states 11 are encoded at a time."""
+    encoder = WhisperEncoder(build("whisper"), {})
+    samples, lengths = 0.1 * torch.randn(2, 16_000), torch.tensor([16_000, 11_000])
+    samples[1, 11_000:] = 0.0
+    encoder.adapters = adapters = adapt(encoder.network)
+    track, other = (track_for((samples, torch.zeros(2, 50, WIDTH)), seed) for seed in (0, 1))
+    train(adapters)
+
+    def states(f0: Tensor) -> Tensor:
+        with adapters.pitch(replace(track, f0=f0)):
+            return encoder.states(samples, lengths, [2])[0]
+
+    found = states(track.f0)
+    changed = states(torch.cat((track.f0[:, :33], other.f0[:, 33:]), dim=1))
+    assert torch.equal(changed[:, :33], found[:, :33])
+    assert (changed[0, 33:] - found[0, 33:]).abs().amax(-1).min() > 1e-3
 
 
 def test_an_encoder_alone_is_adapted_of_a_model_with_a_decoder() -> None:

@@ -2,22 +2,19 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-import echo_asr
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.train.report import Reporter
 from echo_asr.train.state import CHECKPOINT
 from echo_asr.train.stop import Interrupted
+from tests.helpers.killed import start, updates, wait_until
 from tests.helpers.slow import slow
 from tests.helpers.tone_corpus import (
     Crash,
@@ -30,8 +27,6 @@ from tests.helpers.tone_corpus import (
     write_corpus,
 )
 from tests.helpers.training import train
-
-PACKAGE_ROOT = Path(echo_asr.__file__).parents[1]
 
 # --- crashes ---
 
@@ -234,31 +229,6 @@ def test_there_must_be_something_to_resume(
 
 
 # --- whole processes ---
-
-
-def start(config: Path, corpus: Path, run: Path, *words: str) -> "subprocess.Popen[str]":
-    """Training in a process of its own."""
-    command = [sys.executable, "-m", "echo_asr", "train", str(config), "--corpus", str(corpus), "--out", str(run)]
-    environment = {**os.environ, "PYTHONPATH": str(PACKAGE_ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [*command, *words], env=environment, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def wait_until(
-    ready: Callable[[], bool], process: "subprocess.Popen[str]", seconds: float = 60.0, pause: float = 0.005
-) -> None:
-    """Wait for something, for the end of a process, or for so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not ready() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(pause)
-
-
-def updates(run: Path) -> int:
-    """How many updates a run has metrics of."""
-    path = run / "metrics.jsonl"
-    return path.read_text().count('"train"') if path.exists() else 0
 
 
 def half_written(run: Path) -> set[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from echo_asr.train.config import TrainConfig
 from echo_asr.train.optimizer import learning_rate, make_optimizer, set_rates
 from echo_asr.train.recipe import read_config
 from tests.helpers.encoders import whisper
+from tests.helpers.killed import start, updates, wait_until
 from tests.helpers.launched import Launched
+from tests.helpers.slow import slow
 from tests.helpers.tone_corpus import Crash, assert_same_run, checkpoint, crash_after, same, tone, write_config
 from tests.helpers.training import train
 
@@ -53,12 +56,13 @@ def pretrained(run: Path) -> dict[str, torch.Tensor]:
     return {name: value for name, value in checkpoint(run)["model"].items() if name.startswith("pretrained.")}
 
 
-@pytest.mark.parametrize("tune", ["lora", "top"])
+@pytest.mark.parametrize(("tune", "adapters"), [("lora", "true"), ("top", "false"), slow("none", "true")])
 def test_a_run_is_resumed_to_the_bit(
-    tune: str, settings: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tune: str, adapters: str, settings: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped while the encoder is still frozen and again afterwards, with the model looked into on the way."""
-    changed = words(tune, train__frozen_updates=2, train__layer_decay=0.5, train__checkpoint_every=1)
+    options = {"train__frozen_updates": 2, "train__layer_decay": 0.5, "train__checkpoint_every": 1}
+    changed = words(tune, model__adapters=adapters, **options)
     train(settings, str(corpus), tmp_path / "expected", changed)
     for update in (2, 5):
         with monkeypatch.context() as patch, pytest.raises(Crash):
@@ -70,9 +74,33 @@ def test_a_run_is_resumed_to_the_bit(
     assert {int(one["step"]) for one in held.values()} == {6, 4}, "of Echo's own parameters, and of the encoder's"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("tune", "adapters"), [("none", "false"), ("none", "true"), ("lora", "true")], ids=["cached", "frozen", "lora"]
+)
+def test_a_process_that_was_killed_is_resumed_to_the_bit(
+    tune: str, adapters: str, settings: Path, corpus: Path, tmp_path: Path
+) -> None:
+    options = {"train__max_steps": 24, "train__validate_every": 8, "train__checkpoint_every": 3}
+    changed = words(tune, model__adapters=adapters, train__encoder_rate=1.0, **options)
+    expected, run = tmp_path / "expected", tmp_path / "run"
+    train(settings, str(corpus), expected, changed)
+    process = start(settings, corpus, run, *changed)
+    wait_until(lambda: updates(run) >= 7, process, seconds=240.0)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL and 7 <= updates(run) < 24
+    assert train(settings, str(corpus), run, changed, resume=True).step == 24
+    assert_same_run(run, expected)
+    state, averaged = pretrained(run), checkpoint(run)["averaged"]
+    learnt = [name for name, value in state.items() if ".pitch_" in name and value.any()]
+    assert len(learnt) == (7 if adapters == "true" else 0) and str(averaged).count(".pitch_turns.") in (0, 6)
+
+
 def test_a_tuned_model_is_used_as_any_other(settings: Path, corpus: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train(settings, str(corpus), run, words("lora", train__encoder_rate=1.0, train__diagnose_every=3))
+    changed = words("lora", model__adapters="true", train__encoder_rate=1.0, train__diagnose_every=3)
+    train(settings, str(corpus), run, changed)
     bundle = load_bundle(run)
     assert bundle.features.states_in == "model" and bundle.features.waveform
     moved = [name for name, value in pretrained(run).items() if ".lora_B." in name and value.any()]
@@ -88,11 +116,12 @@ def test_a_tuned_model_starts_from_one_of_cached_states(
 ) -> None:
     crash_after(1, monkeypatch)
     with pytest.raises(Crash):
-        train(settings, str(corpus), tmp_path / "run", words("lora"), init=cached)
+        train(settings, str(corpus), tmp_path / "run", words("lora", model__adapters="true"), init=cached)
     before, now = load_bundle(cached), load_bundle(tmp_path / "run")  # as it was before the first update
     state = now.model.state_dict()
     assert same(dict(before.model.state_dict()), {name: state[name] for name in before.model.state_dict()})
-    assert all(not value.any() for name, value in state.items() if ".lora_B." in name)
+    new = [value for name, value in state.items() if ".lora_B." in name or ".pitch_" in name]
+    assert len(new) == 18 + 7 and not any(value.any() for value in new)
     texts = ("a", "c b", "b a", "a b")
     old, new = (Recognizer(one).transcribe([tone(text) for text in texts]) for one in (before, now))
     assert [one.text for one in new] == [one.text for one in old]
@@ -111,8 +140,25 @@ def test_a_tuned_model_starts_from_a_tuned_one(settings: Path, corpus: Path, tmp
     assert not (tmp_path / "third").exists()
 
 
+def test_adapters_go_on_in_the_model_that_is_started_from_theirs(
+    settings: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(settings, str(corpus), tmp_path / "first", words("none", model__adapters="true"))
+    with pytest.raises(EchoError, match=r"was tuned \(none, with pitch adapters\), and .* lora_rank and adapters as"):
+        train(settings, str(corpus), tmp_path / "second", words("lora"), init=tmp_path / "first")
+    crash_after(1, monkeypatch)
+    with pytest.raises(Crash):
+        train(
+            settings, str(corpus), tmp_path / "second", words("lora", model__adapters="true"), init=tmp_path / "first"
+        )
+    kept, state = (load_bundle(tmp_path / name).model.state_dict() for name in ("first", "second"))
+    own = {name: value for name, value in kept.items() if name.startswith("pretrained.")}
+    assert len(own) == 7 and same(own, {name: state[name] for name in own})
+
+
 def test_layers_have_rates_of_their_own(settings: Path, corpus: Path, tmp_path: Path) -> None:
-    train(settings, str(corpus), tmp_path / "run", words("all", train__max_steps=1, train__warmup_steps=0))
+    changed = words("all", model__adapters="true", train__max_steps=1, train__warmup_steps=0)
+    train(settings, str(corpus), tmp_path / "run", changed)
     model = load_bundle(tmp_path / "run").model
     config = TrainConfig(encoder_rate=0.1, layer_decay=0.5, warmup_steps=4, frozen_updates=10)
     optimizer = make_optimizer(model, config)
@@ -124,18 +170,22 @@ def test_layers_have_rates_of_their_own(settings: Path, corpus: Path, tmp_path: 
     assert len(rates) == len(trained)
     for name, parameter in trained.items():
         part = name.split("network.layers.")
-        expected = {"0": 0.025, "1": 0.05, "2": 0.1}[part[1].split(".")[0]] if len(part) > 1 else 1.0
+        of_layer = len(part) > 1 and ".pitch_" not in name
+        expected = {"0": 0.025, "1": 0.05, "2": 0.1}[part[1].split(".")[0]] if of_layer else 1.0
         assert rates[id(parameter)] == pytest.approx(expected), name
         assert (decay[id(parameter)] > 0) == (parameter.ndim >= 2), name
     for step, share in ((9, 0.0), (10, 0.25)):  # the encoder has a warm-up of its own after the frozen start
         rate = set_rates(optimizer, config, step)
         assert optimizer.param_groups[-1]["lr"] == pytest.approx(0.025 * share * rate)
+        adapters = next(group for group in optimizer.param_groups if group.get("factor") == 1.0)
+        assert adapters["lr"] == pytest.approx(share * rate)
 
 
 def test_states_of_the_encoder_are_computed_in_the_model_where_it_is_trained(settings: Path) -> None:
     for tune, place in (("none", "cache"), ("lora", "model"), ("top", "model"), ("all", "model")):
         features = read_config(settings, {"model.tune": tune})["features"]
         assert (features.states_in, features.waveform) == (place, place == "model")
+    assert read_config(settings, {"model.adapters": True})["features"].states_in == "model"
     assert read_config(settings, {"features.states_in": "model"})["features"].waveform
 
 
@@ -153,7 +203,12 @@ def test_a_frozen_encoder_in_the_model_learns_as_from_the_cache(
 
 def test_less_memory_changes_nothing(settings: Path, corpus: Path, tmp_path: Path) -> None:
     for name in ("false", "true"):
-        train(settings, str(corpus), tmp_path / name, words("lora", train__gradient_checkpointing=name))
+        train(
+            settings,
+            str(corpus),
+            tmp_path / name,
+            words("lora", model__adapters="true", train__gradient_checkpointing=name),
+        )
     assert same(checkpoint(tmp_path / "true")["model"], checkpoint(tmp_path / "false")["model"])
 
 

@@ -42,6 +42,7 @@ class ModelConfig:
     tune: Tune = "none"  # what is trained of that encoder itself
     tuned_layers: int = 2  # of the highest layers that are read, with `top`
     lora_rank: int = 8  # of the matrices beside each linear map of its layers, with `lora`
+    adapters: bool = False  # pitch adapters inside that encoder, which are trained whatever `tune` is
     decoder_layers: int = 1  # blocks of causal self-attention alone, before the first feature
     cross_layers: int = 1  # blocks with cross-attention, for each feature
     subsampling: Literal[2, 4] = 4  # 10 ms feature frames in an encoder frame
@@ -67,6 +68,8 @@ class ModelConfig:
             raise ValueError(f"model.pitch_input needs spectrogram or states among model.features, got {self.features}")
         if self.tune != "none" and "states" not in self.features:
             raise ValueError(f"model.tune {self.tune} needs states among model.features, got {self.features}")
+        if self.adapters and "states" not in self.features:
+            raise ValueError(f"model.adapters needs states among model.features, got {self.features}")
         if self.pitch_input_gain != 1.0 and not (self.has_pitch_input and 0.0 < self.pitch_input_gain < math.inf):
             raise ValueError(
                 f"model.pitch_input_gain must be above 0, and needs model.pitch_input, got {self.pitch_input_gain}"
@@ -109,6 +112,11 @@ class ModelConfig:
                     raise
                 named = f"model.{option} {getattr(self, option)}"
                 raise ValueError(f"{named}: {error} (model.width, model.heads), or set it to none") from None
+
+    @property
+    def encoder_inside(self) -> bool:
+        """Whether something of the pretrained encoder is trained, so that it is a part of the model."""
+        return self.tune != "none" or self.adapters
 
     @property
     def has_pitch_input(self) -> bool:

@@ -6,9 +6,12 @@ Shapes: `B` batch, `S` samples at 16 kHz, `N` states, `C` values in a state.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
+
+from echo_asr.vrope import PitchAdapters
 
 
 class SpeechEncoder(nn.Module):
@@ -26,7 +29,12 @@ class SpeechEncoder(nn.Module):
         first: the sample on which the first state is centred.
         batched: whether recordings may be padded and encoded together, which they may not where statistics run over
             time.
+
+    Attributes:
+        adapters: of pitch, where it has some; `states` then needs a track (`PitchAdapters.pitch`).
     """
+
+    adapters: PitchAdapters | None = None
 
     def __init__(
         self, network: nn.Module, width: int, layers: int, hop: int, first: float, batched: bool = True
@@ -53,6 +61,10 @@ class SpeechEncoder(nn.Module):
             for each wanted layer `(B, N, C)`; what is beyond a recording's `count` has no meaning.
         """
         raise NotImplementedError
+
+    def part(self, start: int, end: int) -> AbstractContextManager[None]:
+        """A context in which pitch adapters, where there are some, read states `start` to `end` of their track."""
+        return nullcontext() if self.adapters is None else self.adapters.part(start, end)
 
 
 def beyond(counts: Tensor, size: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Which tensors of a pretrained encoder are trained: those of its top layers, of all its layers, of LoRA, or none.
 
 What lies below the first layer (convolutions, their projection, positions) is never trained. Nor is a norm after the
-last layer: states are normalised after it, whatever it scales.
+last layer: states are normalised after it, whatever it scales. Pitch adapters are trained beside whatever is chosen.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from torch.nn import Parameter
 from torch.utils.checkpoint import checkpoint
 
 from echo_asr.errors import EchoError
+from echo_asr.pretrained.adapters import adapt
 from echo_asr.pretrained.encoder import SpeechEncoder
 from echo_asr.pretrained.networks import INSTALL
+from echo_asr.vrope import PitchAdapters
 
 Tune = Literal["none", "lora", "top", "all"]
 LORA_SCALE = 2.0  # factor on what LoRA adds: alpha over rank
@@ -58,15 +60,36 @@ def choose_trained(encoder: SpeechEncoder, tune: Tune, highest: int, top: int = 
     _leave_frozen_unsaved(encoder)
 
 
+def add_adapters(encoder: SpeechEncoder, reference: str) -> PitchAdapters:
+    """Put pitch adapters into all layers, once for an encoder, after `choose_trained`. They are trained, and part of
+    its `state_dict`.
+
+    Args:
+        reference: what pitch is relative to, as in `PitchTrack.z`.
+
+    Raises:
+        EchoError: no layer is left.
+    """
+    if not len(layers_of(encoder)):
+        what = "pitch adapters stand in the layers of the pretrained encoder, and none is read"
+        raise EchoError(f"model.adapters: {what}; read higher ones (features.encoder_layers)")
+    encoder.adapters = adapters = adapt(encoder.network, reference=reference)
+    return adapters
+
+
 def trained_by_layer(encoder: SpeechEncoder) -> list[list[Parameter]]:
-    """The parameters that are trained of each layer, lowest first."""
-    return [[p for p in layer.parameters() if p.requires_grad] for layer in layers_of(encoder)]
+    """The parameters that are trained of each layer, lowest first, without those of pitch adapters."""
+    added = set() if encoder.adapters is None else set(encoder.adapters.parameters())
+    return [[p for p in layer.parameters() if p.requires_grad and p not in added] for layer in layers_of(encoder)]
 
 
 def recompute_layers(encoder: SpeechEncoder) -> None:
     """Keep of each layer its input alone, and compute the rest again for the backward pass."""
+    how: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
+    if encoder.adapters is not None:
+        how["context_fn"] = encoder.adapters.checkpoint_contexts
     for layer in layers_of(encoder):
-        again = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False)
+        again = partial(checkpoint, layer.forward, **how)
         layer.forward = again
 
 

@@ -67,15 +67,12 @@ class WhisperEncoder(SpeechEncoder):
         mel = self.log_mel(samples, counts := self.count(lengths))
         if (longest := int(counts.max())) <= self.most:
             return self._encode(mel, counts, layers)
-        starts = range(0, longest, self.most)
-        parts = [
-            self._encode(
-                mel[..., start * STRIDE : (start + self.most) * STRIDE],
-                (counts - start).clamp(min=1, max=self.most),
-                layers,
-            )
-            for start in starts
-        ]
+        parts = []
+        for start in range(0, longest, self.most):
+            end = start + self.most
+            with self.part(start, end):
+                own = (counts - start).clamp(min=1, max=self.most)
+                parts.append(self._encode(mel[..., start * STRIDE : end * STRIDE], own, layers))
         return tuple(torch.cat(part, dim=1) for part in zip(*parts, strict=True))
 
     def _encode(self, mel: Tensor, counts: Tensor, layers: Sequence[int]) -> tuple[Tensor, ...]:

@@ -12,7 +12,7 @@ from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.echo import Echo
 
 PRETRAINED = "pretrained."  # begins the names of what is trained of a pretrained encoder
-OF_TRAINING = ("dropout", "ctc_weight", "tune", "tuned_layers", "lora_rank")  # settings that change no form
+OF_TRAINING = ("dropout", "ctc_weight", "tune", "tuned_layers", "lora_rank", "adapters")  # settings that change no form
 
 
 def start_from(model: Echo, start: Bundle, mapping: dict[int, int], name: str) -> None:
@@ -39,8 +39,9 @@ def start_from(model: Echo, start: Bundle, mapping: dict[int, int], name: str) -
     state, own = start.model.state_dict(), model.state_dict()
     tuned = [tensor for tensor in state if tensor.startswith(PRETRAINED)]
     if any(tensor not in own or own[tensor].shape != state[tensor].shape for tensor in tuned):
-        what = f"its pretrained encoder was tuned ({start.model.config.tune}), and this one would not keep that"
-        raise EchoError(f"--init {name}: {what}; set model.tune, tuned_layers and lora_rank as they were")
+        how = f"{start.model.config.tune}{', with pitch adapters' * start.model.config.adapters}"
+        what = f"its pretrained encoder was tuned ({how}), and this one would not keep that"
+        raise EchoError(f"--init {name}: {what}; set model.tune, tuned_layers, lora_rank and adapters as they were")
     new = {tensor: own[tensor] for tensor in own if tensor.startswith(PRETRAINED)}  # where it was not yet tuned
     model.load_state_dict(grow_vocabulary({**new, **state}, mapping, model))
 

@@ -26,11 +26,14 @@ def make_optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.O
     """AdamW; matrices decay, and norms, biases and the scalars of vRoPE do not.
 
     The groups of parameters of a pretrained encoder have a `factor` on the rate: `encoder_rate` in the highest layer
-    that is trained, `layer_decay` times less in each below.
+    that is trained, `layer_decay` times less in each below, and 1 for pitch adapters, which are as new as the model.
     """
-    layers = model.pretrained.trained if isinstance(model, Echo) and model.pretrained is not None else []
-    pretrained = {p for layer in layers for p in layer}
+    tuned = model.pretrained if isinstance(model, Echo) else None
+    layers, adapters = (tuned.trained, tuned.added) if tuned is not None else ([], [])
+    pretrained = {*adapters, *(p for layer in layers for p in layer)}
     groups = _groups([p for p in model.parameters() if p.requires_grad and p not in pretrained], config)
+    if adapters:
+        groups += _groups(adapters, config, factor=1.0)
     for depth, layer in enumerate(layer for layer in reversed(layers) if layer):
         groups += _groups(layer, config, factor=config.encoder_rate * config.layer_decay**depth)
     foreach = False if config.shard == "full" else None  # shards and whole tensors are not updated together

@@ -95,7 +95,7 @@ def build_config(
     if bool(features.states) != ("states" in model.features):
         needs = "model.features: [states]" if features.states else "features.states: a hub name or folder"
         raise EchoError(f"{where}: a pretrained encoder needs both its name and a model that reads it; set {needs}")
-    inside = bool(features.states) and (model.tune != "none" or features.states_in == "model")
+    inside = bool(features.states) and (model.encoder_inside or features.states_in == "model")
     waveform = inside or "waveform" in model.features
     built["features"] = replace(features, waveform=waveform, states_in="model" if inside else "cache")
     yaml_text(built, where)  # a model's config.yaml holds them, and is read back

@@ -57,6 +57,12 @@ class PitchAdapters:
         """
         return PitchContext(self._current, Pitch.of(track, periodicity, self.reference))
 
+    def part(self, start: int, end: int) -> AbstractContextManager[None]:
+        """A context, within that of `pitch`, in which the encoder reads frames `start` to `end` of the track: for
+        recordings that are encoded in parts. Pitch stays relative to the whole."""
+        pitch = self._current.pitch
+        return PitchContext(self._current, None if pitch is None else pitch.part(start, end))
+
     def checkpoint_contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         """The `context_fn` of `torch.utils.checkpoint.checkpoint`: layers that are computed anew in backward, in
         whatever thread and however much later, read the track of their own forward.

@@ -37,6 +37,10 @@ class Pitch:
         channels = torch.stack((z * track.voicing, track.voicing, track.energy, known), dim=-1)
         return Pitch(z, channels.masked_fill(track.padding[..., None], 0.0))
 
+    def part(self, start: int, end: int) -> Pitch:
+        """Frames `start` to `end`."""
+        return Pitch(self.z[:, start:end], self.channels[:, start:end])
+
 
 class CurrentPitch(threading.local):
     """The pitch that the adapters of one encoder read, in each thread its own; None outside `PitchAdapters.pitch`."""

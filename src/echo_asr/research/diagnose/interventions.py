@@ -1,8 +1,9 @@
 """Changes to a recording's F0, or to a model, that show whether it matters; nothing is trained anew.
 
-F0 reaches a model in two ways: as the *input* of the pitch encoder, and as the *position* of vRoPE (theta, radius,
-pitch bias), of pitch gates and of aligned text pitch. The spectrogram, the waveform and the states of a pretrained
-encoder hold pitch, too, and are never touched: what is changed is what the tracker measured, not the recording.
+F0 reaches a model in two ways: as the *input* of Echo's encoders, and as the *position* of vRoPE (theta, radius, pitch
+bias, pitch adapters in a pretrained encoder), of pitch gates and of aligned text pitch. The spectrogram, the waveform
+and the states of a frozen pretrained encoder hold pitch, too, and are never touched: what is changed is what the
+tracker measured, not the recording.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ def places(model: Echo, features: Sequence[str] | None = None) -> list[Place]:
         or vrope.bias != "none"
         or config.gate == "pitch"
         or config.text_pitch == "aligned"
+        or (config.adapters and "states" in used)
     )
     found: list[Place] = ["position"] if position else []
     if "pitch" in used or config.pitch_beside in used:
@@ -124,7 +126,13 @@ def encoding(model: Echo, batch: FeatureBatch | None) -> Iterator[None]:
     own = batch.closed(closing) if closing else batch
 
     def hook(feature: str) -> Callable[..., tuple[Any, ...]]:
-        return lambda _, arguments: (encoder_input(own, feature, model.config), *arguments[1:])
+        def replaced(_: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+            # States that were computed within the model come from the recording and the positions, and stay.
+            computed = feature == "states" and own.states is None
+            batch = replace(own, states=arguments[0][:, : model.states]) if computed else own
+            return encoder_input(batch, feature, model.config), *arguments[1:]
+
+        return replaced
 
     with ExitStack() as hooks:
         for name, encoder in model.encoders.items():

@@ -17,42 +17,55 @@ from echo_asr.pretrained.source import find
 
 
 def parameter_count(sections: dict[str, Any], vocabulary: int) -> int:
-    """Parameters of the model of a configuration."""
-    features = sections["features"]
-    states = channels(features)  # before, since an encoder cannot be built without values
-    with torch.device("meta"):
-        return Echo(sections["model"], vocabulary, features.mels, states).parameter_count
+    """Parameters that are trained of the model of a configuration, those of a pretrained encoder among them."""
+    return _model(sections, vocabulary, "meta").parameter_count
 
 
 def multiply_adds(sections: dict[str, Any], vocabulary: int, seconds: float, tokens: float) -> float:
     """Multiply-adds a second of audio of one pass forward, the loss included, over a recording of `seconds` with
-    `tokens` tokens, those that are usual in the corpus. Training takes about three times that (Kaplan et al. 2020).
+    `tokens` tokens, those that are usual in the corpus. Training takes about three times that (Kaplan et al. 2020),
+    and where a pretrained encoder is frozen but for adapters or LoRA, about twice that of the encoder.
 
     Matrix products, convolutions and attention are counted (by torch's counter, two operations each a multiply-add);
-    norms, rotations and the like are not: they are a few in a hundred. Nor is a pretrained encoder whose states are
-    computed once.
+    norms, rotations and the like are not: they are a few in a hundred. A pretrained encoder counts where it runs at
+    each update, and not where its states are computed once.
     """
     frames, length = max(8, round(100 * seconds)), max(1, round(tokens))
     mels = sections["features"].mels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = Echo(sections["model"], vocabulary, mels, channels(sections["features"])).eval()
-        silence = Features(
+        model = _model(sections, vocabulary, "cpu").eval()
+        cached = model.states and model.pretrained is None
+        recording = Features(
             spectrogram=torch.rand(mels, frames),
             pitch=torch.rand(3, frames),
             track=torch.full((frames,), REFERENCE_F0),
             voicing=torch.ones(frames),
             null=torch.zeros(frames, dtype=torch.bool),
-            waveform=torch.rand(frames * HOP) if "waveform" in model.config.features else None,
-            states=torch.rand(model.states, frames) if "states" in model.config.features else None,
+            waveform=torch.rand(frames * HOP) if sections["features"].waveform else None,
+            states=torch.rand(model.states, frames) if cached else None,
         )
     text = torch.ones(1, length, dtype=torch.long)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model.loss(collate_features([silence]), text, torch.tensor([length]))
+        model.loss(collate_features([recording]), text, torch.tensor([length]))
     return counter.get_total_flops() / 2 / frames_to_seconds(frames)
 
 
 @cache
 def channels(features: FeatureConfig) -> int:
     """C, values in a state of the pretrained encoder of a configuration; 0 without one."""
-    return StatesExtractor(find(features.states), features.encoder_layers).channels if features.states else 0
+    return _states(features).channels if features.states else 0
+
+
+def _states(features: FeatureConfig) -> StatesExtractor:
+    return StatesExtractor(find(features.states), features.encoder_layers)
+
+
+def _model(sections: dict[str, Any], vocabulary: int, device: str) -> Echo:
+    """The model of a configuration, with the pretrained encoder in it where its states are not computed once."""
+    features, config = sections["features"], sections["model"]
+    size = (vocabulary, features.mels, channels(features))
+    inside = _states(features) if features.states and features.states_in == "model" else None
+    encoder = None if inside is None else inside.encoder.to(device)  # before, since none can be built without values
+    with torch.device(device):
+        return Echo(config, *size, encoder, () if inside is None else inside.layers)
