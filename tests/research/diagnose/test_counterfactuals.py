@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,17 @@ import torch
 from echo_asr.data.batch import collate
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer
-from echo_asr.features import FeatureConfig, Features
+from echo_asr.features import FeatureConfig, Features, collate_features
+from echo_asr.features.states import Standard
 from echo_asr.model.checkpoint import Bundle
+from echo_asr.model.echo import Echo
+from echo_asr.pretrained import build
 from echo_asr.research.diagnose.counterfactuals import UNCHANGED, Outcome, changes, compare, counterfactuals, outcome
+from echo_asr.research.f0_controls import F0Control
 from echo_asr.text.tokenizer import Tokenizer
+from echo_asr.train.config import TrainConfig
+from echo_asr.train.optimizer import make_optimizer
+from tests.helpers.encoders import WIDTH
 
 Make = Callable[..., Any]
 IDS = [(1, 2, 2, 3), (4, 5), (), (6, 1)]
@@ -122,3 +130,28 @@ def test_a_model_that_lives_by_pitch_is_found_out(make_model: Make, clips: list[
     relative = counterfactuals(recognizer(own), clips, IDS, TEXTS).rows
     assert relative["F0 +7 semitones, input"]["loss_change"] == pytest.approx(0.0, abs=1e-4)
     assert abs(float(relative["F0 constant, input"]["loss_change"])) > 1e-3
+
+
+def test_pitch_adapters_act_on_f0_once_they_are_trained(
+    encoder: Path, make_config: Make, clips: list[Features]
+) -> None:
+    """Pitch is an input of Echo's layers, too, which the F0 that the adapters read does not reach."""
+    config = make_config(features=("states",), ctc_feature="states", adapters=True, pitch_input=True)
+    model = Echo(config, 7, 8, 2 * WIDTH, build(encoder), (2, 4)).eval()
+    assert model.pretrained is not None
+    batch = collate(clips, IDS)
+    donors = F0Control("shuffled", [clip.track for clip in clips])
+    for trained in (False, True):
+        rows = counterfactuals(recognizer(model), clips, IDS, TEXTS).rows
+        assert {"F0 shuffled between, input", "F0 shuffled between, both"} <= set(rows)
+        assert float(rows["F0 shuffled between, input"]["loss_change"]) != 0.0
+        for name in ("F0 shuffled between, position", "F0 shuffled within, position", "F0 +7 semitones, position"):
+            assert (float(rows[name]["loss_change"]) != 0.0) == trained, name
+        with torch.no_grad():
+            as_it_is, shuffled = (
+                model.pretrained(collate_features(each), Standard(model.states_mean, model.states_deviation))
+                for each in (clips, [donors(clip) for clip in clips])
+            )
+        assert torch.equal(as_it_is, shuffled) != trained
+        model.loss(batch.features, batch.tokens, batch.lengths).total.backward()
+        make_optimizer(model, TrainConfig(learning_rate=0.1)).step()

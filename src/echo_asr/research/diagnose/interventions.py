@@ -128,7 +128,7 @@ def encoding(model: Echo, batch: FeatureBatch | None) -> Iterator[None]:
     def hook(feature: str) -> Callable[..., tuple[Any, ...]]:
         def replaced(_: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
             # States that were computed within the model come from the recording and the positions, and stay.
-            computed = feature == "states" and own.states is None
+            computed = feature == "states" and model.pretrained is not None
             batch = replace(own, states=arguments[0][:, : model.states]) if computed else own
             return encoder_input(batch, feature, model.config), *arguments[1:]
 
