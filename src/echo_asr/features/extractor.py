@@ -56,6 +56,8 @@ class FeatureConfig:
             raise ValueError(f"null_relative_db: expected a level from 10 to 120 dB, got {self.null_relative_db!r}")
         if any(isinstance(n, bool) or n < 0 for n in self.encoder_layers):
             raise ValueError(f"encoder_layers: expected numbers of layers from 0, got {self.encoder_layers!r}")
+        if len(set(self.encoder_layers)) < len(self.encoder_layers):
+            raise ValueError(f"encoder_layers: expected each layer once, got {self.encoder_layers!r}")
         if self.encoder_dtype not in (known := get_args(DType)):
             raise ValueError(f"encoder_dtype: expected one of {', '.join(known)}; got {self.encoder_dtype!r}")
         if self.tracker not in get_args(TrackerName):
