@@ -83,7 +83,7 @@ def kept(folder: Path) -> Source:
         found = find(own.name, own.revision)
     except EchoError as error:
         where = f"if it is elsewhere, write where as name in {target / SOURCE}"
-        raise EchoError(f"{folder} is without its encoder ({own.shown}): {error}; {where}") from None
+        raise EchoError(f"{folder} is without its encoder ({error}); {where}") from None
     if found.digest != own.digest:
         what = f"{folder} was trained with {own.shown} of the hash {own.digest[:12]}"
         raise EchoError(f"{what}, and {found.folder} has {found.digest[:12]}: other weights; give it those it had")
