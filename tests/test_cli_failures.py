@@ -23,7 +23,7 @@ from tests.helpers.tone_corpus import write_corpus
 
 WRONG = [
     ("", 2, "the following arguments are required: COMMAND"),
-    ("trian", 2, "invalid choice: 'trian' (choose from 'demo', 'recipes', 'prepare', 'train',"),
+    ("trian", 2, "invalid choice: 'trian' (choose from 'demo', 'recipes', 'probe', 'prepare',"),
     ("train", 2, "the following arguments are required: CONFIG, --corpus, --out"),
     ("train {config} --corpus {corpus} --out {here}/run --reusme", 2, "'--reusme'; did you mean --resume?"),
     ("train {config} --corpus {corpus} --out {here}/run more", 2, "unknown argument 'more'"),

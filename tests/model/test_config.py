@@ -19,7 +19,7 @@ BOTH: tuple[Any, ...] = ("spectrogram", "pitch")
         ({"features": ("pitch",)}, "model.ctc_feature spectrogram is not among model.features"),
         (
             {"features": ("waveform",), "ctc_feature": "waveform", "pitch_input": True},
-            "model.pitch_input needs spectrogram among model.features",
+            "model.pitch_input needs spectrogram or states among model.features",
         ),
         *(
             (
@@ -124,9 +124,9 @@ def test_pitch_is_stacked_where_it_has_no_encoder_unless_told(features: Any, ask
 
 
 def test_layers_of_each_feature() -> None:
-    config = ModelConfig(spectrogram_layers=5, waveform_layers=2, pitch_layers=3)
-    assert FEATURES == ("spectrogram", "waveform", "pitch")
-    assert [config.layers(name) for name in FEATURES] == [5, 2, 3]
+    config = ModelConfig(spectrogram_layers=5, waveform_layers=2, pitch_layers=3, states_layers=6)
+    assert FEATURES == ("spectrogram", "waveform", "pitch", "states")
+    assert [config.layers(name) for name in FEATURES] == [5, 2, 3, 6]
 
 
 @pytest.mark.parametrize("name", PRESETS)
