@@ -56,6 +56,19 @@ def test_a_log_file_gets_a_line_now_and_then(
     assert lines[-1] == "training 100/100, 0.0 min left"
 
 
+def test_a_log_file_is_not_told_how_much_is_left_from_one_of_many(
+    screen: Callable[[bool], io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first may have waited for processes or libraries."""
+    shown, clock = screen(False), Clock()
+    monkeypatch.setattr(module.time, "monotonic", clock)
+    with progress_bar("features", 900) as advance:
+        for done in (1, 18):
+            clock.now += PLAIN_SECONDS
+            advance(done, "")
+    assert shown.getvalue().splitlines() == ["features 1/900", "features 18/900, 49.0 min left"]
+
+
 def test_a_log_file_gets_nothing_of_what_is_over_soon(screen: Callable[[bool], io.StringIO]) -> None:
     shown = screen(False)
     with progress_bar("features", 3) as advance:

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN_SECONDS = 30.0  # between lines of progress where there is no terminal
+LEAST_DONE = 0.02  # share of the work from which the time that is left is told: the first may be slow
 EDGES, GAP = 4, 3  # terminal columns at both edges of a table together, and between two of its columns
 
 
@@ -95,8 +96,9 @@ def progress_bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[int
             clock = time.monotonic()
             if clock - last >= PLAIN_SECONDS and now > first:
                 last = clock
-                left = (clock - began) / (now - first) * (total - now)
-                terminal.print(f"{what} {now}/{total}{text and f' {text}'}, {left / 60:.1f} min left", highlight=False)
+                minutes = (clock - began) / 60 / (now - first) * (total - now)
+                left = f", {minutes:.1f} min left" if now - first >= LEAST_DONE * (total - first) else ""
+                terminal.print(f"{what} {now}/{total}{text and f' {text}'}{left}", highlight=False)
 
         yield advance
         return

@@ -197,8 +197,9 @@ def test_what_is_wrong_with_a_folder_is_one_line(tmp_path: Path) -> None:
     fill(folder, weights=False, model_type="wisper")
     with pytest.raises(EchoError, match="type 'wisper', which is no encoder that Echo knows; did you mean whisper"):
         find(folder)
-    with pytest.raises(EchoError, match="type 'wisper'.*; known: hubert"):
-        find(folder, families=("hubert",))
+    fill(folder, weights=False, model_type="zzz")
+    with pytest.raises(EchoError, match="type 'zzz'.*; known: hubert, moonshine"):
+        find(folder)
     fill(folder, weights=False)
     with pytest.raises(EchoError, match="no model.safetensors there"):
         find(folder)

@@ -89,24 +89,30 @@ def test_states_are_computed_once(
 
 
 def test_a_model_on_states_is_started_from_and_gets_new_symbols(
-    learnt_states: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    learnt_states: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It keeps what states are standardised by, as its weights fit no other."""
+    """It keeps its encoder, and what states are standardised by, as its weights fit no other."""
     rows = [("train", text, 1.0) for text in ("a", "b", "x")] + [("validation", "a", 1.02)]
     corpus = write_corpus(tmp_path / "extended", rows)
     crash_after(1, monkeypatch)
     with pytest.raises(Crash):
-        train(RECIPE, str(corpus), tmp_path / "run", states_words(encoder), init=learnt_states)
+        train(RECIPE, str(corpus), tmp_path / "run", states_words(Path("another/encoder")), init=learnt_states)
+    assert "that of --init is used, not features.states another/encoder" in " ".join(capsys.readouterr().err.split())
     old, new = load_bundle(learnt_states), load_bundle(tmp_path / "run")
     assert new.tokenizer.symbols == [*old.tokenizer.symbols, "x"]
+    assert new.features == old.features and new.source is not None and new.source.name == new.features.states
     assert torch.equal(new.model.states_mean, old.model.states_mean)
     assert torch.equal(new.model.states_deviation, old.model.states_deviation)
     assert echo_asr.load(tmp_path / "run").transcribe(tone("c b")).text == "c b", "it still knows the old ones"
 
 
-def test_a_model_on_other_layers_cannot_be_started_from(run: Path, corpus: Path, encoder: Path, tmp_path: Path) -> None:
-    words = [*states_words(encoder), "--features.encoder_layers", "[1]"]
-    with pytest.raises(EchoError, match="--init .*run: its model differs from the configuration in .*encoder_layers"):
+@pytest.mark.parametrize("layers", ["[1]", "[0, 1]"])
+def test_a_model_on_other_layers_cannot_be_started_from(
+    layers: str, run: Path, corpus: Path, encoder: Path, tmp_path: Path
+) -> None:
+    """Not even on as many others, to whose states its weights would fit."""
+    words = [*states_words(encoder), "--features.encoder_layers", layers]
+    with pytest.raises(EchoError, match=r"encoder_layers: the model of --init reads \[\d, \d\], not \["):
         train(RECIPE, str(corpus), tmp_path / "new", words, init=run)
     assert not (tmp_path / "new").exists()
 

@@ -26,6 +26,7 @@ from echo_asr.decode.segments import SpeechSegment, cut
 from echo_asr.distributed.launch import find_rank
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features, FeatureTransform, collate_features
+from echo_asr.features.states import StatesExtractor
 from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
 from echo_asr.text.normalize import join_texts
 from echo_asr.text.tones import ToneNotation
@@ -92,9 +93,10 @@ class Recognizer:
         self, bundle: Bundle, decode: DecodeConfig | None = None, transform: FeatureTransform | None = None
     ) -> None:
         self.bundle, self.decode = bundle, decode or DecodeConfig()
-        self.extractor = FeatureExtractor(bundle.features, transform, bundle.source)
-        if self.extractor.states is not None:
-            self.extractor.states.standard, self.extractor.states.device = bundle.model.standard, bundle.model.device
+        states, model = None, bundle.model
+        if bundle.source is not None:
+            states = StatesExtractor(bundle.source, bundle.features.encoder_layers, model.standard, model.device)
+        self.extractor = FeatureExtractor(bundle.features, transform, states)
         self.normalize = bundle.text.normalize
         self.fusion = make_fusion(self.decode, bundle.tokenizer, self.normalize)
         self.spell = make_spell(bundle.tokenizer)

@@ -22,7 +22,7 @@ from echo_asr.features.batch import Features
 from echo_asr.features.log_mel import TINY, WINDOW, mean_square, mel_filters, power_spectra, zero_floored
 from echo_asr.features.pitch import REFERENCE_F0, TrackerName, fill_track, make_tracker
 from echo_asr.features.states import StatesExtractor
-from echo_asr.pretrained.source import Source, find
+from echo_asr.pretrained.source import find
 from echo_asr.pretrained.weights import DType
 
 CODE_VERSION = 4  # raised when the same settings give other values than before, so that cached features lapse
@@ -56,6 +56,8 @@ class FeatureConfig:
             raise ValueError(f"null_relative_db: expected a level from 10 to 120 dB, got {self.null_relative_db!r}")
         if any(isinstance(n, bool) or n < 0 for n in self.encoder_layers):
             raise ValueError(f"encoder_layers: expected numbers of layers from 0, got {self.encoder_layers!r}")
+        if len(set(self.encoder_layers)) < len(self.encoder_layers):
+            raise ValueError(f"encoder_layers: expected each layer once, got {self.encoder_layers!r}")
         if self.encoder_dtype not in (known := get_args(DType)):
             raise ValueError(f"encoder_dtype: expected one of {', '.join(known)}; got {self.encoder_dtype!r}")
         if self.tracker not in get_args(TrackerName):
@@ -85,19 +87,23 @@ class FeatureExtractor:
     `clip(log10(p) - (peak - 8), 0) / 8`, `peak` being the recording's largest `log10(p)`. Energy is the same of the
     frame's mean square from 125 Hz up. A frame is null if its level lies more than `null_relative_db` under that of
     the loudest frame; a null frame is unvoiced.
+
+    Args:
+        states: what computes the states of a pretrained encoder, for settings that have some cached; by default that
+            of `config.states`.
     """
 
     def __init__(
         self,
         config: FeatureConfig | None = None,
         transform: FeatureTransform | None = None,
-        source: Source | None = None,
+        states: StatesExtractor | None = None,
     ) -> None:
         self.config, self.transform = config or FeatureConfig(), transform
         self.states: StatesExtractor | None = None
         if self.config.states and self.config.states_in == "cache":
-            self.states = StatesExtractor(
-                source or find(self.config.states, dtype=self.config.encoder_dtype), self.config.encoder_layers
+            self.states = states or StatesExtractor(
+                find(self.config.states, dtype=self.config.encoder_dtype), self.config.encoder_layers
             )
         self.tracker = make_tracker(self.config.tracker)
         self.window = torch.hann_window(WINDOW)

@@ -105,16 +105,18 @@ class StatesExtractor:
     Args:
         source: the weights.
         layers: those that are read, in order; by default `default_layers`.
-
-    Attributes:
         standard: by which states are standardised: fitted to a corpus, or the model's own.
         device: that encodes; in other processes the CPU.
     """
 
-    def __init__(self, source: Source, layers: Sequence[int] = ()) -> None:
-        self.source = source
-        self.standard: Standard | None = None
-        self.device = torch.device("cpu")
+    def __init__(
+        self,
+        source: Source,
+        layers: Sequence[int] = (),
+        standard: Standard | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.source, self.standard, self.device = source, standard, torch.device(device)
         self._built: tuple[int, SpeechEncoder] | None = None
         self._layers = tuple(layers)
 
@@ -134,13 +136,16 @@ class StatesExtractor:
             if wrong := [number for number in self._layers if not 0 <= number <= encoder.layers]:
                 what = f"{self.source.name} has layers 0 to {encoder.layers}, not {wrong[0]}"
                 raise EchoError(f"features.encoder_layers: {what}; choose others")
+            self._layers = self._layers or default_layers(encoder.layers)
             self._built = (os.getpid(), encoder.to(self.device))
         return self._built[1]
 
     @property
     def layers(self) -> tuple[int, ...]:
         """The layers that are read."""
-        return self._layers or default_layers(self.encoder.layers)
+        if not self._layers:
+            _ = self.encoder
+        return self._layers
 
     @property
     def channels(self) -> int:

@@ -43,6 +43,31 @@ class SpeechEncoder(nn.Module):
         self.network, self.width, self.layers = network, width, layers
         self.hop, self.first, self.batched = hop, first, batched
 
+    def run_layers(
+        self,
+        stack: Sequence[nn.Module],
+        x: Tensor,
+        mask: Tensor | None,
+        wanted: Sequence[int],
+        norm: nn.Module | None = None,
+        **inputs: object,
+    ) -> tuple[Tensor, ...]:
+        """The states of the wanted layers, each `(B, N, C)`.
+
+        Args:
+            stack: all transformer layers, as modules.
+            x: what goes into the first, `(B, N, C)`.
+            mask: of attention, as the layers take it.
+            norm: the network's final norm, where it has one.
+            inputs: that every layer takes, such as positions.
+        """
+        found = {0: x}
+        for number, layer in enumerate(stack[: max(wanted)], 1):
+            x = layer(x, mask, **inputs)
+            if number in wanted:
+                found[number] = norm(x) if norm is not None and number == self.layers else x
+        return tuple(found[number] for number in wanted)
+
     def count(self, samples: Tensor) -> Tensor:
         """The states of recordings of so many samples, at least one each: `(B,)` int64."""
         raise NotImplementedError

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from echo_asr.console import console
 from echo_asr.errors import EchoError
 from echo_asr.pretrained.licence import CARD
+from echo_asr.pretrained.networks import INSTALL
 from echo_asr.pretrained.pickles import PICKLE, pickle_files
 from echo_asr.pretrained.weights import CONFIG, PREPROCESSOR, PROCESSOR, WEIGHTS, weight_files
 
-INSTALL = "pip install 'echo-asr[pretrained]'"
 NAME = re.compile(r"([\w-][\w.-]*/[\w.-]+?)(?:@([\w./-]+))?")  # OWNER/REPO, perhaps @REVISION
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SMALL = (CONFIG, PREPROCESSOR, PROCESSOR, CARD, "LICENSE*", "LICENCE*")

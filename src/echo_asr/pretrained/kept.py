@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import get_args
 
 from echo_asr.errors import EchoError
 from echo_asr.pretrained.licence import CARD, licence_files
+from echo_asr.pretrained.networks import find_family
 from echo_asr.pretrained.source import Source, find
 from echo_asr.pretrained.weights import (
     CONFIG,
@@ -22,7 +22,6 @@ from echo_asr.pretrained.weights import (
     read_json,
     read_preprocessor,
     read_tensors,
-    read_type,
 )
 from echo_asr.storage import make_folder, pack, replace_file, replace_text
 
@@ -30,13 +29,7 @@ ENCODER, SOURCE = "encoder", "source.json"  # folder in a model folder, and the 
 FIELDS = ("name", "revision", "digest", "licence", "dtype", "content")  # of that file; all are strings
 
 
-def keep(
-    source: Source,
-    folder: Path,
-    slim: bool = False,
-    dtype: DType = "float16",
-    prefixes: Sequence[str] | None = None,
-) -> Source:
+def keep(source: Source, folder: Path, slim: bool = False, dtype: DType = "float16") -> Source:
     """Keep an encoder with a model: in `folder/encoder`, its configuration, licence and tensors; `slim`: its name,
     revision and hash alone.
 
@@ -46,14 +39,13 @@ def keep(
     Args:
         folder: of the model.
         dtype: of real values in the folder. An encoder that comes out of a model folder stays as it was kept there.
-        prefixes: as in `weights.read_tensors`; None for those of its family.
 
     Raises:
         EchoError: the encoder has values too large for `dtype`, the folder cannot be written, or the disk is full.
     """
     target = folder / ENCODER
     kind = source.dtype or dtype
-    tensors = read_tensors(source.folder, _prefixes(source) if prefixes is None else prefixes, kind)
+    tensors = read_tensors(source.folder, find_family(source.folder).prefixes, kind)
     make_folder(target)
     if slim:
         _write_note(target, replace(source, dtype=kind), "")
@@ -91,7 +83,7 @@ def kept(folder: Path) -> Source:
         found = find(own.name, own.revision)
     except EchoError as error:
         where = f"if it is elsewhere, write where as name in {target / SOURCE}"
-        raise EchoError(f"{folder} is without its encoder ({own.shown}): {error}; {where}") from None
+        raise EchoError(f"{folder} is without its encoder ({error}); {where}") from None
     if found.digest != own.digest:
         what = f"{folder} was trained with {own.shown} of the hash {own.digest[:12]}"
         raise EchoError(f"{what}, and {found.folder} has {found.digest[:12]}: other weights; give it those it had")
@@ -101,12 +93,6 @@ def kept(folder: Path) -> Source:
 def has_encoder(folder: Path) -> bool:
     """Whether a model folder has an encoder, or names one."""
     return (folder / ENCODER / SOURCE).is_file()
-
-
-def _prefixes(source: Source) -> Sequence[str]:
-    from echo_asr.pretrained.networks import FAMILIES
-
-    return FAMILIES[read_type(source.folder)].prefixes
 
 
 def _write_note(target: Path, source: Source, content: str) -> None:

@@ -27,3 +27,14 @@ def own_moments(values: Tensor, counts: Tensor, correction: int = 0) -> tuple[Te
     mean = values.masked_fill(outside, 0.0).sum(1, keepdim=True) / number
     deviation = (values - mean).masked_fill(outside, 0.0)
     return mean, deviation.square().sum(1, keepdim=True) / (number - correction)
+
+
+def normalised_samples(samples: Tensor, lengths: Tensor, epsilon: float) -> Tensor:
+    """Each recording `(B, S)` at mean 0 and variance 1 of its own samples, zero beyond them.
+
+    Args:
+        epsilon: added to the variance, as the feature extractor of a family does.
+    """
+    mean, variance = own_moments(samples, lengths.clamp(min=1))
+    normed = (samples - mean) / (variance + epsilon).sqrt()
+    return normed.masked_fill(beyond(lengths, samples.shape[1]), 0.0)

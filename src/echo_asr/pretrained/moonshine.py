@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 
-from echo_asr.pretrained.encoder import SpeechEncoder, beyond, key_mask
-from echo_asr.pretrained.moments import own_moments
+from echo_asr.pretrained.encoder import SpeechEncoder, key_mask
+from echo_asr.pretrained.moments import normalised_samples, own_moments
 
 CONVOLUTIONS = ((127, 64), (7, 3), (3, 2))  # width and step of each, none padded
 FEWEST = 895  # samples that one state is made of
@@ -44,11 +44,7 @@ class MoonshineEncoder(SpeechEncoder):
         """What goes into the first convolution: the samples `(B, S)`, and zeros up to 895; with mean 0 and variance 1
         where the feature extractor is set so."""
         samples = pad(samples.float(), (0, max(0, FEWEST - samples.shape[1])))
-        if self.normalised:
-            mean, variance = own_moments(samples, lengths)
-            samples = (samples - mean) / (variance + EPSILON).sqrt()
-            samples = samples.masked_fill(beyond(lengths, samples.shape[1]), 0.0)
-        return samples
+        return normalised_samples(samples, lengths, EPSILON) if self.normalised else samples
 
     def states(self, samples: Tensor, lengths: Tensor, layers: Sequence[int]) -> tuple[Tensor, ...]:
         network: Any = self.network
@@ -58,14 +54,9 @@ class MoonshineEncoder(SpeechEncoder):
         x = gelu(network.conv3(gelu(network.conv2(x)))).permute(0, 2, 1)[:, : int(counts.max())]
         size = x.shape[1]
         positions = torch.arange(size, device=x.device)[None]
-        kept = {"position_ids": positions, "position_embeddings": network.rotary_emb(x, position_ids=positions)}
+        where = {"position_ids": positions, "position_embeddings": network.rotary_emb(x, position_ids=positions)}
         mask = key_mask(counts, size, x.dtype)
-        found = {0: x}
-        for number, layer in enumerate(network.layers[: max(layers)], 1):
-            x = layer(x, mask, **kept)
-            if number in layers:
-                found[number] = network.layer_norm(x) if number == self.layers else x
-        return tuple(found[number] for number in layers)
+        return self.run_layers(network.layers, x, mask, layers, network.layer_norm, **where)
 
     def _group_norm(self, x: Tensor, counts: Tensor) -> Tensor:
         """The network's group norm of `(B, C, N)`, over the first `counts` frames of each recording."""

@@ -12,7 +12,7 @@ from torch import nn
 from echo_asr.config import nearest
 from echo_asr.errors import EchoError
 from echo_asr.pretrained.encoder import SpeechEncoder
-from echo_asr.pretrained.weights import CONFIG, read_json, read_preprocessor, read_tensors
+from echo_asr.pretrained.weights import CONFIG, read_json, read_preprocessor, read_tensors, read_type
 
 INSTALL = "pip install 'echo-asr[pretrained]'"
 
@@ -73,6 +73,22 @@ UNUSED = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0, "add_adapter": False}
 RENAMED = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
 
 
+def find_family(folder: Path, name: str = "") -> Family:
+    """The family of the encoder in a folder of transformers.
+
+    Args:
+        name: of the encoder, for messages; by default its folder.
+
+    Raises:
+        EchoError: there is no configuration, it is damaged, or its family is not known.
+    """
+    kind = read_type(folder)
+    if kind not in FAMILIES:
+        what = f"{name or folder}: a model of the type {kind!r}, which is no encoder that Echo knows"
+        raise EchoError(what + nearest(kind, FAMILIES))
+    return FAMILIES[kind]
+
+
 def build(folder: Path, dtype: str = "") -> SpeechEncoder:
     """The encoder of a folder, float32, in evaluation mode, with no parameter that is trained.
 
@@ -82,13 +98,7 @@ def build(folder: Path, dtype: str = "") -> SpeechEncoder:
     Raises:
         EchoError: the extra is missing, the folder is not complete or damaged, or its family is not known.
     """
-    config = read_json(folder / CONFIG)
-    kind = str(config.get("model_type"))
-    if kind not in FAMILIES:
-        known = ", ".join(sorted(FAMILIES))
-        what = f"{folder}: an encoder of the type {kind!r}, which Echo does not know{nearest(kind, FAMILIES)}"
-        raise EchoError(f"{what}; there are: {known}" if "did you" in what else what)
-    family = FAMILIES[kind]
+    config, family = read_json(folder / CONFIG), find_family(folder)
     network = _network(config, family.network)
     load_tensors(network, folder, family.prefixes, dtype)
     preprocessor = read_preprocessor(folder)
@@ -98,9 +108,10 @@ def build(folder: Path, dtype: str = "") -> SpeechEncoder:
 
 
 def _network(config: dict[str, Any], path: str) -> nn.Module:
-    """The network of a configuration, with weights as they are drawn."""
+    """The network of a configuration, with weights that are not drawn, since all of them are to be loaded."""
     try:
         from transformers import AutoConfig
+        from transformers.initialization import no_init_weights
     except ImportError:
         raise EchoError(f"a pretrained encoder needs the extra: {INSTALL}") from None
     module, name = path.split(":")
@@ -112,7 +123,8 @@ def _network(config: dict[str, Any], path: str) -> nn.Module:
     for key, value in UNUSED.items():
         if hasattr(own, key):
             setattr(own, key, value)
-    network: nn.Module = kind(own)
+    with no_init_weights():
+        network: nn.Module = kind(own)
     return _without_dropout(network).float()
 
 

@@ -94,12 +94,7 @@ class ParakeetEncoder(SpeechEncoder):
         if padded:
             own = ~beyond(counts, x.shape[1])
             mask = (own[:, None, :] & own[:, :, None])[:, None]
-        found = {0: x}
-        for number, layer in enumerate(network.layers[: max(layers)], 1):
-            x = layer(x, attention_mask=mask, position_embeddings=positions)
-            if number in layers:
-                found[number] = x
-        return tuple(found[number] for number in layers)
+        return self.run_layers(network.layers, x, mask, layers, position_embeddings=positions)
 
     def _frames(self, samples: Tensor) -> Tensor:
         """Mel frames of so many samples."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from echo_asr.config import nearest
 from echo_asr.errors import EchoError
 from echo_asr.pretrained.hub import NAME, SHOWN, find_in_hub, has_weights
 from echo_asr.pretrained.licence import UNKNOWN, find_licence, is_non_commercial
+from echo_asr.pretrained.networks import find_family
 from echo_asr.pretrained.pickles import convert, pickle_files
-from echo_asr.pretrained.weights import WEIGHTS, DType, check_weights, digest, read_type, weight_files
+from echo_asr.pretrained.weights import WEIGHTS, DType, check_weights, digest, weight_files
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,7 @@ class Source:
         return f"{self.shown}, licence {self.licence}{remark}"
 
 
-def find(
-    name: str | os.PathLike[str],
-    revision: str = "",
-    families: Collection[str] | None = None,
-    dtype: DType | Literal[""] = "",
-) -> Source:
+def find(name: str | os.PathLike[str], revision: str = "", dtype: DType | Literal[""] = "") -> Source:
     """The encoder of a name. A folder is taken as it is; a model of the hub from its cache, else it is fetched.
 
     Weights that exist only as pickles are converted, once, into Echo's cache.
@@ -65,7 +59,6 @@ def find(
     Args:
         name: a folder of transformers, or `OWNER/REPO` or `OWNER/REPO@REVISION` of the hub.
         revision: branch, tag or commit on the hub; a name with one is not looked for among folders.
-        families: values of `model_type` that are accepted; None for all encoders that Echo knows.
         dtype: to which its values are to be rounded, as in `Source`.
 
     Raises:
@@ -76,7 +69,7 @@ def find(
     local = None if revision else _local_folder(given)
 
     def check(place: Path) -> None:
-        _check_family(place, given, families)
+        find_family(place, given)
 
     if local is not None:
         known, commit, folder = str(local), "", local
@@ -113,15 +106,3 @@ def _parse(name: str, revision: str) -> tuple[str, str]:
     if revision and match[2] and match[2] != revision:
         raise EchoError(f"{name} names a revision, and {revision} is another; give one of them")
     return match[1], revision or match[2] or ""
-
-
-def _check_family(folder: Path, name: str, families: Collection[str] | None) -> None:
-    """Check that a folder has the configuration of an encoder that Echo knows."""
-    kind = read_type(folder)
-    if families is None:
-        from echo_asr.pretrained.networks import FAMILIES
-
-        families = FAMILIES
-    if kind not in families:
-        what = f"{name}: a model of the type {kind!r}, which is no encoder that Echo knows"
-        raise EchoError(what + nearest(kind, families))

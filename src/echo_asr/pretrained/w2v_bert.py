@@ -76,14 +76,9 @@ class Wav2Vec2BertEncoder(SpeechEncoder):
         network: Any = self.network
         x, _ = network.feature_projection(mel.to(network.dtype).unflatten(1, (-1, STRIDE)).flatten(2))
         positions = network.encoder.embed_positions
-        kept = {"relative_position_embeddings": None if positions is None else positions(x)}
+        where = {"relative_position_embeddings": None if positions is None else positions(x)}
         mask = key_mask(counts, x.shape[1], x.dtype)  # convolutions look back alone, and need none
-        found = {0: x}
-        for number, layer in enumerate(network.encoder.layers[: max(layers)], 1):
-            x = layer(x, mask, **kept)
-            if number in layers:
-                found[number] = x
-        return tuple(found[number] for number in layers)
+        return self.run_layers(network.encoder.layers, x, mask, layers, **where)
 
 
 def _frames(samples: Tensor) -> Tensor:

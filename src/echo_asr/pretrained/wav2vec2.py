@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, pad
 
 from echo_asr.pretrained.encoder import SpeechEncoder, beyond, key_mask
-from echo_asr.pretrained.moments import own_moments
+from echo_asr.pretrained.moments import normalised_samples
 
 
 class Wav2Vec2Encoder(SpeechEncoder):
@@ -58,11 +58,7 @@ class Wav2Vec2Encoder(SpeechEncoder):
 
         The samples as they are, if the model's `preprocessor_config.json` says `do_normalize: false`.
         """
-        if not self.normalised:
-            return samples
-        mean, variance = own_moments(samples, lengths.clamp(min=1))
-        values = (samples - mean) / (variance + self.epsilon).sqrt()
-        return values.masked_fill(beyond(lengths, samples.shape[1]), 0.0)
+        return normalised_samples(samples, lengths, self.epsilon) if self.normalised else samples
 
     def convolve(self, samples: Tensor, lengths: Tensor) -> Tensor:
         """What comes out of the convolutions: `(B, N, C)`."""

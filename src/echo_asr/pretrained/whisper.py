@@ -82,9 +82,4 @@ class WhisperEncoder(SpeechEncoder):
         x = gelu(network.conv2(x)).permute(0, 2, 1)
         size = x.shape[1]
         x = x + network.embed_positions(torch.arange(size, device=x.device))
-        mask = key_mask(counts, size, x.dtype)
-        found = {0: x}
-        for number, layer in enumerate(network.layers[: max(layers)], 1):
-            x = layer(x, mask)
-            found[number] = network.layer_norm(x) if number == self.layers else x
-        return tuple(found[number] for number in layers)
+        return self.run_layers(network.layers, x, key_mask(counts, size, x.dtype), layers, network.layer_norm)

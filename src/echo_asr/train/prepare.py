@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from echo_asr.console import console, progress_bar
 from echo_asr.data.batch import Example
 from echo_asr.data.corpus import Corpus
@@ -54,23 +56,34 @@ def choose_tokenizer(
 
 
 def choose_encoder(
-    features: FeatureConfig, start: Bundle | None, resumed: Source | None
-) -> tuple[FeatureConfig, Source | None]:
-    """The pretrained encoder of a run, that of the model that it starts from if there is one, and the settings of
-    features with its layers named, and its folder, if it is one, by its whole path.
+    features: FeatureConfig, start: Bundle | None, resumed: Source | None, device: torch.device
+) -> tuple[FeatureConfig, StatesExtractor | None]:
+    """The settings of features with the layers of the pretrained encoder named, and its folder, if it is one, by its
+    whole path; and what computes its states, in the cache or within the model. It is the encoder of the model that the
+    run starts from, if there is one.
 
     Args:
         resumed: the encoder of a run that goes on, on the machine of the main process.
+        device: that encodes.
+
+    Raises:
+        EchoError: there is no such encoder, or the model that the run starts from reads other layers of its own.
     """
     if not features.states:
         return features, None
+    known = start.features.encoder_layers if start is not None else ()
+    if known and features.encoder_layers not in ((), known):
+        what = f"features.encoder_layers: the model of --init reads {list(known)}, not {list(features.encoder_layers)}"
+        raise EchoError(f"{what}; leave them out, or train without --init")
     source = start.source if start is not None else resumed
     if resumed is not None and not resumed.folder.is_dir():  # this is another machine
         source = replace(find(resumed.name, resumed.revision), dtype=resumed.dtype)
     source = source or find(features.states, dtype=features.encoder_dtype)
-    layers = features.encoder_layers or (start.features.encoder_layers if start is not None else ())
     named = os.path.abspath(features.states) if os.path.isdir(features.states) else features.states
-    return replace(features, states=named, encoder_layers=StatesExtractor(source, layers).layers), source
+    if start is not None and start.source is not None:
+        named = start.source.name
+    states = StatesExtractor(source, features.encoder_layers or known, device=device)
+    return replace(features, states=named, encoder_layers=states.layers), states
 
 
 def new_tokenizer(texts: Sequence[str], settings: TextConfig) -> Tokenizer:

@@ -99,10 +99,8 @@ def train(
             start = load_bundle(init) if init is not None and not resume else None
             tokenizer, mapping = processes.broadcast(lambda: choose_tokenizer(run, text, texts, start, resume))
             resumed = processes.broadcast(lambda: kept(run) if resume and has_encoder(run) else None)
-            features, source = choose_encoder(sections["features"], start, resumed)
-            extractor = FeatureExtractor(features, transform, source)
-            if extractor.states is not None:
-                extractor.states.device = where
+            features, states = choose_encoder(sections["features"], start, resumed, where)
+            extractor = FeatureExtractor(features, transform, states)
             cache = FeatureCache(None, extractor)
             by_speaker = sections["model"].vrope.reference == "speaker"
             how = (settings, sections["model"].subsampling, cache, by_speaker, rank, texts, broken)
@@ -112,10 +110,6 @@ def train(
         if at_once:
             validation = extract_features(data, processes, validation)
 
-        states = extractor.states
-        if states is None and source is not None:  # within the model
-            states = StatesExtractor(source, features.encoder_layers)
-            states.device = where
         standard = None
         if states is not None and start is None and not resume:
             standard = processes.broadcast(lambda: Standard.fit(data.first_states(states)))
@@ -127,6 +121,7 @@ def train(
         reseed(settings.seed, rank)
         more = {name: asdict(one) for name, one in sections.items() if name not in SECTIONS and one != type(one)()}
         extra = {"decode": asdict(sections["decode"]), "train": asdict(settings), **more}
+        source = None if states is None else states.source
         bundle = Bundle(model.to(where), tokenizer, features, text, extra, source=source)
         processes.broadcast(lambda: make_folder(run))
         if rank.main:
@@ -144,6 +139,8 @@ def train(
             if rank.main:
                 bundle.save(run, state, slim)
         _describe(trainer, corpus, own_validation, len(validation), where)
+        if start is not None and features.states != (asked := sections["features"].states):
+            reporter.message(f"encoder: that of --init is used, not features.states {asked}")
         _describe_texts(reporter, text, transcribed, notation)
         if rank.main and not resume:
             _warn_of_losses(reporter, text, [u.text for u in recordings.split("train")])

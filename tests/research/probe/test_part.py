@@ -37,7 +37,7 @@ def test_states_of_every_layer_are_those_that_training_gets_each_normalised(part
     training, validation = part.extract(lambda done: None)
     assert part.layers == tuple(range(LAYERS + 1))
     assert len(training.states) == len(part.training) and len(validation.states) == len(part.validation)
-    extractor = FeatureExtractor(FeatureConfig(states=source.name, encoder_layers=(1, 3)), source=source)
+    extractor = FeatureExtractor(FeatureConfig(states=source.name, encoder_layers=(1, 3)))
     for example, read in zip(part.validation, validation.read((1, 3)), strict=True):
         expected = extractor(load_audio(example.utterance.audio)).states
         assert expected is not None and read.shape == (2 * WIDTH, -(-expected.shape[1] // 2))

@@ -86,10 +86,9 @@ class ProbedPart:
 
     @cached_property
     def _extractor(self) -> tuple[FeatureExtractor, StatesExtractor]:
+        states = StatesExtractor(self._source, self.layers)
         settings = FeatureConfig(states=self._source.name, encoder_layers=self.layers)
-        extractor = FeatureExtractor(settings, source=self._source)
-        assert extractor.states is not None
-        return extractor, extractor.states
+        return FeatureExtractor(settings, states=states), states
 
     @property
     def seconds(self) -> tuple[float, float]:
