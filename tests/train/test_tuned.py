@@ -227,7 +227,8 @@ def test_it_is_not_divided_among_processes(
 @pytest.mark.slow
 def test_two_processes_make_the_updates_of_one(settings: Path, corpus: Path, tmp_path: Path) -> None:
     """The encoder is still frozen in the first of them."""
-    changed = words("lora", train__frozen_updates=2, train__encoder_rate=0.5, model__dropout=0.0)
+    options = {"train__frozen_updates": 2, "train__encoder_rate": 0.5, "model__dropout": 0.0}
+    changed = words("lora", model__adapters="true", **options)
     alone = train(settings, str(corpus), tmp_path / "one", [*changed, "--train.accumulate", "2"])
     run = tmp_path / "two"
     with Launched(["train", settings, "--corpus", corpus, "--out", run, "--device", "cpu", *changed]) as launched:
