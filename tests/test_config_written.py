@@ -31,7 +31,7 @@ RANGES: dict[str, st.SearchStrategy[Any]] = {
     "radius_range": st.floats(0.001, 0.999),
     "backend": st.sampled_from(["auto", "reference"]),
     "states": st.sampled_from(["", "openai/whisper-base", "a folder/encoder"]),
-    "encoder_layers": st.lists(st.integers(0, 48), max_size=3).map(tuple),
+    "encoder_layers": st.lists(st.integers(0, 48), max_size=3, unique=True).map(tuple),
     "tune": st.just("none"),
     "encoder_rate": st.floats(1e-9, 10.0),
     "layer_decay": st.floats(0.01, 1.0),
