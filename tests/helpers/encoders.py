@@ -91,6 +91,19 @@ def parakeet(folder: Path, mels: int = 80) -> Path:
     return _written(folder, lambda: ParakeetForCTC(config), ParakeetFeatureExtractor(feature_size=mels))
 
 
+FAMILIES: dict[str, Callable[[Path], Path]] = {
+    "hubert": hubert,
+    "moonshine": moonshine,
+    "omniasr": omniasr,
+    "parakeet": parakeet,
+    "w2v_bert": w2v_bert,
+    "wav2vec2": wav2vec2,
+    "wav2vec2_base": lambda folder: wav2vec2(folder, **BASE),
+    "wavlm": wavlm,
+    "whisper": whisper,
+}
+
+
 def tiny_whisper(folder: Path, **settings: Any) -> Path:
     """Whisper with an encoder of 4 layers, 32 values in a state, that takes recordings of up to 30 s."""
     from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
