@@ -19,6 +19,7 @@ from echo_asr.data.readers import hub
 from echo_asr.data.readers.hub import parse_name
 from echo_asr.data.readers.records import map_splits
 from echo_asr.errors import EchoError
+from tests.helpers.corpora import load_without_broken
 
 Put = Callable[..., Path]
 
@@ -119,10 +120,8 @@ def test_names_of_columns_and_files_without_a_readme(table: Callable[..., None],
 
 def test_a_clip_that_is_no_audio_is_a_broken_record(table: Callable[..., None]) -> None:
     table("repo/train.parquet", ["a", "b"], clip=lambda seconds: flac(seconds) if seconds < 0.15 else b"no sound")
-    with pytest.raises(EchoError, match=r"metadata\.csv line 3 names a recording that cannot be read"):
-        load_corpus("hf:./repo")
-    with pytest.warns(UserWarning, match="1 of 2"):
-        assert [u.text for u in load_corpus("hf:./repo", "skip").utterances] == ["a"]
+    corpus = load_without_broken("hf:./repo", r"metadata\.csv line 3 names a recording that cannot be read", "1 of 2")
+    assert [u.text for u in corpus.utterances] == ["a"]
 
 
 def test_a_repository_of_plain_files_is_read_where_it_lies(put: Put, tmp_path: Path) -> None:
@@ -184,10 +183,9 @@ def test_names_of_splits() -> None:
 
 def test_a_clip_without_a_recording_is_a_broken_record(table: Callable[..., None]) -> None:
     table("repo/train-00000-of-00001.parquet", ["a", "b", "c"], clip=lambda s: None if s == 0.2 else flac(s))
-    with pytest.raises(EchoError, match=r"line 3 .* cannot be read: .*is an empty file"):
-        load_corpus("hf:./repo")
-    with pytest.warns(UserWarning, match="1 of 3 records are left out"):
-        assert [u.text for u in load_corpus("hf:./repo", "skip").utterances] == ["a", "c"]
+    refused = r"line 3 .* cannot be read: .*is an empty file"
+    corpus = load_without_broken("hf:./repo", refused, "1 of 3 records are left out")
+    assert [u.text for u in corpus.utterances] == ["a", "c"]
 
 
 def test_no_network_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,10 +224,8 @@ def test_rows_that_name_no_recording(typed: bool) -> None:
     empty = [{"bytes": None, "path": None}, {"bytes": None, "path": ""}, None]
     clips_table("repo/data/train-00000-of-00001.parquet", [good, *empty, good], typed)
     clips_table("repo/data/test-00000-of-00001.parquet", empty, typed)
-    with pytest.raises(EchoError, match=r"metadata\.csv line 3 .*is an empty file"):
-        load_corpus("hf:./repo")
-    with pytest.warns(UserWarning, match="6 of 8 records are left out"):
-        assert [u.text for u in load_corpus("hf:./repo", "skip").utterances] == ["0", "4"]
+    corpus = load_without_broken("hf:./repo", r"metadata\.csv line 3 .*is an empty file", "6 of 8 records are left out")
+    assert [u.text for u in corpus.utterances] == ["0", "4"]
     clips_table("none/train.parquet", empty, typed)
     for _ in range(2):
         with pytest.raises(EchoError, match=r"hf:\./none holds no audio files: none of its rows has one \(3\)"):
