@@ -1,13 +1,16 @@
 """Folders of tiny pretrained encoders with random weights, one function for each family, and what transformers itself
 makes of a recording with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from echo_asr.pretrained import SpeechEncoder
 
 WIDTH, LAYERS = 32, 4  # of `tiny_whisper`
 SMALL = {"hidden_size": 32, "intermediate_size": 48}
@@ -91,6 +94,19 @@ def parakeet(folder: Path, mels: int = 80) -> Path:
     return _written(folder, lambda: ParakeetForCTC(config), ParakeetFeatureExtractor(feature_size=mels))
 
 
+FAMILIES: dict[str, Callable[[Path], Path]] = {
+    "hubert": hubert,
+    "moonshine": moonshine,
+    "omniasr": omniasr,
+    "parakeet": parakeet,
+    "w2v_bert": w2v_bert,
+    "wav2vec2": wav2vec2,
+    "wav2vec2_base": lambda folder: wav2vec2(folder, **BASE),
+    "wavlm": wavlm,
+    "whisper": whisper,
+}
+
+
 def tiny_whisper(folder: Path, **settings: Any) -> Path:
     """Whisper with an encoder of 4 layers, 32 values in a state, that takes recordings of up to 30 s."""
     from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
@@ -154,3 +170,32 @@ def extracted(folder: Path, samples: Tensor) -> Tensor:
     found = extractor(np.asarray(samples), sampling_rate=16_000, return_tensors="pt")
     features: Tensor = found[extractor.model_input_names[0]]
     return features
+
+
+@torch.no_grad()
+def assert_states_are_of_transformers(encoder: SpeechEncoder, samples: Tensor, features: Tensor) -> None:
+    """Each state of one recording `(S,)` equals, to the bit, that of transformers' network for the features `(1, ...)`
+    of the recording; the last is what comes out of the network."""
+    expected: Any = encoder.network(features, output_hidden_states=True)
+    found = encoder.states(samples[None], torch.tensor([len(samples)]), range(encoder.layers + 1))
+    for own, theirs in zip(found, expected.hidden_states, strict=True):
+        assert torch.equal(own, theirs)
+    assert torch.equal(found[-1], expected.last_hidden_state)
+
+
+@torch.no_grad()
+def assert_batch_is_of_transformers(encoder: SpeechEncoder, folder: Path, recordings: Sequence[Tensor]) -> None:
+    """The last states of recordings `(S,)` are close to those of transformers with the padding and mask of the folder's
+    feature extractor, and as many as the mask has of what comes out, or, where nothing shortens it, of what goes in."""
+    from transformers import AutoFeatureExtractor
+
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    features = extractor([part.numpy() for part in recordings], sampling_rate=16_000, return_tensors="pt")
+    expected: Any = encoder.network(**features)
+    mask = expected.get("attention_mask", features["attention_mask"])
+    lengths = torch.tensor([len(part) for part in recordings])
+    (found,) = encoder.states(pad_sequence(list(recordings), batch_first=True), lengths, [encoder.layers])
+    for row, count in enumerate(encoder.count(lengths).tolist()):
+        assert count == int(mask[row].sum())
+        theirs = expected.last_hidden_state[row, :count]
+        torch.testing.assert_close(found[row, :count], theirs, rtol=1e-4, atol=1e-4)

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import soundfile
 import torch
 import yaml
 
 from echo_asr.audio.convert import SAMPLE_RATE
-from echo_asr.train.report import Reporter
 from echo_asr.train.state import CHECKPOINT
 
 WORDS = {"a": (130.0, 500.0), "b": (200.0, 1100.0), "c": (310.0, 2300.0)}  # F0 and formant, both in Hz
@@ -138,19 +136,3 @@ def assert_same_run(run: Path, expected: Path) -> None:
 def snapshot(folder: Path) -> dict[Path, bytes]:
     """What every file under a folder holds."""
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-class Crash(BaseException):
-    """The end of a process, as far as training is concerned."""
-
-
-def crash_after(update: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """End training right after an update, before it is validated or kept."""
-    advance = Reporter.advance
-
-    def advance_or_crash(self: Reporter, step: int, measured: Any) -> None:
-        advance(self, step, measured)
-        if step == update:
-            raise Crash
-
-    monkeypatch.setattr(Reporter, "advance", advance_or_crash)

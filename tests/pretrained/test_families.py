@@ -1,8 +1,6 @@
 """What holds for the encoders of every family: states by number, padding, lengths, the clock, gradients, precision."""
 
 import copy
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from echo_asr.pretrained import SpeechEncoder, build
-from tests.helpers.encoders import BASE, hubert, moonshine, omniasr, parakeet, w2v_bert, wav2vec2, wavlm, whisper
+from tests.helpers.encoders import FAMILIES
 from tests.helpers.voices import syllables, voice
 
 pytest.importorskip("transformers")
@@ -18,19 +16,6 @@ pytest.importorskip("transformers")
 RATE = 16_000
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 SHORT = (1, 2, 159, 160, 161, 319, 320, 399, 400, 401, 559, 560, 719, 720, 894, 895, 896, 1278, 1279, 1280, 1600, 2561)
-
-
-FAMILIES: dict[str, Callable[[Path], Path]] = {
-    "hubert": hubert,
-    "moonshine": moonshine,
-    "omniasr": omniasr,
-    "parakeet": parakeet,
-    "w2v_bert": w2v_bert,
-    "wav2vec2": wav2vec2,
-    "wav2vec2_base": lambda folder: wav2vec2(folder, **BASE),
-    "wavlm": wavlm,
-    "whisper": whisper,
-}
 
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))

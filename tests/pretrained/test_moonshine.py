@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from echo_asr.pretrained import build
-from tests.helpers.encoders import extracted, moonshine
+from tests.helpers.encoders import assert_states_are_of_transformers, extracted, moonshine
 from tests.helpers.voices import syllables, voice
 
 pytest.importorskip("transformers")
@@ -30,13 +30,7 @@ def test_input_is_that_of_the_feature_extractor(tmp_path: Path, normalised: bool
 
 
 def test_states_are_those_of_transformers_to_the_bit(tmp_path: Path) -> None:
-    encoder = build(moonshine(tmp_path))
-    with torch.no_grad():
-        expected = encoder.network(SPEECH[None], output_hidden_states=True)
-        found = encoder.states(SPEECH[None], torch.tensor([len(SPEECH)]), range(4))
-    for own, theirs in zip(found, expected.hidden_states, strict=True):
-        assert torch.equal(own, theirs)
-    assert torch.equal(found[-1], expected.last_hidden_state)
+    assert_states_are_of_transformers(build(moonshine(tmp_path)), SPEECH, SPEECH[None])
 
 
 def test_group_norm_of_a_padded_batch_is_that_of_each_recording(tmp_path: Path) -> None:

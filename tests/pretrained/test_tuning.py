@@ -1,5 +1,4 @@
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -9,21 +8,10 @@ import torch
 from echo_asr.errors import EchoError
 from echo_asr.pretrained import SpeechEncoder, build
 from echo_asr.pretrained.tuning import Tune, choose_trained, layers_of, recompute_layers, trained_by_layer
-from tests.helpers.encoders import BASE, hubert, moonshine, omniasr, parakeet, w2v_bert, wav2vec2, wavlm, whisper
+from tests.helpers.encoders import FAMILIES, whisper
 
 READ = (1, 3)  # layers, of three
 WIDTH = 32
-FAMILIES: dict[str, Callable[[Path], Path]] = {
-    "hubert": hubert,
-    "moonshine": moonshine,
-    "omniasr": omniasr,
-    "parakeet": parakeet,
-    "w2v_bert": w2v_bert,
-    "wav2vec2": wav2vec2,
-    "wav2vec2_base": lambda folder: wav2vec2(folder, **BASE),
-    "wavlm": wavlm,
-    "whisper": whisper,
-}
 
 
 @pytest.fixture(scope="module")

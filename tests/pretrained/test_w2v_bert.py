@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from echo_asr.pretrained import build
-from tests.helpers.encoders import extracted, w2v_bert
+from tests.helpers.encoders import (
+    assert_batch_is_of_transformers,
+    assert_states_are_of_transformers,
+    extracted,
+    w2v_bert,
+)
 from tests.helpers.voices import syllables, voice
 
 pytest.importorskip("transformers")
@@ -33,14 +38,8 @@ def test_input_is_that_of_the_feature_extractor(tmp_path: Path, length: int) -> 
 @pytest.mark.parametrize("positions", ["relative_key", "relative", "rotary", None])
 def test_states_are_those_of_transformers_to_the_bit(tmp_path: Path, positions: str | None) -> None:
     encoder = build(w2v_bert(tmp_path, position_embeddings_type=positions))
-    lengths = torch.tensor([len(SPEECH)])
-    features = encoder.log_mel(SPEECH[None], lengths).unflatten(1, (-1, 2)).flatten(2)
-    with torch.no_grad():
-        expected = encoder.network(features, output_hidden_states=True)
-        found = encoder.states(SPEECH[None], lengths, range(4))
-    for own, theirs in zip(found, expected.hidden_states, strict=True):
-        assert torch.equal(own, theirs)
-    assert torch.equal(found[-1], expected.last_hidden_state)
+    features = encoder.log_mel(SPEECH[None], torch.tensor([len(SPEECH)])).unflatten(1, (-1, 2)).flatten(2)
+    assert_states_are_of_transformers(encoder, SPEECH, features)
 
 
 def test_an_adapter_that_shortens_what_comes_out_is_no_layer(tmp_path: Path) -> None:
@@ -53,18 +52,5 @@ def test_an_adapter_that_shortens_what_comes_out_is_no_layer(tmp_path: Path) -> 
 
 
 def test_batches_are_those_of_transformers(tmp_path: Path) -> None:
-    """With the feature extractor's own padding and mask."""
-    from transformers import AutoFeatureExtractor
-
     encoder = build(folder := w2v_bert(tmp_path))
-    parts = [SPEECH.numpy(), SPEECH[7_000:20_123].numpy()]
-    extractor = AutoFeatureExtractor.from_pretrained(folder)
-    features = extractor(parts, sampling_rate=16_000, return_tensors="pt")
-    lengths = torch.tensor([len(part) for part in parts])
-    samples = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(part) for part in parts], batch_first=True)
-    with torch.no_grad():
-        expected = encoder.network(**features).last_hidden_state
-        (found,) = encoder.states(samples, lengths, [3])
-    for row, count in enumerate(encoder.count(lengths).tolist()):
-        assert count == int(features["attention_mask"][row].sum())
-        torch.testing.assert_close(found[row, :count], expected[row, :count], rtol=1e-4, atol=1e-4)
+    assert_batch_is_of_transformers(encoder, folder, [SPEECH, SPEECH[7_000:20_123]])

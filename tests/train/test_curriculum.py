@@ -18,19 +18,14 @@ from echo_asr.model.echo import Echo
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.loop import Trainer
 from echo_asr.train.recipe import read_config
-from echo_asr.train.report import Reporter
 from tests.helpers.slow import slow
-from tests.helpers.tone_corpus import checkpoint, metrics, same, write_config
-from tests.helpers.training import train
+from tests.helpers.tone_corpus import assert_same_run, checkpoint, write_config
+from tests.helpers.training import train, train_until_crash
 
 Make = Callable[..., Any]
 Texts = tuple[Tensor, Tensor]
 BOTH = "model: {features: [spectrogram, pitch]}\n"
 JOINS = 3  # the update from which pitch takes part, in these tests
-
-
-class Crash(BaseException):
-    """The end of a process, as far as training is concerned."""
 
 
 def belongs(name: str, feature: str) -> bool:
@@ -151,45 +146,23 @@ def test_validation_hears_what_training_heard_and_the_run_ends_with_all(
      slow(JOINS - 1, "sequential"), slow(JOINS, "joint"), slow(JOINS + 1, "joint")],
 )  # fmt: skip
 def test_a_run_resumed_across_the_joining_update_is_the_undisturbed_one(
-    last: int, combine: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    last: int, combine: str, corpus: Path, tmp_path: Path
 ) -> None:
     """Stopped with the last update before pitch takes part, with the first after, or between, it goes on to the bit."""
     config = curriculum(tmp_path / "c.yaml", model={"combine": combine}, train={"checkpoint_every": 1})
     train(config, str(corpus), tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        advance = Reporter.advance
-
-        def crashing(self: Reporter, step: int, measured: Any) -> None:
-            advance(self, step, measured)
-            if step == last + 1:
-                raise Crash
-
-        patch.setattr(Reporter, "advance", crashing)
-        with pytest.raises(Crash):
-            train(config, str(corpus), tmp_path / "run")
+    train_until_crash(last + 1, config, str(corpus), tmp_path / "run")
     assert checkpoint(tmp_path / "run")["progress"]["step"] == last
     assert train(config, str(corpus), tmp_path / "run", resume=True).step == 6
-    assert same(checkpoint(tmp_path / "run"), checkpoint(tmp_path / "whole"))
-    assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
-    for name in ("config.yaml", "model.safetensors", "tokenizer.json"):
-        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
 def test_a_run_stopped_before_a_feature_joins_is_a_model_that_does_not_listen_to_it(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Path, tmp_path: Path
 ) -> None:
     """The encoder that never learnt says nothing, also when the model is loaded elsewhere."""
     config = curriculum(tmp_path / "c.yaml", train={"validate_every": 2, "checkpoint_every": 1})
-    advance = Reporter.advance
-
-    def crashing(self: Reporter, step: int, measured: Any) -> None:
-        advance(self, step, measured)
-        if step == JOINS:
-            raise Crash
-
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        patch.setattr(Reporter, "advance", crashing)
-        train(config, str(corpus), tmp_path / "run")
+    train_until_crash(JOINS, config, str(corpus), tmp_path / "run")
     bundle = load_bundle(tmp_path / "run")
     assert bundle.trained_features == Recognizer(bundle).features == ("spectrogram",)
     bundle.save(tmp_path / "copy")

@@ -7,8 +7,8 @@ import echo_asr
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import load_bundle
-from tests.helpers.tone_corpus import Crash, assert_same_run, crash_after, same, tone, write_config, write_corpus
-from tests.helpers.training import train
+from tests.helpers.tone_corpus import assert_same_run, same, tone, write_config, write_corpus
+from tests.helpers.training import train, train_until_crash
 
 
 @pytest.fixture
@@ -21,12 +21,10 @@ def extended(corpus: Path, tmp_path: Path) -> Path:
 
 
 def test_a_model_is_started_from_and_gets_new_symbols(
-    learnt: Path, config: Path, extended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    learnt: Path, config: Path, extended: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    crash_after(1, monkeypatch)
-    with pytest.raises(Crash):
-        train(config, str(extended), run, init=learnt)
+    train_until_crash(1, config, str(extended), run, init=learnt)
     old, new = load_bundle(learnt), load_bundle(run)  # as it was before the first update
     assert new.tokenizer.symbols == [*old.tokenizer.symbols, "x", "é"]
     size = old.tokenizer.vocabulary_size
@@ -43,11 +41,9 @@ def test_a_model_is_started_from_and_gets_new_symbols(
 
 
 def test_starting_from_a_model_that_knows_everything_changes_nothing(
-    learnt: Path, config: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    learnt: Path, config: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    crash_after(1, monkeypatch)
-    with pytest.raises(Crash):
-        train(config, str(corpus), tmp_path / "run", init=learnt)
+    train_until_crash(1, config, str(corpus), tmp_path / "run", init=learnt)
     assert same(dict(load_bundle(tmp_path / "run").model.state_dict()), dict(load_bundle(learnt).model.state_dict()))
 
 
@@ -59,13 +55,10 @@ def test_new_words_are_learnt_from_an_old_model(learnt: Path, extended: Path, tm
 
 
 def test_a_run_that_was_started_from_a_model_resumes_without_it(
-    learnt: Path, config: Path, extended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    learnt: Path, config: Path, extended: Path, tmp_path: Path
 ) -> None:
     train(config, str(extended), tmp_path / "whole", init=learnt)
-    crash_after(3, monkeypatch)
-    with pytest.raises(Crash):
-        train(config, str(extended), tmp_path / "run", init=learnt)
-    monkeypatch.undo()
+    train_until_crash(3, config, str(extended), tmp_path / "run", init=learnt)
     train(config, str(extended), tmp_path / "run", resume=True, init=tmp_path / "gone")
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 

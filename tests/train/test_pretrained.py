@@ -18,8 +18,8 @@ from echo_asr.errors import EchoError
 from echo_asr.features.states import StatesExtractor
 from echo_asr.model.checkpoint import load_bundle
 from tests.helpers.encoders import LAYERS, WIDTH, states_words
-from tests.helpers.tone_corpus import Crash, assert_same_run, crash_after, tone, write_corpus
-from tests.helpers.training import train
+from tests.helpers.tone_corpus import assert_same_run, tone, write_corpus
+from tests.helpers.training import train, train_until_crash
 
 RECIPE = Path("pretrained")
 
@@ -68,14 +68,11 @@ def test_a_folder_is_named_so_that_the_model_is_of_use_elsewhere(
 
 @pytest.mark.parametrize("update", [1, 4])
 def test_a_run_on_states_that_crashed_ends_as_if_it_had_not(
-    update: int, run: Path, corpus: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    update: int, run: Path, corpus: Path, encoder: Path, tmp_path: Path
 ) -> None:
     again = tmp_path / "run"
-    crash_after(update, monkeypatch)
-    with pytest.raises(Crash):
-        train(RECIPE, str(corpus), again, states_words(encoder))
+    train_until_crash(update, RECIPE, str(corpus), again, states_words(encoder))
     torch.manual_seed(12345)
-    monkeypatch.undo()
     assert train(RECIPE, str(corpus), again, states_words(encoder), resume=True).step == 6
     assert_same_run(again, run)
 
@@ -89,14 +86,13 @@ def test_states_are_computed_once(
 
 
 def test_a_model_on_states_is_started_from_and_gets_new_symbols(
-    learnt_states: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    learnt_states: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It keeps its encoder, and what states are standardised by, as its weights fit no other."""
     rows = [("train", text, 1.0) for text in ("a", "b", "x")] + [("validation", "a", 1.02)]
     corpus = write_corpus(tmp_path / "extended", rows)
-    crash_after(1, monkeypatch)
-    with pytest.raises(Crash):
-        train(RECIPE, str(corpus), tmp_path / "run", states_words(Path("another/encoder")), init=learnt_states)
+    words = states_words(Path("another/encoder"))
+    train_until_crash(1, RECIPE, str(corpus), tmp_path / "run", words, init=learnt_states)
     assert "that of --init is used, not features.states another/encoder" in " ".join(capsys.readouterr().err.split())
     old, new = load_bundle(learnt_states), load_bundle(tmp_path / "run")
     assert new.tokenizer.symbols == [*old.tokenizer.symbols, "x"]

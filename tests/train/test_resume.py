@@ -17,60 +17,45 @@ from echo_asr.train.stop import Interrupted
 from tests.helpers.killed import start, updates, wait_until
 from tests.helpers.slow import slow
 from tests.helpers.tone_corpus import (
-    Crash,
     assert_same_run,
     checkpoint,
-    crash_after,
     metrics,
     snapshot,
     write_config,
     write_corpus,
 )
-from tests.helpers.training import train
+from tests.helpers.training import Crash, train, train_until_crash
 
 # --- crashes ---
 
 
 @pytest.mark.parametrize("update", [1, slow(2), 3, 4, slow(5), 6])
 def test_a_run_that_crashed_anywhere_ends_as_if_it_had_not(
-    update: int, undisturbed: Path, config: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    update: int, undisturbed: Path, config: Path, corpus: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    crash_after(update, monkeypatch)
-    with pytest.raises(Crash):
-        train(config, str(corpus), run)
+    train_until_crash(update, config, str(corpus), run)
     torch.manual_seed(12345)  # another process has other random numbers
-    monkeypatch.undo()
     assert train(config, str(corpus), run, resume=True).step == 6
     assert_same_run(run, undisturbed)
 
 
-def test_a_run_may_crash_again_and_again(
-    undisturbed: Path, config: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_may_crash_again_and_again(undisturbed: Path, config: Path, corpus: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     for update in (1, 3, 4, 5, 6):
-        crash_after(update, monkeypatch)
-        with pytest.raises(Crash):
-            train(config, str(corpus), run, resume=run.exists())
-        monkeypatch.undo()
+        train_until_crash(update, config, str(corpus), run, resume=run.exists())
         torch.manual_seed(update)
     train(config, str(corpus), run, resume=True)
     assert_same_run(run, undisturbed)
 
 
-def test_batches_that_make_one_update_stay_together(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_that_make_one_update_stay_together(corpus: Path, tmp_path: Path) -> None:
     """Updates of several batches reach over the ends of epochs. Pitch comes in later, in the middle of it all."""
     options = {"accumulate": 2, "checkpoint_every": 1, "batch_seconds": 2.0, "curriculum": {"pitch": 4}}
     config = write_config(tmp_path / "c.yaml", train=options)
     train(config, str(corpus), tmp_path / "whole")
     for update in (2, 3, 5):
-        crash_after(update, monkeypatch)
-        with pytest.raises(Crash):
-            train(config, str(corpus), tmp_path / "run", resume=update > 2)
-        monkeypatch.undo()
+        train_until_crash(update, config, str(corpus), tmp_path / "run", resume=update > 2)
     train(config, str(corpus), tmp_path / "run", resume=True)
     assert_same_run(tmp_path / "run", tmp_path / "whole")
     epochs = [line["epoch"] for line in metrics(tmp_path / "run") if line["split"] == "train"]

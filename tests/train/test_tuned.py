@@ -19,8 +19,8 @@ from tests.helpers.encoders import whisper
 from tests.helpers.killed import start, updates, wait_until
 from tests.helpers.launched import Launched
 from tests.helpers.slow import slow
-from tests.helpers.tone_corpus import Crash, assert_same_run, checkpoint, crash_after, same, tone, write_config
-from tests.helpers.training import train
+from tests.helpers.tone_corpus import assert_same_run, checkpoint, same, tone, write_config
+from tests.helpers.training import train, train_until_crash
 
 MODEL = {"features": ["states"], "ctc_feature": "states", "states_layers": 1, "lora_rank": 2, "tuned_layers": 1}
 
@@ -57,17 +57,13 @@ def pretrained(run: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(("tune", "adapters"), [("lora", "true"), ("top", "false"), slow("none", "true")])
-def test_a_run_is_resumed_to_the_bit(
-    tune: str, adapters: str, settings: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_resumed_to_the_bit(tune: str, adapters: str, settings: Path, corpus: Path, tmp_path: Path) -> None:
     """Stopped while the encoder is still frozen and again afterwards, with the model looked into on the way."""
     options = {"train__frozen_updates": 2, "train__layer_decay": 0.5, "train__checkpoint_every": 1}
     changed = words(tune, model__adapters=adapters, **options)
     train(settings, str(corpus), tmp_path / "expected", changed)
     for update in (2, 5):
-        with monkeypatch.context() as patch, pytest.raises(Crash):
-            crash_after(update, patch)
-            train(settings, str(corpus), tmp_path / "run", changed, resume=update > 2)
+        train_until_crash(update, settings, str(corpus), tmp_path / "run", changed, resume=update > 2)
     train(settings, str(corpus), tmp_path / "run", changed, resume=True)
     assert_same_run(tmp_path / "run", tmp_path / "expected")
     held = checkpoint(tmp_path / "run")["optimizer"]["state"]
@@ -112,11 +108,10 @@ def test_a_tuned_model_is_used_as_any_other(settings: Path, corpus: Path, tmp_pa
 
 
 def test_a_tuned_model_starts_from_one_of_cached_states(
-    cached: Path, settings: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cached: Path, settings: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    crash_after(1, monkeypatch)
-    with pytest.raises(Crash):
-        train(settings, str(corpus), tmp_path / "run", words("lora", model__adapters="true"), init=cached)
+    changed = words("lora", model__adapters="true")
+    train_until_crash(1, settings, str(corpus), tmp_path / "run", changed, init=cached)
     before, now = load_bundle(cached), load_bundle(tmp_path / "run")  # as it was before the first update
     state = now.model.state_dict()
     assert same(dict(before.model.state_dict()), {name: state[name] for name in before.model.state_dict()})
@@ -140,17 +135,12 @@ def test_a_tuned_model_starts_from_a_tuned_one(settings: Path, corpus: Path, tmp
     assert not (tmp_path / "third").exists()
 
 
-def test_adapters_go_on_in_the_model_that_is_started_from_theirs(
-    settings: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_adapters_go_on_in_the_model_that_is_started_from_theirs(settings: Path, corpus: Path, tmp_path: Path) -> None:
     train(settings, str(corpus), tmp_path / "first", words("none", model__adapters="true"))
     with pytest.raises(EchoError, match=r"was tuned \(none, with pitch adapters\), and .* lora_rank and adapters as"):
         train(settings, str(corpus), tmp_path / "second", words("lora"), init=tmp_path / "first")
-    crash_after(1, monkeypatch)
-    with pytest.raises(Crash):
-        train(
-            settings, str(corpus), tmp_path / "second", words("lora", model__adapters="true"), init=tmp_path / "first"
-        )
+    changed = words("lora", model__adapters="true")
+    train_until_crash(1, settings, str(corpus), tmp_path / "second", changed, init=tmp_path / "first")
     kept, state = (load_bundle(tmp_path / name).model.state_dict() for name in ("first", "second"))
     own = {name: value for name, value in kept.items() if name.startswith("pretrained.")}
     assert len(own) == 7 and same(own, {name: state[name] for name in own})
