@@ -34,7 +34,11 @@ def test_texts_are_read_in_the_encodings_of_editors(mark: bytes, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
-    [("a.txt", " \n - \n", "has no words; give the text"), ("a.srt", "no times\n", "has no words; give subtitles")],
+    [
+        ("a.txt", " \n - \n", "has no words; give the text"),
+        ("a.srt", "no times\n", "has no words; give subtitles"),
+        ("a.ogg", "OggS\0\2words", r"a\.ogg: not a text file; give the text of the recording"),
+    ],
 )
 def test_a_text_without_words_is_refused(name: str, content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content, encoding="utf-8")

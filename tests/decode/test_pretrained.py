@@ -9,6 +9,8 @@ import pytest
 import soundfile
 import torch
 
+from echo_asr.decode.given_texts import align_phrases
+from echo_asr.decode.results import Segment
 from echo_asr.decode.transcribe import Recognizer, load_recognizer
 from tests.helpers.tone_corpus import tone
 
@@ -49,6 +51,22 @@ def test_a_given_text_is_aligned(recognizer: Recognizer) -> None:
     words = recognizer.align(tone("a c b"), "a c b").words
     assert [word.word for word in words] == ["a", "c", "b"]
     assert all(abs((word.start + word.end) / 2 - (0.12 + 0.2 * n)) < 0.1 for n, word in enumerate(words))
+
+
+def test_a_text_is_aligned_with_a_long_recording(recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held of it are states at the encoder's own rate; what each part is aligned with are those of a clip."""
+    monkeypatch.setattr("echo_asr.decode.given_texts.LONGEST", 2.0)
+    texts = ["a b", "c", "b c"]
+    whole = np.concatenate([*(part for text in texts for part in (PAUSE, tone(text))), PAUSE])
+    found = list(align_phrases(recognizer, [whole], [" ".join(texts)]))[0]
+    segments = [one for one in found if isinstance(one, Segment)]
+    assert [one.text for one in segments] == texts and len(found) == 3
+    for one, text in zip(segments, texts, strict=True):
+        (given,) = recognizer.transcribe(whole[round(one.start * 16_000) - 16_000 : round(one.end * 16_000)]).segments
+        assert given.text == text
+        for ours, alone in zip(one.words, given.words, strict=True):
+            assert ours.start - one.start == pytest.approx(alone.start - given.start, abs=0.05)
+            assert ours.probability == pytest.approx(alone.probability, abs=0.05)
 
 
 def test_what_is_found_does_not_depend_on_what_is_decoded_with_it(recognizer: Recognizer) -> None:

@@ -95,3 +95,22 @@ def test_a_run_goes_on_with_the_encoder_that_it_keeps(encoder: Path, train: Trai
     shutil.rmtree(copy)
     assert train(copy, "--resume") == run
     assert load_bundle(run).source is not None
+
+
+def test_a_slim_run_goes_on_with_its_encoder_elsewhere(
+    encoder: Path, train: Train, tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under its old name or its new one; another encoder is refused."""
+    copy = shutil.copytree(encoder, tmp_path / "encoder")
+    run = train(copy, "--slim")
+    moved = shutil.move(copy, tmp_path / "moved")
+    note = run / "encoder" / "source.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "name": str(moved)}))
+    assert train(moved, "--slim", "--resume") == run and train(copy, "--slim", "--resume") == run
+    config: Any = json.loads((moved / "config.json").read_text())
+    other = shutil.copytree(moved, tmp_path / "other")
+    (other / "config.json").write_text(json.dumps({**config, "encoder_attention_heads": 1}))
+    capsys.readouterr()
+    words = ["--features.states", str(other), "--slim", "--resume"]
+    assert main(["train", str(tmp_path / "config.yaml"), "--corpus", str(corpus), "--out", str(run), *words]) == 1
+    assert f"features.states was '{copy}' and is '{other}'" in " ".join(capsys.readouterr().err.split())

@@ -102,6 +102,19 @@ def test_a_model_on_states_is_started_from_and_gets_new_symbols(
     assert echo_asr.load(tmp_path / "run").transcribe(tone("c b")).text == "c b", "it still knows the old ones"
 
 
+def test_a_run_that_was_started_from_a_model_on_states_resumes_by_the_same_words(
+    corpus: Path, encoder: Path, tmp_path: Path
+) -> None:
+    """Its encoder and its layers are those of that model, and not what the words and the defaults name."""
+    short = ["--train.max_steps", "1", "--train.noise_share", "0.0"]
+    start, again = tmp_path / "start", tmp_path / "run"
+    train(RECIPE, str(corpus), start, [*states_words(encoder), "--features.encoder_layers", "[1]", *short])
+    words = [*states_words(Path("another/encoder")), *short]
+    train(RECIPE, str(corpus), again, words, init=start)
+    assert train(RECIPE, str(corpus), again, words, init=start, resume=True).step == 1
+    assert read_yaml(again / "config.yaml")["features"]["encoder_layers"] == [1]
+
+
 @pytest.mark.parametrize("layers", ["[1]", "[0, 1]"])
 def test_a_model_on_other_layers_cannot_be_started_from(
     layers: str, run: Path, corpus: Path, encoder: Path, tmp_path: Path

@@ -18,7 +18,10 @@ def read_script(path: Path, normalize: Normalizer) -> Script:
     Raises:
         EchoError: it cannot be read, or has no words.
     """
-    lines = read_text_file(path).data.decode("utf-8", "replace").splitlines()
+    data = read_text_file(path).data
+    if b"\0" in data:
+        raise EchoError(f"{path}: not a text file; give the text of the recording, or its subtitles")
+    lines = data.decode("utf-8", "replace").splitlines()
     subtitles = path.suffix.lower() in SUFFIXES
     numbered = _subtitle_lines(lines) if subtitles else enumerate(lines, 1)
     script = make_script(numbered, normalize)

@@ -117,8 +117,9 @@ def _align_long(
         return [Segment(0.0, sum(map(len, blocks)) / SAMPLE_RATE, text)]
     found: list[Segment | EchoError] = []
     for group in gathered(parts, lambda part: part.seconds, GROUP_SECONDS):
+        clips = [part.features(recognizer, speaker_f0) for part in group]
         own = [script.text(part.words) for part in group]
-        for part, result in zip(group, align_features(recognizer, [one.features for one in group], own), strict=True):
+        for part, result in zip(group, align_features(recognizer, clips, own), strict=True):
             if isinstance(result, EchoError):
                 where = f"{name} ({part.start:.2f}-{part.start + part.seconds:.2f} s)"
                 found.append(EchoError(f"{where}: {result}"))

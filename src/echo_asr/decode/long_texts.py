@@ -24,13 +24,19 @@ class SpokenPart:
     Attributes:
         start: seconds from the beginning of the recording.
         seconds: its duration.
+        measured: its features before the extractor's transform, which take less room: states of a pretrained encoder
+            are at its own rate.
         words: numbers of the words.
     """
 
     start: float
     seconds: float
-    features: Features
+    measured: Features
     words: tuple[int, ...]
+
+    def features(self, recognizer: Recognizer, speaker_f0: float) -> Features:
+        """Its features as a model takes them; the median F0 of who speaks in Hz, 0 where it is not known."""
+        return replace(recognizer.extractor.transformed(self.measured), speaker_f0=speaker_f0)
 
 
 def divide_text(
@@ -45,8 +51,9 @@ def divide_text(
     none where there is no speech. Segments are those of `Recognizer.transcribe`, by `decode.segments`; every word is in
     one of them.
 
-    Held are the features of the recording, some 130 MB an hour, and 720 KB an hour for each value in a state of a
-    pretrained encoder whose states are cached; time grows with its length times that of the text.
+    Held are the measured features of the recording, some 130 MB an hour, and for each value in a state of a pretrained
+    encoder whose states are cached 360 KB an hour, if it has 50 a second; time grows with its length times that of the
+    text.
 
     Args:
         blocks: of the recording, mono at 16 kHz.
@@ -67,14 +74,15 @@ def divide_text(
         return samples_to_seconds(len(segment.samples))
 
     for group in gathered(cut(blocks, recognizer.decode.segments), seconds, GROUP_SECONDS):
-        clips = [replace(recognizer.extractor(s.samples, s.loudest), speaker_f0=speaker_f0) for s in group]
+        whole = [SpokenPart(s.start, seconds(s), recognizer.extractor.measure(s.samples, s.loudest), ()) for s in group]
+        clips = [part.features(recognizer, speaker_f0) for part in whole]
         found: dict[int, np.ndarray] = {}
         for batch in batches_to_search(clips):
             of_batch = ctc_log_probabilities(recognizer, [clips[number] for number in batch])
             found.update(zip(batch, (log[:, used] for log in of_batch), strict=True))
         for number in sorted(found):
             logs.append(found[number])
-            parts.append(SpokenPart(group[number].start, seconds(group[number]), clips[number], ()))
+            parts.append(whole[number])
         progress(group[-1].start + seconds(group[-1]))
         release_memory()
     if not parts:

@@ -5,7 +5,7 @@ Shapes: `B` batch, `S` samples at 16 kHz, `N` states, `C` values in a state.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -45,7 +45,7 @@ class SpeechEncoder(nn.Module):
 
     def run_layers(
         self,
-        stack: Sequence[nn.Module],
+        stack: Sequence[Callable[..., Tensor]],
         x: Tensor,
         mask: Tensor | None,
         wanted: Sequence[int],
@@ -55,7 +55,7 @@ class SpeechEncoder(nn.Module):
         """The states of the wanted layers, each `(B, N, C)`.
 
         Args:
-            stack: all transformer layers, as modules.
+            stack: all transformer layers.
             x: what goes into the first, `(B, N, C)`.
             mask: of attention, as the layers take it.
             norm: the network's final norm, where it has one.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -82,10 +83,7 @@ class Wav2Vec2Encoder(SpeechEncoder):
         x = self.project(self.convolve(self.normalise(samples, lengths), lengths))
         outside = beyond(counts, x.shape[1])
         x = self.add_positions(x.masked_fill(outside[..., None], 0.0), outside)
-        found = {0: x, **dict(enumerate(self.transform(x, counts, max(layers)), 1))}
-        if self.layers in found:
-            found[self.layers] = self.finish(found[self.layers])
-        return tuple(found[number] for number in layers)
+        return self.transform(x, counts, layers)
 
     def project(self, features: Tensor) -> Tensor:
         """Features of the convolutions at the width of the transformer, `(B, N, C)`."""
@@ -105,18 +103,15 @@ class Wav2Vec2Encoder(SpeechEncoder):
         embedding: Tensor = network.encoder.pos_conv_embed(x)
         return embedding
 
-    def transform(self, x: Tensor, counts: Tensor, wanted: int) -> list[Tensor]:
-        """States `(B, N, C)` after each of the first `wanted` layers."""
-        mask, found = key_mask(counts, x.shape[1], x.dtype), []
-        for layer in self._layers()[:wanted]:
-            x = layer(x, mask)
-            found.append(x)
-        return found
+    def transform(self, x: Tensor, counts: Tensor, wanted: Sequence[int]) -> tuple[Tensor, ...]:
+        """The states `(B, N, C)` of the wanted layers."""
+        return self.run_layers(self._layers(), x, key_mask(counts, x.shape[1], x.dtype), wanted, self._norm())
 
-    def finish(self, x: Tensor) -> Tensor:
-        """The last layer's states after the network's final norm, where it has one."""
+    def _norm(self) -> nn.Module | None:
+        """The network's final norm, where it has one."""
         network: Any = self.network
-        return network.encoder.layer_norm(x) if network.config.do_stable_layer_norm else x
+        norm: nn.Module = network.encoder.layer_norm
+        return norm if network.config.do_stable_layer_norm else None
 
     def _convolutions(self) -> list[Any]:
         network: Any = self.network
@@ -159,14 +154,17 @@ class WavLMEncoder(Wav2Vec2Encoder):
         # transformers gives torch a boolean mask of padding beside a bias of numbers
         warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask and attn_mask")
 
-    def transform(self, x: Tensor, counts: Tensor, wanted: int) -> list[Tensor]:
+    def transform(self, x: Tensor, counts: Tensor, wanted: Sequence[int]) -> tuple[Tensor, ...]:
         outside = beyond(counts, x.shape[1])
         mask = ~outside if bool(outside.any()) else None
-        bias, found = None, []
-        for layer in self._layers()[:wanted]:
+        bias: Tensor | None = None
+
+        def run(layer: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
+            nonlocal bias
             x, bias = layer(x, mask, bias)
-            found.append(x)
-        return found
+            return x
+
+        return self.run_layers([partial(run, layer) for layer in self._layers()], x, mask, wanted, self._norm())
 
 
 class OmniASREncoder(Wav2Vec2Encoder):
@@ -184,10 +182,10 @@ class OmniASREncoder(Wav2Vec2Encoder):
         added: Tensor = network.encode_positions(x)
         return added
 
-    def finish(self, x: Tensor) -> Tensor:
+    def _norm(self) -> nn.Module | None:
         network: Any = self.network
-        normed: Tensor = network.layer_norm(x)
-        return normed
+        norm: nn.Module = network.layer_norm
+        return norm
 
     def _convolutions(self) -> list[Any]:
         network: Any = self.network

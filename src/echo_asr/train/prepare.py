@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from echo_asr.config import read_yaml
 from echo_asr.console import console, progress_bar
 from echo_asr.data.batch import Example
 from echo_asr.data.corpus import Corpus
@@ -18,7 +19,8 @@ from echo_asr.distributed.processes import Processes
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.features.states import StatesExtractor
-from echo_asr.model.checkpoint import TOKENIZER, Bundle
+from echo_asr.model.checkpoint import CONFIG, TOKENIZER, Bundle
+from echo_asr.pretrained.kept import has_encoder, kept
 from echo_asr.pretrained.source import Source, find
 from echo_asr.text.config import TextConfig
 from echo_asr.text.profile import read_profile
@@ -55,15 +57,39 @@ def choose_tokenizer(
     return new_tokenizer(texts, config), {}
 
 
+def resumed_encoder(run: Path, features: FeatureConfig, started: bool) -> tuple[Source, FeatureConfig] | None:
+    """The encoder of a run that goes on, and settings in which it is named as the run was started with it, if they name
+    a folder of the same encoder, wherever that is now. None for a run without an encoder.
+
+    Args:
+        started: the run was started from a model, of which it has the encoder and the layers, whatever the settings
+            name.
+
+    Raises:
+        EchoError: as `kept`, or what they name is a folder without an encoder.
+    """
+    if not features.states or not has_encoder(run):
+        return None
+    source, before = kept(run), read_yaml(run / CONFIG).get("features") or {}
+    named = _whole_path(features.states)
+    first = str(before.get("states", named))
+    if started:
+        layers = features.encoder_layers or tuple(before.get("encoder_layers", ()))
+        return source, replace(features, states=first, encoder_layers=layers)
+    if named != first and os.path.isdir(named) and find(named).digest == source.digest:
+        named = first
+    return source, replace(features, states=named)
+
+
 def choose_encoder(
-    features: FeatureConfig, start: Bundle | None, resumed: Source | None, device: torch.device
+    features: FeatureConfig, start: Bundle | None, resumed: tuple[Source, FeatureConfig] | None, device: torch.device
 ) -> tuple[FeatureConfig, StatesExtractor | None]:
     """The settings of features with the layers of the pretrained encoder named, and its folder, if it is one, by its
     whole path; and what computes its states, in the cache or within the model. It is the encoder of the model that the
     run starts from, if there is one.
 
     Args:
-        resumed: the encoder of a run that goes on, on the machine of the main process.
+        resumed: as of `resumed_encoder`, on the machine of the main process.
         device: that encodes.
 
     Raises:
@@ -75,15 +101,23 @@ def choose_encoder(
     if known and features.encoder_layers not in ((), known):
         what = f"features.encoder_layers: the model of --init reads {list(known)}, not {list(features.encoder_layers)}"
         raise EchoError(f"{what}; leave them out, or train without --init")
-    source = start.source if start is not None else resumed
-    if resumed is not None and not resumed.folder.is_dir():  # this is another machine
-        source = replace(find(resumed.name, resumed.revision), dtype=resumed.dtype)
-    source = source or find(features.states, dtype=features.encoder_dtype)
-    named = os.path.abspath(features.states) if os.path.isdir(features.states) else features.states
-    if start is not None and start.source is not None:
-        named = start.source.name
+    if resumed is not None:
+        source, features = resumed
+        named = features.states
+        if not source.folder.is_dir():  # this is another machine
+            source = replace(find(source.name, source.revision), dtype=source.dtype)
+    elif start is not None and start.source is not None:
+        source, named = start.source, start.source.name
+    else:
+        source = find(features.states, dtype=features.encoder_dtype)
+        named = _whole_path(features.states)
     states = StatesExtractor(source, features.encoder_layers or known, device=device)
     return replace(features, states=named, encoder_layers=states.layers), states
+
+
+def _whole_path(name: str) -> str:
+    """The name of an encoder, by its whole path if it is a folder."""
+    return os.path.abspath(name) if os.path.isdir(name) else name
 
 
 def new_tokenizer(texts: Sequence[str], settings: TextConfig) -> Tokenizer:

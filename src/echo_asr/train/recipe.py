@@ -93,7 +93,8 @@ def build_config(
     Curriculum(built["model"], built["train"]).check(where)
     features, model = built["features"], built["model"]
     if bool(features.states) != ("states" in model.features):
-        needs = "model.features: [states]" if features.states else "features.states: a hub name or folder"
+        reads = "model.features and model.ctc_feature to states, or take the recipe pretrained"
+        needs = reads if features.states else "features.states to a hub name or a folder"
         raise EchoError(f"{where}: a pretrained encoder needs both its name and a model that reads it; set {needs}")
     inside = bool(features.states) and (model.encoder_inside or features.states_in == "model")
     waveform = inside or "waveform" in model.features

@@ -25,7 +25,6 @@ from echo_asr.features.states import Standard, StatesExtractor
 from echo_asr.model.checkpoint import Bundle, load_bundle
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.echo import Echo
-from echo_asr.pretrained.kept import has_encoder, kept
 from echo_asr.storage import make_folder, sweep
 from echo_asr.text.config import TextConfig
 from echo_asr.text.find_tones import FoundNotation
@@ -35,7 +34,7 @@ from echo_asr.text.tones import show_tone
 from echo_asr.train.data import TrainingData
 from echo_asr.train.initial import start_from
 from echo_asr.train.loop import Trainer
-from echo_asr.train.prepare import choose_encoder, choose_tokenizer, extract_features, hold_out
+from echo_asr.train.prepare import choose_encoder, choose_tokenizer, extract_features, hold_out, resumed_encoder
 from echo_asr.train.recipe import SECTIONS
 from echo_asr.train.report import Reporter, Silent
 from echo_asr.train.state import Progress, check_folder, is_model
@@ -78,12 +77,12 @@ def train(
         EchoError: anything the user can mend.
         Interrupted: stopped by a signal, with a checkpoint saved.
     """
-    settings, text = sections["train"], sections["text"]
+    settings, text, asked = sections["train"], sections["text"], sections["features"]
     rank, where, run, cpu_began = find_rank(), choose_device(device), Path(out), cpu_seconds()
     sharded = settings.shard == "full"
     if sharded and rank.count == 1:
         raise EchoError("train.shard full divides a model among processes, and this one is alone; use torchrun or none")
-    if sharded and sections["features"].states_in == "model":
+    if sharded and asked.states_in == "model":
         raise EchoError("train.shard full cannot divide a pretrained encoder within a model; set it to none")
     # The main process alone reads and writes the folder of the run, which the other machines need not see.
     with open_processes(rank, where, sharded) as processes:
@@ -98,8 +97,8 @@ def train(
             texts = [normalize(u.text) for u in recordings.split("train")]
             start = load_bundle(init) if init is not None and not resume else None
             tokenizer, mapping = processes.broadcast(lambda: choose_tokenizer(run, text, texts, start, resume))
-            resumed = processes.broadcast(lambda: kept(run) if resume and has_encoder(run) else None)
-            features, states = choose_encoder(sections["features"], start, resumed, where)
+            resumed = processes.broadcast(lambda: resumed_encoder(run, asked, init is not None) if resume else None)
+            features, states = choose_encoder(asked, start, resumed, where)
             extractor = FeatureExtractor(features, transform, states)
             cache = FeatureCache(None, extractor)
             by_speaker = sections["model"].vrope.reference == "speaker"
@@ -139,8 +138,8 @@ def train(
             if rank.main:
                 bundle.save(run, state, slim)
         _describe(trainer, corpus, own_validation, len(validation), where)
-        if start is not None and features.states != (asked := sections["features"].states):
-            reporter.message(f"encoder: that of --init is used, not features.states {asked}")
+        if start is not None and features.states != asked.states:
+            reporter.message(f"encoder: that of --init is used, not features.states {asked.states}")
         _describe_texts(reporter, text, transcribed, notation)
         if rank.main and not resume:
             _warn_of_losses(reporter, text, [u.text for u in recordings.split("train")])

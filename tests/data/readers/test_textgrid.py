@@ -129,7 +129,7 @@ def test_what_is_written_is_read(tmp_path: Path, tiers: Tiers, form: str, encodi
 def test_praat_reads_the_same(tmp_path: Path, tiers: Tiers, form: str, encoding: str) -> None:
     parselmouth = pytest.importorskip("parselmouth", reason="Praat as an oracle")
     call = parselmouth.praat.call
-    tiers = [(name or "x", [(a, b, plain(text)) for a, b, text in intervals]) for name, intervals in tiers]
+    tiers = [(name.strip() or "x", [(a, b, plain(text)) for a, b, text in intervals]) for name, intervals in tiers]
     path = write_textgrid(tmp_path / "x.TextGrid", tiers, 3.0, form, encoding)
     praat = parselmouth.read(str(path))
     for number, tier in enumerate(read_textgrid(read_text_file(path)), start=1):

@@ -9,7 +9,7 @@ import pytest
 
 from echo_asr.config import parse_words
 from echo_asr.model.checkpoint import load_bundle
-from echo_asr.research.study.cost import channels, multiply_adds, parameter_count
+from echo_asr.research.study.cost import channels, model_cost
 from echo_asr.train.recipe import read_config
 from tests.helpers.encoders import LAYERS, WIDTH, states_words
 
@@ -18,7 +18,7 @@ def test_parameters_are_those_of_the_trained_model(learnt_states: Path, encoder:
     model = load_bundle(learnt_states).model
     sections = read_config("pretrained", parse_words(states_words(encoder)))
     assert channels(sections["features"]) == model.states == 2 * WIDTH
-    assert parameter_count(sections, model.vocabulary_size) == model.parameter_count
+    assert model_cost(sections, model.vocabulary_size, 2.0, 4).parameters == model.parameter_count
 
 
 @pytest.mark.parametrize(("layers", "expected"), [("[1]", WIDTH), ("[0,1,2]", 3 * WIDTH)])
@@ -27,7 +27,7 @@ def test_more_layers_cost_more(layers: str, expected: int, encoder: Path) -> Non
         return read_config("pretrained", parse_words([*states_words(encoder), "--features.encoder_layers", chosen]))
 
     assert channels(sections(layers)["features"]) == expected
-    one, two = (multiply_adds(sections(chosen), 5, 2.0, 4) for chosen in (layers, "[1,2,3,4]"))
+    one, two = (model_cost(sections(chosen), 5, 2.0, 4).multiply_adds for chosen in (layers, "[1,2,3,4]"))
     # Each of the 25 frames in a second reads four states.
     assert two - one == pytest.approx((4 * WIDTH - expected) * 32 * 4 * 25, rel=1e-6)
 
@@ -36,7 +36,8 @@ def test_an_encoder_in_the_model_counts(encoder: Path) -> None:
     def cost(*words: str) -> tuple[int, float]:
         chosen = ["--features.encoder_layers", "[2,4]", "--model.lora_rank", "2", *words]
         sections = read_config("pretrained", parse_words([*states_words(encoder), *chosen]))
-        return parameter_count(sections, 5), multiply_adds(sections, 5, 2.0, 4)
+        found = model_cost(sections, 5, 2.0, 4)
+        return found.parameters, found.multiply_adds
 
     cached, frozen = cost(), cost("--features.states_in", "model")
     adapters, lora = cost("--model.adapters", "true"), cost("--model.tune", "lora", "--model.adapters", "true")

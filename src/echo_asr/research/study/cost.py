@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -16,15 +17,23 @@ from echo_asr.model.echo import Echo
 from echo_asr.pretrained.source import find
 
 
-def parameter_count(sections: dict[str, Any], vocabulary: int) -> int:
-    """Parameters that are trained of the model of a configuration, those of a pretrained encoder among them."""
-    return _model(sections, vocabulary, "meta").parameter_count
+@dataclass(frozen=True)
+class Cost:
+    """What a model costs.
+
+    Attributes:
+        parameters: that are trained, those of a pretrained encoder among them.
+        multiply_adds: a second of audio, of one pass forward, the loss included.
+    """
+
+    parameters: int
+    multiply_adds: float
 
 
-def multiply_adds(sections: dict[str, Any], vocabulary: int, seconds: float, tokens: float) -> float:
-    """Multiply-adds a second of audio of one pass forward, the loss included, over a recording of `seconds` with
-    `tokens` tokens, those that are usual in the corpus. Training takes about three times that (Kaplan et al. 2020),
-    and where a pretrained encoder is frozen but for adapters or LoRA, about twice that of the encoder.
+def model_cost(sections: dict[str, Any], vocabulary: int, seconds: float, tokens: float) -> Cost:
+    """What the model of a configuration costs, for a recording of `seconds` with `tokens` tokens, those that are usual
+    in the corpus. Training takes about three times the multiply-adds of a pass forward (Kaplan et al. 2020), and where
+    a pretrained encoder is frozen but for adapters or LoRA, about twice that of the encoder.
 
     Matrix products, convolutions and attention are counted (by torch's counter, two operations each a multiply-add);
     norms, rotations and the like are not: they are a few in a hundred. A pretrained encoder counts where it runs at
@@ -34,7 +43,7 @@ def multiply_adds(sections: dict[str, Any], vocabulary: int, seconds: float, tok
     mels = sections["features"].mels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = _model(sections, vocabulary, "cpu").eval()
+        model = _model(sections, vocabulary).eval()
         cached = model.states and model.pretrained is None
         recording = Features(
             spectrogram=torch.rand(mels, frames),
@@ -48,7 +57,7 @@ def multiply_adds(sections: dict[str, Any], vocabulary: int, seconds: float, tok
     text = torch.ones(1, length, dtype=torch.long)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model.loss(collate_features([recording]), text, torch.tensor([length]))
-    return counter.get_total_flops() / 2 / frames_to_seconds(frames)
+    return Cost(model.parameter_count, counter.get_total_flops() / 2 / frames_to_seconds(frames))
 
 
 @cache
@@ -61,11 +70,10 @@ def _states(features: FeatureConfig) -> StatesExtractor:
     return StatesExtractor(find(features.states), features.encoder_layers)
 
 
-def _model(sections: dict[str, Any], vocabulary: int, device: str) -> Echo:
+def _model(sections: dict[str, Any], vocabulary: int) -> Echo:
     """The model of a configuration, with the pretrained encoder in it where its states are not computed once."""
     features, config = sections["features"], sections["model"]
-    size = (vocabulary, features.mels, channels(features))
-    inside = _states(features) if features.states and features.states_in == "model" else None
-    encoder = None if inside is None else inside.encoder.to(device)  # before, since none can be built without values
-    with torch.device(device):
-        return Echo(config, *size, encoder, () if inside is None else inside.layers)
+    if not features.states or features.states_in == "cache":
+        return Echo(config, vocabulary, features.mels, channels(features))
+    states = _states(features)
+    return Echo(config, vocabulary, features.mels, states.channels, states.encoder, states.layers)

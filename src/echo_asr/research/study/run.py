@@ -20,7 +20,7 @@ from echo_asr.data.precompute import fill_cache
 from echo_asr.decode.transcribe import choose_device
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
-from echo_asr.research.study.cost import multiply_adds, parameter_count
+from echo_asr.research.study.cost import model_cost
 from echo_asr.research.study.job import locked
 from echo_asr.research.study.jobs import Job, choose_devices, how_many, make_jobs, run_jobs, with_trainings
 from echo_asr.research.study.plan import WITHIN, Study, read_study, slug
@@ -180,12 +180,13 @@ def examine_arms(study: Study, corpora: Mapping[str, Corpus]) -> tuple[list[dict
         tokenizer = new_tokenizer(texts, arm.sections["text"])
         vocabulary = tokenizer.vocabulary_size
         tokens = sum(len(tokenizer.encode(text, "skip")) for text in texts) / len(texts)
+        cost = model_cost(arm.sections, vocabulary, seconds, tokens)
         costs[arm.name] = {
             "arm": arm.name,
             "changes": ", ".join(f"{key} {value}" for key, value in arm.changes.items()),
-            "parameters": parameter_count(arm.sections, vocabulary),
+            "parameters": cost.parameters,
             "updates": arm.sections["train"].max_steps,
-            "multiply_adds": round(multiply_adds(arm.sections, vocabulary, seconds, tokens)),
+            "multiply_adds": round(cost.multiply_adds),
         }
     for arm, name in [(one, other) for one in study.arms for other in one.against]:
         own, other = costs[arm.name], costs[name]
