@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -63,6 +63,11 @@ def default_layers(count: int) -> tuple[int, ...]:
     return (max(1, count // 2), count)
 
 
+def all_layers(count: int) -> tuple[int, ...]:
+    """Of so many layers every one, and what goes into the first."""
+    return tuple(range(count + 1))
+
+
 def normalised_states(encoder: SpeechEncoder, samples: Tensor, lengths: Tensor, layers: Sequence[int]) -> Tensor:
     """The states of some layers one after another, `(B, N, C)`, each state of each layer with mean 0 and variance 1.
 
@@ -104,9 +109,10 @@ class StatesExtractor:
 
     Args:
         source: the weights.
-        layers: those that are read, in order; by default `default_layers`.
+        layers: those that are read, in order; empty for those of `choose`.
         standard: by which states are standardised: fitted to a corpus, or the model's own.
         device: that encodes; in other processes the CPU.
+        choose: the layers that are read of so many.
     """
 
     def __init__(
@@ -115,8 +121,9 @@ class StatesExtractor:
         layers: Sequence[int] = (),
         standard: Standard | None = None,
         device: str | torch.device = "cpu",
+        choose: Callable[[int], tuple[int, ...]] = default_layers,
     ) -> None:
-        self.source, self.standard, self.device = source, standard, torch.device(device)
+        self.source, self.standard, self.device, self.choose = source, standard, torch.device(device), choose
         self._built: tuple[int, SpeechEncoder] | None = None
         self._layers = tuple(layers)
 
@@ -136,7 +143,7 @@ class StatesExtractor:
             if wrong := [number for number in self._layers if not 0 <= number <= encoder.layers]:
                 what = f"{self.source.name} has layers 0 to {encoder.layers}, not {wrong[0]}"
                 raise EchoError(f"features.encoder_layers: {what}; choose others")
-            self._layers = self._layers or default_layers(encoder.layers)
+            self._layers = self._layers or self.choose(encoder.layers)
             self._built = (os.getpid(), encoder.to(self.device))
         return self._built[1]
 

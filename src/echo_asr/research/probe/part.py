@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 from torch import Tensor
@@ -19,7 +18,7 @@ from echo_asr.data.corpus import Corpus, Utterance
 from echo_asr.data.selections import draw_in_turn
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
-from echo_asr.features.states import StatesExtractor, on_clock
+from echo_asr.features.states import StatesExtractor, all_layers, on_clock
 from echo_asr.pretrained.source import Source
 from echo_asr.text.config import TextConfig
 from echo_asr.train.prepare import hold_out, new_tokenizer
@@ -77,18 +76,13 @@ class ProbedPart:
 
         self.training, self.validation = examples(training, "error"), examples(validation, "skip")
         self.notation = text.measured_notation([e.text for e in self.training])
-        self._source = source
+        self._encoder = StatesExtractor(source, choose=all_layers)
+        self._extractor = FeatureExtractor(FeatureConfig(states=source.name), states=self._encoder)
 
-    @cached_property
+    @property
     def layers(self) -> tuple[int, ...]:
         """All layers of the encoder; 0 is what goes into the first."""
-        return tuple(range(StatesExtractor(self._source).encoder.layers + 1))
-
-    @cached_property
-    def _extractor(self) -> tuple[FeatureExtractor, StatesExtractor]:
-        states = StatesExtractor(self._source, self.layers)
-        settings = FeatureConfig(states=self._source.name, encoder_layers=self.layers)
-        return FeatureExtractor(settings, states=states), states
+        return self._encoder.layers
 
     @property
     def seconds(self) -> tuple[float, float]:
@@ -99,7 +93,7 @@ class ProbedPart:
     @property
     def bytes_needed(self) -> int:
         """Memory for the states."""
-        return round(sum(self.seconds) * FRAMES_PER_SECOND / EVERY) * self._extractor[1].channels * HALF
+        return round(sum(self.seconds) * FRAMES_PER_SECOND / EVERY) * self._encoder.channels * HALF
 
     def extract(self, progress: Callable[[int], None]) -> tuple[Part, Part]:
         """The states of the training and of the validation examples.
@@ -119,11 +113,11 @@ class ProbedPart:
 
     def _states(self, utterance: Utterance) -> Tensor:
         """The states of all layers, `(layers + 1, C, N)`, each with mean 0 and variance 1."""
-        extractor, states = self._extractor
+        encoder = self._encoder.encoder
         audio = load_audio(utterance.audio)
-        found, frames = extractor.measure_states(audio).float(), samples_to_frames(len(audio))
-        placed = on_clock(found, frames, states.encoder.first, states.encoder.hop)[:, ::EVERY]
-        return placed.unflatten(0, (len(self.layers), states.encoder.width)).half().contiguous()
+        found, frames = self._extractor.measure_states(audio).float(), samples_to_frames(len(audio))
+        placed = on_clock(found, frames, encoder.first, encoder.hop)[:, ::EVERY]
+        return placed.unflatten(0, (len(self.layers), encoder.width)).half().contiguous()
 
 
 def _draw(corpus: Corpus, split: str, seconds: float, seed: int) -> list[Utterance]:
