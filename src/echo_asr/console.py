@@ -27,6 +27,11 @@ def console(quiet: bool = False) -> Console:
     return Console(stderr=True, soft_wrap=True, quiet=quiet)
 
 
+def print_message(text: str) -> None:
+    """Print a line on standard error, as it is: names of files may have brackets, which would be taken for markup."""
+    console().print(text, highlight=False, markup=False)
+
+
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], remark: str = "") -> None:
     """Print a table on standard output: with lines in a terminal, elsewhere plain, with tabs between cells. The first
     column and those without a name are aligned left, the others right; the remark is printed below."""

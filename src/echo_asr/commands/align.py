@@ -25,7 +25,7 @@ from echo_asr.commands.training import add_model, check_model, model_or_training
 from echo_asr.errors import EchoError
 
 if TYPE_CHECKING:
-    from echo_asr.data.corpus import Utterance
+    from echo_asr.data.corpus import Audio, Utterance
     from echo_asr.decode.results import Segment, Transcription
     from echo_asr.decode.transcribe import Recognizer
 
@@ -118,19 +118,23 @@ Key = tuple[str, str]  # the path of a recording, and who speaks where a file of
 def _grouped(utterances: Sequence[Utterance]) -> dict[Key, list[Utterance]]:
     """The utterances of each recording in the order of time. Where several people speak in one, who may do so at once,
     each has a file of their own."""
-    from echo_asr.audio.segment import AudioSegment
-
     recordings: dict[str, list[Utterance]] = {}
     for one in utterances:
-        path = one.audio.path if isinstance(one.audio, AudioSegment) else one.audio
-        recordings.setdefault(str(path), []).append(one)
+        recordings.setdefault(str(_place(one)[0]), []).append(one)
     found: dict[Key, list[Utterance]] = {}
     for name, own in recordings.items():
         several = len({one.speaker for one in own}) > 1
-        ordered = sorted(own, key=lambda one: one.audio.start if isinstance(one.audio, AudioSegment) else 0.0)
-        for one in ordered:
+        for one in sorted(own, key=lambda one: _place(one)[1]):
             found.setdefault((name, one.speaker if several else ""), []).append(one)
     return found
+
+
+def _place(utterance: Utterance) -> tuple[Audio, float]:
+    """The recording that an utterance is a part of, and where it begins there, in seconds."""
+    from echo_asr.audio.segment import AudioSegment
+
+    audio = utterance.audio
+    return (audio.path, audio.start) if isinstance(audio, AudioSegment) else (audio, 0.0)
 
 
 def _targets(keys: Sequence[Key], folder: Path | None, form: str) -> dict[Key, Path]:
@@ -217,16 +221,12 @@ def _align(
 def _transcription(parts: Sequence[tuple[Utterance, Segment]]) -> Transcription:
     """The utterances of a recording with their times in it."""
     from echo_asr.audio import audio_duration
-    from echo_asr.audio.segment import AudioSegment
     from echo_asr.decode.results import Transcription
     from echo_asr.decode.transcribe import placed
     from echo_asr.text.normalize import join_texts
 
-    segments = []
-    for one, segment in parts:
-        start = one.audio.start if isinstance(one.audio, AudioSegment) else 0.0
-        segments.append(placed(segment, start, one.duration))
+    segments = [placed(segment, _place(one)[1], one.duration) for one, segment in parts]
     first = parts[0][0]
-    path = first.audio.path if isinstance(first.audio, AudioSegment) else first.audio
+    path, _ = _place(first)
     duration = audio_duration(path) if isinstance(path, Path) else first.duration
     return Transcription(join_texts(s.text for s in segments), duration, tuple(segments))

@@ -21,9 +21,8 @@ def run(arguments: argparse.Namespace) -> None:
     each split holds, and where the features are. Under torchrun each process does its share."""
     import os
     from contextlib import nullcontext
-    from functools import partial
 
-    from echo_asr.console import console, counted, hours, progress_bar
+    from echo_asr.console import counted, hours, print_message, progress_bar
     from echo_asr.data.cache import FeatureCache
     from echo_asr.data.corpus import load_corpus
     from echo_asr.data.perturbation import UNPERTURBED
@@ -55,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     total = sum(len(rows) * len(perturbations) for rows, perturbations in parts)
     with progress_bar("features", total) if rank.main else nullcontext() as advance:
         progress = (lambda done, total: advance(done, "")) if advance else None
-        tell = partial(console().print, highlight=False, markup=False) if rank.main else None
+        tell = print_message if rank.main else None
         try:
             fill_recordings(cache, parts, progress, workers, tell)
         except UnreadableRecordings as error:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from echo_asr.console import console
+from echo_asr.console import print_message
 from echo_asr.errors import EchoError
 from echo_asr.pretrained.licence import CARD
 from echo_asr.pretrained.networks import INSTALL
@@ -61,7 +61,7 @@ def find_in_hub(repo: str, revision: str, check: Callable[[Path], object]) -> Pa
         if cached is None:
             what = f"{shown} is not in the hub's cache, and cannot be fetched ({_reason(error)})"
             raise EchoError(f"{what}; check the name and the network, or give a folder") from None
-        _message(f"the hub cannot be reached; {shown} is taken from its cache, revision {cached.name[:SHOWN]}")
+        print_message(f"the hub cannot be reached; {shown} is taken from its cache, revision {cached.name[:SHOWN]}")
         return cached
 
 
@@ -124,7 +124,7 @@ def _fetch(repo: str, revision: str, check: Callable[[Path], object]) -> Path:
     if not names:
         what = f"{repo} has no {WEIGHTS} and no {PICKLE}"
         raise EchoError(f"{what}, so it is no model that transformers loads; give another, or a folder")
-    _message(f"fetching {repo}, {sum(map(sizes.__getitem__, names)) / 1e6:.0f} MB, once, into the hub's cache")
+    print_message(f"fetching {repo}, {sum(map(sizes.__getitem__, names)) / 1e6:.0f} MB, once, into the hub's cache")
     snapshot_download(repo, revision=folder.name, allow_patterns=names)
     return folder
 
@@ -178,7 +178,3 @@ def _definite(repo: str, revision: str, error: Exception) -> EchoError | None:
 
 def _reason(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
-
-
-def _message(text: str) -> None:
-    console().print(text, highlight=False, markup=False)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from echo_asr.console import console
+from echo_asr.console import print_message
 from echo_asr.errors import EchoError
 from echo_asr.libraries import default_cache_root
 from echo_asr.pretrained.licence import CARD, licence_files
@@ -62,7 +62,7 @@ def convert(folder: Path, name: str) -> Path:
     target = default_cache_root() / "encoders" / f"{Path(name).name}-{key}"
     if not (target / WEIGHTS).is_file():
         what = f"{name} has its weights as pickles: converting them to safetensors, once, into {target}"
-        console().print(what, highlight=False, markup=False)
+        print_message(what)
 
         def fill(temporary: Path) -> None:
             for path in others:

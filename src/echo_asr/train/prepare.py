@@ -6,13 +6,12 @@ import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
 
 from echo_asr.config import read_yaml
-from echo_asr.console import console, progress_bar
+from echo_asr.console import print_message, progress_bar
 from echo_asr.data.batch import Example
 from echo_asr.data.corpus import Corpus
 from echo_asr.distributed.processes import Processes
@@ -145,7 +144,7 @@ def extract_features(data: TrainingData, processes: Processes, validation: Seque
     utterances = [e.utterance for e in validation]
     with progress_bar("features", -(-count // rank.count)) if rank.main else nullcontext() as advance:
         progress = (lambda done, total: advance(done, "")) if advance else None
-        tell = partial(console().print, highlight=False, markup=False) if rank.main else None
+        tell = print_message if rank.main else None
         unreadable = data.prepare(utterances, progress, workers, processes.gather, tell)
     left = [e for e in validation if e.utterance.audio not in unreadable]
     if validation and not left:

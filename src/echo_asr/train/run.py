@@ -115,6 +115,7 @@ def train(
         model = _new_model(sections["model"], settings.seed, tokenizer.vocabulary_size, features, states)
         if start is not None:
             start_from(model, start, mapping, str(init))
+            start = None  # it and its pretrained encoder need not stay in memory
         elif standard is not None:
             model.standardise_by(standard)
         reseed(settings.seed, rank)
@@ -138,7 +139,7 @@ def train(
             if rank.main:
                 bundle.save(run, state, slim)
         _describe(trainer, corpus, own_validation, len(validation), where)
-        if start is not None and features.states != asked.states:
+        if init is not None and features.states != asked.states:
             reporter.message(f"encoder: that of --init is used, not features.states {asked.states}")
         _describe_texts(reporter, text, transcribed, notation)
         if rank.main and not resume:

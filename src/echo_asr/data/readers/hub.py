@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from echo_asr.console import console, progress_bar
+from echo_asr.console import print_message, progress_bar
 from echo_asr.data.readers.export import Export, export_folder, export_once, state_of
 from echo_asr.data.readers.hub_files import FileError, HubFiles
 from echo_asr.data.readers.metadata import read_metadata
@@ -115,7 +115,7 @@ def _read_plain(folder: Path, config: str, clips: int | None, problems: Problems
 
 def _export(name: str, files: HubFiles, config: str, clips: int | None, folder: Path) -> None:
     repo = str(files.folder or files.repo)
-    console().print(f"importing {name}, once, into {folder}", highlight=False, markup=False)
+    print_message(f"importing {name}, once, into {folder}")
     try:
         streams, faults = _open(repo, config, files)
         splits = map_splits(streams) or dict.fromkeys(streams, "train")

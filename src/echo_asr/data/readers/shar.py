@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from echo_asr.console import console
+from echo_asr.console import print_message
 from echo_asr.data.readers.export import Export, export_folder, export_once, state_of
 from echo_asr.data.readers.lines import raw_lines
 from echo_asr.data.readers.metadata import read_metadata
@@ -26,7 +26,7 @@ def read_shar(folder: Path, problems: Problems) -> Iterator[Record]:
     shards = [*folder.glob("cuts.[0-9]*.jsonl*"), *folder.glob("recording.[0-9]*.tar")]
     unpacked = export_folder("shar", folder.absolute().name, state_of(shards))
     if not unpacked.is_dir():
-        console().print(f"unpacking {folder}, once, into {unpacked}", highlight=False, markup=False)
+        print_message(f"unpacking {folder}, once, into {unpacked}")
         export_once(unpacked, lambda export: _unpack(folder, export))
     return read_metadata(unpacked, problems)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import Utterance
-from echo_asr.data.readers.records import file_of
-from echo_asr.data.writers.names import SPLITS, plain_name, unique_names
+from echo_asr.data.writers.names import SPLITS, plain_name, recording_names, unique_names
 from echo_asr.storage import replace_text
 
 
@@ -35,10 +33,8 @@ def write_kaldi(folder: Path, split: str, utterances: Sequence[Utterance], done:
     tables: dict[str, dict[str, str]] = {"text": {n: u.text for n, u in zip(names, utterances, strict=True)}}
     tables["utt2spk"] = speakers
     tables["spk2utt"] = {speaker: " ".join(own) for speaker, own in of.items()}
-    paths = [os.path.abspath(file_of(u.audio)) for u in utterances]  # type: ignore[arg-type]
+    paths, recordings = recording_names(utterances)
     if cut:
-        files = dict.fromkeys(paths)
-        recordings = dict(zip(files, unique_names(Path(path).stem for path in files), strict=True))
         tables["wav.scp"] = {name: path for path, name in recordings.items()}
         tables["segments"] = {
             n: f"{recordings[path]} {_times(u)}" for n, u, path in zip(names, utterances, paths, strict=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from echo_asr.audio import audio_duration
 from echo_asr.audio.load import audio_format
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import Utterance
-from echo_asr.data.readers.records import file_of
-from echo_asr.data.writers.names import SPLITS, unique_names
+from echo_asr.data.writers.names import SPLITS, recording_names
 
 
 def write_manifests(folder: Path, split: str, utterances: Sequence[Utterance], done: Callable[[], None]) -> None:
@@ -29,9 +27,7 @@ def write_manifests(folder: Path, split: str, utterances: Sequence[Utterance], d
     Raises:
         EchoError: a recording cannot be read.
     """
-    paths = [os.path.abspath(file_of(u.audio)) for u in utterances]  # type: ignore[arg-type]
-    files = dict.fromkeys(paths)
-    names = dict(zip(files, unique_names(Path(path).stem for path in files), strict=True))
+    paths, names = recording_names(utterances)
     recordings: dict[str, dict[str, Any]] = {}
     supervisions = []
     for u, path in zip(utterances, paths, strict=True):

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from echo_asr.console import console, progress_bar
+from echo_asr.console import console, print_message, progress_bar
 from echo_asr.data.corpus import Corpus
 from echo_asr.errors import EchoError
 from echo_asr.research.study.job import LOG
@@ -168,7 +168,7 @@ def run_jobs(jobs: Sequence[Job], at_once: int, threads: int, devices: Sequence[
                     process.communicate()  # closes its standard input
                     if job.result is None:
                         failed[str(job.folder)] = _reason(job, process.returncode)
-                        console().print(f"failed: {job.name}: {failed[str(job.folder)]}", markup=False, highlight=False)
+                        print_message(f"failed: {job.name}: {failed[str(job.folder)]}")
                     finished += 1
                     advance(finished, job.name)
     except KeyboardInterrupt:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from echo_asr.console import console, progress_bar
+from echo_asr.console import print_message, progress_bar
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, load_corpus
 from echo_asr.data.excluded import apply_conventions
@@ -91,10 +90,9 @@ def run_study(
             )
         at_once, threads = how_many(jobs, len(waiting), devices)
         there = sum(bool(job.spec["trained"]) for job in waiting)
-        message = partial(console().print, highlight=False, markup=False)
         for note in notes:
-            message(note)
-        message(
+            print_message(note)
+        print_message(
             f"{study.name}: {len(planned)} jobs ({len(study.arms)} arms, {len(study.seeds)} seeds), "
             f"{len(planned) - len(waiting)} finished before{f', {there} trained before' if there or trained else ''}; "
             f"{at_once} at once, {threads} threads each"
@@ -227,12 +225,13 @@ def prepare_features(study: Study, corpora: Mapping[str, Corpus], jobs: Sequence
             read += [(u, UNPERTURBED) for u in corpora[study.corpus + evaluated].split(study.split)]
             rows.update({(str(u.audio), perturbation): (u, perturbation) for u, perturbation in read})
     total, done = sum(len(rows) for _, rows in wanted.values()), 0
-    tell = partial(console().print, highlight=False, markup=False)
     with progress_bar("features", total) as advance:
         for cache, rows in wanted.values():
-            before = done
-            report: Callable[[int, int], None] = lambda now, _, b=before: advance(b + now, "")  # type: ignore[misc] # noqa: E731
-            fill_cache(cache, list(rows.values()), report, os.cpu_count() or 1, tell)
+
+            def progress(now: int, _: int, before: int = done) -> None:
+                advance(before + now, "")
+
+            fill_cache(cache, list(rows.values()), progress, os.cpu_count() or 1, print_message)
             done += len(rows)
 
 
