@@ -141,16 +141,17 @@ class Trainer:
             Interrupted: after a first Ctrl-C or SIGTERM, once the update under way is done and a checkpoint saved.
         """
         config, progress = self.config, self.progress
-        most = self.recognizer.decode.max_tokens
-        if longer := sum(len(e.tokens) > most for e in self.data.examples):
+        tokens = self.recognizer.decode.max_tokens
+        if longer := sum(len(e.tokens) > tokens for e in self.data.examples):
             self.reporter.warn(
                 f"{longer} of {len(self.data.examples)} texts are longer than what the model will write, "
-                f"decode.max_tokens {most}; raise it"
+                f"decode.max_tokens {tokens}; raise it"
             )
+        most, later = (config.max_steps - progress.step) * config.accumulate, [e.utterance for e in self.validation]
         self.model.train()
         began, cpu_began = time.perf_counter() - progress.seconds, cpu_seconds() - progress.cpu_seconds
         with (
-            closing(self.data.batches(progress.epoch, progress.batch)) as batches,
+            closing(self.data.batches(progress.epoch, progress.batch, most, later)) as batches,
             self.stop.by_signals(),
             subnormals_flushed(),
             self.reporter.progress(progress.step, config.max_steps),
