@@ -76,7 +76,8 @@ def voice(batch: int, frames: int, device: torch.device) -> PitchTrack:
     energy = torch.rand(batch, frames, generator=draw).masked_fill(null, 0.0)
     padding = torch.zeros(batch, frames, dtype=torch.bool)
     track = PitchTrack(f0, voicing.masked_fill(null, 0.0), energy, null.clone(), padding, step=4.0)
-    return replace(track, **{n: x.to(device) for n, x in vars(track).items() if isinstance(x, Tensor)})
+    there: dict[str, Any] = {n: x.to(device) for n, x in vars(track).items() if isinstance(x, Tensor)}
+    return replace(track, **there)
 
 
 def plain(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

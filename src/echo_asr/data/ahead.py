@@ -10,7 +10,7 @@ from itertools import chain
 
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Audio
-from echo_asr.data.precompute import CHUNK, Job, fill_in_worker, open_processes, read_in_worker, sigint_blocked
+from echo_asr.data.precompute import CHUNK, Job, fill_ahead, open_processes, read_in_worker, sigint_blocked
 from echo_asr.data.unreadable import find_unreadable
 
 MANY = 1000  # recordings, from which processes read them faster than threads
@@ -26,12 +26,16 @@ class FeaturesAhead:
     Args:
         cache: of the features.
         workers: processes, at most, of one thread each.
+
+    Attributes:
+        cpu_seconds: CPU time of the processes for features, until they are ended.
     """
 
     def __init__(self, cache: FeatureCache, workers: int) -> None:
         self.cache, self.workers = cache, workers
+        self.cpu_seconds = 0.0
         self._pool: ProcessPoolExecutor | None = None
-        self._waiting: dict[Job, Future[list[str]]] = {}
+        self._waiting: dict[Job, Future[float]] = {}
 
     def find_unreadable(
         self, recordings: Sequence[Audio], progress: Callable[[int], None] | None = None
@@ -68,10 +72,11 @@ class FeaturesAhead:
             part = lacking[first : first + AT_ONCE]
             try:
                 with sigint_blocked():
-                    future = self._pool.submit(fill_in_worker, part)
+                    future = self._pool.submit(fill_ahead, part)
             except BrokenProcessPool:
                 self._go_on_without()
                 return
+            future.add_done_callback(self._count)
             self._waiting |= dict.fromkeys(part, future)
 
     def wait(self, job: Job) -> None:
@@ -91,8 +96,12 @@ class FeaturesAhead:
         """End the processes, once what they are at is done."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+            self._pool, self.cpu_seconds = None, 0.0
         self._waiting.clear()
+
+    def _count(self, future: Future[float]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            self.cpu_seconds += future.result()
 
     def _go_on_without(self) -> None:
         if self.workers:

@@ -40,6 +40,7 @@ class _GrowingTexts:
         self.paths = self.silence.new_full((2, len(recordings), self.silence.shape[1] + 1), -torch.inf)
         self.paths[0, :, 0] = 0.0
         self.paths[0, :, 1:] = self.silence_sum
+        self.both = self.paths[0]  # `either` of the two
 
     def symbol(self, tokens: Tensor) -> Tensor:
         """Log probability of a token of each text at each frame, `(rows, F)`."""
@@ -49,13 +50,13 @@ class _GrowingTexts:
         """Add a token to each text, none where it is 0; returns the log probability that its paths begin the token at
         each frame, `(rows, F)`."""
         symbol = self.symbol(tokens)
-        blank, ending = self.paths
-        before = torch.where((tokens == self.last)[:, None], blank, self.either(blank, ending))[:, :-1]
+        before = torch.where((tokens == self.last)[:, None], self.paths[0], self.both)[:, :-1]
         grown = torch.full_like(self.paths, -torch.inf)
         grown[1, :, 1:] = self._recur(before, symbol, symbol.cumsum(-1))
         grown[0, :, 1:] = self._recur(grown[1, :, :-1], self.silence, self.silence_sum)
         stay = tokens == 0
         self.paths = torch.where(stay[:, None], self.paths, grown)
+        self.both = self.either(*self.paths)
         self.last = torch.where(stay, self.last, tokens)
         return before + symbol
 
@@ -91,8 +92,7 @@ class CTCPrefixScorer(_GrowingTexts):
 
     def score(self) -> Tensor:
         """`(B, beam, V)`: log probability of each extended prefix; at index 0, that the text is the prefix itself."""
-        blank, ending = self.paths
-        before = self.either(blank, ending)
+        blank, before = self.paths[0], self.both
         highest = before[:, :-1].amax(1, keepdim=True).clamp(min=2 * NEVER)  # finite, for a text that has no path
         shares = (before[:, :-1] - highest).exp().view(len(self.logp), self.beam, -1)
         psi = (shares @ self.probabilities).log().flatten(0, 1) + highest
@@ -105,7 +105,7 @@ class CTCPrefixScorer(_GrowingTexts):
     def advance(self, rows: Tensor, tokens: Tensor) -> None:
         """Keep the prefixes `rows`, each within its recording, and add a token to each; token 0 leaves a prefix as
         it is."""
-        self.paths, self.last = self.paths[:, rows], self.last[rows]
+        self.paths, self.both, self.last = self.paths[:, rows], self.both[rows], self.last[rows]
         self.add(tokens)
 
 
@@ -138,7 +138,7 @@ class CTCBestPath(_GrowingTexts):
     def select(self, rows: Tensor) -> CTCBestPath:
         """A copy with the texts `rows`, repeats allowed."""
         chosen = copy(self)
-        for name in ("recordings", "last", "silence", "silence_sum", "best"):
+        for name in ("recordings", "last", "silence", "silence_sum", "both", "best"):
             setattr(chosen, name, getattr(self, name)[rows])
         chosen.paths = self.paths[:, rows]
         return chosen

@@ -96,9 +96,14 @@ class Block(nn.Module):
     def _compute(
         self, x: Tensor, track: PitchTrack, memory: EncoderKeyValues | None, cache: KeyValueCache | None
     ) -> Tensor:
-        x = x + self.dropout(self.attention(self.attention_norm(x), track, cache))
+        dropout = self.dropout if self.training else _as_it_is
+        x = x + dropout(self.attention(self.attention_norm(x), track, cache))
         if self.cross is not None:
             assert self.cross_norm is not None and memory is not None
-            x = x + self.dropout(self.cross(self.cross_norm(x), memory))
+            x = x + dropout(self.cross(self.cross_norm(x), memory))
             track = memory.text_track(track)
-        return x + self.dropout(self.feedforward(self.feedforward_norm(x), track, cache))
+        return x + dropout(self.feedforward(self.feedforward_norm(x), track, cache))
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x

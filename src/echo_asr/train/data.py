@@ -150,6 +150,11 @@ class TrainingData:
         return digest.hexdigest()[:16]
 
     @property
+    def cpu_seconds(self) -> float:
+        """CPU time of the processes that make features now."""
+        return 0.0 if self.ahead is None else self.ahead.cpu_seconds
+
+    @property
     def whole_first(self) -> str:
         """Why the features of the whole corpus are needed before the first update; empty where they are not."""
         if self.cache.extractor.config.states:

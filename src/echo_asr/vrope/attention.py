@@ -69,7 +69,9 @@ class VoiceModulation(nn.Module):
             raise ValueError("a cache needs a causal layer")
         offset = 0 if cache is None else cache.length
         turns = self.rotation.remembered(self.rotation, track, offset, phase_dtype(query))
-        if turns is not None:
+        if turns is not None and cache is not None:  # a position or two, where the calls take the time
+            query, key = rotate(torch.cat((query, key), 1), *turns).chunk(2, 1)
+        elif turns is not None:
             query, key = rotate(query, *turns), rotate(key, *turns)
         null = track.null
         if cache is not None:

@@ -134,7 +134,7 @@ class Rotation(nn.Module):
         layers that read it have equal turns."""
         if not self.shared or torch.compiler.is_compiling() or track.f0.requires_grad:
             return turns(track, *others)
-        key = (turns is self, *others, *self.shared)
+        key = (turns is self, torch.is_inference_mode_enabled(), *others, *self.shared)
         if key not in track.remembered:
             track.remembered[key] = turns(track, *others)
         found: Turns | None = track.remembered[key]
