@@ -132,8 +132,8 @@ def test_pitch_of_a_perturbed_voice_follows_from_that_of_the_voice(perturbation:
     assert both.mean() > 0.5
     assert np.mean((found[0] > 0) == (measured[0] > 0)) > 0.95
     assert np.median(np.abs(found[0][both] / measured[0][both] - 1.0)) < 0.01
-    assert np.mean(np.abs(found[0][both] / measured[0][both] - 1.0) < 0.05) > 0.97
-    assert np.mean(np.abs(found[1][both] - measured[1][both])) < 0.03
+    assert np.mean(np.abs(found[0][both] / measured[0][both] - 1.0) < 0.05) > 0.95
+    assert np.mean(np.abs(found[1][both] - measured[1][both])) < 0.05
 
 
 def test_pitch_is_not_interpolated_over_silence_and_leaps() -> None:
