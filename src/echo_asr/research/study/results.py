@@ -52,10 +52,10 @@ class Texts:
     """The references of a condition: normalised texts by utterance, and the block of each.
 
     Attributes:
-        ids: of each utterance, in each fold: the spec of the corpus, and its id there.
+        ids: of each utterance: the number of its fold, from 0, and its id in that fold's corpus.
     """
 
-    ids: tuple[tuple[str, str], ...]
+    ids: tuple[tuple[int, str], ...]
     texts: tuple[str, ...]
     blocks: tuple[Hashable, ...]
     blocked_by: str
@@ -65,13 +65,13 @@ class Texts:
     def of(study: Study, condition: Condition, corpora: Mapping[str, Corpus], text: TextConfig) -> Texts:
         """Those of the split that a study judges by, of all folds one after another."""
         specs = [study.corpus + evaluated for _, evaluated in condition.pairs]
-        rows = [(spec, u) for spec in specs for u in corpora[spec].split(study.split)]
+        rows = [(fold, u) for fold, spec in enumerate(specs) for u in corpora[spec].split(study.split)]
         texts = tuple(map(text.normalize, (u.text for _, u in rows)))
         notation = text.measured_notation([u.text for _, u in rows])
         speakers = tuple(u.speaker for _, u in rows)
         by_speaker = all(speakers) and len(set(speakers)) >= SPEAKERS
         blocks = speakers if by_speaker else texts
-        ids = tuple((spec, u.id) for spec, u in rows)
+        ids = tuple((fold, u.id) for fold, u in rows)
         return Texts(ids, texts, blocks, "speaker" if by_speaker else "text", notation)
 
 
@@ -79,11 +79,11 @@ def analyse(study: Study, results: Results, corpora: Mapping[str, Corpus]) -> tu
     """Rows of all conditions, endpoints and arms; and the learning curves, a point a validation.
 
     Args:
-        corpora: by spec, with a validation split held out where they have none.
+        corpora: by spec, with a validation split held out where they need one and have none.
     """
     text = study.arm(study.baseline).sections["text"]
     # Normalising heeds the notation of the tones.
-    text, _ = text.find_tones(u.text for corpus in corpora.values() for u in corpus.split(study.split))
+    text, _ = text.find_tones(u.text for c in corpora.values() for u in c.utterances if u.split == study.split)
     rows: list[Row] = []
     curves: list[dict[str, Any]] = []
     for condition in study.conditions:
@@ -130,13 +130,13 @@ class _Scorer:
                 invented = np.array([bool(self.normalize(text).strip()) for text in texts], dtype=np.int64)
                 self._known[key] = invented, np.ones(len(invented), dtype=np.int64)
                 return self._known[key]
-            written: dict[tuple[str, str], str] = {}
-            for spec, result in folds:
+            written: dict[tuple[int, str], str] = {}
+            for fold, (spec, result) in enumerate(folds):
                 if update:  # a validation has the ids of all
                     found = {**result, **next(v for v in result["validations"] if v["update"] == update)}
                 else:
                     found = result["evaluations"][self.condition.evaluation(spec)]
-                written |= {(spec, name): text for name, text in zip(found["ids"], found["hypotheses"], strict=True)}
+                written |= {(fold, name): text for name, text in zip(found["ids"], found["hypotheses"], strict=True)}
             hypotheses = [self.normalize(written[name]) for name in self.texts.ids]
             kind: Measure = measure  # type: ignore[assignment]  # read_study let no other pass
             self._known[key] = measure_errors(self.texts.texts, hypotheses, kind, self.texts.notation)

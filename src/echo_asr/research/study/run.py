@@ -125,30 +125,28 @@ def check_name(folder: Path, name: str) -> None:
 
 
 def load_corpora(study: Study) -> dict[str, Corpus]:
-    """The corpora that a study trains on and evaluates, by spec, each with a validation split.
+    """The corpora that a study trains on and evaluates, by spec; those that it trains on have a validation split.
 
     Raises:
         EchoError: one cannot be read, lacks the split, has no tones to measure, or holds utterances to be evaluated on
             that are trained on under the same condition.
     """
     pairs = [(study.corpus + t, study.corpus + e) for c in study.conditions for t, e in c.pairs]
+    held = {spec for pair in pairs for spec in (pair if study.split == "validation" else pair[:1])}
     corpora = {}
     text = study.arm(study.baseline).sections["text"]
     for spec in sorted({spec for pair in pairs for spec in pair}):
         read = load_corpus(spec)
-        if "@leave:" in spec and study.split == "validation" and "validation" not in read.splits:
-            raise EchoError(
-                f"{study.path}: {spec} has nothing to validate on: the speaker left out has test utterances alone; "
-                "leave out another"
-            )
         rows = apply_conventions(spec, read.utterances, text.transcription).utterances
-        corpora[spec] = hold_out(replace(read, utterances=rows))
+        corpora[spec] = replace(read, utterances=rows)
+        if spec in held and "train" in read.splits:
+            corpora[spec] = hold_out(corpora[spec])
     for trained, spec in pairs:
         seen = {u.id for u in corpora[trained].split("train")} & {u.id for u in corpora[spec].split(study.split)}
         if seen:
             raise EchoError(
                 f"{study.path}: {len(seen)} utterances of {spec} are to be evaluated on that {trained} trains on, "
-                f"{min(seen)} first; select alike for both, as each: does, and give the corpus a validation split"
+                f"{min(seen)} first; evaluate on another split or other speakers, or leave these out of training"
             )
     for spec in (evaluated for _, evaluated in pairs):
         notation = text.measured_notation([u.text for u in corpora[spec].split(study.split)])
