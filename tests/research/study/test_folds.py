@@ -174,6 +174,56 @@ def test_a_pooled_row_is_that_of_all_errors_one_after_another(
     )
 
 
+@pytest.mark.parametrize(("condition", "endpoint"), [("the others", "at 3"), ("left out", "last")])
+def test_each_speaker_is_compared_by_its_own_utterances(
+    condition: str, endpoint: str, outcome: Outcome, spoken: Path
+) -> None:
+    errors: dict[str, list[dict[str, np.ndarray]]] = {"axis": [], "static": []}
+    units, blocks = {}, {}
+    for arm, by_seed in errors.items():
+        for seed in (0, 1):
+            said: dict[str, list[tuple[str, str]]] = {}
+            for fold, result in zip(FOLDS, results(outcome, arm, seed), strict=True):
+                found = result["evaluations"][f"{spoken}@only:{fold}"]
+                if condition == "the others":
+                    found = {**result, **result["validations"][0]}
+                for name, text in zip(found["ids"], found["hypotheses"], strict=True):
+                    said.setdefault(name.rpartition("-")[0], []).append((name, text))
+            by_seed.append({})
+            for speaker, pairs in said.items():
+                blocks[speaker] = texts(spoken, [name for name, _ in pairs])
+                measure: Any = "word" if endpoint == "at 3" else "character"
+                by_seed[-1][speaker], units[speaker] = measure_errors(blocks[speaker], [t for _, t in pairs], measure)
+    rows = {(r.group, r.arm): r for r in outcome.findings.groups if (r.condition, r.endpoint) == (condition, endpoint)}
+    assert {group for group, _ in rows} == set(units) == set(SPEAKERS if condition == "the others" else FOLDS)
+    for speaker in units:
+        axis, static = (np.stack([each[speaker] for each in errors[arm]]) for arm in ("axis", "static"))
+        row = rows[speaker, "static"]
+        assert row.comparison == compare_errors(static, axis, units[speaker], blocks[speaker])
+        assert row.mean == pytest.approx(100 * static.sum() / (2 * units[speaker].sum()))
+        assert row.utterances == len(blocks[speaker]) and rows[speaker, "axis"].comparison is None
+
+
+def test_reports_show_each_speaker_and_of_whom_they_hold(
+    spoken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conditions = {name: STUDY["conditions"][name] for name in ("as recorded", "the others", "left out")}
+    conditions |= {"one": {"each": ["anna"], **LEFT_OUT}}
+    path = write(tmp_path / "three.yaml", spoken, conditions=conditions, primary="last")
+    outcome = faked(path, tmp_path / "out", monkeypatch)
+    page = (outcome.out / "table.md").read_text(encoding="utf-8")
+    assert "- left out: 2 speakers, not trained on; intervals hold for them, not for people in general.\n" in page
+    assert "- one: 1 speaker, not trained on; intervals hold for that one, not for people in general.\n" in page
+    assert "- the others: 7 speakers, trained on, or some of them; intervals are about others like them, as far" in page
+    assert "- as recorded: " not in page, "seven speakers are resampled as such"
+    heads = [line for line in page.splitlines() if line.startswith("## ") and "by speaker" in line]
+    assert heads == ["## last, the others, by speaker", "## last, left out, by speaker"]
+    assert "- static against axis by speaker, last (left out): anna " in page
+    whole = json.loads((outcome.out / "table.json").read_text(encoding="utf-8"))
+    assert len(whole["agreements"]) == 2
+    assert len(whole["speakers"]) == len((outcome.out / "speakers.csv").read_text(encoding="utf-8").splitlines()) - 1
+
+
 def test_invented_text_and_updates_are_pooled_too(outcome: Outcome, spoken: Path) -> None:
     said = {arm: np.array([[bool(t) for r in results(outcome, arm, s) for t in r["invented"]] for s in (0, 1)])
             for arm in ("axis", "static")}  # fmt: skip

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from echo_asr.console import print_message, progress_bar
+from echo_asr.console import counted, print_message, progress_bar
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, load_corpus
 from echo_asr.data.excluded import apply_conventions
@@ -23,7 +23,8 @@ from echo_asr.research.study.cost import model_cost
 from echo_asr.research.study.job import locked
 from echo_asr.research.study.jobs import Job, choose_devices, how_many, make_jobs, run_jobs, with_trainings
 from echo_asr.research.study.plan import WITHIN, Study, read_study, slug
-from echo_asr.research.study.results import Texts, analyse
+from echo_asr.research.study.references import References
+from echo_asr.research.study.results import analyse
 from echo_asr.research.study.tables import Findings, write_tables
 from echo_asr.research.study.trained import STUDY, TRAINED_IN, find_trainings, is_of_before
 from echo_asr.storage import make_folder, replace_text, sweep
@@ -254,20 +255,36 @@ def collect(
         done = {key: job.spec[key] for key in ("arm", "seed", "corpus")}
         seconds = {key: round(value, 2) for key, value in result["seconds"].items()}
         times.append({**done, **seconds, "device": result["device"], "threads": result["threads"]})
-    rows, curves = analyse(study, results, corpora)
+    rows, groups, curves = analyse(study, results, corpora)
     notes = [*notes, *(f"Trained in the study in {name}: {n} of {len(results)} jobs." for name, n in taken.items())]
     if len(study.seeds) < 3:
         notes.append(f"{len(study.seeds)} seeds predict little of other seeds; take three or more.")
     blocked: dict[str, list[str]] = {}
+    grouped: dict[str, str] = {}
     text = study.arm(study.baseline).sections["text"]
     for condition in study.conditions:
-        blocked.setdefault(Texts.of(study, condition, corpora, text).blocked_by, []).append(condition.name)
+        texts = References.of(study, condition, corpora, text)
+        blocked.setdefault(texts.blocked_by, []).append(condition.name)
         if condition.each:
             notes.append(f"{condition.name}: pooled over {_named(condition.each)}.")
+        if texts.shown and texts.groups:
+            grouped[condition.name] = texts.grouped_by
+        if texts.shown and texts.speakers:
+            notes.append(f"{condition.name}: {_who(texts)}.")
     over = [f"{by}s" if len(blocked) == 1 else f"{by}s ({', '.join(names)})" for by, names in blocked.items()]
     notes.append(f"Intervals: over seeds and {', '.join(over)}; p corrected over the arms by Holm's method.")
     named = {job.name: failed[str(job.folder)] for job in jobs if str(job.folder) in failed}
-    return Findings(study, rows, curves, arms, times, named, notes)
+    return Findings(study, rows, curves, arms, times, named, notes, groups, grouped)
+
+
+def _who(texts: References) -> str:
+    """Whose errors those of a condition are, and of whom its intervals hold."""
+    who = counted(texts.speakers, "speaker")
+    if texts.new is not None:
+        who += ", not trained on" if texts.new else ", trained on, or some of them"
+    if texts.blocked_by == "speaker":
+        return f"{who}; intervals are about others like them, as far as {who.split(',')[0]} show"
+    return f"{who}; intervals hold for {'them' if texts.speakers > 1 else 'that one'}, not for people in general"
 
 
 def _named(folds: Sequence[str]) -> str:
@@ -278,5 +295,6 @@ def _named(folds: Sequence[str]) -> str:
 def summary(outcome: Outcome) -> str:
     """What `study` prints for people."""
     findings = outcome.findings
-    lines = [*findings.sentences(), *(f"failed: {name}: {why}" for name, why in findings.failed.items())]
+    lines = [*findings.sentences(), *findings.agreements()]
+    lines += [f"failed: {name}: {why}" for name, why in findings.failed.items()]
     return "\n".join([*lines, f"tables, pictures and report.html are in {outcome.out}"])

@@ -7,12 +7,13 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from echo_asr.research.study.plan import Study
 from echo_asr.research.study.results import Row, figure, sentence
+from echo_asr.research.study.speakers import MOST_SHOWN, GroupRow, agreement
 from echo_asr.storage import replace_text
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]  # heads, rows
@@ -27,6 +28,8 @@ class Findings:
         times: wall times, of each job.
         failed: why the jobs failed that did, by name.
         notes: what whoever reads the figures must know.
+        groups: the rows of each speaker or fold.
+        grouped: what they are, `speaker` or `fold`, of the conditions for which reports show them.
     """
 
     study: Study
@@ -36,6 +39,8 @@ class Findings:
     times: list[dict[str, Any]]
     failed: dict[str, str]
     notes: list[str]
+    groups: Sequence[GroupRow] = ()
+    grouped: Mapping[str, str] = field(default_factory=dict)
 
     def sections(self) -> list[tuple[str, str, list[Row]]]:
         """Condition, endpoint and their rows, in the order of the study file, the primary endpoint first."""
@@ -51,6 +56,25 @@ class Findings:
             for row in rows
             if row.against and (endpoint == self.study.primary) == primary
         ]
+
+    def group_sections(self) -> list[tuple[str, str, list[GroupRow]]]:
+        """Condition, what its groups are, and their rows by the primary endpoint, where reports show them."""
+        found = []
+        for condition, kind in self.grouped.items():
+            rows = [r for r in self.groups if (r.condition, r.endpoint) == (condition, self.study.primary)]
+            if rows and len({row.group for row in rows}) <= MOST_SHOWN:
+                found.append((condition, kind, rows))
+        return found
+
+    def agreements(self) -> list[str]:
+        """Whether the speakers or folds agree, by the primary endpoint, for each pair of arms that are compared."""
+        pairs = ((kind, rows, pair) for _, kind, rows in self.group_sections() for pair in _pairs(rows))
+        return [agreement([r for r in rows if (r.arm, r.against) == pair], kind) for kind, rows, pair in pairs]
+
+
+def _pairs(rows: Sequence[GroupRow]) -> list[tuple[str, str]]:
+    """Arms and what they were compared with."""
+    return list(dict.fromkeys((row.arm, row.against) for row in rows if row.comparison is not None))
 
 
 def overviews(findings: Findings) -> list[tuple[str, Table]]:
@@ -89,6 +113,17 @@ def value_table(rows: Sequence[Row]) -> Table:
     return heads, lines
 
 
+def group_table(rows: Sequence[GroupRow], kind: str) -> Table:
+    """The rows of speakers or folds by one endpoint under one condition, as text."""
+    lines: list[tuple[str, ...]] = []
+    for row in sorted(rows, key=lambda row: row.group):
+        found = row.comparison
+        difference = f"{found.difference:+.2f}{_ends(found.interval)}" if found is not None else ""
+        cells = str(row.utterances), row.arm, figure(row.mean, "%"), row.against, difference
+        lines.append((row.group, *cells, "yes" if row.clear else "no" if found is not None else ""))
+    return (kind, "utterances", "arm", "mean", "against", "difference (95 %)", "clear of zero"), lines
+
+
 def arm_table(findings: Findings) -> Table:
     """What each arm is and costs."""
     heads = ("arm", "changes", "parameters", "updates", "million multiply-adds a second of audio")
@@ -122,26 +157,31 @@ def markdown(findings: Findings) -> str:
     lines += ["## At a glance", ""]
     for title, table in overviews(findings):
         lines += [f"### {title}", "", *_markdown_table(table), ""]
-    lines += ["## Verdicts", "", *(f"- {text}" for text in findings.sentences())]
+    lines += ["## Verdicts", "", *(f"- {text}" for text in (*findings.sentences(), *findings.agreements()))]
     lines += ["", *(f"- {note}" for note in findings.notes), ""]
     for name, why in findings.failed.items():
         lines += [f"Failed: {name}: {why}", ""]
     for condition, endpoint, rows in findings.sections():
         lines += [f"## {endpoint}, {condition}", "", *_markdown_table(value_table(rows)), ""]
+    for condition, kind, groups in findings.group_sections():
+        lines += [f"## {study.primary}, {condition}, by {kind}", "", *_markdown_table(group_table(groups, kind)), ""]
     lines += ["## arms", "", *_markdown_table(arm_table(findings)), ""]
     return "\n".join(lines)
 
 
 def write_tables(findings: Findings, out: Path) -> None:
-    """`table.md`, `table.csv`, `table.json`, `curves.csv`, and `times.csv`, which alone holds wall times.
+    """`table.md`, `.csv` and `.json`, `speakers.csv`, `curves.csv`, and `times.csv`, which alone holds wall times.
 
     Raises:
         EchoError: one cannot be written.
     """
     replace_text(out / "table.md", markdown(findings))
     replace_text(out / "table.csv", _csv([_flat(row) for row in findings.rows]))
+    replace_text(out / "speakers.csv", _csv([_flat_group(row) for row in findings.groups]))
     study = {**findings.study.to_dict(), "verdicts": findings.sentences(), "notes": findings.notes}
+    by_group = {"agreements": findings.agreements(), "speakers": [asdict(row) for row in findings.groups]}
     whole = {**study, "failed": findings.failed, "costs": findings.arms, "rows": [asdict(row) for row in findings.rows]}
+    whole |= by_group if findings.groups else {}
     replace_text(out / "table.json", json.dumps(whole, ensure_ascii=False, indent=1) + "\n")
     replace_text(out / "curves.csv", _csv(findings.curves))
     replace_text(out / "times.csv", _csv(findings.times))
@@ -166,6 +206,13 @@ def _flat(row: Row) -> dict[str, Any]:
         "p_holm": row.p_holm,
         "verdict": row.verdict,
     }
+
+
+def _flat_group(row: GroupRow) -> dict[str, Any]:
+    found = row.comparison
+    low, high = found.interval if found and found.interval else ("", "")
+    plain = {name: value for name, value in vars(row).items() if name != "comparison"}
+    return {**plain, "difference": found.difference if found else "", "low": low, "high": high}
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
