@@ -214,7 +214,7 @@ def test_reports_show_each_speaker_and_of_whom_they_hold(
     page = (outcome.out / "table.md").read_text(encoding="utf-8")
     assert "- left out: 2 speakers, not trained on; intervals hold for them, not for people in general.\n" in page
     assert "- one: 1 speaker, not trained on; intervals hold for that one, not for people in general.\n" in page
-    assert "- the others: 7 speakers, trained on, or some of them; intervals are about others like them, as far" in page
+    assert "- the others: 7 speakers, trained on; intervals are about others like them, as far" in page
     assert "- as recorded: " not in page, "seven speakers are resampled as such"
     heads = [line for line in page.splitlines() if line.startswith("## ") and "by speaker" in line]
     assert heads == ["## last, the others, by speaker", "## last, left out, by speaker"]

@@ -22,7 +22,7 @@ class References:
         groups: the speaker of each where there are several, else its fold; empty where there is one group.
         grouped_by: `speaker` or `fold`.
         speakers: how many; 0 where not all are known.
-        new: whether no speaker is trained on and evaluated in one fold; None where not all are known.
+        trained_on: how many of a fold's speakers its training has, `none`, `some` or `all`; empty if not all are known.
     """
 
     ids: tuple[tuple[int, str], ...]
@@ -33,7 +33,7 @@ class References:
     groups: tuple[str, ...]
     grouped_by: str
     speakers: int
-    new: bool | None
+    trained_on: str
 
     @property
     def shown(self) -> bool:
@@ -57,19 +57,19 @@ class References:
         return References(
             ids, texts, blocks, "speaker" if by_speaker else "text", notation,
             groups=groups if len(set(groups)) > 1 else (), grouped_by=grouped_by,
-            speakers=len(set(speakers)) if all(speakers) else 0, new=_all_new(study, condition, corpora),
+            speakers=len(set(speakers)) if all(speakers) else 0, trained_on=_trained_on(study, condition, corpora),
         )  # fmt: skip
 
 
-def _all_new(study: Study, condition: Condition, corpora: Mapping[str, Corpus]) -> bool | None:
-    """Whether no speaker is evaluated on whom the training of that fold has; None where one is not known."""
-    new = True
+def _trained_on(study: Study, condition: Condition, corpora: Mapping[str, Corpus]) -> str:
+    """How many of the speakers that are evaluated the training of that fold has, as in `References.trained_on`."""
+    known: set[bool] = set()
     for trained, evaluated in condition.pairs:
         ours, theirs = (
             {u.speaker for u in corpora[study.corpus + suffix].split(split)}
             for suffix, split in ((trained, "train"), (evaluated, study.split))
         )
         if not all(ours | theirs):
-            return None
-        new = new and not ours & theirs
-    return new
+            return ""
+        known |= {speaker in ours for speaker in theirs}
+    return "some" if len(known) > 1 else "all" if known == {True} else "none"

@@ -280,8 +280,9 @@ def collect(
 def _who(texts: References) -> str:
     """Whose errors those of a condition are, and of whom its intervals hold."""
     who = counted(texts.speakers, "speaker")
-    if texts.new is not None:
-        who += ", not trained on" if texts.new else ", trained on, or some of them"
+    who += {"none": ", not trained on", "some": ", some of them trained on", "all": ", trained on", "": ""}[
+        texts.trained_on
+    ]
     if texts.blocked_by == "speaker":
         return f"{who}; intervals are about others like them, as far as {who.split(',')[0]} show"
     return f"{who}; intervals hold for {'them' if texts.speakers > 1 else 'that one'}, not for people in general"

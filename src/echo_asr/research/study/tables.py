@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from echo_asr.research.compare import Comparison
 from echo_asr.research.study.plan import Study
 from echo_asr.research.study.results import Row, figure, sentence
 from echo_asr.research.study.speakers import MOST_SHOWN, GroupRow, agreement
@@ -101,13 +102,10 @@ def value_table(rows: Sequence[Row]) -> Table:
     lines: list[tuple[str, ...]] = []
     for row in rows:
         found = row.comparison
-        difference = relative = p = ""
-        if found is not None:
-            difference = f"{found.difference:+.2f}{_ends(found.interval)}"
-            if found.relative is not None:
-                relative = f"{found.relative:+.1f} %{_ends(found.relative_interval, 1)}"
-            if row.p_holm is not None:
-                p = f"{row.p_holm:.3f}" if row.p_holm >= 0.001 else "< 0.001"
+        difference, relative = _differences(found)
+        p = ""
+        if found is not None and row.p_holm is not None:
+            p = f"{row.p_holm:.3f}" if row.p_holm >= 0.001 else "< 0.001"
         seeds = ", ".join("never" if v is None else f"{v:.2f}" if row.unit == "%" else f"{v:.0f}" for v in row.values)
         lines.append((row.arm, figure(row.mean, row.unit), seeds, row.against, difference, relative, p, row.verdict))
     return heads, lines
@@ -118,10 +116,18 @@ def group_table(rows: Sequence[GroupRow], kind: str) -> Table:
     lines: list[tuple[str, ...]] = []
     for row in sorted(rows, key=lambda row: row.group):
         found = row.comparison
-        difference = f"{found.difference:+.2f}{_ends(found.interval)}" if found is not None else ""
-        cells = str(row.utterances), row.arm, figure(row.mean, "%"), row.against, difference
+        cells = str(row.utterances), row.arm, figure(row.mean, "%"), row.against, *_differences(found)
         lines.append((row.group, *cells, "yes" if row.clear else "no" if found is not None else ""))
-    return (kind, "utterances", "arm", "mean", "against", "difference (95 %)", "clear of zero"), lines
+    heads = "utterances", "arm", "mean", "against", "difference (95 %)", "relative (95 %)", "clear of zero"
+    return (kind, *heads), lines
+
+
+def _differences(found: Comparison | None) -> tuple[str, str]:
+    """A difference in points and in percent, as text."""
+    if found is None:
+        return "", ""
+    relative = "" if found.relative is None else f"{found.relative:+.1f} %{_ends(found.relative_interval, 1)}"
+    return f"{found.difference:+.2f}{_ends(found.interval)}", relative
 
 
 def arm_table(findings: Findings) -> Table:
@@ -189,19 +195,12 @@ def write_tables(findings: Findings, out: Path) -> None:
 
 def _flat(row: Row) -> dict[str, Any]:
     found = row.comparison
-    low, high = found.interval if found and found.interval else ("", "")
-    relative_low, relative_high = found.relative_interval if found and found.relative_interval else ("", "")
     return {
         **{name: getattr(row, name) for name in ("condition", "endpoint", "unit", "arm", "mean")},
         "seeds": " ".join(map(str, row.seeds)),
         "values": " ".join("never" if v is None else repr(v) for v in row.values),
         "against": row.against,
-        "difference": found.difference if found else "",
-        "low": low,
-        "high": high,
-        "relative_percent": found.relative if found else "",
-        "relative_low": relative_low,
-        "relative_high": relative_high,
+        **_flat_comparison(found),
         "p": found.p if found else "",
         "p_holm": row.p_holm,
         "verdict": row.verdict,
@@ -209,10 +208,21 @@ def _flat(row: Row) -> dict[str, Any]:
 
 
 def _flat_group(row: GroupRow) -> dict[str, Any]:
-    found = row.comparison
-    low, high = found.interval if found and found.interval else ("", "")
     plain = {name: value for name, value in vars(row).items() if name != "comparison"}
-    return {**plain, "difference": found.difference if found else "", "low": low, "high": high}
+    return {**plain, **_flat_comparison(row.comparison)}
+
+
+def _flat_comparison(found: Comparison | None) -> dict[str, Any]:
+    low, high = found.interval if found and found.interval else ("", "")
+    relative_low, relative_high = found.relative_interval if found and found.relative_interval else ("", "")
+    return {
+        "difference": found.difference if found else "",
+        "low": low,
+        "high": high,
+        "relative_percent": found.relative if found else "",
+        "relative_low": relative_low,
+        "relative_high": relative_high,
+    }
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
