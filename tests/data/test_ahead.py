@@ -78,6 +78,23 @@ def test_what_cannot_be_read_and_what_nobody_wanted_stop_nothing(tmp_path: Path,
     features.close()
 
 
+def test_processes_that_have_nothing_to_do_are_ended(tmp_path: Path, started: list[Any]) -> None:
+    features, jobs = FeaturesAhead(make_cache(tmp_path), 2), jobs_of(tmp_path, 2 * CHUNK)
+    features.want(jobs)
+    for job in jobs:
+        features.wait(job)
+    for _ in range(ahead.IDLE - 1):
+        features.want(jobs)
+    assert features._pool is not None
+    features.want(jobs)
+    assert features._pool is None
+    for path in (tmp_path / "cache").rglob("*.safetensors"):
+        path.unlink()
+    features.want(jobs)
+    assert len(started) == 2
+    features.close()
+
+
 def test_many_recordings_are_read_by_the_processes(
     tmp_path: Path, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

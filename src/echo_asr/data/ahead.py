@@ -14,14 +14,15 @@ from echo_asr.data.precompute import CHUNK, Job, fill_ahead, open_processes, rea
 from echo_asr.data.unreadable import find_unreadable
 
 MANY = 1000  # recordings, from which processes read them faster than threads
+IDLE = 50  # times in a row that nothing is lacking, after which the processes end
 AT_ONCE = 8  # recordings that a process is given at a time, so that all share in the first batch
 
 
 class FeaturesAhead:
     """Has the features that will be asked for computed by other processes, which keep them in the cache.
 
-    Processes are started when there is enough to do for two. Without them, or where one of them was ended from outside,
-    features are computed when the cache is asked for them.
+    Processes are started when there is enough to do for two, and ended when there was nothing for a while. Without them,
+    or where one of them was ended from outside, features are computed when the cache is asked for them.
 
     Args:
         cache: of the features.
@@ -34,6 +35,7 @@ class FeaturesAhead:
     def __init__(self, cache: FeatureCache, workers: int) -> None:
         self.cache, self.workers = cache, workers
         self.cpu_seconds = 0.0
+        self._idle = 0  # times in a row that nothing was lacking
         self._pool: ProcessPoolExecutor | None = None
         self._waiting: dict[Job, Future[float]] = {}
 
@@ -64,6 +66,9 @@ class FeaturesAhead:
         if self.workers < 2:
             return
         lacking = [job for job in dict.fromkeys(jobs) if job not in self._waiting and not self.cache.holds(*job)]
+        self._idle = 0 if lacking else self._idle + 1
+        if self._idle >= IDLE:
+            self.close()  # which frees some 300 MB a process
         if self._pool is None:
             if len(lacking) < 2 * CHUNK:
                 return
