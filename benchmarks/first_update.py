@@ -2,7 +2,8 @@
 
 The corpora, folders with a `metadata.csv`, are joined into one. `echo-asr train` runs on it as a process of its own,
 with an empty cache of features, until its metrics have a line of the first update (and, with `--updates`, of a later
-one), and is then ended. Printed: seconds from the command to each, and the machine's rate of matrix products.
+one), and is then ended. Printed: seconds from the command to each, the CPU time until the first, and the machine's rate
+of matrix products.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from benchmarks.machine import matrix_products
 from echo_asr.data.corpus import load_corpus
@@ -40,10 +43,17 @@ def join(corpora: Sequence[Path], out: Path) -> float:
     return seconds
 
 
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process and of those that it started, so far."""
+    process = psutil.Process(pid)
+    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    return float(sum(one.user + one.system for one in times))
+
+
 def measure(corpora: Sequence[Path], recipe: str, updates: Sequence[int], limit: float) -> dict[str, Any]:
     """Seconds from the command to each of some updates; those that did not come within a limit are missing."""
     with tempfile.TemporaryDirectory() as name:
-        folder, found = Path(name), dict[str, float]()
+        folder, found, spent = Path(name), dict[str, float](), 0.0
         audio = join(corpora, folder)
         options = ["--train.log_every", "1", "--train.max_steps", "10000"]
         command = [sys.executable, "-m", "echo_asr", "train", recipe, "--corpus", str(folder), "--broken", "skip"]
@@ -60,6 +70,7 @@ def measure(corpora: Sequence[Path], recipe: str, updates: Sequence[int], limit:
                     there = metrics.read_text().splitlines() if metrics.is_file() else []
                     done = max((json.loads(line)["update"] for line in there if line.endswith("}")), default=0)
                     now = time.perf_counter() - began
+                    spent = cpu_seconds(process.pid) if done and not found else spent
                     found |= {str(one): round(now, 1) for one in updates if one <= done and str(one) not in found}
             finally:
                 process.terminate()
@@ -71,6 +82,7 @@ def measure(corpora: Sequence[Path], recipe: str, updates: Sequence[int], limit:
         "recipe": recipe,
         "corpus_hours": round(audio / 3600, 2),
         "seconds_to_update": found,
+        "cpu_seconds_to_first": round(spent, 1),
         "cpus": os.cpu_count(),
         "gflops": round(matrix_products()),
     }

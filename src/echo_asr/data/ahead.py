@@ -21,8 +21,8 @@ AT_ONCE = 8  # recordings that a process is given at a time, so that all share i
 class FeaturesAhead:
     """Has the features that will be asked for computed by other processes, which keep them in the cache.
 
-    Processes are started when there is enough to do for two, and ended when there was nothing for a while. Without them,
-    or where one of them was ended from outside, features are computed when the cache is asked for them.
+    Processes are started when there is enough to do for two, and ended when there was nothing for a while. Without
+    them, or where one of them was ended from outside, features are computed when the cache is asked for them.
 
     Args:
         cache: of the features.

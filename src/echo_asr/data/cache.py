@@ -116,7 +116,7 @@ class FeatureCache:
             if perturbation == UNPERTURBED or not perturbation.keeps_pitch:
                 return vars(measure(perturbation(samples())))
             f0, _, periodicity = self._acoustic(source, UNPERTURBED, samples)["pitch"].numpy()
-            return vars(measure(perturbation(samples()), pitch=partial(perturbation.pitch, f0, periodicity)))
+            return vars(measure(perturbation(samples()), known_pitch=partial(perturbation.pitch, f0, periodicity)))
 
         return self._kept(entry, FIELDS, made)
 

@@ -151,7 +151,7 @@ class FeatureExtractor:
         return _waveform(audio, frames, lowest * 2**0.5) if lowest else torch.zeros(frames * HOP)
 
     def measure_acoustic(
-        self, audio: np.ndarray, loudest: float = -np.inf, pitch: KnownPitch | None = None
+        self, audio: np.ndarray, loudest: float = -np.inf, known_pitch: KnownPitch | None = None
     ) -> Features:
         """Features of `audio` `(S,)` float32 at 16 kHz: `T = ceil(S / 160)` frames.
 
@@ -161,7 +161,7 @@ class FeatureExtractor:
                 that noise between sentences is not amplified to theirs, and at most 20 dB above it, so that a bump does
                 not mask the speech beside it. Minus infinity for a whole recording, which is silence if its peak is
                 below -60 dBFS.
-            pitch: gives F0 and periodicity for a number of frames, where they are known already; else the tracker
+            known_pitch: gives F0 and periodicity for a number of frames, where they are known already; else the tracker
                 measures them.
 
         Raises:
@@ -182,7 +182,9 @@ class FeatureExtractor:
         level = 10 * power.clamp(min=TINY).log10()  # dB of full scale
         null = level < max(float(level.max()), lowest_peak) - self.config.null_relative_db
 
-        f0, periodicity = map(torch.from_numpy, pitch(frames) if pitch else self.tracker(remove_hum(audio), frames))
+        f0, periodicity = map(
+            torch.from_numpy, known_pitch(frames) if known_pitch else self.tracker(remove_hum(audio), frames)
+        )
         f0, periodicity = f0.masked_fill(null, 0.0), periodicity.masked_fill(null, 0.0)
         track = torch.from_numpy(fill_track(f0.numpy()))
         pitch = torch.stack([f0, energy, periodicity])
