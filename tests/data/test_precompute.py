@@ -45,7 +45,7 @@ def jobs_of(rows: Sequence[Utterance], speeds: Sequence[float] = (0.9, 1.0)) -> 
 
 def test_what_is_not_there_is_made_and_reported(tmp_path: Path) -> None:
     cache, jobs = make_cache(tmp_path), jobs_of(recordings(tmp_path, 3))
-    cache.features(jobs[0][0].audio, jobs[0][1])
+    cache.features(jobs[1][0].audio, jobs[1][1])
     reported: list[tuple[int, int]] = []
     fill_cache(cache, jobs, lambda done, total: reported.append((done, total)))
     assert reported == [(done, 6) for done in range(1, 7)]

@@ -234,6 +234,8 @@ class TrainingData:
                 raise UnreadableRecordings(left_out)
             self._arrange(examples)
             validation = [u for u in validation if u.audio not in found]
+            if not whole_first:
+                break  # all others were read
         if left_out:
             total = len(self.examples) + len(validation) + len(left_out)
             warn_left_out(self.corpus.name, total, left_out)
