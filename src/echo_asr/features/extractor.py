@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, get_args
@@ -28,6 +28,7 @@ from echo_asr.pretrained.weights import DType
 CODE_VERSION = 4  # raised when the same settings give other values than before, so that cached features lapse
 PART_RANGE = 30.0  # dB; the peak of a segment counts as at most that far below the level around it
 CREST = 20.0  # dB above the level around a segment, at which its samples are clipped: beyond are bumps
+KnownPitch = Callable[[int], tuple[np.ndarray, np.ndarray]]
 OF_STATES = ("states", "encoder_dtype", "encoder_layers", "states_in")  # settings that have a key of their own
 PEAK_RANGE = 60.0  # dB; the peak of a spectrogram counts as at most that far below the peak of the samples
 
@@ -149,7 +150,9 @@ class FeatureExtractor:
         frames = samples_to_frames(len(audio))
         return _waveform(audio, frames, lowest * 2**0.5) if lowest else torch.zeros(frames * HOP)
 
-    def measure_acoustic(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+    def measure_acoustic(
+        self, audio: np.ndarray, loudest: float = -np.inf, known_pitch: KnownPitch | None = None
+    ) -> Features:
         """Features of `audio` `(S,)` float32 at 16 kHz: `T = ceil(S / 160)` frames.
 
         Args:
@@ -158,6 +161,8 @@ class FeatureExtractor:
                 that noise between sentences is not amplified to theirs, and at most 20 dB above it, so that a bump does
                 not mask the speech beside it. Minus infinity for a whole recording, which is silence if its peak is
                 below -60 dBFS.
+            known_pitch: gives F0 and periodicity for a number of frames, where they are known already; else the tracker
+                measures them.
 
         Raises:
             ValueError: if `audio` is not one-dimensional, is empty or holds NaN or infinite samples.
@@ -177,7 +182,9 @@ class FeatureExtractor:
         level = 10 * power.clamp(min=TINY).log10()  # dB of full scale
         null = level < max(float(level.max()), lowest_peak) - self.config.null_relative_db
 
-        f0, periodicity = (torch.from_numpy(values) for values in self.tracker(remove_hum(audio), frames))
+        f0, periodicity = map(
+            torch.from_numpy, known_pitch(frames) if known_pitch else self.tracker(remove_hum(audio), frames)
+        )
         f0, periodicity = f0.masked_fill(null, 0.0), periodicity.masked_fill(null, 0.0)
         track = torch.from_numpy(fill_track(f0.numpy()))
         pitch = torch.stack([f0, energy, periodicity])
