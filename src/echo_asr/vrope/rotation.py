@@ -86,9 +86,8 @@ class Rotation(nn.Module):
     def __init__(self, modes: VRoPEModes, pairs: int, radius: nn.Module | None = None) -> None:
         super().__init__()
         self.modes, self.pairs = modes, pairs
-        self.shared: tuple[
-            Any, ...
-        ] = ()  # what two rotations with equal turns have in common; empty if they may differ
+        # What two rotations with equal turns have in common; empty if they may differ.
+        self.shared: tuple[Any, ...] = ()
         if self.by_modes_alone and radius is None and not modes.learn_frequencies:
             ofs = modes.theta, modes.frequencies, modes.clock, modes.fastest, modes.reference, modes.rotate_values
             self.shared = (*ofs, pairs)
