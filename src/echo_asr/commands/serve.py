@@ -42,8 +42,7 @@ def add(commands: Subparsers[Parser]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM."""
     from echo_asr.serve.access import is_loopback, make_access
-    from echo_asr.serve.server import Certificate, listen, require_extra
-    from echo_asr.serve.server import run as serve
+    from echo_asr.serve.server import Certificate, listen, make_server, require_extra
     from echo_asr.serve.service import Limits, Service
 
     require_extra()
@@ -57,16 +56,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise EchoError(str(error)) from None
     bound = listen(arguments.host, arguments.port)
     models = _load(arguments)
-    certificate = Certificate(arguments.certificate, arguments.key) if arguments.key else None
     service = Service(models, access, limits)
+    server = make_server(service, Certificate(arguments.certificate, arguments.key) if arguments.key else None)
     host, port = bound.getsockname()[:2]
-    address = f"{'https' if certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+    address = f"{'https' if arguments.key else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
     print(f"echo-asr serve: {address} has {', '.join(models)}; Ctrl-C ends it", file=sys.stderr, flush=True)
-    if not certificate and not is_loopback(arguments.host):
+    if not arguments.key and not is_loopback(arguments.host):
         what = "without HTTPS what is sent can be read on its way, and browsers give the microphone to HTTPS alone"
         print(f"echo-asr serve: {what}: give --certificate and --key, or put a proxy before it", file=sys.stderr)
-    with suppress(KeyboardInterrupt):
-        serve(service, bound, certificate)
+    try:
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[bound])
+    finally:
+        service.close()
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Runs a service until it is told to end."""
+"""The server of a service, and the address that it listens on."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import socket
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from echo_asr.errors import EchoError
 from echo_asr.serve.app import make_app
 from echo_asr.serve.service import Service
+
+if TYPE_CHECKING:
+    from uvicorn import Server
 
 ENDING_SECONDS = 10  # in which requests in progress can end
 EXTRA = ("fastapi", "uvicorn", "python_multipart", "websockets", "prometheus_client")
@@ -60,17 +64,17 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def run(service: Service, bound: socket.socket, certificate: Certificate | None = None) -> None:
-    """Serve until SIGINT or SIGTERM, then let requests in progress end.
+def make_server(service: Service, certificate: Certificate | None = None) -> Server:
+    """The server of a service. Its `run(sockets=[...])` serves until SIGINT or SIGTERM, or until `should_exit` is set,
+    and then lets requests in progress end.
 
     Raises:
         EchoError: the certificate cannot be used.
     """
     import uvicorn
 
-    app = make_app(service)
     config = uvicorn.Config(
-        app,
+        make_app(service),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -85,7 +89,4 @@ def run(service: Service, bound: socket.socket, certificate: Certificate | None 
     except OSError as error:  # ssl.SSLError is one
         reason = error.strerror or str(error)
         raise EchoError(f"--certificate, --key: cannot be used ({reason}); expected files in PEM") from None
-    try:
-        uvicorn.Server(config).run(sockets=[bound])
-    finally:
-        service.close()
+    return uvicorn.Server(config)
