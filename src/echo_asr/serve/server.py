@@ -45,6 +45,8 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         EchoError: the address cannot be listened on.
     """
+    if not 0 <= port <= 65_535:  # others would be taken modulo 65,536
+        raise EchoError(f"--port: expected 0 to 65535, got {port}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, protocol)
@@ -55,7 +57,7 @@ def listen(host: str, port: int) -> socket.socket:
         except OSError:
             bound.close()
             raise
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise EchoError(
             f"{host}, port {port}: cannot be listened on ({reason}); take another --port or --host"
