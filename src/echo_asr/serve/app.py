@@ -13,6 +13,7 @@ from echo_asr.errors import EchoError
 from echo_asr.serve.errors import FAILED, RequestError
 from echo_asr.serve.fields import FIELDS, TranscriptionFields, read_fields
 from echo_asr.serve.guard import App, Guard
+from echo_asr.serve.live import converse
 from echo_asr.serve.replies import reply
 from echo_asr.serve.service import Service
 from echo_asr.serve.work import save_upload
@@ -24,7 +25,7 @@ IGNORED = "X-Echo-Ignored"  # header that names the fields that made no differen
 
 def make_app(service: Service) -> App:
     """The service as an ASGI application, with all checks before it."""
-    from fastapi import FastAPI, Request
+    from fastapi import FastAPI, Request, WebSocket
     from fastapi.responses import JSONResponse, Response, StreamingResponse
     from starlette.datastructures import UploadFile
     from starlette.exceptions import HTTPException
@@ -94,6 +95,11 @@ def make_app(service: Service) -> App:
             service.metrics.transcribed("file", result.duration, time.monotonic() - began)
             content, media_type = reply(result, fields, work.upload.name, recognizer.bundle.tokenizer)
             return Response(content, media_type=media_type, headers=headers)
+
+    @app.websocket("/v1/live")
+    async def live(socket: WebSocket) -> None:
+        """Live text of a microphone."""
+        await converse(service, socket)
 
     @app.exception_handler(RequestError)
     async def refused(request: Request, error: RequestError) -> Response:
