@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "decode": {*MODEL, "annotations"},
     "evaluate": {*MODEL, "data", "decode"},
     "train": {*MODEL, "data", "decode", "evaluate"},
-    "serve": {*MODEL, "decode"},
+    "serve": {*MODEL, "decode", "__init__"},
     "research": USER,
     "commands": {*USER, "research", "serve", "__init__"},
     "cli": {"errors", "config", "libraries", "output", "distributed", "commands", "__init__"},

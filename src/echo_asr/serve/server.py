@@ -6,14 +6,11 @@ import socket
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from echo_asr.errors import EchoError
 from echo_asr.serve.app import make_app
 from echo_asr.serve.service import Service
-
-if TYPE_CHECKING:
-    from uvicorn import Server
 
 ENDING_SECONDS = 10  # in which requests in progress can end
 EXTRA = ("fastapi", "uvicorn", "python_multipart", "websockets", "prometheus_client")
@@ -66,8 +63,8 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def make_server(service: Service, certificate: Certificate | None = None) -> Server:
-    """The server of a service. Its `run(sockets=[...])` serves until SIGINT or SIGTERM, or until `should_exit` is set,
+def make_server(service: Service, certificate: Certificate | None = None) -> Any:
+    """The server of a service, as uvicorn has it. Its `run(sockets=[...])` serves until SIGINT or SIGTERM, or until `should_exit` is set,
     and then lets requests in progress end.
 
     Raises:
