@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from echo_asr import __version__
 from echo_asr.decode.results import Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
+from echo_asr.serve.corrected import annotation_file
 from echo_asr.serve.errors import FAILED, RequestError
 from echo_asr.serve.fields import FIELDS, TranscriptionFields, read_fields
 from echo_asr.serve.guard import App, Guard
@@ -19,6 +21,17 @@ from echo_asr.serve.service import Service
 from echo_asr.serve.work import save_upload
 
 MOST_FIELDS = 2000
+PAGE = Path(__file__).parent / "page"
+# Files of the page and their types, which on some systems would be those of the registry.
+PARTS = {
+    "style.css": "text/css",
+    "words.json": "application/json",
+    "main.js": "text/javascript",
+    "microphone.js": "text/javascript",
+    "service.js": "text/javascript",
+    "view.js": "text/javascript",
+    "worklet.js": "text/javascript",
+}
 LISTS = ("timestamp_granularities[]", "include[]", "keywords[]", "languages[]")
 IGNORED = "X-Echo-Ignored"  # header that names the fields that made no difference
 
@@ -26,7 +39,7 @@ IGNORED = "X-Echo-Ignored"  # header that names the fields that made no differen
 def make_app(service: Service) -> App:
     """The service as an ASGI application, with all checks before it."""
     from fastapi import FastAPI, Request, WebSocket
-    from fastapi.responses import JSONResponse, Response, StreamingResponse
+    from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
     from starlette.datastructures import UploadFile
     from starlette.exceptions import HTTPException
 
@@ -95,6 +108,24 @@ def make_app(service: Service) -> App:
             service.metrics.transcribed("file", result.duration, time.monotonic() - began)
             content, media_type = reply(result, fields, work.upload.name, recognizer.bundle.tokenizer)
             return Response(content, media_type=media_type, headers=headers)
+
+    @app.post("/v1/annotations/{form}")
+    async def annotations(form: str, request: Request) -> Response:
+        """A file of corrected segments."""
+        content = annotation_file(await request.body(), form)
+        return Response(content, media_type="application/octet-stream")
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        """The page."""
+        return FileResponse(PAGE / "index.html")
+
+    @app.get("/page/{name}", include_in_schema=False)
+    async def part(name: str) -> Response:
+        """A part of the page."""
+        if name not in PARTS:
+            raise HTTPException(404)
+        return FileResponse(PAGE / name, media_type=PARTS[name])
 
     @app.websocket("/v1/live")
     async def live(socket: WebSocket) -> None:

@@ -13,6 +13,7 @@ from echo_asr.serve.errors import RequestError
 
 RESPONSE_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
 GRANULARITIES = ("segment", "word")
+INCLUDED = ("logprobs", "words", "pitch")
 STREAMED = ("json", "text")  # response formats of which the events of a stream hold all
 MOST_KEYWORDS = 1000
 # Every field, and what it does, for the description of the service at /openapi.json.
@@ -22,7 +23,7 @@ FIELDS = {
     "response_format": f"{', '.join(RESPONSE_FORMATS)}; json by default",
     "timestamp_granularities[]": "segment (the default), word, or both; with verbose_json",
     "stream": "true: the text of each segment as a server-sent event as soon as it is known; with json or text",
-    "include[]": "logprobs: the log probability of each symbol; with json",
+    "include[]": "logprobs: the log probability of each symbol, with json; words, pitch: of each segment, with stream",
     "keywords[]": "words and phrases to expect",
     "chunking_strategy": "auto, or the pauses at which a recording is cut, as an object server_vad",
     "language": "given back in verbose_json; a model recognises what it was trained on",
@@ -46,7 +47,7 @@ class TranscriptionFields:
     response_format: str = "json"
     granularities: tuple[str, ...] = ("segment",)
     stream: bool = False
-    logprobs: bool = False
+    include: frozenset[str] = frozenset()
     keywords: tuple[str, ...] = ()
     language: str = ""
     segments: SegmentConfig | None = None
@@ -80,17 +81,19 @@ def read_fields(items: Iterable[tuple[str, str]], default: SegmentConfig) -> Tra
     stream = _choice(given, "stream", ("true", "false"), "false") == "true"
     if stream and form not in STREAMED:
         raise _wrong("stream", f"response_format {form} is not streamed; expected {' or '.join(STREAMED)}")
-    include = given.get("include", [])
-    if any(value != "logprobs" for value in include):
-        raise _wrong("include", "expected logprobs, the only thing that can be included")
-    if include and form != "json":
+    include = frozenset(given.get("include", ()))
+    if not include <= {*INCLUDED}:
+        raise _wrong("include", f"expected some of {', '.join(INCLUDED)}")
+    if "logprobs" in include and form != "json":
         raise _wrong("include", f"logprobs are part of response_format json, not of {form}")
+    if include - {"logprobs"} and not stream:
+        raise _wrong("include", "words and pitch are part of the events of a stream; verbose_json has words, too")
     return TranscriptionFields(
         model=_one(given, "model") or _missing("model"),
         response_format=form,
         granularities=granularities or ("segment",),
         stream=stream,
-        logprobs=bool(include),
+        include=include,
         keywords=_keywords(given.get("keywords", ())),
         language=_one(given, "language")[:80],
         segments=_segments(given, default),

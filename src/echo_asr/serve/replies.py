@@ -42,7 +42,7 @@ def to_json(body: Any) -> str:
 
 def _plain(found: Transcription, fields: TranscriptionFields) -> dict[str, Any]:
     body: dict[str, Any] = {"text": found.text, "usage": _usage(found)}
-    if fields.logprobs:
+    if "logprobs" in fields.include:
         body["logprobs"] = logprobs([token for segment in found.segments for token in segment.tokens])
     return body
 
@@ -109,10 +109,23 @@ def logprobs(tokens: Sequence[Token]) -> list[dict[str, Any]]:
     ]
 
 
-def delta_event(text: str, tokens: Sequence[Token] | None) -> dict[str, Any]:
-    """The event of a stream for further text."""
+def delta_event(text: str, segment: Segment, f0: Sequence[float], fields: TranscriptionFields) -> dict[str, Any]:
+    """The event of a stream for further text, that of a segment.
+
+    Args:
+        f0: Hz, a value each 10 ms from the start of the segment, 0 where unvoiced; with `words` or `pitch` the event
+            has times, too.
+    """
     event: dict[str, Any] = {"type": "transcript.text.delta", "delta": text}
-    return event if tokens is None else {**event, "logprobs": logprobs(tokens)}
+    if "logprobs" in fields.include:
+        event["logprobs"] = logprobs(segment.tokens)
+    if fields.include & {"words", "pitch"}:
+        event |= {"start": _rounded(segment.start), "end": _rounded(segment.end)}
+    if "words" in fields.include:
+        event["words"] = words_of(segment)
+    if "pitch" in fields.include:
+        event["f0"] = [round(value, 1) for value in f0]
+    return event
 
 
 def done_event(found: Transcription, fields: TranscriptionFields) -> dict[str, Any]:

@@ -64,8 +64,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def make_server(service: Service, certificate: Certificate | None = None) -> Any:
-    """The server of a service, as uvicorn has it. Its `run(sockets=[...])` serves until SIGINT or SIGTERM, or until `should_exit` is set,
-    and then lets requests in progress end.
+    """The server of a service, as uvicorn has it. Its `run(sockets=[...])` serves until SIGINT or SIGTERM, or until
+    `should_exit` is set, and then lets requests in progress end.
 
     Raises:
         EchoError: the certificate cannot be used.

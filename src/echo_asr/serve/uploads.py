@@ -32,6 +32,14 @@ class Abandoned(Exception):
 
 
 @dataclass(frozen=True)
+class FoundSegment:
+    """A segment of an upload, and its F0 in Hz, a value each 10 ms from its start, 0 where unvoiced."""
+
+    segment: Segment
+    f0: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Upload:
     """A recording in a temporary file.
 
@@ -74,7 +82,7 @@ class UploadTranscriber:
         upload: Upload,
         recognizer: Recognizer,
         segments: SegmentConfig,
-        on_segment: Callable[[Segment], object] = lambda segment: None,
+        on_segment: Callable[[FoundSegment], object] = lambda segment: None,
     ) -> Transcription:
         """The transcription of a recording; each of its segments is handed on as soon as it is known. Blocks.
 
@@ -83,7 +91,7 @@ class UploadTranscriber:
             EchoError: the recording cannot be read; the message has the name that it was sent under.
         """
         seconds = 0.0
-        pending = deque[tuple[SpeechSegment, Future[Segment]]]()
+        pending = deque[tuple[SpeechSegment, Features, Future[Segment]]]()
         found: list[Segment] = []
 
         def counted() -> Iterator[np.ndarray]:
@@ -96,12 +104,12 @@ class UploadTranscriber:
 
         def collect(most: float) -> None:
             """Take what is decoded, and wait until at most so many seconds of speech are pending."""
-            while pending and (pending[0][1].done() or _speech(pending) > most):
-                piece, future = pending.popleft()
+            while pending and (pending[0][2].done() or _speech(pending) > most):
+                piece, clip, future = pending.popleft()
                 segment = placed(_result(future), piece.start, samples_to_seconds(len(piece.samples)))
                 if segment.text:
                     found.append(segment)
-                    on_segment(segment)
+                    on_segment(FoundSegment(segment, tuple(clip.pitch[0].tolist())))
 
         pieces = cut(counted(), segments)
         try:
@@ -109,7 +117,7 @@ class UploadTranscriber:
                 if upload.abandoned.is_set():
                     raise Abandoned
                 piece, clip = measured
-                pending.append((piece, self._batcher.submit(recognizer, clip, upload.abandoned)))
+                pending.append((piece, clip, self._batcher.submit(recognizer, clip, upload.abandoned)))
                 collect(AHEAD_SECONDS)
             collect(0.0)
         except EchoError as error:
@@ -123,8 +131,8 @@ class UploadTranscriber:
             return None if piece is None else (piece, recognizer.extractor(piece.samples, piece.loudest))
 
 
-def _speech(pending: Iterable[tuple[SpeechSegment, object]]) -> float:
-    return sum(samples_to_seconds(len(piece.samples)) for piece, _ in pending)
+def _speech(pending: Iterable[tuple[SpeechSegment, object, object]]) -> float:
+    return sum(samples_to_seconds(len(piece.samples)) for piece, _, _ in pending)
 
 
 def _result(future: Future[Segment]) -> Segment:

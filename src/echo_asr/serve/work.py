@@ -11,18 +11,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from echo_asr.decode.results import Segment, Transcription
+from echo_asr.decode.results import Transcription
 from echo_asr.errors import EchoError
 from echo_asr.serve.errors import FAILED, RequestError
 from echo_asr.serve.fields import TranscriptionFields
 from echo_asr.serve.replies import delta_event, done_event, to_json
-from echo_asr.serve.uploads import Abandoned, Upload, safe_suffix, shown_name
+from echo_asr.serve.uploads import Abandoned, FoundSegment, Upload, safe_suffix, shown_name
 from echo_asr.text.normalize import join_texts
 
 CHUNK = 2**20  # bytes of an upload that are copied at a time
 ALIVE_SECONDS = 10.0  # between comments that keep a stream of events open
 
-Transcribe = Callable[[Upload, Callable[[Segment], object]], Transcription]
+Transcribe = Callable[[Upload, Callable[[FoundSegment], object]], Transcription]
 
 
 class SentFile(Protocol):
@@ -45,13 +45,13 @@ class Work:
     def __init__(self, folder: tempfile.TemporaryDirectory[str], upload: Upload) -> None:
         self.upload = upload
         self._folder = folder
-        self._results: asyncio.Queue[Segment | Transcription | BaseException] = asyncio.Queue()
+        self._results: asyncio.Queue[FoundSegment | Transcription | BaseException] = asyncio.Queue()
 
     def start(self, transcribe: Transcribe, threads: Executor) -> None:
         """Begin, in one of the threads."""
         loop = asyncio.get_running_loop()
 
-        def tell(result: Segment | Transcription | BaseException) -> None:
+        def tell(result: FoundSegment | Transcription | BaseException) -> None:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self._results.put_nowait, result)
 
@@ -65,7 +65,7 @@ class Work:
 
         threads.submit(work)
 
-    async def next(self) -> Segment | Transcription:
+    async def next(self) -> FoundSegment | Transcription:
         """The next segment, and after the last one the transcription.
 
         Raises:
@@ -82,7 +82,7 @@ class Work:
             raise result
         return result
 
-    async def next_unless(self, gone: Awaitable[None]) -> Segment | Transcription | None:
+    async def next_unless(self, gone: Awaitable[None]) -> FoundSegment | Transcription | None:
         """The next result, or None if `gone` comes first, and with it nobody who waits."""
         waiting = asyncio.ensure_future(self.next())
         other = asyncio.ensure_future(gone)
@@ -92,13 +92,14 @@ class Work:
             return None
         return waiting.result()
 
-    async def events(self, first: Segment | Transcription, fields: TranscriptionFields) -> AsyncIterator[str]:
+    async def events(self, first: FoundSegment | Transcription, fields: TranscriptionFields) -> AsyncIterator[str]:
         """Server-sent events: the text of each segment, and at the end all of it."""
         result, texts = first, list[str]()
-        while isinstance(result, Segment):
+        while isinstance(result, FoundSegment):
             before = join_texts(texts)
-            texts.append(result.text)
-            yield _event(delta_event(join_texts(texts)[len(before) :], result.tokens if fields.logprobs else None))
+            texts.append(result.segment.text)
+            delta = join_texts(texts)[len(before) :]
+            yield _event(delta_event(delta, result.segment, result.f0, fields))
             waiting = asyncio.ensure_future(self.next())
             try:
                 while not (await asyncio.wait({waiting}, timeout=ALIVE_SECONDS))[0]:
