@@ -155,6 +155,8 @@ function toggle() {
 function follow() {
   if (audio.currentTime >= until) audio.pause();
   show();
+  const x = audio.currentTime * view.scale, frame = $("scroll");
+  if (x < frame.scrollLeft || x > frame.scrollLeft + frame.clientWidth) frame.scrollLeft = x - 20;
   if (!audio.paused) requestAnimationFrame(follow);
 }
 
