@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from echo_asr.serve.guard import App, Guard
 from echo_asr.serve.live import converse
 from echo_asr.serve.replies import reply
 from echo_asr.serve.service import Service
+from echo_asr.serve.uploads import FoundSegment, Upload
 from echo_asr.serve.work import save_upload
 
 MOST_FIELDS = 2000
@@ -93,7 +94,13 @@ def make_app(service: Service) -> App:
                 work = await save_upload(file)
             stack.callback(work.upload.abandoned.set)
             segments = fields.segments or recognizer.decode.segments
-            work.start(lambda *how: service.uploads.transcribe(how[0], recognizer, segments, how[1]), service.threads)
+
+            def transcribe(upload: Upload, tell: Callable[[FoundSegment], object]) -> Transcription:
+                found = service.uploads.transcribe(upload, recognizer, segments, tell)
+                service.metrics.transcribed("file", found.duration, time.monotonic() - began)
+                return found
+
+            work.start(transcribe, service.threads)
             gone = asyncio.ensure_future(_disconnected(request))
             stack.callback(gone.cancel)
             result = await work.next_unless(gone)
@@ -105,7 +112,6 @@ def make_app(service: Service) -> App:
                 result = await work.next_unless(gone)
             if result is None:
                 return Response(status_code=499)  # which nobody reads
-            service.metrics.transcribed("file", result.duration, time.monotonic() - began)
             content, media_type = reply(result, fields, work.upload.name, recognizer.bundle.tokenizer)
             return Response(content, media_type=media_type, headers=headers)
 
