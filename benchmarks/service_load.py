@@ -1,8 +1,8 @@
 """A service under load: `python -m benchmarks.service_load MODEL CORPUS`.
 
-Sends ten minutes of audio, recordings of four seconds made of a corpus's clips, many at once, in rounds, to a service of
-this process on this machine. Prints one JSON object: what was lost or differs from the text of the same recording sent
-alone, how long requests took, and the memory of the process after each round.
+Sends ten minutes of audio, recordings of four seconds made of a corpus's clips, many at once, in rounds, to a service
+of this process on this machine. Prints one JSON object: what was lost or differs from the text of the same recording
+transcribed alone, how long requests took, and the memory of the process after each round.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echo_asr.decode.segments import SegmentConfig
@@ -93,6 +93,7 @@ def test_a_model_is_needed() -> None:
         read_fields([], SegmentConfig())
 
 
+@settings(max_examples=60)
 @given(items=st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES) | st.text(max_size=20)), max_size=6))
 def test_any_fields_are_understood_or_refused(items: list[tuple[str, str]]) -> None:
     try:

@@ -14,6 +14,7 @@ import pytest
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.serve.app import PAGE, PARTS
 from tests.helpers.served import Served, ask, serving, wav
+from tests.helpers.slow import slow
 from tests.helpers.tone_corpus import tone
 
 pytest.importorskip("fastapi")
@@ -127,8 +128,9 @@ def test_a_file_that_cannot_be_read_is_named(page: Any) -> None:
     assert "notes.mp3: is not an audio file" in page.locator("#status").inner_text()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1200])
+@pytest.mark.parametrize(
+    ("scheme", "width"), [("dark", 320), slow("light", 320), slow("dark", 1200), slow("light", 1200)]
+)
 def test_it_fits_any_width_and_asks_nothing_of_other_hosts(
     scheme: str, width: int, page: Any, served: Served, recording: Path
 ) -> None:
@@ -144,6 +146,7 @@ def test_it_fits_any_width_and_asks_nothing_of_other_hosts(
     assert all(url.startswith((served.url, "blob:")) for url in asked)
 
 
+@pytest.mark.slow
 def test_a_token_is_asked_for(browser: Any, recognizer: Recognizer) -> None:
     with serving({"mine": recognizer}, "a-token-of-some-length") as closed:
         context = browser.new_context(locale="en-GB")

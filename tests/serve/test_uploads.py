@@ -48,7 +48,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return content
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(content=st.binary(max_size=300) | damaged(), name=st.sampled_from(NAMES))
 def test_any_bytes_give_a_text_or_an_error_body(content: bytes, name: str, served: Served) -> None:
     check(send(served, content, name))
