@@ -169,3 +169,8 @@ def test_what_is_no_annotation_is_refused(body: bytes, served: Served) -> None:
     answer = ask(served, "/v1/annotations/srt", "POST", body)
     assert answer.status == 400 and "expected an object" in answer.error["message"]
     assert ask(served, "/v1/annotations/pdf", "POST", body).status == 404
+
+
+def test_annotations_have_a_bound(served: Served) -> None:
+    answer = ask(served, "/v1/annotations/srt", "POST", bytes(2**24 + 1))
+    assert (answer.status, answer.error["code"]) == (413, "file_too_large")

@@ -12,7 +12,7 @@ from echo_asr.decode.results import Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.serve.corrected import annotation_file
-from echo_asr.serve.errors import FAILED, RequestError
+from echo_asr.serve.errors import FAILED, RequestError, too_large
 from echo_asr.serve.fields import FIELDS, TranscriptionFields, read_fields
 from echo_asr.serve.guard import App, Guard
 from echo_asr.serve.live import converse
@@ -22,6 +22,7 @@ from echo_asr.serve.uploads import FoundSegment, Upload
 from echo_asr.serve.work import save_upload
 
 MOST_FIELDS = 2000
+MOST_CORRECTED = 2**24  # bytes of corrected segments
 PAGE = Path(__file__).parent / "page"
 # Files of the page and their types, which on some systems would be those of the registry.
 PARTS = {
@@ -118,7 +119,12 @@ def make_app(service: Service) -> App:
     @app.post("/v1/annotations/{form}")
     async def annotations(form: str, request: Request) -> Response:
         """A file of corrected segments."""
-        content = annotation_file(await request.body(), form)
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MOST_CORRECTED:
+                raise too_large(MOST_CORRECTED)
+        content = await asyncio.to_thread(annotation_file, bytes(body), form)
         return Response(content, media_type="application/octet-stream")
 
     @app.get("/", include_in_schema=False)
