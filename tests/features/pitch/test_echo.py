@@ -1,0 +1,114 @@
+"""Echo's own pitch tracker: what it measures, and that nothing around a recording changes it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.pitch_known import echo_operations
+from echo_asr.audio.convert import HOP, SAMPLE_RATE
+from echo_asr.data.noise import noise_clip
+from echo_asr.features.pitch.echo import CHUNK, WEIGHTS, EchoTracker, load_network
+from echo_asr.features.pitch.network import MARGIN, WINDOW, PitchNetwork
+from tests.helpers.voices import syllables, voice
+
+TRACKER = EchoTracker()
+
+
+def spoken(base: float = 150.0, seconds: float = 1.5) -> np.ndarray:
+    return voice(*syllables(base, seconds))
+
+
+@pytest.mark.parametrize("hz", [80.0, 110.0, 150.0, 220.0, 330.0, 480.0, 620.0])
+def test_a_steady_voice_is_measured_within_a_few_cents(hz: float) -> None:
+    audio = voice(np.full(SAMPLE_RATE, hz), np.ones(SAMPLE_RATE))
+    found = TRACKER.measure([audio], [100])[0]
+    assert (found.f0[10:90] > 0).mean() > 0.95
+    cents = 1200 * np.log2(found.f0[10:90][found.f0[10:90] > 0] / hz)
+    assert np.abs(np.median(cents)) < 10 and np.percentile(np.abs(cents), 95) < 30
+
+
+@pytest.mark.parametrize("kind", ["tone", "glide", "hum", "chord"])
+def test_tones_are_no_voice(kind: str) -> None:
+    found = [TRACKER(noise_clip(kind, 2.0, seed, -20.0), 200)[0] > 0 for seed in range(900, 910)]  # type: ignore[arg-type]
+    assert np.mean(found) < 0.15
+
+
+def test_a_recording_does_not_depend_on_others_in_the_batch_or_on_its_length() -> None:
+    recordings = [spoken(150.0, 0.7), spoken(200.0, 1.1), spoken(90.0, 0.3)]
+    frames = [len(one) // HOP for one in recordings]
+    alone = TRACKER.measure(recordings, frames)
+    together = TRACKER._measure(recordings, frames)  # as on a GPU
+    longer = [TRACKER.measure([np.pad(one, (0, 4000))], [n + 25])[0] for one, n in zip(recordings, frames, strict=True)]
+    for one, batched, padded in zip(alone, together, longer, strict=True):
+        for name in ("voicing", "creak"):
+            np.testing.assert_allclose(getattr(one, name), getattr(batched, name), atol=1e-5)
+            np.testing.assert_allclose(getattr(one, name), getattr(padded, name)[: len(one.f0)], atol=1e-5)
+        np.testing.assert_allclose(one.f0, batched.f0, rtol=1e-4)
+        np.testing.assert_allclose(one.f0, padded.f0[: len(one.f0)], rtol=1e-4)
+
+
+def test_a_long_recording_is_measured_in_chunks_without_seams() -> None:
+    audio = spoken(170.0, 0.01 * (2 * CHUNK + 100))
+    frames = len(audio) // HOP
+    network, whole = load_network(), np.zeros((frames - 1 + 2 * MARGIN) * HOP + WINDOW, np.float32)
+    before = WINDOW // 2 + MARGIN * HOP
+    whole[before : before + len(audio)] = audio[: len(whole) - before] / np.abs(audio).max()
+    at_once = network(torch.from_numpy(whole)[None])
+    found = TRACKER.measure([audio], [frames])[0]
+    np.testing.assert_allclose(found.voicing, at_once.voicing[0].numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("gain", [1e-4, 0.03, 30.0])
+def test_gain_does_not_matter(gain: float) -> None:
+    audio = spoken()
+    one, other = TRACKER.measure([audio, audio * np.float32(gain)], [150, 150])
+    np.testing.assert_allclose(one.voicing, other.voicing, atol=1e-4)
+    np.testing.assert_allclose(one.f0, other.f0, rtol=1e-3)
+
+
+def test_bfloat16_is_close() -> None:
+    audio = spoken()
+    one, other = (EchoTracker().to("cpu", dtype).measure([audio], [150])[0] for dtype in (torch.float32, torch.bfloat16))
+    both = (one.f0 > 0) & (other.f0 > 0)
+    assert ((one.f0 > 0) == (other.f0 > 0)).mean() > 0.97
+    assert np.percentile(1200 * np.abs(np.log2(one.f0[both] / other.f0[both])), 95) < 20
+
+
+def test_silence_is_unvoiced() -> None:
+    found = TRACKER.measure([np.zeros(16000, np.float32)], [100])[0]
+    assert not found.f0.any() and not found.voicing.any() and not found.creak.any()
+
+
+def test_a_creaky_voice_is_told_from_a_modal_one() -> None:
+    """Pulses of 60 Hz at irregular times, and of 120 Hz at regular ones."""
+    creaky = TRACKER.measure([_pulses(60.0, 0.12)], [100])[0]
+    modal = TRACKER.measure([_pulses(120.0, 0.0)], [100])[0]
+    assert creaky.creak[10:90].mean() > 0.5 > 0.2 > modal.creak[10:90].mean()
+
+
+def _pulses(hz: float, jitter: float) -> np.ndarray:
+    from scipy.signal import lfilter
+
+    rng = np.random.default_rng(3)
+    steps = SAMPLE_RATE / hz * (1 + jitter * rng.standard_normal(int(hz) + 1))
+    source = np.zeros(SAMPLE_RATE)
+    source[np.cumsum(steps).astype(int)[np.cumsum(steps) < SAMPLE_RATE]] = 1.0
+    for formant, width in ((600, 80), (1200, 100), (2500, 150)):
+        radius = np.exp(-np.pi * width / SAMPLE_RATE)
+        source = lfilter([1], [1, -2 * radius * np.cos(2 * np.pi * formant / SAMPLE_RATE), radius**2], source)
+    return (source / np.abs(source).max()).astype(np.float32)
+
+
+def test_the_network_can_be_exported() -> None:
+    network, audio = load_network(), torch.randn(1, (100 - 1 + 2 * MARGIN) * HOP + WINDOW)
+    exported = torch.export.export(network, (audio,)).module()
+    for one, other in zip(network(audio), exported(audio), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_it_is_small() -> None:
+    assert WEIGHTS.stat().st_size < 300_000
+    assert echo_operations() < 570e6 / 20
+    assert sum(weight.numel() for weight in PitchNetwork().parameters()) < 150_000
