@@ -1,10 +1,10 @@
-"""Pitch trackers on voices of known F0: `python -m benchmarks.pitch_known [CORPUS...] [--split validation] [--clips 40]
-[--json]`.
+"""Pitch trackers on voices of known F0: `python -m benchmarks.pitch_known [CORPUS...] [--split validation]
+[--clips 40] [--json]`.
 
-Real speech of the corpora is taken apart into F0, an envelope and noise, and made anew as a sum of sines at multiples of
-another F0 and of noise where it is unvoiced; speakers and method are not those that Echo's tracker learnt from. Beside
-it, voices made of formants, from another seed than those it learnt from. Each is measured as it is, in white noise and
-among other voices 10 dB below it, with tones and glides 5 dB below it, and 40 dB softer in 16 bits.
+Real speech of the corpora is taken apart into F0, an envelope and noise, and made anew as a sum of sines at multiples
+of another F0 and of noise where it is unvoiced; speakers and method are not those that Echo's tracker learnt from.
+Beside it, voices made of formants, from another seed than those it learnt from. Each is measured as it is, in white
+noise and among other voices 10 dB below it, with tones and glides 5 dB below it, and 40 dB softer in 16 bits.
 
 Gross error: of the frames that are voiced and found voiced, those whose F0 is off by more than 20 %. Voicing error: of
 all frames, those found voiced that are not, or the other way round. Frames within 20 ms of a change of voicing do not
@@ -18,10 +18,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -36,7 +36,7 @@ from echo_asr.audio.level import over_peak, to_one_level
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.noise import noise_clip
 from echo_asr.errors import EchoError
-from echo_asr.features.pitch import AutocorrelationTracker, EchoTracker, PitchTracker, TrackerName, make_tracker
+from echo_asr.features.pitch import AutocorrelationTracker, PitchTracker, TrackerName, make_tracker
 from echo_asr.features.pitch.echo import load_network
 from echo_asr.features.pitch.network import MARGIN, WINDOW
 from echo_asr.research.tracker.pulses import synthesise
@@ -45,7 +45,7 @@ from echo_asr.research.tracker.voices import random_voice
 SEED = 77_001  # far from those of training
 GROSS = 0.2  # share of F0
 EDGE = 2  # frames about a change of voicing that do not count
-CENSUS = 4.0  # seconds of a clip of which operations and times are given
+TIMED = 4.0  # seconds of a clip of which operations and times are given
 TOGETHER = 32  # clips
 REPEATS = 7
 CONDITIONS = ("clean", "white 10 dB", "babble 10 dB", "tones and glides 5 dB", "-40 dB")
@@ -196,12 +196,12 @@ def errors(tracker: PitchTracker, clips: list[Clip], audios: list[np.ndarray]) -
 def echo_operations() -> float:
     """Multiply-adds a second of audio of Echo's network: those of its layers, and 2.5 log2(n) a sample of an n-point
     transform."""
-    frames = round(CENSUS * 100)
+    frames = round(TIMED * 100)
     audio = torch.zeros(1, (frames - 1 + 2 * MARGIN) * HOP + WINDOW)
     with FlopCounterMode(display=False) as counter:
         load_network()(audio)
     transform = (frames + 2 * MARGIN) * WINDOW * 2.5 * np.log2(WINDOW) / 2 / 2
-    return (counter.get_total_flops() / 2 + transform) / CENSUS
+    return (counter.get_total_flops() / 2 + transform) / TIMED
 
 
 def swift_operations() -> float:
@@ -217,9 +217,9 @@ def swift_operations() -> float:
         options.profile_file_prefix = str(Path(folder) / "profile")
         model = os.path.join(os.path.dirname(swift_f0.__file__), "model.onnx")
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        audio = np.zeros((1, round(CENSUS * SAMPLE_RATE)), np.float32)
+        audio = np.zeros((1, round(TIMED * SAMPLE_RATE)), np.float32)
         session.run(None, {"audio": audio, "fmin": np.array(47, np.float32), "fmax": np.array(600, np.float32)})
-        events = json.loads(Path(session.end_profiling()).read_text())
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     total = 0.0
     for event in events:
         details = event.get("args", {})
@@ -231,7 +231,7 @@ def swift_operations() -> float:
             total += float(made) * shapes[0][-1]
         else:
             total += float(made) * float(np.prod(shapes[1][1:]))
-    return total / CENSUS
+    return total / TIMED
 
 
 def milliseconds(work: Callable[[], Any]) -> float:
@@ -247,18 +247,16 @@ def milliseconds(work: Callable[[], Any]) -> float:
 
 def times(trackers: dict[str, PitchTracker], rng: np.random.Generator) -> dict[str, Any]:
     """Milliseconds of one clip of 4 s, and a clip of 32 that are given at once."""
-    frames = round(CENSUS * 100)
+    frames = round(TIMED * 100)
     clips = [over_peak(synthesise(random_voice(2 * frames, rng), rng)) for _ in range(4)] * (TOGETHER // 4)
-    found = {}
-    for name, tracker in trackers.items():
-        together: Callable[[], Any] = lambda tracker=tracker: [tracker(clip, frames) for clip in clips]
-        if isinstance(tracker, EchoTracker):
-            together = lambda tracker=tracker: tracker.measure(clips, [frames] * len(clips))
-        found[name] = {
-            "one_ms": round(milliseconds(lambda tracker=tracker: tracker(clips[0], frames)), 2),
-            "of_32_ms": round(milliseconds(together) / TOGETHER, 2),
+    counts = [frames] * len(clips)
+    return {
+        name: {
+            "one_ms": round(milliseconds(partial(tracker, clips[0], frames)), 2),
+            "of_32_ms": round(milliseconds(partial(tracker.batch, clips, counts)) / TOGETHER, 2),
         }
-    return found
+        for name, tracker in trackers.items()
+    }
 
 
 def main() -> None:
@@ -286,7 +284,9 @@ def main() -> None:
                 row = found.setdefault(f"{name}, {condition}", {})[tracker] = errors(made, clips, audios)
                 if not arguments.json:
                     shown = f"gross {row['gross_percent']:6.2f} %  voicing {row['voicing_percent']:6.2f} %"
-                    print(f"{name:14s} {condition:22s} {tracker:16s} {shown}  {row['median_cents']:.1f} cents", flush=True)
+                    print(
+                        f"{name:14s} {condition:22s} {tracker:16s} {shown}  {row['median_cents']:.1f} cents", flush=True
+                    )
     found["multiply_adds_per_second"] = {"echo": round(echo_operations())}
     if "swiftf0" in trackers:
         found["multiply_adds_per_second"]["swiftf0"] = round(swift_operations())

@@ -70,7 +70,9 @@ def test_gain_does_not_matter(gain: float) -> None:
 
 def test_bfloat16_is_close() -> None:
     audio = spoken()
-    one, other = (EchoTracker().to("cpu", dtype).measure([audio], [150])[0] for dtype in (torch.float32, torch.bfloat16))
+    one, other = (
+        EchoTracker().to("cpu", dtype).measure([audio], [150])[0] for dtype in (torch.float32, torch.bfloat16)
+    )
     both = (one.f0 > 0) & (other.f0 > 0)
     assert ((one.f0 > 0) == (other.f0 > 0)).mean() > 0.97
     assert np.percentile(1200 * np.abs(np.log2(one.f0[both] / other.f0[both])), 95) < 20

@@ -38,7 +38,9 @@ def test_a_network_learns(clips: Clips) -> None:
     torch.manual_seed(0)
     net = PitchNetwork()
     audio = torch.from_numpy(clips.samples[:1, : 60 * 160]).float() / 32767
-    known = [torch.from_numpy(v[:1, :60]).float() for v in (clips.f0, clips.voiced, clips.creak, clips.sure, clips.sure)]
+    known = [
+        torch.from_numpy(v[:1, :60]).float() for v in (clips.f0, clips.voiced, clips.creak, clips.sure, clips.sure)
+    ]
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
     shown = []
     for _ in range(12):

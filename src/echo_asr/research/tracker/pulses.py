@@ -62,7 +62,9 @@ def synthesise(speech: Speech, rng: np.random.Generator) -> np.ndarray:
     times = times + period * np.clip(speech.jitter[at] * rng.standard_normal(len(times)), -0.45, 0.45)
     keep = (times >= 0) & (times < steps * STEP - 1)
     times, at, period = times[keep], at[keep], period[keep]
-    size = np.sqrt(period) * speech.voiced[at] * np.maximum(1.0 + speech.shimmer[at] * rng.standard_normal(len(at)), 0.1)
+    size = (
+        np.sqrt(period) * speech.voiced[at] * np.maximum(1.0 + speech.shimmer[at] * rng.standard_normal(len(at)), 0.1)
+    )
     size = size * (1.0 - speech.alternation[at] * (np.arange(len(at)) % 2))
     whole = np.floor(times).astype(int)
     if len(at):

@@ -1,7 +1,7 @@
 """Trains the pitch tracker: `python -m echo_asr.research.tracker.train CORPUS OUT [--minutes 20] [--clips 1500]`.
 
-It learns from the training split of a corpus (of Echo's own weights: `arctic`, CC0), from speech of espeak-ng (the extra
-`echo-asr[synth]`) and from voices made of formants, all synthesised with an F0 that is known. OUT is the file of
+It learns from the training split of a corpus (of Echo's own weights: `arctic`, CC0), from speech of espeak-ng (the
+extra `echo-asr[synth]`) and from voices made of formants, all synthesised with an F0 that is known. OUT is the file of
 weights; the clips are kept beside it, for another training. It takes one thread, and as many minutes as told once the
 clips are made.
 """
