@@ -60,9 +60,6 @@ class PitchNetwork(nn.Module):
         self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
         for number, (_, _, matrix) in enumerate(_interpolation()):
             self.register_buffer(f"interpolation{number}", matrix, persistent=False)
-        pool, spread = _envelope()
-        self.register_buffer("pool", pool, persistent=False)
-        self.register_buffer("spread", spread, persistent=False)
         frequencies = FIRST * 2.0 ** (torch.arange(CANDIDATES) / OCTAVE)
         self.register_buffer("octaves", frequencies.log2(), persistent=False)
         self.harmonics = nn.Conv2d(len(RATIOS), CHANNELS, (1, STEPS), stride=(1, STEPS))
@@ -122,9 +119,10 @@ class PitchNetwork(nn.Module):
             [levels[..., first:last] @ getattr(self, f"interpolation{n}") for n, (first, last) in enumerate(EDGES)],
             dim=-1,
         )
-        bands = grid @ self.pool
+        bands = grid.unflatten(-1, (BANDS, GRID // BANDS)).mean(dim=-1)
+        smooth = functional.interpolate(bands, GRID, mode="linear")  # through the middles of the bands
         high = torch.stack([levels[..., first:last].mean(dim=-1) for first, last in HIGH], dim=-1)
-        return grid - bands @ self.spread, torch.cat([bands, high], dim=-1)
+        return grid - smooth, torch.cat([bands, high], dim=-1)
 
     def f0(self, scores: Tensor) -> Tensor:
         """F0 in Hz `(B, T)`: the mean of the candidates within a semitone of the best, in octaves, by probability."""
@@ -164,15 +162,3 @@ def _interpolation() -> list[tuple[int, int, Tensor]]:
         assert not weights[:first, begin:end].any() and not weights[last:, begin:end].any()
         parts.append((first, last, weights[first:last, begin:end].float()))
     return parts
-
-
-def _envelope() -> tuple[Tensor, Tensor]:
-    """Weights `(GRID, BANDS)` of the mean in each band, and `(BANDS, GRID)` of lines from the middle of one band to
-    that of the next."""
-    width = GRID // BANDS
-    points = torch.arange(GRID)
-    pool = (points[:, None] // width == torch.arange(BANDS)).float() / width
-    middles = width * torch.arange(BANDS) + (width - 1) / 2
-    held = points.float().clamp(middles[0], middles[-1])
-    spread = (1.0 - (held - middles[:, None]).abs() / width).clamp(min=0.0)
-    return pool, spread
