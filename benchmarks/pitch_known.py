@@ -10,7 +10,7 @@ Gross error: of the frames that are voiced and found voiced, those whose F0 is o
 all frames, those found voiced that are not, or the other way round. Frames within 20 ms of a change of voicing do not
 count, nor creaky ones, of which only the share that is found is given. Without corpora, formant voices alone.
 
-Then the operations of the trackers, and the time that they take, on one thread.
+Then the operations of the trackers, and the CPU time that they take, on one thread.
 """
 
 from __future__ import annotations
@@ -235,18 +235,18 @@ def swift_operations() -> float:
 
 
 def milliseconds(work: Callable[[], Any]) -> float:
-    """The fastest of some repeats, since others may share the machine."""
+    """CPU time of the fastest of some repeats, since others may share the machine."""
     work()
     taken = []
     for _ in range(REPEATS):
-        began = time.perf_counter()
+        began = time.process_time()
         work()
-        taken.append(time.perf_counter() - began)
+        taken.append(time.process_time() - began)
     return 1000 * min(taken)
 
 
 def times(trackers: dict[str, PitchTracker], rng: np.random.Generator) -> dict[str, Any]:
-    """Milliseconds of one clip of 4 s, and a clip of 32 that are given at once."""
+    """Milliseconds of CPU time of one clip of 4 s, and a clip of 32 that are given at once."""
     frames = round(TIMED * 100)
     clips = [over_peak(synthesise(random_voice(2 * frames, rng), rng)) for _ in range(4)] * (TOGETHER // 4)
     counts = [frames] * len(clips)

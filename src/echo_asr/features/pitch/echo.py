@@ -5,6 +5,7 @@ Shapes: `S` samples at 16 kHz, `T` frames; frame `t` is centred at sample `160 t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -48,10 +49,10 @@ class EchoTracker(PitchTracker):
     """
 
     name = "echo"
-    version = "1"
 
     def __init__(self) -> None:
         self.network = load_network()
+        self.version = f"1-{hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:12]}"
         self.device = torch.device("cpu")
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> Self:

@@ -18,6 +18,7 @@ SIZE = 45_000  # samples of a transform: a clip and a room; a product of small p
 ROOM_SECONDS = 0.35
 WITHOUT_VOICE = 0.1  # share of clips that are noise alone
 BABBLE = 0.12
+STEADY = 0.4  # of noises, drawn anew each time
 CLEAN = 0.25
 TINY = 1e-9
 
@@ -54,14 +55,18 @@ class Corruption:
         return mixed / mixed.abs().amax(dim=1, keepdim=True).clamp(min=TINY), has_voice
 
     def _noise(self, count: int) -> Tensor:
-        """Noises of power 1, a third of them sums of two."""
+        """Noises of power 1, a third of them sums of two, two fifths steady."""
         total = torch.zeros(count, SAMPLES)
         for share in (1.0, 0.33):
             rows = torch.randint(len(self.noises), (count,), generator=self.generator)
             one = torch.roll(self._level(self.noises[rows].float()), self._whole(SAMPLES), dims=1)
             size = torch.where(self._uniform(count) < share, 10 ** (-self._between(count, 0.0, 12.0) / 20), 0.0)
             total += one * size[:, None]
-        return self._level(total)
+        frequencies = torch.fft.rfftfreq(SIZE, 1 / SAMPLE_RATE).clamp(min=20.0)
+        white = torch.fft.rfft(torch.randn(count, SIZE, generator=self.generator))
+        exponent = torch.where(self._uniform(count) < 0.4, 0.0, self._between(count, -0.5, 1.0))[:, None]
+        steady = torch.fft.irfft(white * frequencies**-exponent, SIZE)[:, :SAMPLES]
+        return torch.where((self._uniform(count) < STEADY)[:, None], self._level(steady), self._level(total))
 
     def _rooms(self, count: int) -> Tensor:
         """Spectra of rooms, of half of the clips; 1 for the others."""

@@ -27,13 +27,14 @@ from echo_asr.features.pitch import network
 from echo_asr.features.pitch.network import CANDIDATES, FIRST, OCTAVE, PitchNetwork
 from echo_asr.research.tracker.corruption import Corruption
 from echo_asr.research.tracker.pool import FRAMES, SAMPLES, Clips, make_clips, make_noises
-from echo_asr.storage import pack, replace_file
+from echo_asr.storage import pack, replace_file, unpack
 
 BATCH = 8  # clips
 RECORDINGS = 250  # of the corpus that are read, at most
 NOISES = 300  # clips
 RATE, WARM_UP = 4e-3, 0.03  # of learning, and the share of the time in which it rises
 SPREAD = 1.0  # candidates, standard deviation of the target about F0
+FOUND = 2.0  # weight of voiced frames, so that soft voices are found
 AVERAGED = 0.995  # decay of the averaged weights, which are those that are saved
 SHOWN = 25  # updates between two lines of progress
 CROP = 60  # frames of an update
@@ -62,16 +63,20 @@ def losses(net: PitchNetwork, audio: Tensor, known: list[Tensor], has_voice: Ten
     own = functional.binary_cross_entropy_with_logits
     return {
         "f0": (each * weight).sum() / weight.sum().clamp(min=1.0),
-        "voicing": own(voicing, voiced, sure),
+        "voicing": own(voicing, voiced, sure * (1.0 + (FOUND - 1.0) * voiced)),
         "creak": own(creaky, creak, creak_weight, reduction="sum") / creak_weight.sum().clamp(min=1.0),
     }
 
 
-def train(clips: Clips, noises: np.ndarray, minutes: float, seed: int = 0) -> Iterator[dict[str, Tensor]]:
+def train(
+    clips: Clips, noises: np.ndarray, minutes: float, rate: float = RATE, start: Path | None = None, seed: int = 0
+) -> Iterator[dict[str, Tensor]]:
     """Train for so many minutes: the averaged weights, now and then and at the end."""
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     net = PitchNetwork()
+    if start is not None:
+        net.load_state_dict({name: value.float() for name, value in unpack(start.read_bytes()).items()})
     average = {name: value.detach().clone() for name, value in net.named_parameters()}
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-3, betas=(0.9, 0.98))
     corrupt = Corruption(noises, generator)
@@ -87,7 +92,7 @@ def train(clips: Clips, noises: np.ndarray, minutes: float, seed: int = 0) -> It
             found = losses(net, crop, [label[:, begin : begin + CROP] for label in known], has_voice)
             loss = found["f0"] + 2.0 * found["voicing"] + 0.3 * found["creak"]
             for group in optimizer.param_groups:
-                group["lr"] = RATE * min(share / WARM_UP, 0.5 + 0.5 * math.cos(math.pi * share))
+                group["lr"] = rate * min(share / WARM_UP, 0.5 + 0.5 * math.cos(math.pi * share))
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
@@ -122,12 +127,15 @@ def main() -> None:
     parser.add_argument("corpus", metavar="CORPUS", help="of which the training split is used")
     parser.add_argument("out", type=Path, metavar="OUT", help="the file of weights: NAME.safetensors")
     parser.add_argument("--minutes", type=float, default=20.0, help="that it trains (default 20)")
+    parser.add_argument("--rate", type=float, default=RATE, help=f"of learning, the highest (default {RATE:g})")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="weights to go on from (default none)")
+    parser.add_argument("--seed", type=int, default=0, help="of the order of clips and of what is done to them")
     parser.add_argument("--clips", type=int, default=1500, help="of voices (default 1500)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     clips, noises = load_clips(arguments.corpus, arguments.out.with_suffix(".npz"), arguments.clips)
     assert clips.samples.shape[1] == SAMPLES
-    for weights in train(clips, noises, arguments.minutes):
+    for weights in train(clips, noises, arguments.minutes, arguments.rate, arguments.start, arguments.seed):
         packed = pack({name: value.half() for name, value in weights.items()})
         replace_file(arguments.out, lambda part, packed=packed: part.write_bytes(packed))
 
