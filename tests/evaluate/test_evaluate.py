@@ -116,6 +116,21 @@ def test_empty_texts_are_legal(canned: Callable[..., Evaluation]) -> None:
     assert (found.wer.reference, found.wer.insertions, found.wer.percent) == (1, 2, 200.0)
 
 
+def test_each_of_several_speakers_has_a_row(
+    recognizer: Recognizer, test_split: Sequence[Utterance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segments = [Segment(0, 1, text) for text in RECOGNISED]
+    monkeypatch.setattr(recognizer, "recognize", lambda clips, words: segments)
+    named = [replace(u, speaker="lan" if number < 2 else "minh") for number, u in enumerate(test_split)]
+    found = evaluate(recognizer, "tones", "test", named)
+    rows = found.to_dict()["speakers"]
+    assert [(row["speaker"], row["utterances"]) for row in rows] == [("lan", 2), ("minh", 4)]
+    assert sum(row["wer"]["reference"] for row in rows) == found.wer.reference
+    lines = summary(found).splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("by speaker; an interval is about"))
+    assert [line.split()[0] for line in lines[at + 2 : at + 4]] == ["lan", "minh"]
+
+
 def test_references_never_reach_the_decoder(recognizer: Recognizer, test_split: Sequence[Utterance]) -> None:
     honest = evaluate(recognizer, "tones", "test", test_split)
     assert honest.wer.errors == 0 and honest.hypotheses == list(TEXTS["test"])

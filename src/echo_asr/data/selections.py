@@ -2,9 +2,11 @@
 
 - ``FOLDER@part:0.25``: a quarter of the training utterances; ``@part:0.25,seed=3`` draws others. A quarter of
   each speaker is kept, and validation and test stay whole. Parts with one seed are nested: 0.25 lies within 0.5.
-- ``FOLDER@leave:NAME``: one speaker left out. Training has the training utterances of all other speakers, validation
-  the training and validation utterances of NAME, test NAME's test utterances alone.
+- ``FOLDER@leave:NAME``: all speakers but NAME, in every split; ``@leave:NAME,NAME`` leaves out several.
+- ``FOLDER@only:NAME``: NAME alone, in every split; ``@only:NAME,NAME`` keeps several.
 
+  No utterance changes its split, so that a model trained on ``FOLDER@leave:NAME`` stops by the validation utterances of
+  the others, and is evaluated on the speaker left out with ``FOLDER@only:NAME``.
 - ``FOLDER@empty:skip``: utterances with an empty text left out, as not yet transcribed; ``@empty:silence`` keeps them,
   as recordings without speech.
 - ``FOLDER@channel:1``: that channel, from 0, of every recording; ``@channel:lan=0,minh=1`` of those of two speakers,
@@ -21,17 +23,19 @@ import heapq
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from echo_asr.audio.segment import AudioSegment
+from echo_asr.config import nearest
+from echo_asr.console import counted
 from echo_asr.data.corpus import Corpus, EmptyTexts, Utterance
-from echo_asr.data.readers.records import parse_number
+from echo_asr.data.readers.records import Notice, parse_number
 from echo_asr.errors import EchoError
 
-NAMES = ("part", "leave", "empty", "channel")
-MOST_NAMED = 10  # speakers listed in a message
+NAMES = ("part", "leave", "only", "empty", "channel")
 
 
 @dataclass(frozen=True)
@@ -62,43 +66,61 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Leave:
-    """One speaker left out of training; validation and test are of that speaker alone.
+class OfSpeakers:
+    """The utterances of some speakers, or those of all others; each stays in its split.
 
-    Utterances without a speaker are left out, since they may be of that one.
+    Utterances without a speaker are in neither, since they may be of anybody.
+
+    Attributes:
+        kind: `only` those named, or `leave` them out.
+        names: of speakers, separated by commas; a name may have commas itself.
     """
 
-    speaker: str
+    kind: Literal["leave", "only"]
+    names: str
 
     def __str__(self) -> str:
-        return f"@leave:{self.speaker}"
+        return f"@{self.kind}:{self.names}"
 
     def __call__(self, corpus: Corpus) -> Corpus:
-        """The corpus without the speaker in training and without the others elsewhere.
+        """The corpus with the utterances of those speakers, in their order.
 
         Raises:
-            EchoError: there is no such speaker, speakers are not known, or nobody else has training utterances.
+            EchoError: there is no such speaker, speakers are not known, or nobody is left.
         """
         if not corpus.utterances:  # all its records are broken, which is reported elsewhere
             return corpus
         name = f"{corpus.name}{self}"
-        speakers = sorted({u.speaker for u in corpus.utterances} - {""})
+        speakers = {u.speaker for u in corpus.utterances} - {""}
         if not speakers:
-            raise EchoError(f"corpus {name}: its speakers are not known; name them in the corpus to leave one out")
-        if self.speaker not in speakers:
-            named = ", ".join(" ".join(speaker.split()) for speaker in speakers[:MOST_NAMED])
-            more = f" and {len(speakers) - MOST_NAMED} more" if len(speakers) > MOST_NAMED else ""
-            raise EchoError(f"corpus {name}: no speaker is called {self.speaker!r}; there are: {named}{more}")
-        chosen = []
-        for u in corpus.utterances:
-            if u.speaker == self.speaker:
-                chosen.append(replace(u, split="validation") if u.split == "train" else u)
-            elif u.speaker and u.split == "train":
-                chosen.append(u)
-        if not any(u.split == "train" for u in chosen):
-            only = "it is the only speaker" if len(speakers) == 1 else "no other speaker has training utterances"
-            raise EchoError(f"corpus {name}: nothing is left to train on: {only}; leave it in, or take a larger corpus")
-        return replace(corpus, name=name, utterances=tuple(chosen))
+            raise EchoError(f"corpus {name}: its speakers are not known; name them in the corpus to choose by them")
+        named = _split_names(self.names, speakers)
+        for speaker in named:
+            if speaker not in speakers:
+                raise EchoError(f"corpus {name}: no speaker is called {speaker!r}{nearest(speaker, speakers)}")
+        kept = set(named) if self.kind == "only" else speakers.difference(named)
+        if not kept:
+            raise EchoError(f"corpus {name}: nobody is left, as these are all its speakers; leave out fewer")
+        chosen = tuple(u for u in corpus.utterances if u.speaker in kept)
+        notices = corpus.notices
+        if self.kind == "leave" and (nameless := sum(not u.speaker for u in corpus.utterances)):
+            what = f"leaves out {counted(nameless, 'utterance')} without a speaker, too"
+            message = f"{what}, as anybody may have spoken; name the speakers to keep them"
+            notices = (*notices, Notice("no speaker", name, message))
+        return replace(corpus, name=name, utterances=chosen, notices=notices)
+
+
+def _split_names(names: str, speakers: Collection[str]) -> list[str]:
+    """Names separated by commas; where several could be meant, the longest that is a speaker."""
+    pieces = names.split(",")
+    found = list[str]()
+    while pieces:
+        runs = ((count, ",".join(pieces[:count])) for count in range(len(pieces), 0, -1))
+        known = ((count, name) for count, run in runs for name in (run, run.strip()) if name in speakers)
+        count, name = next(known, (1, pieces[0].strip()))
+        found.append(name)
+        pieces = pieces[count:]
+    return found
 
 
 @dataclass(frozen=True)
@@ -141,8 +163,8 @@ class Channel:
         channels = dict(self.of)
         speakers = {u.speaker for u in corpus.utterances}
         if corpus.utterances and (unknown := [speaker for speaker in channels if speaker not in speakers]):
-            named = ", ".join(sorted(speakers - {""})[:MOST_NAMED]) or "none"
-            raise EchoError(f"corpus {name}: no speaker is called {unknown[0]!r}; there are: {named}")
+            what = f"no speaker is called {unknown[0]!r}{nearest(unknown[0], speakers - {''})}"
+            raise EchoError(f"corpus {name}: {what}")
         chosen = []
         for u in corpus.utterances:
             channel = channels.get(u.speaker, self.channel)
@@ -156,7 +178,7 @@ class Channel:
         return replace(corpus, name=name, utterances=tuple(chosen))
 
 
-Selection = Part | Leave | Empty | Channel
+Selection = Part | OfSpeakers | Empty | Channel
 
 
 def parse_selection(name: str, rest: str | None, spec: str) -> Selection:
@@ -168,10 +190,10 @@ def parse_selection(name: str, rest: str | None, spec: str) -> Selection:
     Raises:
         EchoError: no share or one out of range, an unknown option, or no speaker.
     """
-    if name == "leave":
-        if not rest:
-            raise EchoError(f"corpus {spec}: @leave takes the name of a speaker, as in @leave:anna")
-        return Leave(rest)
+    if name == "leave" or name == "only":
+        if not rest or not all(part.strip() for part in rest.split(",")):
+            raise EchoError(f"corpus {spec}: @{name} takes names of speakers, as in @{name}:anna or @{name}:anna,ben")
+        return OfSpeakers("only" if name == "only" else "leave", rest)
     if name == "empty":
         if rest == "silence" or rest == "skip":
             return Empty("silence" if rest == "silence" else "skip")

@@ -9,7 +9,7 @@ A corpus spec takes them as suffixes, applied from left to right:
 - ``FOLDER@flat``: with a constant F0, the median of each recording.
 
 Random draws depend on the seed and the utterance's id, so a variant is reproducible.
-Suffixes that choose utterances, ``@part:0.25`` and ``@leave:NAME``, may be mixed with them: `echo_asr.data.selections`.
+Suffixes that choose utterances, such as ``@leave:NAME``, may be mixed with them: `echo_asr.data.selections`.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from echo_asr.data.speakers import speaker_medians
 from echo_asr.decode.results import Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
+from echo_asr.evaluate.by_speaker import SpeakerErrors, errors_by_speaker, speaker_lines
 from echo_asr.evaluate.calibration import Confidence, measure_confidence, score_words
 from echo_asr.evaluate.collapse import find_collapse
 from echo_asr.evaluate.metrics import ErrorRate, error_rate
@@ -44,6 +45,7 @@ class Evaluation:
         audio_seconds: of speech; wall_seconds: of reading, feature extraction and decoding.
         references, hypotheses: not normalised, in corpus order.
         confidence: calibration of the word probabilities; None where no word was recognised.
+        speakers: the errors of each speaker; empty where there are not two.
     """
 
     corpus: str
@@ -59,6 +61,7 @@ class Evaluation:
     hypotheses: list[str]
     tones: ToneErrors | None = None
     confidence: Confidence | None = None
+    speakers: Sequence[SpeakerErrors] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `evaluate --json` prints."""
@@ -70,6 +73,7 @@ class Evaluation:
             "cer": self.cer.to_dict(),
             **(self.tones.to_dict() if self.tones else {}),
             **({"calibration": self.confidence.to_dict()} if self.confidence else {}),
+            **({"speakers": [one.to_dict() for one in self.speakers]} if self.speakers else {}),
             "raw": {"wer": self.raw_wer.to_dict(), "cer": self.raw_cer.to_dict()},
             "audio_seconds": round(self.audio_seconds, 3),
             "wall_seconds": round(self.wall_seconds, 3),
@@ -135,6 +139,7 @@ def evaluate(
         hypotheses=hypotheses,
         tones=tone_errors(*pairs, notation) if notation else None,
         confidence=measure_confidence(scores, right, recognizer.bundle.calibration),
+        speakers=errors_by_speaker([u.speaker for u in utterances], *pairs, notation),
     )
 
 
@@ -157,6 +162,7 @@ def summary(found: Evaluation) -> str:
             f"word error       {found.wer}",
             f"character error  {found.cer}",
             *(found.tones.lines() if found.tones else ()),
+            *speaker_lines(found.speakers),
             *((f"calibration error {found.confidence}",) if found.confidence else ()),
             f"as they stand    {found.raw_wer.percent:.2f} % of words, {found.raw_cer.percent:.2f} % of characters",
             f"speed            {speed:.0f} times real time",

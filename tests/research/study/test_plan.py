@@ -76,7 +76,7 @@ def read(tmp_path: Path) -> Callable[..., Study]:
         ({"split": "test"}, "write both split: test and final: true, or neither"),
         ({"final": True}, "write both split: test and final: true, or neither"),
         ({"split": "test", "final": True}, "the test split is measured once; take at: last"),
-        ({"split": "dev"}, "split must be validation or test, got 'dev'"),
+        ({"split": "dev"}, "split must be validation, test, or train (of speakers left out), got 'dev'"),
         ({"seeds": 0}, "seeds must be different whole numbers"),
         ({"seeds": [1, 1]}, "seeds must be different whole numbers"),
         ({"seeds": [0.5]}, "seeds must be different whole numbers"),

@@ -152,7 +152,8 @@ def evaluate_split(recognizer: Recognizer, corpus: str, split: str) -> dict[str,
     """What is recognised in a split of a corpus, as in validation: `ids` and `hypotheses`."""
     read, conventions = load_corpus(corpus), recognizer.bundle.text.transcription
     rows = apply_conventions(corpus, read.utterances, conventions).utterances
-    utterances = hold_out(replace(read, utterances=rows)).split(split)
+    chosen = replace(read, utterances=rows)
+    utterances = (hold_out(chosen) if split == "validation" else chosen).split(split)
     cache = FeatureCache(None, recognizer.extractor)
     speakers: dict[str, float] = {}
     if recognizer.bundle.model.config.vrope.reference == "speaker":

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from echo_asr.research.study.pictures import draw_curves, draw_differences
-from echo_asr.research.study.tables import Findings, Table, arm_table, overviews, time_table, value_table
+from echo_asr.research.study.tables import Findings, Table, arm_table, group_table, overviews, time_table, value_table
 from echo_asr.storage import replace_text
 
 STYLE = """
@@ -46,13 +46,17 @@ def write_page(findings: Findings, out: Path) -> None:
     parts += ["<h2>At a glance</h2>"]
     for title, table in overviews(findings):
         parts += [f"<h3>{escape(title)}</h3>", _table(table)]
-    parts += ["<h2>Verdicts</h2>", _list(findings.sentences()), _list(findings.notes, "dim")]
+    parts += ["<h2>Verdicts</h2>", _list(findings.sentences()), _list(findings.agreements())]
+    parts += [_list(findings.notes, "dim")]
     parts += [f'<p class="worse">Failed: {escape(name)}: {escape(why)}</p>' for name, why in findings.failed.items()]
     parts += [f"<h2>Differences: {escape(study.primary)}</h2>"]
     parts += [_picture(findings, draw_differences, out / "differences.png")]
     parts += ["<h2>Learning curves</h2>", _picture(findings, draw_curves, out / "curves.png")]
     for condition, endpoint, rows in findings.sections():
         parts += [f"<h2>{escape(endpoint)}, {escape(condition)}</h2>", _table(value_table(rows))]
+    for condition, kind, groups in findings.group_sections():
+        title = f"{study.primary}, {condition}, by {kind}"
+        parts += [f"<h2>{escape(title)}</h2>", _table(group_table(groups, kind))]
     others = findings.sentences(primary=False)
     if others:
         parts += ["<h2>In words, by the other endpoints</h2>", _list(others)]

@@ -21,9 +21,11 @@ KEYS = (
     "like", "name", "question", "base", "changes", "corpus", "conditions", "arms", "baseline", "seeds", "split",
     "final", "endpoints", "primary", "parameters_within", "invented_clips",
 )  # fmt: skip
+FOLDS_FORM = '{each: [anna, ben], train: "@leave:{each}", evaluate: "@only:{each}"}'
 WITHIN = 5.0  # percent of parameters by which an arm may differ without a warning
 CLIPS = 60  # without speech
 AS_RECORDED = "as recorded"
+FOLD = "{each}"  # where a fold stands in a suffix
 DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
 HIDDEN = ("start token", "silence")  # what an evaluation may keep attention from
 
@@ -49,8 +51,8 @@ class Condition:
     """A variant of the corpus: suffixes of its spec such as `@noise:10`, for training and for the evaluation.
 
     Attributes:
-        each: folds, suffixes such as `@leave:anna`. On each of them is trained and evaluated, with `train` and
-            `evaluate` behind it, and the errors of all are pooled. Without any the condition is one training.
+        each: folds, such as the names of speakers. Each takes the place of `FOLD` in `train` and `evaluate`, and the
+            errors of all are pooled. Without any the condition is one training.
         decode: settings of the search, dotted where they are nested, that take the place of the arms' own in the
             evaluation.
         hide: the one of `HIDDEN` that gets no attention in the evaluation, or none.
@@ -66,7 +68,7 @@ class Condition:
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """The suffixes of training and of evaluation, of each fold."""
-        return tuple((fold + self.train, fold + self.evaluate) for fold in self.each or ("",))
+        return tuple((self.train.replace(FOLD, fold), self.evaluate.replace(FOLD, fold)) for fold in self.each or ("",))
 
     @property
     def search(self) -> dict[str, Any]:
@@ -155,9 +157,10 @@ def read_study(path: str | os.PathLike[str], corpus: str | None = None) -> Study
     if primary not in (names := {e.name for e in endpoints}):
         raise EchoError(f"{where}: primary names no endpoint: {primary!r}{nearest(primary, names)}")
     split = data.get("split", "validation")
-    if split not in ("validation", "test"):
-        raise EchoError(f"{where}: split must be validation or test, got {split!r}")
-    if (split == "test") != (data.get("final", False) is True):
+    if split not in ("train", "validation", "test"):
+        raise EchoError(f"{where}: split must be validation, test, or train (of speakers left out), got {split!r}")
+    final = data.get("final", False) is True
+    if final != (split == "test") and not (final and split == "train"):
         raise EchoError(
             f"{where}: choices are made on the validation split, and the test split gives final figures, once; "
             "write both split: test and final: true, or neither"
@@ -294,8 +297,8 @@ def _endpoints(value: Any, where: str) -> tuple[Endpoint, ...]:
 def _check_met(endpoint: Endpoint, arms: Sequence[Arm], split: str, where: str) -> None:
     """Make sure that every arm is validated when an endpoint asks for it."""
     named = f"{where}: endpoint {endpoint.name!r}"
-    if split == "test" and (endpoint.at or endpoint.reach is not None):
-        raise EchoError(f"{named} looks into training, and the test split is measured once; take at: last")
+    if split != "validation" and (endpoint.at or endpoint.reach is not None):
+        raise EchoError(f"{named} looks into training, and the {split} split is measured once; take at: last")
     for arm in arms:
         every, last = arm.sections["train"].validate_every, arm.sections["train"].max_steps
         if endpoint.at > last:
@@ -317,6 +320,9 @@ def _conditions(value: Any, base: dict[str, Any], where: str) -> tuple[Condition
             if suffix and not suffix.startswith("@"):
                 raise EchoError(f"{where}: conditions.{name}.{key} must be a variant such as @noise:10, got {suffix!r}")
         each = _folds(keys["each"], f"{where}: conditions.{name}.each") if "each" in keys else ()
+        if bool(each) != any(FOLD in suffix for suffix in suffixes.values()):
+            wrong = f"names folds, and neither train nor evaluate has {FOLD}" if each else "is missing"
+            raise EchoError(f"{where}: conditions.{name}.each {wrong}; write {FOLDS_FORM}")
         search = flatten(_mapping(keys.get("decode") or {}, where, f"conditions.{name}.decode"))
         searched = with_changes(base, {f"decode.{key}": one for key, one in search.items()})
         build_config(searched, f"{where}, condition {name}", sections=SECTIONS)
@@ -328,12 +334,14 @@ def _conditions(value: Any, base: dict[str, Any], where: str) -> tuple[Condition
 
 
 def _folds(value: Any, label: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value or not all(isinstance(f, str) and f.startswith("@") for f in value):
-        raise EchoError(f'{label} must be a list of suffixes such as ["@leave:anna", "@leave:ben"], got {value!r}')
-    repeated = next((fold for number, fold in enumerate(value) if fold in value[:number]), None)
+    plain = isinstance(value, list) and all(isinstance(f, str | int | float) and not isinstance(f, bool) for f in value)
+    if not plain or not value or not all(str(fold).strip() for fold in value):
+        raise EchoError(f"{label} must be a list of names or numbers, as in {FOLDS_FORM}; got {value!r}")
+    folds = tuple(map(str, value))
+    repeated = next((fold for number, fold in enumerate(folds) if fold in folds[:number]), None)
     if repeated is not None:
         raise EchoError(f"{label} has {repeated} twice, which would count its errors twice; take one out")
-    return tuple(value)
+    return folds
 
 
 def _seeds(value: Any, where: str) -> tuple[int, ...]:

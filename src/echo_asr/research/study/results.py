@@ -12,12 +12,11 @@ from echo_asr.data.corpus import Corpus
 from echo_asr.evaluate.measures import Measure, measure_errors
 from echo_asr.research.compare import Comparison, compare_errors, compare_values, holm
 from echo_asr.research.study.plan import AS_RECORDED, INVENTED, Condition, Endpoint, Study
-from echo_asr.text.config import TextConfig
-from echo_asr.text.tones import ToneNotation
+from echo_asr.research.study.references import References
+from echo_asr.research.study.speakers import GroupRow, compare_groups, mean_errors
 
 REFUSED_BELOW = 0.05  # p after Holm's correction, under which a difference is significant
 NULL = "not significant"  # verdict of an interval that holds 0
-SPEAKERS = 5  # from which many on texts are blocked by speaker: from fewer nothing follows for other speakers
 
 Results = Mapping[tuple[str, str, int], dict[str, Any]]  # arm, suffix that it was trained with, seed -> result.json
 
@@ -47,59 +46,36 @@ class Row:
     verdict: str = ""
 
 
-@dataclass(frozen=True)
-class Texts:
-    """The references of a condition: normalised texts by utterance, and the block of each.
-
-    Attributes:
-        ids: of each utterance, in each fold: the spec of the corpus, and its id there.
-    """
-
-    ids: tuple[tuple[str, str], ...]
-    texts: tuple[str, ...]
-    blocks: tuple[Hashable, ...]
-    blocked_by: str
-    notation: ToneNotation | None  # of their tones
-
-    @staticmethod
-    def of(study: Study, condition: Condition, corpora: Mapping[str, Corpus], text: TextConfig) -> Texts:
-        """Those of the split that a study judges by, of all folds one after another."""
-        specs = [study.corpus + evaluated for _, evaluated in condition.pairs]
-        rows = [(spec, u) for spec in specs for u in corpora[spec].split(study.split)]
-        texts = tuple(map(text.normalize, (u.text for _, u in rows)))
-        notation = text.measured_notation([u.text for _, u in rows])
-        speakers = tuple(u.speaker for _, u in rows)
-        by_speaker = all(speakers) and len(set(speakers)) >= SPEAKERS
-        blocks = speakers if by_speaker else texts
-        ids = tuple((spec, u.id) for spec, u in rows)
-        return Texts(ids, texts, blocks, "speaker" if by_speaker else "text", notation)
-
-
-def analyse(study: Study, results: Results, corpora: Mapping[str, Corpus]) -> tuple[list[Row], list[dict[str, Any]]]:
-    """Rows of all conditions, endpoints and arms; and the learning curves, a point a validation.
+def analyse(
+    study: Study, results: Results, corpora: Mapping[str, Corpus]
+) -> tuple[list[Row], list[GroupRow], list[dict[str, Any]]]:
+    """Rows of all conditions, endpoints and arms; those of each speaker or fold; and the learning curves, a point a
+    validation.
 
     Args:
-        corpora: by spec, with a validation split held out where they have none.
+        corpora: by spec, with a validation split held out where they need one and have none.
     """
     text = study.arm(study.baseline).sections["text"]
     # Normalising heeds the notation of the tones.
-    text, _ = text.find_tones(u.text for corpus in corpora.values() for u in corpus.split(study.split))
+    text, _ = text.find_tones(u.text for c in corpora.values() for u in c.utterances if u.split == study.split)
     rows: list[Row] = []
+    groups: list[GroupRow] = []
     curves: list[dict[str, Any]] = []
     for condition in study.conditions:
-        texts = Texts.of(study, condition, corpora, text)
+        texts = References.of(study, condition, corpora, text)
         scorer = _Scorer(study, condition, texts, results, text.normalize)
         for endpoint in study.endpoints:
             rows += scorer.rows(endpoint)
+            groups += scorer.groups(endpoint)
         curves += scorer.curves()
-    return rows, curves
+    return rows, groups, curves
 
 
 class _Scorer:
     """Errors of jobs under one condition, of all its folds together; hypotheses are compared with references once."""
 
     def __init__(
-        self, study: Study, condition: Condition, texts: Texts, results: Results, normalize: Callable[[str], str]
+        self, study: Study, condition: Condition, texts: References, results: Results, normalize: Callable[[str], str]
     ) -> None:
         self.study, self.condition, self.texts = study, condition, texts
         self.results, self.normalize = results, normalize
@@ -130,13 +106,13 @@ class _Scorer:
                 invented = np.array([bool(self.normalize(text).strip()) for text in texts], dtype=np.int64)
                 self._known[key] = invented, np.ones(len(invented), dtype=np.int64)
                 return self._known[key]
-            written: dict[tuple[str, str], str] = {}
-            for spec, result in folds:
+            written: dict[tuple[int, str], str] = {}
+            for fold, (spec, result) in enumerate(folds):
                 if update:  # a validation has the ids of all
                     found = {**result, **next(v for v in result["validations"] if v["update"] == update)}
                 else:
                     found = result["evaluations"][self.condition.evaluation(spec)]
-                written |= {(spec, name): text for name, text in zip(found["ids"], found["hypotheses"], strict=True)}
+                written |= {(fold, name): text for name, text in zip(found["ids"], found["hypotheses"], strict=True)}
             hypotheses = [self.normalize(written[name]) for name in self.texts.ids]
             kind: Measure = measure  # type: ignore[assignment]  # read_study let no other pass
             self._known[key] = measure_errors(self.texts.texts, hypotheses, kind, self.texts.notation)
@@ -159,11 +135,46 @@ class _Scorer:
             before = update, error
         return None
 
+    def measured(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint, at the last update where it is that one, since everything is measured there."""
+        last = all(arm.sections["train"].max_steps == endpoint.at for arm in self.study.arms)
+        return replace(endpoint, at=0) if last else endpoint
+
+    def groups(self, endpoint: Endpoint) -> list[GroupRow]:
+        """Like `rows`, for each speaker or fold; none for endpoints that are no error of the utterances."""
+        endpoint, texts = self.measured(endpoint), self.texts
+        if not texts.groups or endpoint.reach is not None or endpoint.measure == INVENTED:
+            return []
+        if endpoint.at and not self.validated:
+            return []
+        rows = []
+        for arm in self.study.arms:
+            if not (seeds := self.seeds(arm.name)):
+                continue
+            errors, units = self._stacked(arm.name, seeds, endpoint)
+            means = mean_errors(errors, units, texts.groups)
+            for against in arm.against or ("",):
+                found: Mapping[str, Comparison] = {}
+                if both := [s for s in seeds if against and s in self.seeds(against)]:
+                    one, other = (self._stacked(name, both, endpoint)[0] for name in (arm.name, against))
+                    found = compare_groups(one, other, units, texts.groups, texts.texts)
+                rows += [
+                    GroupRow(
+                        self.condition.name, endpoint.name, group, count, arm.name, mean, against, found.get(group)
+                    )
+                    for group, (count, mean) in means.items()
+                ]
+        return rows
+
+    def _stacked(self, arm: str, seeds: Sequence[int], endpoint: Endpoint) -> tuple[np.ndarray, np.ndarray]:
+        """Errors `(S, U)` and units `(U,)` at the update of an endpoint."""
+        found = [self.errors(arm, seed, endpoint.at, endpoint.measure) for seed in seeds]
+        return np.stack([errors for errors, _ in found]), found[0][1]
+
     def rows(self, endpoint: Endpoint) -> list[Row]:
         """One for each pair of arms that are compared, and for the baseline, where there are results; none where the
         endpoint needs validations of what was not validated on."""
-        if all(arm.sections["train"].max_steps == endpoint.at for arm in self.study.arms):
-            endpoint = replace(endpoint, at=0)  # the last update, at which everything is measured
+        endpoint = self.measured(endpoint)
         if (endpoint.at or endpoint.reach is not None) and not self.validated:
             return []
         unit = "updates" if endpoint.reach is not None else "%"
@@ -194,9 +205,7 @@ class _Scorer:
             if len(both) < len(pairs):
                 return None
             return compare_values([one for one, _ in both], [other for _, other in both])
-        found = [[self.errors(name, s, endpoint.at, endpoint.measure) for s in seeds] for name in (arm, against)]
-        one, other = (np.stack([errors for errors, _ in each]) for each in found)
-        units = found[0][0][1]
+        (one, units), (other, _) = (self._stacked(name, seeds, endpoint) for name in (arm, against))
         blocks: Sequence[Hashable] = self.texts.blocks
         if endpoint.measure == INVENTED:  # a clip is the same in every fold
             clips = len(units) // len(self.pairs)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from echo_asr.console import print_message, progress_bar
+from echo_asr.console import counted, print_message, progress_bar
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, load_corpus
 from echo_asr.data.excluded import apply_conventions
@@ -23,7 +23,8 @@ from echo_asr.research.study.cost import model_cost
 from echo_asr.research.study.job import locked
 from echo_asr.research.study.jobs import Job, choose_devices, how_many, make_jobs, run_jobs, with_trainings
 from echo_asr.research.study.plan import WITHIN, Study, read_study, slug
-from echo_asr.research.study.results import Texts, analyse
+from echo_asr.research.study.references import References
+from echo_asr.research.study.results import analyse
 from echo_asr.research.study.tables import Findings, write_tables
 from echo_asr.research.study.trained import STUDY, TRAINED_IN, find_trainings, is_of_before
 from echo_asr.storage import make_folder, replace_text, sweep
@@ -125,30 +126,28 @@ def check_name(folder: Path, name: str) -> None:
 
 
 def load_corpora(study: Study) -> dict[str, Corpus]:
-    """The corpora that a study trains on and evaluates, by spec, each with a validation split.
+    """The corpora that a study trains on and evaluates, by spec; those that it trains on have a validation split.
 
     Raises:
         EchoError: one cannot be read, lacks the split, has no tones to measure, or holds utterances to be evaluated on
             that are trained on under the same condition.
     """
     pairs = [(study.corpus + t, study.corpus + e) for c in study.conditions for t, e in c.pairs]
+    held = {spec for pair in pairs for spec in (pair if study.split == "validation" else pair[:1])}
     corpora = {}
     text = study.arm(study.baseline).sections["text"]
     for spec in sorted({spec for pair in pairs for spec in pair}):
         read = load_corpus(spec)
-        if "@leave:" in spec and study.split == "validation" and "validation" not in read.splits:
-            raise EchoError(
-                f"{study.path}: {spec} has nothing to validate on: the speaker left out has test utterances alone; "
-                "leave out another"
-            )
         rows = apply_conventions(spec, read.utterances, text.transcription).utterances
-        corpora[spec] = hold_out(replace(read, utterances=rows))
+        corpora[spec] = replace(read, utterances=rows)
+        if spec in held and "train" in read.splits:
+            corpora[spec] = hold_out(corpora[spec])
     for trained, spec in pairs:
         seen = {u.id for u in corpora[trained].split("train")} & {u.id for u in corpora[spec].split(study.split)}
         if seen:
             raise EchoError(
                 f"{study.path}: {len(seen)} utterances of {spec} are to be evaluated on that {trained} trains on, "
-                f"{min(seen)} first; select alike for both, as each: does, and give the corpus a validation split"
+                f"{min(seen)} first; evaluate on another split or other speakers, or leave these out of training"
             )
     for spec in (evaluated for _, evaluated in pairs):
         notation = text.measured_notation([u.text for u in corpora[spec].split(study.split)])
@@ -256,20 +255,37 @@ def collect(
         done = {key: job.spec[key] for key in ("arm", "seed", "corpus")}
         seconds = {key: round(value, 2) for key, value in result["seconds"].items()}
         times.append({**done, **seconds, "device": result["device"], "threads": result["threads"]})
-    rows, curves = analyse(study, results, corpora)
+    rows, groups, curves = analyse(study, results, corpora)
     notes = [*notes, *(f"Trained in the study in {name}: {n} of {len(results)} jobs." for name, n in taken.items())]
     if len(study.seeds) < 3:
         notes.append(f"{len(study.seeds)} seeds predict little of other seeds; take three or more.")
     blocked: dict[str, list[str]] = {}
+    grouped: dict[str, str] = {}
     text = study.arm(study.baseline).sections["text"]
     for condition in study.conditions:
-        blocked.setdefault(Texts.of(study, condition, corpora, text).blocked_by, []).append(condition.name)
+        texts = References.of(study, condition, corpora, text)
+        blocked.setdefault(texts.blocked_by, []).append(condition.name)
         if condition.each:
             notes.append(f"{condition.name}: pooled over {_named(condition.each)}.")
+        if texts.shown and texts.groups:
+            grouped[condition.name] = texts.grouped_by
+        if texts.shown and texts.speakers:
+            notes.append(f"{condition.name}: {_who(texts)}.")
     over = [f"{by}s" if len(blocked) == 1 else f"{by}s ({', '.join(names)})" for by, names in blocked.items()]
     notes.append(f"Intervals: over seeds and {', '.join(over)}; p corrected over the arms by Holm's method.")
     named = {job.name: failed[str(job.folder)] for job in jobs if str(job.folder) in failed}
-    return Findings(study, rows, curves, arms, times, named, notes)
+    return Findings(study, rows, curves, arms, times, named, notes, groups, grouped)
+
+
+def _who(texts: References) -> str:
+    """Whose errors those of a condition are, and of whom its intervals hold."""
+    who = counted(texts.speakers, "speaker")
+    who += {"none": ", not trained on", "some": ", some of them trained on", "all": ", trained on", "": ""}[
+        texts.trained_on
+    ]
+    if texts.blocked_by == "speaker":
+        return f"{who}; intervals are about others like them, as far as {who.split(',')[0]} show"
+    return f"{who}; intervals hold for {'them' if texts.speakers > 1 else 'that one'}, not for people in general"
 
 
 def _named(folds: Sequence[str]) -> str:
@@ -280,5 +296,6 @@ def _named(folds: Sequence[str]) -> str:
 def summary(outcome: Outcome) -> str:
     """What `study` prints for people."""
     findings = outcome.findings
-    lines = [*findings.sentences(), *(f"failed: {name}: {why}" for name, why in findings.failed.items())]
+    lines = [*findings.sentences(), *findings.agreements()]
+    lines += [f"failed: {name}: {why}" for name, why in findings.failed.items()]
     return "\n".join([*lines, f"tables, pictures and report.html are in {outcome.out}"])

@@ -7,12 +7,14 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from echo_asr.research.compare import Comparison
 from echo_asr.research.study.plan import Study
 from echo_asr.research.study.results import Row, figure, sentence
+from echo_asr.research.study.speakers import MOST_SHOWN, GroupRow, agreement
 from echo_asr.storage import replace_text
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]  # heads, rows
@@ -27,6 +29,8 @@ class Findings:
         times: wall times, of each job.
         failed: why the jobs failed that did, by name.
         notes: what whoever reads the figures must know.
+        groups: the rows of each speaker or fold.
+        grouped: what they are, `speaker` or `fold`, of the conditions for which reports show them.
     """
 
     study: Study
@@ -36,6 +40,8 @@ class Findings:
     times: list[dict[str, Any]]
     failed: dict[str, str]
     notes: list[str]
+    groups: Sequence[GroupRow] = ()
+    grouped: Mapping[str, str] = field(default_factory=dict)
 
     def sections(self) -> list[tuple[str, str, list[Row]]]:
         """Condition, endpoint and their rows, in the order of the study file, the primary endpoint first."""
@@ -51,6 +57,25 @@ class Findings:
             for row in rows
             if row.against and (endpoint == self.study.primary) == primary
         ]
+
+    def group_sections(self) -> list[tuple[str, str, list[GroupRow]]]:
+        """Condition, what its groups are, and their rows by the primary endpoint, where reports show them."""
+        found = []
+        for condition, kind in self.grouped.items():
+            rows = [r for r in self.groups if (r.condition, r.endpoint) == (condition, self.study.primary)]
+            if rows and len({row.group for row in rows}) <= MOST_SHOWN:
+                found.append((condition, kind, rows))
+        return found
+
+    def agreements(self) -> list[str]:
+        """Whether the speakers or folds agree, by the primary endpoint, for each pair of arms that are compared."""
+        pairs = ((kind, rows, pair) for _, kind, rows in self.group_sections() for pair in _pairs(rows))
+        return [agreement([r for r in rows if (r.arm, r.against) == pair], kind) for kind, rows, pair in pairs]
+
+
+def _pairs(rows: Sequence[GroupRow]) -> list[tuple[str, str]]:
+    """Arms and what they were compared with."""
+    return list(dict.fromkeys((row.arm, row.against) for row in rows if row.comparison is not None))
 
 
 def overviews(findings: Findings) -> list[tuple[str, Table]]:
@@ -77,16 +102,32 @@ def value_table(rows: Sequence[Row]) -> Table:
     lines: list[tuple[str, ...]] = []
     for row in rows:
         found = row.comparison
-        difference = relative = p = ""
-        if found is not None:
-            difference = f"{found.difference:+.2f}{_ends(found.interval)}"
-            if found.relative is not None:
-                relative = f"{found.relative:+.1f} %{_ends(found.relative_interval, 1)}"
-            if row.p_holm is not None:
-                p = f"{row.p_holm:.3f}" if row.p_holm >= 0.001 else "< 0.001"
+        difference, relative = _differences(found)
+        p = ""
+        if found is not None and row.p_holm is not None:
+            p = f"{row.p_holm:.3f}" if row.p_holm >= 0.001 else "< 0.001"
         seeds = ", ".join("never" if v is None else f"{v:.2f}" if row.unit == "%" else f"{v:.0f}" for v in row.values)
         lines.append((row.arm, figure(row.mean, row.unit), seeds, row.against, difference, relative, p, row.verdict))
     return heads, lines
+
+
+def group_table(rows: Sequence[GroupRow], kind: str) -> Table:
+    """The rows of speakers or folds by one endpoint under one condition, as text."""
+    lines: list[tuple[str, ...]] = []
+    for row in sorted(rows, key=lambda row: row.group):
+        found = row.comparison
+        cells = str(row.utterances), row.arm, figure(row.mean, "%"), row.against, *_differences(found)
+        lines.append((row.group, *cells, "yes" if row.clear else "no" if found is not None else ""))
+    heads = "utterances", "arm", "mean", "against", "difference (95 %)", "relative (95 %)", "clear of zero"
+    return (kind, *heads), lines
+
+
+def _differences(found: Comparison | None) -> tuple[str, str]:
+    """A difference in points and in percent, as text."""
+    if found is None:
+        return "", ""
+    relative = "" if found.relative is None else f"{found.relative:+.1f} %{_ends(found.relative_interval, 1)}"
+    return f"{found.difference:+.2f}{_ends(found.interval)}", relative
 
 
 def arm_table(findings: Findings) -> Table:
@@ -122,26 +163,31 @@ def markdown(findings: Findings) -> str:
     lines += ["## At a glance", ""]
     for title, table in overviews(findings):
         lines += [f"### {title}", "", *_markdown_table(table), ""]
-    lines += ["## Verdicts", "", *(f"- {text}" for text in findings.sentences())]
+    lines += ["## Verdicts", "", *(f"- {text}" for text in (*findings.sentences(), *findings.agreements()))]
     lines += ["", *(f"- {note}" for note in findings.notes), ""]
     for name, why in findings.failed.items():
         lines += [f"Failed: {name}: {why}", ""]
     for condition, endpoint, rows in findings.sections():
         lines += [f"## {endpoint}, {condition}", "", *_markdown_table(value_table(rows)), ""]
+    for condition, kind, groups in findings.group_sections():
+        lines += [f"## {study.primary}, {condition}, by {kind}", "", *_markdown_table(group_table(groups, kind)), ""]
     lines += ["## arms", "", *_markdown_table(arm_table(findings)), ""]
     return "\n".join(lines)
 
 
 def write_tables(findings: Findings, out: Path) -> None:
-    """`table.md`, `table.csv`, `table.json`, `curves.csv`, and `times.csv`, which alone holds wall times.
+    """`table.md`, `.csv` and `.json`, `speakers.csv`, `curves.csv`, and `times.csv`, which alone holds wall times.
 
     Raises:
         EchoError: one cannot be written.
     """
     replace_text(out / "table.md", markdown(findings))
     replace_text(out / "table.csv", _csv([_flat(row) for row in findings.rows]))
+    replace_text(out / "speakers.csv", _csv([_flat_group(row) for row in findings.groups]))
     study = {**findings.study.to_dict(), "verdicts": findings.sentences(), "notes": findings.notes}
+    by_group = {"agreements": findings.agreements(), "speakers": [asdict(row) for row in findings.groups]}
     whole = {**study, "failed": findings.failed, "costs": findings.arms, "rows": [asdict(row) for row in findings.rows]}
+    whole |= by_group if findings.groups else {}
     replace_text(out / "table.json", json.dumps(whole, ensure_ascii=False, indent=1) + "\n")
     replace_text(out / "curves.csv", _csv(findings.curves))
     replace_text(out / "times.csv", _csv(findings.times))
@@ -149,22 +195,33 @@ def write_tables(findings: Findings, out: Path) -> None:
 
 def _flat(row: Row) -> dict[str, Any]:
     found = row.comparison
-    low, high = found.interval if found and found.interval else ("", "")
-    relative_low, relative_high = found.relative_interval if found and found.relative_interval else ("", "")
     return {
         **{name: getattr(row, name) for name in ("condition", "endpoint", "unit", "arm", "mean")},
         "seeds": " ".join(map(str, row.seeds)),
         "values": " ".join("never" if v is None else repr(v) for v in row.values),
         "against": row.against,
+        **_flat_comparison(found),
+        "p": found.p if found else "",
+        "p_holm": row.p_holm,
+        "verdict": row.verdict,
+    }
+
+
+def _flat_group(row: GroupRow) -> dict[str, Any]:
+    plain = {name: value for name, value in vars(row).items() if name != "comparison"}
+    return {**plain, **_flat_comparison(row.comparison)}
+
+
+def _flat_comparison(found: Comparison | None) -> dict[str, Any]:
+    low, high = found.interval if found and found.interval else ("", "")
+    relative_low, relative_high = found.relative_interval if found and found.relative_interval else ("", "")
+    return {
         "difference": found.difference if found else "",
         "low": low,
         "high": high,
         "relative_percent": found.relative if found else "",
         "relative_low": relative_low,
         "relative_high": relative_high,
-        "p": found.p if found else "",
-        "p_holm": row.p_holm,
-        "verdict": row.verdict,
     }
 
 
