@@ -185,7 +185,7 @@ def errors(tracker: PitchTracker, clips: list[Clip], audios: list[np.ndarray]) -
         creaky.append(found[clip.creak] > 0)
     off, missed, all_creaky = np.concatenate(gross), np.concatenate(voicing), np.concatenate(creaky)
     return {
-        "gross_percent": round(100 * float(off.mean()), 3),
+        "gross_percent": round(100 * float(off.mean()), 3) if off.size else None,
         "voicing_percent": round(100 * float(missed.mean()), 3),
         "median_cents": round(float(np.median(np.concatenate(cents))), 2),
         "voiced_frames": int(off.size), "frames": int(missed.size),
