@@ -34,7 +34,7 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.convert import HOP, SAMPLE_RATE, samples_to_frames
 from echo_asr.audio.level import over_peak, to_one_level
 from echo_asr.data.corpus import load_corpus
-from echo_asr.data.noise import noise_clip
+from echo_asr.data.noise import Kind, noise_clip
 from echo_asr.errors import EchoError
 from echo_asr.features.pitch import AutocorrelationTracker, PitchTracker, TrackerName, make_tracker
 from echo_asr.features.pitch.echo import load_network
@@ -153,10 +153,11 @@ def worsened(clips: list[Clip], condition: str) -> list[np.ndarray]:
             other, below = rng.standard_normal(len(audio)), 10.0
         elif condition == "babble 10 dB":
             chosen = rng.permutation([n for n in range(len(clips)) if n != number])[:6]
-            other = sum(np.roll(np.resize(clips[n].audio, len(audio)), int(rng.integers(len(audio)))) for n in chosen)
+            parts = [np.roll(np.resize(clips[n].audio, len(audio)), int(rng.integers(len(audio)))) for n in chosen]
+            other = np.sum(parts, axis=0)
             below = 10.0
         elif condition == "tones and glides 5 dB":
-            kind = "tone" if number % 2 else "glide"
+            kind: Kind = "tone" if number % 2 else "glide"
             other = noise_clip(kind, len(audio) / SAMPLE_RATE, SEED + int(rng.integers(10**6)))[: len(audio)]
             below = 5.0
         else:

@@ -55,6 +55,9 @@ class PitchEstimate(NamedTuple):
 class PitchNetwork(nn.Module):
     """Gives `PitchEstimate` of frames; see `forward`."""
 
+    window: Tensor
+    octaves: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)

@@ -38,7 +38,8 @@ class Corruption:
         count = len(clean)
         clean = clean / clean.square().mean(dim=1, keepdim=True).sqrt().clamp(min=TINY)
         noise = self._noise(count)
-        babble = sum(torch.roll(clean[self._order(count)], self._whole(SAMPLES), dims=1) for _ in range(5))
+        others = [torch.roll(clean[self._order(count)], self._whole(SAMPLES), dims=1) for _ in range(5)]
+        babble = torch.stack(others).sum(dim=0)
         chosen = self._uniform(count)
         is_babble = chosen < BABBLE
         noise = torch.where(is_babble[:, None], self._level(babble), noise)

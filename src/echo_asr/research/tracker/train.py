@@ -100,10 +100,10 @@ def train(
         step += 1
         decay = min(AVERAGED, step / (step + 10))
         with torch.no_grad():
-            for name, value in net.named_parameters():
-                average[name].lerp_(value, 1 - decay)
-        for name, value in found.items():
-            shown[name] = 0.98 * shown.get(name, float(value.detach())) + 0.02 * float(value.detach())
+            for name, weight in net.named_parameters():
+                average[name].lerp_(weight, 1 - decay)
+        for name, one in found.items():
+            shown[name] = 0.98 * shown.get(name, float(one.detach())) + 0.02 * float(one.detach())
         if step % SHOWN == 0:
             yield average
             print(f"{share:6.1%} {step:6d} " + "  ".join(f"{k} {v:.3f}" for k, v in shown.items()), flush=True)
@@ -122,6 +122,12 @@ def load_clips(corpus: str, kept: Path, count: int) -> tuple[Clips, np.ndarray]:
         return Clips(**{name: found[name] for name in found.files if name != "noises"}), found["noises"]
 
 
+def save(weights: dict[str, Tensor], path: Path) -> None:
+    """Write weights in float16; the file appears whole or not at all."""
+    packed = pack({name: value.half() for name, value in weights.items()})
+    replace_file(path, lambda part: part.write_bytes(packed))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m echo_asr.research.tracker.train", description=__doc__)
     parser.add_argument("corpus", metavar="CORPUS", help="of which the training split is used")
@@ -136,8 +142,7 @@ def main() -> None:
     clips, noises = load_clips(arguments.corpus, arguments.out.with_suffix(".npz"), arguments.clips)
     assert clips.samples.shape[1] == SAMPLES
     for weights in train(clips, noises, arguments.minutes, arguments.rate, arguments.start, arguments.seed):
-        packed = pack({name: value.half() for name, value in weights.items()})
-        replace_file(arguments.out, lambda part, packed=packed: part.write_bytes(packed))
+        save(weights, arguments.out)
 
 
 if __name__ == "__main__":
