@@ -15,6 +15,7 @@ import statistics
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -75,8 +76,8 @@ def voice(batch: int, frames: int, device: torch.device) -> PitchTrack:
     energy = torch.rand(batch, frames, generator=draw).masked_fill(null, 0.0)
     padding = torch.zeros(batch, frames, dtype=torch.bool)
     track = PitchTrack(f0, voicing.masked_fill(null, 0.0), energy, null.clone(), padding, step=4.0)
-    there: dict[str, Any] = {n: x.to(device) if isinstance(x, Tensor) else x for n, x in vars(track).items()}
-    return PitchTrack(**there)
+    there: dict[str, Any] = {n: x.to(device) for n, x in vars(track).items() if isinstance(x, Tensor)}
+    return replace(track, **there)
 
 
 def plain(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

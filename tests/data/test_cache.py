@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,9 +29,9 @@ class CountingExtractor(FeatureExtractor):
 
     calls = 0
 
-    def measure_acoustic(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+    def measure_acoustic(self, audio: np.ndarray, *args: Any, **kwargs: Any) -> Features:
         self.calls += 1
-        return super().measure_acoustic(audio, loudest)
+        return super().measure_acoustic(audio, *args, **kwargs)
 
 
 def counting(**settings: object) -> CountingExtractor:

@@ -5,11 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo_asr.audio.convert import SAMPLE_RATE
+from echo_asr.audio.convert import SAMPLE_RATE, samples_to_frames
+from echo_asr.audio.level import to_one_level
 from echo_asr.data.noise import BEDS, Kind, noise_clip
 from echo_asr.data.perturbation import MARGIN, SNR_RANGE, UNPERTURBED, Perturbation, add_noise, perturb_speed
 from echo_asr.data.psola import shift_semitones
 from echo_asr.features.pitch import AutocorrelationTracker
+from tests.helpers.voices import syllables, voice
 
 
 def loudest_frequency(audio: np.ndarray) -> float:
@@ -112,3 +114,31 @@ def test_a_voice_is_moved_and_its_tempo_kept() -> None:
         assert np.median(f0[f0 > 0]) == pytest.approx(150.0 * perturbation.f0_factor, rel=0.01)
     np.testing.assert_array_equal(Perturbation(semitones=2.0)(voice), shift_semitones(voice, 2.0))
     assert Perturbation(0.9, 12.0).f0_factor == pytest.approx(1.8)
+
+
+@pytest.mark.parametrize("base", [95.0, 230.0])
+@pytest.mark.parametrize(
+    "perturbation", [Perturbation(0.9), Perturbation(1.1), Perturbation(1.0, 3.0), Perturbation(1.1, -2.0)], ids=str
+)
+def test_pitch_of_a_perturbed_voice_follows_from_that_of_the_voice(perturbation: Perturbation, base: float) -> None:
+    voice_f0, voiced = syllables(base, 2.0)
+    audio, tracker = to_one_level(voice(voice_f0, voiced)), AutocorrelationTracker()
+    perturbed = perturbation(audio)
+    frames = samples_to_frames(len(perturbed))
+    found = perturbation.pitch(*tracker(audio, samples_to_frames(len(audio))), frames)
+    measured = tracker(perturbed, frames)
+    assert found[0].dtype == found[1].dtype == np.float32 and len(found[0]) == len(found[1]) == frames
+    both = (found[0] > 0) & (measured[0] > 0)
+    assert both.mean() > 0.5
+    assert np.mean((found[0] > 0) == (measured[0] > 0)) > 0.95
+    assert np.median(np.abs(found[0][both] / measured[0][both] - 1.0)) < 0.01
+    assert np.mean(np.abs(found[0][both] / measured[0][both] - 1.0) < 0.05) > 0.95
+    assert np.mean(np.abs(found[1][both] - measured[1][both])) < 0.05
+
+
+def test_pitch_is_not_interpolated_over_silence_and_leaps() -> None:
+    f0, periodicity = np.array([100.0, 100.0, 0.0, 0.0, 400.0, 100.0]), np.linspace(0.0, 1.0, 6)
+    moved, certain = Perturbation(0.5).pitch(f0, periodicity, 12)
+    assert np.allclose(moved, [50, 50, 50, 0, 0, 0, 0, 200, 200, 50, 50, 50], rtol=1e-6)
+    assert np.allclose(certain[:11], np.linspace(0.0, 1.0, 11), rtol=1e-6) and certain[11] == 1.0
+    assert np.array_equal(UNPERTURBED.pitch(f0, periodicity, 6)[0], f0.astype(np.float32))

@@ -30,12 +30,18 @@ def begins_one_too_many(text: list[int], repetition: int) -> bool:
     return False
 
 
+def refused(found: Repetitions, size: int = SIZE) -> torch.Tensor:
+    """`(rows, size)`, also where nothing is refused."""
+    given = found.refused(size)
+    return torch.zeros(len(found.recent), size, dtype=torch.bool) if given is None else given
+
+
 def after(texts: list[list[int]], repetition: int, size: int = SIZE) -> list[set[int]]:
     """The tokens refused after texts of equal length."""
     found = Repetitions(len(texts), repetition, torch.device("cpu"))
     for step in zip(*texts, strict=True):
         found.advance(torch.arange(len(texts)), torch.tensor(step))
-    return [set(row.nonzero()[:, 0].tolist()) for row in found.refused(size)]
+    return [set(row.nonzero()[:, 0].tolist()) for row in refused(found, size)]
 
 
 @settings(max_examples=150, deadline=None)
@@ -100,7 +106,7 @@ def test_the_end_of_a_text_is_never_refused() -> None:
     found = Repetitions(1, 2, torch.device("cpu"))
     for _ in range(20):
         found.advance(torch.tensor([0]), torch.tensor([0]))
-    assert not found.refused(SIZE).any()
+    assert not refused(found).any()
 
 
 def test_rows_are_chosen_and_repeated_with_all_that_they_remember() -> None:
@@ -110,9 +116,9 @@ def test_rows_are_chosen_and_repeated_with_all_that_they_remember() -> None:
         found.advance(torch.arange(3), torch.tensor(step))
     found.advance(torch.tensor([2, 1, 1, 0]), torch.tensor([3, 2, 3, 2]))
     expected = after([[4, 4, 3], [2, 3, 2], [2, 3, 3], [1, 1, 2]], 2)
-    assert [set(row.nonzero()[:, 0].tolist()) for row in found.refused(SIZE)] == expected == [set(), set(), {3}, set()]
+    assert [set(row.nonzero()[:, 0].tolist()) for row in refused(found)] == expected == [set(), set(), {3}, set()]
     found.advance(torch.tensor([1]), torch.tensor([3]))
-    assert found.refused(SIZE).nonzero().tolist() == [[0, 2]], "2 3 2 3 and no third"
+    assert refused(found).nonzero().tolist() == [[0, 2]], "2 3 2 3 and no third"
 
 
 class Parrot:

@@ -242,13 +242,13 @@ def test_a_recording_below_60_db_under_full_scale_is_silence_and_one_above_loses
 
 def test_memory_does_not_grow_with_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[int] = []
-    forget = segments._Cutter._forget
+    forget = segments.Cutter._forget
 
-    def watched(cutter: segments._Cutter) -> None:
+    def watched(cutter: segments.Cutter) -> None:
         forget(cutter)
         held.append(len(cutter.audio) + len(cutter.levels))
 
-    monkeypatch.setattr(segments._Cutter, "_forget", watched)
+    monkeypatch.setattr(segments.Cutter, "_forget", watched)
     piece = np.concatenate((voice(3.0), silence(2.0), voice(25.0), silence(40.0)))
     for _ in cut((part for _ in range(12) for part in blocks(piece, 5 * RATE)), SegmentConfig()):
         pass

@@ -51,9 +51,9 @@ def test_key_values_keep_the_chosen_rows_in_the_chosen_order() -> None:
     flags, channels, rows = torch.rand(2, 3, 4) > 0.5, torch.randn(3, 4, 3), torch.tensor([2, 0, 2])
     readers = (PitchReader(channels), SilenceReader(flags[0]))
     memory = EncoderKeyValues(torch.randn(3, 2, 4, 5), torch.randn(3, 2, 4, 6), *flags, readers)
-    memory.folded, memory.visible = FoldedKeys.fold(memory.key, memory.value, 1.0), flags[0]
+    memory.folded, memory.hidden = FoldedKeys.fold(memory.key, memory.value, 1.0), flags[0]
     chosen = memory.select(rows)
-    assert chosen.folded is None and chosen.visible is None, "folded anew for other rows"
+    assert chosen.folded is None and chosen.hidden is None, "folded anew for other rows"
     for name in ("key", "value", "null", "padding"):
         assert torch.equal(getattr(chosen, name), torch.stack([getattr(memory, name)[i] for i in rows])), name
     pitch, silence = chosen.readers

@@ -200,18 +200,49 @@ def test_the_fingerprint_tells_corpora_apart(corpus: Path) -> None:
 
 
 def test_what_is_prepared_is_what_training_reads(corpus: Path, tmp_path: Path) -> None:
+    """Where the features of the whole corpus are needed first, as for the pitch of speakers."""
     data = make_data(corpus, speeds=(0.9, 1.0, 1.0))
-    data.cache = FeatureCache(tmp_path, data.cache.extractor)
-    told: list[tuple[int, int]] = []
+    data.cache, data.by_speaker = FeatureCache(tmp_path, data.cache.extractor), True
+    counts: list[tuple[int, int]] = []
+    lines: list[str] = []
     validation = load_corpus(corpus).split("validation")
-    data.prepare(validation, lambda done, total: told.append((done, total)), workers=1)
-    assert told[-1] == (12 * 2 + 4, 12 * 2 + 4)
+    data.prepare(validation, lambda done, total: counts.append((done, total)), workers=1, tell=lines.append)
+    assert counts[-1] == (12 * 2 + 4, 12 * 2 + 4)
+    assert len(lines) == 1 and "before the first update: pitch is relative to each speaker's median F0" in lines[0]
     entries = set(tmp_path.rglob("*.safetensors"))
     for number, indices in enumerate(data.plan(0)):
         data.batch(number, indices)
     for utterance in validation:
         data.features(utterance)
     assert set(tmp_path.rglob("*.safetensors")) == entries
+
+
+def test_recordings_alone_are_read_before_training(corpus: Path, tmp_path: Path) -> None:
+    data = make_data(corpus)
+    data.cache = FeatureCache(tmp_path, data.cache.extractor)
+    counts: list[tuple[int, int]] = []
+    lines: list[str] = []
+    for _ in range(2):
+        validation = load_corpus(corpus).split("validation")
+        data.prepare(validation, lambda done, total: counts.append((done, total)), workers=1, tell=lines.append)
+    assert counts[-2:] == [(16, 16), (16, 16)] and len(counts) == 18, "read once"
+    assert len(lines) == 1 and "features are made while training runs" in lines[0]
+    assert not any(tmp_path.rglob("*.safetensors"))
+
+
+def test_the_features_that_are_made_ahead_are_those_of_the_batches(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_data(corpus, speeds=(0.9, 1.0, 1.1), noisy_copies=1, concatenated_share=0.5)
+    read: list[Any] = []
+    features = data.cache.features
+    monkeypatch.setattr(data.cache, "features", lambda *job: read.append(job) or features(*job))
+    data.clean_epochs = 1
+    for epoch in range(3):
+        for indices in data.plan(epoch):
+            read.clear()
+            data.batch(epoch, indices)
+            assert list(data._jobs(epoch, indices)) == read
 
 
 def test_texts_that_do_not_fit_are_refused(tmp_path: Path) -> None:

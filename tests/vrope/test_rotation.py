@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from echo_asr.vrope import PitchTrack, inverse_power_frequencies, mel_frequencies, rotate
+from echo_asr.vrope import PitchTrack, VRoPEAttention, VRoPEModes, inverse_power_frequencies, mel_frequencies, rotate
+from echo_asr.vrope.rotation import AxisRotation
 from tests.helpers.rotations import (
     NAMES,
     PAIRS,
@@ -178,3 +180,35 @@ def test_what_is_remembered_is_what_would_be_made(make_track: MakeTrack, clock: 
     doubled = module(track, 0, torch.float64)
     assert doubled is not None and doubled[0].dtype == torch.float64
     assert torch.equal(doubled[0][:, 0], module.phase(track, 0, torch.float64).cos())
+
+
+def test_layers_with_equal_turns_share_them(make_track: MakeTrack, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes, x = VRoPEModes().attention(32, 2), torch.randn(3, 10, 32)
+    layers = [VRoPEAttention(modes) for _ in range(3)]
+    alone = [layer(x, make_track(3, 10)) for layer in layers]
+    computed: list[str] = []
+    phase = AxisRotation.pitch_phase
+    monkeypatch.setattr(AxisRotation, "pitch_phase", lambda *given: computed.append("") or phase(*given))
+    track = make_track(3, 10)
+    for layer, expected in zip(layers, alone, strict=True):
+        torch.testing.assert_close(layer(x, track), expected, rtol=0, atol=0)
+    assert len(computed) == 2, "once for scores, once for values"
+    layers[0](x, replace(track, f0=track.f0 * 1.1))
+    assert len(computed) == 4, "another track has turns of its own"
+    with torch.inference_mode():
+        layers[0](x, track)
+    layers[1](x, track).sum().backward()
+
+
+@pytest.mark.parametrize(
+    "options", [{"learn_frequencies": True}, {"radius": "learned"}, {"theta": "integrated"}], ids=str
+)
+def test_layers_that_learn_their_turns_share_none(options: dict[str, Any], make_track: MakeTrack) -> None:
+    track = make_track(3, 10)
+    layer = VRoPEAttention(VRoPEModes(**options).attention(32, 2))
+    first = layer(torch.ones(3, 10, 32), track)
+    assert not track.remembered
+    with torch.no_grad():
+        for parameter in layer.rotation.parameters():
+            parameter.mul_(1.5).add_(0.1)
+    assert not torch.equal(layer(torch.ones(3, 10, 32), track), first)

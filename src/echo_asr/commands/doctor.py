@@ -44,6 +44,8 @@ def examine() -> Iterator[Finding]:
         ("datasets", "datasets", "corpora of the Hugging Face hub"),
         ("lhotse", "lhotse", "corpora in lhotse's Shar"),
         ("segments", "profiles", "orthography profiles"),
+        ("fastapi", "serve", "the service"),
+        ("sounddevice", "live", "the microphone"),
         ("accelerate", "scale", "training in several processes"),
         ("transformers", "pretrained", "pretrained encoders"),
         ("huggingface-hub", "pretrained", "pretrained encoders of the hub"),

@@ -8,7 +8,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +67,11 @@ class FeatureCache:
 
     def measured(self, source: Audio, perturbation: Perturbation = UNPERTURBED) -> Features:
         """The same before the extractor's transform: what is kept on disk."""
-        samples = cached_samples(source, perturbation)
+        samples = cached_samples(source)
         tensors = self._acoustic(source, perturbation, samples)
         if self.extractor.states is not None:
             entry, extractor = self._entry(source, perturbation.name, self.states_made_by), self.extractor
-            tensors |= self._kept(entry, STATES, lambda: {"states": extractor.measure_states(samples())})
+            tensors |= self._kept(entry, STATES, lambda: {"states": extractor.measure_states(perturbation(samples()))})
         return Features(**tensors)
 
     def fill(self, jobs: Sequence[tuple[Audio, Perturbation]]) -> list[EchoError | None]:
@@ -83,13 +83,13 @@ class FeatureCache:
         errors: list[EchoError | None] = []
         waiting: list[tuple[Path, torch.Tensor]] = []
         for source, perturbation in jobs:
-            samples, error = cached_samples(source, perturbation), None
+            samples, error = cached_samples(source), None
             try:
                 self._acoustic(source, perturbation, samples)
                 if self.extractor.states is not None:
                     entry = self._entry(source, perturbation.name, self.states_made_by)
                     if entry is not None and _read(entry, STATES) is None:
-                        waiting.append((entry, self.extractor.encoder_samples(samples())))
+                        waiting.append((entry, self.extractor.encoder_samples(perturbation(samples()))))
             except EchoError as raised:
                 error = raised
             errors.append(error)
@@ -108,9 +108,17 @@ class FeatureCache:
         return cache
 
     def _acoustic(self, source: Audio, perturbation: Perturbation, samples: Callable[[], np.ndarray]) -> dict[str, Any]:
-        """The tensors of the acoustic features."""
-        entry, extractor = self._entry(source, perturbation.name), self.extractor
-        return self._kept(entry, FIELDS, lambda: vars(extractor.measure_acoustic(samples())))
+        """The tensors of the acoustic features, given a function that returns the samples of the recording as it is.
+        Where F0 follows from that of the recording, it is measured there alone, once for all perturbations."""
+        entry, measure = self._entry(source, perturbation.name), self.extractor.measure_acoustic
+
+        def made() -> dict[str, Any]:
+            if perturbation == UNPERTURBED or not perturbation.keeps_pitch:
+                return vars(measure(perturbation(samples())))
+            f0, _, periodicity = self._acoustic(source, UNPERTURBED, samples)["pitch"].numpy()
+            return vars(measure(perturbation(samples()), known_pitch=partial(perturbation.pitch, f0, periodicity)))
+
+        return self._kept(entry, FIELDS, made)
 
     def _kept(self, entry: Path | None, names: tuple[str, ...], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The tensors of an entry, which are made and written where it is missing or damaged."""
@@ -189,12 +197,12 @@ class FeatureCache:
                 warnings.warn(f"{what}: set ECHO_ASR_CACHE to a folder that can be written to", stacklevel=3)
 
 
-def cached_samples(source: Audio, perturbation: Perturbation) -> Callable[[], np.ndarray]:
-    """A function that returns the perturbed samples of a recording, read once when they are first wanted."""
+def cached_samples(source: Audio) -> Callable[[], np.ndarray]:
+    """A function that returns the samples of a recording, read once when they are first wanted."""
 
     @cache
     def samples() -> np.ndarray:
-        return perturbation(load_audio(source))
+        return load_audio(source)
 
     return samples
 

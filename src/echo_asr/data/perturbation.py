@@ -18,7 +18,8 @@ from echo_asr.data.psola import shift_semitones
 SNR_RANGE = (10.0, 40.0)  # dB, of the recording's RMS to the noise's
 MARGIN = 60  # frames of 10 ms of noise before a recording and after it
 SOFTEST_BED = -110.0  # dBFS
-VERSION = 1  # raised when the same perturbation gives other samples than before, so that cached features lapse
+LEAP = 0.5  # octaves between neighbouring frames, above which F0 is not interpolated
+VERSION = 2  # raised when the same perturbation gives other samples or F0 than before, so that cached features lapse
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,33 @@ class Perturbation:
     def f0_factor(self) -> float:
         """The factor by which F0 changes."""
         return float(self.speed * 2.0 ** (self.semitones / 12.0))
+
+    @property
+    def keeps_pitch(self) -> bool:
+        """Whether F0 and periodicity follow from those of the recording; in noise they are measured anew."""
+        return not self.noise
+
+    def pitch(self, f0: np.ndarray, periodicity: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """F0 and periodicity of a recording `(T,)`, 0 Hz where unvoiced, as they are once it is perturbed.
+
+        Time passes `speed` times as fast, and F0 is multiplied by `f0_factor`. Between two voiced frames F0 is linear
+        in octaves; beside an unvoiced frame, and across a leap of half an octave, it is that of the nearer one.
+        A frame is voiced where the nearer one is.
+
+        Args:
+            frames: T of the perturbed recording.
+        """
+        place = np.minimum(np.arange(frames) * self.speed, len(f0) - 1.0)
+        before = place.astype(np.int64)
+        after = np.minimum(before + 1, len(f0) - 1)
+        weight = place - before
+        nearer = np.where(weight < 0.5, before, after)
+        octaves = np.log2(np.where(f0 > 0, f0, 1.0).astype(np.float64))
+        smooth = (f0[before] > 0) & (f0[after] > 0) & (np.abs(octaves[after] - octaves[before]) <= LEAP)
+        value = np.where(smooth, (1 - weight) * octaves[before] + weight * octaves[after], octaves[nearer])
+        moved = np.where(f0[nearer] > 0, self.f0_factor * np.exp2(value), 0.0)
+        between = (1 - weight) * periodicity[before] + weight * periodicity[after]
+        return moved.astype(np.float32), between.astype(np.float32)
 
     def __call__(self, audio: np.ndarray) -> np.ndarray:
         if self.speed != 1.0:

@@ -1,15 +1,19 @@
-"""Fills the feature cache before training, in parallel processes."""
+"""Fills the feature cache, in parallel processes."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
 from itertools import chain, islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from threading import Thread
 
 import torch
 
@@ -17,7 +21,7 @@ from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Audio, Utterance
 from echo_asr.data.perturbation import Perturbation
 from echo_asr.data.room import check_room
-from echo_asr.data.unreadable import UnreadableRecordings, read_error
+from echo_asr.data.unreadable import UnreadableRecordings, find_unreadable, read_error
 from echo_asr.errors import EchoError
 
 CHUNK = 16  # recordings sent to a process at a time; starting one takes as long as a chunk or two
@@ -25,7 +29,7 @@ Job = tuple[Audio, Perturbation]  # a recording and its perturbation
 ON_GPU = 256  # recordings whose states a GPU computes at a time
 MOST_WEIGHTS = 4e9  # bytes of a pretrained encoder in all processes together
 
-_worker_cache: FeatureCache | None = None  # of a worker process, which lasts for one call of `fill_cache`
+_worker_cache: FeatureCache | None = None  # of a worker process
 
 
 def fill_cache(
@@ -90,7 +94,51 @@ def fill_recordings(
         return
     jobs = [(u, each) for utterances, perturbations in parts for u in utterances for each in perturbations]
     fill_cache(cache, jobs, progress, workers, tell)
-    if note is not None and all(cache.holds(u.audio, perturbation) for u, perturbation in jobs):
+    if all(cache.holds(u.audio, perturbation) for u, perturbation in jobs):
+        _remember(note)
+
+
+def check_recordings(
+    cache: FeatureCache,
+    parts: Sequence[tuple[Sequence[Utterance], Sequence[Perturbation]]],
+    progress: Callable[[int, int], None] | None = None,
+    find: Callable[[Sequence[Audio], Callable[[int], None] | None], dict[Audio, str]] = find_unreadable,
+) -> int:
+    """Decode the recordings of utterances of which the cache has no features yet, which shows that they can be read.
+
+    What was read is remembered with the size and the time of every recording.
+
+    Args:
+        parts, progress: as in `fill_recordings`.
+        find: as `find_unreadable`, which it is by default.
+
+    Returns:
+        how many were decoded.
+
+    Raises:
+        UnreadableRecordings: some cannot be read.
+    """
+    total, unknown = sum(len(utterances) for utterances, _ in parts), list[Audio]()
+    note = cache.note((u.audio, ()) for utterances, _ in parts for u in utterances)
+    if note is None or not (note.is_file() or _features_noted(cache, parts)):
+        unknown = [u.audio for rows, _ in parts for u in rows if not cache.holds(u.audio)]
+        count = (lambda done: progress(total - len(unknown) + done, total)) if progress else None
+        if unreadable := find(unknown, count):
+            raise UnreadableRecordings(unreadable)
+        _remember(note)
+    if progress:
+        progress(total, total)
+    return len(unknown)
+
+
+def _features_noted(cache: FeatureCache, parts: Sequence[tuple[Sequence[Utterance], Sequence[Perturbation]]]) -> bool:
+    """Whether all features of utterances, each with some perturbations, were once computed."""
+    note = cache.note((u.audio, perturbations) for utterances, perturbations in parts for u in utterances)
+    return note is not None and note.is_file()
+
+
+def _remember(note: Path | None) -> None:
+    if note is not None:
         with suppress(OSError):  # a cache that cannot be written has its own warning
             note.parent.mkdir(parents=True, exist_ok=True)
             note.touch()
@@ -128,18 +176,21 @@ def _chunks(todo: Sequence[Job], size: int) -> list[Sequence[Job]]:
     return [todo[first : first + size] for first in range(0, len(todo), size)]
 
 
+def open_processes(cache: FeatureCache, processes: int, threads: int = 1) -> ProcessPoolExecutor:
+    """Processes that extract features with `fill_in_worker`, of so many threads each."""
+    context, how = get_context("spawn"), (cache, threads)
+    return ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=how)
+
+
 @contextmanager
 def _open_pool(cache: FeatureCache, processes: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
-    """Processes that extract features, of so many threads each.
+    """The same for a while.
 
     Raises:
         EchoError: one of them was killed.
     """
-    context = get_context("spawn")
     try:
-        with ProcessPoolExecutor(
-            processes, mp_context=context, initializer=_start_worker, initargs=(cache, threads)
-        ) as pool:
+        with open_processes(cache, processes, threads) as pool:
             yield pool
     except BrokenProcessPool:
         what = "a process that extracts features was ended from outside, perhaps for want of memory"
@@ -147,12 +198,19 @@ def _open_pool(cache: FeatureCache, processes: int, threads: int = 1) -> Iterato
 
 
 def _submit(pool: ProcessPoolExecutor, chunks: Sequence[Sequence[Job]]) -> Iterator[list[str]]:
-    """Start the processes with SIGINT blocked, which they inherit: Ctrl-C is handled by this one."""
+    with sigint_blocked():
+        return pool.map(fill_in_worker, chunks)
+
+
+@contextmanager
+def sigint_blocked() -> Iterator[None]:
+    """Processes started here inherit that SIGINT is blocked: Ctrl-C is handled by this one."""
     if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
-        return pool.map(_work, chunks)
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return pool.map(_work, chunks)
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -160,12 +218,34 @@ def _submit(pool: ProcessPoolExecutor, chunks: Sequence[Sequence[Job]]) -> Itera
 def _start_worker(cache: FeatureCache, threads: int) -> None:
     global _worker_cache
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it is not inherited, as on Windows
+    Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     _worker_cache = cache
     cache._warned = True  # the process that reads the features warns
 
 
-def _work(jobs: Sequence[Job]) -> list[str]:
+def _end_with_parent() -> None:
+    """A process that trains may be killed, and would leave this one behind."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def fill_ahead(jobs: Sequence[Job]) -> float:
+    """Compute features in one of the processes: seconds of CPU time taken. What cannot be read is passed over."""
+    began = time.process_time()
+    fill_in_worker(jobs)
+    return time.process_time() - began
+
+
+def read_in_worker(recordings: Sequence[Audio]) -> list[str]:
+    """Decode recordings in one of the processes: why each cannot be read, or an empty string."""
+    return [read_error(audio) for audio in recordings]
+
+
+def fill_in_worker(jobs: Sequence[Job]) -> list[str]:
+    """Compute features in one of the processes: why each recording cannot be read, or an empty string."""
     assert _worker_cache is not None
     return _extract(_worker_cache, jobs)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from echo_asr.audio import load_audio
@@ -49,9 +49,7 @@ def leave_out_unreadable(name: str, utterances: Sequence[Utterance]) -> tuple[Ut
     Raises:
         EchoError: none of them can.
     """
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # decoding releases Python's lock
-        errors = pool.map(lambda utterance: read_error(utterance.audio), utterances)
-        messages = {u.audio: error for u, error in zip(utterances, errors, strict=True) if error}
+    messages = find_unreadable([u.audio for u in utterances])
     if not messages:
         return tuple(utterances)
     readable = tuple(u for u in utterances if u.audio not in messages)
@@ -60,6 +58,22 @@ def leave_out_unreadable(name: str, utterances: Sequence[Utterance]) -> tuple[Ut
         raise EchoError(f"{name}: none of its {len(utterances)} recordings can be read: {first}")
     warn_left_out(name, len(utterances), messages)
     return readable
+
+
+def find_unreadable(recordings: Sequence[Audio], progress: Callable[[int], None] | None = None) -> dict[Audio, str]:
+    """Why recordings cannot be decoded, of those that cannot.
+
+    Args:
+        progress: called with the number that are done.
+    """
+    found: dict[Audio, str] = {}
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # decoding releases Python's lock
+        for done, (audio, error) in enumerate(zip(recordings, pool.map(read_error, recordings), strict=True), 1):
+            if error:
+                found.setdefault(audio, error)
+            if progress:
+                progress(done)
+    return found
 
 
 def read_error(audio: Audio) -> str:

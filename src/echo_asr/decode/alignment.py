@@ -5,11 +5,13 @@ The path is the likeliest one (Viterbi) of the trellis of Graves et al. 2006, "C
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -96,43 +98,46 @@ def ctc_align(log_probabilities: Tensor, lengths: Tensor, texts: Sequence[Sequen
         texts: ids of each, 1 to V - 1.
     """
     count, frames, _ = log_probabilities.shape
-    states = torch.zeros(count, 2 * max(map(len, texts), default=0) + 1, dtype=torch.long)  # blank, symbol, blank, ...
+    states = np.zeros((count, 2 * max(map(len, texts), default=0) + 1), np.int64)  # blank, symbol, blank, ...
     for row, text in enumerate(texts):
-        states[row, 1 : 2 * len(text) : 2] = torch.tensor(text, dtype=torch.long)
-    index = states.to(log_probabilities.device)[:, None].expand(-1, frames, -1)
-    emitted = log_probabilities.gather(2, index).cpu().double()
-    jumps = torch.zeros_like(states, dtype=torch.bool)  # to a symbol from another, over the blank between
-    jumps[:, 3::2] = states[:, 3::2] != states[:, 1:-2:2]
-    inside = torch.arange(frames)[:, None, None] < lengths.cpu()[:, None]
+        states[row, 1 : 2 * len(text) : 2] = text
+    index = torch.from_numpy(states).to(log_probabilities.device)[:, None].expand(-1, frames, -1)
+    emitted = log_probabilities.gather(2, index).cpu().double().numpy()
+    jumps = np.zeros(states.shape)  # 0 to a symbol from another, over the blank between; else minus infinity
+    jumps[:, 3::2] = np.where(states[:, 3::2] != states[:, 1:-2:2], 0.0, -np.inf)
+    jumps[:, :3], jumps[:, 4::2] = -np.inf, -np.inf
+    sizes = lengths.cpu().numpy()
 
-    scores = torch.full(states.shape, -torch.inf, dtype=torch.float64)
+    before = np.full((count, states.shape[1] + 2), -np.inf)  # two states that nothing comes from, and the scores
+    scores = before[:, 2:]
     scores[:, :2] = emitted[:, 0, :2]
-    steps = torch.zeros(frames, *states.shape, dtype=torch.int8)  # by which the best path to a state advances
+    steps = np.zeros((frames, *states.shape), np.int8)  # by which the best path to a state advances
     for frame in range(1, frames):
-        before = pad(scores, (2, 0), value=-torch.inf)
-        best, step = torch.stack((scores, before[:, 1:-1], before[:, :-2].where(jumps, -torch.inf))).max(0)
-        scores = torch.where(inside[frame], best + emitted[:, frame], scores)
-        steps[frame] = step.where(inside[frame], 0)
+        inside = frame < sizes
+        next_one, next_two = before[:, 1:-1], before[:, :-2] + jumps
+        best = np.maximum(scores, next_one)
+        two = next_two > best
+        steps[frame] = np.where(two, 2, next_one > scores) * inside[:, None]
+        scores[inside] = (np.where(two, next_two, best) + emitted[:, frame])[inside]
 
-    rows, last = torch.arange(count), 2 * torch.tensor([len(text) for text in texts])
-    symbol = (last - 1).clamp(min=0)
-    state = torch.where(scores[rows, last] >= scores[rows, symbol], last, symbol)
-    spelled = (scores[rows, state] > -torch.inf).tolist()
-    paths = torch.empty(count, frames, dtype=torch.long)
+    rows, last = np.arange(count), 2 * np.array([len(text) for text in texts])
+    symbol = np.maximum(last - 1, 0)
+    state = np.where(scores[rows, last] >= scores[rows, symbol], last, symbol)
+    spelled = scores[rows, state] > -np.inf
+    paths = np.empty((count, frames), np.int64)
     for frame in range(frames - 1, -1, -1):
         paths[:, frame] = state
         state = state - steps[frame, rows, state]
 
     spans = []
-    for row, (text, size) in enumerate(zip(texts, lengths.tolist(), strict=True)):
-        places = 2 * torch.arange(len(text)) + 1
-        edges = (torch.searchsorted(paths[row, :size].contiguous(), places, right=right) for right in (False, True))
-        found = zip(*(edge.tolist() for edge in edges), places.tolist(), strict=True)
-        if spelled[row]:
-            highest = [(a, b, emitted[row, a:b, place].max()) for a, b, place in found]
-            spans.append([Span(a, b - 1, float(logp.clamp(max=0).exp())) for a, b, logp in highest])
-        else:
+    for row, (text, size) in enumerate(zip(texts, sizes.tolist(), strict=True)):
+        if not spelled[row]:
             spans.append(_spread(len(text), size))
+            continue
+        places = 2 * np.arange(len(text)) + 1
+        begins, ends = (np.searchsorted(paths[row, :size], places, side).tolist() for side in ("left", "right"))
+        found = zip(begins, ends, places.tolist(), strict=True)
+        spans.append([Span(a, b - 1, math.exp(min(0.0, emitted[row, a:b, place].max()))) for a, b, place in found])
     return spans
 
 

@@ -25,8 +25,8 @@ class Constraint(Protocol):
     after another; greedy search has one), and is used by one search.
     """
 
-    def refused(self, size: int) -> Tensor:
-        """`(rows, size)`, true for the tokens that must not follow; 0 is the end of the text."""
+    def refused(self, size: int) -> Tensor | None:
+        """`(rows, size)`, true for the tokens that must not follow; 0 is the end of the text. None: all may follow."""
 
     def advance(self, rows: Tensor, tokens: Tensor) -> None:
         """Keep the hypotheses `rows`, repeats allowed, and add a token to each; 0 for one that has ended."""

@@ -15,50 +15,54 @@ NEVER = -1e10  # log probability of all but blank beyond the end, where minus in
 
 
 class _GrowingTexts:
-    """The CTC paths of growing texts: the log probability that they end in the text's last symbol (`ending`) or in a
-    blank (`blank`) at each frame, both `(rows, F)`.
+    """The CTC paths of growing texts.
+
+    Attributes:
+        paths: `(2, rows, F + 1)`, the log probability that the paths of a text end in a blank (0) or in its last symbol
+            (1) before each frame and, at `F`, after the last. Before the first frame there is the empty text alone.
+        last: the last token of each, `(rows,)`, 0 for an empty text.
 
     Args:
-        logp: `(rows, F, V)`, as of `_ended`.
+        log_probabilities: `(B, F, V)`, natural logarithm, 0 the blank.
+        lengths: frames of each recording, `(B,)`.
+        recordings: that of each text, `(rows,)`.
     """
 
     either: Callable[[Tensor, Tensor], Tensor]  # of two sets of paths: their sum, or the better one
     running: Callable[[Tensor], Tensor]  # the same of all that came before, over the last axis
 
-    def __init__(self, logp: Tensor) -> None:
-        self.logp = logp
-        self.last = torch.zeros(len(logp), dtype=torch.long, device=logp.device)
-        self.blank = logp[..., 0].cumsum(1)
-        self.ending = torch.full_like(self.blank, -torch.inf)
+    def __init__(self, log_probabilities: Tensor, lengths: Tensor, recordings: Tensor) -> None:
+        self.logp = _ended(log_probabilities, lengths)
+        self.recordings = recordings.to(self.logp.device)
+        self.last = torch.zeros_like(self.recordings)
+        self.silence = self.logp[:, 0][self.recordings]
+        self.silence_sum = self.silence.cumsum(1)
+        self.paths = self.silence.new_full((2, len(recordings), self.silence.shape[1] + 1), -torch.inf)
+        self.paths[0, :, 0] = 0.0
+        self.paths[0, :, 1:] = self.silence_sum
+        self.both = self.paths[0]  # `either` of the two
 
     def symbol(self, tokens: Tensor) -> Tensor:
         """Log probability of a token of each text at each frame, `(rows, F)`."""
-        return self.logp.gather(2, tokens[:, None, None].expand(-1, self.logp.shape[1], 1))[..., 0]
-
-    def after(self, source: Tensor) -> Tensor:
-        """The source of the paths that go on in each frame, `(rows, F)`: `source` one frame earlier. Before the first
-        there is 0 for the empty text, else nothing."""
-        empty = torch.where(self.last == 0, self.logp.new_zeros(()), -torch.inf)
-        return torch.cat((empty[:, None], source[:, :-1]), 1)
+        return self.logp[self.recordings, tokens]
 
     def add(self, tokens: Tensor) -> Tensor:
         """Add a token to each text, none where it is 0; returns the log probability that its paths begin the token at
         each frame, `(rows, F)`."""
         symbol = self.symbol(tokens)
-        before = torch.where((tokens == self.last)[:, None], self.blank, self.either(self.blank, self.ending))
-        source = self.after(before)
-        ending = self._recur(source, symbol)
-        nothing = torch.full_like(ending[:, :1], -torch.inf)
-        blank = self._recur(torch.cat((nothing, ending[:, :-1]), 1), self.logp[..., 0])
+        before = torch.where((tokens == self.last)[:, None], self.paths[0], self.both)[:, :-1]
+        grown = torch.full_like(self.paths, -torch.inf)
+        grown[1, :, 1:] = self._recur(before, symbol, symbol.cumsum(-1))
+        grown[0, :, 1:] = self._recur(grown[1, :, :-1], self.silence, self.silence_sum)
         stay = tokens == 0
-        self.ending = torch.where(stay[:, None], self.ending, ending)
-        self.blank = torch.where(stay[:, None], self.blank, blank)
+        self.paths = torch.where(stay[:, None], self.paths, grown)
+        self.both = self.either(*self.paths)
         self.last = torch.where(stay, self.last, tokens)
-        return source + symbol
+        return before + symbol
 
-    def _recur(self, source: Tensor, symbol: Tensor) -> Tensor:
-        """Solve `x_t = either(x_{t-1}, source_t) + symbol_t` with `x_{-1} = -inf`, over the last axis."""
-        total = symbol.cumsum(-1)
+    def _recur(self, source: Tensor, symbol: Tensor, total: Tensor) -> Tensor:
+        """Solve `x_t = either(x_{t-1}, source_t) + symbol_t` with `x_{-1} = -inf`, over the last axis; `total` is the
+        running sum of `symbol`."""
         return total + self.running(source - (total - symbol))
 
 
@@ -68,6 +72,8 @@ class CTCPrefixScorer(_GrowingTexts):
     Forward variables of Watanabe et al. 2017 (algorithm 2): `n_t` ends in the prefix's last symbol, `b_t` in a blank.
     Their recurrence in time, `x_t = (x_{t-1} + y_{t-1}) p_t`, is solved at once by a cumulative log-sum-exp,
     `X_t = P_t + logcumsumexp(Y_{s-1} - P_{s-1})`, `P` the running sum of `log p`, in float64 on the device that has it.
+    The sum over the frames at which a symbol may begin is one matrix product for all prefixes and symbols, of
+    probabilities over the largest of a prefix; what is 1e-308 of it counts as 0.
 
     Args:
         log_probabilities: `(B, F, V)`, natural logarithm, 0 the blank.
@@ -79,15 +85,19 @@ class CTCPrefixScorer(_GrowingTexts):
     running = staticmethod(partial(torch.logcumsumexp, dim=-1))
 
     def __init__(self, log_probabilities: Tensor, lengths: Tensor, beam: int) -> None:
-        super().__init__(_ended(log_probabilities, lengths).repeat_interleave(beam, 0))
+        recordings = torch.arange(len(lengths), device=lengths.device).repeat_interleave(beam)
+        super().__init__(log_probabilities, lengths, recordings)
         self.beam = beam
+        self.probabilities = self.logp.exp().transpose(1, 2)  # (B, F, V)
 
     def score(self) -> Tensor:
         """`(B, beam, V)`: log probability of each extended prefix; at index 0, that the text is the prefix itself."""
-        before = self.either(self.blank, self.ending)
-        psi = torch.logsumexp(self.after(before)[..., None] + self.logp, dim=1)
-        psi_repeat = torch.logsumexp(self.after(self.blank) + self.symbol(self.last), dim=1)
-        psi = psi.scatter(1, self.last[:, None], psi_repeat[:, None])
+        blank, before = self.paths[0], self.both
+        highest = before[:, :-1].amax(1, keepdim=True).clamp(min=2 * NEVER)  # finite, for a text that has no path
+        shares = (before[:, :-1] - highest).exp().view(len(self.logp), self.beam, -1)
+        psi = (shares @ self.probabilities).log().flatten(0, 1) + highest
+        again = torch.logsumexp(blank[:, :-1] + self.symbol(self.last), dim=1)
+        psi.scatter_(1, self.last[:, None], again[:, None])
         psi[:, 0] = before[:, -1]
         psi = psi.masked_fill(psi < NEVER / 2, -torch.inf)  # a text that needs more frames than there are
         return psi.view(-1, self.beam, psi.shape[1])
@@ -95,7 +105,7 @@ class CTCPrefixScorer(_GrowingTexts):
     def advance(self, rows: Tensor, tokens: Tensor) -> None:
         """Keep the prefixes `rows`, each within its recording, and add a token to each; token 0 leaves a prefix as
         it is."""
-        self.blank, self.ending, self.last = self.blank[rows], self.ending[rows], self.last[rows]
+        self.paths, self.both, self.last = self.paths[:, rows], self.both[rows], self.last[rows]
         self.add(tokens)
 
 
@@ -106,25 +116,31 @@ class CTCBestPath(_GrowingTexts):
     there are.
 
     Args:
-        log_probabilities: `(rows, F, V)`, natural logarithm, 0 the blank.
-        lengths: frames of each, `(rows,)`.
+        log_probabilities: `(B, F, V)`, natural logarithm, 0 the blank.
+        lengths: frames of each recording, `(B,)`.
         texts: `(rows, L)`, the tokens so far; 0 for none.
+        recordings: that of each text, `(rows,)`; by default one text a recording.
     """
 
     either = staticmethod(torch.maximum)
     running = staticmethod(lambda values: values.cummax(-1).values)
 
-    def __init__(self, log_probabilities: Tensor, lengths: Tensor, texts: Tensor) -> None:
-        super().__init__(_ended(log_probabilities, lengths))
-        self.best = torch.zeros_like(self.blank[:, 0])  # log probability of the best path that the text begins
-        for tokens in texts.T:
+    def __init__(
+        self, log_probabilities: Tensor, lengths: Tensor, texts: Tensor, recordings: Tensor | None = None
+    ) -> None:
+        if recordings is None:
+            recordings = torch.arange(len(lengths))
+        super().__init__(log_probabilities, lengths, recordings)
+        self.best = self.silence.new_zeros(len(recordings))  # log probability of the best path that the text begins
+        for tokens in texts.to(self.last.device).T:
             self.extend(tokens)
 
     def select(self, rows: Tensor) -> CTCBestPath:
         """A copy with the texts `rows`, repeats allowed."""
         chosen = copy(self)
-        for name, value in vars(self).items():
-            setattr(chosen, name, value[rows])
+        for name in ("recordings", "last", "silence", "silence_sum", "both", "best"):
+            setattr(chosen, name, getattr(self, name)[rows])
+        chosen.paths = self.paths[:, rows]
         return chosen
 
     def extend(self, tokens: Tensor) -> Tensor:
@@ -136,9 +152,9 @@ class CTCBestPath(_GrowingTexts):
 
 
 def _ended(log_probabilities: Tensor, lengths: Tensor) -> Tensor:
-    """Log probabilities `(rows, F, V)` in float64, with blank for certain beyond the end of each recording."""
-    logp = double(log_probabilities)
-    beyond = torch.arange(logp.shape[1], device=logp.device)[None] >= lengths.to(logp.device)[:, None]
-    silent = logp.new_full((logp.shape[2],), NEVER)
+    """Log probabilities `(B, V, F)` in float64, with blank for certain beyond the end of each recording."""
+    logp = double(log_probabilities).transpose(1, 2).contiguous()
+    beyond = torch.arange(logp.shape[2], device=logp.device)[None] >= lengths.to(logp.device)[:, None]
+    silent = logp.new_full((logp.shape[1], 1), NEVER)
     silent[0] = 0.0
-    return torch.where(beyond[..., None], silent, logp)
+    return torch.where(beyond[:, None], silent, logp)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,47 +52,63 @@ class Repetitions:
     def __init__(
         self, rows: int, repetition: int, device: torch.device, best_path: Callable[[Tensor], CTCBestPath] | None = None
     ) -> None:
-        lengths = torch.arange(1, LONGEST_UNIT + 1)
-        self.most = (lengths * (allowed_copies(repetition) - 1)).to(device)  # positions equal to the one n before
-        self.recent = torch.zeros(rows, LONGEST_UNIT, dtype=torch.long, device=device)  # the last token first
-        self.equal = torch.zeros_like(self.recent)
-        self.texts = torch.zeros(rows, 0, dtype=torch.long, device=device)
-        self.spoken = torch.zeros(rows, dtype=torch.long, device=device)  # remaining tokens of a copy that CTC found
-        self.best_path = best_path
+        lengths = np.arange(1, LONGEST_UNIT + 1)
+        self.most = lengths * (allowed_copies(repetition).numpy() - 1)  # positions equal to the one n before
+        self.recent = np.zeros((rows, LONGEST_UNIT), np.int64)  # the last token first
+        self.equal = np.zeros_like(self.recent)
+        self.texts: list[np.ndarray] = []  # the rows of `advance` and the tokens, in turn
+        self.spoken = np.zeros(rows, np.int64)  # remaining tokens of a copy that CTC found
+        self.device, self.best_path = device, best_path
         self.path: CTCBestPath | None = None
 
-    def refused(self, size: int) -> Tensor:
-        """`(rows, size)`, true for the tokens that must not follow; never for 0, the end."""
+    def refused(self, size: int) -> Tensor | None:
+        """`(rows, size)`, true for the tokens that must not follow; never for 0, the end. None: all may follow."""
         over = (self.equal >= self.most) & (self.recent > 0)
+        if not over.any():
+            return None
         if self.best_path is not None:
-            over = over & ~self._find_copies(over)[:, None]
-        refused = torch.zeros(len(over), size, dtype=torch.long, device=over.device)
-        refused = refused.scatter_add_(1, self.recent, over.long()) > 0
+            over &= ~self._find_copies(over)[:, None]
+        refused = np.zeros((len(over), size), bool)
+        rows, places = over.nonzero()
+        refused[rows, self.recent[rows, places]] = True
         refused[:, 0] = False
-        return refused
+        return torch.from_numpy(refused).to(self.device)
 
-    def _find_copies(self, over: Tensor) -> Tensor:
+    def _find_copies(self, over: np.ndarray) -> np.ndarray:
         """`(rows,)`, true where the next token belongs to a copy that CTC finds."""
         new = over.any(1) & (self.spoken == 0)
-        if bool(new.any()):
+        if new.any():
             if self.path is None:
                 assert self.best_path is not None
-                self.path = self.best_path(self.texts)
-            shortest = over.long().argmax(1) + 1  # the shortest unit over its limit; longer ones are multiples of it
-            for length in shortest[new].unique().tolist():
-                rows = (new & (shortest == length)).nonzero()[:, 0]
-                ahead, unit = self.path.select(rows), self.recent[rows, :length].flip(1)
+                self.path = self.best_path(torch.from_numpy(self._so_far()).to(self.device))
+            shortest = over.argmax(1) + 1  # the shortest unit over its limit; longer ones are multiples of it
+            for length in np.unique(shortest[new]).tolist():
+                rows = (new & (shortest == length)).nonzero()[0]
+                ahead = self.path.select(torch.from_numpy(rows).to(self.device))
+                unit = torch.from_numpy(self.recent[rows, :length][:, ::-1].copy()).to(self.device)
                 scores = torch.stack([ahead.extend(tokens) for tokens in unit.T])
-                self.spoken[rows] = length * (scores.mean(0) >= SPOKEN).long()
-        return self.spoken > 0
+                self.spoken[rows] = length * (scores.mean(0) >= SPOKEN).cpu().numpy()
+        found: np.ndarray = self.spoken > 0
+        return found
+
+    def _so_far(self) -> np.ndarray:
+        """The texts, `(rows, L)`."""
+        columns: list[np.ndarray] = []
+        rows = np.arange(len(self.recent))
+        for before, tokens in zip(self.texts[-2::-2], self.texts[::-2], strict=True):
+            columns.append(tokens[rows])
+            rows = before[rows]
+        return np.stack(columns[::-1], 1) if columns else np.zeros((len(rows), 0), np.int64)
 
     def advance(self, rows: Tensor, tokens: Tensor) -> None:
         """Keep the hypotheses `rows`, repeats allowed, and add a token to each."""
-        recent = self.recent[rows]
-        self.equal = torch.where(recent == tokens[:, None], self.equal[rows] + 1, 0)
-        self.recent = torch.cat((tokens[:, None], recent[:, :-1]), 1)
-        self.texts = torch.cat((self.texts[rows], tokens[:, None]), 1)
-        self.spoken = (self.spoken[rows] - 1).clamp(min=0)
+        kept, added = rows.cpu().numpy(), tokens.cpu().numpy()
+        recent = self.recent[kept]
+        self.equal = np.where(recent == added[:, None], self.equal[kept] + 1, 0)
+        self.recent = np.concatenate((added[:, None], recent[:, :-1]), 1)
+        self.spoken = np.maximum(self.spoken[kept] - 1, 0)
         if self.path is not None:
             self.path = self.path.select(rows)
             self.path.extend(tokens)
+        elif self.best_path is not None:
+            self.texts += [kept, added]

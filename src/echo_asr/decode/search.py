@@ -4,11 +4,12 @@ caches."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -156,36 +157,36 @@ def greedy(
 ) -> list[Hypothesis]:
     """Take the most likely next token until the text ends or its bound is reached. Finished rows leave the batch."""
     bounds = token_bounds(encoded, config)
-    count = len(bounds)
+    count, most = len(bounds), bounds.tolist()
     texts: list[list[int]] = [[] for _ in range(count)]
     scores = [0.0] * count
     device = bounds.device  # of the scores; the decoder may be on another
-    rows = torch.arange(count, device=device)
+    rows = list(range(count))
     state = model.decoder.state(encoded)
     last = torch.zeros(count, 1, dtype=torch.long, device=device)
 
     def best_path(so_far: Tensor) -> CTCBestPath:
-        return CTCBestPath(model.ctc_log_probabilities(encoded)[rows], encoded.lengths[rows], so_far)
+        places = torch.tensor(rows, device=device)
+        return CTCBestPath(model.ctc_log_probabilities(encoded), encoded.lengths, so_far, places)
 
     constraints = _constraints(constraint, count, config, device, best_path)
-    for step in range(int(bounds.max())):
-        logp = model.predict(last, state)[:, -1]
-        for one in constraints:
-            logp = logp.masked_fill(one.refused(model.vocabulary_size), -torch.inf)
+    for step in range(max(most)):
+        logp = _allowed(model.predict(last, state)[:, -1], constraints)
         best = logp.max(-1)
-        for row, token, score in zip(rows.tolist(), best.indices.tolist(), best.values.tolist(), strict=True):
+        chosen = best.indices.tolist()
+        for row, token, score in zip(rows, chosen, best.values.tolist(), strict=True):
             scores[row] += score
             if token:
                 texts[row].append(token)
-        alive = (best.indices != 0) & (bounds[rows] > step + 1)
-        if not alive.any():
+        alive = [place for place, row in enumerate(rows) if chosen[place] and most[row] > step + 1]
+        if not alive:
             break
-        keep = alive.nonzero()[:, 0]
+        keep = torch.tensor(alive, device=device)
         last = best.indices[keep, None]
         for one in constraints:
             one.advance(keep, last[:, 0])
-        if len(keep) < len(rows):
-            rows = rows[keep]
+        if len(alive) < len(rows):
+            rows = [rows[place] for place in alive]
             state.select(keep.to(model.device))
     return [Hypothesis(text, score) for text, score in zip(texts, scores, strict=True)]
 
@@ -213,66 +214,83 @@ def beam(
     """
     width, weight, size = config.beam, config.ctc_weight, model.vocabulary_size
     bounds = token_bounds(encoded, config)
-    count, device = len(bounds), bounds.device  # of the scores; the decoder may be on another
+    count, device, most = len(bounds), bounds.device, bounds.cpu().numpy()  # the decoder may be on another device
     scorer = CTCPrefixScorer(model.ctc_log_probabilities(encoded), encoded.lengths, width) if weight else None
 
     def best_path(so_far: Tensor) -> CTCBestPath:
         places = torch.arange(count, device=device).repeat_interleave(width)
-        return CTCBestPath(model.ctc_log_probabilities(encoded)[places], encoded.lengths[places], so_far)
+        return CTCBestPath(model.ctc_log_probabilities(encoded), encoded.lengths, so_far, places)
 
     constraints = _constraints(constraint, count * width, config, device, best_path)
     fused = FusedBeam(fusion, count, width, device) if fusion is not None else None
     falls_only = config.length_bonus <= 0 and (fusion is None or fusion.falls_only)
     state = model.decoder.state(encoded)
     state.select(torch.arange(count, device=model.device).repeat_interleave(width))
-    scores = torch.full((count, width), -torch.inf, dtype=torch.float64, device=device)
-    scores[:, 0] = 0.0
-    attention = torch.zeros(count, width, dtype=torch.float64, device=device)
-    tokens = torch.zeros(count, width, 1, dtype=torch.long, device=device)
-    finished = torch.zeros(count, width, dtype=torch.bool, device=device)
-    first = (torch.arange(count, device=device) * width)[:, None]
     texts = [_Texts(spell) for _ in range(count)]
-    for step in range(int(bounds.max()) + 1):
-        last = tokens[:, :, -1].reshape(-1, 1)
-        grown = attention[:, :, None] + model.predict(last, state)[:, -1].view(count, width, size)
-        total = (1.0 - weight) * grown
+    done = np.full(count, -np.inf)  # the score that an unfinished hypothesis of each recording has to exceed
+    # What is known of each place is kept on the CPU; only what there is for each token is on the device.
+    scores, attention = np.full((count, width), -np.inf), np.zeros((count, width))
+    scores[:, 0] = 0.0
+    finished = np.isinf(scores)  # or not filled
+    tokens = np.zeros((count, width, int(most.max()) + 2), np.int64)
+    first = np.arange(count)[:, None] * width
+    last = torch.zeros(count * width, 1, dtype=torch.long, device=device)
+    held = torch.full((count, width, size), -torch.inf, dtype=torch.float64, device=device)
+    for step in range(int(most.max()) + 1):
+        grown = model.predict(last, state)[:, -1].view(count, width, size)
+        grown = grown + torch.from_numpy(attention).to(device)[..., None]
+        total = grown * (1.0 - weight)
         if scorer is not None:
-            total = total + weight * scorer.score()
-        total = total + config.length_bonus * (step + (torch.arange(size, device=device) > 0))
-        at_bound = (bounds <= step)[:, None, None] & (torch.arange(size, device=device) > 0)
-        total = total.masked_fill(at_bound, -torch.inf)
-        total = total.masked_fill(scores.isinf()[:, :, None], -torch.inf)  # places not yet filled
-        for one in constraints:
-            total = total.masked_fill(one.refused(size).view_as(total), -torch.inf)
+            total.add_(scorer.score(), alpha=weight)
+        if config.length_bonus:
+            total += config.length_bonus * step
+            total[..., 1:] += config.length_bonus
+        if (most <= step).any():
+            total[torch.from_numpy(most <= step).to(device), :, 1:] = -torch.inf
+        total = _allowed(total.flatten(0, 1), constraints).view_as(total)
         if fused is not None:
-            total = total + fused.score(total, ~finished & ~scores.isinf())
-        held = torch.full_like(total, -torch.inf)
-        held[:, :, 0] = scores
-        total = torch.where(finished[:, :, None], held, total)
-        scores, flat = total.flatten(1).topk(width)
-        parent, chosen = flat // size, flat % size
-        rows = (first + parent).flatten()
-        finished = finished.gather(1, parent)
-        attention = torch.where(finished, attention.gather(1, parent), grown.flatten(1).gather(1, flat))
-        tokens = torch.cat((tokens.gather(1, parent[..., None].expand(-1, -1, tokens.shape[2])), chosen[..., None]), 2)
-        ended = ~finished & (chosen == 0) & ~scores.isinf()
-        finished = finished | (chosen == 0) | scores.isinf()
-        for row in ended.any(1).nonzero()[:, 0].tolist():
-            places = (finished[row] & ~scores[row].isinf()).nonzero()[:, 0].tolist()
+            total = total + fused.score(total, torch.from_numpy(~finished).to(device))
+        if finished.any():
+            held[..., 0] = torch.from_numpy(scores)
+            total = torch.where(torch.from_numpy(finished).to(device)[..., None], held, total)
+        best = total.flatten(1).topk(width)
+        of_attention = grown.flatten(1).gather(1, best.indices)
+        scores, grew, flat = torch.stack((best.values, of_attention, best.indices.double())).cpu().numpy()
+        parent, chosen = np.divmod(flat.astype(np.int64), size)
+        was_finished = np.take_along_axis(finished, parent, 1)
+        attention = np.where(was_finished, np.take_along_axis(attention, parent, 1), grew)
+        tokens = np.take_along_axis(tokens, parent[..., None], 1)
+        tokens[..., step] = chosen
+        empty = np.isinf(scores)
+        finished = was_finished | (chosen == 0) | empty
+        ended = ~was_finished & (chosen == 0) & ~empty
+        for row in ended.any(1).nonzero()[0].tolist():
+            places = (finished[row] & ~empty[row]).nonzero()[0].tolist()
             repeats = texts[row].keep({place: (tokens[row, place], float(scores[row, place])) for place in places})
-            scores[row, repeats] = -torch.inf
-        done = torch.tensor([found.last(config.nbest) for found in texts], dtype=torch.float64, device=device)
-        rival = torch.where(finished, -torch.inf, scores).amax(1)
-        if bool(((done >= rival) if falls_only else finished.all(1)).all()):
+            scores[row, repeats] = -np.inf
+            done[row] = texts[row].last(config.nbest)
+        rival = np.where(finished, -np.inf, scores).max(1)
+        if ((done >= rival) if falls_only else finished).all():
             break
+        rows = torch.from_numpy((first + parent).ravel()).to(device)
+        last = torch.from_numpy(chosen.reshape(-1, 1)).to(device)
         state.select(rows.to(model.device), memory=False)
         if scorer is not None:
-            scorer.advance(rows, chosen.flatten())
+            scorer.advance(rows, last[:, 0])
         for one in constraints:
-            one.advance(rows, chosen.flatten())
+            one.advance(rows, last[:, 0])
         if fused is not None:
-            fused.advance(rows, chosen.flatten())
+            fused.advance(rows, last[:, 0])
     return [found.best(config.nbest) for found in texts]
+
+
+def _allowed(scores: Tensor, constraints: Sequence[Constraint]) -> Tensor:
+    """Scores `(rows, V)` of next tokens, minus infinity for those that a constraint refuses."""
+    for one in constraints:
+        refused = one.refused(scores.shape[-1])
+        if refused is not None:
+            scores = scores.masked_fill(refused, -torch.inf)
+    return scores
 
 
 def _constraints(
@@ -298,7 +316,7 @@ class _Texts:
         self.spell = spell
         self.found: dict[Hashable, Hypothesis] = {}
 
-    def keep(self, finished: Mapping[int, tuple[Tensor, float]]) -> list[int]:
+    def keep(self, finished: Mapping[int, tuple[np.ndarray, float]]) -> list[int]:
         """Add the finished hypotheses of a beam, tokens and score by place; returns the places of those whose text has
         better tokens."""
         repeats = []

@@ -28,6 +28,9 @@ TURN_PAUSE = 20  # frames, the shortest pause between two speakers
 TURN_FRAMES = 50  # before and after a pause, whose levels are compared
 SHORTEST = 10  # frames of speech in a segment, at least; a click, averaged, has fewer
 STEP = 50  # frames that are classified at once, by the levels around them
+LIVE_STEP = 10  # the same of a microphone, by the levels before them
+EXPECTED = -30.0  # dBFS, the level of speech that is expected of a microphone before any was loud enough to tell
+DECAY = 0.1  # dB a second by which the level of the loudest speech of a microphone falls, down to what is expected
 WAITING = 600.0  # seconds of segments kept at most while a recording may still be silence
 
 
@@ -87,17 +90,25 @@ def cut(blocks: Iterable[np.ndarray], config: SegmentConfig) -> Iterator[SpeechS
     The result does not depend on the recording's gain, with one exception: one whose peak is below -60 dBFS is
     silence, and has no segments unless it is one segment as a whole.
     """
-    cutter = _Cutter(config)
+    cutter = Cutter(config)
     for block in blocks:
         yield from cutter.add(block)
     yield from cutter.finish()
 
 
-class _Cutter:
-    """Takes samples and yields segments. Frame numbers count from the recording's beginning."""
+class Cutter:
+    """Takes samples and yields segments, as `cut` describes. Frame numbers count from the recording's beginning.
 
-    def __init__(self, config: SegmentConfig) -> None:
+    Args:
+        live: the samples are those of a microphone: a frame is classified by the 15 s before it alone, a tenth of a
+            second after it was recorded. The level of the loudest speech so far is at least `EXPECTED`, so that the
+            noise of a room before the first word is a pause, and decays to that.
+    """
+
+    def __init__(self, config: SegmentConfig, live: bool = False) -> None:
         self.config = config
+        self.ahead, self.frames_at_once = (0, LIVE_STEP) if live else (AROUND, STEP)
+        self.expected, self.decay = (EXPECTED, DECAY * frames_to_seconds(LIVE_STEP)) if live else (-np.inf, 0.0)
         seconds = (config.pause, config.margin, config.longest)
         self.pause, self.margin, self.longest = (round(seconds_to_frames(time)) for time in seconds)
         self.audio = np.zeros(0, np.float32)  # from frame `first` on
@@ -107,7 +118,7 @@ class _Cutter:
         self.classified = 0  # frames before it are classified
         self.peaks = np.zeros(0)  # largest magnitude of a sample in each frame, from frame `first_level` on
         self.peak = 0.0  # the largest of them so far
-        self.loudest = -np.inf  # dBFS, the highest level of speech around any frame so far
+        self.loudest = self.expected  # dBFS, the highest level of speech around any frame so far
         self.around = -np.inf  # dBFS, the level of speech around the frames classified last
         self.threshold = -np.inf  # dBFS, above which the frames classified last may be speech
         self.waiting: list[SpeechSegment] = []  # segments that are silence unless a louder sample follows
@@ -153,12 +164,12 @@ class _Cutter:
             self.levels = np.concatenate((self.levels, fresh[lead : len(fresh) - tail]))
             self.peaks = np.concatenate((self.peaks, _frame_peaks(part)[lead:][: known - have]))
         end = self.first_level + len(self.levels)
-        limit = end if at_end else end - AROUND
-        while self.classified < limit and (at_end or self.classified + STEP <= limit):
-            upto = min(self.classified + STEP, limit)
+        limit = end if at_end else end - self.ahead
+        while self.classified < limit and (at_end or self.classified + self.frames_at_once <= limit):
+            upto = min(self.classified + self.frames_at_once, limit)
             first = max(self.first_level, self.classified - AROUND)
-            around = self._levels(first, upto + AROUND)
-            peaks = self.peaks[first - self.first_level : upto + AROUND - self.first_level]
+            around = self._levels(first, upto + self.ahead)
+            peaks = self.peaks[first - self.first_level : upto + self.ahead - self.first_level]
             self.peak = max(self.peak, float(peaks.max()))
             self.threshold = self._threshold(around)
             speech = (self._levels(self.classified, upto) > self.threshold).tolist()
@@ -170,7 +181,7 @@ class _Cutter:
         """The level in dBFS above which frames may be speech, from the levels `(T,)` around them."""
         half_loud = np.median(sliding_window_view(around, min(SUSTAINED, len(around)))[:: SUSTAINED // 3], axis=1)
         local = float(half_loud.max())
-        self.loudest = max(self.loudest, local)
+        self.loudest = max(self.loudest - self.decay, self.expected, local)
         self.around = max(local, self.loudest - SPEAKER_RANGE)
         audible = around[around > max(self.around - NOISE_RANGE, NOTHING)]
         gated = len(audible) < (1.0 - GATED) * len(around)
@@ -219,13 +230,25 @@ class _Cutter:
             yield from self._emit(begin, end)
         self.begun, self.quiet_from = None, end
 
-    def _emit(self, begin: int, end: int) -> Iterator[SpeechSegment]:
-        self.emitted += 1
+    def open_segment(self) -> tuple[SpeechSegment, float] | None:
+        """The segment that has begun and may go on, as it would be if it ended now, and the seconds of pause after its
+        last speech; None where there is none."""
+        if self.begun is None or self.speech_frames < SHORTEST or self.peak < SILENCE_PEAK:
+            return None
+        end = min(self.last + 1 + self.margin, self.classified)
+        segment = self._segment(max(self.quiet_from, self.begun - self.margin), end)
+        return segment, frames_to_seconds(self.classified - 1 - self.last)
+
+    def _segment(self, begin: int, end: int) -> SpeechSegment:
         samples = self.audio[(begin - self.first) * HOP : (end - self.first) * HOP]
         levels = self._levels(begin, end)
         speech = levels[levels > self.threshold]  # a short word may be the only one within 15 s
         around = max(self.around, float(np.median(speech))) if len(speech) else self.around
-        self.waiting.append(SpeechSegment(frames_to_seconds(begin), samples.copy(), around))
+        return SpeechSegment(frames_to_seconds(begin), samples.copy(), around)
+
+    def _emit(self, begin: int, end: int) -> Iterator[SpeechSegment]:
+        self.emitted += 1
+        self.waiting.append(self._segment(begin, end))
         if self.peak >= SILENCE_PEAK:
             yield from self.waiting
             self.waiting.clear()

@@ -37,7 +37,7 @@ class Cue(NamedTuple):
     lines: tuple[str, ...]
 
 
-class _Unit(NamedTuple):
+class TimedUnit(NamedTuple):
     """An unbreakable part of a text, mostly a word: its width in columns, whether a space precedes it, its times in
     ms."""
 
@@ -56,7 +56,7 @@ def make_cues(found: Transcription) -> list[Cue]:
     the recording, unless that is shorter than `SHORTEST`, or than a millisecond a cue. This holds for any
     times in `found`: those that are not finite or not in order are replaced by the nearest possible ones.
     """
-    drafts = [cue for span in segment_spans(found) for cue in _split(_units(*span))]
+    drafts = [cue for span in segment_spans(found) for cue in _split(timed_units(*span))]
     return _settle(drafts, max(duration_ms(found), SHORTEST, len(drafts)))
 
 
@@ -100,7 +100,7 @@ def ordered_spans(times: Sequence[tuple[float, float]], low: int, high: int) -> 
     return list(zip(starts, ends, strict=True))
 
 
-def _units(start: int, end: int, text: str, words: Sequence[Word]) -> list[_Unit]:
+def timed_units(start: int, end: int, text: str, words: Sequence[Word]) -> list[TimedUnit]:
     """A segment's units at the times of its words; where these do not spell its text, its time is divided evenly among
     its characters."""
     whole = "".join(text.split())
@@ -114,11 +114,11 @@ def _units(start: int, end: int, text: str, words: Sequence[Word]) -> list[_Unit
     units, done = [], 0
     for part_text, spaced in unbreakable_parts(text, LINE):
         begun, done = done, done + len("".join(part_text.split()))
-        units.append(_Unit(part_text, display_width(part_text), spaced, times[begun][0], times[done - 1][1]))
+        units.append(TimedUnit(part_text, display_width(part_text), spaced, times[begun][0], times[done - 1][1]))
     return units
 
 
-def _split(units: Sequence[_Unit]) -> list[Cue]:
+def _split(units: Sequence[TimedUnit]) -> list[Cue]:
     """Split a segment into cues of at most two lines at the lowest cost, by dynamic programming over its breaks."""
     count = len(units)
     columns = list(accumulate((unit.width + unit.spaced for unit in units), initial=0))  # before each unit
@@ -148,7 +148,7 @@ def _split(units: Sequence[_Unit]) -> list[Cue]:
     return cues[::-1]
 
 
-def _break_cost(units: Sequence[_Unit], index: int) -> float:
+def _break_cost(units: Sequence[TimedUnit], index: int) -> float:
     """The cost of a break before a unit, by the punctuation there."""
     before = units[index - 1].text.rstrip(_CLOSING)
     if before.endswith(_SENTENCES + _CLAUSES):
@@ -156,22 +156,23 @@ def _break_cost(units: Sequence[_Unit], index: int) -> float:
     return 0.0 if units[index].spaced else UNSPACED
 
 
-def _lines(units: Sequence[_Unit]) -> tuple[str, ...]:
+def _lines(units: Sequence[TimedUnit]) -> tuple[str, ...]:
     """One line, or two of lengths as even as possible, preferably broken at punctuation and with the lower one
     longer."""
-    line = _join(units)
+    line = join_units(units)
     if display_width(line) <= LINE:
         return (line,)
     choices = []
     for index in range(1, len(units)):
-        pair = _join(units[:index]), _join(units[index:])
+        pair = join_units(units[:index]), join_units(units[index:])
         upper, lower = map(display_width, pair)
         if max(upper, lower) <= LINE:
             choices.append((abs(upper - lower) + (upper > lower) + BREAK_COLUMNS * _break_cost(units, index), pair))
     return min(choices)[1]
 
 
-def _join(units: Sequence[_Unit]) -> str:
+def join_units(units: Sequence[TimedUnit]) -> str:
+    """The text of units."""
     return "".join(" " * unit.spaced + unit.text for unit in units).strip()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ from echo_asr.audio.load import Audio
 from echo_asr.config import Changes, build_sections
 from echo_asr.decode.alignment import align
 from echo_asr.decode.batches import GROUP_SECONDS, batches_to_search
+from echo_asr.decode.fusion import Fusion
 from echo_asr.decode.malloc_trim import release_memory
 from echo_asr.decode.results import Retoned, Segment, Transcription
 from echo_asr.decode.search import DecodeConfig, make_fusion, make_spell, search_nbest
@@ -30,6 +32,8 @@ from echo_asr.features.states import StatesExtractor
 from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
 from echo_asr.text.normalize import join_texts
 from echo_asr.text.tones import ToneNotation
+
+HOTWORD_BEAM = 4  # hypotheses that are kept at least where there are hotwords
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,22 @@ class Recognizer:
         self.fusion = make_fusion(self.decode, bundle.tokenizer, self.normalize)
         self.spell = make_spell(bundle.tokenizer)
         self.features = bundle.trained_features  # those that are encoded, as in `Echo.encode`; None for all
+
+    def with_hotwords(self, phrases: Sequence[str]) -> Recognizer:
+        """The same model, which expects these words and phrases, too, in a beam of at least `HOTWORD_BEAM`.
+
+        Raises:
+            EchoError: the model cannot spell one of them.
+        """
+        beam = max(self.decode.beam, HOTWORD_BEAM)
+        changed = copy.copy(self)
+        changed.decode = replace(self.decode, hotwords=(*self.decode.hotwords, *phrases), beam=beam)
+        without_lm = replace(changed.decode, lm="")
+        fusion = make_fusion(without_lm, self.bundle.tokenizer, self.normalize)
+        if self.fusion is not None:  # its language model has been read already
+            fusion = Fusion(self.fusion.scorer, self.fusion.weight, fusion.hotwords if fusion else None)
+        changed.fusion = fusion
+        return changed
 
     @overload
     def transcribe(self, audio: Audio, sampling_rate: int | None = None, *, words: bool = True) -> Transcription: ...

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, Self, get_args
@@ -28,6 +28,7 @@ from echo_asr.pretrained.weights import DType
 CODE_VERSION = 4  # raised when the same settings give other values than before, so that cached features lapse
 PART_RANGE = 30.0  # dB; the peak of a segment counts as at most that far below the level around it
 CREST = 20.0  # dB above the level around a segment, at which its samples are clipped: beyond are bumps
+KnownPitch = Callable[[int], tuple[np.ndarray, np.ndarray]]
 OF_STATES = ("states", "encoder_dtype", "encoder_layers", "states_in")  # settings that have a key of their own
 PEAK_RANGE = 60.0  # dB; the peak of a spectrogram counts as at most that far below the peak of the samples
 
@@ -155,7 +156,9 @@ class FeatureExtractor:
             self.tracker.to(device)
         return self
 
-    def measure_acoustic(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+    def measure_acoustic(
+        self, audio: np.ndarray, loudest: float = -np.inf, known_pitch: KnownPitch | None = None
+    ) -> Features:
         """Features of `audio` `(S,)` float32 at 16 kHz: `T = ceil(S / 160)` frames.
 
         Args:
@@ -164,11 +167,17 @@ class FeatureExtractor:
                 that noise between sentences is not amplified to theirs, and at most 20 dB above it, so that a bump does
                 not mask the speech beside it. Minus infinity for a whole recording, which is silence if its peak is
                 below -60 dBFS.
+            known_pitch: gives F0 and periodicity for a number of frames, where they are known already; else the tracker
+                measures them.
 
         Raises:
             ValueError: if `audio` is not one-dimensional, is empty or holds NaN or infinite samples.
         """
-        return self.measure_acoustic_batch([audio], [loudest])[0]
+        if known_pitch is None:
+            return self.measure_acoustic_batch([audio], [loudest])[0]
+        audio, lowest = self._scaled(audio, loudest)
+        frames = samples_to_frames(len(audio))
+        return self._features(audio, lowest, frames, *known_pitch(frames)) if lowest else self._silence(frames)
 
     def measure_acoustic_batch(
         self, recordings: Sequence[np.ndarray], loudest: Sequence[float] | None = None

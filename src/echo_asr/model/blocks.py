@@ -29,9 +29,13 @@ class GatedFeedForward(nn.Module):
         self.up = nn.Linear(width, hidden, bias=False)
         self.output = nn.Linear(hidden, width)
 
-    def forward(self, x: Tensor, track: PitchTrack) -> Tensor:
-        """`(B, F, D)`; the track is for the pass gate."""
-        out = self.output(silu(self.gate(x)) * self.up(x))
+    def forward(self, x: Tensor, track: PitchTrack, cache: KeyValueCache | None = None) -> Tensor:
+        """`(B, F, D)`; the track is for the pass gate, the cache that of the block, if it continues a text."""
+        if cache is None or torch.is_grad_enabled():
+            gate, up = self.gate(x), self.up(x)
+        else:
+            gate, up = cache.project("feedforward", x, (self.gate, self.up)).chunk(2, -1)
+        out = self.output(silu(gate) * up)
         return out if self.pass_gate is None else self.pass_gate(x, track) * out
 
 
@@ -92,9 +96,14 @@ class Block(nn.Module):
     def _compute(
         self, x: Tensor, track: PitchTrack, memory: EncoderKeyValues | None, cache: KeyValueCache | None
     ) -> Tensor:
-        x = x + self.dropout(self.attention(self.attention_norm(x), track, cache))
+        dropout = self.dropout if self.training else _as_it_is
+        x = x + dropout(self.attention(self.attention_norm(x), track, cache))
         if self.cross is not None:
             assert self.cross_norm is not None and memory is not None
-            x = x + self.dropout(self.cross(self.cross_norm(x), memory))
+            x = x + dropout(self.cross(self.cross_norm(x), memory))
             track = memory.text_track(track)
-        return x + self.dropout(self.feedforward(self.feedforward_norm(x), track))
+        return x + dropout(self.feedforward(self.feedforward_norm(x), track, cache))
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x

@@ -42,8 +42,8 @@ class EncoderKeyValues:
     Attributes:
         null: `(B, F)`, silence; padding: `(B, F)`, always masked.
         readers: of options, none by default.
-        folded: keys and values as they are attended to, and `visible`, the rows with any key, `(B, 1, 1, 1)` or None
-            for all; made when they are first needed.
+        folded: keys and values as they are attended to, and `hidden`, the rows without any key, `(B, 1, 1, 1)` or None
+            for none; made when they are first needed.
     """
 
     key: Tensor
@@ -52,7 +52,7 @@ class EncoderKeyValues:
     padding: Tensor
     readers: tuple[Reader, ...] = ()
     folded: FoldedKeys | None = None
-    visible: Tensor | None = None
+    hidden: Tensor | None = None
 
     def select(self, rows: Tensor) -> EncoderKeyValues:
         """The batch rows `rows`, in that order, repeats allowed."""
@@ -123,7 +123,7 @@ class CrossAttention(nn.Module):
 
     def _attend(self, query: Tensor, memory: EncoderKeyValues) -> Tensor:
         """`(B, H, L, K)`, what readers added to the values included."""
-        folded, visible = memory.folded, memory.visible
+        folded, hidden = memory.folded, memory.hidden
         if folded is None:
             bias, masked = self._terms(memory)
             key, value = self.nulls.scale_keys(memory.key, memory.null), memory.value
@@ -131,7 +131,8 @@ class CrossAttention(nn.Module):
                 return attend(query, key, value, scale=self.scale, key_bias=bias, masked=masked, backend="reference")
             folded = FoldedKeys.fold(key, value, self.scale, key_bias=bias, masked=masked)
             visible = visible_rows(masked, causal=False, queries=query.shape[2])
+            hidden = None if visible is None else ~visible
             if not torch.is_grad_enabled():  # a training asks once, and computes anew what it does not keep
-                memory.folded, memory.visible = folded, visible
+                memory.folded, memory.hidden = folded, hidden
         out = folded.attend(query)
-        return out if visible is None else out.masked_fill(~visible, 0.0)
+        return out if hidden is None else out.masked_fill(hidden, 0.0)

@@ -31,10 +31,13 @@ class DecoderState:
     Attributes:
         memories: for each stack of blocks with cross-attention, by name, and each block, the encoder's keys and values.
         caches: a key-value cache a block, in the order in which the blocks run.
+        vectors: of all tokens `(V, D)`, as `Decoder.embed` makes them, and the weight and bias of the output; None
+            where nothing is kept between calls.
     """
 
     memories: dict[str, list[EncoderKeyValues]]
     caches: list[KeyValueCache] = field(default_factory=list)
+    vectors: tuple[Tensor, Tensor, Tensor | None] | None = None
 
     def select(self, rows: Tensor, memory: bool = True) -> None:
         """Keep the batch rows `rows`, repeats allowed; with `memory` false the recordings stay as they are, as when a
@@ -127,11 +130,20 @@ class Decoder(nn.Module):
         vectors = embedding((tokens - 1).clamp(min=0), self.embedding) * self.config.width**0.5
         return vectors.masked_fill((tokens == 0)[..., None], 0.0)
 
+    def _vectors(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """As `DecoderState.vectors`: at a single position most of the time is the calls', of which these save some."""
+        table = pad(self.embedding * self.config.width**0.5, (0, 0, 1, 0))
+        if not self.config.end_in_loss:
+            return table, self.embedding, None
+        return table, torch.cat((self.end_vector, self.embedding)), pad(self.end_bias, (0, len(self.embedding)))
+
     def forward(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """Logits `(B, L, V)` of the token after each of `tokens` `(B, L)`; the state's caches hold those before.
 
         Without `end_in_loss` the logit of token 0 is -inf."""
-        x = self.embed(tokens)
+        if state.caches and state.vectors is None and not torch.is_grad_enabled():
+            state.vectors = self._vectors()
+        x = self.embed(tokens) if state.vectors is None else embedding(tokens, state.vectors[0])
         track = PitchTrack.tokens(tokens == 0)
         if self.config.positions != "rotary":
             x = x + self._sinusoids(x, state)
@@ -141,6 +153,8 @@ class Decoder(nn.Module):
         for name, memories in state.memories.items():
             x, track = self.run_stack(name, x, track, memories, caches)
         x = self.norm(x)
+        if state.vectors is not None and self.config.end_in_loss:
+            return linear(x, *state.vectors[1:])
         scores = linear(x, self.embedding)
         if not self.config.end_in_loss:
             return pad(scores, (1, 0), value=-torch.inf)

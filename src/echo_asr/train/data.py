@@ -8,6 +8,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import InitVar, dataclass, replace
 from functools import cached_property
 from itertools import count, islice
@@ -17,13 +18,14 @@ import numpy as np
 import torch
 
 from echo_asr.audio.convert import HOP, frames_to_seconds
+from echo_asr.data.ahead import FeaturesAhead
 from echo_asr.data.batch import Batch, Example, check_lengths, collate, gc_paused, make_examples, plan_epoch
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.concatenate import ConcatenatedClip, crop, draw_concatenated, draw_levels, join, soften
 from echo_asr.data.corpus import Audio, Corpus, Utterance
 from echo_asr.data.noise import KINDS, noise_clip
 from echo_asr.data.perturbation import MARGIN, UNPERTURBED, Perturbation
-from echo_asr.data.precompute import fill_recordings
+from echo_asr.data.precompute import Job, check_recordings, fill_recordings
 from echo_asr.data.speakers import speaker_medians
 from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
 from echo_asr.distributed.launch import ProcessRank
@@ -40,6 +42,7 @@ NEAR = 20  # frames of noise left before and after an example, at most, so that 
 EDGE = 25  # frames of silence before and after half of the examples, at most, where rows of them are trained on, too
 STANDARDISED = 300  # recordings by which states are standardised, at most
 AHEAD = 3  # batches made ready while the model works
+FEATURES_AHEAD = 12  # batches whose features are computed before that
 DIGESTED = 10_000  # examples that are digested at a time
 SOFTER = (-PART_RANGE, PART_RANGE)  # dB by which noise is softer than what is around it; as loud where below 0
 
@@ -77,6 +80,7 @@ class TrainingData:
 
     def __post_init__(self, texts: Sequence[str] | None) -> None:
         self.speaker_f0: dict[str, float] = {}  # Hz
+        self.ahead: FeaturesAhead | None = None  # makes features while training runs
         broken: list[str] | None = [] if self.broken == "skip" else None
         utterances = self.corpus.split("train")
         examples = make_examples(utterances, self.tokenizer, self.normalize, texts=texts, broken=broken)
@@ -145,8 +149,24 @@ class TrainingData:
             digest.update(np.array([len(e.tokens) for e in part]).tobytes())
         return digest.hexdigest()[:16]
 
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of the processes that make features now."""
+        return 0.0 if self.ahead is None else self.ahead.cpu_seconds
+
+    @property
+    def whole_first(self) -> str:
+        """Why the features of the whole corpus are needed before the first update; empty where they are not."""
+        if self.cache.extractor.config.states:
+            return "states of a pretrained encoder are standardised by those of the corpus"
+        if self.cache.extractor.transform is not None:
+            return "a control of F0 draws on all recordings"
+        return "pitch is relative to each speaker's median F0" if self.by_speaker else ""
+
     def features(self, utterance: Utterance, perturbation: Perturbation = UNPERTURBED) -> Features:
         """Features of an utterance, perturbed, from the cache; the pitch of its speaker is moved alike."""
+        if self.ahead is not None:
+            self.ahead.wait((utterance.audio, perturbation))
         found = self.cache.features(utterance.audio, perturbation)
         known = self.speaker_f0.get(utterance.speaker, 0.0)
         return replace(found, speaker_f0=known * perturbation.f0_factor) if known else found
@@ -170,10 +190,12 @@ class TrainingData:
         gather: Callable[[dict[Audio, str]], list[dict[Audio, str]]] = lambda own: [own],
         tell: Callable[[str], None] | None = None,
     ) -> frozenset[Audio]:
-        """Fill the cache with this process's share of all that training and validation will ask for, and measure the
-        speakers' pitch.
+        """See that the recordings of this process's share can be read. Their features are made while training runs,
+        unless there is a reason to have them all first (`whole_first`), which is told; then the speakers' pitch is
+        measured, too.
 
         Args:
+            workers: processes that make features, at most.
             gather: what all processes found unreadable, by rank; waits for them.
             tell: as in `fill_cache`.
 
@@ -185,12 +207,20 @@ class TrainingData:
         """
         perturbations = tuple(dict.fromkeys(self.config.perturbations))
         left_out: dict[Audio, str] = {}
+        whole_first, new = self.whole_first, 0
+        self.ahead = None if whole_first else FeaturesAhead(self.cache, workers)
+        if tell and whole_first:
+            tell(f"features of the whole corpus are made before the first update: {whole_first}")
         while True:
             spoken = [e.utterance for e in self.rank.share(self.examples)]
             parts = [(spoken, perturbations), (self.rank.share(validation), (UNPERTURBED,))]
             own: dict[Audio, str] = {}
             try:
-                fill_recordings(self.cache, parts, progress, workers, tell)
+                if whole_first:
+                    fill_recordings(self.cache, parts, progress, workers, tell)
+                else:
+                    assert self.ahead is not None
+                    new += check_recordings(self.cache, parts, progress, self.ahead.find_unreadable)
             except UnreadableRecordings as error:
                 if self.broken == "refuse":
                     raise
@@ -204,9 +234,13 @@ class TrainingData:
                 raise UnreadableRecordings(left_out)
             self._arrange(examples)
             validation = [u for u in validation if u.audio not in found]
+            if not whole_first:
+                break  # all others were read
         if left_out:
             total = len(self.examples) + len(validation) + len(left_out)
             warn_left_out(self.corpus.name, total, left_out)
+        if tell and new:
+            tell("features are made while training runs, which is slower until all of them are there")
         acoustic = self.cache.without_states()
         if transform := self.cache.extractor.transform:
             transform.fit(acoustic.measured(e.utterance.audio) for e in self.examples)
@@ -230,23 +264,41 @@ class TrainingData:
     def _drawn(self, index: int, epoch: int) -> tuple[Features, Sequence[int]]:
         """An example, a clip of noise or a row, as it is perturbed and masked this time, and its ids."""
         rng, augment = np.random.default_rng([self.config.seed, epoch, index]), self.config.augment
-        perturbations = self.config.perturbations if epoch >= self.clean_epochs else self.config.clean
+        parts, perturbation = self._perturbation(index, epoch, rng)
         if index < len(self.examples):
-            example, perturbation = self.examples[index], perturbations[int(rng.integers(len(perturbations)))]
+            example = self.examples[index]
             clip = augment(self._perturbed(example, perturbation, NEAR, rng), rng)
             in_pauses = self.rows and epoch >= self.clean_epochs and not perturbation.noise and rng.random() < 0.5
             return join((clip,), rng.integers(0, EDGE + 1, 2).tolist()) if in_pauses else clip, example.tokens
         if index < self.first_row:
             return augment(self._noise_clip(self.noise[index - len(self.examples)], rng), rng), ()
         row = self.rows[index - self.first_row]
-        clean = self.config.clean
-        perturbation = Perturbation(noise=row.noise) if row.noise else clean[int(rng.integers(len(clean)))]
-        parts = [augment(self._perturbed(self.examples[i], perturbation, MARGIN, rng), rng) for i in row.parts]
+        clips = [augment(self._perturbed(self.examples[i], perturbation, MARGIN, rng), rng) for i in parts]
         if not row.noise:  # which is as loud throughout
             relative = self.cache.extractor.config.null_relative_db
-            levels = draw_levels(len(parts), rng).tolist()
-            parts = [soften(part, level, relative) for part, level in zip(parts, levels, strict=True)]
-        return join(parts, row.gaps), self._row_tokens(row)
+            levels = draw_levels(len(clips), rng).tolist()
+            clips = [soften(clip, level, relative) for clip, level in zip(clips, levels, strict=True)]
+        return join(clips, row.gaps), self._row_tokens(row)
+
+    def _perturbation(self, index: int, epoch: int, rng: np.random.Generator) -> tuple[Sequence[int], Perturbation]:
+        """The examples that are in an example, a clip of noise (none) or a row, and their perturbation this time, which
+        is the first that is drawn."""
+        if len(self.examples) <= index < self.first_row:
+            return (), UNPERTURBED
+        clean = self.config.clean
+        if index >= self.first_row:
+            row = self.rows[index - self.first_row]
+            noisy = Perturbation(noise=row.noise) if row.noise else None
+            return row.parts, noisy or clean[int(rng.integers(len(clean)))]
+        perturbations = self.config.perturbations if epoch >= self.clean_epochs else clean
+        return (index,), perturbations[int(rng.integers(len(perturbations)))]
+
+    def _jobs(self, epoch: int, indices: Sequence[int]) -> Iterator[Job]:
+        """The features of a batch that come from the cache."""
+        for index in indices:
+            rng = np.random.default_rng([self.config.seed, epoch, index])
+            parts, perturbation = self._perturbation(index, epoch, rng)
+            yield from ((self.examples[i].utterance.audio, perturbation) for i in parts)
 
     def _perturbed(
         self, example: Example, perturbation: Perturbation, margin: int, rng: np.random.Generator
@@ -258,11 +310,17 @@ class TrainingData:
         before, after = rng.integers(0, margin + 1, 2).tolist()
         return crop(clip, MARGIN - before, MARGIN - after)
 
-    def batches(self, epoch: int, start: int = 0) -> Generator[tuple[int, int, Batch]]:
+    def batches(
+        self, epoch: int, start: int = 0, most: int | None = None, others: Sequence[Utterance] = ()
+    ) -> Generator[tuple[int, int, Batch]]:
         """`(epoch, number, batch)` without end, from batch `start` of `epoch`; made ready in the background.
 
         Of several processes each has one of every `count` batches that follow each other; epoch and number are those of
         the last of these.
+
+        Args:
+            most: batches that are taken, if that is known.
+            others: utterances whose features are asked for later, too, as in validation.
         """
 
         def order() -> Iterator[tuple[int, int, list[int]]]:
@@ -271,15 +329,30 @@ class TrainingData:
                     if at > epoch or number >= start:
                         yield at, number, indices
 
-        everybody = order()
-        with ThreadPoolExecutor(self.config.loaders) as pool:
+        def own() -> Iterator[tuple[int, int, int, list[int]]]:
+            everybody = order()
+            while True:
+                together = list(islice(everybody, self.rank.count))
+                own_epoch, _, indices = together[self.rank.rank]
+                yield own_epoch, *together[-1][:2], indices
+
+        planned = own()
+        ahead = self.ahead or FeaturesAhead(self.cache, 0)
+        coming, known = deque(islice(planned, FEATURES_AHEAD)), FEATURES_AHEAD
+        first = list(coming)[:most]
+        ahead.want(job for own_epoch, _, _, indices in first for job in self._jobs(own_epoch, indices))
+        ahead.want((u.audio, UNPERTURBED) for u in others)
+        with closing(ahead), ThreadPoolExecutor(self.config.loaders) as pool:
             waiting: deque[tuple[int, int, Future[Batch]]] = deque()
             try:
                 while True:
                     while len(waiting) < AHEAD + self.config.loaders - 1:
-                        together = list(islice(everybody, self.rank.count))
-                        own_epoch, _, indices = together[self.rank.rank]
-                        waiting.append((*together[-1][:2], pool.submit(self.batch, own_epoch, indices)))
+                        own_epoch, at, number, indices = coming.popleft()
+                        waiting.append((at, number, pool.submit(self.batch, own_epoch, indices)))
+                        coming.append(next(planned))
+                        known += 1
+                        if most is None or known <= most:
+                            ahead.want(self._jobs(coming[-1][0], coming[-1][3]))
                     at, number, made = waiting.popleft()
                     yield at, number, made.result()
             finally:

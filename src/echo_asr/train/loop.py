@@ -141,23 +141,24 @@ class Trainer:
             Interrupted: after a first Ctrl-C or SIGTERM, once the update under way is done and a checkpoint saved.
         """
         config, progress = self.config, self.progress
-        most = self.recognizer.decode.max_tokens
-        if longer := sum(len(e.tokens) > most for e in self.data.examples):
+        tokens = self.recognizer.decode.max_tokens
+        if longer := sum(len(e.tokens) > tokens for e in self.data.examples):
             self.reporter.warn(
                 f"{longer} of {len(self.data.examples)} texts are longer than what the model will write, "
-                f"decode.max_tokens {most}; raise it"
+                f"decode.max_tokens {tokens}; raise it"
             )
+        most, later = (config.max_steps - progress.step) * config.accumulate, [e.utterance for e in self.validation]
         self.model.train()
-        began, cpu_began = time.perf_counter() - progress.seconds, cpu_seconds() - progress.cpu_seconds
+        began, cpu_began = time.perf_counter() - progress.seconds, self._cpu_seconds() - progress.cpu_seconds
         with (
-            closing(self.data.batches(progress.epoch, progress.batch)) as batches,
+            closing(self.data.batches(progress.epoch, progress.batch, most, later)) as batches,
             self.stop.by_signals(),
             subnormals_flushed(),
             self.reporter.progress(progress.step, config.max_steps),
         ):
             while progress.step < config.max_steps:
                 measured = self._update(batches)
-                progress.seconds, progress.cpu_seconds = time.perf_counter() - began, cpu_seconds() - cpu_began
+                progress.seconds, progress.cpu_seconds = time.perf_counter() - began, self._cpu_seconds() - cpu_began
                 last = progress.step == config.max_steps
                 if progress.step % config.log_every == 0 or last:
                     speed = self.throughput.take_stock()
@@ -169,7 +170,7 @@ class Trainer:
                 if progress.step % config.validate_every == 0 or last:
                     self._validated()
                     progress.seconds = time.perf_counter() - began
-                    cpu_began = cpu_seconds() - progress.cpu_seconds
+                    cpu_began = self._cpu_seconds() - progress.cpu_seconds
                 stopping = self.stop.asked if self.stop.alone else self.all_stop
                 if progress.step % config.checkpoint_every == 0 or last or stopping:
                     self.checkpoint()
@@ -182,6 +183,9 @@ class Trainer:
         self.unusable.sum_up()
         self._calibrate()
         return progress
+
+    def _cpu_seconds(self) -> float:
+        return cpu_seconds() + self.data.cpu_seconds
 
     def _update(self, batches: Iterator[tuple[int, int, Any]]) -> dict[str, float]:
         config, progress, device = self.config, self.progress, self.model.device

@@ -129,8 +129,9 @@ def new_tokenizer(texts: Sequence[str], settings: TextConfig) -> Tokenizer:
     return Tokenizer.train(spaced, settings.tokenizer, settings.vocabulary)
 
 
-def extract_features(data: TrainingData, processes: Processes, validation: Sequence[Example] = ()) -> list[Example]:
-    """Extract all the features that training and validation will read, with a bar; each process does its share.
+def prepare_recordings(data: TrainingData, processes: Processes, validation: Sequence[Example] = ()) -> list[Example]:
+    """Do what `TrainingData.prepare` does for the recordings of training and validation, with a bar; each process does
+    its share.
 
     Returns:
         what is left to validate on, where broken records are left out and some recordings cannot be read.
@@ -140,9 +141,10 @@ def extract_features(data: TrainingData, processes: Processes, validation: Seque
     """
     rank = processes.rank
     workers = max(1, (os.cpu_count() or 1) // rank.local_count)
-    count = len(data.examples) * len(set(data.config.perturbations)) + len(validation)
+    what, each = ("features", len(set(data.config.perturbations))) if data.whole_first else ("recordings", 1)
+    count = len(data.examples) * each + len(validation)
     utterances = [e.utterance for e in validation]
-    with progress_bar("features", -(-count // rank.count)) if rank.main else nullcontext() as advance:
+    with progress_bar(what, -(-count // rank.count)) if rank.main else nullcontext() as advance:
         progress = (lambda done, total: advance(done, "")) if advance else None
         tell = print_message if rank.main else None
         unreadable = data.prepare(utterances, progress, workers, processes.gather, tell)

@@ -34,7 +34,7 @@ from echo_asr.text.tones import show_tone
 from echo_asr.train.data import TrainingData
 from echo_asr.train.initial import start_from
 from echo_asr.train.loop import Trainer
-from echo_asr.train.prepare import choose_encoder, choose_tokenizer, extract_features, hold_out, resumed_encoder
+from echo_asr.train.prepare import choose_encoder, choose_tokenizer, hold_out, prepare_recordings, resumed_encoder
 from echo_asr.train.recipe import SECTIONS
 from echo_asr.train.report import Reporter, Silent
 from echo_asr.train.state import Progress, check_folder, is_model
@@ -107,7 +107,7 @@ def train(
             validation = make_examples(recordings.split("validation"), tokenizer, normalize, unknown="skip")
         at_once = not resume or broken == "skip"  # before anything is written, for a recording may be unreadable
         if at_once:
-            validation = extract_features(data, processes, validation)
+            validation = prepare_recordings(data, processes, validation)
 
         standard = None
         if states is not None and start is None and not resume:
@@ -147,7 +147,7 @@ def train(
         if resume:
             reporter.message(f"resumed after update {trainer.progress.step} of {settings.max_steps}")
         if not at_once:
-            extract_features(data, processes, validation)
+            prepare_recordings(data, processes, validation)
         if transform is not None and rank.main:
             transform.save(run)
         trainer.progress.cpu_seconds += cpu_seconds() - cpu_began

@@ -52,7 +52,7 @@ class VoiceModulation(nn.Module):
         Raises:
             ValueError: a cache for a layer that is not causal.
         """
-        turns = self.rotation.value_turns(track, phase_dtype(query))
+        turns = self.rotation.remembered(self.rotation.value_turns, track, phase_dtype(query))
         if turns is None:
             return self.attend(query, key, value, track, cache)
         cosine, sine = turns
@@ -67,12 +67,16 @@ class VoiceModulation(nn.Module):
         config = self.config
         if cache is not None and not config.causal:
             raise ValueError("a cache needs a causal layer")
-        turns = self.rotation(track, 0 if cache is None else cache.length, phase_dtype(query))
-        if turns is not None:
+        offset = 0 if cache is None else cache.length
+        turns = self.rotation.remembered(self.rotation, track, offset, phase_dtype(query))
+        if turns is not None and cache is not None:  # a position or two, where the calls take the time
+            query, key = rotate(torch.cat((query, key), 1), *turns).chunk(2, 1)
+        elif turns is not None:
             query, key = rotate(query, *turns), rotate(key, *turns)
         null = track.null
         if cache is not None:
-            key, value, null = cache.append(key, value, null)
+            key, value, before = cache.append(key, value, null if self.nulls.reads else None)
+            null = null if before is None else before
         backend, _ = self.choose_backend(query.device)
         masked = None if config.causal else track.padding
         hard = self.nulls.masked(null)
@@ -121,8 +125,13 @@ class VRoPEAttention(VoiceModulation):
         Raises:
             ValueError: a cache for a layer that is not causal.
         """
-        heads = self.config.heads
-        query, key, value = (split_heads(project(x), heads) for project in (self.query, self.key, self.value))
+        heads, content = self.config.heads, self.config.heads * self.config.content_width
+        maps = (self.query, self.key, self.value)
+        if cache is None or torch.is_grad_enabled():
+            projected = [project(x) for project in maps]
+        else:
+            projected = list(cache.project("attention", x, maps).split((content, content, self.config.width), 2))
+        query, key, value = (split_heads(one, heads) for one in projected)
         return self.output(merge_heads(self.modulate(query, key, value, track, cache)))
 
     def read(self, x: Tensor, values: Tensor, track: PitchTrack) -> Tensor:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass
@@ -13,7 +13,10 @@ class KeyValueCache:
     """Keys and values of the positions that a causal layer has processed; empty at first.
 
     Attributes:
-        key: `(B, H, L, C)`, rotated; value: `(B, H, L, K)`; null: `(B, L)`.
+        held: `(B, H, L, C + K)`, a rotated key and a value of each position.
+        width: C.
+        null: `(B, L)`; None where the layer does not ask for it.
+        joined: weights of linear maps of one input, as one matrix, each time in the same order; see `project`.
 
     Example:
         >>> import torch
@@ -26,26 +29,38 @@ class KeyValueCache:
         (True, 5)
     """
 
-    key: Tensor | None = None
-    value: Tensor | None = None
+    held: Tensor | None = None
+    width: int = 0
     null: Tensor | None = None
+    joined: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def length(self) -> int:
         """Positions held."""
-        return 0 if self.key is None else self.key.shape[2]
+        return 0 if self.held is None else self.held.shape[2]
 
-    def append(self, key: Tensor, value: Tensor, null: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def append(self, key: Tensor, value: Tensor, null: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Add new positions; returns all keys, values and null flags."""
-        if self.key is not None:
-            assert self.value is not None and self.null is not None
-            key, value = torch.cat((self.key, key), 2), torch.cat((self.value, value), 2)
-            null = torch.cat((self.null, null), 1)
-        self.key, self.value, self.null = key, value, null
-        return key, value, null
+        new = torch.cat((key, value), 3)
+        self.held = new if self.held is None else torch.cat((self.held, new), 2)
+        if null is not None:
+            self.null = null if self.null is None else torch.cat((self.null, null), 1)
+        self.width = key.shape[3]
+        return self.held[..., : self.width], self.held[..., self.width :], self.null
 
     def select(self, rows: Tensor) -> None:
         """Keep the batch rows `rows`, in that order, repeats allowed."""
-        if self.key is not None:
-            assert self.value is not None and self.null is not None
-            self.key, self.value, self.null = self.key[rows], self.value[rows], self.null[rows]
+        if self.held is not None:
+            self.held = self.held.index_select(0, rows)
+        if self.null is not None:
+            self.null = self.null.index_select(0, rows)
+
+    def project(self, name: str, x: Tensor, maps: tuple[nn.Linear, ...]) -> Tensor:
+        """What several linear maps without bias make of one input, side by side: `(B, L, sum of widths)`.
+
+        At a single position most of the time is the calls': one product of the joined weights, which are kept under a
+        name for as long as the cache is, takes the place of several.
+        """
+        if name not in self.joined:
+            self.joined[name] = torch.cat([one.weight for one in maps])
+        return nn.functional.linear(x, self.joined[name])

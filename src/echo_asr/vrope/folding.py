@@ -78,14 +78,11 @@ class FoldedKeys:
     ) -> Tensor:
         """Arguments as those of `attend`; `factors` are the queries'. A query all of whose keys are masked gets
         some mean of the values."""
-        queries, dtype = [query], query.dtype
+        dtype = query.dtype
         if factors is not None:
-            queries.append((factors / self.scale).to(dtype))
-        if self.constant:
-            queries.append(torch.ones_like(query[..., :1]))
-        rest = self.key.shape[-1] - self.content - self.factors - self.constant
-        if rest:
-            queries.append(query.new_zeros(()).expand(*query.shape[:3], rest))
+            query = torch.cat((query, (factors / self.scale).to(dtype)), -1)
+        if rest := self.key.shape[-1] - query.shape[-1]:  # the keys are 0 beyond the constant
+            query = pad(query, (0, rest), value=float(self.constant))
         mask = self.mask
         if matrix is not None:
             mask = matrix.to(dtype) if mask is None else mask + matrix.to(dtype)
@@ -95,8 +92,7 @@ class FoldedKeys:
             later = causal_mask(count, total, query.device)
             mask = (query.new_zeros(()) if mask is None else mask).masked_fill(later, MASKED)
             causal = False
-        whole = torch.cat(queries, -1) if len(queries) > 1 else query
         out = scaled_dot_product_attention(
-            whole, self.key, self.value, attn_mask=mask, is_causal=causal, scale=self.scale
+            query, self.key, self.value, attn_mask=mask, is_causal=causal, scale=self.scale
         )
         return out[..., : self.values]

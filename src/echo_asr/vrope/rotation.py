@@ -13,7 +13,9 @@ al. 2024 (GTA, arXiv:2310.10375); by pitch, here.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,9 +81,16 @@ class Rotation(nn.Module):
         radius: computes the magnitude of the rotation from the track (`published/radii.py`); None for the unit circle.
     """
 
+    by_modes_alone = False  # whether the phase depends on modes and track alone, unless frequencies are learnt
+
     def __init__(self, modes: VRoPEModes, pairs: int, radius: nn.Module | None = None) -> None:
         super().__init__()
         self.modes, self.pairs = modes, pairs
+        # What two rotations with equal turns have in common; empty if they may differ.
+        self.shared: tuple[Any, ...] = ()
+        if self.by_modes_alone and radius is None and not modes.learn_frequencies:
+            ofs = modes.theta, modes.frequencies, modes.clock, modes.fastest, modes.reference, modes.rotate_values
+            self.shared = (*ofs, pairs)
         if modes.learn_frequencies:
             self.learned_frequencies = nn.Parameter(self.fixed_frequencies().float())
         self.radius = radius
@@ -119,6 +128,17 @@ class Rotation(nn.Module):
         phase = self.phase(track, offset, dtype)
         return phase.cos(), phase.sin()
 
+    def remembered(self, turns: Callable[..., Turns | None], track: PitchTrack, *others: Any) -> Turns | None:
+        """`turns(track, *others)`, a method of this object or the object itself; computed once for a track where the
+        layers that read it have equal turns."""
+        if not self.shared or torch.compiler.is_compiling() or track.f0.requires_grad:
+            return turns(track, *others)
+        key = (turns is self, torch.is_inference_mode_enabled(), *others, *self.shared)
+        if key not in track.remembered:
+            track.remembered[key] = turns(track, *others)
+        found: Turns | None = track.remembered[key]
+        return found
+
     def value_turns(self, track: PitchTrack, dtype: torch.dtype = torch.float32) -> Turns | None:
         """What values rotate by, as `turns`; None where they do not."""
         return None
@@ -139,6 +159,8 @@ class AxisRotation(Rotation):
     With `rotate_values` the first dimensions of the values rotate by pitch, too, and what a frame reads rotates back by
     its own pitch: it reads how much higher or lower the others are.
     """
+
+    by_modes_alone = True
 
     def __init__(self, modes: VRoPEModes, pairs: int, radius: nn.Module | None = None) -> None:
         super().__init__(modes, pairs, radius)
@@ -174,6 +196,8 @@ class AxisRotation(Rotation):
 
 class StaticRotation(Rotation):
     """Theta `static`: time alone. With the inverse-power set it is RoPE; the decoder uses it for text."""
+
+    by_modes_alone = True
 
     def ticks(self, track: PitchTrack, offset: int = 0) -> Tensor:
         """`(1, F)` float64; `offset` is the index of the first frame."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +25,7 @@ class PitchTrack:
         padding: true where the frame is beyond the recording; no query attends to it.
         step: clock ticks of 10 ms that one frame lasts.
         speaker_f0: median F0 of each recording's speaker in Hz, `(B,)`, 0 where it is not known; None for nowhere.
+        remembered: what layers that read the track computed from it, for those after them.
 
     Example:
         >>> track = PitchTrack.from_f0(torch.tensor([[0.0, 110.0, 0.0, 440.0]]))
@@ -41,6 +44,7 @@ class PitchTrack:
     padding: Tensor
     step: float = 1.0
     speaker_f0: Tensor | None = None
+    remembered: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @staticmethod
     def from_f0(f0: Tensor, step: float = 1.0) -> PitchTrack:
@@ -68,9 +72,8 @@ class PitchTrack:
     @staticmethod
     def tokens(null: Tensor) -> PitchTrack:
         """A track for text positions, of which only the nulls are known: `null` is `(B, L)`."""
-        ones = torch.ones(null.shape, device=null.device)
-        zeros = torch.zeros_like(ones)
-        return PitchTrack(ones * REFERENCE_F0, zeros, zeros, null, torch.zeros_like(null))
+        zeros = torch.zeros(null.shape, device=null.device)
+        return PitchTrack(zeros + REFERENCE_F0, zeros, zeros, null, torch.zeros_like(null))
 
     def read(self, z: Tensor, voicing: Tensor, energy: Tensor) -> PitchTrack:
         """The same positions with other acoustics, means of `channels` that attention read: `(B, F)` each."""

@@ -22,6 +22,7 @@ class NullKeys(nn.Module):
     """
 
     mode = "none"
+    reads = False  # whether the flags make a difference
 
     def __init__(self, heads: int) -> None:
         super().__init__()
@@ -44,6 +45,7 @@ class HardNulls(NullKeys):
     """Mode `hard`: nulls are masked."""
 
     mode = "hard"
+    reads = True
 
     def masked(self, null: Tensor) -> Tensor | None:
         """`null` itself."""
@@ -52,6 +54,8 @@ class HardNulls(NullKeys):
 
 class SoftNulls(NullKeys):
     """The learnable factor `gamma_h` in [1e-6, 1e-3] of null keys: `log gamma_h = ln 1e-6 + ln 1e3 sigmoid(w_h)`."""
+
+    reads = True
 
     def __init__(self, heads: int) -> None:
         super().__init__(heads)

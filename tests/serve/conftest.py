@@ -1,0 +1,25 @@
+"""A service for all tests that change nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from echo_asr.decode.transcribe import Recognizer, load_recognizer
+from tests.helpers.served import Served, serving
+
+
+@pytest.fixture(scope="session")
+def recognizer(learnt: Path) -> Recognizer:
+    """A model that knows the words `a`, `b` and `c`."""
+    return load_recognizer(learnt, "cpu")
+
+
+@pytest.fixture(scope="session")
+def served(recognizer: Recognizer) -> Iterator[Served]:
+    """A service of that model, as `mine`."""
+    pytest.importorskip("fastapi", reason="needs the extra echo-asr[serve]")
+    with serving({"mine": recognizer}) as running:
+        yield running
