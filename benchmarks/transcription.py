@@ -146,7 +146,7 @@ def profile(echo: ForcedEcho, repeats: int) -> list[tuple[str, float, float, flo
     watch, model, extractor = Stopwatch(), echo.model, echo.extractor
     clips = [[voice(CLIP_SECONDS, seed)] for seed in range(repeats)]
     echo.transcribe(clips[0])
-    watch.watch(extractor, "tracker", "f0")
+    watch.watch(extractor.tracker, "batch", "f0")
     watch.watch(echo, "extractor", "features")
     watch.watch(model, "encode", "encode")
     for name, encoder in model.encoders.items():

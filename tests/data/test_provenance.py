@@ -54,9 +54,9 @@ def key(perturbed: Perturbation, **settings: Any) -> Path | None:
 
 
 MODULES = [
-    importlib.import_module(f"{package.__name__}.{module.name}")
+    importlib.import_module(module.name)
     for package in (audio, features)
-    for module in pkgutil.iter_modules(package.__path__)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
 ]
 CONSTANTS = [
     *((module, name, Perturbation()) for module in MODULES for name in numbers(module)),

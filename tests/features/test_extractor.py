@@ -90,7 +90,7 @@ def test_frames_are_a_sixteenth_of_a_kilosample_rounded_up(extractor: FeatureExt
         assert values.shape[-1] == features.frames and torch.isfinite(values.float()).all()
 
 
-@pytest.mark.parametrize("tracker", ["swiftf0", "autocorrelation"])
+@pytest.mark.parametrize("tracker", ["echo", "swiftf0", "autocorrelation"])
 @pytest.mark.parametrize("samples", [1, 100, 2_400, 16_000])
 def test_digital_silence_is_exactly_zero(tracker: str, samples: int) -> None:
     extractor = FeatureExtractor(FeatureConfig(tracker=tracker))  # type: ignore[arg-type]
@@ -135,7 +135,7 @@ def voice(seed: int, samples: int = 16_000) -> np.ndarray:
     return (audio / np.abs(audio).max()).astype(np.float32)
 
 
-@pytest.mark.parametrize("tracker", ["swiftf0", "autocorrelation"])
+@pytest.mark.parametrize("tracker", ["echo", "swiftf0", "autocorrelation"])
 @pytest.mark.parametrize("gain_db", [20.0, -10.0, -30.0, -40.0, -55.0, -59.9])
 def test_nothing_depends_on_the_gain(tracker: str, gain_db: float) -> None:
     extractor = FeatureExtractor(FeatureConfig(tracker=tracker, waveform=True))  # type: ignore[arg-type]
@@ -167,7 +167,7 @@ def test_below_60_db_under_full_scale_is_silence_and_no_softer_sound(
         assert not features.null.all() and features.spectrogram.max() == pytest.approx(1.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("tracker", ["swiftf0", "autocorrelation"])
+@pytest.mark.parametrize("tracker", ["echo", "swiftf0", "autocorrelation"])
 @pytest.mark.parametrize("offset", [0.05, -0.5])
 def test_a_constant_offset_is_no_audio(tracker: str, offset: float) -> None:
     extractor = FeatureExtractor(FeatureConfig(tracker=tracker))  # type: ignore[arg-type]
@@ -232,7 +232,7 @@ def test_long_recordings_are_cut_without_a_seam(extractor: FeatureExtractor, mon
     torch.testing.assert_close(extractor(audio).spectrogram, whole.spectrogram, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("tracker", ["swiftf0", "autocorrelation"])
+@pytest.mark.parametrize("tracker", ["echo", "swiftf0", "autocorrelation"])
 def test_repeats_to_the_bit_and_survives_pickling(tracker: str) -> None:
     extractor = FeatureExtractor(FeatureConfig(tracker=tracker))  # type: ignore[arg-type]
     audio = hum(9_000)
@@ -270,7 +270,7 @@ def test_the_key_tells_every_setting_apart(monkeypatch: pytest.MonkeyPatch) -> N
         ({"mels": 80.0}, "mels: expected a whole number"),
         ({"null_relative_db": float("nan")}, "null_relative_db: expected"),
         ({"null_relative_db": -60.0}, "null_relative_db: expected a level from 10 to 120 dB"),
-        ({"tracker": "dio"}, "tracker: expected one of swiftf0, autocorrelation; got 'dio'"),
+        ({"tracker": "dio"}, "tracker: expected one of echo, swiftf0, autocorrelation; got 'dio'"),
     ],
 )
 def test_settings_are_checked(setting: dict, message: str) -> None:

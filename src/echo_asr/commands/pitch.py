@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from echo_asr.decode.transcribe import Recognizer
 
 FORMATS = ("csv", "pitchtier", "pitch")  # of echo_asr.decode.recording_pitch, which is imported when it is needed
-TRACKERS = ("swiftf0", "autocorrelation")  # of echo_asr.features.pitch
+TRACKERS = ("echo", "swiftf0", "autocorrelation")  # of echo_asr.features.pitch
 SCALES = ("semitones", "chao")
 PICTURES = (".png", ".svg", ".pdf")
 TABLE = "syllables.csv"  # in the folder

@@ -33,7 +33,7 @@ def constants_digest(*owners: ModuleType | type) -> str:
 
 
 def _with_modules(owner: ModuleType | type) -> list[ModuleType | type]:
-    inner = pkgutil.iter_modules(getattr(owner, "__path__", []), f"{owner.__name__}.")
+    inner = pkgutil.walk_packages(getattr(owner, "__path__", []), f"{owner.__name__}.")
     return [owner, *(importlib.import_module(module.name) for module in inner)]
 
 

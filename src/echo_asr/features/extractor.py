@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, Self, get_args
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from echo_asr.audio.level import SILENCE_PEAK, over_peak, peak_level, without_of
 from echo_asr.audio.mains_hum import remove_hum
 from echo_asr.features.batch import Features
 from echo_asr.features.log_mel import TINY, WINDOW, mean_square, mel_filters, power_spectra, zero_floored
-from echo_asr.features.pitch import REFERENCE_F0, TrackerName, fill_track, make_tracker
+from echo_asr.features.pitch import REFERENCE_F0, EchoTracker, TrackerName, fill_track, make_tracker
 from echo_asr.features.states import StatesExtractor
 from echo_asr.pretrained.source import find
 from echo_asr.pretrained.weights import DType
@@ -79,7 +79,7 @@ class FeatureTransform(Protocol):
 
 
 class FeatureExtractor:
-    """Computes the `Features` of one recording at a time. Deterministic and picklable.
+    """Computes the `Features` of recordings. Deterministic and picklable.
 
     A recording whose peak is -60 dBFS or more is first scaled to a peak of 1, so that no feature depends on its gain.
     One with a lower peak is silence: zeros, null in every frame.
@@ -150,6 +150,12 @@ class FeatureExtractor:
         frames = samples_to_frames(len(audio))
         return _waveform(audio, frames, lowest * 2**0.5) if lowest else torch.zeros(frames * HOP)
 
+    def to(self, device: str | torch.device) -> Self:
+        """Measure F0 on that device, if the tracker can; all else stays on the CPU."""
+        if isinstance(self.tracker, EchoTracker):
+            self.tracker.to(device)
+        return self
+
     def measure_acoustic(
         self, audio: np.ndarray, loudest: float = -np.inf, known_pitch: KnownPitch | None = None
     ) -> Features:
@@ -167,10 +173,35 @@ class FeatureExtractor:
         Raises:
             ValueError: if `audio` is not one-dimensional, is empty or holds NaN or infinite samples.
         """
+        if known_pitch is None:
+            return self.measure_acoustic_batch([audio], [loudest])[0]
         audio, lowest = self._scaled(audio, loudest)
         frames = samples_to_frames(len(audio))
-        if lowest == 0.0:
-            return self._silence(frames)
+        return self._features(audio, lowest, frames, *known_pitch(frames)) if lowest else self._silence(frames)
+
+    def measure_acoustic_batch(
+        self, recordings: Sequence[np.ndarray], loudest: Sequence[float] | None = None
+    ) -> list[Features]:
+        """The same of several recordings, whose F0 is measured together.
+
+        Args:
+            loudest: of each recording; None for minus infinity.
+        """
+        levels = [-np.inf] * len(recordings) if loudest is None else loudest
+        scaled = [self._scaled(audio, level) for audio, level in zip(recordings, levels, strict=True)]
+        frames = [samples_to_frames(len(audio)) for audio, _ in scaled]
+        audible = [number for number, (_, lowest) in enumerate(scaled) if lowest > 0.0]
+        tracks = self.tracker.batch([remove_hum(scaled[n][0]) for n in audible], [frames[n] for n in audible])
+        found = dict(zip(audible, tracks, strict=True))
+        return [
+            self._features(*one, count, *found[number]) if number in found else self._silence(count)
+            for number, (one, count) in enumerate(zip(scaled, frames, strict=True))
+        ]
+
+    def _features(
+        self, audio: np.ndarray, lowest: float, frames: int, hertz: np.ndarray, periodic: np.ndarray
+    ) -> Features:
+        """Features of samples with a peak of 1, whose F0 and periodicity `(T,)` are measured."""
         lowest_peak = 20 * float(np.log10(lowest))  # dB of full scale
         mel, power = self._powers(audio, frames)
         amplitude = lowest * 2**0.5  # of a sine of that RMS
@@ -182,10 +213,8 @@ class FeatureExtractor:
         level = 10 * power.clamp(min=TINY).log10()  # dB of full scale
         null = level < max(float(level.max()), lowest_peak) - self.config.null_relative_db
 
-        f0, periodicity = map(
-            torch.from_numpy, known_pitch(frames) if known_pitch else self.tracker(remove_hum(audio), frames)
-        )
-        f0, periodicity = f0.masked_fill(null, 0.0), periodicity.masked_fill(null, 0.0)
+        f0 = torch.from_numpy(hertz).masked_fill(null, 0.0)
+        periodicity = torch.from_numpy(periodic).masked_fill(null, 0.0)
         track = torch.from_numpy(fill_track(f0.numpy()))
         pitch = torch.stack([f0, energy, periodicity])
         waveform = _waveform(audio, frames, amplitude) if self.config.waveform else None

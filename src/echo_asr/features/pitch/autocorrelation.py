@@ -1,126 +1,20 @@
-"""F0 and periodicity in frames of 10 ms, from either of two trackers, and F0 interpolated over unvoiced frames.
+"""F0 and periodicity by autocorrelation, without weights.
 
 Shapes: `S` samples at 16 kHz, `T` frames; frame `t` is centred at sample `160 t`.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
-import os
-from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import torch
 
 from echo_asr.audio.convert import HOP, SAMPLE_RATE
-from echo_asr.errors import EchoError
-from echo_asr.libraries import disable_telemetry
-
-REFERENCE_F0 = 220.0  # Hz, the track of an utterance without a voiced frame, and vRoPE's default reference
-LOWEST_F0 = 46.875  # Hz, the lowest that SwiftF0 detects
-HIGHEST_F0 = 600.0  # Hz, above a child's speaking voice
-TrackerName = Literal["swiftf0", "autocorrelation"]
+from echo_asr.features.pitch.track import PitchTracker
 
 
-class PitchTracker(Protocol):
-    """Measures F0 and periodicity. `name` and `version` are part of the key of cached features."""
-
-    name: str
-    version: str
-
-    def __call__(self, audio: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray]:
-        """F0 `(T,)` float32 in Hz, 0 where unvoiced, and periodicity `(T,)` float32 in 0..1.
-
-        Args:
-            audio: `(S,)` float32 at 16 kHz.
-            frames: `T`; frame `t` is centred at sample `160 t`.
-        """
-
-
-def make_tracker(name: TrackerName) -> PitchTracker:
-    """The tracker of that name: `swiftf0` (a small network) or `autocorrelation` (no weights, torch alone).
-
-    Raises:
-        EchoError: for an unknown name, or if the package behind `swiftf0` is not installed.
-    """
-    if name == "swiftf0":
-        return SwiftTracker()
-    if name == "autocorrelation":
-        return AutocorrelationTracker()
-    raise EchoError(f"tracker: expected one of {', '.join(get_args(TrackerName))}; got {name!r}")
-
-
-def fill_track(f0: np.ndarray) -> np.ndarray:
-    """Interpolate F0 `(T,)` in Hz, 0 where unvoiced, over unvoiced frames: `(T,)` float32, above 0 throughout.
-
-    Linear in octaves between voiced frames; the first and the last voiced value are held to the ends; 220 Hz
-    throughout if nothing is voiced. Voiced frames keep their value.
-    """
-    voiced = np.flatnonzero(f0 > 0)
-    if voiced.size == 0:
-        return np.full(len(f0), REFERENCE_F0, dtype=np.float32)
-    filled = np.exp2(np.interp(np.arange(len(f0)), voiced, np.log2(f0[voiced].astype(np.float64))))
-    return np.where(f0 > 0, f0, filled).astype(np.float32)
-
-
-class SwiftTracker:
-    """SwiftF0 (Nieradzik, 2025), resampled from its 16 ms hop to 10 ms.
-
-    Periodicity is its confidence, interpolated linearly; a frame is voiced from 0.5 up. F0 is interpolated in
-    octaves between two voiced neighbours; beside an unvoiced one, the value of the voiced one is
-    taken, and across a jump of more than half an octave that of the nearer one.
-    The ONNX session has one thread, is created at the first call in each process, and is left out of pickles.
-    """
-
-    name = "swiftf0"
-    THRESHOLD = 0.5  # confidence, as recommended by its author
-    SWIFT_HOP = 256  # samples, 16 ms
-    LEAP = 0.5  # octaves between neighbours, above which nothing is interpolated
-
-    def __init__(self) -> None:
-        try:
-            self.version = f"{importlib.metadata.version('swift-f0')}-1"
-        except importlib.metadata.PackageNotFoundError:
-            remedy = "(pip install swift-f0), or choose autocorrelation"
-            raise EchoError(f"tracker: swiftf0 needs swift-f0 {remedy}") from None
-        self._session: tuple[int, Any] | None = None  # process id and detector, which does not survive a fork
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_session": None}
-
-    def _detector(self) -> Any:
-        if self._session is None or self._session[0] != os.getpid():
-            disable_telemetry()  # of onnxruntime
-            from swift_f0 import SwiftF0
-
-            self._session = (os.getpid(), SwiftF0(threads=1, spin=False))
-        return self._session[1]
-
-    def __call__(self, audio: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray]:
-        # Two hops of silence after the end, so that the last 10 ms frames lie between two measurements.
-        padded = np.concatenate([audio, np.zeros(2 * self.SWIFT_HOP, np.float32)])
-        found = self._detector().detect(padded, SAMPLE_RATE, fmin=LOWEST_F0, fmax=HIGHEST_F0)
-        position = np.arange(frames) * (HOP / self.SWIFT_HOP)  # in hops of 16 ms
-        before = np.minimum(position.astype(int), len(found.pitch_hz) - 1)
-        after = np.minimum(before + 1, len(found.pitch_hz) - 1)
-        weight = position - before
-        confidence = np.clip(found.confidence, 0.0, 1.0)
-        periodicity = (1 - weight) * confidence[before] + weight * confidence[after]
-
-        octaves = np.log2(found.pitch_hz)
-        nearer = np.where(weight < 0.5, before, after)
-        blended = (1 - weight) * octaves[before] + weight * octaves[after]
-        leap = np.abs(octaves[before] - octaves[after]) > self.LEAP
-        voiced = confidence >= self.THRESHOLD
-        only_before, only_after = voiced[before] & ~voiced[after], voiced[after] & ~voiced[before]
-        cases = [octaves[before], octaves[after], octaves[nearer]]
-        value = np.select([only_before, only_after, leap], cases, blended)
-        f0 = np.where(periodicity >= self.THRESHOLD, np.exp2(value), 0.0)
-        return f0.astype(np.float32), periodicity.astype(np.float32)
-
-
-class AutocorrelationTracker:
+class AutocorrelationTracker(PitchTracker):
     """Boersma's method: the autocorrelation of a windowed frame over that of the window, and a Viterbi path.
 
     P. Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of
