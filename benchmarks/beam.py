@@ -98,7 +98,7 @@ class Served:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(folder / "src"), str(here)))}
         command = [sys.executable, "-m", "benchmarks.beam", "--size", size, "--beam", str(beam), "--serve"]
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, cwd=here, env=environment, stdin=pipe, stdout=pipe, text=True)
+        self.process = subprocess.Popen(command, cwd=here, env=environment, stdin=pipe, stdout=pipe, encoding="utf-8")
 
     def __call__(self) -> dict[str, tuple[float, float]]:
         assert self.process.stdin is not None and self.process.stdout is not None

@@ -60,14 +60,14 @@ def measure(corpora: Sequence[Path], recipe: str, updates: Sequence[int], limit:
         metrics = folder / "run" / "metrics.jsonl"
         environment = {**os.environ, "ECHO_ASR_CACHE": str(folder / "cache")}
         began = time.perf_counter()
-        with (folder / "output.txt").open("w") as output:
+        with (folder / "output.txt").open("w", encoding="utf-8", newline="") as output:
             process = subprocess.Popen(
                 [*command, "--out", str(folder / "run"), *options], env=environment, stdout=output, stderr=output
             )
             try:
                 while len(found) < len(updates) and time.perf_counter() - began < limit and process.poll() is None:
                     time.sleep(0.1)
-                    there = metrics.read_text().splitlines() if metrics.is_file() else []
+                    there = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
                     done = max((json.loads(line)["update"] for line in there if line.endswith("}")), default=0)
                     now = time.perf_counter() - began
                     spent = cpu_seconds(process.pid) if done and not found else spent
@@ -76,7 +76,7 @@ def measure(corpora: Sequence[Path], recipe: str, updates: Sequence[int], limit:
                 process.terminate()
                 process.wait()
         if not found:
-            print((folder / "output.txt").read_text(), file=sys.stderr)
+            print((folder / "output.txt").read_text(encoding="utf-8"), file=sys.stderr)
     return {
         "benchmark": "first_update",
         "recipe": recipe,

@@ -138,9 +138,11 @@ def _apart(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def _limit_memory(size: int) -> None:
     """Let this process take so many bytes more than it has, where the system can bound that."""
-    with suppress(ImportError, OSError, ValueError, AttributeError):
-        import resource
+    if sys.platform == "win32":
+        return
+    import resource
 
+    with suppress(OSError, ValueError, AttributeError):
         taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         limit = taken + size if hard == resource.RLIM_INFINITY else min(taken + size, hard)
