@@ -15,7 +15,6 @@ Then the operations of the trackers, and the CPU time that they take, on one thr
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import tempfile
@@ -29,6 +28,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.arguments import corpora_and_clips
 from benchmarks.machine import matrix_products
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import HOP, SAMPLE_RATE, samples_to_frames
@@ -261,13 +261,9 @@ def times(trackers: dict[str, PitchTracker], rng: np.random.Generator) -> dict[s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pitch_known", description=__doc__.splitlines()[0])
-    parser.add_argument("corpora", nargs="*", metavar="CORPUS")
-    parser.add_argument("--split", default="validation", help="of the corpora (default validation)")
-    parser.add_argument("--clips", type=int, default=40, help="of each corpus, at most (default 40)")
+    parser = corpora_and_clips("pitch_known", __doc__, "*", 40)
     parser.add_argument("--voices", type=int, default=80, help="made of formants (default 80)")
     parser.add_argument("--trackers", nargs="+", choices=get_args(TrackerName), default=get_args(TrackerName))
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rng = np.random.default_rng(SEED)

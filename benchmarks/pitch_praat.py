@@ -9,7 +9,6 @@ It needs Praat as a Python module, which is GPL and no dependency of Echo: pip i
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 from typing import Any, get_args
@@ -17,6 +16,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
+from benchmarks.arguments import corpora_and_clips
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE, seconds_to_frames
 from echo_asr.data.corpus import load_corpus
@@ -79,13 +79,9 @@ def compare(praat: Any, corpus: str, split: str, clips: int, floor: float, track
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pitch_praat", description=__doc__.splitlines()[0])
-    parser.add_argument("corpora", nargs="+", metavar="CORPUS")
-    parser.add_argument("--split", default="validation", help="of the corpora (default validation)")
-    parser.add_argument("--clips", type=int, default=80, help="of each corpus, at most (default 80)")
+    parser = corpora_and_clips("pitch_praat", __doc__, "+", 80)
     parser.add_argument("--floor", type=float, default=60.0, help="Hz, the lowest F0 for Praat (default 60)")
     parser.add_argument("--tracker", choices=get_args(TrackerName), default="swiftf0", help="of Echo (default swiftf0)")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
     arguments = parser.parse_args()
     try:
         praat = importlib.import_module("parselmouth")

@@ -21,6 +21,10 @@ from echo_asr.decode.transcribe import Recognizer, load_recognizer
 from echo_asr.serve.access import make_access
 from echo_asr.serve.server import Certificate, listen, make_server
 from echo_asr.serve.service import Limits, Service
+from tests.helpers.tone_corpus import tone
+
+PAUSE = np.zeros(SAMPLE_RATE, np.float32)
+SPOKEN = np.concatenate((PAUSE, tone("a b"), PAUSE, tone("b"), PAUSE, tone("a c"), PAUSE))  # three segments
 
 
 class Served:

@@ -8,13 +8,21 @@ from pathlib import Path
 import pytest
 
 from echo_asr.decode.transcribe import Recognizer, load_recognizer
-from tests.helpers.served import Served, serving
+from tests.helpers.served import SPOKEN, Served, serving, wav
 
 
 @pytest.fixture(scope="session")
 def recognizer(learnt: Path) -> Recognizer:
     """A model that knows the words `a`, `b` and `c`."""
     return load_recognizer(learnt, "cpu")
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording of `SPOKEN`."""
+    path = tmp_path_factory.mktemp("recordings") / "long.wav"
+    path.write_bytes(wav(SPOKEN))
+    return path
 
 
 @pytest.fixture(scope="session")

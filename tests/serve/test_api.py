@@ -15,25 +15,16 @@ import pytest
 from echo_asr.decode.formats import render
 from echo_asr.decode.results import Transcription
 from echo_asr.decode.transcribe import Recognizer
-from tests.helpers.served import Served, ask, wav
+from tests.helpers.served import SPOKEN, Served, ask, wav
 from tests.helpers.tone_corpus import tone
 
 openai = pytest.importorskip("openai")
-PAUSE = np.zeros(16_000, np.float32)
-SPOKEN = np.concatenate((tone("a b"), PAUSE, tone("b"), PAUSE, tone("a c")))
 
 
 @pytest.fixture(scope="module")
 def client(served: Served) -> Iterator[Any]:
     with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("recordings") / "long.wav"
-    path.write_bytes(wav(SPOKEN))
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -14,15 +14,12 @@ import pytest
 from echo_asr.audio.resampling import resample
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.serve.service import Limits
-from tests.helpers.served import Served, serving
-from tests.helpers.tone_corpus import tone
+from tests.helpers.served import SPOKEN, Served, serving
 
 pytest.importorskip("fastapi")
 client = pytest.importorskip("websockets.sync.client")
 exceptions = pytest.importorskip("websockets.exceptions")
 TOKEN = "a-token-of-some-length"
-PAUSE = np.zeros(16_000, np.float32)
-SPOKEN = np.concatenate((PAUSE, tone("a b"), PAUSE, tone("b"), PAUSE, tone("a c"), PAUSE))
 
 
 def pcm(audio: np.ndarray) -> bytes:

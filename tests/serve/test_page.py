@@ -8,26 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.serve.app import PAGE, PARTS
-from tests.helpers.served import Served, ask, serving, wav
+from tests.helpers.served import Served, ask, serving
 from tests.helpers.slow import slow
-from tests.helpers.tone_corpus import tone
 
 pytest.importorskip("fastapi")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-PAUSE = np.zeros(16_000, np.float32)
-SPOKEN = np.concatenate((PAUSE, tone("a b"), PAUSE, tone("b"), PAUSE, tone("a c"), PAUSE))
-
-
-@pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("recordings") / "long.wav"
-    path.write_bytes(wav(SPOKEN))
-    return path
 
 
 @pytest.fixture(scope="module")

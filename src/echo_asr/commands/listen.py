@@ -41,7 +41,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.microphones:
         print(sounddevice.query_devices())
         return 0
-    from echo_asr.audio.convert import samples_to_seconds
     from echo_asr.decode.live import LiveText
     from echo_asr.decode.results import Segment
     from echo_asr.decode.segments import SpeechSegment
@@ -53,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     def recognize(piece: SpeechSegment) -> Segment:
         clip = recognizer.extractor(piece.samples, piece.loudest)
         (found,) = recognizer.recognize([clip], words=True)
-        return placed(found, piece.start, samples_to_seconds(len(piece.samples)))
+        return placed(found, piece.start, piece.seconds)
 
     live = LiveText(recognize, recognizer.decode.segments)
     show = _printer(sys.stdout)

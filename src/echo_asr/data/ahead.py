@@ -11,7 +11,7 @@ from itertools import chain
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Audio
 from echo_asr.data.precompute import CHUNK, Job, fill_ahead, open_processes, read_in_worker, sigint_blocked
-from echo_asr.data.unreadable import find_unreadable
+from echo_asr.data.unreadable import collect_errors, find_unreadable
 
 MANY = 1000  # recordings, from which processes read them faster than threads
 IDLE = 50  # times in a row that nothing is lacking, after which the processes end
@@ -47,19 +47,13 @@ class FeaturesAhead:
             return find_unreadable(recordings, progress)
         self._pool = self._pool or open_processes(self.cache, self.workers)
         chunks = [recordings[first : first + CHUNK] for first in range(0, len(recordings), CHUNK)]
-        found: dict[Audio, str] = {}
         try:
             with sigint_blocked():
                 errors = chain.from_iterable(self._pool.map(read_in_worker, chunks))
-            for done, (audio, error) in enumerate(zip(recordings, errors, strict=True), 1):
-                if error:
-                    found.setdefault(audio, error)
-                if progress:
-                    progress(done)
+            return collect_errors(recordings, errors, progress)
         except BrokenProcessPool:
             self._go_on_without()
             return find_unreadable(recordings, progress)
-        return found
 
     def want(self, jobs: Iterable[Job]) -> None:
         """Have computed, in this order, what the cache lacks and nobody computes yet."""

@@ -28,6 +28,7 @@ from echo_asr.storage import pack, replace_file, unpack
 CHECKSUM = "crc32"  # name of the tensor that holds the checksum of the others
 Audio = AudioFile | AudioSource | np.ndarray
 FIELDS = ("spectrogram", "pitch", "track", "voicing", "null", "waveform")
+Samples = Callable[[], np.ndarray]  # makes them when they are first wanted
 STATES = ("states",)
 
 
@@ -67,11 +68,11 @@ class FeatureCache:
 
     def measured(self, source: Audio, perturbation: Perturbation = UNPERTURBED) -> Features:
         """The same before the extractor's transform: what is kept on disk."""
-        samples = cached_samples(source)
-        tensors = self._acoustic(source, perturbation, samples)
+        samples, perturbed = cached_samples(source, perturbation)
+        tensors = self._acoustic(source, perturbation, samples, perturbed)
         if self.extractor.states is not None:
             entry, extractor = self._entry(source, perturbation.name, self.states_made_by), self.extractor
-            tensors |= self._kept(entry, STATES, lambda: {"states": extractor.measure_states(perturbation(samples()))})
+            tensors |= self._kept(entry, STATES, lambda: {"states": extractor.measure_states(perturbed())})
         return Features(**tensors)
 
     def fill(self, jobs: Sequence[tuple[Audio, Perturbation]]) -> list[EchoError | None]:
@@ -83,13 +84,14 @@ class FeatureCache:
         errors: list[EchoError | None] = []
         waiting: list[tuple[Path, torch.Tensor]] = []
         for source, perturbation in jobs:
-            samples, error = cached_samples(source), None
+            samples, perturbed = cached_samples(source, perturbation)
+            error = None
             try:
-                self._acoustic(source, perturbation, samples)
+                self._acoustic(source, perturbation, samples, perturbed)
                 if self.extractor.states is not None:
                     entry = self._entry(source, perturbation.name, self.states_made_by)
                     if entry is not None and _read(entry, STATES) is None:
-                        waiting.append((entry, self.extractor.encoder_samples(perturbation(samples()))))
+                        waiting.append((entry, self.extractor.encoder_samples(perturbed())))
             except EchoError as raised:
                 error = raised
             errors.append(error)
@@ -107,16 +109,18 @@ class FeatureCache:
         cache._hashes = self._hashes
         return cache
 
-    def _acoustic(self, source: Audio, perturbation: Perturbation, samples: Callable[[], np.ndarray]) -> dict[str, Any]:
-        """The tensors of the acoustic features, given a function that returns the samples of the recording as it is.
-        Where F0 follows from that of the recording, it is measured there alone, once for all perturbations."""
+    def _acoustic(
+        self, source: Audio, perturbation: Perturbation, samples: Samples, perturbed: Samples
+    ) -> dict[str, Any]:
+        """The tensors of the acoustic features. Where F0 follows from that of the recording as it is, it is measured
+        there alone, once for all perturbations."""
         entry, measure = self._entry(source, perturbation.name), self.extractor.measure_acoustic
 
         def made() -> dict[str, Any]:
             if perturbation == UNPERTURBED or not perturbation.keeps_pitch:
-                return vars(measure(perturbation(samples())))
-            f0, _, periodicity = self._acoustic(source, UNPERTURBED, samples)["pitch"].numpy()
-            return vars(measure(perturbation(samples()), known_pitch=partial(perturbation.pitch, f0, periodicity)))
+                return vars(measure(perturbed()))
+            f0, _, periodicity = self._acoustic(source, UNPERTURBED, samples, samples)["pitch"].numpy()
+            return vars(measure(perturbed(), known_pitch=partial(perturbation.pitch, f0, periodicity)))
 
         return self._kept(entry, FIELDS, made)
 
@@ -197,14 +201,10 @@ class FeatureCache:
                 warnings.warn(f"{what}: set ECHO_ASR_CACHE to a folder that can be written to", stacklevel=3)
 
 
-def cached_samples(source: Audio) -> Callable[[], np.ndarray]:
-    """A function that returns the samples of a recording, read once when they are first wanted."""
-
-    @cache
-    def samples() -> np.ndarray:
-        return load_audio(source)
-
-    return samples
+def cached_samples(source: Audio, perturbation: Perturbation) -> tuple[Samples, Samples]:
+    """Functions that return the samples of a recording, and the perturbed ones, each made once when first wanted."""
+    samples = cache(partial(load_audio, source))
+    return samples, cache(lambda: perturbation(samples()))
 
 
 def _identity(source: AudioFile | AudioSource, of_file: Callable[[Path], str]) -> str:

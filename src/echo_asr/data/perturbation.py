@@ -14,11 +14,11 @@ from echo_asr.data import noise, psola
 from echo_asr.data.noise import BEDS, noise_clip
 from echo_asr.data.provenance import constants_digest
 from echo_asr.data.psola import shift_semitones
+from echo_asr.features.pitch.track import octaves_between
 
 SNR_RANGE = (10.0, 40.0)  # dB, of the recording's RMS to the noise's
 MARGIN = 60  # frames of 10 ms of noise before a recording and after it
 SOFTEST_BED = -110.0  # dBFS
-LEAP = 0.5  # octaves between neighbouring frames, above which F0 is not interpolated
 VERSION = 2  # raised when the same perturbation gives other samples or F0 than before, so that cached features lapse
 
 
@@ -71,8 +71,7 @@ class Perturbation:
         weight = place - before
         nearer = np.where(weight < 0.5, before, after)
         octaves = np.log2(np.where(f0 > 0, f0, 1.0).astype(np.float64))
-        smooth = (f0[before] > 0) & (f0[after] > 0) & (np.abs(octaves[after] - octaves[before]) <= LEAP)
-        value = np.where(smooth, (1 - weight) * octaves[before] + weight * octaves[after], octaves[nearer])
+        value = octaves_between(octaves, f0 > 0, place)
         moved = np.where(f0[nearer] > 0, self.f0_factor * np.exp2(value), 0.0)
         between = (1 - weight) * periodicity[before] + weight * periodicity[after]
         return moved.astype(np.float32), between.astype(np.float32)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from echo_asr.audio import load_audio
@@ -66,13 +66,20 @@ def find_unreadable(recordings: Sequence[Audio], progress: Callable[[int], None]
     Args:
         progress: called with the number that are done.
     """
-    found: dict[Audio, str] = {}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # decoding releases Python's lock
-        for done, (audio, error) in enumerate(zip(recordings, pool.map(read_error, recordings), strict=True), 1):
-            if error:
-                found.setdefault(audio, error)
-            if progress:
-                progress(done)
+        return collect_errors(recordings, pool.map(read_error, recordings), progress)
+
+
+def collect_errors(
+    recordings: Sequence[Audio], errors: Iterable[str], progress: Callable[[int], None] | None
+) -> dict[Audio, str]:
+    """The errors that are not empty, of one for each recording, as they come; arguments as in `find_unreadable`."""
+    found: dict[Audio, str] = {}
+    for done, (audio, error) in enumerate(zip(recordings, errors, strict=True), 1):
+        if error:
+            found.setdefault(audio, error)
+        if progress:
+            progress(done)
     return found
 
 

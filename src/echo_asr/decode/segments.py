@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from echo_asr.audio.convert import HOP, SAMPLE_RATE, frames_to_seconds, samples_to_frames, seconds_to_frames
+from echo_asr.audio.convert import (
+    HOP,
+    SAMPLE_RATE,
+    frames_to_seconds,
+    samples_to_frames,
+    samples_to_seconds,
+    seconds_to_frames,
+)
 from echo_asr.audio.level import SILENCE_PEAK
 from echo_asr.features.log_mel import frame_levels
 
@@ -74,6 +81,11 @@ class SpeechSegment:
     samples: np.ndarray
     loudest: float
     whole: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return samples_to_seconds(len(self.samples))
 
 
 def cut(blocks: Iterable[np.ndarray], config: SegmentConfig) -> Iterator[SpeechSegment]:

@@ -180,7 +180,7 @@ class Recognizer:
             try:
                 for piece in cut(clock.count(stream_audio(source, sampling_rate)), self.decode.segments):
                     waiting.append((index, piece))
-                    held += samples_to_seconds(len(piece.samples))
+                    held += piece.seconds
                     if held >= GROUP_SECONDS:
                         yield from self._decode(waiting, open_segments, words, speaker_f0)
                         waiting, held = [], 0.0
@@ -265,7 +265,7 @@ class Recognizer:
         found = iter(self.recognize(clips, words))
         for index, item in waiting:
             if isinstance(item, SpeechSegment):
-                segment = placed(next(found), item.start, samples_to_seconds(len(item.samples)))
+                segment = placed(next(found), item.start, item.seconds)
                 if segment.text:
                     open_segments.append(segment)
                     yield index, segment

@@ -105,7 +105,8 @@ class Batcher:
                     return
                 overdue = urgent and self._waiting and time.monotonic() - self._waiting[0].since > PATIENCE
                 urgent = bool(self._urgent) and not overdue
-                batch = _take(self._urgent if urgent else self._waiting, SHORT_BATCH_SECONDS if self._live else None)
+                room = SHORT_BATCH_SECONDS if self._live else BATCH_SECONDS
+                batch = _take(self._urgent if urgent else self._waiting, room)
             if batch:
                 trimmed += self._decode(batch)
             if trimmed > TRIM_SECONDS:
@@ -128,12 +129,11 @@ class Batcher:
         return seconds
 
 
-def _take(queue: deque[_Item], most: float | None) -> list[_Item]:
-    """Take the first clip, and those after it for the same recogniser, as far as they fit; abandoned ones are cancelled
-    and dropped."""
+def _take(queue: deque[_Item], room: float) -> list[_Item]:
+    """Take the first clip, and those after it for the same recogniser, as far as they fit into so many seconds;
+    abandoned ones are cancelled and dropped."""
     batch: list[_Item] = []
     left: list[_Item] = []
-    room = BATCH_SECONDS if most is None else most
     while queue:
         item = queue.popleft()
         if item.abandoned.is_set():

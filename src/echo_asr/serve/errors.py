@@ -46,6 +46,11 @@ def too_large(most: int) -> RequestError:
     return RequestError(413, text, param="file", code="file_too_large")
 
 
+def about_to_end() -> RequestError:
+    """The refusal of a request whose work the end of the service breaks off."""
+    return RequestError(503, "the service is about to end; try again later", kind=FAILED, code="ending")
+
+
 def too_busy(what: str, seconds: int = 2) -> RequestError:
     """The refusal of a request for which there is no place now, but perhaps in some seconds."""
     wait = {"Retry-After": str(seconds)}

@@ -6,23 +6,22 @@ import asyncio
 import queue
 import threading
 from collections.abc import Iterator
-from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds
+from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.audio.resampling import BlockResampler
 from echo_asr.decode.live import LiveEvent, LiveText
 from echo_asr.decode.results import Segment
 from echo_asr.decode.segments import SpeechSegment
 from echo_asr.decode.transcribe import Recognizer, placed
-from echo_asr.serve.errors import FAILED, RequestError
+from echo_asr.serve.errors import FAILED, RequestError, about_to_end
 from echo_asr.serve.replies import to_json, words_of
 from echo_asr.serve.service import Service
-from echo_asr.serve.uploads import Abandoned
+from echo_asr.serve.uploads import Abandoned, decoded
 from echo_asr.text.normalize import join_texts
 
 
@@ -91,7 +90,7 @@ class LiveSession:
         while True:
             found = await self._texts.get()
             if isinstance(found, Abandoned):
-                raise RequestError(503, "the service is about to end; try again later", kind=FAILED, code="ending")
+                raise about_to_end()
             if isinstance(found, BaseException):
                 raise RequestError(500, "the service failed", kind=FAILED) from found
             await send_message(socket, found)
@@ -136,11 +135,8 @@ class LiveSession:
             raise Abandoned
         recognizer = self._start.recognizer
         clip = recognizer.extractor(piece.samples, piece.loudest)
-        try:
-            found = self._service.batcher.submit(recognizer, clip, self.abandoned, urgent=True).result()
-        except CancelledError:
-            raise Abandoned from None
-        return placed(found, piece.start, samples_to_seconds(len(piece.samples)))
+        found = decoded(self._service.batcher.submit(recognizer, clip, self.abandoned, urgent=True))
+        return placed(found, piece.start, piece.seconds)
 
 
 def _message(event: LiveEvent, number: int) -> dict[str, Any]:

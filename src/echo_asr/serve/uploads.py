@@ -106,7 +106,7 @@ class UploadTranscriber:
             """Take what is decoded, and wait until at most so many seconds of speech are pending."""
             while pending and (pending[0][2].done() or _speech(pending) > most):
                 piece, clip, future = pending.popleft()
-                segment = placed(_result(future), piece.start, samples_to_seconds(len(piece.samples)))
+                segment = placed(decoded(future), piece.start, piece.seconds)
                 if segment.text:
                     found.append(segment)
                     on_segment(FoundSegment(segment, tuple(clip.pitch[0].tolist())))
@@ -132,10 +132,15 @@ class UploadTranscriber:
 
 
 def _speech(pending: Iterable[tuple[SpeechSegment, object, object]]) -> float:
-    return sum(samples_to_seconds(len(piece.samples)) for piece, _, _ in pending)
+    return sum(piece.seconds for piece, _, _ in pending)
 
 
-def _result(future: Future[Segment]) -> Segment:
+def decoded(future: Future[Segment]) -> Segment:
+    """What a `Batcher` found in a clip; blocks.
+
+    Raises:
+        Abandoned: it was cancelled.
+    """
     try:
         return future.result()
     except CancelledError:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from echo_asr.decode.results import Transcription
 from echo_asr.errors import EchoError
-from echo_asr.serve.errors import FAILED, RequestError
+from echo_asr.serve.errors import FAILED, RequestError, about_to_end
 from echo_asr.serve.fields import TranscriptionFields
 from echo_asr.serve.replies import delta_event, done_event, to_json
 from echo_asr.serve.uploads import Abandoned, FoundSegment, Upload, safe_suffix, shown_name
@@ -75,7 +75,7 @@ class Work:
         if isinstance(result, EchoError):
             raise RequestError(400, str(result), param="file", code="invalid_file") from None
         if isinstance(result, Abandoned):
-            raise RequestError(503, "the service is about to end; try again later", kind=FAILED, code="ending")
+            raise about_to_end()
         if isinstance(result, MemoryError):
             raise RequestError(503, "the service is out of memory; send a shorter recording", kind=FAILED)
         if isinstance(result, BaseException):

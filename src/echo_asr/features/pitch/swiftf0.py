@@ -1,4 +1,4 @@
-"""F0 and periodicity by SwiftF0, a network in ONNX; it comes with the extra `echo-asr[swiftf0]`.
+"""F0 and periodicity by SwiftF0, a network in ONNX.
 
 Shapes: `S` samples at 16 kHz, `T` frames; frame `t` is centred at sample `160 t`.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from echo_asr.audio.convert import HOP, SAMPLE_RATE
 from echo_asr.errors import EchoError
-from echo_asr.features.pitch.track import PitchTracker
+from echo_asr.features.pitch.track import PitchTracker, octaves_between
 from echo_asr.libraries import disable_telemetry
 
 LOWEST_F0 = 46.875  # Hz, the lowest that SwiftF0 detects
@@ -23,16 +23,14 @@ HIGHEST_F0 = 600.0  # Hz, above a child's speaking voice
 class SwiftTracker(PitchTracker):
     """SwiftF0 (Nieradzik, 2025), resampled from its 16 ms hop to 10 ms.
 
-    Periodicity is its confidence, interpolated linearly; a frame is voiced from 0.5 up. F0 is interpolated in
-    octaves between two voiced neighbours; beside an unvoiced one, the value of the voiced one is
-    taken, and across a jump of more than half an octave that of the nearer one.
+    Periodicity is its confidence, interpolated linearly; a frame is voiced from 0.5 up. F0 is that of
+    `octaves_between`.
     The ONNX session has one thread, is created at the first call in each process, and is left out of pickles.
     """
 
     name = "swiftf0"
     THRESHOLD = 0.5  # confidence, as recommended by its author
     SWIFT_HOP = 256  # samples, 16 ms
-    LEAP = 0.5  # octaves between neighbours, above which nothing is interpolated
 
     def __init__(self) -> None:
         try:
@@ -64,13 +62,6 @@ class SwiftTracker(PitchTracker):
         confidence = np.clip(found.confidence, 0.0, 1.0)
         periodicity = (1 - weight) * confidence[before] + weight * confidence[after]
 
-        octaves = np.log2(found.pitch_hz)
-        nearer = np.where(weight < 0.5, before, after)
-        blended = (1 - weight) * octaves[before] + weight * octaves[after]
-        leap = np.abs(octaves[before] - octaves[after]) > self.LEAP
-        voiced = confidence >= self.THRESHOLD
-        only_before, only_after = voiced[before] & ~voiced[after], voiced[after] & ~voiced[before]
-        cases = [octaves[before], octaves[after], octaves[nearer]]
-        value = np.select([only_before, only_after, leap], cases, blended)
+        value = octaves_between(np.log2(found.pitch_hz), confidence >= self.THRESHOLD, position)
         f0 = np.where(periodicity >= self.THRESHOLD, np.exp2(value), 0.0)
         return f0.astype(np.float32), periodicity.astype(np.float32)

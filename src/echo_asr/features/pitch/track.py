@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+LEAP = 0.5  # octaves between neighbouring frames, above which F0 is not interpolated
 REFERENCE_F0 = 220.0  # Hz, the track of an utterance without a voiced frame, and vRoPE's default reference
 
 
@@ -28,6 +29,23 @@ class PitchTracker(Protocol):
     def batch(self, recordings: Sequence[np.ndarray], frames: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
         """The same of several recordings, each of so many frames."""
         return [self(audio, count) for audio, count in zip(recordings, frames, strict=True)]
+
+
+def octaves_between(octaves: np.ndarray, voiced: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """F0 in octaves `(N,)` at positions in frames, from that of frames `(T,)` and whether they are voiced.
+
+    Linear between two voiced neighbours; beside an unvoiced one, the value of the voiced one, and across a leap of
+    more than half an octave that of the nearer one.
+    """
+    before = np.minimum(position.astype(np.int64), len(octaves) - 1)
+    after = np.minimum(before + 1, len(octaves) - 1)
+    weight = position - before
+    nearer = np.where(weight < 0.5, before, after)
+    blended = (1 - weight) * octaves[before] + weight * octaves[after]
+    leap = np.abs(octaves[before] - octaves[after]) > LEAP
+    only_before, only_after = voiced[before] & ~voiced[after], voiced[after] & ~voiced[before]
+    cases = [octaves[before], octaves[after], octaves[nearer]]
+    return np.select([only_before, only_after, leap], cases, blended)
 
 
 def fill_track(f0: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ class Corruption:
     def __call__(self, clean: Tensor) -> tuple[Tensor, Tensor]:
         """Corrupted samples `(B, S)` of peak 1, and whether there is a voice `(B,)`."""
         count = len(clean)
-        clean = clean / clean.square().mean(dim=1, keepdim=True).sqrt().clamp(min=TINY)
+        clean = self._level(clean)
         noise = self._noise(count)
         others = [torch.roll(clean[self._order(count)], self._whole(SAMPLES), dims=1) for _ in range(5)]
         babble = torch.stack(others).sum(dim=0)
@@ -52,8 +52,7 @@ class Corruption:
         noise = noise * 10 ** (-ratio / 20)[:, None]
         voice = torch.fft.rfft(clean, SIZE) * self._rooms(count)
         mixed = torch.fft.irfft((voice + torch.fft.rfft(noise, SIZE)) * self._filters(count), SIZE)[:, :SAMPLES]
-        mixed = self._coarse(mixed / mixed.abs().amax(dim=1, keepdim=True).clamp(min=TINY))
-        return mixed / mixed.abs().amax(dim=1, keepdim=True).clamp(min=TINY), has_voice
+        return self._peak(self._coarse(self._peak(mixed))), has_voice
 
     def _noise(self, count: int) -> Tensor:
         """Noises of power 1, a third of them sums of two, two fifths steady."""
@@ -93,9 +92,9 @@ class Corruption:
         made = 10 ** (gains.clamp(-40.0, 25.0) / 20)
         low = self._between(count, 80.0, 350.0)[:, None]
         high = self._between(count, 2000.0, 7000.0)[:, None]
-        band = 1.0 / (1.0 + (low / frequencies.clamp(min=1.0)) ** 8) / (1.0 + (frequencies / high) ** 12)
-        which = self._uniform(count)[:, None]
         top = 1.0 / (1.0 + (frequencies / high) ** 12)
+        band = top / (1.0 + (low / frequencies.clamp(min=1.0)) ** 8)
+        which = self._uniform(count)[:, None]
         made = made * torch.where(which < 0.15, band, torch.where(which < 0.27, top, 1.0))
         return made * (frequencies > 20.0)
 
@@ -119,6 +118,9 @@ class Corruption:
 
     def _level(self, audio: Tensor) -> Tensor:
         return audio / audio.square().mean(dim=1, keepdim=True).sqrt().clamp(min=TINY)
+
+    def _peak(self, audio: Tensor) -> Tensor:
+        return audio / audio.abs().amax(dim=1, keepdim=True).clamp(min=TINY)
 
     def _uniform(self, count: int) -> Tensor:
         return torch.rand(count, generator=self.generator)
