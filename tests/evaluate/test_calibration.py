@@ -13,11 +13,12 @@ from echo_asr.evaluate.calibration import (
     Confidence,
     expected_calibration_error,
     fit_calibration,
+    fit_logistic,
     measure_confidence,
     score_words,
 )
 from echo_asr.evaluate.metrics import matched_words
-from echo_asr.model.calibration import Calibration
+from echo_asr.model.calibration import Calibration, LogisticCalibration
 from echo_asr.text.normalize import normalize_basic, normalize_whisper
 
 
@@ -142,3 +143,25 @@ def test_a_report_has_its_figures() -> None:
     assert found.to_dict() == {"words": 299, "right": 0.26, "probability": 0.27, "ece": 0.0213, "raw_ece": 0.5712}
     assert str(found) == "2.1 % (57.1 % of raw scores); words have 0.27 on average, and 26 % of 299 are correct"
     assert "(the model is not calibrated)" in str(Confidence(9, 0.5, 0.5, 0.3, 0.3))
+
+
+@given(st.integers(0, 50))
+@settings(max_examples=10)
+def test_a_logistic_calibration_finds_what_speaks_for_being_right(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    measured = random.normal(3.0, 2.0, (800, 3)) * [1.0, 10.0, 0.1]
+    right = random.random(800) < 1 / (1 + np.exp(-(measured[:, 0] - 3.0 + 0.1 * (measured[:, 1] - 30.0))))
+    fitted = fit_logistic(measured, right)
+    probabilities = np.array([fitted(one) for one in measured.tolist()])
+    assert expected_calibration_error(probabilities, right) < 0.06
+    assert fitted.weights[0] > 0.6 and 0.05 < fitted.weights[1] < 0.2, "the third says nothing"
+    assert min(fitted.weights) >= 0.0
+    assert fitted([-np.inf, 0.0, 0.0]) == 0.0
+    assert LogisticCalibration.from_text(fitted.to_text()) == fitted
+
+
+def test_a_logistic_calibration_needs_both_outcomes() -> None:
+    with pytest.raises(ValueError, match="some right and some wrong"):
+        fit_logistic(np.ones((3, 1)), np.ones(3, dtype=bool))
+    perfect = fit_logistic(np.array([[0.0], [0.1], [5.0], [5.1]]), np.array([False, False, True, True]))
+    assert np.isfinite(perfect.weights).all(), "separable samples do not make weights infinite"

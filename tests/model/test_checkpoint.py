@@ -14,13 +14,14 @@ from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.model.calibration import Calibration
 from echo_asr.model.checkpoint import (
+    CALIBRATION,
     CONFIG,
     TOKENIZER,
     WEIGHTS,
     Bundle,
     load_bundle,
     load_weights,
-    save_calibration,
+    save_calibrations,
 )
 from echo_asr.model.config import PRESETS, ModelConfig
 from echo_asr.model.echo import Echo
@@ -240,7 +241,7 @@ def test_a_calibration_goes_with_the_weights(bundle: Bundle, folder: Path, tmp_p
     assert load_bundle(folder).calibration == Calibration(), "an older model has none"
     before = load_bundle(folder).model.state_dict()
     fitted = Calibration(0.3, 0.75, -1.25, 812)
-    save_calibration(folder, fitted)
+    save_calibrations(folder, {CALIBRATION: fitted})
     loaded = load_bundle(folder)
     assert loaded.calibration == fitted and loaded.trained_features == ("spectrogram",)
     assert all(torch.equal(before[name], value) for name, value in loaded.model.state_dict().items())
@@ -263,11 +264,13 @@ def test_damaged_weights_take_no_calibration(damage: bytes | None, folder: Path)
     path = folder / WEIGHTS
     damaged = path.read_bytes()[:-10] if damage is None else damage
     path.write_bytes(damaged)
-    message = one_line_error(save_calibration, folder, Calibration(0.3, 0.75, -1.25, 812))
+    message = one_line_error(save_calibrations, folder, {CALIBRATION: Calibration(0.3, 0.75, -1.25, 812)})
     assert re.search(f"{WEIGHTS}: damaged weights .*; copy the file again", message)
     assert path.read_bytes() == damaged
     path.unlink()
-    assert "copy the file again" in one_line_error(save_calibration, folder, Calibration(0.3, 0.75, -1.25, 812))
+    assert "copy the file again" in one_line_error(
+        save_calibrations, folder, {CALIBRATION: Calibration(0.3, 0.75, -1.25, 812)}
+    )
 
 
 def test_the_same_notes_give_the_same_bytes() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from echo_asr.decode.results import Segment
 from echo_asr.decode.times import words_from_tokens
 from echo_asr.evaluate.metrics import matched_words
-from echo_asr.model.calibration import LEAST, Calibration
+from echo_asr.model.calibration import LEAST, Calibration, LogisticCalibration
 
 BINS = 10  # of equally many words
 FEWEST = 10  # words in a bin; fewer words make fewer bins
@@ -116,28 +116,56 @@ def fit_calibration(scores: np.ndarray, right: np.ndarray) -> Calibration:
     count = int(right.sum())
     targets = np.where(right, (count + 1) / (count + 2), 1 / (len(right) - count + 2))
     free = np.ones(3, dtype=bool)
-    weights = _fit(inputs, targets, free)
+    middle = np.array([1.0, 1.0, 0.0])
+    weights = _fit(inputs, targets, free, middle, SPREAD)
     while (weights[:2] < 0).any():
         free[:2] &= weights[:2] >= 0
-        weights = _fit(inputs, targets, free)
+        weights = _fit(inputs, targets, free, middle, SPREAD)
     a, b, c = weights.tolist()
     return Calibration(a, b, c, len(scores))
 
 
-def _fit(inputs: np.ndarray, targets: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """The weights `(3,)` of the smallest penalised loss; those that are not `free` are 0."""
-    middle = np.array([1.0, 1.0, 0.0])
+def fit_logistic(measured: np.ndarray, right: np.ndarray) -> LogisticCalibration:
+    """Fit the probability of being right to several measurements that each speak for it where they are large.
+
+    Penalised maximum likelihood with Platt's targets, as `fit_calibration`; weights are at least 0, and drawn towards 0
+    by a standard deviation of 3 for a measurement that was divided by its own.
+
+    Args:
+        measured: `(N, K)`, finite.
+        right: `(N,)` bool; some right, and some wrong.
+    """
+    count, spread = int(right.sum()), np.maximum(measured.std(0), LEAST)
+    if not 0 < count < len(right):
+        raise ValueError(f"expected some right and some wrong samples, got {count} right of {len(right)}")
+    inputs = np.concatenate([(measured - measured.mean(0)) / spread, np.ones((len(right), 1))], axis=1)
+    targets = np.where(right, (count + 1) / (count + 2), 1 / (len(right) - count + 2))
+    prior = np.append(np.full(measured.shape[1], 3.0), 10.0)
+    free, middle = np.ones(len(prior), dtype=bool), np.zeros(len(prior))
+    weights = _fit(inputs, targets, free, middle, prior)
+    while (weights[:-1] < 0).any():
+        free[:-1] &= weights[:-1] >= 0
+        weights = _fit(inputs, targets, free, middle, prior)
+    slopes = weights[:-1] / spread
+    bias = float(weights[-1] - slopes @ measured.mean(0))
+    return LogisticCalibration(tuple(slopes.tolist()), bias, len(right))
+
+
+def _fit(
+    inputs: np.ndarray, targets: np.ndarray, free: np.ndarray, middle: np.ndarray, spread: np.ndarray
+) -> np.ndarray:
+    """The weights `(K,)` of the smallest loss, penalised as with a normal prior; those that are not `free` are 0."""
 
     def loss(weights: np.ndarray) -> float:
         z = inputs @ weights
-        return float(np.sum(np.logaddexp(0.0, z) - targets * z) + 0.5 * np.sum(((weights - middle) / SPREAD) ** 2))
+        return float(np.sum(np.logaddexp(0.0, z) - targets * z) + 0.5 * np.sum(((weights - middle) / spread) ** 2))
 
     weights = middle * free
     for _ in range(STEPS):
         p = 1.0 / (1.0 + np.exp(-np.clip(inputs @ weights, -60.0, 60.0)))
-        gradient = (inputs.T @ (p - targets) + (weights - middle) / SPREAD**2)[free]
-        curvature = (inputs.T * (p * (1.0 - p))) @ inputs + np.diag(SPREAD**-2)
-        step = np.zeros(3)
+        gradient = (inputs.T @ (p - targets) + (weights - middle) / spread**2)[free]
+        curvature = (inputs.T * (p * (1.0 - p))) @ inputs + np.diag(spread**-2)
+        step = np.zeros(len(middle))
         step[free] = np.linalg.solve(curvature[np.ix_(free, free)], gradient)
         before, size = loss(weights), 1.0
         while loss(weights - size * step) > before and size > 1e-6:

@@ -1,9 +1,10 @@
-"""From a word's score to the probability that it is right: a map that is fitted on validation and kept with a model."""
+"""From scores to the probability that something is right: maps that are fitted on validation and kept with a model."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 LEAST = 1e-6  # a score is kept within this and 1 minus this, where its logarithm is taken
@@ -33,8 +34,7 @@ class Calibration:
         if (self.a, self.b, self.c) == (1.0, 1.0, 0.0):
             return score
         kept = min(max(score, LEAST), 1.0 - LEAST)
-        z = self.a * math.log(kept) - self.b * math.log1p(-kept) + self.c
-        return 1.0 / (1.0 + math.exp(-z)) if z > 0 else math.exp(z) / (1.0 + math.exp(z))
+        return sigmoid(self.a * math.log(kept) - self.b * math.log1p(-kept) + self.c)
 
     def to_text(self) -> str:
         """One line that `from_text` reads back."""
@@ -51,3 +51,52 @@ class Calibration:
             return Calibration(**json.loads(text))
         except TypeError as error:
             raise ValueError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class LogisticCalibration:
+    """`p = sigmoid(w . x + c)` of several measurements `x` of one thing.
+
+    Attributes:
+        weights: of each measurement.
+        bias: c.
+        samples: that it was fitted on; 0 for none.
+    """
+
+    weights: tuple[float, ...]
+    bias: float = 0.0
+    samples: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.weights or not all(map(math.isfinite, (*self.weights, self.bias))):
+            raise ValueError(f"calibration: expected finite numbers, got {self}")
+
+    def __call__(self, measured: Sequence[float]) -> float:
+        """The probability of what has these measurements; 0 if one of them is minus infinity."""
+        if len(measured) != len(self.weights):
+            raise ValueError(f"expected {len(self.weights)} measurements, got {len(measured)}")
+        if -math.inf in measured:
+            return 0.0
+        return sigmoid(sum(w * x for w, x in zip(self.weights, measured, strict=True)) + self.bias)
+
+    def to_text(self) -> str:
+        """One line that `from_text` reads back."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_text(text: str) -> LogisticCalibration:
+        """What `to_text` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            given = json.loads(text)
+            return LogisticCalibration(**{**given, "weights": tuple(map(float, given["weights"]))})
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"expected weights, bias and samples ({error})") from None
+
+
+def sigmoid(z: float) -> float:
+    """The logistic function, without overflow."""
+    return 1.0 / (1.0 + math.exp(-z)) if z > 0 else math.exp(z) / (1.0 + math.exp(z))

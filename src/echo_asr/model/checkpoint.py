@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from echo_asr.config import build_sections, present_names, read_yaml, write_yaml
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.features.states import StatesExtractor
-from echo_asr.model.calibration import Calibration
+from echo_asr.model.calibration import Calibration, LogisticCalibration
 from echo_asr.model.config import ModelConfig, expand_preset
 from echo_asr.model.echo import Echo
 from echo_asr.pretrained.kept import keep, kept
@@ -23,7 +24,8 @@ from echo_asr.text.config import TextConfig
 from echo_asr.text.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
-FEATURES, CALIBRATION = "features", "calibration"  # notes beside the weights
+# Notes beside the weights; the last two are calibrations of sentences of a grammar, and of words that are looked for.
+FEATURES, CALIBRATION, SENTENCES, FOUND = "features", "calibration", "sentences", "found"
 RENAMED = {
     "attention.rotation.raw_radius": "attention.rotation.radius.raw",
     "attention.rotation.radius_weight": "attention.rotation.radius.weight",
@@ -45,6 +47,8 @@ class Bundle:
         trained_features: names of the features that took part in training when the weights were saved, where a
             curriculum had not yet brought in all of them; decoding uses these alone. None for all.
         calibration: from the scores of words to probabilities; changes nothing where none was fitted.
+        sentences, found: the same from what is measured of a sentence of a grammar, and of a word that is looked for;
+            None where none was fitted.
         source: of the pretrained encoder whose states the model reads; None where it reads none.
     """
 
@@ -56,6 +60,8 @@ class Bundle:
     trained_features: tuple[str, ...] | None = None
     calibration: Calibration = Calibration()
     source: Source | None = None
+    sentences: LogisticCalibration | None = None
+    found: LogisticCalibration | None = None
 
     def save(
         self, folder: str | os.PathLike[str], state: dict[str, torch.Tensor] | None = None, slim: bool = False
@@ -77,8 +83,15 @@ class Bundle:
         if self.source is not None:
             keep(self.source, folder, slim, self.features.encoder_dtype)
         self.save_weights(folder, self.model.state_dict() if state is None else state, self.trained_features)
+        fitted: dict[str, Calibration | LogisticCalibration] = {}
         if self.calibration.words:
-            save_calibration(folder, self.calibration)
+            fitted[CALIBRATION] = self.calibration
+        if self.sentences:
+            fitted[SENTENCES] = self.sentences
+        if self.found:
+            fitted[FOUND] = self.found
+        if fitted:
+            save_calibrations(folder, fitted)
 
     @staticmethod
     def save_weights(
@@ -121,15 +134,21 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     trained = None if noted is None else tuple(name for name in built["model"].features if name in noted.split())
     try:
         calibration = Calibration.from_text(notes.get(CALIBRATION, "{}"))
+        sentences, found = (
+            LogisticCalibration.from_text(notes[name]) if name in notes else None for name in (SENTENCES, FOUND)
+        )
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise EchoError(f"{folder / WEIGHTS}: damaged calibration of words ({reason}); copy the file again") from None
     model.to(device).eval()
-    return Bundle(model, tokenizer, features, built["text"], extra, trained, calibration, source)
+    return Bundle(model, tokenizer, features, built["text"], extra, trained, calibration, source, sentences, found)
 
 
-def save_calibration(folder: Path, calibration: Calibration) -> None:
-    """Note, beside the weights of a model folder, how the scores of its words become probabilities.
+def save_calibrations(folder: Path, fitted: Mapping[str, Calibration | LogisticCalibration]) -> None:
+    """Note, beside the weights of a model folder, how scores become probabilities.
+
+    Args:
+        fitted: `CALIBRATION`, `SENTENCES` or `FOUND`, each with its calibration; others that are there stay.
 
     Raises:
         EchoError: the weights are damaged, the folder cannot be written, or the disk is full; they are untouched.
@@ -137,7 +156,7 @@ def save_calibration(folder: Path, calibration: Calibration) -> None:
     path = folder / WEIGHTS
     state = _read_weights(path)
     notes = {name: text for name, text in read_notes(path).items() if name != "format"}
-    data = pack(state, **{**notes, CALIBRATION: calibration.to_text()})
+    data = pack(state, **{**notes, **{name: one.to_text() for name, one in fitted.items()}})
     replace_file(path, lambda part: part.write_bytes(data))
 
 

@@ -17,7 +17,7 @@ from echo_asr.evaluate.calibration import fit_calibration, measure_confidence, s
 from echo_asr.evaluate.collapse import find_collapse
 from echo_asr.evaluate.metrics import error_rate
 from echo_asr.features import Features
-from echo_asr.model.checkpoint import load_bundle, save_calibration
+from echo_asr.model.checkpoint import CALIBRATION, load_bundle, save_calibrations
 from echo_asr.train.state import Progress
 
 PLATEAU_BLANK = 0.995  # blank ratio at which CTC writes nothing
@@ -150,5 +150,5 @@ def calibrate(
     found = measure_confidence(scores, right, calibration)
     if found is None:
         return "probabilities of words are not calibrated: none was recognised in validation"
-    save_calibration(run, calibration)
+    save_calibrations(run, {CALIBRATION: calibration})
     return f"probabilities of words are calibrated on validation, where their error is now {found}"
