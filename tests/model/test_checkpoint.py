@@ -264,7 +264,8 @@ def test_damaged_weights_take_no_calibration(damage: bytes | None, folder: Path)
     path = folder / WEIGHTS
     damaged = path.read_bytes()[:-10] if damage is None else damage
     path.write_bytes(damaged)
-    message = one_line_error(save_calibrations, folder, {CALIBRATION: Calibration(0.3, 0.75, -1.25, 812)})
+    fitted = {CALIBRATION: Calibration(0.3, 0.75, -1.25, 812)}
+    message = one_line_error(save_calibrations, folder, fitted)
     assert re.search(f"{WEIGHTS}: damaged weights .*; copy the file again", message)
     assert path.read_bytes() == damaged
     path.unlink()
