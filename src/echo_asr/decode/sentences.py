@@ -1,0 +1,93 @@
+"""Which of the sentences that may be said is spoken in a clip, and how probable it is that it is one of them at all.
+
+The search is the joint one, kept on the paths of the grammar. What it finds is measured against everything else that
+the recording may be (Rose and Paul 1990, "A hidden Markov model based keyword recognition system", call it a filler):
+the text that CTC itself reads, which in noise is empty. The measurements of a sentence of `n` tokens are
+
+1. the log likelihood ratio of CTC for the sentence against that text, in nats for each token;
+2. the same in nats, not divided by `n`;
+3. the score of the search, in nats for each token and the end;
+4. the log odds of the sentence against the next best one of the grammar, from their scores; at most `SURE`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from echo_asr.decode.constraint import GraphConstraint, TokenGraph
+from echo_asr.decode.search import DecodeConfig, Hypothesis, Spell, search_nbest
+from echo_asr.model.calibration import LogisticCalibration
+from echo_asr.model.echo import Echo, ctc_losses
+from echo_asr.model.encoder import Encoded
+
+LEAST_BEAM = 4  # hypotheses; sentences that begin alike are decided by what follows
+ANY_TOKENS = 1 << 30  # the sentences are given, and so is how long they are
+SURE = 20.0  # nats
+MEASUREMENTS = 4
+UNFITTED = LogisticCalibration((2.0, 0.0, 1.0, 0.1), 2.0)  # for models that were trained before it was fitted
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The best sentences of a clip, the best first, and what was measured of the best; minus infinity throughout where
+    the clip is too short for any."""
+
+    best: list[Hypothesis]
+    measured: tuple[float, ...]
+
+
+@torch.inference_mode()
+def hear(
+    model: Echo, encoded: Encoded, config: DecodeConfig, graphs: Sequence[TokenGraph], spell: Spell = tuple
+) -> list[Heard]:
+    """Search each clip of a batch for the sentences of its graph.
+
+    Args:
+        config: of the search; at least `LEAST_BEAM` hypotheses are kept, and two sentences found.
+        graphs: of each clip; one graph may stand for all of them.
+        spell: as in `search_nbest`.
+    """
+    width = max(config.beam, LEAST_BEAM)
+    settings = replace(config, beam=width, nbest=max(2, config.nbest), repetition=0, max_tokens=ANY_TOKENS)
+    constraint = GraphConstraint(graphs, encoded.lengths.tolist(), width, encoded.lengths.device)
+    found = search_nbest(model, encoded, settings, None, spell, constraint)
+    log_probabilities = model.ctc_log_probabilities(encoded)
+    free = best_paths(log_probabilities, encoded.lengths)
+    ratios = _ctc(log_probabilities, encoded.lengths, [best[0].tokens for best in found]) - _ctc(
+        log_probabilities, encoded.lengths, free
+    )
+    return [Heard(best, _measured(best, ratio)) for best, ratio in zip(found, ratios.tolist(), strict=True)]
+
+
+def best_paths(log_probabilities: Tensor, lengths: Tensor) -> list[list[int]]:
+    """The text of the most likely CTC path of each recording.
+
+    Args:
+        log_probabilities: `(B, F, V)`; lengths: frames of each recording, `(B,)`.
+    """
+    texts = []
+    for path, size in zip(log_probabilities.argmax(-1).tolist(), lengths.tolist(), strict=True):
+        changed = [token for at, token in enumerate(path[:size]) if not at or token != path[at - 1]]
+        texts.append([token for token in changed if token])
+    return texts
+
+
+def _ctc(log_probabilities: Tensor, lengths: Tensor, texts: Sequence[Sequence[int]]) -> Tensor:
+    """The log probability of each text under CTC, `(B,)`; `ctc_losses` gives 0 for one that needs more frames."""
+    tokens = pad_sequence([torch.tensor(text, dtype=torch.long) for text in texts], batch_first=True)
+    sizes = torch.tensor([len(text) for text in texts])
+    return -ctc_losses(log_probabilities, tokens, lengths, sizes).double().cpu()
+
+
+def _measured(best: Sequence[Hypothesis], ratio: float) -> tuple[float, ...]:
+    score, size = best[0].score, len(best[0].tokens)
+    if score == -math.inf:
+        return (-math.inf,) * MEASUREMENTS
+    ahead = score - best[1].score if len(best) > 1 else SURE
+    return ratio / max(1, size), ratio, score / (size + 1), min(ahead, SURE)
