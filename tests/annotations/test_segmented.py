@@ -15,9 +15,9 @@ import soundfile
 from praatio import textgrid as praatio
 
 from echo_asr.annotations.segmented import SegmentedFile, open_segmented
-from echo_asr.annotations.textfile import read_text_file
 from echo_asr.annotations.textgrid import read_textgrid
 from echo_asr.errors import EchoError
+from echo_asr.text.textfile import read_text_file
 from tests.helpers.eaf import canonical, full_elan, parsed
 from tests.helpers.slow import slow
 

@@ -9,10 +9,10 @@ import pytest
 from praatio import textgrid as praatio
 
 from echo_asr.annotations.phrases import Phrase, TimedWord
-from echo_asr.annotations.textfile import read_text_file
 from echo_asr.annotations.textgrid import read_textgrid
 from echo_asr.annotations.textgrid_writer import render_textgrid
 from echo_asr.decode.phrases import make_phrases
+from echo_asr.text.textfile import read_text_file
 from tests.helpers.slow import slow
 from tests.helpers.transcriptions import random_transcription
 

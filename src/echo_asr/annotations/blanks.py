@@ -11,11 +11,11 @@ from xml.etree.ElementTree import Element
 
 from echo_asr.annotations.document import Document, xml_text
 from echo_asr.annotations.elan import Timeline, choose_tiers
-from echo_asr.annotations.textfile import Change, TextFile
 from echo_asr.annotations.textgrid import EVERY, as_spelled, named_tiers, read_textgrid
 from echo_asr.annotations.textgrid_writer import quoted
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
+from echo_asr.text.textfile import Change, TextFile
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
-from echo_asr.annotations.textfile import Change, TextFile, read_text_file
 from echo_asr.errors import EchoError
+from echo_asr.text.textfile import Change, TextFile, read_text_file
 
 ELEMENTS = 500_000  # in a file, at most: an annotation of ELAN is three of them, and its times two
 DEPTH = 50  # levels, at most: ELAN has five

@@ -19,9 +19,9 @@ from echo_asr.annotations.elan_writer import (
     type_element,
 )
 from echo_asr.annotations.phrases import Phrase
-from echo_asr.annotations.textfile import Change
 from echo_asr.audio import same_name
 from echo_asr.errors import EchoError
+from echo_asr.text.textfile import Change
 
 
 def add_tier(document: Document, name: str, phrases: Sequence[Phrase], overwrite: bool = False) -> bytes:

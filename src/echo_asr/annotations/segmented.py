@@ -9,10 +9,10 @@ from pathlib import Path
 
 from echo_asr.annotations import elan, spreadsheet, subrip, textgrid
 from echo_asr.annotations.blanks import Blank, elan_blanks, textgrid_blanks
-from echo_asr.annotations.textfile import Change, TextFile, read_text_file
 from echo_asr.audio import audio_duration
 from echo_asr.audio.tree import find_recording
 from echo_asr.errors import EchoError
+from echo_asr.text.textfile import Change, TextFile, read_text_file
 
 
 @dataclass(frozen=True)

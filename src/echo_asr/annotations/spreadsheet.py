@@ -8,9 +8,9 @@ from functools import partial
 from typing import NamedTuple
 
 from echo_asr.annotations.blanks import Blank
-from echo_asr.annotations.textfile import Change, TextFile
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
+from echo_asr.text.textfile import Change, TextFile
 
 SUFFIX = ".csv"
 SEPARATORS = (",", ";", "\t")

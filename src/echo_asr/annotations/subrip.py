@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from echo_asr.annotations.blanks import Blank
-from echo_asr.annotations.textfile import Change, TextFile
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
+from echo_asr.text.textfile import Change, TextFile
 
 SUFFIX = ".srt"
 _CLOCK = rb"(\d{1,4}):(\d\d):(\d\d)[,.](\d{1,3})"

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from echo_asr.annotations.textfile import TextFile
 from echo_asr.audio import same_name
 from echo_asr.errors import EchoError
+from echo_asr.text.textfile import TextFile
 
 SUFFIX = ".textgrid"  # in lower case
 EVERY = "*"  # tier; in corpora of the Montreal Forced Aligner each has the name of a speaker

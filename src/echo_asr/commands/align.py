@@ -75,10 +75,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _recording(arguments: argparse.Namespace) -> Utterance:
     """The recording whose text is given, or a channel of it."""
-    from echo_asr.annotations.textfile import read_text_file
     from echo_asr.audio import audio_duration
     from echo_asr.audio.segment import AudioSegment
     from echo_asr.data.corpus import Utterance
+    from echo_asr.text.textfile import read_text_file
 
     text = arguments.text
     if text is None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from echo_asr.annotations.textfile import read_text_file
 from echo_asr.data.readers.subtitles import SUFFIXES, TIMES, clean
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import Normalizer
 from echo_asr.text.script import Script, make_script
+from echo_asr.text.textfile import read_text_file
 
 
 def read_script(path: Path, normalize: Normalizer) -> Script:

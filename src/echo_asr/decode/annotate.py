@@ -10,7 +10,6 @@ from echo_asr.annotations.elan import find_recording, media_offset, read_elan_do
 from echo_asr.annotations.elan_tier import add_tier, existing_tier
 from echo_asr.annotations.phrases import Phrase
 from echo_asr.annotations.segmented import SegmentedFile
-from echo_asr.annotations.textfile import TextFile
 from echo_asr.audio import audio_duration
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.console import progress_bar
@@ -20,6 +19,7 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.storage import make_folder, refuse_read_only, replace_file
 from echo_asr.text.linebreak import clean_text
+from echo_asr.text.textfile import TextFile
 
 
 def filled_path(source: Path, folder: Path) -> Path:

@@ -52,6 +52,11 @@ class Tokenizer:
         self._alphabet = frozenset(symbol for symbol in vocabulary_symbols if len(symbol) == 1)
 
     @property
+    def alphabet(self) -> frozenset[str]:
+        """The characters that the symbols are made of; of a ready tokenizer those that are symbols themselves."""
+        return self._alphabet
+
+    @property
     def vocabulary_size(self) -> int:
         """V, the number of ids, 0 included."""
         return len(self.symbols)

@@ -11,11 +11,11 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from echo_asr.annotations.textfile import read_text_file
 from echo_asr.annotations.textgrid import Label, read_textgrid
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import load_corpus
 from echo_asr.errors import EchoError
+from echo_asr.text.textfile import read_text_file
 from tests.helpers.textgrids import ENCODINGS, FORMS, Tiers, long_form, write_textgrid
 
 Put = Callable[..., Path]

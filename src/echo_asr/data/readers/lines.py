@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from echo_asr.annotations.textfile import TextFile, read_text_file
 from echo_asr.data.readers.records import Notice, Problems, Unusable, location
 from echo_asr.errors import EchoError
+from echo_asr.text.textfile import TextFile, read_text_file
 
 CHUNK = 1 << 16  # bytes read at a time
 LONGEST_LINE = 8 << 20  # bytes; a file with a longer line is refused

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from echo_asr.annotations.textfile import read_text_file
 from echo_asr.annotations.textgrid import EVERY, SUFFIX, GridTier, as_spelled, named_tiers
 from echo_asr.annotations.textgrid import read_textgrid as parse_textgrid
 from echo_asr.audio import audio_duration
@@ -16,6 +15,7 @@ from echo_asr.data.readers.lines import note_encoding
 from echo_asr.data.readers.records import Problems, Record, segment_error
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import is_blank
+from echo_asr.text.textfile import read_text_file
 
 __all__ = ["SUFFIX", "read_textgrid"]
 

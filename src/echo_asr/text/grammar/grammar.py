@@ -1,0 +1,203 @@
+"""Grammars: sentences that may be said, one template a line, and the lists and rules that they use.
+
+language = en
+{room} = kitchen | living room | (bath room):bathroom
+{city} = @cities.txt
+<please> = [could you] please
+[<please>] turn (on|off) the light[s] in [the] {room}  # a template
+order number {digit:order}*4
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from echo_asr.errors import EchoError
+from echo_asr.text.grammar.definitions import Definitions, Values, value_of
+from echo_asr.text.grammar.nodes import Choice, Literal, Node, Place, Sequence
+from echo_asr.text.grammar.parser import parse_range, parse_template
+from echo_asr.text.grammar.value_files import read_values
+from echo_asr.text.numbers import NUMBERS
+from echo_asr.text.textfile import read_text_file
+
+MOST_TEMPLATES = 200_000
+LONGEST_LINE = 100_000  # characters
+_LIST = re.compile(r"\s*\{([^{}]*)\}\s*=")
+_RULE = re.compile(r"\s*<([^<>]*)>\s*=")
+_SETTING = re.compile(r"\s*(\w+)\s*=\s*(.*)")
+_COMMENT = re.compile(r"(?:^|(?<=\s))#.*")  # an escaped # has no white space before it
+_NUMBERS = {"words": (False, True), "digits": (True, False), "both": (True, True)}
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """A line of a grammar.
+
+    Attributes:
+        place: where its text begins.
+        text: as it is written.
+        intent: what hassil's files call it; empty elsewhere.
+        slots: that it fills whatever is said.
+    """
+
+    place: Place
+    text: str
+    node: Node
+    intent: str = ""
+    slots: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def line(self) -> int:
+        """Its number in the file, from 1."""
+        return self.place.line
+
+
+@dataclass(frozen=True, eq=False)
+class Grammar:
+    """Templates, and what they refer to.
+
+    Attributes:
+        name: of its file.
+        templates: in the order of the file.
+        definitions: lists and rules.
+    """
+
+    name: str
+    templates: tuple[Template, ...]
+    definitions: Definitions
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Grammar:
+        """Read a grammar: a text file, or a file of hassil (`.yaml`).
+
+        The text is UTF-8 or UTF-16 (`read_text_file`). Paths in it are relative to it.
+
+        Raises:
+            EchoError: it cannot be read, or is no grammar: the line and the column are named.
+        """
+        path = Path(path)
+        text = read_text_file(path).data.decode("utf-8", "replace")
+        return cls.of(re.split(r"\r\n|\r|\n", text), path.parent, str(path))
+
+    @classmethod
+    def of(cls, lines: Iterable[str], folder: str | os.PathLike[str] = ".", name: str = "grammar") -> Grammar:
+        """The grammar of some lines.
+
+        Args:
+            folder: that paths in the lines are relative to.
+            name: of it in messages.
+
+        Raises:
+            EchoError: they are no grammar; the line and the column are named.
+        """
+        reader = _Reader(Path(folder), name)
+        for number, line in enumerate(lines, 1):
+            reader.add(line.lstrip("\ufeff") if number == 1 else line, number)
+        return cls.made(name, reader.templates, reader.definitions)
+
+    @classmethod
+    def made(cls, name: str, templates: Iterable[Template], definitions: Definitions) -> Grammar:
+        """A grammar of templates that are parsed already.
+
+        Raises:
+            EchoError: there is none, or something that they refer to is not defined, or contains itself.
+        """
+        grammar = cls(name, tuple(templates), definitions)
+        if not grammar.templates:
+            raise EchoError(f"{name}: there is no sentence in it; write one a line, such as: turn [on|off] the light")
+        definitions.check(template.node for template in grammar.templates)
+        return grammar
+
+
+class _Reader:
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+        self.templates: list[Template] = []
+        self.definitions = Definitions()
+
+    def add(self, line: str, number: int) -> None:
+        """Read a line.
+
+        Raises:
+            EchoError: it is wrong.
+        """
+        place = Place(self.name, number, 1)
+        if len(line) > LONGEST_LINE:
+            raise EchoError(f"{place}: the line is longer than {LONGEST_LINE:,} characters; put its values into a file")
+        line = _COMMENT.sub("", line).rstrip()
+        if "\0" in line:
+            raise EchoError(f"{place._replace(column=line.index(chr(0)) + 1)}: a NUL character; save the file as UTF-8")
+        if not line.strip():
+            return
+        if found := _LIST.match(line):
+            self._define(self.definitions.lists, found, "{}", place)
+            self.definitions.lists[found[1].strip()] = self._values(line[found.end() :], _after(place, found.end()))
+        elif found := _RULE.match(line):
+            self._define(self.definitions.rules, found, "<>", place)
+            self.definitions.rules[found[1].strip()] = _template(line, found.end(), place)[1]
+        elif (found := _SETTING.fullmatch(line)) and found[1] in ("language", "numbers"):
+            self._set(found[1], found[2].strip(), _after(place, found.start(2)))
+        else:
+            text, node = _template(line, 0, place)
+            if len(self.templates) == MOST_TEMPLATES:
+                raise EchoError(f"{place}: more than {MOST_TEMPLATES:,} sentences; make templates of them, with lists")
+            self.templates.append(Template(place._replace(column=len(line) - len(line.lstrip()) + 1), text, node))
+
+    def _define(self, known: dict, found: re.Match[str], brackets: str, place: Place) -> None:
+        name = found[1].strip()
+        shown = f"{brackets[0]}{name}{brackets[1]}"
+        where = _after(place, found.start(1))
+        if not name or set(name) & set(":,*\\@|;()[]"):
+            raise EchoError(f"{where}: expected a name such as {brackets[0]}room{brackets[1]}, got {shown}")
+        if name in known:
+            raise EchoError(f"{where}: {shown} is defined twice; give one of them another name")
+
+    def _set(self, name: str, value: str, place: Place) -> None:
+        choices = list(NUMBERS if name == "language" else _NUMBERS)
+        if value not in choices:
+            raise EchoError(f"{place}: {name}: expected one of {', '.join(choices)}, got {value!r}")
+        if name == "language":
+            self.definitions.language = value
+        else:
+            self.definitions.digits, self.definitions.words = _NUMBERS[value]
+
+    def _values(self, text: str, place: Place) -> Values:
+        stripped = text.strip()
+        place = _after(place, len(text) - len(text.lstrip()))
+        if stripped.startswith("@"):
+            return read_values(self.folder / stripped[1:].strip(), place)
+        numbers = parse_range(stripped, place)
+        if numbers:
+            return self.definitions.numbers(numbers, place)
+        if not stripped:
+            return Values(())
+        node = parse_template(stripped, place)
+        items = node.items if isinstance(node, Choice) else (node,)
+        return Values(tuple(value_of(_trimmed(item)) for item in items))
+
+
+def _template(line: str, start: int, place: Place) -> tuple[str, Node]:
+    """The text of a template, and its tree; it stands in a line from a character on."""
+    text = line[start:].strip()
+    start = line.index(text, start) if text else len(line)
+    return text, parse_template(text, _after(place, start))
+
+
+def _after(place: Place, characters: int) -> Place:
+    return place._replace(column=place.column + characters)
+
+
+def _trimmed(node: Node) -> Node:
+    """A template without white space at its ends."""
+    if isinstance(node, Literal):
+        return Literal(node.text.strip())
+    if not isinstance(node, Sequence) or not node.items:
+        return node
+    items = [item for item in node.items if not (isinstance(item, Literal) and item.text.isspace())]
+    if len(items) == 1:
+        return items[0]
+    return node
