@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from echo_asr.commands.arguments import CORPUS, DEVICE, Parser, Subparsers, add_broken, add_command
+
+if TYPE_CHECKING:
+    from echo_asr.data.corpus import Utterance
+    from echo_asr.decode.transcribe import Recognizer
 
 
 def add(commands: Subparsers[Parser]) -> None:
@@ -18,6 +24,12 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--split", default="test", help="split to measure on (default test)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--texts", type=Path, metavar="FILE", help="also write references and hypotheses there")
+    text = "listen for the sentences of this grammar; what is none of them should be rejected"
+    parser.add_argument("--grammar", type=Path, metavar="FILE", help=text)
+    text = "with --grammar: find the threshold for at most so many an hour (default 1)"
+    parser.add_argument("--false-accepts", type=float, default=1.0, metavar="N", help=text)
+    text = "with --grammar: draw false rejects against false accepts (png, svg or pdf)"
+    parser.add_argument("--curve", type=Path, metavar="PICTURE", help=text)
     add_broken(parser)
     parser.add_argument("--device", default="auto", help=DEVICE)
     parser.epilog = "Decoding options can follow, e.g. --decode.beam 8."
@@ -32,6 +44,12 @@ def run(arguments: argparse.Namespace) -> None:
     from echo_asr.evaluate.evaluate import evaluate, summary, write_texts
     from echo_asr.research.f0_controls import load_recognizer
 
+    if arguments.grammar:
+        arguments.changes["decode.grammar"] = str(arguments.grammar)
+    elif arguments.curve:
+        arguments.parser.error("--curve belongs to --grammar FILE")
+    if not arguments.false_accepts >= 0:
+        arguments.parser.error(f"--false-accepts: expected a number from 0 on, got {arguments.false_accepts:g}")
     utterances = load_corpus(arguments.corpus, arguments.broken).split(arguments.split)
     if arguments.broken == "skip":
         utterances = leave_out_unreadable(arguments.corpus, utterances)
@@ -39,6 +57,8 @@ def run(arguments: argparse.Namespace) -> None:
     conventions = recognizer.bundle.text.transcription
     transcribed = apply_conventions(arguments.corpus, utterances, conventions)
     utterances = transcribed.utterances
+    if recognizer.sentences:
+        return _evaluate_grammar(recognizer, utterances, arguments)
     with progress_bar("evaluating", len(utterances)) as advance:
         found = evaluate(recognizer, arguments.corpus, arguments.split, utterances, progress=lambda n: advance(n, ""))
     if arguments.json:
@@ -47,3 +67,25 @@ def run(arguments: argparse.Namespace) -> None:
         print(summary(found), *([transcribed] if conventions else []), sep="\n")
     if arguments.texts:
         write_texts(arguments.texts, utterances, found)
+
+
+def _evaluate_grammar(recognizer: Recognizer, utterances: Sequence[Utterance], arguments: argparse.Namespace) -> None:
+    from echo_asr.console import progress_bar
+    from echo_asr.evaluate.evaluate import summary, write_texts
+    from echo_asr.evaluate.grammar import NOISE_CLIPS, evaluate_grammar
+
+    with progress_bar("evaluating", len(utterances) + NOISE_CLIPS) as advance:
+        name, split = arguments.corpus, arguments.split
+        found = evaluate_grammar(recognizer, name, split, utterances, lambda n: advance(n, ""))
+    inside, most = found.inside, arguments.false_accepts
+    if arguments.json:
+        fields = {**(inside.to_dict() if inside else {}), **found.to_dict(most)}
+        print(json.dumps(fields, ensure_ascii=False))
+    else:
+        print(*([summary(inside)] if inside else []), *found.lines(most), sep="\n")
+    if arguments.texts and inside:
+        write_texts(arguments.texts, found.within, inside)
+    if arguments.curve:
+        from echo_asr.research.diagnose.plots import plot_rejection
+
+        plot_rejection(found.curve(), found.least, arguments.curve)

@@ -36,6 +36,7 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--overwrite", action="store_true", help="with --into: replace the tier if it is there")
     parser.add_argument("--device", default="auto", help=DEVICE)
     parser.add_argument("--hotwords", type=Path, metavar="FILE", help="words and phrases to expect, one a line")
+    parser.add_argument("--grammar", type=Path, metavar="FILE", help="hear one of its sentences, or nothing")
     parser.epilog = "Decoding options can follow, e.g. --decode.beam 8 --decode.lm my.arpa."
 
 
@@ -110,4 +111,6 @@ def _load(arguments: argparse.Namespace) -> Recognizer:
     changes = dict(arguments.changes)
     if arguments.hotwords:
         changes["decode.hotwords"] = list(read_lines([arguments.hotwords]))
+    if arguments.grammar:
+        changes["decode.grammar"] = str(arguments.grammar)
     return load_recognizer(arguments.model, arguments.device, changes)

@@ -11,7 +11,7 @@ from typing import Any
 from echo_asr.annotations.elan_writer import render_elan
 from echo_asr.annotations.textgrid_writer import render_textgrid
 from echo_asr.decode.phrases import make_phrases
-from echo_asr.decode.results import Segment, Token, Transcription, Word
+from echo_asr.decode.results import Segment, Sentence, Token, Transcription, Word
 from echo_asr.decode.subtitles import Cue, duration_ms, make_cues, segment_spans
 from echo_asr.errors import EchoError
 from echo_asr.text.linebreak import clean_text
@@ -32,8 +32,10 @@ def render(name: str, found: Transcription, form: str, folder: Path | None = Non
         form: one of `FORMATS`:
             txt: a line for each segment with a text.
             json: one object on one line: `file, duration, text, segments`. A segment has `start, end, text, words`,
-                and `alternatives` where there are more than one; a word has `word, start, end, probability`. Times are
-                in seconds. A number that is not finite is null.
+                `alternatives` where there are more than one, and `spoken` where it is written otherwise; of a grammar
+                also `slots`, `intent` and `probability`, and segments that are no sentence of it stand under
+                `rejected`, each with the `nearest`. A word has `word, start, end, probability`. Times are in seconds. A
+                number that is not finite is null.
             srt: SubRip, with the cues of `make_cues`. It has no escapes, so that `-->` becomes an arrow.
             vtt: WebVTT, the same cues (https://www.w3.org/TR/webvtt1/).
             tsv: `start, end, text` of each segment with a text, in ms, as Whisper writes it.
@@ -96,6 +98,7 @@ def _json(name: str, found: Transcription, symbols: bool) -> str:
         "duration": _rounded(found.duration, 3),
         "text": found.text,
         "segments": [_segment_fields(segment, symbols) for segment in found.segments],
+        **({"rejected": [_rejected_fields(segment) for segment in found.rejected]} if found.rejected else {}),
     }
     text = json.dumps(fields, ensure_ascii=False, allow_nan=False).translate(_LINE_ENDS)
     return text.encode("utf-8", "replace").decode("utf-8")
@@ -103,13 +106,28 @@ def _json(name: str, found: Transcription, symbols: bool) -> str:
 
 def _segment_fields(segment: Segment, symbols: bool) -> dict[str, Any]:
     words = [{"word": w.word, **_times(w), "probability": _rounded(w.probability, 4)} for w in segment.words]
-    fields = {**_times(segment), "text": segment.text, "words": words}
+    fields: dict[str, Any] = {**_times(segment), "text": segment.text, "words": words}
+    if segment.spoken:
+        fields["spoken"] = segment.spoken
+    if segment.sentence:
+        fields |= sentence_fields(segment.sentence)
     if symbols:
         own = [{"symbol": t.text, **_times(t), "probability": _rounded(t.probability, 4)} for t in segment.tokens]
         fields["symbols"] = own
     if len(segment.alternatives) > 1:
         fields["alternatives"] = [{"text": text, "score": _rounded(score, 3)} for text, score in segment.alternatives]
     return fields
+
+
+def sentence_fields(sentence: Sentence) -> dict[str, Any]:
+    """What JSON has of a sentence of a grammar, besides its text."""
+    named = {"intent": sentence.intent} if sentence.intent else {}
+    return {**named, "slots": dict(sentence.slots), "probability": _rounded(sentence.probability, 4)}
+
+
+def _rejected_fields(segment: Segment) -> dict[str, Any]:
+    nearest = segment.sentence
+    return {**_times(segment), **({"nearest": nearest.text, **sentence_fields(nearest)} if nearest else {})}
 
 
 def _times(part: Segment | Word | Token) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from echo_asr.text.normalize import join_texts
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,36 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Sentence:
+    """The sentence of a grammar that a segment is nearest to.
+
+    Attributes:
+        text: as it is written.
+        spoken: as it is spoken, normalised.
+        probability: that this sentence was said, calibrated (`echo_asr.decode.sentences`).
+        slots: what fills the slots of its template, as `{"room": "kitchen"}`.
+        line: of its template in the grammar, from 1.
+        intent: of hassil's files; empty elsewhere.
+    """
+
+    text: str
+    spoken: str
+    probability: float
+    slots: Mapping[str, str] = field(default_factory=dict)
+    line: int = 0
+    intent: str = ""
+
+
+@dataclass(frozen=True)
 class Segment:
     """A segment of speech between two pauses.
 
     Attributes:
-        words, tokens: of `text`, in order; empty where no times were requested.
-        alternatives: the best texts, `text` the first, with their scores in nats; empty unless several were requested.
+        words: of `text`, in order; empty where no times were requested. Tokens: of what was spoken.
+        alternatives: the best texts, what was spoken the first, with their scores in nats; empty unless several were
+            requested.
+        spoken: what was recognised, where `text` writes it otherwise, as `23` for `twenty three`; empty elsewhere.
+        sentence: that of the grammar that was searched. The text is empty where it is none of them.
     """
 
     start: float
@@ -41,15 +68,32 @@ class Segment:
     words: tuple[Word, ...] = ()
     tokens: tuple[Token, ...] = ()
     alternatives: tuple[tuple[str, float], ...] = ()
+    spoken: str = ""
+    sentence: Sentence | None = None
+
+    @property
+    def said(self) -> str:
+        """What was recognised, as it is spoken."""
+        return self.spoken or self.text
 
 
 @dataclass(frozen=True)
 class Transcription:
-    """The transcription of a recording: its text, its duration in seconds, and its segments in order."""
+    """The transcription of a recording: its text, its duration in seconds, and its segments in order.
+
+    Attributes:
+        rejected: segments of speech that were none of the sentences of a grammar; each has the nearest.
+    """
 
     text: str
     duration: float
     segments: tuple[Segment, ...] = ()
+    rejected: tuple[Segment, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """What was recognised, as it is spoken."""
+        return join_texts(segment.said for segment in self.segments) if self.segments else self.text
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ class DecodeConfig:
     lm_weight: float = 0.3  # times the language model's log probability; 0 leaves it out
     hotwords: tuple[str, ...] = ()  # words and phrases to expect; they need a beam
     hotword_bonus: float = 0.75  # nats for each token of a hotword
+    grammar: str = ""  # path of a file of the sentences that may be said (docs/grammar.md)
+    reject: float = 0.5  # probability below which a segment is none of them
     times: Literal["ctc", "attention"] = "ctc"  # what the times of words are found by
     segments: SegmentConfig = field(default_factory=SegmentConfig)  # how recordings are cut at their pauses
 
@@ -64,7 +66,11 @@ class DecodeConfig:
         for name in ("lm_weight", "hotword_bonus"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"decode.{name} must be at least 0 and finite, got {getattr(self, name)}")
+        if not 0.0 <= self.reject <= 1.0:
+            raise ValueError(f"decode.reject must lie in [0, 1], got {self.reject}")
         for name in ("lm", "hotwords"):
+            if self.grammar and getattr(self, name):
+                raise ValueError(f"decode.{name} cannot go with decode.grammar, whose sentences are given")
             if getattr(self, name) and self.beam < 2:
                 raise ValueError(f"decode.{name} needs decode.beam of at least 2, got {self.beam}")
 

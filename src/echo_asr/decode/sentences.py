@@ -21,10 +21,15 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from echo_asr.decode.constraint import GraphConstraint, TokenGraph
+from echo_asr.decode.grammar import CompiledGrammar, compile_grammar
+from echo_asr.decode.results import Segment, Sentence
 from echo_asr.decode.search import DecodeConfig, Hypothesis, Spell, search_nbest
+from echo_asr.decode.written import with_written
 from echo_asr.model.calibration import LogisticCalibration
+from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.echo import Echo, ctc_losses
 from echo_asr.model.encoder import Encoded
+from echo_asr.text.grammar import Grammar
 
 LEAST_BEAM = 4  # hypotheses; sentences that begin alike are decided by what follows
 ANY_TOKENS = 1 << 30  # the sentences are given, and so is how long they are
@@ -35,11 +40,53 @@ UNFITTED = LogisticCalibration((2.0, 0.0, 1.0, 0.1), 2.0)  # for models that wer
 
 @dataclass(frozen=True)
 class Heard:
-    """The best sentences of a clip, the best first, and what was measured of the best; minus infinity throughout where
-    the clip is too short for any."""
+    """What is heard in a clip.
+
+    Attributes:
+        best: sentences, the best first.
+        measured: of the best; minus infinity throughout where the clip is too short for any.
+        silent: whether CTC by itself reads nothing.
+    """
 
     best: list[Hypothesis]
     measured: tuple[float, ...]
+    silent: bool
+
+
+class Sentences:
+    """The sentences that a recogniser listens for, and from when on it believes that it has heard one.
+
+    Args:
+        grammar: compiled for the model.
+        calibration: from measurements to probabilities; None for `UNFITTED`.
+        least: the probability below which a clip is none of the sentences.
+    """
+
+    def __init__(self, grammar: CompiledGrammar, calibration: LogisticCalibration | None, least: float) -> None:
+        self.grammar, self.calibration, self.least = grammar, calibration or UNFITTED, least
+
+    @staticmethod
+    def of(grammar: Grammar, bundle: Bundle, least: float) -> Sentences:
+        """Those of a grammar, for a model.
+
+        Raises:
+            EchoError: the model can write none of them.
+        """
+        compiled = compile_grammar(grammar, bundle.tokenizer, bundle.text.normalize)
+        return Sentences(compiled, bundle.sentences, least)
+
+    def judge(self, segment: Segment, heard: Heard) -> Segment:
+        """What was found in a clip, with its sentence; without a text where it is none, or nothing was said."""
+        nothing = Segment(segment.start, segment.end, "")
+        meaning = None if heard.silent else self.grammar.interpret(segment.text)
+        if meaning is None:
+            return nothing
+        probability = self.calibration(heard.measured)
+        about = (meaning.slots, meaning.line, meaning.intent)
+        sentence = Sentence(meaning.written, meaning.spoken, probability, *about)
+        if probability < self.least:
+            return replace(nothing, sentence=sentence)
+        return replace(with_written(segment, meaning.written, meaning.spans), sentence=sentence)
 
 
 @torch.inference_mode()
@@ -62,7 +109,10 @@ def hear(
     ratios = _ctc(log_probabilities, encoded.lengths, [best[0].tokens for best in found]) - _ctc(
         log_probabilities, encoded.lengths, free
     )
-    return [Heard(best, _measured(best, ratio)) for best, ratio in zip(found, ratios.tolist(), strict=True)]
+    return [
+        Heard(best, _measured(best, ratio), not text)
+        for best, ratio, text in zip(found, ratios.tolist(), free, strict=True)
+    ]
 
 
 def best_paths(log_probabilities: Tensor, lengths: Tensor) -> list[list[int]]:

@@ -25,11 +25,13 @@ from echo_asr.decode.malloc_trim import release_memory
 from echo_asr.decode.results import Retoned, Segment, Transcription
 from echo_asr.decode.search import DecodeConfig, make_fusion, make_spell, search_nbest
 from echo_asr.decode.segments import SpeechSegment, cut
+from echo_asr.decode.sentences import Heard, Sentences, hear
 from echo_asr.distributed.launch import find_rank
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features, FeatureTransform, collate_features
 from echo_asr.features.states import StatesExtractor
 from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
+from echo_asr.text.grammar import Grammar
 from echo_asr.text.normalize import join_texts
 from echo_asr.text.tones import ToneNotation
 
@@ -90,7 +92,7 @@ class Recognizer:
         transform: of features, with which the model was trained.
 
     Raises:
-        EchoError: the language model or a hotword cannot be used with the model.
+        EchoError: the language model, a hotword or the grammar cannot be used with the model.
     """
 
     def __init__(
@@ -104,6 +106,9 @@ class Recognizer:
         self.normalize = bundle.text.normalize
         self.fusion = make_fusion(self.decode, bundle.tokenizer, self.normalize)
         self.spell = make_spell(bundle.tokenizer)
+        self.sentences: Sentences | None = None
+        if self.decode.grammar:
+            self.sentences = Sentences.of(Grammar.load(self.decode.grammar), bundle, self.decode.reject)
         self.features = bundle.trained_features  # those that are encoded, as in `Echo.encode`; None for all
 
     def with_hotwords(self, phrases: Sequence[str]) -> Recognizer:
@@ -120,6 +125,17 @@ class Recognizer:
         if self.fusion is not None:  # its language model has been read already
             fusion = Fusion(self.fusion.scorer, self.fusion.weight, fusion.hotwords if fusion else None)
         changed.fusion = fusion
+        return changed
+
+    def with_grammar(self, grammar: Grammar) -> Recognizer:
+        """The same model, which hears a sentence of this grammar or nothing.
+
+        Raises:
+            EchoError: the model can write none of its sentences.
+        """
+        changed = copy.copy(self)
+        changed.decode, changed.fusion = replace(self.decode, lm="", hotwords=()), None
+        changed.sentences = Sentences.of(grammar, self.bundle, self.decode.reject)
         return changed
 
     @overload
@@ -266,16 +282,18 @@ class Recognizer:
         for index, item in waiting:
             if isinstance(item, SpeechSegment):
                 segment = placed(next(found), item.start, item.seconds)
-                if segment.text:
+                if segment.text or segment.sentence:
                     open_segments.append(segment)
+                if segment.text:
                     yield index, segment
                 continue
-            segments = tuple(open_segments)
+            segments = tuple(segment for segment in open_segments if segment.text)
+            rejected = tuple(segment for segment in open_segments if not segment.text)
             open_segments.clear()
             if item.error is not None:
                 yield index, item.error
             else:
-                yield index, Transcription(join_texts(s.text for s in segments), item.duration, segments)
+                yield index, Transcription(join_texts(s.text for s in segments), item.duration, segments, rejected)
 
     @torch.inference_mode()
     def recognize(self, features: Sequence[Features], words: bool = False) -> list[Segment]:
@@ -289,8 +307,13 @@ class Recognizer:
         for group in batches_to_search(features):
             clips = [features[i] for i in group]
             encoded = model.encode(collate_features(clips).to(model.device), self.features)
-            texts = search_nbest(model, encoded, self.decode, self.fusion, self.spell)
-            self._warn_of_cut(encoded.lengths.tolist(), [len(best[0].tokens) for best in texts])
+            heard: list[Heard] = []
+            if self.sentences is not None:
+                heard = hear(model, encoded, self.decode, [self.sentences.grammar.graph] * len(group), self.spell)
+                texts = [one.best[: self.decode.nbest] for one in heard]
+            else:
+                texts = search_nbest(model, encoded, self.decode, self.fusion, self.spell)
+                self._warn_of_cut(encoded.lengths.tolist(), [len(best[0].tokens) for best in texts])
             for index, best in zip(group, texts, strict=True):
                 ranked = [(tokenizer.decode(one.tokens), one.score) for one in best]
                 others = tuple(ranked) if len(ranked) > 1 else ()
@@ -300,6 +323,9 @@ class Recognizer:
                 for index, (tokens, scored) in zip(group, times, strict=True):
                     spoken = tuple(replace(w, probability=calibrated(w.probability)) for w in scored)
                     found[index] = replace(found[index], tokens=tokens, words=spoken)
+            if self.sentences is not None:
+                for index, one in zip(group, heard, strict=True):
+                    found[index] = self.sentences.judge(found[index], one)
         return found
 
     def _warn_of_cut(self, frames: Sequence[int], sizes: Sequence[int]) -> None:

@@ -17,7 +17,7 @@ from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.silent import describe_silent
 from echo_asr.data.speakers import speaker_medians
-from echo_asr.decode.results import Transcription
+from echo_asr.decode.results import Sentence, Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.by_speaker import SpeakerErrors, errors_by_speaker, speaker_lines
@@ -46,6 +46,7 @@ class Evaluation:
         references, hypotheses: not normalised, in corpus order.
         confidence: calibration of the word probabilities; None where no word was recognised.
         speakers: the errors of each speaker; empty where there are not two.
+        sentences: of a grammar, those that each utterance is nearest to, accepted or not; empty without one.
     """
 
     corpus: str
@@ -62,6 +63,7 @@ class Evaluation:
     tones: ToneErrors | None = None
     confidence: Confidence | None = None
     speakers: Sequence[SpeakerErrors] = ()
+    sentences: Sequence[Sequence[Sentence]] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `evaluate --json` prints."""
@@ -103,12 +105,14 @@ def evaluate(
         speakers = [medians.get(u.speaker, 0.0) for u in utterances]
     normal = recognizer.bundle.text.normalize
     hypotheses: list[str] = []
+    sentences: list[list[Sentence]] = []
     scored: list[tuple[np.ndarray, np.ndarray]] = []
     for index, found in recognizer.transcribe_each([u.audio for u in utterances], speaker_f0=speakers):
         if isinstance(found, EchoError):
             raise found
         if isinstance(found, Transcription):
-            hypotheses.append(found.text)
+            hypotheses.append(found.said)
+            sentences.append(nearest_sentences(found))
             scored.append(score_words([utterances[index].text], [found.segments], normal))
             if progress:
                 progress(len(hypotheses))
@@ -140,7 +144,13 @@ def evaluate(
         tones=tone_errors(*pairs, notation) if notation else None,
         confidence=measure_confidence(scores, right, recognizer.bundle.calibration),
         speakers=errors_by_speaker([u.speaker for u in utterances], *pairs, notation),
+        sentences=sentences,
     )
+
+
+def nearest_sentences(found: Transcription) -> list[Sentence]:
+    """The sentences of a grammar that the segments of a recording are nearest to, accepted or not."""
+    return [segment.sentence for segment in (*found.segments, *found.rejected) if segment.sentence]
 
 
 def _warn_of_silence(recognizer: Recognizer, where: str, utterances: Sequence[Utterance], texts: Sequence[str]) -> None:

@@ -51,9 +51,7 @@ def fit_sentences(
 
 
 @torch.inference_mode()
-def hear_clips(
-    recognizer: Recognizer, features: Sequence[Features], graph: TokenGraph
-) -> Iterator[tuple[int, Heard]]:
+def hear_clips(recognizer: Recognizer, features: Sequence[Features], graph: TokenGraph) -> Iterator[tuple[int, Heard]]:
     """The numbers of clips that are not silent, each with the sentences that are heard in it."""
     model = recognizer.bundle.model
     for group in batches_to_search(features):

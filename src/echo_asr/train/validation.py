@@ -80,7 +80,7 @@ def _recognize(recognizer: Recognizer, features: Sequence[Features], processes: 
     # A batch is full whatever comes after it: searched by themselves, these make the same batches as all together.
     mine = sorted(index for group in processes.rank.share(groups) for index in group)
     found = recognizer.recognize([features[i] for i in mine])
-    return {index: segment.text for index, segment in zip(mine, found, strict=True)}
+    return {index: segment.said for index, segment in zip(mine, found, strict=True)}
 
 
 def _measure(
@@ -143,7 +143,7 @@ def calibrate(
     recognizer = Recognizer(load_bundle(run, device), decode)
     recognised = [[segment] for segment in recognizer.recognize(features, words=True)]
     references = [e.text for e in validation]
-    if collapse := find_collapse(references, [segment.text for (segment,) in recognised]):
+    if collapse := find_collapse(references, [segment.said for (segment,) in recognised]):
         warn(f"of the model that is kept: {collapse}; {COLLAPSED}")
     scores, right = score_words(references, recognised, lambda text: text)  # both are normalised
     calibration = fit_calibration(scores, right)

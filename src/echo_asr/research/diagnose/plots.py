@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,32 @@ def _spans(flags: np.ndarray) -> list[tuple[float, float]]:
     """Runs of true in `(T,)`, as their edges in frames; a frame reaches half a frame to each side."""
     change = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8))) - 0.5
     return list(zip(change[::2].clip(min=0.0), change[1::2], strict=True))
+
+
+def plot_rejection(
+    curve: Sequence[tuple[float, float, float]], least: float, path: str | os.PathLike[str], title: str = ""
+) -> None:
+    """Draw what a threshold on the probability of sentences costs, and what it spares.
+
+    Args:
+        curve: of each probability from which on a sentence is accepted: false accepts an hour, and false rejects in
+            percent, from the lowest probability on.
+        least: the probability that is set; it is marked.
+
+    Raises:
+        EchoError: the picture cannot be written.
+    """
+    thresholds, accepts, rejects = (np.array(values) for values in zip(*curve, strict=True))
+    figure = new_figure(7, 4.5, title)
+    panel = figure.subplots()
+    panel.step(accepts, rejects, where="post", color=BLUE, linewidth=1.6)
+    at = min(int(np.searchsorted(thresholds, least)), len(thresholds) - 1)
+    panel.plot(accepts[at], rejects[at], "o", color=RED, label=f"decode.reject {least:g}")
+    panel.set_xscale("symlog", linthresh=1.0)
+    panel.set_xlim(left=0.0)
+    panel.set_ylim(bottom=0.0)
+    panel.set_xlabel("false accepts an hour, of other speech or of noise")
+    panel.set_ylabel("sentences rejected (%)")
+    draw_grid(panel)
+    panel.legend(frameon=False)
+    save_figure(figure, path)

@@ -130,7 +130,7 @@ def _evaluate(job: dict[str, Any], trained: Trained, folder: Path) -> dict[str, 
         else:
             evaluations[name] = evaluate_split(recognizer, name, job["split"])
     clips = silent_clips(job["invented_clips"])
-    invented = [found.text for found in recognizer.recognize([recognizer.extractor(clip) for clip in clips])]
+    invented = [found.said for found in recognizer.recognize([recognizer.extractor(clip) for clip in clips])]
     return {
         "digest": digest(job),
         **{key: before[key] for key in ("training", "weights", "updates", "ids", "validations", "threads")},
@@ -160,7 +160,7 @@ def evaluate_split(recognizer: Recognizer, corpus: str, split: str) -> dict[str,
         acoustic = cache.without_states()
         speakers = speaker_medians(utterances, lambda u: acoustic.features(u.audio))
     features = [replace(cache.features(u.audio), speaker_f0=speakers.get(u.speaker, 0.0)) for u in utterances]
-    hypotheses = [found.text for found in recognizer.recognize(features)]
+    hypotheses = [found.said for found in recognizer.recognize(features)]
     return {"ids": [u.id for u in utterances], "hypotheses": hypotheses}
 
 
