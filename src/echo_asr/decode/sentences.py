@@ -6,8 +6,7 @@ the text that CTC itself reads, which in noise is empty. The measurements of a s
 
 1. the log likelihood ratio of CTC for the sentence against that text, in nats for each token;
 2. the same in nats, not divided by `n`;
-3. the score of the search, in nats for each token and the end;
-4. the log odds of the sentence against the next best one of the grammar, from their scores; at most `SURE`.
+3. the score of the search, in nats for each token and the end.
 """
 
 from __future__ import annotations
@@ -33,9 +32,8 @@ from echo_asr.text.grammar import Grammar
 
 LEAST_BEAM = 4  # hypotheses; sentences that begin alike are decided by what follows
 ANY_TOKENS = 1 << 30  # the sentences are given, and so is how long they are
-SURE = 20.0  # nats
-MEASUREMENTS = 4
-UNFITTED = LogisticCalibration((2.0, 0.0, 1.0, 0.1), 2.0)  # for models that were trained before it was fitted
+MEASUREMENTS = 3
+UNFITTED = LogisticCalibration((0.3, 0.04, 2.5), 3.7)  # for models that were trained before it was fitted
 
 
 @dataclass(frozen=True)
@@ -96,12 +94,12 @@ def hear(
     """Search each clip of a batch for the sentences of its graph.
 
     Args:
-        config: of the search; at least `LEAST_BEAM` hypotheses are kept, and two sentences found.
+        config: of the search; at least `LEAST_BEAM` hypotheses are kept.
         graphs: of each clip; one graph may stand for all of them.
         spell: as in `search_nbest`.
     """
     width = max(config.beam, LEAST_BEAM)
-    settings = replace(config, beam=width, nbest=max(2, config.nbest), repetition=0, max_tokens=ANY_TOKENS)
+    settings = replace(config, beam=width, repetition=0, max_tokens=ANY_TOKENS)
     constraint = GraphConstraint(graphs, encoded.lengths.tolist(), width, encoded.lengths.device)
     found = search_nbest(model, encoded, settings, None, spell, constraint)
     log_probabilities = model.ctc_log_probabilities(encoded)
@@ -110,7 +108,7 @@ def hear(
         log_probabilities, encoded.lengths, free
     )
     return [
-        Heard(best, _measured(best, ratio), not text)
+        Heard(best, _measured(best[0], ratio), not text)
         for best, ratio, text in zip(found, ratios.tolist(), free, strict=True)
     ]
 
@@ -135,9 +133,8 @@ def _ctc(log_probabilities: Tensor, lengths: Tensor, texts: Sequence[Sequence[in
     return -ctc_losses(log_probabilities, tokens, lengths, sizes).double().cpu()
 
 
-def _measured(best: Sequence[Hypothesis], ratio: float) -> tuple[float, ...]:
-    score, size = best[0].score, len(best[0].tokens)
-    if score == -math.inf:
+def _measured(best: Hypothesis, ratio: float) -> tuple[float, ...]:
+    size = len(best.tokens)
+    if best.score == -math.inf:
         return (-math.inf,) * MEASUREMENTS
-    ahead = score - best[1].score if len(best) > 1 else SURE
-    return ratio / max(1, size), ratio, score / (size + 1), min(ahead, SURE)
+    return ratio / max(1, size), ratio, best.score / (size + 1)

@@ -12,7 +12,6 @@ from echo_asr.audio.load import Audio
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.noise import KINDS, noise_clip
 from echo_asr.decode.results import Sentence, Transcription
-from echo_asr.decode.sentences import Sentences
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.calibration import expected_calibration_error

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from echo_asr.data.noise import KINDS, noise_clip
 from echo_asr.decode.batches import batches_to_search
 from echo_asr.decode.constraint import TokenGraph, sentence_graph
 from echo_asr.decode.sentences import Heard, hear
@@ -16,7 +17,9 @@ from echo_asr.evaluate.calibration import fit_logistic
 from echo_asr.features import Features, collate_features
 from echo_asr.model.calibration import LogisticCalibration
 
-MOST_CLIPS = 300  # with speech, that a calibration is fitted to
+MOST_CLIPS = 150  # with speech, that a calibration is fitted to
+NOISE_SECONDS, NOISE_LEVEL = 2.0, -30.0  # of a sound without speech; dBFS
+NOISE_SEED = 1 << 39  # from which no training draws
 
 
 def fit_sentences(
@@ -48,6 +51,12 @@ def fit_sentences(
     if len(set(right)) < 2:
         return None
     return fit_logistic(np.array(measured), np.array(right))
+
+
+def few_noises() -> list[np.ndarray]:
+    """A sound without speech of each kind that training draws from, of another seed."""
+    kinds = [kind for kind in KINDS if kind != "silence"]
+    return [noise_clip(kind, NOISE_SECONDS, NOISE_SEED, NOISE_LEVEL) for kind in kinds]
 
 
 @torch.inference_mode()
