@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from echo_asr.decode.constraint import TokenGraph
@@ -96,8 +96,9 @@ class _Writable:
 def _graph(accepted: AcceptedSentences, tokenizer: Tokenizer) -> TokenGraph:
     automata, start = accepted.automata, accepted.start
     if tokenizer.kind == "character":
-        tokens, begun = _by_character(automata, start, tokenizer)
-    elif tokenizer.kind == "ready" and automata.count(start) <= MOST_WHOLE:
+        ids = {symbol: number for number, symbol in enumerate(tokenizer.symbols) if number}
+        return _token_graph(automata, start, ids)
+    if tokenizer.kind == "ready" and automata.count(start) <= MOST_WHOLE:
         tokens = Automata()
         sentences = ["".join(sentence) for sentence in automata.sentences(start)]
         begun = tokens.choose((sentence, END) for sentence in tokenizer.encode_many(sentences))
@@ -112,22 +113,19 @@ def _graph(accepted: AcceptedSentences, tokenizer: Tokenizer) -> TokenGraph:
     return _token_graph(tokens, begun)
 
 
-def _token_graph(tokens: Automata[int], start: int) -> TokenGraph:
-    """The graph of an automaton; its edges lead from lower to higher states."""
-    states = tokens.reachable(start)[::-1]
+def _token_graph(automata: Automata, start: int, ids: Mapping | None = None) -> TokenGraph:
+    """The graph of an automaton, its edges from lower to higher states.
+
+    Args:
+        ids: the tokens of the automaton's symbols; None: they are tokens.
+    """
+    states = automata.reachable(start)[::-1]
     numbers = {state: number for number, state in enumerate(states)}
-    edges = [{token: numbers[after] for token, after in tokens.edges[state].items()} for state in states]
-    return TokenGraph(edges, frozenset(numbers[state] for state in states if tokens.final[state]))
-
-
-def _by_character(automata: Automata[str], start: int, tokenizer: Tokenizer) -> tuple[Automata[int], int]:
-    tokens: Automata[int] = Automata()
-    ids = {symbol: number for number, symbol in enumerate(tokenizer.symbols) if number}
-    states = {DEAD: DEAD, END: END}
-    for state in automata.reachable(start):
-        edges = {ids[symbol]: states[after] for symbol, after in automata.edges[state].items()}
-        states[state] = tokens.state(edges, automata.final[state])
-    return tokens, states[start]
+    edges: list[dict[int, int]] = [
+        {symbol if ids is None else ids[symbol]: numbers[after] for symbol, after in automata.edges[state].items()}
+        for state in states
+    ]
+    return TokenGraph(edges, frozenset(numbers[state] for state in states if automata.final[state]))
 
 
 class _ManyWordsError(Exception):
