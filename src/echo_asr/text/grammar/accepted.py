@@ -87,6 +87,14 @@ class AcceptedSentences:
         """How many different sentences there are."""
         return self.automata.count(self.start)
 
+    def each(self) -> Iterator[tuple[Template, int]]:
+        """The templates, each with the state in which its sentences begin."""
+        starts = dict(zip(self.others, self.starts, strict=True))
+        plain = {number: text for text, numbers in self.plain.items() for number in numbers}
+        for number, template in enumerate(self.grammar.templates):
+            text = plain.get(number)
+            yield template, self.languages.texts([text]) if text else starts.get(number, DEAD)
+
     def interpret(self, text: str) -> list[Interpretation]:
         """What a sentence means: an interpretation for each way in which a template gives it, in the order of the file;
         none where no template does.

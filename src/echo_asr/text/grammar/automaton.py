@@ -7,6 +7,7 @@ concatenation of what was seen before takes no time, and a language of 10^12 sen
 
 from __future__ import annotations
 
+import random
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
@@ -207,6 +208,31 @@ class Automata(Generic[Symbol]):
             if self.final[after]:
                 yield list(path)
             open_edges.append(iter(self.edges[after].items()))
+
+    def sample(self, start: int, number: int, seed: int = 0) -> list[list[Symbol]]:
+        """Sentences drawn at random, each as likely as any other, without repeats; all, where there are no more."""
+        total = self.count(start)
+        if total <= number:
+            return list(self.sentences(start))
+        draw, chosen = random.Random(seed), set[int]()
+        while len(chosen) < number:
+            chosen.add(draw.randrange(total))
+        return [self._nth(start, index) for index in sorted(chosen)]
+
+    def _nth(self, state: int, index: int) -> list[Symbol]:
+        """A sentence by its number, from 0."""
+        path: list[Symbol] = []
+        while True:
+            if self.final[state]:
+                if index == 0:
+                    return path
+                index -= 1
+            for symbol, after in self.edges[state].items():
+                if index < self._counts[after]:
+                    path.append(symbol)
+                    state = after
+                    break
+                index -= self._counts[after]
 
     def common(self, first: int, second: int) -> list[Symbol] | None:
         """A sentence that both accept, a shortest one; None where there is none."""
