@@ -30,7 +30,9 @@ class TextConfig:
     tone_marks: str = ""  # the marks, or letters, that write tone; all that `tones` knows unless named
     tone_unit: Unit = "nucleus"  # what carries one tone where diacritics write it
     tone_unmarked: bool = True  # whether a syllable without a mark has a tone of its own
-    written: str = "none"  # language whose number words recognised texts have as digits, too: en, de, es, fr, vi, zh, ...
+    written: str = (
+        "none"  # language whose number words recognised texts have as digits, too: en, de, es, fr, vi, zh, ...
+    )
 
     def __post_init__(self) -> None:
         if self.tokenizer not in ("character", "bpe") and not (self.ready or self.profile):

@@ -108,11 +108,12 @@ class AcceptedSentences:
             *(n for n, start in zip(self.others, self.starts, strict=True) if self.automata.accepts(start, text)),
         ]
         reader = SentenceReader(text, self.grammar.definitions, self.speaker, self._texts_of)
-        return [
-            make_interpretation(templates[number], text, reading)
-            for number in sorted(numbers)
-            for reading in reader.readings(templates[number].node)
-        ]
+        found: list[Interpretation] = []
+        for number in sorted(numbers):
+            for reading in reader.readings(templates[number].node):
+                one = make_interpretation(templates[number], text, reading)
+                found += [one] if one not in found else []
+        return found
 
     def _texts_of(self, values: Values) -> dict[str, list[str]]:
         if values not in self._texts:

@@ -81,6 +81,10 @@ class Grammar:
             EchoError: it cannot be read, or is no grammar: the line and the column are named.
         """
         path = Path(path)
+        if path.suffix.lower() in (".yaml", ".yml"):
+            from echo_asr.text.grammar.hassil_yaml import read_hassil  # which makes grammars
+
+            return read_hassil(path)
         text = read_text_file(path).data.decode("utf-8", "replace")
         return cls.of(re.split(r"\r\n|\r|\n", text), path.parent, str(path))
 

@@ -9,7 +9,6 @@ from typing import Any
 from echo_asr.text.grammar.accepted import AcceptedSentences, Overlap, TemplateAccount
 from echo_asr.text.grammar.respelling import respell
 
-
 NAMED = 5  # words, or pairs of templates, that a remark names
 
 
