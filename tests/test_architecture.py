@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "audio": {"errors", "output"},
     "pretrained": {*BASE, "vrope"},
     "features": {*BASE, "audio", "pretrained"},
-    "text": {"errors", "storage"},
+    "text": {"errors", "config", "storage"},
     "annotations": {"errors", "audio", "text"},
     "data": {*INPUT, "text", "annotations"},
     "model": {*INPUT, "text", "vrope"},

@@ -73,8 +73,31 @@ def parse_yaml(text: str) -> Any:
     return yaml.load(text, _Loader)  # a SafeLoader
 
 
+class PlacedText(str):
+    """A text of a YAML file, with the line and the column that it begins in, from 1; behind a quotation mark."""
+
+    line: int
+    column: int
+
+
+def parse_placed_yaml(text: str, most: int) -> Any:
+    """What a YAML text of at most so many values holds; its texts are `PlacedText`.
+
+    Raises:
+        yaml.YAMLError, ValueError or RecursionError: it is no YAML, or holds more.
+    """
+    loader = _PlacedLoader(text)
+    loader.most = most
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
 class _Loader(yaml.SafeLoader):
     """Refuses texts that hold very much, above all by aliases of aliases, each counted as what it stands for."""
+
+    most = MOST_VALUES
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -89,13 +112,26 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self.depth -= 1
         if alias:
-            self.held += self.sizes.get(id(node), MOST_VALUES)  # one that holds itself has no size yet
+            self.held += self.sizes.get(id(node), self.most)  # one that holds itself has no size yet
         else:
             self.held += 1 + len(node.value) // LONG_VALUE if isinstance(node, yaml.ScalarNode) else 1
             self.sizes[id(node)] = self.held - before
-        if self.held > MOST_VALUES:
-            raise yaml.YAMLError(f"over {MOST_VALUES} values, aliases counted as what they stand for")
+        if self.held > self.most:
+            raise yaml.YAMLError(f"over {self.most} values, aliases counted as what they stand for")
         return node
+
+
+class _PlacedLoader(_Loader):
+    """Keeps where texts stand."""
+
+
+def _placed(loader: _PlacedLoader, node: yaml.ScalarNode) -> PlacedText:
+    text = PlacedText(loader.construct_scalar(node))
+    text.line, text.column = node.start_mark.line + 1, node.start_mark.column + 1 + (node.style in ("'", '"'))
+    return text
+
+
+_PlacedLoader.add_constructor("tag:yaml.org,2002:str", _placed)
 
 
 def write_yaml(path: str | os.PathLike[str], sections: Mapping[str, Any]) -> None:

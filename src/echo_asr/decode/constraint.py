@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from echo_asr.vrope import precise_device
 
 NEVER = 1 << 40  # frames: from here the end cannot be reached
+_END = np.zeros(1, np.int64)  # the end of the text alone
 
 
 class Constraint(Protocol):
@@ -30,6 +32,20 @@ class Constraint(Protocol):
 
     def advance(self, rows: Tensor, tokens: Tensor) -> None:
         """Keep the hypotheses `rows`, repeats allowed, and add a token to each; 0 for one that has ended."""
+
+
+class _Steps(NamedTuple):
+    """The tokens that may follow a state: `(edges,)` each.
+
+    Attributes:
+        tokens: in the order of the edges.
+        needed: CTC frames from here to the nearest end through each, if it does not repeat the token before it.
+        most: of them; 0 where there is none.
+    """
+
+    tokens: np.ndarray
+    needed: np.ndarray
+    most: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +65,34 @@ class TokenGraph:
         """Of each state: CTC frames that the rest of the shortest text needs, the token that it begins with (0: it ends
         here), and the frames of the shortest rest that begins with another token."""
         found = [(0, 0, NEVER) if state in self.ends else (NEVER, 0, NEVER) for state in range(len(self.edges))]
-        changed = True
-        while changed:
-            changed = False
+        changed, back = True, True
+        while changed and back:  # once where all edges lead to higher states, as in graphs without loops
+            changed = back = False
             for state in reversed(range(len(self.edges))):
-                rests = [(1 + _frames(found[after], token), token) for token, after in self.edges[state].items()]
-                if state in self.ends:
-                    rests.append((0, 0))
-                rests.sort()
-                best, first = rests[0] if rests else (NEVER, 0)
-                new = min(best, NEVER), first, min(rests[1][0], NEVER) if len(rests) > 1 else NEVER
+                best, first, other = (0, 0, NEVER) if state in self.ends else (NEVER, 0, NEVER)
+                for token, after in self.edges[state].items():
+                    back = back or after <= state
+                    frames = 1 + _frames(found[after], token)
+                    if frames < best:
+                        best, first, other = frames, token, best
+                    elif frames < other:
+                        other = frames
+                new = best, first, other
                 changed, found[state] = changed or new != found[state], new
+        return found
+
+    @cached_property
+    def _known_steps(self) -> dict[int, _Steps]:
+        return {}
+
+    def steps(self, state: int) -> _Steps:
+        """The tokens that may follow a state, as arrays; kept for the next time."""
+        found = self._known_steps.get(state)
+        if found is None:
+            edges = self.edges[state]
+            needed = [1 + self.frames_to_end(after, token) for token, after in edges.items()]
+            found = _Steps(np.fromiter(edges, np.int64, len(edges)), np.array(needed, np.int64), max(needed, default=0))
+            self._known_steps[state] = found
         return found
 
     def frames_to_end(self, state: int, last: int = 0) -> int:
@@ -88,8 +121,7 @@ def _frames(shortest: tuple[int, int, int], last: int) -> int:
     return min(best + 1, other) if first and first == last else best
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(NamedTuple):
     """Where a hypothesis is in its graph; `state` is None once it has ended."""
 
     graph: TokenGraph
@@ -99,16 +131,17 @@ class _Place:
 
     def after(self, token: int) -> _Place:
         ahead = None if self.state is None else self.graph.edges[self.state].get(token)
-        needed = 1 + (token == self.last)
-        return _Place(self.graph, self.frames - needed, ahead, token)
+        return _Place(self.graph, self.frames - 1 - (token == self.last), ahead, token)
 
-    def allowed(self) -> list[int]:
+    def allowed(self) -> np.ndarray:
+        """The tokens that may follow."""
         if self.state is None:
-            return [0]
-        edges = self.graph.edges[self.state]
-        after = ((token, self.after(token)) for token in edges)
-        found = [t for t, p in after if p.state is not None and p.graph.frames_to_end(p.state, t) <= p.frames]
-        return [0, *found] if self.state in self.graph.ends else found
+            return _END
+        steps = self.graph.steps(self.state)
+        tokens = steps.tokens
+        if steps.most >= self.frames:  # else any of them, even as a repeat, leaves enough frames
+            tokens = tokens[steps.needed + (tokens == self.last) <= self.frames]
+        return np.append(tokens, 0) if self.state in self.graph.ends else tokens
 
 
 class GraphConstraint:
@@ -131,11 +164,11 @@ class GraphConstraint:
 
     def refused(self, size: int) -> Tensor:
         """`(rows, size)`, true for the tokens that must not follow."""
-        refused = torch.ones(len(self.places), size, dtype=torch.bool)
-        allowed = {place: place.allowed() for place in set(self.places)}
-        for row, place in enumerate(self.places):
-            refused[row, allowed[place]] = False
-        return refused.to(self.device)
+        allowed = [place.allowed() for place in self.places]
+        rows = np.repeat(np.arange(len(allowed)), [len(tokens) for tokens in allowed])
+        refused = np.ones((len(allowed), size), dtype=bool)
+        refused[rows, np.concatenate(allowed)] = False
+        return torch.from_numpy(refused).to(self.device)
 
     def advance(self, rows: Tensor, tokens: Tensor) -> None:
         """Keep the hypotheses `rows`, repeats allowed, and add a token to each."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from echo_asr.decode.constraint import TokenGraph
 from echo_asr.errors import EchoError
@@ -26,13 +27,17 @@ class CompiledGrammar:
     Attributes:
         grammar: that was compiled.
         graph: its sentences as tokens.
-        report: an account of it.
+        accepted: its sentences as the model writes them.
     """
 
     grammar: Grammar
     graph: TokenGraph
-    report: GrammarReport
-    _accepted: AcceptedSentences
+    accepted: AcceptedSentences
+
+    @cached_property
+    def report(self) -> GrammarReport:
+        """An account of the grammar."""
+        return make_report(self.accepted)
 
     def interpretations(self, text: str) -> list[Interpretation]:
         """What a sentence may mean, in the order of the grammar: several where templates, or ways to read one, give it;
@@ -41,7 +46,7 @@ class CompiledGrammar:
         Args:
             text: as a search with `graph` finds it.
         """
-        return self._accepted.interpret(text)
+        return self.accepted.interpret(text)
 
     def interpret(self, text: str) -> Interpretation | None:
         """The first of `interpretations`; None for a text that is not of the grammar."""
@@ -60,16 +65,24 @@ def compile_grammar(grammar: Grammar, tokenizer: Tokenizer, normalize: Normalize
     Raises:
         EchoError: the model can write none of the sentences, or the grammar is too large.
     """
-    writable = _Writable(tokenizer)
-    accepted = AcceptedSentences(grammar, normalize, writable.spaces, writable)
+    accepted = model_sentences(grammar, tokenizer, normalize)
     if accepted.start == DEAD:
         words = next((account.unwritable for account in accepted.accounts if account.unwritable), ())
         what = f"the model cannot write {', '.join(map(repr, words[:3]))}" if words else "nothing can be said"
         raise EchoError(
             f"{grammar.name}: no sentence of it can be recognised: {what}; echo-asr grammar shows each line"
         )
-    graph = _graph(accepted, tokenizer)
-    return CompiledGrammar(grammar, graph, make_report(accepted), accepted)
+    return CompiledGrammar(grammar, _graph(accepted, tokenizer), accepted)
+
+
+def model_sentences(grammar: Grammar, tokenizer: Tokenizer, normalize: Normalizer) -> AcceptedSentences:
+    """The sentences of a grammar that a model can write.
+
+    Raises:
+        EchoError: the grammar is too large.
+    """
+    writable = _Writable(tokenizer)
+    return AcceptedSentences(grammar, normalize, writable.spaces, writable)
 
 
 class _Writable:
@@ -96,9 +109,10 @@ class _Writable:
 def _graph(accepted: AcceptedSentences, tokenizer: Tokenizer) -> TokenGraph:
     automata, start = accepted.automata, accepted.start
     if tokenizer.kind == "character":
-        tokens, begun = _by_character(automata, start, tokenizer)
-    elif tokenizer.kind == "ready" and automata.count(start) <= MOST_WHOLE:
-        tokens = Automata()
+        ids = {symbol: number for number, symbol in enumerate(tokenizer.symbols) if number}
+        return _token_graph(automata, start, ids)
+    if tokenizer.kind == "ready" and automata.count(start) <= MOST_WHOLE:
+        tokens: Automata[int] = Automata()
         sentences = ["".join(sentence) for sentence in automata.sentences(start)]
         begun = tokens.choose((sentence, END) for sentence in tokenizer.encode_many(sentences))
     else:
@@ -112,22 +126,19 @@ def _graph(accepted: AcceptedSentences, tokenizer: Tokenizer) -> TokenGraph:
     return _token_graph(tokens, begun)
 
 
-def _token_graph(tokens: Automata[int], start: int) -> TokenGraph:
-    """The graph of an automaton; its edges lead from lower to higher states."""
-    states = tokens.reachable(start)[::-1]
+def _token_graph(automata: Automata, start: int, ids: Mapping | None = None) -> TokenGraph:
+    """The graph of an automaton, its edges from lower to higher states.
+
+    Args:
+        ids: the tokens of the automaton's symbols; None: they are tokens.
+    """
+    states = automata.reachable(start)[::-1]
     numbers = {state: number for number, state in enumerate(states)}
-    edges = [{token: numbers[after] for token, after in tokens.edges[state].items()} for state in states]
-    return TokenGraph(edges, frozenset(numbers[state] for state in states if tokens.final[state]))
-
-
-def _by_character(automata: Automata[str], start: int, tokenizer: Tokenizer) -> tuple[Automata[int], int]:
-    tokens: Automata[int] = Automata()
-    ids = {symbol: number for number, symbol in enumerate(tokenizer.symbols) if number}
-    states = {DEAD: DEAD, END: END}
-    for state in automata.reachable(start):
-        edges = {ids[symbol]: states[after] for symbol, after in automata.edges[state].items()}
-        states[state] = tokens.state(edges, automata.final[state])
-    return tokens, states[start]
+    edges: list[dict[int, int]] = [
+        {symbol if ids is None else ids[symbol]: numbers[after] for symbol, after in automata.edges[state].items()}
+        for state in states
+    ]
+    return TokenGraph(edges, frozenset(numbers[state] for state in states if automata.final[state]))
 
 
 class _ManyWordsError(Exception):

@@ -10,6 +10,7 @@ from typing import Literal
 from echo_asr.text.conventions import Action, Conventions
 from echo_asr.text.find_tones import FoundNotation, find_notation
 from echo_asr.text.normalize import Normalizer, make_normalizer
+from echo_asr.text.numbers import NUMBERS
 from echo_asr.text.orthography import LostSigns, lost_signs
 from echo_asr.text.tones import Kind, ToneNotation, Unit
 
@@ -29,6 +30,9 @@ class TextConfig:
     tone_marks: str = ""  # the marks, or letters, that write tone; all that `tones` knows unless named
     tone_unit: Unit = "nucleus"  # what carries one tone where diacritics write it
     tone_unmarked: bool = True  # whether a syllable without a mark has a tone of its own
+    written: str = (
+        "none"  # language whose number words recognised texts have as digits, too: en, de, es, fr, vi, zh, ...
+    )
 
     def __post_init__(self) -> None:
         if self.tokenizer not in ("character", "bpe") and not (self.ready or self.profile):
@@ -42,6 +46,8 @@ class TextConfig:
             raise ValueError(f"text.letters goes with text.normalizer basic, got {self.normalizer}")
         if self.tone_marks and self.tones in ("auto", "none"):
             raise ValueError(f"text.tone_marks needs text.tones, such as diacritics or letters, got {self.tones}")
+        if self.written not in ("none", *NUMBERS):
+            raise ValueError(f"text.written must be one of none, {', '.join(NUMBERS)}, got {self.written!r}")
         try:
             _ = self.transcription, self.notation
         except ValueError as error:

@@ -72,7 +72,8 @@ class AcceptedSentences:
         self.others: list[int] = []  # their numbers
         for number, template in enumerate(grammar.templates):
             if isinstance(template.node, Literal):
-                self.plain.setdefault(self.speaker.text(template.node.text), []).append(number)
+                text = self.speaker.text(template.node.text)
+                self.plain.setdefault(text, []).append(number)
             else:
                 self.others.append(number)
                 self.starts.append(self.languages.template(template.node))
@@ -85,6 +86,14 @@ class AcceptedSentences:
     def count(self) -> int:
         """How many different sentences there are."""
         return self.automata.count(self.start)
+
+    def each(self) -> Iterator[tuple[Template, int]]:
+        """The templates, each with the state in which its sentences begin."""
+        starts = dict(zip(self.others, self.starts, strict=True))
+        plain = {number: text for text, numbers in self.plain.items() for number in numbers}
+        for number, template in enumerate(self.grammar.templates):
+            text = plain.get(number)
+            yield template, self.languages.texts([text]) if text else starts.get(number, DEAD)
 
     def interpret(self, text: str) -> list[Interpretation]:
         """What a sentence means: an interpretation for each way in which a template gives it, in the order of the file;
@@ -99,11 +108,12 @@ class AcceptedSentences:
             *(n for n, start in zip(self.others, self.starts, strict=True) if self.automata.accepts(start, text)),
         ]
         reader = SentenceReader(text, self.grammar.definitions, self.speaker, self._texts_of)
-        return [
-            make_interpretation(templates[number], text, reading)
-            for number in sorted(numbers)
-            for reading in reader.readings(templates[number].node)
-        ]
+        found: list[Interpretation] = []
+        for number in sorted(numbers):
+            for reading in reader.readings(templates[number].node):
+                one = make_interpretation(templates[number], text, reading)
+                found += [one] if one not in found else []
+        return found
 
     def _texts_of(self, values: Values) -> dict[str, list[str]]:
         if values not in self._texts:
@@ -113,16 +123,17 @@ class AcceptedSentences:
     @cached_property
     def accounts(self) -> list[TemplateAccount]:
         """An account of each template."""
-        starts = dict(zip(self.others, self.starts, strict=True))
-        found = []
-        for number, template in enumerate(self.grammar.templates):
-            unwritable = tuple(dict.fromkeys(self._unwritable(template.node)))
-            if number in starts:
-                count = self.automata.count(starts[number])
-            else:
-                count = int(not unwritable and bool(self.speaker.text(template.node.text)))  # type: ignore[union-attr]
-            found.append(TemplateAccount(template, count, unwritable))
-        return found
+        counts = {n: self.automata.count(start) for n, start in zip(self.others, self.starts, strict=True)}
+        for text, numbers in self.plain.items():
+            counts.update(dict.fromkeys(numbers, int(self.automata.accepts(self.start, text))))
+        return [
+            TemplateAccount(template, counts.get(number, 0), self._words_lost(template.node, counts.get(number, 0)))
+            for number, template in enumerate(self.grammar.templates)
+        ]
+
+    def _words_lost(self, node: Node, count: int) -> tuple[str, ...]:
+        complete = count and isinstance(node, Literal)
+        return () if complete else tuple(dict.fromkeys(self._unwritable(node)))
 
     def _unwritable(self, node: Node) -> Iterator[str]:
         """The words of a part that the model cannot write, repeats among them."""

@@ -7,6 +7,7 @@ concatenation of what was seen before takes no time, and a language of 10^12 sen
 
 from __future__ import annotations
 
+import random
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
@@ -16,8 +17,6 @@ Symbol = TypeVar("Symbol", bound=Hashable)
 
 DEAD, END = 0, 1  # the state from which nothing is accepted, and the one in which everything ends
 MOST_STATES = 2_000_000
-
-_TARGET = None  # key of a trie's node for the state behind it, which no symbol is
 
 
 class Automata(Generic[Symbol]):
@@ -33,10 +32,8 @@ class Automata(Generic[Symbol]):
     def __init__(self) -> None:
         self.edges: list[Mapping[Symbol, int]] = [{}, {}]
         self.final = [False, True]
-        self._known: dict[tuple[bool, frozenset[tuple[Symbol, int]]], int] = {
-            (False, frozenset()): DEAD,
-            (True, frozenset()): END,
-        }
+        self._known: dict[tuple[bool, frozenset[tuple[Symbol, int]]], int] = {}
+        self._chained: dict[tuple[Symbol, int], int] = {}  # states with one edge, which are most
         self._unions: dict[tuple[int, ...], int] = {}
         self._concatenated: dict[tuple[int, int], int] = {}
         self._counts = [0, 1]
@@ -49,23 +46,42 @@ class Automata(Generic[Symbol]):
         """
         if DEAD in edges.values():
             edges = {symbol: after for symbol, after in edges.items() if after}
+        if not edges:
+            return END if final else DEAD
+        if len(edges) == 1 and not final:
+            ((symbol, after),) = edges.items()
+            return self.prepend((symbol,), after)
         key = final, frozenset(edges.items())
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = len(self.edges)
-            self.edges.append(edges)
-            self.final.append(final)
-            if found > MOST_STATES:
-                what = f"the grammar needs more than {MOST_STATES:,} states"
-                raise EchoError(f"{what}; shorten its lists, or what may be left out or swapped in one sentence")
+            found = self._known[key] = self._new(edges, final)
         return found
 
     def prepend(self, symbols: Sequence[Symbol], state: int) -> int:
-        """The symbols, then what the state accepts."""
-        if state:
-            for symbol in reversed(symbols):
-                state = self.state({symbol: state})
+        """The symbols, then what the state accepts.
+
+        Raises:
+            EchoError: there are very many states.
+        """
+        if state == DEAD:
+            return DEAD
+        chained = self._chained
+        for symbol in reversed(symbols):
+            key = symbol, state
+            found = chained.get(key)
+            if found is None:
+                found = chained[key] = self._new({symbol: state}, False)
+            state = found
         return state
+
+    def _new(self, edges: Mapping[Symbol, int], final: bool) -> int:
+        number = len(self.edges)
+        if number > MOST_STATES:
+            what = f"the grammar needs more than {MOST_STATES:,} states"
+            raise EchoError(f"{what}; shorten its lists, or what may be left out or swapped in one sentence")
+        self.edges.append(edges)
+        self.final.append(final)
+        return number
 
     def union(self, *states: int) -> int:
         """What any of the states accepts."""
@@ -112,43 +128,59 @@ class Automata(Generic[Symbol]):
 
     def choose(self, pairs: Iterable[tuple[Sequence[Symbol], int]]) -> int:
         """For each pair, its symbols and then what its state accepts."""
-        root: dict = {}
+        states: dict[Sequence[Symbol], int] = {}
         for symbols, state in pairs:
-            node = root
-            for symbol in symbols:
-                node = node.setdefault(symbol, {})
-            node[_TARGET] = self.union(node[_TARGET], state) if _TARGET in node else state
-        nodes = [root]
-        for node in nodes:
-            nodes += [after for symbol, after in node.items() if symbol is not _TARGET]
-        states: dict[int, int] = {}
-        for node in reversed(nodes):
-            target = node.pop(_TARGET, DEAD)
-            if not node:
-                states[id(node)] = target
-                continue
-            edges = {symbol: states[id(after)] for symbol, after in node.items()}
-            if target and not edges.keys() & self.edges[target].keys():
-                states[id(node)] = self.state({**self.edges[target], **edges}, self.final[target])
-            else:
-                here = self.state(edges)
-                states[id(node)] = self.union(here, target) if target else here
-        return states[id(root)]
+            states[symbols] = self.union(states[symbols], state) if symbols in states else state
+        if not states:
+            return DEAD
+        # In order, what two neighbours begin with alike is all that is known of where they branch.
+        before: Sequence[Symbol] = ()
+        state, depth = DEAD, -1  # what follows the first `depth` symbols of `before`
+        branches: list[tuple[int, dict[Symbol, int], int]] = []  # depth, edges, and the state of what ends there
+        for symbols in sorted(states):  # type: ignore[type-var]
+            shared = _shared(before, symbols)
+            while branches and branches[-1][0] > shared:
+                state, depth = self._close(branches, before, state, depth)
+            if branches and branches[-1][0] == shared:
+                branches[-1][1][before[shared]] = self.prepend(before[shared + 1 : depth], state)
+            elif depth == shared:
+                branches.append((shared, {}, state))
+            elif depth > shared:
+                branches.append((shared, {before[shared]: self.prepend(before[shared + 1 : depth], state)}, DEAD))
+            before, state, depth = symbols, states[symbols], len(symbols)
+        while branches:
+            state, depth = self._close(branches, before, state, depth)
+        return self.prepend(before[:depth], state)
+
+    def _close(
+        self, branches: list[tuple[int, dict[Symbol, int], int]], before: Sequence[Symbol], state: int, depth: int
+    ) -> tuple[int, int]:
+        """The state of the last branch, whose last edge leads to the state behind `depth` symbols, and its depth."""
+        place, edges, target = branches.pop()
+        edges[before[place]] = self.prepend(before[place + 1 : depth], state)
+        if target and not edges.keys() & self.edges[target].keys():
+            return self.state({**self.edges[target], **edges}, self.final[target]), place
+        return self.union(self.state(edges), target), place
 
     def reachable(self, start: int) -> list[int]:
         """The states that are reached from one, itself the last, each after those that follow it."""
         found, waiting = {start}, [start]
         while waiting:
-            new = set(self.edges[waiting.pop()].values()) - found
-            found |= new
-            waiting += new
+            for after in self.edges[waiting.pop()].values():
+                if after not in found:
+                    found.add(after)
+                    waiting.append(after)
         return sorted(found)
 
     def count(self, start: int) -> int:
         """How many sentences are accepted."""
-        for state in range(len(self._counts), start + 1):
-            self._counts.append(self.final[state] + sum(self._counts[after] for after in self.edges[state].values()))
-        return self._counts[start]
+        counts = self._counts
+        for state in range(len(counts), start + 1):
+            number = int(self.final[state])
+            for after in self.edges[state].values():
+                number += counts[after]
+            counts.append(number)
+        return counts[start]
 
     def accepts(self, start: int, symbols: Iterable[Symbol]) -> bool:
         """Whether a sentence is accepted."""
@@ -177,6 +209,31 @@ class Automata(Generic[Symbol]):
                 yield list(path)
             open_edges.append(iter(self.edges[after].items()))
 
+    def sample(self, start: int, number: int, seed: int = 0) -> list[list[Symbol]]:
+        """Sentences drawn at random, each as likely as any other, without repeats; all, where there are no more."""
+        total = self.count(start)
+        if total <= number:
+            return list(self.sentences(start))
+        draw, chosen = random.Random(seed), set[int]()
+        while len(chosen) < number:
+            chosen.add(draw.randrange(total))
+        return [self._nth(start, index) for index in sorted(chosen)]
+
+    def _nth(self, state: int, index: int) -> list[Symbol]:
+        """A sentence by its number, from 0."""
+        path: list[Symbol] = []
+        while True:
+            if self.final[state]:
+                if index == 0:
+                    return path
+                index -= 1
+            for symbol, after in self.edges[state].items():
+                if index < self._counts[after]:
+                    path.append(symbol)
+                    state = after
+                    break
+                index -= self._counts[after]
+
     def common(self, first: int, second: int) -> list[Symbol] | None:
         """A sentence that both accept, a shortest one; None where there is none."""
         before: dict[tuple[int, int], tuple[tuple[int, int], Symbol] | None] = {(first, second): None}
@@ -204,3 +261,13 @@ def _key(states: Iterable[int]) -> int | tuple[int, ...]:
     if len(distinct) > 1:
         return tuple(sorted(distinct))
     return distinct.pop() if distinct else DEAD
+
+
+def _shared(one: Sequence, other: Sequence) -> int:
+    """How many symbols two sequences have in common at their beginnings."""
+    shared = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        shared += 1
+    return shared

@@ -105,6 +105,16 @@ class Definitions:
             raise EchoError(f"{where}{_closest(reference.name, self.rules, '<>')}; {mend}")
         return found
 
+    def parts(self, reference: ListReference | RuleReference) -> list[Node]:
+        """The templates that a reference stands for.
+
+        Raises:
+            EchoError: it stands for nothing.
+        """
+        if isinstance(reference, RuleReference):
+            return [self.rule(reference)]
+        return [template for template, _ in self.values(reference).templates]
+
     def numbers(self, numbers: Range, place: Place) -> Values:
         """The numbers of a range, spoken as the grammar says, and written as digits.
 
@@ -151,11 +161,9 @@ class Definitions:
     def _depth(self, node: Node, depths: dict[object, int], within: list[str]) -> int:
         """How deep the parts of a template are nested; `within` names the rules and lists around it."""
         if isinstance(node, RuleReference | ListReference):
-            if isinstance(node, ListReference):
-                name, kind = f"{{{node.name}}}", "list"
-                parts = [template for template, _ in self.values(node).templates]
-            else:
-                name, kind, parts = f"<{node.name}>", "rule", [self.rule(node)]
+            kind = "list" if isinstance(node, ListReference) else "rule"
+            name = f"{{{node.name}}}" if kind == "list" else f"<{node.name}>"
+            parts = self.parts(node)
             if name in within:
                 chain = " in ".join([name, *reversed(within[within.index(name) :])])
                 raise EchoError(f"{node.place}: {chain}: a {kind} cannot contain itself; repeat with *1-9")

@@ -14,11 +14,12 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from echo_asr.errors import EchoError
 from echo_asr.text.grammar.definitions import Definitions, Values, value_of
-from echo_asr.text.grammar.nodes import Choice, Literal, Node, Place, Sequence
+from echo_asr.text.grammar.nodes import Choice, ListReference, Literal, Node, Place, RuleReference, Sequence, children
 from echo_asr.text.grammar.parser import parse_range, parse_template
 from echo_asr.text.grammar.value_files import read_values
 from echo_asr.text.numbers import NUMBERS
@@ -80,6 +81,10 @@ class Grammar:
             EchoError: it cannot be read, or is no grammar: the line and the column are named.
         """
         path = Path(path)
+        if path.suffix.lower() in (".yaml", ".yml"):
+            from echo_asr.text.grammar.hassil_yaml import read_hassil  # which makes grammars
+
+            return read_hassil(path)
         text = read_text_file(path).data.decode("utf-8", "replace")
         return cls.of(re.split(r"\r\n|\r|\n", text), path.parent, str(path))
 
@@ -111,6 +116,23 @@ class Grammar:
             raise EchoError(f"{name}: there is no sentence in it; write one a line, such as: turn [on|off] the light")
         definitions.check(template.node for template in grammar.templates)
         return grammar
+
+    @cached_property
+    def unused(self) -> list[str]:
+        """Lists and rules that no template refers to, by way of others either."""
+        used: set[str] = set()
+        waiting = [template.node for template in self.templates]
+        while waiting:
+            node = waiting.pop()
+            waiting += children(node)
+            if isinstance(node, ListReference | RuleReference):
+                rule = isinstance(node, RuleReference)
+                name = f"<{node.name}>" if rule else f"{{{node.name}}}"
+                if name not in used and not (isinstance(node, ListReference) and node.range):
+                    used.add(name)
+                    waiting += self.definitions.parts(node)
+        known = [f"{{{name}}}" for name in self.definitions.lists] + [f"<{name}>" for name in self.definitions.rules]
+        return [name for name in known if name not in used]
 
 
 class _Reader:

@@ -213,7 +213,15 @@ def _merged(ways: Iterable[_Ways]) -> _Ways:
 
 
 def _joined(one: Reading, other: Reading) -> Reading:
-    return Reading(one.pieces + other.pieces, one.slots + other.slots)
+    """One after the other; of successive spaces, for which nothing is spoken, one is kept."""
+    before, after = one.pieces, other.pieces
+    if before and after and _is_blank(before[-1]) and _is_blank(after[0]):
+        after = after[1:]
+    return Reading(before + after, one.slots + other.slots)
+
+
+def _is_blank(piece: Piece) -> bool:
+    return piece.start == piece.end and piece.text.isspace()
 
 
 def _repeated(reading: Reading) -> Reading:

@@ -115,13 +115,13 @@ class Languages:
 
     def texts(self, texts: Iterable[str]) -> int:
         """The automaton of normalised sentences, without those that have a word that the model cannot write."""
-        return self._of_words([text.split(" ") for text in texts if text and self._writable(text)])
+        return self._of_words([tuple(text.split(" ")) for text in texts if text and self._writable(text)])
 
     def values(self, values: Values) -> int:
         """The automaton of a list's values."""
         return self._list(values, FINISHED).first
 
-    def _of_words(self, texts: Iterable[list[str]]) -> int:
+    def _of_words(self, texts: Iterable[tuple[str, ...]]) -> int:
         """Sentences of words, through their automaton over words: it is smaller than that over characters."""
         over_words: Automata[str] = Automata()
         start = over_words.choose((words, END) for words in texts)

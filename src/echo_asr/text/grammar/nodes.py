@@ -6,7 +6,8 @@ two words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 
@@ -107,3 +108,21 @@ def children(node: Node) -> tuple[Node, ...]:
     if isinstance(node, Sequence | Choice | Permutation):
         return node.items
     return (node.item,) if isinstance(node, Repetition | Written) else ()
+
+
+def with_names(node: Node, names: Mapping[str, str]) -> Node:
+    """A template whose lists and rules have other names.
+
+    Args:
+        names: the new names, of `lists.NAME` and `expansion_rules.NAME`.
+    """
+    match node:
+        case ListReference():
+            return replace(node, name=names.get(f"lists.{node.name}", node.name))
+        case RuleReference():
+            return replace(node, name=names.get(f"expansion_rules.{node.name}", node.name))
+        case Sequence() | Choice() | Permutation():
+            return replace(node, items=tuple(with_names(item, names) for item in node.items))
+        case Repetition() | Written():
+            return replace(node, item=with_names(node.item, names))
+    return node

@@ -113,7 +113,8 @@ class _Parser:
         if closing:
             if sign != closing:
                 got = repr(sign) if sign else "the end of the line"
-                self._fail(f"expected {closing!r} for the {CLOSING_NAMES[closing]} in column {opened + 1}, got {got}")
+                what = f"expected {closing!r} for the {CLOSING_NAMES[closing]} in column {self._place(opened).column}"
+                self._fail(f"{what}, got {got}")
             self.at += 1
         if separator == ";":
             if len(parts) > MOST_PERMUTED:

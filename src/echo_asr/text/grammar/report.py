@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from echo_asr.text.grammar.accepted import AcceptedSentences, Overlap, TemplateAccount
+from echo_asr.text.grammar.respelling import respell
+
+NAMED = 5  # words, or pairs of templates, that a remark names
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class GrammarReport:
         overlaps: pairs of templates that give one sentence, each with an example.
         empty: lists and rules that give nothing.
         unused: lists and rules that no template refers to.
+        respelt: for words that the model cannot write, what to do about them.
     """
 
     name: str
@@ -26,7 +31,38 @@ class GrammarReport:
     templates: tuple[TemplateAccount, ...]
     overlaps: tuple[Overlap, ...]
     empty: tuple[str, ...]
-    unused: tuple[str, ...] = ()
+    unused: tuple[str, ...]
+    respelt: dict[str, str]
+
+    @property
+    def void(self) -> tuple[TemplateAccount, ...]:
+        """Templates that give no sentence."""
+        return tuple(account for account in self.templates if not account.sentences)
+
+    def remarks(self) -> Iterator[str]:
+        """What may be wrong with it, a line each."""
+        for name in self.empty:
+            yield f"{self.name}: {name} gives nothing; write its values, or take it out"
+        for account in self.templates:
+            where = f"{self.name}, line {account.template.line}"
+            if account.unwritable:
+                words = [self._word(word) for word in account.unwritable[:NAMED]]
+                more = len(account.unwritable) - len(words)
+                named = ", ".join([*words, *([f"and {more} more"] if more else [])])
+                left = "" if account.sentences else "; nothing is left of it"
+                yield f"{where}: the model cannot write {named}{left}"
+            elif not account.sentences:
+                yield f"{where}: nothing can be said by it; write words, or fill its lists"
+        for overlap in self.overlaps[:NAMED]:
+            lines = f"lines {overlap.first.line} and {overlap.second.line}"
+            yield f"{self.name}, {lines} both give {overlap.sentence!r}; the first counts"
+        if len(self.overlaps) > NAMED:
+            yield f"{self.name}: {len(self.overlaps) - NAMED} more pairs of lines give one sentence; --json has them"
+        if self.unused:
+            yield f"{self.name}: not used: {', '.join(self.unused[:NAMED])}"
+
+    def _word(self, word: str) -> str:
+        return f"{word!r}" + (f" ({self.respelt[word]})" if self.respelt.get(word) else "")
 
     def fields(self) -> dict[str, Any]:
         """The report for JSON."""
@@ -34,8 +70,9 @@ class GrammarReport:
             {
                 "line": account.template.line,
                 "template": account.template.text,
+                **({"intent": account.template.intent} if account.template.intent else {}),
                 "sentences": account.sentences,
-                "unwritable": list(account.unwritable),
+                "unwritable": {word: self.respelt.get(word, "") for word in account.unwritable},
             }
             for account in self.templates
         ]
@@ -52,10 +89,14 @@ class GrammarReport:
 
 def make_report(accepted: AcceptedSentences) -> GrammarReport:
     """The report of a grammar."""
+    known = accepted.languages.known
+    words = {word for account in accepted.accounts for word in account.unwritable}
     return GrammarReport(
         accepted.grammar.name,
         accepted.count,
         tuple(accepted.accounts),
         tuple(accepted.overlaps),
         tuple(accepted.empty_lists),
+        tuple(accepted.grammar.unused),
+        {word: respell(word, known) for word in words},
     )
