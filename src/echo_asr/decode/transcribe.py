@@ -26,6 +26,7 @@ from echo_asr.decode.results import Retoned, Segment, Transcription
 from echo_asr.decode.search import DecodeConfig, make_fusion, make_spell, search_nbest
 from echo_asr.decode.segments import SpeechSegment, cut
 from echo_asr.decode.sentences import Heard, Sentences, hear
+from echo_asr.decode.written import with_written
 from echo_asr.distributed.launch import find_rank
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features, FeatureTransform, collate_features
@@ -34,6 +35,7 @@ from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
 from echo_asr.text.grammar import Grammar
 from echo_asr.text.normalize import join_texts
 from echo_asr.text.tones import ToneNotation
+from echo_asr.text.written import written_spans
 
 HOTWORD_BEAM = 4  # hypotheses that are kept at least where there are hotwords
 
@@ -326,6 +328,10 @@ class Recognizer:
             if self.sentences is not None:
                 for index, one in zip(group, heard, strict=True):
                     found[index] = self.sentences.judge(found[index], one)
+            elif (language := self.bundle.text.written) != "none":
+                for index in group:
+                    spans = written_spans(found[index].text, language)
+                    found[index] = with_written(found[index], " ".join(span.text for span in spans), spans)
         return found
 
     def _warn_of_cut(self, frames: Sequence[int], sizes: Sequence[int]) -> None:

@@ -26,6 +26,7 @@ from echo_asr.evaluate.collapse import find_collapse
 from echo_asr.evaluate.metrics import ErrorRate, error_rate
 from echo_asr.evaluate.tone_errors import ToneErrors, tone_errors
 from echo_asr.storage import replace_text
+from echo_asr.text.written import written
 
 COLLAPSED = (
     "it ignores the audio, or the audio is unlike that of its training: check that its training converged, and that "
@@ -38,14 +39,16 @@ class Evaluation:
     """Error rates of a corpus split.
 
     Attributes:
-        wer, cer: on texts normalised as those of the model, with 95 % intervals.
-        raw_wer, raw_cer: on texts that are not normalised.
+        wer, cer: of what was spoken, on texts normalised as those of the model, with 95 % intervals.
+        raw_wer, raw_cer: on texts that are not normalised, as they are written.
         tones: errors of tones, of base syllables and of words without tones (see `tone_errors`); None where the model's
             texts have no tone.
         audio_seconds: of speech; wall_seconds: of reading, feature extraction and decoding.
         references, hypotheses: not normalised, in corpus order.
         confidence: calibration of the word probabilities; None where no word was recognised.
         speakers: the errors of each speaker; empty where there are not two.
+        written: of words, where the model writes otherwise than is spoken (`text.written`), on normalised texts that
+            are written in the same way; else None.
         sentences: of a grammar, those that each utterance is nearest to, accepted or not; empty without one.
     """
 
@@ -64,6 +67,7 @@ class Evaluation:
     confidence: Confidence | None = None
     speakers: Sequence[SpeakerErrors] = ()
     sentences: Sequence[Sequence[Sentence]] = ()
+    written: ErrorRate | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `evaluate --json` prints."""
@@ -74,6 +78,7 @@ class Evaluation:
             "wer": self.wer.to_dict(),
             "cer": self.cer.to_dict(),
             **(self.tones.to_dict() if self.tones else {}),
+            **({"written": self.written.to_dict()} if self.written else {}),
             **({"calibration": self.confidence.to_dict()} if self.confidence else {}),
             **({"speakers": [one.to_dict() for one in self.speakers]} if self.speakers else {}),
             "raw": {"wer": self.raw_wer.to_dict(), "cer": self.raw_cer.to_dict()},
@@ -105,13 +110,15 @@ def evaluate(
         speakers = [medians.get(u.speaker, 0.0) for u in utterances]
     normal = recognizer.bundle.text.normalize
     hypotheses: list[str] = []
+    spoken: list[str] = []
     sentences: list[list[Sentence]] = []
     scored: list[tuple[np.ndarray, np.ndarray]] = []
     for index, found in recognizer.transcribe_each([u.audio for u in utterances], speaker_f0=speakers):
         if isinstance(found, EchoError):
             raise found
         if isinstance(found, Transcription):
-            hypotheses.append(found.said)
+            hypotheses.append(found.text)
+            spoken.append(found.said)
             sentences.append(nearest_sentences(found))
             scored.append(score_words([utterances[index].text], [found.segments], normal))
             if progress:
@@ -120,9 +127,9 @@ def evaluate(
     references = [u.text for u in utterances]
     _warn_of_silence(recognizer, f"{corpus}, {split}", utterances, hypotheses)
     scores, right = (np.concatenate(parts) for parts in zip(*scored, strict=True))
-    if collapse := find_collapse(references, hypotheses):
+    if collapse := find_collapse(references, spoken):
         warnings.warn(f"{corpus}, {split}: of this model: {collapse}; {COLLAPSED}", stacklevel=2)
-    pairs = [normal(r) for r in references], [normal(h) for h in hypotheses]
+    pairs = [normal(r) for r in references], [normal(h) for h in spoken]
     # A model of before its notation was part of it, has that of the texts.
     settled, _ = recognizer.bundle.text.find_tones(references)
     notation = settled.measured_notation(references)
@@ -145,7 +152,15 @@ def evaluate(
         confidence=measure_confidence(scores, right, recognizer.bundle.calibration),
         speakers=errors_by_speaker([u.speaker for u in utterances], *pairs, notation),
         sentences=sentences,
+        written=_written_error(recognizer.bundle.text.written, *pairs),
     )
+
+
+def _written_error(language: str, references: Sequence[str], spoken: Sequence[str]) -> ErrorRate | None:
+    if language == "none":
+        return None
+    wanted, found = ([written(text, language) for text in texts] for texts in (references, spoken))
+    return error_rate(wanted, found, unit="word")
 
 
 def nearest_sentences(found: Transcription) -> list[Sentence]:
@@ -171,6 +186,7 @@ def summary(found: Evaluation) -> str:
             f"{found.corpus}, {found.split}: {found.utterances} utterances, {found.audio_seconds / 60:.1f} min",
             f"word error       {found.wer}",
             f"character error  {found.cer}",
+            *((f"written words    {found.written}",) if found.written else ()),
             *(found.tones.lines() if found.tones else ()),
             *speaker_lines(found.speakers),
             *((f"calibration error {found.confidence}",) if found.confidence else ()),
