@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,21 @@ LISTS = ("timestamp_granularities[]", "include[]", "keywords[]", "languages[]")
 IGNORED = "X-Echo-Ignored"  # header that names the fields that made no difference
 
 
-def make_app(service: Service) -> App:
-    """The service as an ASGI application, with all checks before it."""
+Beside = Callable[[Any], AbstractAsyncContextManager[None]]
+
+
+def make_app(service: Service, beside: Beside | None = None) -> App:
+    """The service as an ASGI application, with all checks before it.
+
+    Args:
+        beside: makes a context in which something else is served as long as this is.
+    """
     from fastapi import FastAPI, Request, WebSocket
     from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
     from starlette.datastructures import UploadFile
     from starlette.exceptions import HTTPException
 
-    app = FastAPI(title="Echo", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Echo", version=__version__, docs_url=None, redoc_url=None, lifespan=beside)
 
     class Events(StreamingResponse):
         """Events, after which something is closed, also when nobody reads them to their end."""
@@ -183,6 +191,9 @@ def _asked(service: Service, items: Sequence[tuple[str, str]]) -> tuple[Transcri
     name = dict(items).get("model", "")
     recognizer = service.recognizer(name) if name else next(iter(service.models.values()))
     fields = read_fields(items, recognizer.decode.segments)
+    known = service.languages.get(fields.model)
+    if known and not fields.language:
+        fields = replace(fields, language=known[0])
     if not fields.keywords:
         return fields, recognizer
     try:
