@@ -46,12 +46,13 @@ def serving(
     certificate: Certificate | None = None,
     languages: Mapping[str, tuple[str, ...]] | None = None,
     networks: tuple[Any, ...] | None = None,
+    corpus: Path | None = None,
 ) -> Iterator[Served]:
     """A service of models, which ends with the block; with `networks` it serves Wyoming's protocol, too."""
     loaded = {
         name: load_recognizer(model, "cpu") if isinstance(model, Path) else model for name, model in models.items()
     }
-    service = Service(loaded, make_access("127.0.0.1", token, hosts, origins), limits, languages or {})
+    service = Service(loaded, make_access("127.0.0.1", token, hosts, origins), limits, languages or {}, corpus)
     bound = listen("127.0.0.1", 0)
     wyoming = None if networks is None else Wyoming(listen("127.0.0.1", 0), networks)
     server = make_server(service, certificate, wyoming)
@@ -100,9 +101,11 @@ BOUNDARY = "5e1f"
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
-def form(content: bytes, name: str = "a.wav", **fields: str) -> bytes:
-    """The body of a form with a file."""
+def form(content: bytes | None, name: str = "a.wav", **fields: str) -> bytes:
+    """The body of a form with a file, if one is given."""
     parts = [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields.items()]
+    if content is None:
+        return "".join([*parts, f"--{BOUNDARY}--\r\n"]).encode()
     parts.append(f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n')
     return "".join(parts).encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode()
 

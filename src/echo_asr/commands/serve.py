@@ -36,6 +36,8 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument(
         "--allow-origin", action="append", default=[], metavar="URL", help="a site whose pages may call"
     )
+    corpus = "a folder, new or with a metadata.csv, to which the page may add corrected recordings"
+    parser.add_argument("--corpus", type=Path, metavar="FOLDER", help=corpus)
     parser.add_argument("--max-requests", type=int, default=64, metavar="N", help="in progress at once (default 64)")
     parser.add_argument("--max-upload", type=int, default=512, metavar="MIB", help="of a request (default 512 MiB)")
     parser.add_argument("--max-live", type=int, default=8, metavar="N", help="live sessions at once (default 8)")
@@ -51,6 +53,7 @@ def add(commands: Subparsers[Parser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM."""
+    from echo_asr.data.writers.additions import open_additions
     from echo_asr.serve.access import is_loopback, make_access
     from echo_asr.serve.server import Certificate, listen, make_server, require_extra
     from echo_asr.serve.service import Limits, Service
@@ -68,10 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
     languages = _languages(arguments.language, [name for name, _ in named])
     if arguments.wyoming is not None and not any(languages.values()):
         arguments.parser.error("--wyoming needs --language TAG: Home Assistant offers a recogniser for its languages")
+    if arguments.corpus is not None:
+        open_additions(arguments.corpus)
     wyoming = _wyoming(arguments)
     bound = listen(arguments.host, arguments.port)
     models = _load(arguments, named)
-    service = Service(models, access, limits, languages)
+    service = Service(models, access, limits, languages, arguments.corpus)
     certificate = Certificate(arguments.certificate, arguments.key) if arguments.key else None
     server = make_server(service, certificate, wyoming)
     address = _address("https" if arguments.key else "http", bound)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -66,6 +67,7 @@ class Service:
         access: who may use it.
         limits: how much it takes on.
         languages: tags of the languages that a model recognises, by its id; a model may have none.
+        corpus: folder to which corrected recordings are added, as `open_additions` leaves it; None for none.
     """
 
     def __init__(
@@ -74,9 +76,10 @@ class Service:
         access: Access,
         limits: Limits | None = None,
         languages: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+        corpus: Path | None = None,
     ) -> None:
         self.models, self.access, self.limits = dict(models), access, limits or Limits()
-        self.languages = dict(languages)
+        self.languages, self.corpus = dict(languages), corpus
         self.metrics = Metrics()
         self.batcher = Batcher(self.metrics.decoded)
         self.uploads = UploadTranscriber(self.batcher)
