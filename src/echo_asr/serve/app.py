@@ -32,6 +32,7 @@ PARTS = {
     "main.js": "text/javascript",
     "microphone.js": "text/javascript",
     "service.js": "text/javascript",
+    "spectrogram.js": "text/javascript",
     "view.js": "text/javascript",
     "worklet.js": "text/javascript",
 }
