@@ -145,7 +145,7 @@ export class View {
       const x = (segment.start + i / 100) * this.scale - left;
       if (f0 <= 0 || x < -2 || x > this.width) return;
       const y = SPECTRUM * (1 - Math.log2(f0 / LOWEST) / Math.log2(HIGHEST / LOWEST));
-      context.fillRect(x, y - 1, Math.max(2, this.scale / 100), 3);
+      context.fillRect(x, y - 1, Math.max(this.scale < PIXELS / 2 ? 1 : 2, this.scale / 100), 3);
     });
   }
 
