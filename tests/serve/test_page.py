@@ -73,6 +73,7 @@ def test_a_file_is_transcribed_corrected_and_downloaded(
     expected = [segment.text for segment in recognizer.transcribe(recording).segments]
     assert page.locator("#segments .text").all_inner_texts() == expected
     assert page.evaluate("document.getElementById('view').width") > 300
+    assert page.locator("#add-form").is_hidden()  # the service adds to no corpus
     page.locator("#segments .text").first.fill("corrected <text>")
     for form, ending in (("txt", "txt"), ("srt", "srt"), ("eaf", "eaf"), ("textgrid", "TextGrid")):
         with page.expect_download() as found:
@@ -108,6 +109,9 @@ def test_the_time_axis_is_zoomed_and_scrolled_by_buttons_keys_and_wheel(page: An
     page.wait_for_selector("#status:text-is('Done.')", timeout=30_000)
     before, frame = scale(page), page.evaluate("document.getElementById('scroll').clientWidth")
     assert before > 1.5 * frame  # wider than a telephone
+    page.evaluate("document.getElementById('scroll').scrollLeft = 200")
+    page.locator("#view").click(position={"x": 60, "y": 40})
+    assert page.evaluate("document.getElementById('audio').currentTime") == pytest.approx(260 / 120, abs=0.05)
     for act, wider in (
         (lambda: page.locator("#closer").click(), True),
         (lambda: page.locator("#farther").click(), False),
@@ -131,14 +135,7 @@ def test_the_time_axis_is_zoomed_and_scrolled_by_buttons_keys_and_wheel(page: An
     assert page.evaluate("document.getElementById('scroll').scrollLeft") > frame
 
 
-def test_a_click_on_a_scrolled_axis_goes_to_the_time_that_is_seen_there(page: Any, recording: Path) -> None:
-    page.set_input_files("#file", recording)
-    page.wait_for_selector("#status:text-is('Done.')", timeout=30_000)
-    page.evaluate("document.getElementById('scroll').scrollLeft = 200")
-    page.locator("#view").click(position={"x": 60, "y": 40})
-    assert page.evaluate("document.getElementById('audio').currentTime") == pytest.approx(260 / 120, abs=0.05)
-
-
+@pytest.mark.slow
 def test_two_fingers_zoom(browser: Any, served: Served, recording: Path) -> None:
     context = browser.new_context(locale="en-GB", has_touch=True, viewport={"width": 390, "height": 800})
     touched = context.new_page()
@@ -169,12 +166,6 @@ def test_the_last_samples_of_a_microphone_are_not_lost(page: Any) -> None:
       return given.map((block) => block && [...block]);
     }""")
     assert given[-1] is None and sum(given[:-1], []) == list(range(2048))
-
-
-def test_without_a_corpus_there_is_no_button(page: Any, recording: Path) -> None:
-    page.set_input_files("#file", recording)
-    page.wait_for_selector("#status:text-is('Done.')", timeout=30_000)
-    assert page.locator("#add-form").is_hidden()
 
 
 def test_a_corrected_recording_is_added_to_a_corpus(
