@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "decode": {*MODEL, "annotations"},
     "evaluate": {*MODEL, "data", "decode"},
     "train": {*MODEL, "data", "decode", "evaluate"},
-    "serve": {*MODEL, "decode", "__init__"},
+    "serve": {*MODEL, "data", "decode", "__init__"},
     "research": USER,
     "commands": {*USER, "research", "serve", "__init__"},
     "cli": {"errors", "config", "libraries", "output", "distributed", "commands", "__init__"},
@@ -94,6 +94,7 @@ OPTIONAL = (
     "starlette",
     "transformers",
     "uvicorn",
+    "wyoming",
 )  # the extras: a module that needs one imports without it
 
 # Where the name of the distribution is not that of the import.
@@ -304,7 +305,7 @@ def declared_distributions(*extras: str) -> set[str]:
 
 
 def test_every_library_is_declared_and_every_declared_one_used() -> None:
-    extras = ("av", "datasets", "lhotse", "live", "lm", "pretrained", "profiles", "scale", "serve", "synth")
+    extras = ("av", "datasets", "lhotse", "live", "lm", "pretrained", "profiles", "scale", "serve", "synth", "wyoming")
     declared = declared_distributions(*extras)
     used = {DISTRIBUTIONS.get(library, library.replace("_", "-")) for library in importers()}
     assert used - declared - {"fsspec", "pyarrow", "starlette"} == set()  # parts of datasets and of FastAPI

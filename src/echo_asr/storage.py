@@ -1,4 +1,4 @@
-"""Writes files atomically, and stores tensors as bytes. The only module that imports safetensors."""
+"""Writes files atomically, and stores tensors as bytes. The only module that imports safetensors and filelock."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 
@@ -22,6 +23,10 @@ WRITABLE = 0o222  # bits of a file's mode: by anybody
 WAITS = (0.01, 0.05, 0.1, 0.3, 0.5, 1.0) if os.name == "nt" else ()  # seconds between attempts to move a file
 
 
+class StorageError(EchoError):
+    """A file cannot be written: its folder is closed or gone, the disk is full, or another process holds a lock."""
+
+
 def replace_file(path: Path, write: Callable[[Path], object], durable: bool = True) -> None:
     """Call `write(temporary path)`, then move the result into place, so that `path` is never half-written.
 
@@ -29,7 +34,7 @@ def replace_file(path: Path, write: Callable[[Path], object], durable: bool = Tr
         durable: flush the file to the disk before it is moved; slower, and safe against power failure.
 
     Raises:
-        EchoError: the folder cannot be written, or the disk is full; an existing file is unchanged.
+        StorageError: the folder cannot be written, or the disk is full; an existing file is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -44,7 +49,7 @@ def replace_file(path: Path, write: Callable[[Path], object], durable: bool = Tr
         cause = error if isinstance(error, OSError) else error.__context__  # of the file, behind that of torch.save
         reason = getattr(cause, "strerror", None) or str(error).splitlines()[0]
         what = f"could not be written ({reason}); an existing file is unchanged"
-        raise EchoError(f"{path}: {what}; make room, or choose another folder") from None
+        raise StorageError(f"{path}: {what}; make room, or choose another folder") from None
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -107,7 +112,8 @@ def create_folder(
         remedy: of a folder that cannot be written; by default that of the cache.
 
     Raises:
-        EchoError: the folder cannot be written, or what `fill` raises.
+        StorageError: the folder cannot be written.
+        EchoError: what `fill` raises.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +128,28 @@ def create_folder(
                     raise
     except OSError as error:
         what = f"cannot write {folder}: {error.strerror or error}"
-        raise EchoError(f"{what}; make room there, or {remedy}") from None
+        raise StorageError(f"{what}; make room there, or {remedy}") from None
+
+
+@contextmanager
+def hold_lock(path: Path, seconds: float, busy: str) -> Iterator[None]:
+    """Hold a lock file, which the system takes back from a process that ends.
+
+    Args:
+        seconds: to wait for another process or thread that holds it; below 0 for as long as it takes.
+        busy: what to say then, after the folder's name.
+
+    Raises:
+        StorageError: it is held for longer, or the file cannot be made.
+    """
+    try:
+        lock = FileLock(path).acquire(timeout=seconds)
+    except Timeout:
+        raise StorageError(f"{path.parent}: {busy}") from None
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be made ({error.strerror}); make room, or choose another folder") from None
+    with lock:
+        yield
 
 
 def sweep(folder: Path) -> None:

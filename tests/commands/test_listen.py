@@ -1,5 +1,6 @@
 """The command `listen`, with a microphone that plays a recording."""
 
+import signal
 import sys
 from io import StringIO
 from types import SimpleNamespace
@@ -8,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from echo_asr.audio.resampling import resample
 from echo_asr.commands import listen
-from echo_asr.decode.live import LiveEvent
+from echo_asr.decode.live import LiveEvent, LiveText
 from echo_asr.decode.results import Segment
 from tests.helpers.commands import Place, run
 from tests.helpers.tone_corpus import tone
@@ -23,36 +25,24 @@ class PortAudioError(Exception):
 
 
 class InputStream:
-    """Calls back with a recording, and then as Ctrl-C does."""
+    """Calls back with a recording, and then gets Ctrl-C, before any of it has been looked at."""
 
-    def __init__(self, callback: Any, blocksize: int, **how: Any) -> None:
+    def __init__(self, callback: Any, samplerate: int, blocksize: int, **how: Any) -> None:
         assert how["channels"] == 1
-        for at in range(0, len(SPOKEN), blocksize):
-            callback(SPOKEN[at : at + blocksize, None], blocksize, None, None)
-        callback(Ended(), 0, None, None)
+        self.callback, self.size, self.spoken = callback, blocksize, resample(SPOKEN, 16_000, samplerate)
 
-    def __enter__(self) -> None: ...
+    def __enter__(self) -> None:
+        for at in range(0, len(self.spoken), self.size):
+            self.callback(self.spoken[at : at + self.size, None], self.size, None, None)
+        signal.raise_signal(signal.SIGINT)
 
     def __exit__(self, *_: Any) -> None: ...
-
-
-class Ended:
-    """What is read after the last sound."""
-
-    def __getitem__(self, _: Any) -> "Ended":
-        return self
-
-    def copy(self) -> "Ended":
-        return self
-
-    def __len__(self) -> int:
-        raise KeyboardInterrupt
 
 
 def query_devices(device: Any = None, kind: Any = None) -> Any:
     if device == "none":
         raise ValueError("No input device matching 'none'")
-    return {"default_samplerate": 16_000.0} if kind else "0 A microphone"
+    return {"default_samplerate": float(device or 16_000)} if kind else "0 A microphone"
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +55,16 @@ def test_a_line_is_printed_for_each_stretch(place: Place, capsys: Any) -> None:
     status, output, errors = run(["listen", *place.fill("--model {model} --device cpu")], capsys)
     assert status == 0 and errors == "echo-asr listen: listening at 16000 Hz; Ctrl-C ends it\n"
     assert output.splitlines() and set("".join(output.split())) <= set("abc")
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
+def test_no_sample_is_lost_at_ctrl_c(rate: int, place: Place, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fed: list[np.ndarray] = []
+    monkeypatch.setattr(LiveText, "feed", lambda live, samples: iter(fed.append(samples) or ()))
+    before = signal.getsignal(signal.SIGINT)
+    assert run(["listen", *place.fill(f"--model {{model}} --device cpu --microphone {rate}")], capsys)[0] == 0
+    assert sum(map(len, fed)) == pytest.approx(len(SPOKEN), abs=1)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_microphone_that_is_not_there(place: Place, capsys: Any) -> None:

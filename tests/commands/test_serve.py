@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -23,8 +24,8 @@ pytest.importorskip("fastapi", reason="needs the extra echo-asr[serve]")
 
 
 @contextmanager
-def started(*words: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command, once it serves, and its address."""
+def started(*words: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str, socket.socket]]:
+    """The command, once it serves, its address, and a connection to its Wyoming server."""
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE_ROOT), "OMP_NUM_THREADS": "1", **variables}
     command = [sys.executable, "-m", "echo_asr", "serve", *words, "--port", "0"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
@@ -32,7 +33,8 @@ def started(*words: str, **variables: str) -> Iterator[tuple[subprocess.Popen[st
             assert process.stderr is not None
             line = process.stderr.readline()
             assert line.startswith("echo-asr serve: http"), line + process.stderr.read()
-            yield process, line.split()[2]
+            _, _, address, _, house, *_ = line.split()
+            yield process, address, socket.create_connection(("127.0.0.1", int(house.rpartition(":")[2])), timeout=30)
         finally:
             process.kill()
 
@@ -41,9 +43,12 @@ def started(*words: str, **variables: str) -> Iterator[tuple[subprocess.Popen[st
 @pytest.mark.parametrize("how", [signal.SIGTERM, slow(signal.SIGINT)])
 def test_it_serves_until_it_is_told_to_end(how: signal.Signals, place: Place) -> None:
     model = str(place.named["model"])
-    with started(model, f"other={model}", "--device", "cpu") as (process, address):
+    house = ["--wyoming", "tcp://127.0.0.1:0", "--language", "en"]
+    with started(model, f"other={model}", "--device", "cpu", *house) as (process, address, wyoming), wyoming:
         with urllib.request.urlopen(f"{address}/v1/models", timeout=30) as answer:
             assert [one["id"] for one in json.load(answer)["data"]] == [Path(model).name, "other"]
+        wyoming.sendall(b'{"type": "describe"}\n')  # and stays connected, which holds up nothing
+        assert json.loads(wyoming.makefile().readline())["type"] == "info"
         process.send_signal(how)
         _, errors = process.communicate(timeout=60)
     assert errors == "" and process.returncode in (0, -signal.SIGTERM)
@@ -76,6 +81,12 @@ def test_https_with_a_certificate_and_a_token(place: Place) -> None:
         ("{model} --port 99999", "--port: expected 0 to 65535, got 99999"),
         ("{model} {model}", "another model has the id"),
         ("{here}/none", "none"),
+        ("{model} --wyoming 127.0.0.1:10300 --language vi", "expected an address such as tcp://127.0.0.1:10300"),
+        ("{model} --wyoming tcp://0.0.0.0:0 --language vi", "this protocol has no token; name the machines"),
+        ("{model} --wyoming tcp://127.0.0.1:0", "--wyoming needs --language TAG"),
+        ("{model} --wyoming-allow 10.0.0.1", "--wyoming-allow goes with --wyoming"),
+        ("{model} --language english!", "expected a tag such as vi or zh-HK"),
+        ("{model} --language other=vi", "no model has the id 'other'"),
         ("{model} --decode.beem 2", "decode.beem"),
         ("{model} --certificate {here}/token --key {here}/token", "cannot be used"),
     ],

@@ -19,7 +19,7 @@ import soundfile
 from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.decode.transcribe import Recognizer, load_recognizer
 from echo_asr.serve.access import make_access
-from echo_asr.serve.server import Certificate, listen, make_server
+from echo_asr.serve.server import Certificate, Wyoming, listen, make_server
 from echo_asr.serve.service import Limits, Service
 from tests.helpers.tone_corpus import tone
 
@@ -30,8 +30,8 @@ SPOKEN = np.concatenate((PAUSE, tone("a b"), PAUSE, tone("b"), PAUSE, tone("a c"
 class Served:
     """A running service and its address."""
 
-    def __init__(self, service: Service, port: int) -> None:
-        self.service, self.port = service, port
+    def __init__(self, service: Service, port: int, wyoming_port: int = 0) -> None:
+        self.service, self.port, self.wyoming_port = service, port, wyoming_port
         self.host = f"127.0.0.1:{port}"
         self.url = f"http://{self.host}"
 
@@ -44,20 +44,24 @@ def serving(
     hosts: tuple[str, ...] = (),
     origins: tuple[str, ...] = (),
     certificate: Certificate | None = None,
+    languages: Mapping[str, tuple[str, ...]] | None = None,
+    networks: tuple[Any, ...] | None = None,
+    corpus: Path | None = None,
 ) -> Iterator[Served]:
-    """A service of models, which ends with the block."""
+    """A service of models, which ends with the block; with `networks` it serves Wyoming's protocol, too."""
     loaded = {
         name: load_recognizer(model, "cpu") if isinstance(model, Path) else model for name, model in models.items()
     }
-    service = Service(loaded, make_access("127.0.0.1", token, hosts, origins), limits)
+    service = Service(loaded, make_access("127.0.0.1", token, hosts, origins), limits, languages or {}, corpus)
     bound = listen("127.0.0.1", 0)
-    server = make_server(service, certificate)
+    wyoming = None if networks is None else Wyoming(listen("127.0.0.1", 0), networks)
+    server = make_server(service, certificate, wyoming)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     try:
         while not server.started and thread.is_alive():
             time.sleep(0.01)
-        yield Served(service, bound.getsockname()[1])
+        yield Served(service, bound.getsockname()[1], wyoming.bound.getsockname()[1] if wyoming else 0)
     finally:
         server.should_exit = True
         thread.join()
@@ -97,9 +101,11 @@ BOUNDARY = "5e1f"
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
-def form(content: bytes, name: str = "a.wav", **fields: str) -> bytes:
-    """The body of a form with a file."""
+def form(content: bytes | None, name: str = "a.wav", **fields: str) -> bytes:
+    """The body of a form with a file, if one is given."""
     parts = [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields.items()]
+    if content is None:
+        return "".join([*parts, f"--{BOUNDARY}--\r\n"]).encode()
     parts.append(f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n')
     return "".join(parts).encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode()
 

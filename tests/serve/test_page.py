@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from echo_asr.data.corpus import load_corpus
+from echo_asr.data.writers.additions import open_additions
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.serve.app import PAGE, PARTS
-from tests.helpers.served import Served, ask, serving
+from tests.helpers.served import SPOKEN, Served, ask, serving
 from tests.helpers.slow import slow
 
 pytest.importorskip("fastapi")
+SECONDS = len(SPOKEN) / 16_000
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -70,6 +73,7 @@ def test_a_file_is_transcribed_corrected_and_downloaded(
     expected = [segment.text for segment in recognizer.transcribe(recording).segments]
     assert page.locator("#segments .text").all_inner_texts() == expected
     assert page.evaluate("document.getElementById('view').width") > 300
+    assert page.locator("#add-form").is_hidden()  # the service adds to no corpus
     page.locator("#segments .text").first.fill("corrected <text>")
     for form, ending in (("txt", "txt"), ("srt", "srt"), ("eaf", "eaf"), ("textgrid", "TextGrid")):
         with page.expect_download() as found:
@@ -93,6 +97,101 @@ def test_keys_move_through_the_recording(page: Any, recording: Path) -> None:
     page.wait_for_selector("#play:text-is('Pause')", timeout=30_000)
     page.wait_for_selector("#play:text-is('Play')", timeout=30_000)  # at the end of the segment
     assert page.evaluate("document.getElementById('audio').currentTime") < 4.0
+
+
+def scale(page: Any) -> float:
+    """Pixels of the whole time axis."""
+    return float(page.evaluate("document.getElementById('wide').clientWidth"))
+
+
+def test_the_time_axis_is_zoomed_and_scrolled_by_buttons_keys_and_wheel(page: Any, recording: Path) -> None:
+    page.set_input_files("#file", recording)
+    page.wait_for_selector("#status:text-is('Done.')", timeout=30_000)
+    before, frame = scale(page), page.evaluate("document.getElementById('scroll').clientWidth")
+    assert before > 1.5 * frame  # wider than a telephone
+    page.evaluate("document.getElementById('scroll').scrollLeft = 200")
+    page.locator("#view").click(position={"x": 60, "y": 40})
+    assert page.evaluate("document.getElementById('audio').currentTime") == pytest.approx(260 / 120, abs=0.05)
+    for act, wider in (
+        (lambda: page.locator("#closer").click(), True),
+        (lambda: page.locator("#farther").click(), False),
+        (lambda: page.locator("#view").press("+"), True),
+        (lambda: page.locator("#view").press("-"), False),
+    ):
+        act()
+        assert (scale(page) > before) == wider and (scale(page) == pytest.approx(before, abs=1)) != wider
+    page.locator("#view").press("0")
+    assert scale(page) == pytest.approx(frame, abs=1)
+    page.locator("#view").click(position={"x": frame / 2, "y": 40})
+    middle = page.evaluate("document.getElementById('audio').currentTime")
+    assert middle == pytest.approx(SECONDS / 2, abs=0.1)
+    page.mouse.move(*page.evaluate("[...['left', 'top']].map((k) => view.getBoundingClientRect()[k] + 100)"))
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -300)
+    page.keyboard.up("Control")
+    page.wait_for_function(f"document.getElementById('wide').clientWidth > {2 * frame}")
+    page.locator("#view").press("End")
+    page.wait_for_selector(f"#clock:text-is('0:0{SECONDS:.1f}')")
+    assert page.evaluate("document.getElementById('scroll').scrollLeft") > frame
+
+
+@pytest.mark.slow
+def test_two_fingers_zoom(browser: Any, served: Served, recording: Path) -> None:
+    context = browser.new_context(locale="en-GB", has_touch=True, viewport={"width": 390, "height": 800})
+    touched = context.new_page()
+    touched.goto(served.url)
+    touched.wait_for_selector("html[data-ready]", timeout=30_000)
+    touched.set_input_files("#file", recording)
+    touched.wait_for_selector("#status:text-is('Done.')", timeout=30_000)
+    before, session = scale(touched), context.new_cdp_session(touched)
+    x, y = touched.evaluate("[...['left', 'top']].map((k) => view.getBoundingClientRect()[k] + 100)")
+    for kind, apart in (("touchStart", 40), ("touchMove", 60), ("touchMove", 120), ("touchEnd", 0)):
+        points = [{"x": x - apart, "y": y, "id": 1}, {"x": x + apart, "y": y, "id": 2}] if apart else []
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    touched.wait_for_function(f"document.getElementById('wide').clientWidth > {1.5 * before}")
+    context.close()
+
+
+def test_the_last_samples_of_a_microphone_are_not_lost(page: Any) -> None:
+    """The part of a recording that does not fill a block."""
+    given = page.evaluate("""async () => {
+      const given = [];
+      let made;
+      globalThis.sampleRate = 16000;
+      globalThis.AudioWorkletProcessor = class { port = { postMessage: (block) => given.push(block) }; };
+      globalThis.registerProcessor = (name, kind) => { made = new kind(); };
+      await import("./page/worklet.js");
+      for (let at = 0; at < 2048; at += 128) made.process([[Float32Array.from({ length: 128 }, (_, i) => at + i)]]);
+      made.port.onmessage({ data: "end" });
+      return given.map((block) => block && [...block]);
+    }""")
+    assert given[-1] is None and sum(given[:-1], []) == list(range(2048))
+
+
+def test_a_corrected_recording_is_added_to_a_corpus(
+    browser: Any, recording: Path, recognizer: Recognizer, tmp_path: Path
+) -> None:
+    open_additions(tmp_path / "corpus")
+    with serving({"mine": recognizer}, corpus=tmp_path / "corpus") as open_service:
+        context = browser.new_context(locale="en-GB")
+        opened = context.new_page()
+        opened.goto(open_service.url)
+        opened.wait_for_selector("html[data-ready]", timeout=30_000)
+        assert opened.locator("#add-form").is_hidden()
+        opened.set_input_files("#file", recording)
+        opened.wait_for_selector("#status:text-is('Done.')", timeout=30_000)
+        texts = opened.locator("#segments .text").all_inner_texts()
+        opened.locator("#segments .text").first.fill("corrected")
+        opened.locator("#segments .text").last.fill("")  # is left out
+        opened.fill("#speaker", "lan")
+        opened.locator("#add-form button").click()
+        opened.wait_for_selector(f"#status:text-is('Added to corpus: {len(texts) - 1} clips.')", timeout=30_000)
+        opened.locator("#add-form button").click()
+        opened.wait_for_selector("#status.error", timeout=30_000)
+        assert "is in the corpus already" in opened.locator("#status").inner_text()
+        context.close()
+    found = load_corpus(tmp_path / "corpus").utterances
+    assert [(u.text, u.speaker) for u in found] == [(text, "lan") for text in ["corrected", *texts[1:-1]]]
 
 
 def test_the_microphone_gives_text_while_one_speaks(page: Any) -> None:

@@ -46,6 +46,7 @@ def examine() -> Iterator[Finding]:
         ("segments", "profiles", "orthography profiles"),
         ("fastapi", "serve", "the service"),
         ("sounddevice", "live", "the microphone"),
+        ("wyoming", "wyoming", "serving Home Assistant"),
         ("accelerate", "scale", "training in several processes"),
         ("transformers", "pretrained", "pretrained encoders"),
         ("huggingface-hub", "pretrained", "pretrained encoders of the hub"),

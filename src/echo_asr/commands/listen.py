@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import queue
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -36,7 +38,7 @@ def add(commands: Subparsers[Parser]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Listen until Ctrl-C; what was said until then is printed."""
+    """Listen until Ctrl-C; all that was said until then is printed."""
     sounddevice = open_library()
     if arguments.microphones:
         print(sounddevice.query_devices())
@@ -56,13 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     live = LiveText(recognize, recognizer.decode.segments)
     show = _printer(sys.stdout)
-    try:
-        for samples in _microphone(sounddevice, arguments.microphone):
-            for event in live.feed(samples):
-                show(event)
-    except KeyboardInterrupt:
-        for event in live.finish():
+    for samples in _microphone(sounddevice, arguments.microphone):
+        for event in live.feed(samples):
             show(event)
+    for event in live.finish():
+        show(event)
     return 0
 
 
@@ -80,7 +80,7 @@ def open_library() -> Any:
 
 
 def _microphone(sounddevice: Any, name: str | None) -> Iterator[np.ndarray]:
-    """Samples `(S,)` float32 at 16 kHz of a microphone, as they are recorded, without end.
+    """Samples `(S,)` float32 at 16 kHz of a microphone, as they are recorded, until Ctrl-C: all that it gave by then.
 
     Raises:
         EchoError: there is no such microphone, or it fails.
@@ -88,7 +88,7 @@ def _microphone(sounddevice: Any, name: str | None) -> Iterator[np.ndarray]:
     from echo_asr.audio.convert import SAMPLE_RATE
     from echo_asr.audio.resampling import BlockResampler
 
-    blocks: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
+    blocks: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
     device = int(name) if name and name.isdecimal() else name
     try:
         rate = int(sounddevice.query_devices(device, "input")["default_samplerate"])
@@ -101,13 +101,36 @@ def _microphone(sounddevice: Any, name: str | None) -> Iterator[np.ndarray]:
             dtype="float32",
             callback=lambda samples, *_: blocks.put(samples[:, 0].copy()),
         )
-        with stream:
+        with _interrupted_by(lambda: blocks.put(None)), stream:
             print(f"echo-asr listen: listening at {rate} Hz; Ctrl-C ends it", file=sys.stderr, flush=True)
-            while True:
-                yield resampler.add(blocks.get())
+            while (block := blocks.get()) is not None:
+                yield resampler.add(block)
+        rest = resampler.finish()
+        if rest is not None:
+            yield rest
     except (ValueError, sounddevice.PortAudioError) as error:
         what = f"microphone {name!r}" if name else "the microphone"
         raise EchoError(f"{what} cannot be used ({error}); echo-asr listen --microphones lists them") from None
+
+
+@contextmanager
+def _interrupted_by(end: Callable[[], object]) -> Iterator[None]:
+    """The first Ctrl-C calls `end`, so that nothing is broken off; the second interrupts at once, as elsewhere."""
+
+    def answer(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        end()
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        signal.signal(signal.SIGINT, answer)
+    except ValueError:  # not the main thread, which alone gets signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _printer(output: TextIO) -> Callable[[LiveEvent], None]:

@@ -1,1 +1,1 @@
-"""A service: OpenAI's audio API over HTTP, live text over a WebSocket, and a page for browsers."""
+"""A service: OpenAI's audio API over HTTP, live text over a WebSocket, a page for browsers, and Home Assistant."""

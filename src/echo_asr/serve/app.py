@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,17 @@ from echo_asr import __version__
 from echo_asr.decode.results import Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
-from echo_asr.serve.corrected import annotation_file
-from echo_asr.serve.errors import FAILED, RequestError, too_large
+from echo_asr.serve.corrected import ADDED, add_corrected, annotation_file
+from echo_asr.serve.errors import DENIED, FAILED, RequestError, too_large
 from echo_asr.serve.fields import FIELDS, TranscriptionFields, read_fields
+from echo_asr.serve.forms import described_form, read_form, sent_file
 from echo_asr.serve.guard import App, Guard
 from echo_asr.serve.live import converse
 from echo_asr.serve.replies import reply
 from echo_asr.serve.service import Service
 from echo_asr.serve.uploads import FoundSegment, Upload
-from echo_asr.serve.work import save_upload
+from echo_asr.serve.work import Work, save_upload
 
-MOST_FIELDS = 2000
 MOST_CORRECTED = 2**24  # bytes of corrected segments
 PAGE = Path(__file__).parent / "page"
 # Files of the page and their types, which on some systems would be those of the registry.
@@ -31,21 +32,27 @@ PARTS = {
     "main.js": "text/javascript",
     "microphone.js": "text/javascript",
     "service.js": "text/javascript",
+    "spectrogram.js": "text/javascript",
     "view.js": "text/javascript",
     "worklet.js": "text/javascript",
 }
-LISTS = ("timestamp_granularities[]", "include[]", "keywords[]", "languages[]")
 IGNORED = "X-Echo-Ignored"  # header that names the fields that made no difference
 
 
-def make_app(service: Service) -> App:
-    """The service as an ASGI application, with all checks before it."""
+Beside = Callable[[Any], AbstractAsyncContextManager[None]]
+
+
+def make_app(service: Service, beside: Beside | None = None) -> App:
+    """The service as an ASGI application, with all checks before it.
+
+    Args:
+        beside: makes a context in which something else is served as long as this is.
+    """
     from fastapi import FastAPI, Request, WebSocket
     from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
-    from starlette.datastructures import UploadFile
     from starlette.exceptions import HTTPException
 
-    app = FastAPI(title="Echo", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Echo", version=__version__, docs_url=None, redoc_url=None, lifespan=beside)
 
     class Events(StreamingResponse):
         """Events, after which something is closed, also when nobody reads them to their end."""
@@ -79,20 +86,15 @@ def make_app(service: Service) -> App:
         """One of the models."""
         return service.described(model)
 
-    @app.post("/v1/audio/transcriptions", openapi_extra={"requestBody": _described_form()})
+    @app.post("/v1/audio/transcriptions", openapi_extra={"requestBody": described_form(FIELDS, ("file", "model"))})
     async def transcriptions(request: Request) -> Response:
         """The transcription of a recording."""
         began = time.monotonic()
         with ExitStack() as stack:
             stack.enter_context(service.requests.take())
-            if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-                raise RequestError(400, "expected the fields as multipart/form-data", code="invalid_content_type")
-            async with request.form(max_files=1, max_fields=MOST_FIELDS) as form:
+            async with read_form(request) as form:
                 fields, recognizer = _asked(service, [(n, v) for n, v in form.multi_items() if isinstance(v, str)])
-                file = form.get("file")
-                if not isinstance(file, UploadFile):
-                    raise RequestError(400, "file: send a recording", param="file", code="missing_required_parameter")
-                work = await save_upload(file)
+                work = Work(*await save_upload(sent_file(form)))
             stack.callback(work.upload.abandoned.set)
             segments = fields.segments or recognizer.decode.segments
 
@@ -126,6 +128,30 @@ def make_app(service: Service) -> App:
                 raise too_large(MOST_CORRECTED)
         content = await asyncio.to_thread(annotation_file, bytes(body), form)
         return Response(content, media_type="application/octet-stream")
+
+    @app.get("/v1/corpus")
+    async def corpus() -> dict[str, Any]:
+        """The name of the corpus to which corrected recordings can be added; null for none."""
+        return {"name": service.corpus.resolve().name if service.corpus else None}
+
+    added = {"requestBody": described_form(ADDED, ("file", "segments"))}
+
+    @app.post("/v1/corpus", status_code=201, openapi_extra=added)
+    async def add(request: Request) -> dict[str, Any]:
+        """Add a corrected recording to the corpus."""
+        if service.corpus is None:
+            text = "this service adds to no corpus; start it with --corpus FOLDER"
+            raise RequestError(403, text, kind=DENIED, code="no_corpus")
+        with service.requests.take():
+            async with read_form(request, MOST_CORRECTED) as form:
+                segments, speaker = (str(form.get(name, "")) for name in ("segments", "speaker"))
+                folder, upload = await save_upload(sent_file(form))
+            with folder:
+                loop = asyncio.get_running_loop()
+                clips = await loop.run_in_executor(
+                    service.threads, add_corrected, service.corpus, upload, segments, speaker
+                )
+        return {"clips": clips}
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
@@ -183,23 +209,12 @@ def _asked(service: Service, items: Sequence[tuple[str, str]]) -> tuple[Transcri
     name = dict(items).get("model", "")
     recognizer = service.recognizer(name) if name else next(iter(service.models.values()))
     fields = read_fields(items, recognizer.decode.segments)
+    known = service.languages.get(fields.model)
+    if known and not fields.language:
+        fields = replace(fields, language=known[0])
     if not fields.keywords:
         return fields, recognizer
     try:
         return fields, recognizer.with_hotwords(fields.keywords)
     except EchoError as error:
         raise RequestError(400, str(error), param="keywords", code="invalid_value") from None
-
-
-def _described_form() -> dict[str, Any]:
-    """The fields of a transcription as OpenAPI describes them."""
-    properties: dict[str, Any] = {}
-    for name, text in FIELDS.items():
-        kind: dict[str, Any] = {"type": "string", "description": text}
-        if name == "file":
-            kind["format"] = "binary"
-        properties[name] = (
-            {"type": "array", "items": {"type": "string"}, "description": text} if name in LISTS else kind
-        )
-    schema = {"type": "object", "required": ["file", "model"], "properties": properties}
-    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}

@@ -9,20 +9,38 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.serve.access import BEARER, SUBPROTOCOL
 from echo_asr.serve.errors import RequestError
 from echo_asr.serve.guard import bearer_token
+from echo_asr.serve.replies import to_json
 from echo_asr.serve.service import Service
-from echo_asr.serve.session import LiveSession, Socket, Start, send_message
+from echo_asr.serve.session import IDLE_SECONDS, START_SECONDS, Start, run_session
 
-LOWEST_RATE, HIGHEST_RATE = 8_000, 96_000  # Hz, of a microphone
-START_SECONDS = 10.0  # in which the first message has to come
-IDLE_SECONDS = 60.0  # without a message, after which a session ends
-MOST_PENDING = 2**22  # bytes of sound that wait; then no more is received for a while
 NORMAL, REFUSED, BUSY, BROKEN = 1000, 1008, 1013, 1011  # codes with which a WebSocket is closed
+
+
+class Socket(Protocol):
+    """A WebSocket, as Starlette has it."""
+
+    @property
+    def headers(self) -> Any:
+        """Of the request, by their names in lower case."""
+
+    async def accept(self, subprotocol: str | None = None) -> None:
+        """Open it."""
+
+    async def receive(self) -> Any:
+        """The next message, as ASGI has it."""
+
+    async def send_text(self, data: str) -> None:
+        """Send a text message."""
+
+    async def close(self, code: int = 1000, reason: str | None = None) -> None:
+        """Close it."""
 
 
 async def converse(service: Service, socket: Socket) -> None:
@@ -34,21 +52,35 @@ async def converse(service: Service, socket: Socket) -> None:
     try:
         start = _read_start(service, await _next(socket, START_SECONDS), tokens)
         with service.sessions.take(), service.batcher.live():
-            await send_message(socket, {"type": "ready", "model": start.model, "sample_rate": start.sample_rate})
-            await _listen(service, socket, start)
+            await _send(socket, {"type": "ready", "model": start.model, "sample_rate": start.sample_rate})
+            await run_session(service, start, partial(_sound, socket), partial(_send, socket), partial(_closed, socket))
         await socket.close(NORMAL)
     except _Gone:
         return
     except RequestError as error:
         service.metrics.refused(error.code or error.kind)
         codes = {429: BUSY, 500: BROKEN, 503: BUSY}
-        with suppress(RuntimeError, OSError):  # it is closed already
-            await send_message(socket, {"type": "error", **error.body})
+        with suppress(_Gone, RuntimeError, OSError):  # it is closed already
+            await _send(socket, {"type": "error", **error.body})
             await socket.close(codes.get(error.status, REFUSED), str(error).encode()[:120].decode("utf-8", "ignore"))
 
 
 class _Gone(Exception):
     """The client has closed the connection."""
+
+
+async def _send(socket: Socket, body: dict[str, Any]) -> None:
+    """Send an object as a text message.
+
+    Raises:
+        _Gone: the client has gone.
+    """
+    from starlette.websockets import WebSocketDisconnect
+
+    try:
+        await socket.send_text(to_json(body))
+    except (WebSocketDisconnect, RuntimeError):
+        raise _Gone from None
 
 
 async def _next(socket: Socket, seconds: float) -> str | bytes:
@@ -96,35 +128,21 @@ def _read_start(service: Service, message: str | bytes, tokens: list[str]) -> St
         raise RequestError(400, 'expected a text message {"type": "start"} first', param="type", code="invalid_message")
     name = found.get("model", next(iter(service.models)))
     rate = found.get("sample_rate", SAMPLE_RATE)
-    if not isinstance(rate, int) or isinstance(rate, bool) or not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        text = f"sample_rate: expected a whole number of {LOWEST_RATE} to {HIGHEST_RATE} Hz"
-        raise RequestError(400, text, param="sample_rate", code="invalid_value")
     return Start(service.recognizer(str(name)), str(name), rate)
 
 
-async def _listen(service: Service, socket: Socket, start: Start) -> None:
-    """Take sound and send texts until the end, or until the client goes."""
-    session = LiveSession(service, start)
-    sending = asyncio.ensure_future(session.send(socket))
-    try:
-        while not sending.done():
-            receiving = asyncio.ensure_future(_next(socket, IDLE_SECONDS))
-            await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                receiving.cancel()
-                break
-            message = receiving.result()
-            if isinstance(message, bytes):
-                session.put(message)
-                while session.pending > MOST_PENDING and not sending.done():
-                    await asyncio.sleep(0.02)
-            elif _object(message, "a JSON object").get("type") == "end":
-                session.put(None)
-                break
-            else:
-                raise RequestError(400, 'expected sound, or {"type": "end"}', param="type", code="invalid_message")
-        await sending
-    finally:
-        session.abandoned.set()
-        session.put(None)
-        sending.cancel()
+async def _sound(socket: Socket) -> bytes | None:
+    """The next samples, or None at their end."""
+    message = await _next(socket, IDLE_SECONDS)
+    if isinstance(message, bytes):
+        return message
+    if _object(message, "a JSON object").get("type") == "end":
+        return None
+    raise RequestError(400, 'expected sound, or {"type": "end"}', param="type", code="invalid_message")
+
+
+async def _closed(socket: Socket) -> None:
+    """Wait until the client goes; what else it sends after the end makes no difference."""
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
+    raise _Gone

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-ROUTES = ("/", "/health", "/metrics", "/v1/models", "/v1/audio/transcriptions")  # others are counted together
+ROUTES = (
+    "/",
+    "/health",
+    "/metrics",
+    "/v1/models",
+    "/v1/audio/transcriptions",
+    "/v1/corpus",
+)  # others are counted together
 
 
 class Metrics:

@@ -11,9 +11,12 @@ from typing import Any
 from echo_asr.errors import EchoError
 from echo_asr.serve.app import make_app
 from echo_asr.serve.service import Service
+from echo_asr.serve.wyoming.connection import Network
+from echo_asr.serve.wyoming.server import wyoming_server
 
 ENDING_SECONDS = 10  # in which requests in progress can end
 EXTRA = ("fastapi", "uvicorn", "python_multipart", "websockets", "prometheus_client")
+WYOMING_EXTRA = ("wyoming",)
 MESSAGE_BYTES = 2**20  # of a WebSocket, at most
 
 
@@ -25,19 +28,31 @@ class Certificate:
     key: Path
 
 
-def require_extra() -> None:
-    """Refuse to go on without the libraries of the extra.
+@dataclass(frozen=True)
+class Wyoming:
+    """A Wyoming server beside the other: the socket that it listens on, and who may connect besides this machine."""
+
+    bound: socket.socket
+    allowed: tuple[Network, ...] = ()
+
+
+def require_extra(wyoming: bool = False) -> None:
+    """Refuse to go on without the libraries of the extra, and with `wyoming` that of its own.
 
     Raises:
         EchoError: one is not installed.
     """
-    missing = [name for name in EXTRA if find_spec(name) is None]
-    if missing:
-        raise EchoError(f"serve needs {', '.join(missing)}; install the extra: pip install 'echo-asr[serve]'")
+    for extra, names in (("serve", EXTRA), ("wyoming", WYOMING_EXTRA if wyoming else ())):
+        missing = [name for name in names if find_spec(name) is None]
+        if missing:
+            raise EchoError(f"serve needs {', '.join(missing)}; install the extra: pip install 'echo-asr[{extra}]'")
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, mend: str = "take another --port or --host") -> socket.socket:
     """A socket that listens on an address; on any free port for port 0.
+
+    Args:
+        mend: what to do if it cannot.
 
     Raises:
         EchoError: the address cannot be listened on.
@@ -56,28 +71,27 @@ def listen(host: str, port: int) -> socket.socket:
             raise
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise EchoError(
-            f"{host}, port {port}: cannot be listened on ({reason}); take another --port or --host"
-        ) from None
+        raise EchoError(f"{host}, port {port}: cannot be listened on ({reason}); {mend}") from None
     bound.set_inheritable(True)
     return bound
 
 
-def make_server(service: Service, certificate: Certificate | None = None) -> Any:
-    """The server of a service, as uvicorn has it. Its `run(sockets=[...])` serves until SIGINT or SIGTERM, or until
-    `should_exit` is set, and then lets requests in progress end.
+def make_server(service: Service, certificate: Certificate | None = None, wyoming: Wyoming | None = None) -> Any:
+    """The server of a service, as uvicorn has it, and a Wyoming server with it. Its `run(sockets=[...])` serves until
+    SIGINT or SIGTERM, or until `should_exit` is set, and then lets requests in progress end.
 
     Raises:
         EchoError: the certificate cannot be used.
     """
     import uvicorn
 
+    beside = None if wyoming is None else lambda _: wyoming_server(service, wyoming.bound, wyoming.allowed)
     config = uvicorn.Config(
-        make_app(service),
+        make_app(service, beside),
         log_level="warning",
         access_log=False,
         server_header=False,
-        lifespan="off",
+        lifespan="on" if beside else "off",
         timeout_graceful_shutdown=ENDING_SECONDS,
         ws_max_size=MESSAGE_BYTES,
         ssl_certfile=certificate.certificate if certificate else None,

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from echo_asr.decode.transcribe import Recognizer
@@ -64,10 +66,20 @@ class Service:
         models: recognisers by the ids that requests name them by, at least one; the first is that of the page.
         access: who may use it.
         limits: how much it takes on.
+        languages: tags of the languages that a model recognises, by its id; a model may have none.
+        corpus: folder to which corrected recordings are added, as `open_additions` leaves it; None for none.
     """
 
-    def __init__(self, models: Mapping[str, Recognizer], access: Access, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, Recognizer],
+        access: Access,
+        limits: Limits | None = None,
+        languages: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+        corpus: Path | None = None,
+    ) -> None:
         self.models, self.access, self.limits = dict(models), access, limits or Limits()
+        self.languages, self.corpus = dict(languages), corpus
         self.metrics = Metrics()
         self.batcher = Batcher(self.metrics.decoded)
         self.uploads = UploadTranscriber(self.batcher)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -19,44 +19,90 @@ from echo_asr.decode.results import Segment
 from echo_asr.decode.segments import SpeechSegment
 from echo_asr.decode.transcribe import Recognizer, placed
 from echo_asr.serve.errors import FAILED, RequestError, about_to_end
-from echo_asr.serve.replies import to_json, words_of
+from echo_asr.serve.replies import words_of
 from echo_asr.serve.service import Service
 from echo_asr.serve.uploads import Abandoned, decoded
 from echo_asr.text.normalize import join_texts
 
-
-class Socket(Protocol):
-    """A WebSocket, as Starlette has it."""
-
-    @property
-    def headers(self) -> Any:
-        """Of the request, by their names in lower case."""
-
-    async def accept(self, subprotocol: str | None = None) -> None:
-        """Open it."""
-
-    async def receive(self) -> Any:
-        """The next message, as ASGI has it."""
-
-    async def send_text(self, data: str) -> None:
-        """Send a text message."""
-
-    async def close(self, code: int = 1000, reason: str | None = None) -> None:
-        """Close it."""
+LOWEST_RATE, HIGHEST_RATE = 8_000, 96_000  # Hz, of a microphone
+START_SECONDS = 10.0  # in which the first message has to come
+IDLE_SECONDS = 60.0  # without a message, after which a session ends
+MOST_PENDING = 2**22  # bytes of sound that wait; then no more is received for a while
+SAMPLES = {1: ("u1", 128, 2**7), 2: ("<i2", 0, 2**15), 4: ("<i4", 0, 2**31)}  # by bytes: type, zero, full scale
 
 
 @dataclass(frozen=True)
 class Start:
-    """The first message of a session."""
+    """What a session begins with.
+
+    Raises:
+        RequestError: sound in such a form is not taken.
+    """
 
     recognizer: Recognizer
     model: str
     sample_rate: int  # Hz
+    width: int = 2  # bytes of a sample
+    channels: int = 1
+
+    def __post_init__(self) -> None:
+        rates, widths = f"a whole number of {LOWEST_RATE} to {HIGHEST_RATE} Hz", ", ".join(map(str, SAMPLES))
+        for name, given, possible, expected in (
+            ("sample_rate", self.sample_rate, range(LOWEST_RATE, HIGHEST_RATE + 1), rates),
+            ("width", self.width, SAMPLES, f"one of {widths} bytes a sample"),
+            ("channels", self.channels, range(1, 17), "1 to 16"),
+        ):
+            if type(given) is not int or given not in possible:
+                raise RequestError(400, f"{name}: expected {expected}", param=name, code="invalid_value")
 
 
-async def send_message(socket: Socket, body: dict[str, Any]) -> None:
-    """Send an object as a text message."""
-    await socket.send_text(to_json(body))
+async def run_session(
+    service: Service,
+    start: Start,
+    receive: Callable[[], Awaitable[bytes | None]],
+    send: Callable[[dict[str, Any]], Awaitable[None]],
+    gone: Callable[[], Awaitable[None]],
+) -> None:
+    """Take sound and send texts until the end, or until the client goes.
+
+    Args:
+        receive: the next samples, or None at their end; it raises when the client has gone.
+        send: is given each message.
+        gone: returns, or raises, when the client goes after the end of its sound.
+
+    Raises:
+        RequestError: the service is about to end, or has failed.
+    """
+    session = LiveSession(service, start)
+
+    async def sending() -> None:
+        async for message in session.messages():
+            await send(message)
+
+    sent = asyncio.ensure_future(sending())
+    other: asyncio.Future[Any] = sent
+    try:
+        sound: bytes | None = b""
+        while sound is not None and not sent.done():
+            other = asyncio.ensure_future(receive())
+            await asyncio.wait({sent, other}, return_when=asyncio.FIRST_COMPLETED)
+            if not sent.done():
+                sound = other.result()
+                session.put(sound)
+            while session.pending > MOST_PENDING and not sent.done():
+                await asyncio.sleep(0.02)
+        if not sent.done():
+            other = asyncio.ensure_future(gone())
+            await asyncio.wait({sent, other}, return_when=asyncio.FIRST_COMPLETED)
+        if sent.done():
+            sent.result()
+        else:
+            other.result()
+    finally:
+        session.abandoned.set()
+        session.put(None)
+        sent.cancel()
+        other.cancel()
 
 
 class LiveSession:
@@ -81,21 +127,21 @@ class LiveSession:
         self._given += len(sound or b"")
         self._sound.put(sound)
 
-    async def send(self, socket: Socket) -> None:
-        """Send each text as soon as it is known, and `done` last.
+    async def messages(self) -> AsyncIterator[dict[str, Any]]:
+        """Each text as soon as it is known, and `done` last.
 
         Raises:
-            RequestError: the service is about to end.
+            RequestError: the service is about to end, or has failed.
         """
-        while True:
+        kind = ""
+        while kind != "done":
             found = await self._texts.get()
             if isinstance(found, Abandoned):
                 raise about_to_end()
             if isinstance(found, BaseException):
                 raise RequestError(500, "the service failed", kind=FAILED) from found
-            await send_message(socket, found)
-            if found["type"] == "done":
-                return
+            yield found
+            kind = found["type"]
 
     def _tell(self, found: dict[str, Any] | BaseException) -> None:
         with suppress(RuntimeError):  # the loop has ended
@@ -117,11 +163,14 @@ class LiveSession:
 
     def _events(self, live: LiveText) -> Iterator[LiveEvent]:
         resampler, odd = BlockResampler(self._start.sample_rate, SAMPLE_RATE), b""
+        kind, zero, full = SAMPLES[self._start.width]
+        frame = self._start.width * self._start.channels
         while (sound := self._sound.get()) is not None and not self.abandoned.is_set():
             self._taken += len(sound)
             whole = odd + sound
-            odd = whole[len(whole) // 2 * 2 :]
-            samples = np.frombuffer(whole[: len(whole) // 2 * 2], "<i2").astype(np.float32) / 32_768
+            odd = whole[len(whole) // frame * frame :]
+            frames = np.frombuffer(whole[: len(whole) // frame * frame], kind).reshape(-1, self._start.channels)
+            samples = ((frames.astype(np.float32) - zero) / full).mean(axis=1)
             if len(samples):
                 yield from live.feed(resampler.add(samples))
         if not self.abandoned.is_set():

@@ -117,8 +117,8 @@ def _event(body: object) -> str:
     return f"data: {to_json(body)}\n\n"
 
 
-async def save_upload(file: SentFile) -> Work:
-    """Copy a sent file to one with its ending, since some formats are known by that.
+async def save_upload(file: SentFile) -> tuple[tempfile.TemporaryDirectory[str], Upload]:
+    """Copy a sent file to one with its ending, since some formats are known by that, in a folder of its own.
 
     Raises:
         RequestError: there is no room for it.
@@ -133,4 +133,4 @@ async def save_upload(file: SentFile) -> Work:
     except OSError as error:
         text = f"the service has no room for the recording ({error.strerror}); try again later"
         raise RequestError(503, text, kind=FAILED, code="no_room") from None
-    return Work(folder, Upload(path, name, threading.Event()))
+    return folder, Upload(path, name, threading.Event())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +32,6 @@ def write_clips(
     """Write the utterances of a recording as mono FLAC files, and then ``metadata.csv``, which names them and has
     their texts, their times in the recording, and its channel where one is chosen.
 
-    Clips have the sample rate of the recording, and its 16 or 24 bits; 24 also where the recording has more, and 16 kHz
-    where it has a rate that FLAC has not. It is read once, from its beginning.
-
     Args:
         folder: is there; a ``metadata.csv`` in it is replaced.
         recording: the whole of a file, perhaps a channel of it.
@@ -45,33 +42,67 @@ def write_clips(
         EchoError: the recording cannot be read, or a file cannot be written; the clips are deleted then, and an
             existing ``metadata.csv`` is as it was.
     """
+    table = io.StringIO()
+    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    with _deleted_on_failure() as paths:
+        for number, row in enumerate(clip_rows(folder, recording, utterances, recording.path.name), 1):
+            paths.append(folder / row["file_name"])
+            writer.writerow(row)
+            done(number)
+        replace_text(folder / METADATA, table.getvalue())
+    return folder / METADATA
+
+
+def clip_rows(
+    folder: Path, recording: AudioSegment, utterances: Sequence[Utterance], name: str
+) -> Iterator[dict[str, str]]:
+    """Write the utterances of a recording as mono FLAC files, and tell of each what `COLUMNS` say, once it is written.
+
+    Clips have the sample rate of the recording, and its 16 or 24 bits; 24 also where the recording has more, and 16 kHz
+    where it has a rate that FLAC has not. It is read once, from its beginning.
+
+    Args:
+        name: of the recording; the names of the clips begin with it.
+
+    Raises:
+        StorageError: a file cannot be written.
+        EchoError: the recording cannot be read.
+    """
     rate, bits, blocks = stream_original(recording)
     if not has_flac(rate):
         rate, blocks = SAMPLE_RATE, resample_blocks(blocks, rate, SAMPLE_RATE)
     segments = [u.audio for u in utterances if isinstance(u.audio, AudioSegment)]
     spans = [(round(s.start * rate), round((s.start + (s.duration or 0.0)) * rate)) for s in segments]
     digits = len(str(len(utterances)))
-    table, paths = io.StringIO(), list[Path]()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    channel = "" if recording.channel is None else recording.channel
+    clips = zip(utterances, spans, excerpts(blocks, spans), strict=True)
+    for number, (utterance, (first, last), samples) in enumerate(clips, 1):
+        path = folder / f"{plain_name(Path(name).stem)}-{number:0{digits}d}.flac"
+        data = encode_flac(samples, rate, bits)
+        replace_file(path, lambda part, data=data: part.write_bytes(data))  # type: ignore[misc]
+        yield {
+            "file_name": path.name,
+            "transcription": utterance.text,
+            "speaker": utterance.speaker,
+            "duration": f"{len(samples) / rate:.6f}",
+            "recording": name,
+            "start": f"{first / rate:.6f}",
+            "end": f"{last / rate:.6f}",
+            "channel": "" if recording.channel is None else str(recording.channel),
+        }
+
+
+@contextmanager
+def _deleted_on_failure() -> Iterator[list[Path]]:
+    """A list of files that are deleted if the block fails."""
+    paths: list[Path] = []
     try:
-        clips = zip(utterances, spans, excerpts(blocks, spans), strict=True)
-        for number, (utterance, (first, last), samples) in enumerate(clips, 1):
-            path = folder / f"{plain_name(recording.path.stem)}-{number:0{digits}d}.flac"
-            data = encode_flac(samples, rate, bits)
-            paths.append(path)
-            replace_file(path, lambda part, data=data: part.write_bytes(data))  # type: ignore[misc]
-            times = f"{len(samples) / rate:.6f}", recording.path.name, f"{first / rate:.6f}", f"{last / rate:.6f}"
-            writer.writerow((path.name, utterance.text, utterance.speaker, *times, channel))
-            done(number)
-        replace_text(folder / METADATA, table.getvalue())
+        yield paths
     except BaseException:
         for path in paths:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         raise
-    return folder / METADATA
 
 
 def excerpts(blocks: Iterable[np.ndarray], spans: Iterable[tuple[int, int]]) -> Iterator[np.ndarray]:

@@ -16,15 +16,14 @@ import sys
 import threading
 import time
 from _thread import interrupt_main
-from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
@@ -52,7 +51,7 @@ from echo_asr.research.study.trained import (
     relative,
     training_digest,
 )
-from echo_asr.storage import replace_text, sweep
+from echo_asr.storage import hold_lock, replace_text, sweep
 from echo_asr.train.prepare import hold_out
 from echo_asr.train.recipe import build_config
 from echo_asr.train.report import VALIDATIONS
@@ -175,20 +174,15 @@ def silent_clips(count: int) -> list[np.ndarray]:
     return clips
 
 
-@contextmanager
-def locked(path: Path, wait: bool = True) -> Generator[None]:
-    """Hold a lock file, which the system takes back from a process that ends.
+def locked(path: Path, wait: bool = True) -> AbstractContextManager[None]:
+    """Hold a lock file.
 
     Raises:
-        EchoError: another process holds it, and `wait` is false.
+        StorageError: another process holds it, and `wait` is false.
     """
-    try:
-        lock = FileLock(path).acquire(timeout=-1 if wait else 0)
-    except Timeout:
-        remedy = "wait for it, or choose another --out"
-        raise EchoError(f"{path.parent}: another study is running there; {remedy}") from None
-    with lock:
-        yield
+    return hold_lock(
+        path, -1.0 if wait else 0.0, "another study is running there; wait for it, or choose another --out"
+    )
 
 
 def _follow_parent() -> None:

@@ -1,14 +1,15 @@
 // The page: drop or record, see, play, correct, download.
 
 import { openMicrophone, toWav } from "./microphone.js";
-import { annotations, live, models, setToken, transcribe } from "./service.js";
-import { View } from "./view.js";
+import { addToCorpus, annotations, corpus, live, models, setToken, transcribe } from "./service.js";
+import { clock, View } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
-const view = new View($("view"));
+const view = new View($("scroll"), $("wide"), $("view"));
 const audio = $("audio");
 const UNSURE = 0.6; // probability of a word below which it is shown as unsure
 let table = {}, words = {}, segments = [], name = "recording.wav", until = Infinity, recording = null;
+let opened = null, corpusName = null;
 
 // --- words of the page ---
 
@@ -24,6 +25,10 @@ function speak(code) {
   document.documentElement.lang = code;
   $("language").value = code;
   for (const one of document.querySelectorAll("[data-word]")) one.textContent = words[one.dataset.word];
+  for (const one of document.querySelectorAll("[data-label]")) {
+    one.title = words[one.dataset.label];
+    one.setAttribute("aria-label", one.title);
+  }
   $("view").setAttribute("aria-label", words.view);
 }
 
@@ -41,6 +46,7 @@ async function loadModels() {
   try {
     const found = await models();
     $("model").replaceChildren(...found.map((id) => new Option(id, id)));
+    corpusName = await corpus();
     $("token-form").hidden = true;
     status("");
   } catch (error) {
@@ -53,16 +59,19 @@ async function loadModels() {
 function begin() {
   segments = [];
   until = Infinity;
+  opened = null;
   audio.pause();
-  view.clear(0);
   $("segments").replaceChildren();
   $("live").textContent = "";
+  $("add-form").hidden = true;
   $("result").hidden = false;
+  view.clear();
 }
 
 async function open(file) {
   begin();
   name = file.name;
+  opened = file;
   status(words.working);
   if (audio.src) URL.revokeObjectURL(audio.src);
   audio.src = URL.createObjectURL(file);
@@ -70,6 +79,7 @@ async function open(file) {
   try {
     await transcribe(file, $("model").value, addSegment);
     const shown = await drawn;
+    $("add-form").hidden = !(corpusName && segments.length);
     status(segments.length ? (shown ? words.done : words.not_drawn) : words.empty);
   } catch (error) {
     failed(error);
@@ -81,10 +91,8 @@ async function draw(file) {
   const context = new OfflineAudioContext(1, 1, 16000);
   try {
     const decoded = await context.decodeAudioData(await file.arrayBuffer());
-    const had = view.segments;
+    if (file !== opened) return true; // another one was opened in the meantime
     view.load(decoded.getChannelData(0));
-    had.forEach((segment) => view.add(segment));
-    $("view").setAttribute("aria-valuemax", view.duration.toFixed(1));
     show();
     return true;
   } catch {
@@ -95,6 +103,7 @@ async function draw(file) {
 function addSegment(segment) {
   segments.push(segment);
   view.add(segment);
+  $("view").setAttribute("aria-valuemax", view.duration.toFixed(1));
   const item = document.createElement("li");
   const button = document.createElement("button");
   button.textContent = clock(segment.start);
@@ -124,19 +133,20 @@ function addSegment(segment) {
 
 // --- playing ---
 
-function clock(seconds) {
-  return `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(1).padStart(4, "0")}`;
-}
-
 function show() {
   view.draw(audio.currentTime);
+  segments.forEach(({ start, end }, i) => {
+    const now = audio.currentTime >= start && audio.currentTime < end;
+    $("segments").children[i]?.classList.toggle("now", now);
+  });
   $("clock").textContent = clock(audio.currentTime);
   $("view").setAttribute("aria-valuenow", audio.currentTime.toFixed(1));
   $("view").setAttribute("aria-valuetext", clock(audio.currentTime));
 }
 
 function seek(seconds) {
-  audio.currentTime = Math.max(0, seconds);
+  audio.currentTime = Math.max(0, Math.min(seconds, audio.duration || view.duration));
+  view.follow(audio.currentTime);
   show();
 }
 
@@ -155,8 +165,7 @@ function toggle() {
 function follow() {
   if (audio.currentTime >= until) audio.pause();
   show();
-  const x = audio.currentTime * view.scale, frame = $("scroll");
-  if (x < frame.scrollLeft || x > frame.scrollLeft + frame.clientWidth) frame.scrollLeft = x - 20;
+  view.follow(audio.currentTime);
   if (!audio.paused) requestAnimationFrame(follow);
 }
 
@@ -211,19 +220,25 @@ function heard(message) {
   if (message.type === "partial") $("live").textContent = message.text;
   if (message.type === "settled") {
     $("live").textContent = "";
-    if (message.text) addSegment(message);
+    if (message.text) {
+      addSegment(message);
+      view.follow(message.end);
+    }
   }
 }
 
-// --- downloads ---
+// --- downloads, and the corpus ---
+
+function corrected() {
+  return segments.map(({ start, end, words: own, corrected: text }) => {
+    const whole = text ?? own.map((word) => word.word).join(" ");
+    return { start, end, text: whole, words: text === undefined ? own : [] };
+  });
+}
 
 async function download(form) {
-  const given = segments.map(({ start, end, words: own, corrected }) => {
-    const text = corrected ?? own.map((word) => word.word).join(" ");
-    return { start, end, text, words: corrected === undefined ? own : [] };
-  });
   try {
-    const content = await annotations(form, name, view.duration || audio.duration || 0, given);
+    const content = await annotations(form, name, view.duration || audio.duration || 0, corrected());
     const link = document.createElement("a");
     link.href = URL.createObjectURL(content);
     link.download = `${name.replace(/\.[^.]*$/, "")}.${form === "textgrid" ? "TextGrid" : form}`;
@@ -231,6 +246,21 @@ async function download(form) {
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   } catch (error) {
     failed(error);
+  }
+}
+
+async function add() {
+  const button = $("add-form").querySelector("button");
+  const given = corrected().filter(({ text }) => text).map(({ start, end, text }) => ({ start, end, text }));
+  if (!given.length) return status(words.empty, true);
+  button.disabled = true;
+  try {
+    const clips = await addToCorpus(opened, given, $("speaker").value);
+    status(words.added.replace("{clips}", clips).replace("{corpus}", corpusName));
+  } catch (error) {
+    failed(error);
+  } finally {
+    button.disabled = false;
   }
 }
 
@@ -249,14 +279,42 @@ $("token-form").onsubmit = (event) => {
   setToken($("token").value);
   loadModels();
 };
+$("closer").onclick = () => view.closer();
+$("farther").onclick = () => view.farther();
+$("fit").onclick = () => view.fit();
+$("add-form").onsubmit = (event) => {
+  event.preventDefault();
+  add();
+};
 $("view").onclick = (event) => seek(view.timeAt(event));
 $("view").onkeydown = (event) => {
-  const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity };
+  const page = view.seconds;
+  const steps = { ArrowLeft: -1, ArrowRight: 1, PageUp: -page, PageDown: page, Home: -Infinity, End: Infinity };
+  const zooms = { "+": "closer", "=": "closer", "-": "farther", 0: "fit" };
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === " ") toggle();
   else if (event.key in steps) seek(audio.currentTime + steps[event.key]);
+  else if (event.key in zooms) view[zooms[event.key]]();
   else return;
   event.preventDefault();
 };
+$("scroll").onscroll = () => view.draw();
+$("view").addEventListener("wheel", (event) => {
+  if (!event.ctrlKey && !event.metaKey) return; // a pinch on a touchpad comes as this, too
+  event.preventDefault();
+  view.zoom(Math.exp(-event.deltaY / 200), event.offsetX);
+}, { passive: false });
+let apart = 0; // pixels between two fingers
+$("view").addEventListener("touchmove", (event) => {
+  if (event.touches.length !== 2) return;
+  event.preventDefault();
+  const [one, other] = event.touches, now = Math.abs(one.clientX - other.clientX);
+  if (apart && now) view.zoom(now / apart, (one.clientX + other.clientX) / 2 - $("scroll").getBoundingClientRect().left);
+  apart = now;
+}, { passive: false });
+for (const kind of ["touchstart", "touchend"]) $("view").addEventListener(kind, () => { apart = 0; }, { passive: true });
+new ResizeObserver(() => view.resize()).observe($("scroll"));
+view.dark.onchange = () => view.draw();
 for (const button of $("downloads").querySelectorAll("button")) button.onclick = () => download(button.dataset.form);
 document.ondragover = (event) => {
   event.preventDefault();

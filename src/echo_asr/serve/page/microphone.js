@@ -1,17 +1,25 @@
 // The microphone, as blocks of samples at 16 kHz.
 
 const RATE = 16000; // Hz; browsers resample
+const PATIENCE = 500; // ms in which the last block has to come
 
 export async function openMicrophone(onSamples) {
   const stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1 } });
   const context = new AudioContext({ sampleRate: RATE });
   await context.audioWorklet.addModule("page/worklet.js");
   const node = new AudioWorkletNode(context, "blocks");
-  node.port.onmessage = ({ data }) => onSamples(data);
+  let ended = () => {};
+  node.port.onmessage = ({ data }) => (data ? onSamples(data) : ended());
   context.createMediaStreamSource(stream).connect(node);
   return {
     rate: RATE,
     async close() {
+      const last = new Promise((settle) => {
+        ended = settle;
+        setTimeout(settle, PATIENCE);
+      });
+      node.port.postMessage("end");
+      await last;
       for (const track of stream.getTracks()) track.stop();
       await context.close();
     },

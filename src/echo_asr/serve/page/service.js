@@ -59,6 +59,21 @@ export async function annotations(form, name, duration, segments) {
   return (await checked(await fetch(`v1/annotations/${form}`, { method: "POST", body, headers: json }))).blob();
 }
 
+// The name of the corpus that corrected recordings can be added to; null for none.
+export async function corpus() {
+  return (await (await checked(await fetch("v1/corpus", { headers: headers() }))).json()).name;
+}
+
+// Adds a corrected recording to the corpus; gives the number of its clips.
+export async function addToCorpus(file, segments, speaker) {
+  const form = new FormData();
+  form.append("segments", JSON.stringify({ segments }));
+  form.append("speaker", speaker);
+  form.append("file", file, file.name || "recording.wav");
+  const response = await checked(await fetch("v1/corpus", { method: "POST", body: form, headers: headers() }));
+  return (await response.json()).clips.length;
+}
+
 // A session of live text; `onText` gets its messages. Returns { send(samples), end() }.
 export function live(model, rate, onText) {
   const address = new URL("v1/live", location.href);
