@@ -170,6 +170,13 @@ def test_written_forms_and_slots() -> None:
     assert found.interpret("go") == []
 
 
+def test_colons_that_are_text() -> None:
+    found = accepted("it is 10:30 : (now|then)", r"a\:b", "er4:2 shi2:(1 0)")
+    assert texts(found) == {"it is 10 30 now", "it is 10 30 then", "a b", "er4 shi2"}
+    assert found.interpret("er4 shi2")[0].written == "2 1 0"
+    assert found.interpret("it is 10 30 now")[0].written == "it is 10:30 : now"
+
+
 def test_a_sentence_may_have_several_meanings() -> None:
     found = accepted("{a} = red | red hot", "{b} = hot chili | chili", "{a} {b}", "red hot chili")
     assert [(one.line, one.slots) for one in found.interpret("red hot chili")] == [

@@ -80,7 +80,6 @@ class AcceptedSentences:
         self.plain.pop("", None)
         together = self.automata.union(*self.starts)
         self.start = self.automata.union(together, self.languages.texts(self.plain))
-        self._texts: dict[Values, dict[str, list[str]]] = {}
 
     @property
     def count(self) -> int:
@@ -107,18 +106,13 @@ class AcceptedSentences:
             *self.plain.get(text, ()),
             *(n for n, start in zip(self.others, self.starts, strict=True) if self.automata.accepts(start, text)),
         ]
-        reader = SentenceReader(text, self.grammar.definitions, self.speaker, self._texts_of)
+        reader = SentenceReader(text, self.grammar.definitions, self.speaker, self.languages.texts_of)
         found: list[Interpretation] = []
         for number in sorted(numbers):
             for reading in reader.readings(templates[number].node):
                 one = make_interpretation(templates[number], text, reading)
                 found += [one] if one not in found else []
         return found
-
-    def _texts_of(self, values: Values) -> dict[str, list[str]]:
-        if values not in self._texts:
-            self._texts[values] = values.texts(self.speaker.text)
-        return self._texts[values]
 
     @cached_property
     def accounts(self) -> list[TemplateAccount]:
@@ -156,7 +150,7 @@ class AcceptedSentences:
         """Those of a rule or a list, found once."""
         if part not in self._unwritable_within:
             if isinstance(part, Values):
-                own = [word for text in self._texts_of(part) for word in self._unknown(text)]
+                own = [word for text in self.languages.texts_of(part) for word in self._unknown(text)]
                 own += [word for template, _ in part.templates for word in self._unwritable(template)]
             else:
                 own = list(self._unwritable(part))

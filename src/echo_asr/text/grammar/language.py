@@ -8,7 +8,7 @@ word (`s` of `light[s]`), a space after white space, and nothing at the beginnin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from echo_asr.text.grammar.automaton import DEAD, END, Automata
@@ -107,6 +107,7 @@ class Languages:
         self.definitions, self.speaker, self.known = definitions, speaker, lru_cache(100_000)(known)
         self.automata: Automata[str] = Automata()
         self._built: dict[tuple[object, Start], Start] = {}
+        self.texts_of = cache(self._texts_of)
         self._values: dict[Values, tuple[int, list[tuple[Node, str | None]]]] = {}
 
     def template(self, node: Node) -> int:
@@ -116,6 +117,10 @@ class Languages:
     def texts(self, texts: Iterable[str]) -> int:
         """The automaton of normalised sentences, without those that have a word that the model cannot write."""
         return self._of_words([tuple(text.split(" ")) for text in texts if text and self._writable(text)])
+
+    def _texts_of(self, values: Values) -> dict[str, list[str]]:
+        """The values of a list that are texts: normalised, each with its written forms."""
+        return values.texts(self.speaker.text)
 
     def values(self, values: Values) -> int:
         """The automaton of a list's values."""
@@ -233,7 +238,7 @@ class Languages:
 
     def _list(self, values: Values, then: Start) -> Start:
         if values not in self._values:
-            self._values[values] = self.texts(values.texts(self.speaker.text)), values.templates
+            self._values[values] = self.texts(self.texts_of(values)), values.templates
         plain, templates = self._values[values]
         first = self.automata.concatenate(plain, then.inside)
         later = self.automata.prepend(" " if self.speaker.spaces else "", first)

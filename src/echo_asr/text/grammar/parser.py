@@ -69,11 +69,6 @@ def parse_range(text: str, place: Place) -> Range | None:
     return Range(low, high, step)
 
 
-def is_plain(node: Node) -> bool:
-    """Whether a template is text alone."""
-    return isinstance(node, Literal)
-
-
 class _Parser:
     def __init__(self, text: str, place: Place) -> None:
         self.text, self.place = text, place
@@ -142,12 +137,18 @@ class _Parser:
             if sign in CLOSING:
                 finish_text()
                 items.append(self._bracket(sign, depth))
-            elif sign == ":" and self.at and not self.text[self.at - 1].isspace() and (letters or items):
+            elif sign == ":" and (letters or items) and self._means_written(letters):
                 self._written(items, letters)
             else:
                 letters.append(self._character())
         finish_text()
         return _sequence(items)
+
+    def _means_written(self, letters: list[str]) -> bool:
+        """Whether a colon is followed by a written form: one behind white space, and that of 10:30, are text."""
+        word = "".join(letters).split(" ")[-1]
+        time = word.isdecimal() and self.text[self.at + 1 : self.at + 2].isdecimal()
+        return not self.text[self.at - 1].isspace() and not time
 
     def _character(self) -> str:
         sign = self.text[self.at]
