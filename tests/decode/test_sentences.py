@@ -14,6 +14,7 @@ import soundfile
 import torch
 from torch.nn.functional import ctc_loss
 
+import echo_asr.evaluate.grammar
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.noise import noise_clip
@@ -156,14 +157,17 @@ def test_transcribe_with_a_grammar(learnt: Path, grammar: Path, tmp_path: Path, 
     assert other["rejected"][0]["nearest"]
 
 
-def test_evaluate_with_a_grammar(learnt: Path, corpus: Path, grammar: Path, tmp_path: Path, capsys: Any) -> None:
+def test_evaluate_with_a_grammar(
+    learnt: Path, corpus: Path, grammar: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(echo_asr.evaluate.grammar, "NOISE_CLIPS", 22)
     curve = tmp_path / "curve.png"
     texts = tmp_path / "texts.jsonl"
     words = ["evaluate", str(learnt), str(corpus), "--grammar", str(grammar), "--json", "--curve", str(curve)]
     found = json.loads(run([*words, "--texts", str(texts)], capsys)[1])
     assert found["sentences"] == 5 and found["utterances"] == found["sentence_error"]["of"] == 4
     assert found["outside"]["of"] == 2, "b and c alone"
-    assert found["noise"]["of"] > 100 and math.isclose(found["noise"]["hours"], 11 / 60)
+    assert found["noise"]["of"] == 22 and math.isclose(found["noise"]["hours"], 22 * 3 / 3600)
     strict = found["threshold"]["reject"]
     assert 0.0 <= strict <= 1.0 and found["threshold"]["false_accepts"] == 1.0
     assert curve.read_bytes().startswith(b"\x89PNG")

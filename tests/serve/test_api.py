@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from echo_asr.decode.formats import render
 from echo_asr.decode.results import Transcription
 from echo_asr.decode.transcribe import Recognizer
-from tests.helpers.served import SPOKEN, Served, ask, wav
+from tests.helpers.served import SPOKEN, Served, ask, serving, wav
 from tests.helpers.tone_corpus import tone
 
 openai = pytest.importorskip("openai")
@@ -188,3 +189,25 @@ def test_health_and_metrics(client: Any, served: Served, recording: Path) -> Non
     assert float(values['echo_asr_responses_total{route="/v1/audio/transcriptions",status="200"}']) >= 1
     assert float(values['echo_asr_audio_seconds_total{source="file"}']) >= len(SPOKEN) / 16_000 - 0.01
     assert float(values["echo_asr_requests"]) == 0 and float(values["echo_asr_batch_clips_count"]) >= 1
+
+
+def test_a_grammar_says_what_may_be_said(client: Any, recording: Path, recognizer: Recognizer) -> None:
+    texts = [segment.text for segment in recognizer.transcribe(recording).segments]
+    grammar = "\n".join(f"({text}):Said{number}" for number, text in enumerate(texts))
+    believing = Recognizer(recognizer.bundle, replace(recognizer.decode, reject=0.0))
+    with serving({"mine": believing}) as own, openai.OpenAI(base_url=f"{own.url}/v1", api_key="none") as other:
+        found = create(other, recording, extra_body={"grammar": grammar})
+    assert {*texts} <= {one["spoken"] for one in found.sentences} and found.rejected == []
+    assert found.text == " ".join(f"Said{texts.index(one['spoken'])}" for one in found.sentences)
+    refused = create(client, recording, extra_body={"grammar": " ".join(["b"] * 9)}, response_format="verbose_json")
+    assert refused.text == "" and not refused.sentences and not refused.segments
+
+
+@pytest.mark.parametrize(
+    ("grammar", "told"),
+    [("turn [on", "column"), ("{x} = @/etc/passwd\n{x}", "no file can be read here"), ("{a", "column"), ("ü", "ü")],
+)
+def test_a_grammar_that_is_none(client: Any, recording: Path, grammar: str, told: str) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        create(client, recording, extra_body={"grammar": grammar})
+    assert caught.value.param == "grammar" and told in str(caught.value)

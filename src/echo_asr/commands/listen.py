@@ -33,6 +33,7 @@ def add(commands: Subparsers[Parser]) -> None:
     name = "its number, or a part of its name; by default that of the system"
     parser.add_argument("--microphone", metavar="NAME", help=name)
     parser.add_argument("--microphones", action="store_true", help="print the names of the microphones, and end")
+    parser.add_argument("--grammar", type=Path, metavar="FILE", help="hear one of its sentences, or nothing")
     parser.add_argument("--device", default="auto", help=DEVICE)
     parser.epilog = "Ctrl-C ends it. Decoding options can follow, e.g. --decode.segments.pause 0.4."
 
@@ -49,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     from echo_asr.decode.transcribe import placed
     from echo_asr.research.f0_controls import load_recognizer
 
+    if arguments.grammar:
+        arguments.changes["decode.grammar"] = str(arguments.grammar)
     recognizer = load_recognizer(arguments.model, arguments.device, arguments.changes)
 
     def recognize(piece: SpeechSegment) -> Segment:

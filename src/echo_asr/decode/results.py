@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from echo_asr.text.normalize import join_texts
@@ -94,6 +94,12 @@ class Transcription:
     def said(self) -> str:
         """What was recognised, as it is spoken."""
         return join_texts(segment.said for segment in self.segments) if self.segments else self.text
+
+
+def made_of(segments: Sequence[Segment], duration: float) -> Transcription:
+    """The transcription of a recording, from its segments in order; those without a text were rejected."""
+    said, rejected = (tuple(one for one in segments if bool(one.text) == text) for text in (True, False))
+    return Transcription(join_texts(one.text for one in said), duration, said, rejected)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Heard:
     Attributes:
         best: sentences, the best first.
         measured: of the best; minus infinity throughout where the clip is too short for any.
-        silent: whether CTC by itself reads nothing.
+        silent: whether CTC by itself reads nothing, so that what is no sentence was no speech either.
     """
 
     best: list[Hypothesis]
@@ -76,14 +76,14 @@ class Sentences:
     def judge(self, segment: Segment, heard: Heard) -> Segment:
         """What was found in a clip, with its sentence; without a text where it is none, or nothing was said."""
         nothing = Segment(segment.start, segment.end, "")
-        meaning = None if heard.silent else self.grammar.interpret(segment.text)
+        meaning = self.grammar.interpret(segment.text)
         if meaning is None:
             return nothing
         probability = self.calibration(heard.measured)
         about = (meaning.slots, meaning.line, meaning.intent)
         sentence = Sentence(meaning.written, meaning.spoken, probability, *about)
         if probability < self.least:
-            return replace(nothing, sentence=sentence)
+            return nothing if heard.silent else replace(nothing, sentence=sentence)
         return replace(with_written(segment, meaning.written, meaning.spans), sentence=sentence)
 
 

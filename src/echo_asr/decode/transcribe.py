@@ -22,7 +22,7 @@ from echo_asr.decode.alignment import align
 from echo_asr.decode.batches import GROUP_SECONDS, batches_to_search
 from echo_asr.decode.fusion import Fusion
 from echo_asr.decode.malloc_trim import release_memory
-from echo_asr.decode.results import Retoned, Segment, Transcription
+from echo_asr.decode.results import Retoned, Segment, Transcription, made_of
 from echo_asr.decode.search import DecodeConfig, make_fusion, make_spell, search_nbest
 from echo_asr.decode.segments import SpeechSegment, cut
 from echo_asr.decode.sentences import Heard, Sentences, hear
@@ -33,7 +33,6 @@ from echo_asr.features import FeatureExtractor, Features, FeatureTransform, coll
 from echo_asr.features.states import StatesExtractor
 from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
 from echo_asr.text.grammar import Grammar
-from echo_asr.text.normalize import join_texts
 from echo_asr.text.tones import ToneNotation
 from echo_asr.text.written import written_spans
 
@@ -289,13 +288,12 @@ class Recognizer:
                 if segment.text:
                     yield index, segment
                 continue
-            segments = tuple(segment for segment in open_segments if segment.text)
-            rejected = tuple(segment for segment in open_segments if not segment.text)
+            whole = made_of(open_segments, item.duration)
             open_segments.clear()
             if item.error is not None:
                 yield index, item.error
             else:
-                yield index, Transcription(join_texts(s.text for s in segments), item.duration, segments, rejected)
+                yield index, whole
 
     @torch.inference_mode()
     def recognize(self, features: Sequence[Features], words: bool = False) -> list[Segment]:

@@ -93,7 +93,8 @@ def make_app(service: Service, beside: Beside | None = None) -> App:
         with ExitStack() as stack:
             stack.enter_context(service.requests.take())
             async with read_form(request) as form:
-                fields, recognizer = _asked(service, [(n, v) for n, v in form.multi_items() if isinstance(v, str)])
+                given = [(n, v) for n, v in form.multi_items() if isinstance(v, str)]
+                fields, recognizer = await asyncio.to_thread(_asked, service, given)
                 work = Work(*await save_upload(sent_file(form)))
             stack.callback(work.upload.abandoned.set)
             segments = fields.segments or recognizer.decode.segments
@@ -212,9 +213,10 @@ def _asked(service: Service, items: Sequence[tuple[str, str]]) -> tuple[Transcri
     known = service.languages.get(fields.model)
     if known and not fields.language:
         fields = replace(fields, language=known[0])
-    if not fields.keywords:
-        return fields, recognizer
     try:
-        return fields, recognizer.with_hotwords(fields.keywords)
+        if fields.grammar.strip():
+            return fields, service.listening(recognizer, fields.grammar)
+        return fields, recognizer.with_hotwords(fields.keywords) if fields.keywords else recognizer
     except EchoError as error:
-        raise RequestError(400, str(error), param="keywords", code="invalid_value") from None
+        param = "grammar" if fields.grammar.strip() else "keywords"
+        raise RequestError(400, str(error), param=param, code="invalid_value") from None

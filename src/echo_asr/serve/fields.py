@@ -25,6 +25,7 @@ FIELDS = {
     "stream": "true: the text of each segment as a server-sent event as soon as it is known; with json or text",
     "include[]": "logprobs: the log probability of each symbol, with json; words, pitch: of each segment, with stream",
     "keywords[]": "words and phrases to expect",
+    "grammar": "the sentences that may be said, as lines of a grammar; what is none of them has no text",
     "chunking_strategy": "auto, or the pauses at which a recording is cut, as an object server_vad",
     "language": "given back in verbose_json; a model recognises what it was trained on",
     "languages[]": "makes no difference: a model recognises what it was trained on",
@@ -49,6 +50,7 @@ class TranscriptionFields:
     stream: bool = False
     include: frozenset[str] = frozenset()
     keywords: tuple[str, ...] = ()
+    grammar: str = ""
     language: str = ""
     segments: SegmentConfig | None = None
     ignored: tuple[str, ...] = ()
@@ -88,13 +90,17 @@ def read_fields(items: Iterable[tuple[str, str]], default: SegmentConfig) -> Tra
         raise _wrong("include", f"logprobs are part of response_format json, not of {form}")
     if include - {"logprobs"} and not stream:
         raise _wrong("include", "words and pitch are part of the events of a stream; verbose_json has words, too")
+    keywords, grammar = _keywords(given.get("keywords", ())), _one(given, "grammar")
+    if keywords and grammar.strip():
+        raise _wrong("grammar", "its sentences are all that is expected; leave out keywords")
     return TranscriptionFields(
         model=_one(given, "model") or _missing("model"),
         response_format=form,
         granularities=granularities or ("segment",),
         stream=stream,
         include=include,
-        keywords=_keywords(given.get("keywords", ())),
+        keywords=keywords,
+        grammar=grammar,
         language=_one(given, "language")[:80],
         segments=_segments(given, default),
         ignored=_ignored(given),

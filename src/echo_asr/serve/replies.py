@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from echo_asr.decode.formats import render
+from echo_asr.decode.formats import render, sentence_fields
 from echo_asr.decode.results import Segment, Token, Transcription
 from echo_asr.errors import EchoError
 from echo_asr.serve.fields import TranscriptionFields
@@ -42,6 +42,7 @@ def to_json(body: Any) -> str:
 
 def _plain(found: Transcription, fields: TranscriptionFields) -> dict[str, Any]:
     body: dict[str, Any] = {"text": found.text, "usage": _usage(found)}
+    body |= _sentences(found, fields)
     if "logprobs" in fields.include:
         body["logprobs"] = logprobs([token for segment in found.segments for token in segment.tokens])
     return body
@@ -60,7 +61,22 @@ def _verbose(found: Transcription, fields: TranscriptionFields, tokenizer: Token
         body["words"] = [word for segment in found.segments for word in words_of(segment)]
     if "segment" in fields.granularities:
         body["segments"] = [_segment(number, one, tokenizer) for number, one in enumerate(found.segments)]
-    return body
+    return body | _sentences(found, fields)
+
+
+def _sentences(found: Transcription, fields: TranscriptionFields) -> dict[str, Any]:
+    """The sentences of a grammar that were heard, and what was none of them."""
+    if not fields.grammar:
+        return {}
+    return {
+        name: [
+            {"start": _rounded(one.start), "end": _rounded(one.end), key: one.sentence.text}
+            | {"spoken": one.sentence.spoken, **sentence_fields(one.sentence)}
+            for one in segments
+            if one.sentence
+        ]
+        for name, key, segments in (("sentences", "text", found.segments), ("rejected", "nearest", found.rejected))
+    }
 
 
 def words_of(segment: Segment) -> list[dict[str, Any]]:

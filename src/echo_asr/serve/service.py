@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,9 @@ from echo_asr.serve.batcher import Batcher
 from echo_asr.serve.errors import RequestError, too_busy
 from echo_asr.serve.metrics import Metrics
 from echo_asr.serve.uploads import UploadTranscriber
+from echo_asr.text.grammar import Grammar
+
+GRAMMARS = 16  # that are kept compiled
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class Service:
         self.threads = ThreadPoolExecutor(self.limits.requests + self.limits.sessions, "echo-asr request")
         self.metrics.watch(lambda: self.batcher.queued, lambda: self.requests.taken, lambda: self.sessions.taken)
         self.started = int(time.time())
+        self.listening = lru_cache(GRAMMARS)(self._listening)  # the same one for requests that are decoded together
 
     def recognizer(self, name: str) -> Recognizer:
         """The model of an id.
@@ -99,6 +104,14 @@ class Service:
             text = f"the model {name[:80]!r} does not exist here; expected one of {', '.join(self.models)}"
             raise RequestError(404, text, param="model", code="model_not_found")
         return self.models[name]
+
+    def _listening(self, recognizer: Recognizer, grammar: str) -> Recognizer:
+        """A recogniser that hears a sentence of a grammar, given as its lines, or nothing.
+
+        Raises:
+            EchoError: it is no grammar, or names files, or the model can write none of its sentences.
+        """
+        return recognizer.with_grammar(Grammar.of(grammar.splitlines(), folder=None))
 
     def described(self, name: str) -> dict[str, Any]:
         """A model as OpenAI's API describes one."""

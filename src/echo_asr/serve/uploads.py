@@ -15,13 +15,12 @@ import numpy as np
 
 from echo_asr.audio import stream_audio
 from echo_asr.audio.convert import samples_to_seconds
-from echo_asr.decode.results import Segment, Transcription
+from echo_asr.decode.results import Segment, Transcription, made_of
 from echo_asr.decode.segments import SegmentConfig, SpeechSegment, cut
 from echo_asr.decode.transcribe import Recognizer, placed
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.serve.batcher import Batcher
-from echo_asr.text.normalize import join_texts
 
 AHEAD_SECONDS = 120.0  # of speech that wait to be decoded, of one recording
 LONGEST_NAME = 100  # characters
@@ -107,8 +106,9 @@ class UploadTranscriber:
             while pending and (pending[0][2].done() or _speech(pending) > most):
                 piece, clip, future = pending.popleft()
                 segment = placed(decoded(future), piece.start, piece.seconds)
-                if segment.text:
+                if segment.text or segment.sentence:
                     found.append(segment)
+                if segment.text:
                     on_segment(FoundSegment(segment, tuple(clip.pitch[0].tolist())))
 
         pieces = cut(counted(), segments)
@@ -122,7 +122,7 @@ class UploadTranscriber:
             collect(0.0)
         except EchoError as error:
             raise EchoError(str(error).replace(str(upload.path), upload.name)) from None
-        return Transcription(join_texts(segment.text for segment in found), seconds, tuple(found))
+        return made_of(found, seconds)
 
     def _next(self, pieces: Iterator[SpeechSegment], recognizer: Recognizer) -> tuple[SpeechSegment, Features] | None:
         """The next segment of a recording and its features; as many threads do that at once as there are cores."""

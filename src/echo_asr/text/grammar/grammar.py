@@ -89,17 +89,17 @@ class Grammar:
         return cls.of(re.split(r"\r\n|\r|\n", text), path.parent, str(path))
 
     @classmethod
-    def of(cls, lines: Iterable[str], folder: str | os.PathLike[str] = ".", name: str = "grammar") -> Grammar:
+    def of(cls, lines: Iterable[str], folder: str | os.PathLike[str] | None = ".", name: str = "grammar") -> Grammar:
         """The grammar of some lines.
 
         Args:
-            folder: that paths in the lines are relative to.
+            folder: that paths in the lines are relative to; None where no file may be read, as for lines of strangers.
             name: of it in messages.
 
         Raises:
             EchoError: they are no grammar; the line and the column are named.
         """
-        reader = _Reader(Path(folder), name)
+        reader = _Reader(None if folder is None else Path(folder), name)
         for number, line in enumerate(lines, 1):
             reader.add(line.lstrip("\ufeff") if number == 1 else line, number)
         return cls.made(name, reader.templates, reader.definitions)
@@ -136,7 +136,7 @@ class Grammar:
 
 
 class _Reader:
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path | None, name: str) -> None:
         self.folder, self.name = folder, name
         self.templates: list[Template] = []
         self.definitions = Definitions()
@@ -190,7 +190,9 @@ class _Reader:
     def _values(self, text: str, place: Place) -> Values:
         stripped = text.strip()
         place = _after(place, len(text) - len(text.lstrip()))
-        if stripped.startswith("@"):
+        if stripped.startswith("@") and self.folder is None:
+            raise EchoError(f"{place}: no file can be read here; write the values in the line, between |")
+        if stripped.startswith("@") and self.folder is not None:
             return read_values(self.folder / stripped[1:].strip(), place)
         numbers = parse_range(stripped, place)
         if numbers:
