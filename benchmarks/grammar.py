@@ -1,0 +1,155 @@
+"""Clips of a corpus as sentences of a grammar: `python -m benchmarks.grammar MODEL CORPUS [--joined MINUTES]`.
+
+The grammar has that many different texts of the corpus, drawn at random, or all of them; clips with another text should
+be rejected. Printed as one JSON object, in percent with 95 % intervals: clips that are wrong in a free search, and as a
+sentence of the grammar at any probability (`wrong`); false accepts where 1 % of the clips of the grammar are rejected,
+and where the model's own threshold is (`decode.reject`), of other clips and of noise an hour; CPU seconds of both
+searches, features not included, without noise, and of the compilation. `--each` reads several splits (`train` is
+for speakers who were left out of training).
+
+With `--joined` clips follow each other with pauses of 0.8 to 1.5 s of noise as loud as their softest frames, until they
+have been joined to so many minutes, and the text of each is compared with that of the clip alone.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.arguments import model_and_corpus
+from benchmarks.joined_alignment import noise
+from echo_asr.audio import load_audio
+from echo_asr.audio.convert import SAMPLE_RATE, seconds_to_samples
+from echo_asr.audio.load import Audio
+from echo_asr.data.corpus import load_corpus
+from echo_asr.decode.results import Segment
+from echo_asr.decode.transcribe import Recognizer, load
+from echo_asr.evaluate.grammar import NOISE_CLIPS, NOISE_SECONDS, Accepted, Share, noises
+from echo_asr.text.grammar import Grammar
+
+PAUSES = (0.8, 1.5)  # seconds
+LOST = 0.01  # share of the sentences that may be rejected
+SPECIAL = "\\[]()|{}<>:;#*=@"
+
+
+def as_template(text: str) -> str:
+    """A text in which no sign means anything."""
+    return "".join(f"\\{sign}" if sign in SPECIAL else sign for sign in text)
+
+
+def searched(recognizer: Recognizer, clips: Sequence[Any]) -> tuple[list[Segment], float]:
+    """What is found in clips, from their features, and the CPU seconds of it."""
+    began = time.process_time()
+    found = recognizer.recognize(clips)
+    return found, time.process_time() - began
+
+
+def percent(share: Share) -> list[float]:
+    return [round(share.percent, 2), *(round(end, 2) for end in share.ci95)]
+
+
+def measure(model: str, corpus: str, splits: Sequence[str], sentences: int, most: int, seed: int) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    recognizer, rng = load(model, "cpu"), np.random.default_rng(seed)
+    whole = load_corpus(corpus)
+    rows = [u for split in splits for u in whole.split(split) if recognizer.normalize(u.text)]
+    rows = [rows[i] for i in rng.permutation(len(rows))[:most]]
+    texts = [recognizer.normalize(u.text) for u in rows]
+    different = sorted(set(texts))
+    chosen = {different[i] for i in rng.permutation(len(different))[:sentences]}
+    began = time.process_time()
+    listening = recognizer.with_grammar(Grammar.of(map(as_template, sorted(chosen))))
+    assert listening.sentences is not None
+    compiled, own = time.process_time() - began, listening.sentences.least
+    listening.sentences.least = 0.0
+    clips = [recognizer.extractor(load_audio(u.audio)) for u in rows]
+    free, free_seconds = searched(recognizer, clips)
+    heard, seconds = searched(listening, clips)
+    inside = [number for number, text in enumerate(texts) if text in chosen]
+    sure = np.array([one.sentence.probability if one.sentence else 0.0 for one in heard])
+    others = np.array([number for number in range(len(rows)) if texts[number] not in chosen], dtype=np.int64)
+    outside = Accepted(sure[others], sum(rows[number].duration for number in others) / 3600 or 1.0)
+    sounds = [recognizer.extractor(sound) for sound in noises()]
+    of_noise = [one.sentence.probability if one.sentence else 0.0 for one in listening.recognize(sounds)]
+    noisy = Accepted(np.array(of_noise), NOISE_CLIPS * NOISE_SECONDS / 3600)
+    result: dict[str, Any] = {
+        "corpus": corpus,
+        "sentences": len(chosen),
+        "inside": len(inside),
+        "outside": len(others),
+        "free": percent(Share.over([free[n].said != texts[n] for n in inside])),
+        "wrong": percent(Share.over([heard[n].said != texts[n] for n in inside])),
+    }
+    for name, least in (("at 1 % rejected", float(np.quantile(sure[inside], LOST))), (f"at {own:g}", own)):
+        wrong = Share.over([heard[n].said != texts[n] and sure[n] >= least for n in inside])
+        result[name] = {
+            "least": round(least, 4),
+            "rejected": percent(Share.over((sure[inside] < least).tolist())),
+            "another": percent(wrong),
+            "outside": percent(outside.at(least)) if len(others) else None,
+            "noise an hour": [round(value, 1) for value in noisy.an_hour(least)],
+        }
+    times = {"free": round(free_seconds, 2), "grammar": round(seconds, 2), "compile": round(compiled, 3)}
+    return {**result, "cpu seconds": times, "threads": 1, "seed": seed}
+
+
+def joined(model: str, corpus: str, splits: Sequence[str], minutes: float, seed: int) -> dict[str, Any]:
+    """How many clips have another text in a long recording than alone, with all texts of the corpus as the grammar."""
+    torch.set_num_threads(1)
+    recognizer, rng = load(model, "cpu"), np.random.default_rng(seed)
+    rows = [u for split in splits for u in load_corpus(corpus).split(split) if recognizer.normalize(u.text)]
+    listening = recognizer.with_grammar(
+        Grammar.of(map(as_template, sorted({recognizer.normalize(u.text) for u in rows})))
+    )
+    parts: list[np.ndarray] = []
+    spans: list[tuple[float, float]] = []
+    samples: list[Audio] = []
+    size = 0
+    for number in rng.permutation(len(rows)).tolist():
+        clip = load_audio(rows[number].audio)
+        pause = noise(clip, seconds_to_samples(rng.uniform(*PAUSES)), rng)
+        spans.append(((size + len(pause)) / SAMPLE_RATE, (size + len(pause) + len(clip)) / SAMPLE_RATE))
+        samples.append(clip)
+        parts += [pause, clip]
+        size += len(pause) + len(clip)
+        if size >= 60 * minutes * SAMPLE_RATE:
+            break
+    alone = [one.said for one in listening.transcribe(samples, words=False)]
+    found = listening.transcribe(np.concatenate(parts), words=False).segments
+    texts = []
+    for start, end in spans:
+        within = [one.said for one in found if start <= (one.start + one.end) / 2 <= end]
+        texts.append(" ".join(within))
+    other = Share.over([one != text for one, text in zip(alone, texts, strict=True)])
+    return {
+        "corpus": corpus,
+        "minutes": round(size / SAMPLE_RATE / 60, 1),
+        "clips": len(spans),
+        "other": percent(other),
+    }
+
+
+def main() -> None:
+    parser = model_and_corpus("grammar", __doc__)
+    parser.add_argument("--each", nargs="+", metavar="SPLIT", help="several splits")
+    parser.add_argument("--sentences", type=int, default=200, help="of the grammar, at most (default 200)")
+    parser.add_argument("--clips", type=int, default=1000, help="of the splits, at most (default 1000)")
+    parser.add_argument(
+        "--joined", type=float, metavar="MINUTES", help="compare clips in so long a recording with themselves"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    where = (arguments.model, arguments.corpus, arguments.each or [arguments.split])
+    if arguments.joined:
+        print(json.dumps(joined(*where, arguments.joined, arguments.seed)))
+    else:
+        print(json.dumps(measure(*where, arguments.sentences, arguments.clips, arguments.seed)))
+
+
+if __name__ == "__main__":
+    main()
