@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args, get_type_hints
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from echo_asr.text.config import TextConfig
 from echo_asr.text.numbers import NUMBERS, digit_forms, number_forms
 from echo_asr.text.written import written, written_spans
 
@@ -38,6 +41,12 @@ from echo_asr.text.written import written, written_spans
 )
 def test_examples(language: str, text: str, expected: str) -> None:
     assert written(text, language) == expected
+
+
+def test_the_setting_has_all_languages() -> None:
+    assert get_args(get_type_hints(TextConfig)["written"]) == ("none", *NUMBERS)
+    with pytest.raises(ValueError, match="text.written must be one of none, de, en, .*, got 'xx'"):
+        TextConfig(written="xx")  # type: ignore[arg-type]
 
 
 @given(st.sampled_from(list(NUMBERS)), st.data())

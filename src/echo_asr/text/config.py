@@ -30,9 +30,7 @@ class TextConfig:
     tone_marks: str = ""  # the marks, or letters, that write tone; all that `tones` knows unless named
     tone_unit: Unit = "nucleus"  # what carries one tone where diacritics write it
     tone_unmarked: bool = True  # whether a syllable without a mark has a tone of its own
-    written: str = (
-        "none"  # language whose number words recognised texts have as digits, too: en, de, es, fr, vi, zh, ...
-    )
+    written: Literal["none", "de", "en", "es", "fr", "vi", "zh", "zh-pinyin"] = "none"  # digits for number words, too
 
     def __post_init__(self) -> None:
         if self.tokenizer not in ("character", "bpe") and not (self.ready or self.profile):

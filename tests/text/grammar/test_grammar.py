@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from echo_asr.errors import EchoError
 from echo_asr.text.grammar import Grammar
 from echo_asr.text.grammar.accepted import AcceptedSentences
+from echo_asr.text.grammar.respelling import respell
 from echo_asr.text.normalize import make_normalizer, normalize_basic
 
 
@@ -75,6 +76,7 @@ def test_lists_from_files(tmp_path: Path) -> None:
         (["a () b"], r"line 1, column 3: expected words in \(\)"),
         (["a {9..1}"], r"line 1, column 3: expected a range from the smaller to the larger number"),
         (["language = en", "a {0..99999999}"], r"line 2, column 3: .*expected|line 2, column 3: a range has at most"),
+        (["language = en", "{0..5000000,1000000}"], r"line 2, column 1: numbers are spoken up to 999,999"),
         (["a {1..5}"], r"line 1, column 3: numbers are spoken in a language; expected a line language = NAME"),
         (["language = xx", "a"], r"line 1, column 12: language: expected one of de, en"),
         (["(very)*0-500 good"], r"line 1, column 7: expected a repetition such as \*4"),
@@ -126,6 +128,29 @@ def test_a_language_that_needs_very_many_states_is_refused(monkeypatch: pytest.M
     monkeypatch.setattr("echo_asr.text.grammar.automaton.MOST_STATES", 2000)
     with pytest.raises(EchoError, match="needs more than 2,000 states; shorten"):
         accepted("(a|b)*0-30 a (a|b)*14")
+
+
+def test_the_language_may_stand_on_any_line() -> None:
+    assert texts(accepted("{n} = 1..2", "room {n}", "language = fr")) == {"room un", "room une", "room deux"}
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("nǐ", "write 'ni'"),
+        ("café", "write 'cafe'"),
+        ("KITCHEN", "write 'kitchen'"),
+        ("30", "write numbers in words, or as a range such as {0..100}"),
+        ("打", ""),
+    ],
+)
+def test_how_else_a_word_may_be_written(word: str, advice: str) -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    assert respell(word, set(letters).issuperset) == advice
+
+
+def test_a_tone_may_be_written_as_a_digit() -> None:
+    assert respell("n\u01d0", set("abcdefghijklmnopqrstuvwxyz1234").issuperset) == "write 'ni3' or 'ni'"
 
 
 def test_words_are_normalised_with_what_is_beside_them() -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from echo_asr.errors import EchoError
 from echo_asr.text.grammar.nodes import ListReference, Literal, Node, Place, Range, RuleReference, Written, children
-from echo_asr.text.numbers import NUMBERS, digit_forms, number_forms
+from echo_asr.text.numbers import LARGEST, NUMBERS, digit_forms, number_forms
 
 DEEPEST = 100  # parts within parts, those of rules and lists included
 MOST_NUMBERS = 100_000  # of a range
@@ -129,6 +129,9 @@ class Definitions:
                 mend = f"for numbers that are said digit by digit write {{digit}}*{len(str(numbers.high))}"
                 raise EchoError(f"{place}: {what}; {mend}")
             forms = self._forms(place, number_forms)
+            if self.words and numbers.high > LARGEST:
+                what = f"numbers are spoken up to {LARGEST:,}, this range goes to {numbers.high:,}"
+                raise EchoError(f"{place}: {what}; write the larger ones as values of a list: (two million):2000000")
             self._ranges[key] = Values(tuple(Value(form, str(n)) for n in every for form in forms(n)))
         return self._ranges[key]
 

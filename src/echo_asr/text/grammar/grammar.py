@@ -19,7 +19,17 @@ from pathlib import Path
 
 from echo_asr.errors import EchoError
 from echo_asr.text.grammar.definitions import Definitions, Values, value_of
-from echo_asr.text.grammar.nodes import Choice, ListReference, Literal, Node, Place, RuleReference, Sequence, children
+from echo_asr.text.grammar.nodes import (
+    Choice,
+    ListReference,
+    Literal,
+    Node,
+    Place,
+    Range,
+    RuleReference,
+    Sequence,
+    children,
+)
 from echo_asr.text.grammar.parser import parse_range, parse_template
 from echo_asr.text.grammar.value_files import read_values
 from echo_asr.text.numbers import NUMBERS
@@ -102,6 +112,7 @@ class Grammar:
         reader = _Reader(None if folder is None else Path(folder), name)
         for number, line in enumerate(lines, 1):
             reader.add(line.lstrip("\ufeff") if number == 1 else line, number)
+        reader.finish()
         return cls.made(name, reader.templates, reader.definitions)
 
     @classmethod
@@ -140,6 +151,7 @@ class _Reader:
         self.folder, self.name = folder, name
         self.templates: list[Template] = []
         self.definitions = Definitions()
+        self.ranges: dict[str, tuple[Range, Place]] = {}  # lists of numbers, by their names
 
     def add(self, line: str, number: int) -> None:
         """Read a line.
@@ -157,7 +169,8 @@ class _Reader:
             return
         if found := _LIST.match(line):
             self._define(self.definitions.lists, found, "{}", place)
-            self.definitions.lists[found[1].strip()] = self._values(line[found.end() :], _after(place, found.end()))
+            name = found[1].strip()
+            self.definitions.lists[name] = self._values(name, line[found.end() :], _after(place, found.end()))
         elif found := _RULE.match(line):
             self._define(self.definitions.rules, found, "<>", place)
             self.definitions.rules[found[1].strip()] = _template(line, found.end(), place)[1]
@@ -187,7 +200,16 @@ class _Reader:
         else:
             self.definitions.digits, self.definitions.words = _NUMBERS[value]
 
-    def _values(self, text: str, place: Place) -> Values:
+    def finish(self) -> None:
+        """Make the lists of numbers, now that the language is known, on whatever line it stands.
+
+        Raises:
+            EchoError: it is not, or there are very many numbers.
+        """
+        for name, (numbers, place) in self.ranges.items():
+            self.definitions.lists[name] = self.definitions.numbers(numbers, place)
+
+    def _values(self, name: str, text: str, place: Place) -> Values:
         stripped = text.strip()
         place = _after(place, len(text) - len(text.lstrip()))
         if stripped.startswith("@") and self.folder is None:
@@ -196,7 +218,8 @@ class _Reader:
             return read_values(self.folder / stripped[1:].strip(), place)
         numbers = parse_range(stripped, place)
         if numbers:
-            return self.definitions.numbers(numbers, place)
+            self.ranges[name] = numbers, place
+            return Values(())
         if not stripped:
             return Values(())
         node = parse_template(stripped, place)

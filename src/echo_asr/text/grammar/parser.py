@@ -34,6 +34,7 @@ MOST_PERMUTED = 8  # parts of a permutation: the automaton has a state for each 
 MOST_REPEATED = 100
 LARGEST_NUMBER = 1_000_000_000
 _GROUPED = 8  # items of a sequence; longer ones become a tree, so that none is deep
+_SPECIAL = re.compile(r"[()\[\]{}<>|;:\\]")  # a text without any is said as it stands
 _REPEATED = re.compile(r"\*(\d+)(?:(?:-|\.\.)(\d+))?")
 _RANGE = re.compile(r"(\d+)(?:-|\.\.)(\d+)(?:\s*,\s*(\d+))?")
 _NAME = re.compile(r"[^\s()\[\]{}<>|;:,@*\\]+(?: [^\s()\[\]{}<>|;:,@*\\]+)*")
@@ -48,7 +49,7 @@ def parse_template(text: str, place: Place) -> Node:
     Raises:
         EchoError: it is no template; the column is named, and what was expected.
     """
-    return _Parser(text, place).parse()
+    return _Parser(text, place).parse() if _SPECIAL.search(text) else Literal(text)
 
 
 def parse_range(text: str, place: Place) -> Range | None:

@@ -19,10 +19,11 @@ def respell(word: str, known: Callable[[str], bool]) -> str:
     tones = [_TONES[character] for character in apart if character in _TONES]
     bare = unicodedata.normalize("NFC", "".join(c for c in apart if c not in _TONES))
     plain = "".join(c for c in apart if not unicodedata.combining(c))
-    toned = [f"{bare}{tones[0]}"] if len(tones) == 1 else []
-    for other in (*toned, plain, word.casefold(), word.replace("-", " "), word.replace("'", "")):
-        if other != word and other and all(map(known, other.split())):
-            return f"write {other!r}"
+    toned = [f"{bare}{tones[0]}"] if len(tones) == 1 and all(map(known, _TONES.values())) else []
+    others = (*toned, plain, word.casefold(), word.replace("-", " "), word.replace("'", ""))
+    found = [other for other in dict.fromkeys(others) if other and other != word and all(map(known, other.split()))]
+    if found:
+        return "write " + " or ".join(map(repr, found[:2]))
     if any(character.isdecimal() for character in word) and not known(word):
         return "write numbers in words, or as a range such as {0..100}"
     return ""
