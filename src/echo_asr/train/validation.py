@@ -15,9 +15,10 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.distributed.processes import Processes
 from echo_asr.evaluate.calibration import fit_calibration, measure_confidence, score_words
 from echo_asr.evaluate.collapse import find_collapse
+from echo_asr.evaluate.finding import fit_alike, fit_found, known_batches
 from echo_asr.evaluate.metrics import error_rate
 from echo_asr.features import Features
-from echo_asr.model.checkpoint import CALIBRATION, load_bundle, save_calibrations
+from echo_asr.model.checkpoint import ALIKE, CALIBRATION, FOUND, load_bundle, save_calibrations
 from echo_asr.train.state import Progress
 
 PLATEAU_BLANK = 0.995  # blank ratio at which CTC writes nothing
@@ -131,8 +132,8 @@ def calibrate(
     features: Sequence[Features],
     warn: Callable[[str], None],
 ) -> str:
-    """Fit how the scores of words become probabilities to the weights that a run has kept, note it beside them;
-    returns a line about it.
+    """Fit how the scores of words become probabilities to the weights that a run has kept, and how what is measured of
+    places of words that are looked for does; note it beside them. Returns a line about it.
 
     Words are those that the model recognises by itself under `decode`. A model that writes one text for everything is
     warned about.
@@ -150,5 +151,9 @@ def calibrate(
     found = measure_confidence(scores, right, calibration)
     if found is None:
         return "probabilities of words are not calibrated: none was recognised in validation"
-    save_calibrations(run, {CALIBRATION: calibration})
+    recognizer.bundle.calibration = calibration
+    batches = known_batches(recognizer, references, features, [segment for (segment,) in recognised])
+    of_words, of_examples = fit_found(recognizer, batches), fit_alike(recognizer, batches)
+    fitted = {CALIBRATION: calibration, FOUND: of_words, ALIKE: of_examples}
+    save_calibrations(run, {name: one for name, one in fitted.items() if one is not None})
     return f"probabilities of words are calibrated on validation, where their error is now {found}"
