@@ -15,8 +15,8 @@ THRESHOLD = 0.5
 def add(commands: Subparsers[Parser]) -> None:
     """Add the command and its arguments."""
     parser = add_command(commands, "find", "find where words are spoken in recordings", run, options=True)
-    text = "a word or phrase (unless --word, --words or --like is given), then recordings, or folders: all below"
-    parser.add_argument("given", nargs="*", metavar="[WORD] AUDIO", help=text)
+    text = "a word, unless --word, --words or --like is given; then recordings, or folders: all in them and below"
+    parser.add_argument("given", nargs="*", metavar="AUDIO", help=text)
     parser.add_argument("--files", metavar="LIST", help="a list of more of them, a path a line; - for standard input")
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL", help="folder of a model")
     parser.add_argument("--word", action="append", default=[], metavar="W", help="a word or phrase; may be repeated")

@@ -26,7 +26,8 @@ from echo_asr.model.encoder import Encoded
 LONGEST = 10.0  # seconds of an example
 SHORTEST = 3  # encoder frames of an example
 LEAST, LEAST_EACH = -40.0, -8.0  # nats: ratios of CTC paths that count
-NEAR = 0.35  # seconds between the ends of a path in two examples that are one place
+NEAR = 0.2  # seconds, at most, between the ends of the paths of two examples that are one place
+TIE = 1e-3  # share of the distance of one example by which the nearest decides about the times of a place
 MEASUREMENTS = ("states", "ratio", "ratio_each", "length")  # of `Likeness.measured`
 DEFAULT = LogisticCalibration((12.0, 0.1, 0.8, 1.0), 2.0)  # for models without a calibration of their own
 
@@ -150,21 +151,20 @@ def likenesses(recognizer: Recognizer, examples: Sequence[Example], encoded: Enc
         spelled.append(_ratios(logs, encoded.lengths.tolist(), example, near))
     joined = np.mean([_around(one, near if len(examples) > 1 else 0) for one in distances], axis=0)
     length = float(np.mean([np.log(len(one.states)) for one in examples]))
-    closest = np.argmin(np.stack(distances), axis=0)
-    begun = np.take_along_axis(np.stack(starts), closest[None], 0)[0]
     ratios = np.mean(spelled, axis=0)  # (2, B, F)
     found: list[list[Likeness]] = []
     for row, size in enumerate(encoded.lengths.tolist()):
-        own = joined[row, :size]
-        sides = np.pad(own, 1, constant_values=np.inf)
-        peaks = np.flatnonzero((own <= sides[:-2]) & (own < sides[2:]) & np.isfinite(own)).tolist()
-        paths = [KeywordPath(row, 0, int(begun[row, last]), last, -float(own[last]), 1) for last in peaks]
-        found.append(
-            [
-                Likeness(p.first, p.last, (1 + p.ratio, *ratios[:, row, p.last].tolist(), length))
-                for p in without_overlaps(paths)
-            ]
-        )
+        paths = []
+        for distance, start in zip(distances, starts, strict=True):
+            sides = np.pad(distance[row, :size], 1, constant_values=np.inf)
+            lower = (sides[1:-1] <= sides[:-2]) & (sides[1:-1] < sides[2:])
+            for last in np.flatnonzero(lower).tolist():
+                score = float(joined[row, last] + TIE * distance[row, last])
+                paths.append(KeywordPath(row, 0, int(start[row, last]), last, -score, 1))
+        found.append([
+            Likeness(p.first, p.last, (1.0 - float(joined[row, p.last]), *ratios[:, row, p.last].tolist(), length))
+            for p in without_overlaps(paths)
+        ])  # fmt: skip
     return found
 
 

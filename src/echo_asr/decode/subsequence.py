@@ -19,23 +19,31 @@ def cosine_costs(query: Tensor, recordings: Tensor) -> Tensor:
 def warp(costs: Tensor) -> tuple[Tensor, Tensor]:
     """The mean cost a query frame of the best path that ends in each frame, and the frame that it begins in, `(B, F)`.
 
-    A path has one cell for each query frame; from one to the next it stays in a frame of the recording, goes on to the
-    next, or leaves one out: `D(i, j) = c(i, j) + min(D(i-1, j), D(i-1, j-1), D(i-1, j-2))`. So a mean over the query's
-    frames compares paths of all speeds up to twice that of the query.
+    A path has one cell for each query frame, so that means compare paths of all speeds, which are half to twice that of
+    the query: from one query frame to the next it goes on to the next frame of the recording, leaves one out, or stays,
+    but not twice in a row (as in Sakoe and Chiba 1978, of slopes 1/2 to 2):
+    `D(i, j) = c(i, j) + min(M(i-1, j), c(i-1, j) + M(i-2, j))`, `M(i, j) = min(D(i, j-1), D(i, j-2))`.
 
     Args:
         costs: `(B, N, F)`, infinite beyond a recording.
     """
     count, size, frames = costs.shape
-    total = costs[:, 0]
-    start = torch.arange(frames, device=costs.device).expand(count, -1)
+    place = torch.arange(frames, device=costs.device).expand(count, -1)
+    total, start = costs[:, 0], place
+    before, begun = torch.zeros_like(total), place  # M of the query frame before the last: of none it costs nothing
     for index in range(1, size):
-        options = [total, *(_later(total, by, torch.inf) for by in (1, 2))]
-        begun = [start, *(_later(start, by, 0) for by in (1, 2))]
-        best = torch.stack(options).min(0)
-        start = torch.stack(begun).gather(0, best.indices[None])[0]
-        total = costs[:, index] + best.values
+        moved, since = _least((_later(total, 1, torch.inf), _later(start, 1, 0)),
+                              (_later(total, 2, torch.inf), _later(start, 2, 0)))  # fmt: skip
+        best, start = _least((moved, since), (costs[:, index - 1] + before, begun))
+        total = costs[:, index] + best
+        before, begun = moved, since
     return total / size, start
+
+
+def _least(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The lower costs, and the frames in which those begin."""
+    better = other[0] < one[0]
+    return torch.where(better, other[0], one[0]), torch.where(better, other[1], one[1])
 
 
 def _later(values: Tensor, by: int, fill: float) -> Tensor:

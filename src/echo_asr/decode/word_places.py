@@ -9,6 +9,8 @@ from echo_asr.decode.keywords import Keyword
 from echo_asr.decode.results import Segment
 from echo_asr.model.calibration import Calibration
 
+EARLY, LATE = 0.1, 0.3  # seconds before and after its path, at most, in which a word is spoken
+
 
 @dataclass(frozen=True)
 class Spot:
@@ -29,13 +31,17 @@ class Spot:
     probability: float = 0.0
 
     def aligned(self, texts: Sequence[str], times: Sequence[tuple[float, float]]) -> Spot:
-        """The same with the times of the tokens of its text that the keyword has a part in."""
+        """The same with the times of the tokens of its text that the keyword has a part in, but for what is farther
+        from its path: where the best text lacks its neighbours, these times reach into them."""
         place, own = 0, list[tuple[float, float]]()
         for text, time in zip(texts, times, strict=True):
             if place < self.ends and place + len(text) > self.begins and text.strip():
                 own.append(time)
             place += len(text)
-        return replace(self, start=own[0][0], end=own[-1][1]) if own else self
+        if not own:
+            return self
+        start, end = max(own[0][0], self.start - EARLY), min(own[-1][1], self.end + LATE)
+        return replace(self, start=start, end=end) if start < end else self
 
 
 def keyword_spots(
