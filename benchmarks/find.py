@@ -18,6 +18,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,13 +30,15 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE, frames_to_seconds, samples_to_seconds, seconds_to_samples
 from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.decode.batches import GROUP_SECONDS, batches_to_search
-from echo_asr.decode.example_search import Example, cut_example, likenesses
+from echo_asr.decode.example_search import DEFAULT, Example, likenesses, make_example
 from echo_asr.decode.gather import gather_speech
+from echo_asr.decode.results import Segment
 from echo_asr.decode.segments import SpeechSegment
 from echo_asr.decode.transcribe import Recognizer, load
 from echo_asr.decode.word_search import WordSearch
+from echo_asr.errors import EchoError
 from echo_asr.evaluate.calibration import expected_calibration_error
-from echo_asr.evaluate.finding import KnownBatch, fit_alike, fit_found, known_batches
+from echo_asr.evaluate.finding import KnownBatch, cut_out, fit_alike, fit_found, known_batches
 from echo_asr.features import Features
 
 DRAWS = 2000  # of the bootstrap
@@ -50,6 +53,7 @@ class Clip:
     text: str
     samples: np.ndarray
     features: Features
+    recognised: Segment
     start: float = 0.0
     end: float = 0.0
 
@@ -116,7 +120,7 @@ def search(
     """The places of the recognised text, of `WordSearch` and of `ExampleSearch` with each number of examples; and the
     words that there are examples of."""
     words_search, step = WordSearch(recognizer, words, 0.0), recognizer.bundle.model.config.subsampling
-    alike = recognizer.bundle.alike
+    alike = recognizer.bundle.alike or DEFAULT
     ways = {f"like {most}": own for most, own in examples.items()}
     found: dict[str, Places] = {name: [] for name in ("text", "find", *ways)}
     for waiting in gather_speech([audio], None, recognizer.decode.segments, GROUP_SECONDS):
@@ -133,27 +137,27 @@ def search(
                     found["find"].append(place)
                     if hit.spot.probability:
                         found["text"].append(place)
-            for way, word, own in [(way, word, own) for way, known in ways.items() for word, own in known.items()]:
-                for number, likely in zip(group, likenesses(recognizer, own, encoded), strict=True):
+            for way, word, known in [(way, word, some) for way, all_ in ways.items() for word, some in all_.items()]:
+                for number, likely in zip(group, likenesses(recognizer, known, encoded, alike), strict=True):
                     for one in likely:
                         middle = starts[number] + frames_to_seconds((one.first + one.last + 1) / 2 * step)
-                        found[way].append((word, middle, alike(one.measured) if alike else one.measured[0]))
+                        found[way].append((word, middle, alike(one.measured)))
     return found, {way: set(own) for way, own in ways.items()}
 
 
 def examples_of(
     recognizer: Recognizer, batches: Sequence[KnownBatch], words: Sequence[str], most: int, allowed: set[int]
 ) -> dict[str, Sequence[Example]]:
-    """Up to `most` examples of each word, cut out of clips at the times of an alignment."""
-    step, found = recognizer.bundle.model.config.subsampling, dict[str, list[Example]]()
+    """Up to `most` examples of each word, cut out of clips at the times of an alignment; whole clips of one word."""
+    found: dict[str, list[Example]] = {}
     for batch in batches:
         for row, spoken in enumerate(batch.spoken):
             for word in spoken.words:
                 known = found.setdefault(word.word, [])
                 if word.word in words and len(known) < most and batch.numbers[row] in allowed:
-                    ends = (round(100 * time / step) for time in (word.start, word.end))
-                    example = cut_example(recognizer, batch.encoded, row, *ends)
-                    known += [example] if example else []
+                    clip = batch.clips[row]
+                    with suppress(EchoError):
+                        known.append(make_example(recognizer, clip if len(spoken.words) == 1 else cut_out(clip, word)))
     return {word: own for word, own in found.items() if own}
 
 
@@ -186,9 +190,7 @@ def measure_half(
     """What is found in the joined clips `other` with calibrations, and examples, of `known`."""
     hour = [other[i] for i in rng.permutation(len(other)) if not speaker or other[i].utterance.speaker != speaker]
     features = [clip.features for clip in known]
-    batches = known_batches(
-        recognizer, [clip.text for clip in known], features, recognizer.recognize(features, words=True)
-    )
+    batches = known_batches(recognizer, [clip.text for clip in known], features, [clip.recognised for clip in known])
     recognizer.bundle.found = fit_found(recognizer, batches)
     recognizer.bundle.alike = fit_alike(recognizer, batches)
     allowed = {i for i, clip in enumerate(known) if not speaker or clip.utterance.speaker == speaker}
@@ -231,10 +233,12 @@ def report(halves: Sequence[Half], rng: np.random.Generator) -> dict[str, object
         result[name] = {"spoken": spoken, "alarms_an_hour": round(alarms / hours, 1), **figures}
     scored = [one for half in halves for one in judged(half.places["find"], half.clips, set(half.words))]
     sure = [right for _, right, p in scored if p >= 0.5]
+    spoken = sum(clip.times(word) for half in halves for clip in half.clips for word in half.words)
+    rated, right = np.array([p for *_, p in scored]), np.array([r for _, r, _ in scored])
     result["sure"] = {
-        "found": round(100 * sum(sure) / max(1, sum(sum(c.times(w) for c in h.clips for w in h.words) for h in halves)), 1),
+        "found": round(100 * sum(sure) / max(1, spoken), 1),
         "alarms_an_hour": round((len(sure) - sum(sure)) / hours, 1),
-        "ece": round(expected_calibration_error(np.array([p for *_, p in scored]), np.array([r for _, r, _ in scored])), 4),
+        "ece": round(expected_calibration_error(rated, right), 4),
         "mean_probability": round(float(np.mean([p for *_, p in scored if p >= 0.5])), 3),
         "right": round(float(np.mean(sure)), 3),
     }  # fmt: skip
@@ -257,7 +261,9 @@ def main() -> None:
     clips = []
     for utterance in utterances:
         samples = load_audio(utterance.audio)
-        clips.append(Clip(utterance, recognizer.normalize(utterance.text), samples, recognizer.extractor(samples)))
+        features = recognizer.extractor(samples)
+        (recognised,) = recognizer.recognize([features], words=True)
+        clips.append(Clip(utterance, recognizer.normalize(utterance.text), samples, features, recognised))
     vocabulary = sorted({word for clip in clips for word in clip.text.split()})
     found: list[Half] = []
     for seed in range(arguments.seeds):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from torch.nn.functional import pad
 
 from echo_asr.decode import find as module
 from echo_asr.decode.find import find_each, make_search
@@ -42,7 +43,7 @@ def symbols(encoded: Encoded) -> torch.Tensor:
 def recognizer(learnt: Path) -> Iterator[Recognizer]:
     made = load(learnt, "cpu")
     made.bundle.found = LogisticCalibration((1.0, 1.0, 3.0, 0.0), 4.0)  # its own were fitted to another CTC
-    made.bundle.alike = LogisticCalibration((20.0, 0.0, 0.0, 0.0), -10.0)
+    made.bundle.alike = LogisticCalibration((20.0, 1.0), -10.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(made.bundle.model, "ctc_log_probabilities", lambda encoded: symbols(encoded).log())
         yield made
@@ -54,7 +55,9 @@ def known_states(recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch) -> Non
 
     def known(*arguments: Any) -> Encoded:
         encoded = encode(*arguments)
-        return replace(encoded, states={name: symbols(encoded) for name in encoded.states})
+        found = symbols(encoded)
+        width = {name: own.shape[-1] - found.shape[-1] for name, own in encoded.states.items()}
+        return replace(encoded, states={name: pad(found, (0, more)) for name, more in width.items()})
 
     monkeypatch.setattr(recognizer.bundle.model, "encode", known)
 

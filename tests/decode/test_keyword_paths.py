@@ -102,10 +102,9 @@ def test_a_word_that_the_best_path_spells_costs_nothing_and_is_found_as_often_as
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 8), st.floats(-9, 0)), max_size=12))
-def test_of_paths_that_overlap_the_best_is_kept(drawn: list[tuple[int, int, float]]) -> None:
-    paths = [KeywordPath(0, 0, first, first + size, ratio, 1) for first, size, ratio in drawn]
-    kept = without_overlaps(paths)
-    assert all(a.last < b.first for a, b in pairwise(kept))
-    for path in paths:
-        near = [one for one in kept if one.first <= path.last and path.first <= one.last]
-        assert any(one.ratio >= path.ratio for one in near)
+def test_of_spans_that_overlap_the_best_is_kept(drawn: list[tuple[int, int, float]]) -> None:
+    spans = [(first, first + size, score) for first, size, score in drawn]
+    kept = [spans[number] for number in without_overlaps(spans)]
+    assert all(a[1] < b[0] for a, b in pairwise(kept))
+    for first, last, score in spans:
+        assert any(one[2] >= score for one in kept if one[0] <= last and first <= one[1])

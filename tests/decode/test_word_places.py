@@ -38,7 +38,8 @@ def test_words_are_found_as_grep_finds_them() -> None:
 
 @pytest.mark.parametrize(
     ("start", "end", "expected"),
-    [(0.0, 0.2, "x bb cc"), (0.3, 0.45, "aa x cc"), (0.29, 0.81, "aa x"), (0.21, 0.24, "aa x bb cc"), (2, 3, "aa bb cc x")],
+    [(0.0, 0.2, "x bb cc"),
+     (0.3, 0.45, "aa x cc"), (0.29, 0.81, "aa x"), (0.21, 0.24, "aa x bb cc"), (2, 3, "aa bb cc x")],
 )  # fmt: skip
 def test_a_word_takes_the_place_of_those_that_it_covers(start: float, end: float, expected: str) -> None:
     spot = put_in(segment("aa bb cc"), keyword("x"), start, end)

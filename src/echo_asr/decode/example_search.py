@@ -1,4 +1,8 @@
-"""Looks for what sounds like examples of a word, which needs no spelling."""
+"""Looks for what sounds like examples of a word, which needs no spelling.
+
+Evidence are the states of the encoder, matched by dynamic time warping, and what the model recognises in an example,
+looked for as a keyword. The latter finds a word in another voice, the former one that the model spells now so, now so.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,10 @@ import torch
 from torch import Tensor
 
 from echo_asr.audio import load_audio
-from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds
+from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds, seconds_to_frames
 from echo_asr.audio.load import Audio
 from echo_asr.decode.batches import batches_to_search
-from echo_asr.decode.keyword_paths import KeywordPath, keyword_paths, without_overlaps
+from echo_asr.decode.keyword_paths import keyword_paths, without_overlaps
 from echo_asr.decode.keywords import Keyword, Spelling
 from echo_asr.decode.results import Place
 from echo_asr.decode.subsequence import cosine_costs, warp
@@ -25,11 +29,10 @@ from echo_asr.model.encoder import Encoded
 
 LONGEST = 10.0  # seconds of an example
 SHORTEST = 3  # encoder frames of an example
-LEAST, LEAST_EACH = -40.0, -8.0  # nats: ratios of CTC paths that count
-NEAR = 0.2  # seconds, at most, between the ends of the paths of two examples that are one place
-TIE = 1e-3  # share of the distance of one example by which the nearest decides about the times of a place
-MEASUREMENTS = ("states", "ratio", "ratio_each", "length")  # of `Likeness.measured`
-DEFAULT = LogisticCalibration((12.0, 0.1, 0.8, 1.0), 2.0)  # for models without a calibration of their own
+MARGIN = 0.06  # seconds of an example before the first symbol that CTC finds, and after the last
+NEAR = 0.2  # seconds, at most, between the ends of paths that are one place
+LEAST, LEAST_EACH = -40.0, -8.0  # nats: the smallest ratio of a CTC path, and that for each token
+DEFAULT = LogisticCalibration((12.0, 1.0), -9.0)  # for models without a calibration of their own
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,9 @@ class Example:
     """A spoken word to look for.
 
     Attributes:
-        states: of the encoder that CTC reads, without silence at either end, `(N, D)`.
-        keyword: what CTC spells there, as a keyword; None where it spells nothing.
+        states: of the encoder that CTC reads, `(N, D)`, from the first symbol that CTC finds to the last.
+        keyword: what the model recognises, and what CTC alone does, as two spellings of a keyword; None where it is
+            nothing.
     """
 
     states: Tensor
@@ -47,16 +51,18 @@ class Example:
 
 @dataclass(frozen=True)
 class Likeness:
-    """A place in a clip that may be like the examples; frames are those of the encoder.
+    """A place in a clip that may be like the examples.
 
     Attributes:
-        measured: `MEASUREMENTS`: 1 minus the distance of the states, nats of the CTC path of what CTC spells in the
-            examples, and for each token; the logarithm of the examples' frames. Of several examples the means.
+        first, last: encoder frames.
+        measured: the cosine of the states along the best path, a mean over the frames of an example; and nats for each
+            token of the ratio of the CTC path of what the model recognises in the example (`keyword_paths`). Of several
+            examples the means.
     """
 
     first: int
     last: int
-    measured: tuple[float, ...]
+    measured: tuple[float, float]
 
 
 class ExampleSearch:
@@ -83,10 +89,8 @@ class ExampleSearch:
         if not examples:
             raise EchoError("no example to look for; give a recording of the word at least")
         self.recognizer, self.word, self.least = recognizer, word, least
-        clips = [_load(recognizer, audio, sampling_rate) for audio in examples]
-        self.examples = [
-            make_example(recognizer, clip, _named(audio)) for clip, audio in zip(clips, examples, strict=True)
-        ]
+        clips = [(_load(recognizer, audio, sampling_rate), _named(audio)) for audio in examples]
+        self.examples = [make_example(recognizer, clip, name) for clip, name in clips]
         self.calibration = recognizer.bundle.alike or DEFAULT
 
     def find(self, features: Sequence[Features]) -> list[list[Place]]:
@@ -95,7 +99,8 @@ class ExampleSearch:
         found: list[list[Place]] = [[] for _ in features]
         for group in batches_to_search(features):
             with torch.inference_mode():
-                alike = likenesses(self.recognizer, self.examples, self.recognizer.encode([features[i] for i in group]))
+                encoded = self.recognizer.encode([features[i] for i in group])
+                alike = likenesses(self.recognizer, self.examples, encoded, self.calibration)
             for index, own in zip(group, alike, strict=True):
                 for one in own:
                     probability = self.calibration(one.measured)
@@ -105,80 +110,64 @@ class ExampleSearch:
         return found
 
 
-def make_example(recognizer: Recognizer, clip: Features, name: str) -> Example:
-    """An example from the features of its recording.
+@torch.inference_mode()
+def make_example(recognizer: Recognizer, clip: Features, name: str = "example") -> Example:
+    """An example from the features of its recording, which is called `name` in errors.
 
     Raises:
         EchoError: it is silent, or too short.
     """
     if clip.null.all():
         raise EchoError(f"{name}: is silent; give a recording in which the word is spoken")
-    with torch.inference_mode():
-        encoded = recognizer.encode([clip])
-    loud = (~encoded.track.null[0]).nonzero()[:, 0].tolist()
-    example = cut_example(recognizer, encoded, 0, loud[0], loud[-1] + 1) if loud else None
-    if example is None:
+    model, tokenizer = recognizer.bundle.model, recognizer.bundle.tokenizer
+    encoded = recognizer.encode([clip])
+    (segment,) = recognizer.recognize_encoded([clip], encoded, words=False)
+    best = model.ctc_log_probabilities(encoded)[0].argmax(-1)
+    loud = ~encoded.track.null[0]
+    written = ((best > 0) & loud).nonzero()[:, 0].tolist() or loud.nonzero()[:, 0].tolist()
+    margin = round(seconds_to_frames(MARGIN) / model.config.subsampling)
+    part = slice(max(0, written[0] - margin), written[-1] + 1 + margin)
+    states = encoded.states[model.config.ctc_feature][0, part].float()
+    if len(states) < SHORTEST:
         raise EchoError(f"{name}: is too short for a word; give a longer recording")
-    return example
+    found = tokenizer.encode(segment.text, "skip"), [token for token in best.unique_consecutive().tolist() if token]
+    spellings = tuple(Spelling(tokens, False) for tokens in dict.fromkeys(map(tuple, found)) if tokens)
+    return Example(states, Keyword(segment.text, segment.text, spellings, False) if spellings else None)
 
 
-def cut_example(recognizer: Recognizer, encoded: Encoded, row: int, first: int, after: int) -> Example | None:
-    """An example from the encoder frames `first` to `after` of a recording; None where they are too few."""
-    if after - first < SHORTEST:
-        return None
-    model = recognizer.bundle.model
-    with torch.inference_mode():
-        best = model.ctc_log_probabilities(encoded)[row, first:after].argmax(-1).unique_consecutive().tolist()
-    tokens = tuple(token for token in best if token)
-    keyword = Keyword("", "", (Spelling(tokens, False),), False) if tokens else None
-    return Example(encoded.states[model.config.ctc_feature][row, first:after].float(), keyword)
-
-
-def likenesses(recognizer: Recognizer, examples: Sequence[Example], encoded: Encoded) -> list[list[Likeness]]:
-    """The places in each recording of a batch that are most like the examples; none overlap."""
+def likenesses(
+    recognizer: Recognizer, examples: Sequence[Example], encoded: Encoded, calibration: LogisticCalibration
+) -> list[list[Likeness]]:
+    """The places in each recording of a batch that are most like the examples, where one of them has the least
+    distance of any around or a CTC path; of those that overlap the most probable one, in order of time."""
     model = recognizer.bundle.model
     states = encoded.states[model.config.ctc_feature].float()
-    count, frames, _ = states.shape
-    beyond = torch.arange(frames, device=states.device)[None] >= encoded.lengths.to(states.device)[:, None]
+    lengths = encoded.lengths.tolist()
+    beyond = torch.arange(states.shape[1], device=states.device)[None] >= encoded.lengths.to(states.device)[:, None]
     logs = model.ctc_log_probabilities(encoded).cpu().numpy()
-    near = max(1, round(NEAR * 100 / model.config.subsampling))
-    distances, starts, spelled = [], [], []
+    near = max(1, round(seconds_to_frames(NEAR) / model.config.subsampling))
+    places = [set[tuple[int, int]]() for _ in lengths]  # first and last frames
+    cosines, ratios = [], []
     for example in examples:
         costs = cosine_costs(example.states, states).masked_fill(beyond[:, None], torch.inf)
-        distance, start = warp(costs)
-        distances.append(distance.cpu().numpy())
-        starts.append(start.cpu().numpy())
-        spelled.append(_ratios(logs, encoded.lengths.tolist(), example, near))
-    joined = np.mean([_around(one, near if len(examples) > 1 else 0) for one in distances], axis=0)
-    length = float(np.mean([np.log(len(one.states)) for one in examples]))
-    ratios = np.mean(spelled, axis=0)  # (2, B, F)
+        distance, start = (one.cpu().numpy() for one in warp(costs))
+        sides = np.pad(distance, ((0, 0), (1, 1)), constant_values=np.inf)
+        lower = (distance <= sides[:, :-2]) & (distance < sides[:, 2:])
+        for row, last in np.argwhere(lower).tolist():
+            places[row].add((int(start[row, last]), last))
+        ratio = np.full(distance.shape, -LEAST_EACH)
+        known = [] if example.keyword is None else [example.keyword]
+        for path in keyword_paths(logs, lengths, known, (), LEAST, LEAST_EACH):
+            places[path.row].add((path.first, path.last))
+            ratio[path.row, path.last] = -path.ratio / path.tokens
+        cosines.append(1.0 - _around(distance, near))
+        ratios.append(-_around(ratio, near))
+    joined = np.stack((np.mean(cosines, axis=0), np.mean(ratios, axis=0)), axis=-1)
     found: list[list[Likeness]] = []
-    for row, size in enumerate(encoded.lengths.tolist()):
-        paths = []
-        for distance, start in zip(distances, starts, strict=True):
-            sides = np.pad(distance[row, :size], 1, constant_values=np.inf)
-            lower = (sides[1:-1] <= sides[:-2]) & (sides[1:-1] < sides[2:])
-            for last in np.flatnonzero(lower).tolist():
-                score = float(joined[row, last] + TIE * distance[row, last])
-                paths.append(KeywordPath(row, 0, int(start[row, last]), last, -score, 1))
-        found.append([
-            Likeness(p.first, p.last, (1.0 - float(joined[row, p.last]), *ratios[:, row, p.last].tolist(), length))
-            for p in without_overlaps(paths)
-        ])  # fmt: skip
-    return found
-
-
-def _ratios(logs: np.ndarray, lengths: Sequence[int], example: Example, near: int) -> np.ndarray:
-    """The ratio of the best CTC path of an example's spelling that ends near each frame, and that for each token,
-    `(2, B, F)`."""
-    found = np.empty((2, *logs.shape[:2]), np.float64)
-    found[0], found[1] = LEAST, LEAST_EACH
-    if example.keyword is not None:
-        for path in keyword_paths(logs, lengths, [example.keyword], (), LEAST, LEAST_EACH):
-            own = slice(max(0, path.last - near), path.last + near + 1)
-            found[0, path.row, own] = np.maximum(found[0, path.row, own], path.ratio)
-            each = path.ratio / path.tokens
-            found[1, path.row, own] = np.maximum(found[1, path.row, own], each)
+    for row, own in enumerate(places):
+        alike = [Likeness(first, last, tuple(joined[row, last].tolist())) for first, last in sorted(own)]
+        best = without_overlaps([(one.first, one.last, calibration(one.measured)) for one in alike])
+        found.append([alike[number] for number in best])
     return found
 
 

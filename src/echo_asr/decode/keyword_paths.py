@@ -80,16 +80,21 @@ def keyword_paths(
             path = KeywordPath(row, numbers[one], int(starts[one, row, last]), last, float(scores[one, row, last]),
                                int(sizes[one]))  # fmt: skip
             found.setdefault((row, numbers[one]), []).append(path)
-    return [path for _, paths in sorted(found.items()) for path in without_overlaps(paths)]
+    kept = []
+    for _, paths in sorted(found.items()):
+        kept += [paths[number] for number in without_overlaps([(p.first, p.last, p.ratio) for p in paths])]
+    return kept
 
 
-def without_overlaps(paths: Sequence[KeywordPath]) -> list[KeywordPath]:
-    """The best of paths that overlap, in order of time."""
-    kept: list[KeywordPath] = []
-    for path in sorted(paths, key=lambda path: -path.ratio):
-        if all(path.first > other.last or path.last < other.first for other in kept):
-            kept.append(path)
-    return sorted(kept, key=lambda path: path.first)
+def without_overlaps(spans: Sequence[tuple[int, int, float]]) -> list[int]:
+    """The numbers of the spans, first and last frame and score, that overlap none of a higher score; in order of
+    time."""
+    kept: list[int] = []
+    for number in sorted(range(len(spans)), key=lambda number: -spans[number][2]):
+        first, last, _ = spans[number]
+        if all(first > spans[other][1] or last < spans[other][0] for other in kept):
+            kept.append(number)
+    return sorted(kept, key=lambda number: spans[number][0])
 
 
 def _parts(flat: list[tuple[int, Spelling]], rows: int) -> Iterator[list[tuple[int, Spelling]]]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
-from echo_asr.audio.convert import seconds_to_frames
+from echo_asr.audio.convert import HOP, frames_to_seconds, seconds_to_frames
 from echo_asr.decode.alignment import align
 from echo_asr.decode.batches import batches_to_search
-from echo_asr.decode.example_search import cut_example, likenesses
+from echo_asr.decode.example_search import DEFAULT, likenesses, make_example
 from echo_asr.decode.keywords import Keyword, make_keywords
-from echo_asr.decode.results import Segment
+from echo_asr.decode.results import Segment, Word
 from echo_asr.decode.times import words_from_tokens
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.decode.word_places import text_spots
@@ -42,6 +43,7 @@ class KnownBatch:
     """
 
     numbers: Sequence[int]
+    clips: Sequence[Features]
     encoded: Encoded
     spoken: Sequence[Segment]
     recognised: Sequence[Segment]
@@ -69,7 +71,7 @@ def known_batches(
         own = [recognised[i] for i in group]
         words = [[replace(w, probability=calibrated(w.probability)) for w in words_from_tokens(s.tokens)] for s in own]
         own = [replace(segment, words=tuple(w)) for segment, w in zip(own, words, strict=True)]
-        found.append(KnownBatch(group, encoded, spoken, own))
+        found.append(KnownBatch(group, clips, encoded, spoken, own))
     return found
 
 
@@ -97,7 +99,7 @@ def fit_found(recognizer: Recognizer, batches: Sequence[KnownBatch]) -> Logistic
 
 def fit_alike(recognizer: Recognizer, batches: Sequence[KnownBatch]) -> LogisticCalibration | None:
     """The calibration of places like an example: up to `EXAMPLES` words of the texts, drawn at random among those that
-    several clips have, cut out of one of these and looked for in all others."""
+    several clips have, cut out of the features of one of these and looked for in all others."""
     step = recognizer.bundle.model.config.subsampling
     spoken = [(b, row, word) for b in batches for row, s in enumerate(b.spoken) for word in s.words]
     clips: dict[str, set[int]] = {}
@@ -107,23 +109,34 @@ def fit_alike(recognizer: Recognizer, batches: Sequence[KnownBatch]) -> Logistic
     random.Random(0).shuffle(several)
     measured, right = list[tuple[float, ...]](), list[bool]()
     for batch, row, word in several[:EXAMPLES]:
-        ends = (round(seconds_to_frames(time) / step) for time in (word.start, word.end))
-        with torch.inference_mode():
-            example = cut_example(recognizer, batch.encoded, row, *ends)
-        if example is None:
+        try:
+            example = make_example(recognizer, cut_out(batch.clips[row], word))
+        except EchoError:  # it is silent, or too short
             continue
         (keyword,) = make_keywords([word.word], str, recognizer.bundle.tokenizer)
         for other in batches:
             with torch.inference_mode():
-                places = likenesses(recognizer, [example], other.encoded)
+                places = likenesses(recognizer, [example], other.encoded, DEFAULT)
             for number, own, known in zip(other.numbers, places, other.spoken, strict=True):
                 if number == batch.numbers[row]:
                     continue
                 for place in own:
-                    times = (place.first * step / 100, (place.last + 1) * step / 100)
+                    times = (frames_to_seconds(place.first * step), frames_to_seconds((place.last + 1) * step))
                     measured.append(place.measured)
                     right.append(_is_spoken(known, keyword, *times))
     return _fitted(measured, right)
+
+
+def cut_out(clip: Features, word: Word) -> Features:
+    """The features of a word of a clip."""
+    first, after = (round(seconds_to_frames(time)) for time in (word.start, word.end))
+    after = min(clip.frames, max(after, first + 1))
+    parts: dict[str, Any] = {
+        name: value[..., first:after] for name, value in vars(clip).items() if isinstance(value, torch.Tensor)
+    }
+    if clip.waveform is not None:
+        parts["waveform"] = clip.waveform[HOP * first : HOP * after]
+    return replace(clip, **parts)
 
 
 def _is_spoken(spoken: Segment, keyword: Keyword, start: float, end: float) -> bool:
