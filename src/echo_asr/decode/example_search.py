@@ -30,7 +30,6 @@ from echo_asr.model.encoder import Encoded
 LONGEST = 10.0  # seconds of an example
 SHORTEST = 3  # encoder frames of an example
 MARGIN = 0.06  # seconds of an example before the first symbol that CTC finds, and after the last
-NEAR = 0.2  # seconds, at most, between the ends of paths that are one place
 LEAST, LEAST_EACH = -40.0, -8.0  # nats: the smallest ratio of a CTC path, and that for each token
 DEFAULT = LogisticCalibration((12.0, 1.0), -9.0)  # for models without a calibration of their own
 
@@ -138,43 +137,57 @@ def make_example(recognizer: Recognizer, clip: Features, name: str = "example") 
 def likenesses(
     recognizer: Recognizer, examples: Sequence[Example], encoded: Encoded, calibration: LogisticCalibration
 ) -> list[list[Likeness]]:
-    """The places in each recording of a batch that are most like the examples, where one of them has the least
-    distance of any around or a CTC path; of those that overlap the most probable one, in order of time."""
+    """The places in each recording of a batch that are most like the examples; of those that overlap the most probable
+    one, in order of time."""
     model = recognizer.bundle.model
     states = encoded.states[model.config.ctc_feature].float()
     lengths = encoded.lengths.tolist()
     beyond = torch.arange(states.shape[1], device=states.device)[None] >= encoded.lengths.to(states.device)[:, None]
     logs = model.ctc_log_probabilities(encoded).cpu().numpy()
-    near = max(1, round(seconds_to_frames(NEAR) / model.config.subsampling))
-    places = [set[tuple[int, int]]() for _ in lengths]  # first and last frames
-    cosines, ratios = [], []
-    for example in examples:
-        costs = cosine_costs(example.states, states).masked_fill(beyond[:, None], torch.inf)
-        distance, start = (one.cpu().numpy() for one in warp(costs))
-        sides = np.pad(distance, ((0, 0), (1, 1)), constant_values=np.inf)
-        lower = (distance <= sides[:, :-2]) & (distance < sides[:, 2:])
-        for row, last in np.argwhere(lower).tolist():
-            places[row].add((int(start[row, last]), last))
-        ratio = np.full(distance.shape, -LEAST_EACH)
-        known = [] if example.keyword is None else [example.keyword]
-        for path in keyword_paths(logs, lengths, known, (), LEAST, LEAST_EACH):
-            places[path.row].add((path.first, path.last))
-            ratio[path.row, path.last] = -path.ratio / path.tokens
-        cosines.append(1.0 - _around(distance, near))
-        ratios.append(-_around(ratio, near))
-    joined = np.stack((np.mean(cosines, axis=0), np.mean(ratios, axis=0)), axis=-1)
+    warped = [_minima(cosine_costs(one.states, states).masked_fill(beyond[:, None], torch.inf)) for one in examples]
+    spelled = [_paths(logs, lengths, one.keyword) for one in examples]
     found: list[list[Likeness]] = []
-    for row, own in enumerate(places):
-        alike = [Likeness(first, last, tuple(joined[row, last].tolist())) for first, last in sorted(own)]
+    for row in range(len(lengths)):
+        own = [(one[row], two[row]) for one, two in zip(warped, spelled, strict=True)]
+        spans = np.unique(np.concatenate([paths[:, :2] for pair in own for paths in pair]), axis=0)
+        cosines = np.mean([_of_overlapping(spans, paths, 0.0) for paths, _ in own], axis=0)
+        ratios = np.mean([_of_overlapping(spans, paths, LEAST_EACH) for _, paths in own], axis=0)
+        alike = [
+            Likeness(int(first), int(last), (cosine, ratio))
+            for (first, last), cosine, ratio in zip(spans, cosines.tolist(), ratios.tolist(), strict=True)
+        ]
         best = without_overlaps([(one.first, one.last, calibration(one.measured)) for one in alike])
         found.append([alike[number] for number in best])
     return found
 
 
-def _around(values: np.ndarray, near: int) -> np.ndarray:
-    """The least of the values `(B, F)` within so many frames of each."""
-    padded = np.pad(values, ((0, 0), (near, near)), constant_values=np.inf)
-    return np.lib.stride_tricks.sliding_window_view(padded, 2 * near + 1, axis=1).min(-1)
+def _minima(costs: Tensor) -> list[np.ndarray]:
+    """Of each recording the warping paths than whose ends no neighbouring end is nearer: first and last frame and
+    cosine, `(P, 3)`."""
+    distance, start = (one.cpu().numpy() for one in warp(costs))
+    sides = np.pad(distance, ((0, 0), (1, 1)), constant_values=np.inf)
+    lower = (distance <= sides[:, :-2]) & (distance < sides[:, 2:])
+    return [
+        np.stack((start[row, own], own, 1.0 - distance[row, own]), axis=1) if len(own) else np.empty((0, 3))
+        for row, own in enumerate(map(np.flatnonzero, lower))
+    ]
+
+
+def _paths(logs: np.ndarray, lengths: Sequence[int], keyword: Keyword | None) -> list[np.ndarray]:
+    """Of each recording the CTC paths of a keyword: first and last frame and ratio for each token, `(P, 3)`."""
+    found: list[list[tuple[float, ...]]] = [[] for _ in lengths]
+    for path in keyword_paths(logs, lengths, [keyword], (), LEAST, LEAST_EACH) if keyword else ():
+        found[path.row].append((path.first, path.last, path.ratio / path.tokens))
+    return [np.array(own, dtype=np.float64).reshape(-1, 3) for own in found]
+
+
+def _of_overlapping(spans: np.ndarray, paths: np.ndarray, least: float) -> np.ndarray:
+    """For each span the highest value of the paths that it shares half of its frames, or of theirs, with, `(S,)`; the
+    least where there is none."""
+    first, last, value = paths.T
+    shared = np.minimum(spans[:, 1:], last) - np.maximum(spans[:, :1], first) + 1
+    shorter = np.minimum(spans[:, 1:] - spans[:, :1], last - first) + 1
+    return np.where(2 * shared >= shorter, value, least).max(1, initial=least)
 
 
 def _named(audio: Audio) -> str:
