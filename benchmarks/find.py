@@ -8,8 +8,9 @@ change places.
 `text` is what is found by searching the text that the model recognises; it makes so many false alarms. `find` is how
 many of the spoken words are among the places of `WordSearch` at the same number of false alarms, and `sure` at a
 probability of 0.5. `like` is the same of `ExampleSearch`, for words of which the first half has a clip: of `--speaker`
-where one is named, whose clips are then not in the joined recording. A place is right if its middle lies within a clip
-whose text has the word, as often as it has it. Intervals are of a bootstrap over words.
+where one is named, whose clips are then not in the joined recording, and of whose texts the words are then drawn. A
+place is right if its middle lies within a clip whose text has the word, as often as it has it. Intervals are of a
+bootstrap over words.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from echo_asr.features import Features
 
 DRAWS = 2000  # of the bootstrap
 EXAMPLES = (1, 3)  # of a word, at most, that are looked for together
+EXAMPLE_WORDS = 20  # that are looked for by examples, at most
 
 
 @dataclass
@@ -158,7 +160,7 @@ def examples_of(
                     clip = batch.clips[row]
                     with suppress(EchoError):
                         known.append(make_example(recognizer, clip if len(spoken.words) == 1 else cut_out(clip, word)))
-    return {word: own for word, own in found.items() if own}
+    return {word: found[word] for word in words if found.get(word)}
 
 
 @dataclass
@@ -194,7 +196,8 @@ def measure_half(
     recognizer.bundle.found = fit_found(recognizer, batches)
     recognizer.bundle.alike = fit_alike(recognizer, batches)
     allowed = {i for i, clip in enumerate(known) if not speaker or clip.utterance.speaker == speaker}
-    examples = {most: examples_of(recognizer, batches, words, most, allowed) for most in EXAMPLES}
+    known_words = list(examples_of(recognizer, batches, words, 1, allowed))[:EXAMPLE_WORDS]
+    examples = {most: examples_of(recognizer, batches, known_words, most, allowed) for most in EXAMPLES}
     audio = join(hour, rng)
     return Half(hour, words, len(audio) / SAMPLE_RATE, *search(recognizer, audio, words, examples))
 
@@ -264,7 +267,8 @@ def main() -> None:
         features = recognizer.extractor(samples)
         (recognised,) = recognizer.recognize([features], words=True)
         clips.append(Clip(utterance, recognizer.normalize(utterance.text), samples, features, recognised))
-    vocabulary = sorted({word for clip in clips for word in clip.text.split()})
+    named = [clip for clip in clips if arguments.speaker in ("", clip.utterance.speaker)]
+    vocabulary = sorted({word for clip in named for word in clip.text.split()})
     found: list[Half] = []
     for seed in range(arguments.seeds):
         rng = np.random.default_rng(seed)

@@ -191,6 +191,13 @@ def test_a_recording_that_cannot_be_read_does_not_stop_the_others(
     assert "no.wav: no such file" in errors and "1 of 2 recordings could not be read" in errors
 
 
+def raised() -> Callable[[], Any]:
+    def interrupt() -> Any:
+        raise KeyboardInterrupt
+
+    return interrupt
+
+
 def test_ctrl_c_keeps_what_was_found(
     place: Folder, found: list[Place], capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,3 +214,6 @@ def test_ctrl_c_keeps_what_was_found(
     assert (place.folder / "x.csv").read_text(encoding="utf-8").count("\n") == 4
     status, output, errors = run(asked(place, "{audio}", *BOTH), capsys)
     assert status == 130 and output.count("\n") == 4 and "interrupted; 1 of 3 recordings are searched" in errors
+    monkeypatch.setattr("echo_asr.decode.find_files.find_each", lambda *_, **__: iter(raised(), None))
+    status, _, errors = run(asked(place, "{audio}", *BOTH), capsys)
+    assert status == 130 and "interrupted; 0 of 3 recordings are searched" in errors

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 
 from echo_asr.audio.segment import AudioSegment
@@ -84,13 +85,12 @@ def find_in_files(
     gathered = output.out is not None or output.most is not None
     seconds = [header_seconds(path) for path in paths]
     sources = [path if channel is None else AudioSegment(path, channel=channel) for path in paths]
-    failed, counts = 0, Counter[str]()
+    before = list(accumulate(seconds, initial=0.0))
+    failed, index, counts = 0, 0, Counter[str]()
     if output.form == "csv" and not gathered and not output.folder:
         print(table([COLUMNS]), end="", flush=True)
     with progress_bar("seconds", max(1, round(sum(seconds)))) as advance:
-        each = find_each(
-            recognizer, sources, search, progress=lambda i, end: advance(round(sum(seconds[:i]) + end), "")
-        )
+        each = find_each(recognizer, sources, search, progress=lambda i, end: advance(round(before[i] + end), ""))
         try:
             for index, (path, found) in enumerate(zip(paths, each, strict=True), 1):
                 if isinstance(found, EchoError):
@@ -102,7 +102,7 @@ def find_in_files(
                 else:
                     counts.update(place.word for place in found.places)
                     _write_one(path, found, output, targets)
-                advance(round(sum(seconds[:index])), "")
+                advance(round(before[index]), "")
         except KeyboardInterrupt:
             if gathered:
                 _write_all(done, output, targets)
