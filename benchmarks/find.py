@@ -44,7 +44,6 @@ from echo_asr.features import Features
 
 DRAWS = 2000  # of the bootstrap
 EXAMPLES = (1, 3)  # of a word, at most, that are looked for together
-EXAMPLE_WORDS = 20  # that are looked for by examples, at most
 
 
 @dataclass
@@ -187,7 +186,7 @@ class Half:
 
 def measure_half(
     recognizer: Recognizer, known: Sequence[Clip], other: Sequence[Clip], words: Sequence[str], speaker: str,
-    rng: np.random.Generator,
+    most_words: int, rng: np.random.Generator,
 ) -> Half:  # fmt: skip
     """What is found in the joined clips `other` with calibrations, and examples, of `known`."""
     hour = [other[i] for i in rng.permutation(len(other)) if not speaker or other[i].utterance.speaker != speaker]
@@ -196,7 +195,8 @@ def measure_half(
     recognizer.bundle.found = fit_found(recognizer, batches)
     recognizer.bundle.alike = fit_alike(recognizer, batches)
     allowed = {i for i, clip in enumerate(known) if not speaker or clip.utterance.speaker == speaker}
-    known_words = list(examples_of(recognizer, batches, words, 1, allowed))[:EXAMPLE_WORDS]
+    spoken = {word for i in allowed for word in known[i].text.split()}
+    known_words = [word for word in words if word in spoken][:most_words]
     examples = {most: examples_of(recognizer, batches, known_words, most, allowed) for most in EXAMPLES}
     audio = join(hour, rng)
     return Half(hour, words, len(audio) / SAMPLE_RATE, *search(recognizer, audio, words, examples))
@@ -253,6 +253,7 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=100, help="drawn for each seed (default 100)")
     parser.add_argument("--seeds", type=int, default=5, help="from 0 (default 5)")
     parser.add_argument("--clips", type=int, default=0, help="of the split, at most (default all)")
+    parser.add_argument("--examples", type=int, default=20, help="words looked for by examples, at most (default 20)")
     parser.add_argument("--speaker", default="", help="of the examples, and not in the joined recordings")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -275,7 +276,7 @@ def main() -> None:
         words = rng.permutation(vocabulary)[: arguments.words].tolist()
         first, second = halves(clips, rng)
         for known, other in ((first, second), (second, first)):
-            found.append(measure_half(recognizer, known, other, words, arguments.speaker, rng))
+            found.append(measure_half(recognizer, known, other, words, arguments.speaker, arguments.examples, rng))
     figures = report(found, np.random.default_rng(0))
     seconds = round(time.process_time() - began)
     print(json.dumps({**vars(arguments), **figures, "cpu_seconds": seconds}))

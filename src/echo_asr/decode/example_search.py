@@ -31,7 +31,7 @@ LONGEST = 10.0  # seconds of an example
 SHORTEST = 3  # encoder frames of an example
 MARGIN = 0.06  # seconds of an example before the first symbol that CTC finds, and after the last
 LEAST, LEAST_EACH = -40.0, -8.0  # nats: the smallest ratio of a CTC path, and that for each token
-DEFAULT = LogisticCalibration((12.0, 1.0), -9.0)  # for models without a calibration of their own
+DEFAULT = LogisticCalibration((6.0, 1.2), -3.5)  # for models without a calibration of their own
 
 
 @dataclass(frozen=True)

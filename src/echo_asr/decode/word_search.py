@@ -28,7 +28,7 @@ from echo_asr.model.encoder import Encoded
 
 LEAST, LEAST_EACH = -16.0, -4.0  # nats: the smallest ratio of a path that is looked at, and that for each token
 # For models without a calibration of their own.
-DEFAULT = LogisticCalibration((0.35, 0.6, 4.0, 4.0), -3.5)
+DEFAULT = LogisticCalibration((0.3, 0.5, 4.5, 3.5), -4.5)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from echo_asr.model.encoder import Encoded
 from echo_asr.text.spelling import written_words
 
 WORDS = 100  # that are looked for
-EXAMPLES = 20  # that are looked for
+EXAMPLES = 12  # that are looked for
 FEWEST = 5  # right places, and wrong ones, to which a calibration is fitted
 
 
