@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -189,7 +189,9 @@ def measure_half(
     most_words: int, rng: np.random.Generator,
 ) -> Half:  # fmt: skip
     """What is found in the joined clips `other` with calibrations, and examples, of `known`."""
-    hour = [other[i] for i in rng.permutation(len(other)) if not speaker or other[i].utterance.speaker != speaker]
+    hour = [
+        replace(other[i]) for i in rng.permutation(len(other)) if not speaker or other[i].utterance.speaker != speaker
+    ]
     features = [clip.features for clip in known]
     batches = known_batches(recognizer, [clip.text for clip in known], features, [clip.recognised for clip in known])
     recognizer.bundle.found = fit_found(recognizer, batches)
