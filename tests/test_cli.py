@@ -13,8 +13,8 @@ from tests.helpers.commands import PACKAGE_ROOT, Place, echo, run
 from tests.helpers.tone_corpus import TEXTS, write_corpus
 
 COMMANDS = (
-    "demo", "recipes", "prepare", "train", "evaluate", "study", "transcribe", "listen", "serve", "align", "retone",
-    "pitch", "elan", "lm", "corpus", "diagnose", "plot", "doctor",
+    "demo", "recipes", "prepare", "train", "evaluate", "study", "transcribe", "find", "listen", "serve", "align",
+    "retone", "pitch", "elan", "lm", "corpus", "diagnose", "plot", "doctor",
 )  # fmt: skip
 
 

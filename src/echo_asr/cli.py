@@ -20,8 +20,9 @@ from echo_asr.libraries import settle_libraries
 from echo_asr.output import use_utf8_names, use_utf8_streams
 
 # Modules of `echo_asr.commands`, in the order of the help.
-COMMANDS = ("demo", "recipes", "probe", "prepare", "train", "evaluate", "study", "transcribe", "listen", "serve",
-            "grammar", "align", "retone", "pitch", "elan", "lm", "corpus", "diagnose", "plot", "doctor")  # fmt: skip
+COMMANDS = ("demo", "recipes", "probe", "prepare", "train", "evaluate", "study", "transcribe", "find", "listen",
+            "serve", "grammar", "align", "retone", "pitch", "elan", "lm", "corpus", "diagnose", "plot",
+            "doctor")  # fmt: skip
 SHARED = ("prepare", "train", "transcribe")  # commands whose work several processes share
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 

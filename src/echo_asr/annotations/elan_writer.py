@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from echo_asr.annotations.document import xml_text, xml_value
-from echo_asr.annotations.phrases import CONFIDENCES, PHRASES, SYMBOLS, WORDS, Phrase
+from echo_asr.annotations.phrases import CONFIDENCES, PHRASES, SYMBOLS, WORDS, Phrase, TimedWord, confidence_tier
 
 PHRASE, WORD, CONFIDENCE, SYMBOL = "phrase", "word", "confidence", "symbol"  # linguistic types of the tiers
 MIME_TYPES = {
@@ -76,21 +76,68 @@ def render_elan(phrases: Sequence[Phrase], recording: Path, folder: Path) -> str
         (CONFIDENCE, "true", "Time_Subdivision"),
         *([(SYMBOL, "true", "Included_In")] if symbols else []),
     )
+    tiers = [
+        *tier_lines(PHRASES, PHRASE, "", annotations[: len(phrases)]),
+        *tier_lines(WORDS, WORD, PHRASES, annotations[len(phrases) :][: len(words)]),
+        *tier_lines(CONFIDENCES, CONFIDENCE, WORDS, confidences),
+        *(tier_lines(SYMBOLS, SYMBOL, PHRASES, annotations[len(phrases) + len(words) :]) if symbols else ()),
+    ]
+    return _document(recording, folder, len(spans) + len(words), order, tiers, types)
+
+
+def render_elan_tiers(tiers: Mapping[str, Sequence[TimedWord]], recording: Path, folder: Path) -> str:
+    """An ``.eaf`` file with tiers of their own, which may overlap each other; below each, one of the confidences at the
+    times of its annotations (`Time_Subdivision`).
+
+    Args:
+        tiers: the annotations of each by its name, in order, without overlap.
+        recording, folder: as in `render_elan`.
+    """
+    spans = [Span(word.start, word.end, word.text, 0) for words in tiers.values() for word in words]
+    order, slots = number_slots(spans, 1)
+    lines: list[str] = []
+    last = 0
+    for name, words in tiers.items():
+        numbers = range(last, last + len(words))
+        own = [aligned_element(f"a{n + 1}", *slots[n], word.text) for n, word in zip(numbers, words, strict=True)]
+        sure = [
+            aligned_element(f"a{len(spans) + n + 1}", *slots[n], word.confidence)
+            for n, word in zip(numbers, words, strict=True)
+        ]
+        lines += [*tier_lines(name, WORD, "", own), *tier_lines(confidence_tier(name), CONFIDENCE, name, sure)]
+        last += len(words)
+    types = ((WORD, "true", ""), (CONFIDENCE, "true", "Time_Subdivision"))
+    return _document(recording, folder, 2 * len(spans), order, lines, types)
+
+
+def _document(
+    recording: Path,
+    folder: Path,
+    last: int,
+    order: Sequence[tuple[str, int]],
+    tiers: Sequence[str],
+    types: Sequence[tuple[str, str, str]],
+) -> str:
+    """A whole file.
+
+    Args:
+        last: number of the last annotation.
+        order: ids and times of the time slots.
+        tiers: lines.
+        types: ids of the linguistic types, whether they have times (`true`, `false`), and their constraints.
+    """
     date = datetime.now().astimezone().isoformat(timespec="seconds")
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         _ROOT.format(date=date),
         '    <HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">',
         f"        {_media(recording, folder)}",
-        f'        <PROPERTY NAME="lastUsedAnnotationId">{len(spans) + len(words)}</PROPERTY>',
+        f'        <PROPERTY NAME="lastUsedAnnotationId">{last}</PROPERTY>',
         "    </HEADER>",
         "    <TIME_ORDER>",
         *(f"        {slot_element(name, time)}" for name, time in order),
         "    </TIME_ORDER>",
-        *tier_lines(PHRASES, PHRASE, "", annotations[: len(phrases)]),
-        *tier_lines(WORDS, WORD, PHRASES, annotations[len(phrases) :][: len(words)]),
-        *tier_lines(CONFIDENCES, CONFIDENCE, WORDS, confidences),
-        *(tier_lines(SYMBOLS, SYMBOL, PHRASES, annotations[len(phrases) + len(words) :]) if symbols else ()),
+        *tiers,
         *(f"    {type_element(name, aligned, constraint)}" for name, aligned, constraint in types),
         *(f'    <CONSTRAINT DESCRIPTION={xml_value(d)} STEREOTYPE="{name}"/>' for name, d in CONSTRAINTS.items()),
         "</ANNOTATION_DOCUMENT>",
@@ -127,7 +174,7 @@ def _value(text: str) -> str:
 
 def tier_lines(name: str, kind: str, parent: str, annotations: Sequence[str]) -> list[str]:
     """The lines of a tier."""
-    above = f' PARENT_REF="{parent}"' if parent else ""
+    above = f" PARENT_REF={xml_value(parent)}" if parent else ""
     start = f'    <TIER LINGUISTIC_TYPE_REF="{kind}"{above} TIER_ID={xml_value(name)}'
     return [f"{start}>", *(f"        {a}" for a in annotations), "    </TIER>"] if annotations else [f"{start}/>"]
 

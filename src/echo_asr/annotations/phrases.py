@@ -27,3 +27,8 @@ class Phrase(NamedTuple):
     text: str
     words: tuple[TimedWord, ...] = ()
     symbols: tuple[TimedWord, ...] = ()
+
+
+def confidence_tier(name: str) -> str:
+    """The name of the tier of confidences beside a tier of that name."""
+    return f"{name} ({CONFIDENCES})"

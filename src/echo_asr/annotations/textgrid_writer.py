@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from echo_asr.annotations.phrases import CONFIDENCES, PHRASES, SYMBOLS, WORDS, Phrase
 from echo_asr.annotations.textgrid import INTERVALS
@@ -19,7 +19,16 @@ def render_textgrid(phrases: Sequence[Phrase], duration: int) -> str:
         CONFIDENCES: [(word.start, word.end, word.confidence) for word in words],
         **({SYMBOLS: symbols} if symbols else {}),
     }
-    duration = max([duration, 1, *(phrase.end for phrase in phrases)])
+    return render_interval_tiers(tiers, max([duration, 1, *(phrase.end for phrase in phrases)]))
+
+
+def render_interval_tiers(tiers: Mapping[str, Sequence[tuple[int, int, str]]], duration: int) -> str:
+    """A TextGrid, in the long form, with tiers of intervals, of a recording of `duration` ms.
+
+    Args:
+        tiers: start and end in ms and text of the intervals of each by its name, in order, without overlap; intervals
+            without a text fill what is between.
+    """
     lines = [
         'File type = "ooTextFile"',
         'Object class = "TextGrid"',

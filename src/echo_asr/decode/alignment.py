@@ -75,15 +75,25 @@ def align(
         if not text:
             aligned.append(((), ()))
             continue
-        # Silence that was appended to a clip, for a model that stops by it, is not part of the clip.
-        ranges = [(min(s.first * step, clip.frames - 1), min((s.last + 1) * step, clip.frames)) for s in found[row]]
         texts = token_texts(tokenizer, text)
-        times = token_times(texts, ranges, foreground_levels(clip))
+        times = span_times(texts, found[row], clip, step)
         decoder = chosen[row, : len(text)].tolist()
         sure = [(span.probability + p) / 2 for span, p in zip(spans[row], decoder, strict=True)]
         timed = tuple(Token(symbol, *time, p) for symbol, time, p in zip(texts, times, sure, strict=True))
         aligned.append((timed, words_from_tokens(timed)))
     return aligned
+
+
+def span_times(texts: Sequence[str], spans: Sequence[Span], clip: Features, step: int) -> list[tuple[float, float]]:
+    """Start and end of tokens in seconds, as of `token_times`, from the encoder frames in which they were found.
+
+    Args:
+        texts: of the tokens.
+        step: frames of 10 ms in an encoder frame.
+    """
+    # Silence that was appended to a clip, for a model that stops by it, is not part of the clip.
+    ranges = [(min(s.first * step, clip.frames - 1), min((s.last + 1) * step, clip.frames)) for s in spans]
+    return token_times(texts, ranges, foreground_levels(clip))
 
 
 def ctc_align(log_probabilities: Tensor, lengths: Tensor, texts: Sequence[Sequence[int]]) -> list[list[Span]]:
@@ -167,9 +177,16 @@ def attention_align(weights: Tensor, lengths: Tensor, counts: Sequence[int]) -> 
 
 
 def force(
-    model: Echo, encoded: Encoded, tokens: Sequence[Sequence[int]], attention: bool = False
+    model: Echo,
+    encoded: Encoded,
+    tokens: Sequence[Sequence[int]],
+    attention: bool = False,
+    rows: Sequence[int] | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """What the decoder makes of given texts, of which one at least is not empty.
+
+    Args:
+        rows: the recording of each text; by default one text a recording.
 
     Returns:
         the probability of each token given those before, `(B, L)`; and with `attention` the weights with which the
@@ -178,6 +195,8 @@ def force(
     """
     padded = pad_sequence([torch.tensor(text, dtype=torch.long) for text in tokens], batch_first=True).to(model.device)
     state = model.decoder.state(encoded, cached=False)
+    if rows is not None:
+        state.select(torch.tensor(rows, device=model.device))
     reader = WeightReader()
     if attention:
         state.memories[model.decoder.stack_of(model.config.ctc_feature)][-1].readers += (reader,)

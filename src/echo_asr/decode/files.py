@@ -88,6 +88,21 @@ def output_names(paths: Sequence[Path], above: Path | None = None) -> dict[Path,
     return {path: Path(os.path.relpath(path, above)).with_name(path.stem) for path in names}
 
 
+def output_files(paths: Sequence[Path], folder: Path, ending: str, above: Path | None = None) -> dict[Path, Path]:
+    """The file that is written for each recording, as of `output_names`; the folders of these are made.
+
+    Raises:
+        EchoError: two recordings would have one output, or a folder cannot be made or written.
+    """
+    targets = {path: folder / f"{name}.{ending}" for path, name in output_names(paths, above).items()}
+    twice = [str(target) for target, count in Counter(targets.values()).items() if count > 1]
+    if twice:
+        raise EchoError(f"{twice[0]}: several recordings would be written there; rename them, or run them apart")
+    for made in {target.parent for target in targets.values()}:
+        make_folder(made, "choose another --output-dir")
+    return targets
+
+
 def transcribe_files(
     recognizer: Recognizer,
     paths: Sequence[Path],
@@ -124,13 +139,8 @@ def transcribe_files(
         raise EchoError("--skip-existing looks into the folder of the texts; name it: --output-dir")
     if not folder and len(paths) > 1 and form not in ("txt", "json"):
         raise EchoError(f"{len(paths)} recordings make {len(paths)} {form} files; name a folder for them: --output-dir")
-    ending, names = ENDINGS.get(form, form), output_names(paths, above)
-    targets = {path: folder / f"{name}.{ending}" for path, name in names.items()} if folder else {}
-    twice = [str(target) for target, count in Counter(targets.values()).items() if count > 1]
-    if twice:
-        raise EchoError(f"{twice[0]}: several recordings would be written there; rename them, or run them apart")
-    for made in {target.parent for target in targets.values()}:
-        make_folder(made, "choose another --output-dir")
+    ending = ENDINGS.get(form, form)
+    targets = output_files(paths, folder, ending, above) if folder else {}
     asked = len(paths)
     paths = [path for path in place.share(paths) if not (skip_existing and targets[path].is_file())]
     if skip_existing and place.count == 1 and len(paths) < asked:
@@ -149,7 +159,7 @@ def transcribe_files(
             unfinished.unlink(missing_ok=True)
         return unfinished
 
-    seconds = [_seconds(path) for path in paths]
+    seconds = [header_seconds(path) for path in paths]
     sources = [path if channel is None else AudioSegment(path, channel=channel) for path in paths]
     with progress_bar("seconds", max(1, round(sum(seconds))) if place.main else 0) as advance:
         try:
@@ -180,7 +190,7 @@ def transcribe_files(
     return 1 if failed else 0
 
 
-def _seconds(path: Path) -> float:
+def header_seconds(path: Path) -> float:
     """Seconds of a recording by its header, 0 for one that cannot be read."""
     try:
         return audio_duration(path)

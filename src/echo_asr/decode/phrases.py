@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from echo_asr.annotations.phrases import Phrase, TimedWord
-from echo_asr.decode.results import Transcription, Word
+from echo_asr.decode.results import Found, Transcription, Word
 from echo_asr.decode.subtitles import duration_ms, ordered_spans, segment_spans
 from echo_asr.text.linebreak import clean_text
 
@@ -27,6 +27,18 @@ def make_phrases(found: Transcription, symbols: bool = False) -> list[Phrase]:
         own = [Word(t.text, t.start, t.end, t.probability) for t in tokens[number]] if tokens else []
         phrases.append(Phrase(start, end, text, _timed(words, start, end), _timed(own, start, end)))
     return phrases
+
+
+def place_tiers(found: Found, words: Sequence[str]) -> dict[str, tuple[TimedWord, ...]]:
+    """The places of each word, also of one that was not found, under a name for its tier."""
+    tiers: dict[str, tuple[TimedWord, ...]] = {}
+    for word in words:
+        own = [Word(p.word, p.start, p.end, p.probability) for p in found.places if p.word == word]
+        name = clean_text(word) or "found"
+        while name in tiers:
+            name += "'"
+        tiers[name] = _timed(own, 0, max(1, round(found.duration * 1000)))
+    return tiers
 
 
 def _timed(words: Sequence[Word], start: int, end: int) -> tuple[TimedWord, ...]:

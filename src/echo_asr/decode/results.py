@@ -103,6 +103,24 @@ def made_of(segments: Sequence[Segment], duration: float) -> Transcription:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A place at which a word that was looked for may be spoken."""
+
+    word: str  # as it was given
+    start: float
+    end: float
+    probability: float  # 0 to 1, that it is spoken there
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where words are in a recording: its duration in seconds, and the places in the order of time."""
+
+    duration: float
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
 class Retoned:
     """The tones of a text that was given with its recording.
 

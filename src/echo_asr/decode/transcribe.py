@@ -6,32 +6,31 @@ import copy
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, overload
 
-import numpy as np
 import torch
 
-from echo_asr.audio import stream_audio
-from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds
+from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.audio.load import Audio
 from echo_asr.config import Changes, build_sections
 from echo_asr.decode.alignment import align
 from echo_asr.decode.batches import GROUP_SECONDS, batches_to_search
 from echo_asr.decode.fusion import Fusion
-from echo_asr.decode.malloc_trim import release_memory
-from echo_asr.decode.results import Retoned, Segment, Transcription, made_of
-from echo_asr.decode.search import DecodeConfig, make_fusion, make_spell, search_nbest
-from echo_asr.decode.segments import SpeechSegment, cut
-from echo_asr.decode.sentences import Heard, Sentences, hear
+from echo_asr.decode.gather import Waiting, gather_speech
+from echo_asr.decode.results import Place, Retoned, Segment, Transcription, made_of
+from echo_asr.decode.search import DecodeConfig, Hypothesis, make_fusion, make_spell, search_nbest
+from echo_asr.decode.segments import SpeechSegment
+from echo_asr.decode.sentences import Sentences, hear
 from echo_asr.decode.written import with_written
 from echo_asr.distributed.launch import find_rank
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features, FeatureTransform, collate_features
 from echo_asr.features.states import StatesExtractor
 from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
+from echo_asr.model.encoder import Encoded
 from echo_asr.text.grammar import Grammar
 from echo_asr.text.tones import ToneNotation
 from echo_asr.text.written import written_spans
@@ -39,15 +38,6 @@ from echo_asr.text.written import written_spans
 HOTWORD_BEAM = 4  # hypotheses that are kept at least where there are hotwords
 
 
-@dataclass(frozen=True)
-class _End:
-    """A recording was read to its end, or could not be."""
-
-    duration: float  # seconds
-    error: EchoError | None = None
-
-
-Waiting = list[tuple[int, SpeechSegment | _End]]  # numbers of recordings, and what is to be decoded or ended
 Result = TypeVar("Result")
 Results = Iterator[tuple[int, Segment | Transcription | EchoError]]
 
@@ -160,14 +150,13 @@ class Recognizer:
         Raises:
             EchoError: a recording cannot be read; see `echo_asr.audio.load_audio`.
         """
-        sources = audio if isinstance(audio, list | tuple) else [audio]
         texts: list[Transcription] = []
-        for _, result in self.transcribe_each(sources, sampling_rate, words=words):
+        for _, result in self.transcribe_each(_sources(audio), sampling_rate, words=words):
             if isinstance(result, EchoError):
                 raise result
             if isinstance(result, Transcription):
                 texts.append(result)
-        return texts if sources is audio else texts[0]
+        return texts if isinstance(audio, list | tuple) else texts[0]
 
     def transcribe_each(
         self,
@@ -189,23 +178,9 @@ class Recognizer:
             the number of a source, and a segment of it; after its segments its `Transcription`, or the error for which
             it could not be read to its end.
         """
-        waiting: Waiting = []
-        held, open_segments = 0.0, list[Segment]()  # of the recording that has not ended yet
-        for index, source in enumerate(sources):
-            clock = _Clock()
-            error: EchoError | None = None
-            try:
-                for piece in cut(clock.count(stream_audio(source, sampling_rate)), self.decode.segments):
-                    waiting.append((index, piece))
-                    held += piece.seconds
-                    if held >= GROUP_SECONDS:
-                        yield from self._decode(waiting, open_segments, words, speaker_f0)
-                        waiting, held = [], 0.0
-                        release_memory()
-            except EchoError as unreadable:
-                error = unreadable
-            waiting.append((index, _End(clock.seconds, error)))
-        yield from self._decode(waiting, open_segments, words, speaker_f0)
+        open_segments = list[Segment]()  # of the recording that has not ended yet
+        for waiting in gather_speech(sources, sampling_rate, self.decode.segments, GROUP_SECONDS):
+            yield from self._decode(waiting, open_segments, words, speaker_f0)
 
     @overload
     def align(self, audio: Audio, text: str, sampling_rate: int | None = None) -> Segment: ...
@@ -269,17 +244,49 @@ class Recognizer:
         found = _all_read(retone_each(self, *_paired(audio, text), sampling_rate, notation))
         return found if isinstance(audio, list | tuple) else found[0]
 
+    @overload
+    def find(
+        self, audio: Audio, words: str | Sequence[str] = (), sampling_rate: int | None = None, **how: Any
+    ) -> tuple[Place, ...]: ...
+    @overload
+    def find(
+        self,
+        audio: list[Audio] | tuple[Audio, ...],
+        words: str | Sequence[str] = (),
+        sampling_rate: int | None = None,
+        **how: Any,
+    ) -> list[tuple[Place, ...]]: ...
+    def find(
+        self,
+        audio: Audio | list[Audio] | tuple[Audio, ...],
+        words: str | Sequence[str] = (),
+        sampling_rate: int | None = None,
+        **how: Any,
+    ) -> tuple[Place, ...] | list[tuple[Place, ...]]:
+        """The places where words may be spoken, also those that `transcribe` misses, in the order of time.
+
+        Args:
+            audio: as in `transcribe`.
+            words: a word or phrase, or several, as they are written in texts.
+            how: `least`, the probability that a place has at least (0.5 by default), and `within_words=True` for words
+                inside longer ones, too; or, in place of words, `like`, recordings of one word alone, of at most ten
+                seconds each.
+
+        Raises:
+            EchoError: a recording cannot be read, or a word or an example cannot be looked for.
+        """
+        from echo_asr.decode.find import find_each, make_search  # which import this module
+
+        search = make_search(self, [words] if isinstance(words, str) else words, sampling_rate, **how)
+        places = [one.places for one in _all_read(find_each(self, _sources(audio), search, sampling_rate))]
+        return places if isinstance(audio, list | tuple) else places[0]
+
     def _decode(
         self, waiting: Waiting, open_segments: list[Segment], words: bool, speaker_f0: Sequence[float]
     ) -> Results:
         """Decode what was gathered; `open_segments` are those of the recording that has not ended yet, before and
         after."""
-        clips = []
-        for index, item in waiting:
-            if isinstance(item, SpeechSegment):
-                clip = self.extractor(item.samples, item.loudest)
-                clips.append(replace(clip, speaker_f0=speaker_f0[index]) if speaker_f0 else clip)
-        found = iter(self.recognize(clips, words))
+        found = iter(self.recognize(self.extract(waiting, speaker_f0), words))
         for index, item in waiting:
             if isinstance(item, SpeechSegment):
                 segment = placed(next(found), item.start, item.seconds)
@@ -295,6 +302,19 @@ class Recognizer:
             else:
                 yield index, whole
 
+    def extract(self, waiting: Waiting, speaker_f0: Sequence[float] = ()) -> list[Features]:
+        """The features of each segment among what was gathered.
+
+        Args:
+            speaker_f0: as in `transcribe_each`.
+        """
+        clips = []
+        for index, item in waiting:
+            if isinstance(item, SpeechSegment):
+                clip = self.extractor(item.samples, item.loudest)
+                clips.append(replace(clip, speaker_f0=speaker_f0[index]) if speaker_f0 else clip)
+        return clips
+
     @torch.inference_mode()
     def recognize(self, features: Sequence[Features], words: bool = False) -> list[Segment]:
         """What is recognised in clips, from their features, in their order; decoded in batches of similar length.
@@ -303,33 +323,56 @@ class Recognizer:
         text of silence, a clip all of whose frames are null, is empty.
         """
         found: list[Segment] = [Segment(0.0, frames_to_seconds(f.frames), "") for f in features]
-        model, tokenizer, calibrated = self.bundle.model, self.bundle.tokenizer, self.bundle.calibration
         for group in batches_to_search(features):
             clips = [features[i] for i in group]
-            encoded = model.encode(collate_features(clips).to(model.device), self.features)
-            heard: list[Heard] = []
-            if self.sentences is not None:
-                heard = hear(model, encoded, self.decode, [self.sentences.grammar.graph] * len(group), self.spell)
-                texts = [one.best[: self.decode.nbest] for one in heard]
-            else:
-                texts = search_nbest(model, encoded, self.decode, self.fusion, self.spell)
-                self._warn_of_cut(encoded.lengths.tolist(), [len(best[0].tokens) for best in texts])
-            for index, best in zip(group, texts, strict=True):
-                ranked = [(tokenizer.decode(one.tokens), one.score) for one in best]
-                others = tuple(ranked) if len(ranked) > 1 else ()
-                found[index] = replace(found[index], text=ranked[0][0], alternatives=others)
-            if words:
-                times = align(model, encoded, clips, [best[0].tokens for best in texts], tokenizer, self.decode.times)
-                for index, (tokens, scored) in zip(group, times, strict=True):
-                    spoken = tuple(replace(w, probability=calibrated(w.probability)) for w in scored)
-                    found[index] = replace(found[index], tokens=tokens, words=spoken)
-            if self.sentences is not None:
-                for index, one in zip(group, heard, strict=True):
-                    found[index] = self.sentences.judge(found[index], one)
-            elif (language := self.bundle.text.written) != "none":
-                for index in group:
-                    spans = written_spans(found[index].text, language)
-                    found[index] = with_written(found[index], " ".join(span.text for span in spans), spans)
+            encoded = self.encode(clips)
+            own = self._hear(clips, encoded, words) if self.sentences else self._write(clips, encoded, words)
+            for index, segment in zip(group, own, strict=True):
+                found[index] = segment
+        return found
+
+    def _write(self, clips: Sequence[Features], encoded: Encoded, words: bool) -> list[Segment]:
+        """What is recognised in a batch of clips, as the model writes it."""
+        segments, language = self.recognize_encoded(clips, encoded, words), self.bundle.text.written
+        if language == "none":
+            return segments
+        spans = [written_spans(segment.text, language) for segment in segments]
+        texts = [" ".join(span.text for span in own) for own in spans]
+        return [with_written(*one) for one in zip(segments, texts, spans, strict=True)]
+
+    def _hear(self, clips: Sequence[Features], encoded: Encoded, words: bool) -> list[Segment]:
+        """The sentences of the grammar that are heard in a batch of clips."""
+        assert self.sentences is not None
+        graphs = [self.sentences.grammar.graph] * len(clips)
+        heard = hear(self.bundle.model, encoded, self.decode, graphs, self.spell)
+        segments = self._segments(clips, encoded, [one.best[: self.decode.nbest] for one in heard], words)
+        return [self.sentences.judge(*one) for one in zip(segments, heard, strict=True)]
+
+    def encode(self, clips: Sequence[Features]) -> Encoded:
+        """The features of a batch of clips, encoded."""
+        return self.bundle.model.encode(collate_features(list(clips)).to(self.bundle.model.device), self.features)
+
+    def recognize_encoded(self, clips: Sequence[Features], encoded: Encoded, words: bool) -> list[Segment]:
+        """What is recognised in a batch of clips, which are encoded already, as it is spoken and without a grammar."""
+        texts = search_nbest(self.bundle.model, encoded, self.decode, self.fusion, self.spell)
+        self._warn_of_cut(encoded.lengths.tolist(), [len(best[0].tokens) for best in texts])
+        return self._segments(clips, encoded, texts, words)
+
+    def _segments(
+        self, clips: Sequence[Features], encoded: Encoded, texts: Sequence[Sequence[Hypothesis]], words: bool
+    ) -> list[Segment]:
+        """The best texts of a batch of clips, with the times of the words of the first."""
+        model, tokenizer, calibrated = self.bundle.model, self.bundle.tokenizer, self.bundle.calibration
+        found: list[Segment] = []
+        for clip, best in zip(clips, texts, strict=True):
+            ranked = [(tokenizer.decode(one.tokens), one.score) for one in best]
+            others = tuple(ranked) if len(ranked) > 1 else ()
+            found.append(Segment(0.0, frames_to_seconds(clip.frames), ranked[0][0], alternatives=others))
+        if words:
+            times = align(model, encoded, clips, [best[0].tokens for best in texts], tokenizer, self.decode.times)
+            for index, (tokens, scored) in enumerate(times):
+                spoken = tuple(replace(w, probability=calibrated(w.probability)) for w in scored)
+                found[index] = replace(found[index], tokens=tokens, words=spoken)
         return found
 
     def _warn_of_cut(self, frames: Sequence[int], sizes: Sequence[int]) -> None:
@@ -337,17 +380,6 @@ class Recognizer:
         if any(size >= most < bound for size, bound in zip(sizes, frames, strict=True)):
             what = f"a text is as long as decode.max_tokens allows ({most} tokens) and ends there, whatever follows"
             warnings.warn(f"{what}; raise it, or lower decode.segments.longest", stacklevel=3)
-
-
-class _Clock:
-    """Counts the seconds of audio that pass."""
-
-    seconds = 0.0
-
-    def count(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        for block in blocks:
-            self.seconds += samples_to_seconds(len(block))
-            yield block
 
 
 def placed(segment: Segment, start: float, duration: float) -> Segment:
@@ -361,11 +393,16 @@ def placed(segment: Segment, start: float, duration: float) -> Segment:
     return replace(segment, start=at(segment.start), end=at(segment.end), tokens=tokens, words=words)
 
 
+def _sources(audio: Audio | list[Audio] | tuple[Audio, ...]) -> Sequence[Audio]:
+    """One recording, or several, as a list."""
+    return audio if isinstance(audio, list | tuple) else [audio]
+
+
 def _paired(
     audio: Audio | list[Audio] | tuple[Audio, ...], text: str | Sequence[str]
 ) -> tuple[Sequence[Audio], Sequence[str]]:
     """One recording and its text, or a list of each, as two lists of equal length."""
-    sources = audio if isinstance(audio, list | tuple) else [audio]
+    sources = _sources(audio)
     texts = [text] if isinstance(text, str) else text
     if len(texts) != len(sources) or (isinstance(text, str) and sources is audio):
         raise ValueError(f"text: expected one for each of {len(sources)} recordings, got {len(texts)}")

@@ -24,8 +24,9 @@ from echo_asr.text.config import TextConfig
 from echo_asr.text.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
-# Notes beside the weights; the last two are calibrations of sentences of a grammar, and of words that are looked for.
-FEATURES, CALIBRATION, SENTENCES, FOUND = "features", "calibration", "sentences", "found"
+# Notes beside the weights; the last three are calibrations of sentences of a grammar, of words that are looked for, and
+# of what is like examples of one.
+FEATURES, CALIBRATION, SENTENCES, FOUND, ALIKE = "features", "calibration", "sentences", "found", "alike"
 RENAMED = {
     "attention.rotation.raw_radius": "attention.rotation.radius.raw",
     "attention.rotation.radius_weight": "attention.rotation.radius.weight",
@@ -47,8 +48,8 @@ class Bundle:
         trained_features: names of the features that took part in training when the weights were saved, where a
             curriculum had not yet brought in all of them; decoding uses these alone. None for all.
         calibration: from the scores of words to probabilities; changes nothing where none was fitted.
-        sentences, found: the same from what is measured of a sentence of a grammar, and of a word that is looked for;
-            None where none was fitted.
+        sentences, found, alike: the same from what is measured of a sentence of a grammar, of a word that is looked
+            for, and of a place that is like examples of one; None where none was fitted.
         source: of the pretrained encoder whose states the model reads; None where it reads none.
     """
 
@@ -62,6 +63,7 @@ class Bundle:
     source: Source | None = None
     sentences: LogisticCalibration | None = None
     found: LogisticCalibration | None = None
+    alike: LogisticCalibration | None = None
 
     def save(
         self, folder: str | os.PathLike[str], state: dict[str, torch.Tensor] | None = None, slim: bool = False
@@ -90,6 +92,8 @@ class Bundle:
             fitted[SENTENCES] = self.sentences
         if self.found:
             fitted[FOUND] = self.found
+        if self.alike:
+            fitted[ALIKE] = self.alike
         if fitted:
             save_calibrations(folder, fitted)
 
@@ -134,21 +138,21 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     trained = None if noted is None else tuple(name for name in built["model"].features if name in noted.split())
     try:
         calibration = Calibration.from_text(notes.get(CALIBRATION, "{}"))
-        sentences, found = (
-            LogisticCalibration.from_text(notes[name]) if name in notes else None for name in (SENTENCES, FOUND)
-        )
+        fitted = [
+            LogisticCalibration.from_text(notes[name]) if name in notes else None for name in (SENTENCES, FOUND, ALIKE)
+        ]
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise EchoError(f"{folder / WEIGHTS}: damaged calibration of words ({reason}); copy the file again") from None
     model.to(device).eval()
-    return Bundle(model, tokenizer, features, built["text"], extra, trained, calibration, source, sentences, found)
+    return Bundle(model, tokenizer, features, built["text"], extra, trained, calibration, source, *fitted)
 
 
 def save_calibrations(folder: Path, fitted: Mapping[str, Calibration | LogisticCalibration]) -> None:
     """Note, beside the weights of a model folder, how scores become probabilities.
 
     Args:
-        fitted: `CALIBRATION`, `SENTENCES` or `FOUND`, each with its calibration; others that are there stay.
+        fitted: `CALIBRATION`, `SENTENCES`, `FOUND` or `ALIKE`, each with its calibration; others that are there stay.
 
     Raises:
         EchoError: the weights are damaged, the folder cannot be written, or the disk is full; they are untouched.

@@ -191,13 +191,14 @@ def join_texts(texts: Iterable[str]) -> str:
     """Join texts of successive segments by spaces, except between characters of scripts that are written without."""
     joined = ""
     for text in texts:
-        if joined and text and not (_is_spaceless(joined[-1]) and _is_spaceless(text[0])):
+        if joined and text and not (is_spaceless(joined[-1]) and is_spaceless(text[0])):
             joined += " "
         joined += text
     return joined
 
 
-def _is_spaceless(character: str) -> bool:
+def is_spaceless(character: str) -> bool:
+    """Whether a character is of a script that is written without spaces, or of its punctuation."""
     return unicodedata.name(character, "").startswith(_SPACELESS)
 
 

@@ -15,10 +15,12 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.distributed.processes import Processes
 from echo_asr.evaluate.calibration import fit_calibration, measure_confidence, score_words
 from echo_asr.evaluate.collapse import find_collapse
+from echo_asr.evaluate.finding import fit_alike, fit_found, known_batches
 from echo_asr.evaluate.metrics import error_rate
 from echo_asr.evaluate.sentences import few_noises, fit_sentences
 from echo_asr.features import Features
-from echo_asr.model.checkpoint import CALIBRATION, SENTENCES, load_bundle, save_calibrations
+from echo_asr.model.calibration import Calibration, LogisticCalibration
+from echo_asr.model.checkpoint import ALIKE, CALIBRATION, FOUND, SENTENCES, load_bundle, save_calibrations
 from echo_asr.train.state import Progress
 
 PLATEAU_BLANK = 0.995  # blank ratio at which CTC writes nothing
@@ -132,8 +134,8 @@ def calibrate(
     features: Sequence[Features],
     warn: Callable[[str], None],
 ) -> str:
-    """Fit how the scores of words, and of sentences of a grammar, become probabilities to the weights that a run has
-    kept, note it beside them; returns a line about it.
+    """Fit how the scores of words, of sentences of a grammar, and of places of words that are looked for become
+    probabilities to the weights that a run has kept; note it beside them. Returns a line about it.
 
     Words are those that the model recognises by itself under `decode`. A model that writes one text for everything is
     warned about.
@@ -149,10 +151,16 @@ def calibrate(
     scores, right = score_words(references, recognised, lambda text: text)  # both are normalised
     calibration = fit_calibration(scores, right)
     found = measure_confidence(scores, right, calibration)
-    sentences = fit_sentences(recognizer, references, features, [recognizer.extractor(clip) for clip in few_noises()])
-    if sentences is not None:
-        save_calibrations(run, {SENTENCES: sentences})
+    noises = [recognizer.extractor(clip) for clip in few_noises()]
+    fitted: dict[str, Calibration | LogisticCalibration | None] = {
+        SENTENCES: fit_sentences(recognizer, references, features, noises)
+    }
+    if found is not None:
+        recognizer.bundle.calibration = calibration
+        batches = known_batches(recognizer, references, features, [segment for (segment,) in recognised])
+        of_words, of_examples = fit_found(recognizer, batches), fit_alike(recognizer, batches)
+        fitted |= {CALIBRATION: calibration, FOUND: of_words, ALIKE: of_examples}
+    save_calibrations(run, {name: one for name, one in fitted.items() if one is not None})
     if found is None:
         return "probabilities of words are not calibrated: none was recognised in validation"
-    save_calibrations(run, {CALIBRATION: calibration})
     return f"probabilities of words are calibrated on validation, where their error is now {found}"
