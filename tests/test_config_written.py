@@ -53,6 +53,8 @@ RANGES: dict[str, st.SearchStrategy[Any]] = {
     "longest": st.floats(10.0, 100.0),
     "above_noise": st.floats(0.1, 40.0),
     "nbest": st.just(1),
+    "grammar": st.sampled_from(["", "some folder/said.txt"]),
+    "reject": st.floats(0, 1),
     "lm": st.sampled_from(["", "some folder/lm.arpa"]),
     "conventions": st.dictionaries(
         st.sampled_from(["[...]", "word-", "xxx", "|", "(?)", "'kp"]), st.sampled_from(["keep", "drop", "exclude"])
@@ -63,6 +65,7 @@ RANGES: dict[str, st.SearchStrategy[Any]] = {
 
 ACCOMPANIED = (  # modes that others must go with
     "text_pitch aligned", "learn_frequencies", "fastest has no set", "needs decode.beam",
+    "cannot go with decode.grammar",
     "needs model.pitch_input", "text.letters goes with", "text.tone_marks needs", "letters that write tone",
 )  # fmt: skip
 

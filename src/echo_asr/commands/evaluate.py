@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from echo_asr.commands.arguments import CORPUS, DEVICE, Parser, Subparsers, add_
 if TYPE_CHECKING:
     from echo_asr.data.corpus import Utterance
     from echo_asr.decode.transcribe import Recognizer
+
+FALSE_ACCEPTS = 1.0  # an hour
 
 
 def add(commands: Subparsers[Parser]) -> None:
@@ -26,8 +29,8 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--texts", type=Path, metavar="FILE", help="also write references and hypotheses there")
     text = "listen for the sentences of this grammar; what is none of them should be rejected"
     parser.add_argument("--grammar", type=Path, metavar="FILE", help=text)
-    text = "with --grammar: find the threshold for at most so many an hour (default 1)"
-    parser.add_argument("--false-accepts", type=float, default=1.0, metavar="N", help=text)
+    text = f"with --grammar: find the threshold for at most so many an hour (default {FALSE_ACCEPTS:g})"
+    parser.add_argument("--false-accepts", type=float, metavar="N", help=text)
     text = "with --grammar: draw false rejects against false accepts (png, svg or pdf)"
     parser.add_argument("--curve", type=Path, metavar="PICTURE", help=text)
     add_broken(parser)
@@ -46,10 +49,11 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.grammar:
         arguments.changes["decode.grammar"] = str(arguments.grammar)
-    elif arguments.curve:
-        arguments.parser.error("--curve belongs to --grammar FILE")
-    if not arguments.false_accepts >= 0:
-        arguments.parser.error(f"--false-accepts: expected a number from 0 on, got {arguments.false_accepts:g}")
+    most = arguments.false_accepts
+    if not arguments.changes.get("decode.grammar") and (arguments.curve or most is not None):
+        arguments.parser.error("--false-accepts and --curve belong to --grammar FILE")
+    if most is not None and not 0 <= most < math.inf:
+        arguments.parser.error(f"--false-accepts: expected a number from 0 on, got {most:g}")
     utterances = load_corpus(arguments.corpus, arguments.broken).split(arguments.split)
     if arguments.broken == "skip":
         utterances = leave_out_unreadable(arguments.corpus, utterances)
@@ -78,6 +82,7 @@ def _evaluate_grammar(recognizer: Recognizer, utterances: Sequence[Utterance], a
         name, split = arguments.corpus, arguments.split
         found = evaluate_grammar(recognizer, name, split, utterances, lambda n: advance(n, ""))
     inside, most = found.inside, arguments.false_accepts
+    most = FALSE_ACCEPTS if most is None else most
     if arguments.json:
         fields = {**(inside.to_dict() if inside else {}), **found.to_dict(most)}
         print(json.dumps(fields, ensure_ascii=False))
