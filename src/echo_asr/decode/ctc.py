@@ -151,6 +151,19 @@ class CTCBestPath(_GrowingTexts):
         return gained
 
 
+def best_paths(log_probabilities: Tensor, lengths: Tensor) -> list[list[int]]:
+    """The text of the most likely CTC path of each recording.
+
+    Args:
+        log_probabilities: `(B, F, V)`; lengths: frames of each recording, `(B,)`.
+    """
+    texts = []
+    for path, size in zip(log_probabilities.argmax(-1).tolist(), lengths.tolist(), strict=True):
+        changed = [token for at, token in enumerate(path[:size]) if not at or token != path[at - 1]]
+        texts.append([token for token in changed if token])
+    return texts
+
+
 def _ended(log_probabilities: Tensor, lengths: Tensor) -> Tensor:
     """Log probabilities `(B, V, F)` in float64, with blank for certain beyond the end of each recording."""
     logp = double(log_probabilities).transpose(1, 2).contiguous()

@@ -17,6 +17,7 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds, seconds_to_frames
 from echo_asr.audio.load import Audio
 from echo_asr.decode.batches import batches_to_search
+from echo_asr.decode.ctc import best_paths
 from echo_asr.decode.keyword_paths import keyword_paths, without_overlaps
 from echo_asr.decode.keywords import Keyword, Spelling
 from echo_asr.decode.results import Place
@@ -121,7 +122,8 @@ def make_example(recognizer: Recognizer, clip: Features, name: str = "example") 
     model, tokenizer = recognizer.bundle.model, recognizer.bundle.tokenizer
     encoded = recognizer.encode([clip])
     (segment,) = recognizer.recognize_encoded([clip], encoded, words=False)
-    best = model.ctc_log_probabilities(encoded)[0].argmax(-1)
+    log_probabilities = model.ctc_log_probabilities(encoded)
+    best = log_probabilities[0].argmax(-1)
     loud = ~encoded.track.null[0]
     written = ((best > 0) & loud).nonzero()[:, 0].tolist() or loud.nonzero()[:, 0].tolist()
     margin = round(seconds_to_frames(MARGIN) / model.config.subsampling)
@@ -129,7 +131,7 @@ def make_example(recognizer: Recognizer, clip: Features, name: str = "example") 
     states = encoded.states[model.config.ctc_feature][0, part].float()
     if len(states) < SHORTEST:
         raise EchoError(f"{name}: is too short for a word; give a longer recording")
-    found = tokenizer.encode(segment.text, "skip"), [token for token in best.unique_consecutive().tolist() if token]
+    found = tokenizer.encode(segment.text, "skip"), *best_paths(log_probabilities, encoded.lengths)
     spellings = tuple(Spelling(tokens, False) for tokens in dict.fromkeys(map(tuple, found)) if tokens)
     return Example(states, Keyword(segment.text, segment.text, spellings, False) if spellings else None)
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from echo_asr.decode.constraint import GraphConstraint, TokenGraph
+from echo_asr.decode.ctc import best_paths
 from echo_asr.decode.grammar import CompiledGrammar, compile_grammar
 from echo_asr.decode.results import Segment, Sentence
 from echo_asr.decode.search import DecodeConfig, Hypothesis, Spell, search_nbest
@@ -111,19 +112,6 @@ def hear(
         Heard(best, _measured(best[0], ratio), not text)
         for best, ratio, text in zip(found, ratios.tolist(), free, strict=True)
     ]
-
-
-def best_paths(log_probabilities: Tensor, lengths: Tensor) -> list[list[int]]:
-    """The text of the most likely CTC path of each recording.
-
-    Args:
-        log_probabilities: `(B, F, V)`; lengths: frames of each recording, `(B,)`.
-    """
-    texts = []
-    for path, size in zip(log_probabilities.argmax(-1).tolist(), lengths.tolist(), strict=True):
-        changed = [token for at, token in enumerate(path[:size]) if not at or token != path[at - 1]]
-        texts.append([token for token in changed if token])
-    return texts
 
 
 def _ctc(log_probabilities: Tensor, lengths: Tensor, texts: Sequence[Sequence[int]]) -> Tensor:

@@ -68,7 +68,7 @@ def known_batches(
         tokens = [tokenizer.encode(texts[i], "skip") for i in group]
         aligned = align(model, encoded, clips, tokens, tokenizer)
         spoken = [Segment(0.0, 0.0, tokenizer.decode(t), w, s) for t, (s, w) in zip(tokens, aligned, strict=True)]
-        own = [recognised[i] for i in group]
+        own = [replace(recognised[i], text=recognised[i].said, spoken="") for i in group]
         words = [[replace(w, probability=calibrated(w.probability)) for w in words_from_tokens(s.tokens)] for s in own]
         own = [replace(segment, words=tuple(w)) for segment, w in zip(own, words, strict=True)]
         found.append(KnownBatch(group, clips, encoded, spoken, own))

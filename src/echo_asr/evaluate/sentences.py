@@ -14,7 +14,7 @@ from echo_asr.decode.constraint import TokenGraph, sentence_graph
 from echo_asr.decode.sentences import Heard, hear
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.evaluate.calibration import fit_logistic
-from echo_asr.features import Features, collate_features
+from echo_asr.features import Features
 from echo_asr.model.calibration import LogisticCalibration
 
 MOST_CLIPS = 150  # with speech, that a calibration is fitted to
@@ -64,7 +64,6 @@ def hear_clips(recognizer: Recognizer, features: Sequence[Features], graph: Toke
     """The numbers of clips that are not silent, each with the sentences that are heard in it."""
     model = recognizer.bundle.model
     for group in batches_to_search(features):
-        batch = collate_features([features[number] for number in group]).to(model.device)
-        encoded = model.encode(batch, recognizer.features)
+        encoded = recognizer.encode([features[number] for number in group])
         config = replace(recognizer.decode, lm="", hotwords=())
         yield from zip(group, hear(model, encoded, config, [graph] * len(group), recognizer.spell), strict=True)
