@@ -62,7 +62,8 @@ class Sentences:
     """
 
     def __init__(self, grammar: CompiledGrammar, calibration: LogisticCalibration | None, least: float) -> None:
-        self.grammar, self.calibration, self.least = grammar, calibration or UNFITTED, least
+        fits = calibration is not None and len(calibration.weights) == MEASUREMENTS  # else of another version
+        self.grammar, self.calibration, self.least = grammar, calibration if fits and calibration else UNFITTED, least
 
     @staticmethod
     def of(grammar: Grammar, bundle: Bundle, least: float) -> Sentences:
