@@ -29,8 +29,9 @@ from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.data.script import read_script
 from echo_asr.decode.cutting import CutRecording, cut_recording
 from echo_asr.decode.given_texts import align_each
+from echo_asr.decode.load import load
 from echo_asr.decode.results import Segment
-from echo_asr.decode.transcribe import Recognizer, load
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 
 PAUSES = (0.3, 1.0)  # seconds

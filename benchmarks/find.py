@@ -33,9 +33,10 @@ from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.decode.batches import GROUP_SECONDS, batches_to_search
 from echo_asr.decode.example_search import DEFAULT, Example, likenesses, make_example
 from echo_asr.decode.gather import gather_speech
+from echo_asr.decode.load import load
 from echo_asr.decode.results import Segment
 from echo_asr.decode.segments import SpeechSegment
-from echo_asr.decode.transcribe import Recognizer, load
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.decode.word_search import WordSearch
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.calibration import expected_calibration_error

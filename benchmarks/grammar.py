@@ -27,8 +27,9 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE, seconds_to_samples
 from echo_asr.audio.load import Audio
 from echo_asr.data.corpus import load_corpus
+from echo_asr.decode.load import load
 from echo_asr.decode.results import Segment
-from echo_asr.decode.transcribe import Recognizer, load
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.evaluate.grammar import NOISE_CLIPS, NOISE_SECONDS, Accepted, Share, noises
 from echo_asr.text.grammar import Grammar
 

@@ -20,8 +20,8 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE, frames_to_seconds, samples_to_frames, seconds_to_samples
 from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.given_texts import align_each
+from echo_asr.decode.load import load
 from echo_asr.decode.results import Segment
-from echo_asr.decode.transcribe import load
 from echo_asr.errors import EchoError
 from echo_asr.features.log_mel import frame_levels
 

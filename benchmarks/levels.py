@@ -21,7 +21,8 @@ from benchmarks.arguments import model_and_corpus
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import samples_to_seconds, seconds_to_samples
 from echo_asr.data.corpus import load_corpus
-from echo_asr.decode.transcribe import Recognizer, load
+from echo_asr.decode.load import load
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.evaluate.metrics import error_rate
 
 PEAKS = (0.0, -20.0, -40.0, -55.0)  # dBFS

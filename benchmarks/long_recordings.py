@@ -24,7 +24,7 @@ from benchmarks.memory import peak_bytes
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds, seconds_to_samples
 from echo_asr.data.corpus import Audio, load_corpus
-from echo_asr.decode.transcribe import load
+from echo_asr.decode.load import load
 from echo_asr.evaluate.metrics import error_rate
 
 PAUSES = (0.3, 5.0)  # seconds

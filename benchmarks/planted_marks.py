@@ -24,7 +24,7 @@ from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds
 from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.data.noise import noise_clip
 from echo_asr.data.partition import write_corpus
-from echo_asr.decode.transcribe import load
+from echo_asr.decode.load import load
 from echo_asr.evaluate.evaluate import evaluate, summary
 from echo_asr.text.marks import find_marks, proposed_conventions
 from echo_asr.text.tokenizer import Tokenizer

@@ -21,7 +21,8 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds, seconds_to_samples
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.noise import Kind, noise_clip
-from echo_asr.decode.transcribe import Recognizer, load
+from echo_asr.decode.load import load
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.evaluate.metrics import ErrorRate, error_rate
 
 KNOWN: tuple[Kind, ...] = get_args(Kind)

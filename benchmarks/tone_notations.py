@@ -16,7 +16,7 @@ from pathlib import Path
 
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.partition import write_corpus
-from echo_asr.decode.transcribe import load
+from echo_asr.decode.load import load
 from echo_asr.evaluate.evaluate import evaluate, summary
 from echo_asr.evaluate.tone_errors import tone_errors
 from echo_asr.train.recipe import read_config

@@ -26,9 +26,10 @@ from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.espeak import Espeak
 from echo_asr.data.tones import EDITION, LANGUAGE, VOCABULARY, VOICES, Recipe, WordTime, speak_clips
 from echo_asr.decode.alignment import align
+from echo_asr.decode.load import load
 from echo_asr.decode.results import Word
 from echo_asr.decode.search import search
-from echo_asr.decode.transcribe import Recognizer, load
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import collate_features
 

@@ -15,7 +15,7 @@ import torch
 from benchmarks.arguments import model_and_corpus
 from echo_asr.audio import load_audio
 from echo_asr.data.corpus import load_corpus
-from echo_asr.decode.transcribe import load
+from echo_asr.decode.load import load
 from echo_asr.research.diagnose.zero import zero_shares
 
 

@@ -14,7 +14,7 @@ from echo_asr.data.corpus import load_corpus
 from echo_asr.decode import transcribe
 from echo_asr.decode.alignment import align
 from echo_asr.decode.search import DecodeConfig, search
-from echo_asr.decode.transcribe import choose_device
+from echo_asr.distributed.device import choose_device
 from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureBatch, FeatureExtractor

@@ -12,12 +12,13 @@ __version__ = "0.1.0"
 __all__ = ["EchoError", "Recognizer", "Segment", "Token", "Transcription", "Word", "__version__", "load"]
 
 if TYPE_CHECKING:
+    from echo_asr.decode.load import load
     from echo_asr.decode.results import Segment, Token, Transcription, Word
-    from echo_asr.decode.transcribe import Recognizer, load
+    from echo_asr.decode.transcribe import Recognizer
     from echo_asr.errors import EchoError
 
 _WHERE = {
-    "load": "echo_asr.decode.transcribe",
+    "load": "echo_asr.decode.load",
     "Recognizer": "echo_asr.decode.transcribe",
     **dict.fromkeys(("Segment", "Token", "Transcription", "Word"), "echo_asr.decode.results"),
     "EchoError": "echo_asr.errors",

@@ -19,8 +19,9 @@ from echo_asr.annotations.segmented import open_segmented
 from echo_asr.annotations.textgrid_writer import render_textgrid
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.decode.annotate import TierFile, fill_segments, filled_path
+from echo_asr.decode.load import load
 from echo_asr.decode.results import Segment, Transcription
-from echo_asr.decode.transcribe import Recognizer, load
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from tests.helpers.commands import Place, run
 from tests.helpers.eaf import assert_rules, canonical, without_tier

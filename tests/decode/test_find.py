@@ -19,8 +19,9 @@ from torch.nn.functional import pad
 
 from echo_asr.decode import find as module
 from echo_asr.decode.find import find_each, make_search
+from echo_asr.decode.load import load
 from echo_asr.decode.results import Found, Place
-from echo_asr.decode.transcribe import Recognizer, load
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.model.calibration import LogisticCalibration
 from echo_asr.model.encoder import Encoded

@@ -12,8 +12,9 @@ from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.forced_alignment import GivenText, align_given, align_recognized
+from echo_asr.decode.load import load
 from echo_asr.decode.syllables import AlignedSpeech, speaker_ranges, syllable_contours
-from echo_asr.decode.transcribe import Recognizer, load
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from tests.helpers.tone_corpus import SHIFTS, WORDS, tone
 

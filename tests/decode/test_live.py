@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from echo_asr.data.noise import noise_clip
 from echo_asr.decode.live import LOOSE, LiveEvent, LiveText, steady
-from echo_asr.decode.results import Segment, Word
+from echo_asr.decode.load import load_recognizer
+from echo_asr.decode.results import Segment, Word, placed
 from echo_asr.decode.segments import SegmentConfig, SpeechSegment, cut
 from echo_asr.decode.subtitles import TimedUnit
-from echo_asr.decode.transcribe import Recognizer, load_recognizer, placed
+from echo_asr.decode.transcribe import Recognizer
 from tests.helpers.slow import slow
 from tests.helpers.tone_corpus import tone
 

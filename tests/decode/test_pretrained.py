@@ -10,8 +10,9 @@ import soundfile
 import torch
 
 from echo_asr.decode.given_texts import align_phrases
+from echo_asr.decode.load import load_recognizer
 from echo_asr.decode.results import Segment
-from echo_asr.decode.transcribe import Recognizer, load_recognizer
+from echo_asr.decode.transcribe import Recognizer
 from tests.helpers.tone_corpus import tone
 
 PAUSE = np.zeros(16_000, np.float32)

@@ -20,9 +20,10 @@ from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.noise import noise_clip
 from echo_asr.decode.constraint import sentence_graph
 from echo_asr.decode.ctc import best_paths
+from echo_asr.decode.load import load
 from echo_asr.decode.results import Segment, Transcription, Word
 from echo_asr.decode.sentences import hear
-from echo_asr.decode.transcribe import Recognizer, load
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.decode.written import with_written
 from echo_asr.errors import EchoError
 from echo_asr.features import collate_features

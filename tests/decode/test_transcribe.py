@@ -17,9 +17,11 @@ import echo_asr
 from echo_asr.config import read_yaml, write_yaml
 from echo_asr.decode import batches, transcribe
 from echo_asr.decode.batches import batches_by_length
+from echo_asr.decode.load import load
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.search import DecodeConfig
-from echo_asr.decode.transcribe import Recognizer, choose_device, load
+from echo_asr.decode.transcribe import Recognizer
+from echo_asr.distributed.device import choose_device
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.model.calibration import Calibration

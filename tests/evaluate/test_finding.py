@@ -10,8 +10,9 @@ import torch
 
 from echo_asr.audio import load_audio
 from echo_asr.data.corpus import load_corpus
+from echo_asr.decode.load import load
 from echo_asr.decode.results import Word
-from echo_asr.decode.transcribe import Recognizer, load
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.decode.word_search import WordSearch
 from echo_asr.evaluate.finding import KnownBatch, cut_out, fit_alike, fit_found, known_batches
 from echo_asr.features import Features

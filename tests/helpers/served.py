@@ -17,7 +17,8 @@ import numpy as np
 import soundfile
 
 from echo_asr.audio.convert import SAMPLE_RATE
-from echo_asr.decode.transcribe import Recognizer, load_recognizer
+from echo_asr.decode.load import load_recognizer
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.serve.access import make_access
 from echo_asr.serve.server import Certificate, Wyoming, listen, make_server
 from echo_asr.serve.service import Limits, Service

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from echo_asr.cli import main
-from echo_asr.decode.transcribe import load_recognizer
+from echo_asr.decode.load import load_recognizer
 from echo_asr.errors import EchoError
 from echo_asr.model.checkpoint import load_bundle
 from echo_asr.pretrained import build

@@ -13,7 +13,7 @@ from echo_asr.cli import main
 from echo_asr.config import build_sections
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
-from echo_asr.decode.transcribe import load
+from echo_asr.decode.load import load
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor, Features
 from echo_asr.research.f0_controls import (

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from echo_asr.decode.transcribe import Recognizer, load_recognizer
+from echo_asr.decode.load import load_recognizer
+from echo_asr.decode.transcribe import Recognizer
 from tests.helpers.served import SPOKEN, Served, serving, wav
 
 

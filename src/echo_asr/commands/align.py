@@ -221,8 +221,7 @@ def _align(
 def _transcription(parts: Sequence[tuple[Utterance, Segment]]) -> Transcription:
     """The utterances of a recording with their times in it."""
     from echo_asr.audio import audio_duration
-    from echo_asr.decode.results import Transcription
-    from echo_asr.decode.transcribe import placed
+    from echo_asr.decode.results import Transcription, placed
     from echo_asr.text.normalize import join_texts
 
     segments = [placed(segment, _place(one)[1], one.duration) for one, segment in parts]

@@ -44,7 +44,7 @@ def run_demo(out: Path, changes: Mapping[str, Any]) -> None:
     from echo_asr.audio import load_audio
     from echo_asr.console import console
     from echo_asr.data.corpus import load_corpus
-    from echo_asr.decode.transcribe import load
+    from echo_asr.decode.load import load
     from echo_asr.evaluate.evaluate import evaluate
     from echo_asr.research.diagnose.monitor import look_inside
     from echo_asr.research.diagnose.plots import plot_audio, plot_curves

@@ -45,9 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(sounddevice.query_devices())
         return 0
     from echo_asr.decode.live import LiveText
-    from echo_asr.decode.results import Segment
+    from echo_asr.decode.results import Segment, placed
     from echo_asr.decode.segments import SpeechSegment
-    from echo_asr.decode.transcribe import placed
     from echo_asr.research.f0_controls import load_recognizer
 
     if arguments.grammar:

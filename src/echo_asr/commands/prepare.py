@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
     from echo_asr.data.perturbation import UNPERTURBED
     from echo_asr.data.precompute import fill_recordings
     from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
-    from echo_asr.decode.transcribe import choose_device
+    from echo_asr.distributed.device import choose_device
     from echo_asr.distributed.launch import barrier, find_rank
     from echo_asr.features import FeatureExtractor
     from echo_asr.research.sections import SECTIONS

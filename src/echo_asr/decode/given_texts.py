@@ -17,9 +17,9 @@ from echo_asr.audio.segment import AudioFile
 from echo_asr.decode.alignment import align
 from echo_asr.decode.batches import BATCH_SECONDS, GROUP_SECONDS, batches_by_length, gathered
 from echo_asr.decode.long_texts import divide_text
-from echo_asr.decode.results import Segment, Token, Word
+from echo_asr.decode.results import Segment, Token, Word, placed
 from echo_asr.decode.times import character_times
-from echo_asr.decode.transcribe import Recognizer, placed
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.decode.word_homes import encode_words
 from echo_asr.errors import EchoError
 from echo_asr.features import Features, collate_features

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from echo_asr.text.normalize import join_texts
 
@@ -94,6 +94,17 @@ class Transcription:
     def said(self) -> str:
         """What was recognised, as it is spoken."""
         return join_texts(segment.said for segment in self.segments) if self.segments else self.text
+
+
+def placed(segment: Segment, start: float, duration: float) -> Segment:
+    """A segment of a piece that begins at `start` and lasts `duration`, its last frame perhaps a little longer."""
+
+    def at(time: float) -> float:
+        return start + min(time, duration)
+
+    tokens = tuple(replace(t, start=at(t.start), end=at(t.end)) for t in segment.tokens)
+    words = tuple(replace(w, start=at(w.start), end=at(w.end)) for w in segment.words)
+    return replace(segment, start=at(segment.start), end=at(segment.end), tokens=tokens, words=words)
 
 
 def made_of(segments: Sequence[Segment], duration: float) -> Transcription:

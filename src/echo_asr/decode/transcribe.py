@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import copy
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeVar, overload
 
 import torch
 
 from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.audio.load import Audio
-from echo_asr.config import Changes, build_sections
 from echo_asr.decode.alignment import align
 from echo_asr.decode.batches import GROUP_SECONDS, batches_to_search
 from echo_asr.decode.fusion import Fusion
 from echo_asr.decode.gather import Waiting, gather_speech
-from echo_asr.decode.results import Place, Retoned, Segment, Transcription, made_of
+from echo_asr.decode.results import Place, Retoned, Segment, Transcription, made_of, placed
 from echo_asr.decode.search import DecodeConfig, Hypothesis, make_fusion, make_spell, search_nbest
 from echo_asr.decode.segments import SpeechSegment
 from echo_asr.decode.sentences import Sentences, hear
 from echo_asr.decode.written import with_written
-from echo_asr.distributed.launch import find_rank
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features, FeatureTransform, collate_features
 from echo_asr.features.states import StatesExtractor
-from echo_asr.model.checkpoint import CONFIG, Bundle, load_bundle
+from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.encoder import Encoded
 from echo_asr.text.grammar import Grammar
 from echo_asr.text.tones import ToneNotation
@@ -40,38 +35,6 @@ HOTWORD_BEAM = 4  # hypotheses that are kept at least where there are hotwords
 
 Result = TypeVar("Result")
 Results = Iterator[tuple[int, Segment | Transcription | EchoError]]
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """The device of a name: `cpu`, `cuda`, `cuda:1`, `mps` (Apple's GPU), or `auto` (a GPU where there is one). Of
-    several processes on a machine each takes a GPU of its own, or all the CPU.
-
-    Raises:
-        EchoError: no such device here.
-    """
-    rank = find_rank()
-    if name == "auto":
-        apple = torch.backends.mps.is_available() and rank.count == 1
-        name = "cuda" if torch.cuda.is_available() else "mps" if apple else "cpu"
-        if rank.count == 1:
-            return torch.device(name)
-    if rank.count > 1 and name.startswith("cuda"):
-        if name != "cuda" or rank.local_rank >= torch.cuda.device_count():
-            what = f"{rank.local_count} processes on a machine with {torch.cuda.device_count()} GPUs, --device {name}"
-            mend = "start as many as there are GPUs, without a number in --device"
-            raise EchoError(f"{what}: each takes a GPU of its own; {mend}")
-        name = f"cuda:{rank.local_rank}"
-    try:
-        device = torch.device(name)
-        if device.type not in ("cpu", "cuda", "mps"):
-            raise RuntimeError("Echo knows cpu, cuda and mps")
-        if device.type == "mps" and rank.count > 1:
-            raise RuntimeError(f"there is one for {rank.count} processes")
-        torch.zeros(1, device=device).item()  # there are devices that hold no values
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0].split(". ")[0]
-        raise EchoError(f"device {name!r} is not available here ({reason}); take --device cpu or auto") from None
-    return device
 
 
 class Recognizer:
@@ -382,17 +345,6 @@ class Recognizer:
             warnings.warn(f"{what}; raise it, or lower decode.segments.longest", stacklevel=3)
 
 
-def placed(segment: Segment, start: float, duration: float) -> Segment:
-    """A segment of a piece that begins at `start` and lasts `duration`, its last frame perhaps a little longer."""
-
-    def at(time: float) -> float:
-        return start + min(time, duration)
-
-    tokens = tuple(replace(t, start=at(t.start), end=at(t.end)) for t in segment.tokens)
-    words = tuple(replace(w, start=at(w.start), end=at(w.end)) for w in segment.words)
-    return replace(segment, start=at(segment.start), end=at(segment.end), tokens=tokens, words=words)
-
-
 def _sources(audio: Audio | list[Audio] | tuple[Audio, ...]) -> Sequence[Audio]:
     """One recording, or several, as a list."""
     return audio if isinstance(audio, list | tuple) else [audio]
@@ -417,39 +369,3 @@ def _all_read(results: Iterable[Result | EchoError]) -> list[Result]:
             raise result
         found.append(result)
     return found
-
-
-def load(folder: str | os.PathLike[str], device: str = "auto", **decode: Any) -> Recognizer:
-    """Load a model folder; `load(MODEL).transcribe("a.wav").text` is the text. Nothing is asked of the network.
-
-    Args:
-        folder: what `echo-asr train` left in its `--out` folder.
-        device: `auto`, `cpu`, `cuda`, ...
-        decode: fields of `DecodeConfig` that replace the model's own, such as `beam=8`.
-
-    Raises:
-        EchoError: the folder is no complete model, or the device is not there.
-    """
-    return load_recognizer(folder, device, {f"decode.{name}": value for name, value in decode.items()})
-
-
-def load_recognizer(
-    folder: str | os.PathLike[str], device: str = "auto", changes: Changes = MappingProxyType({})
-) -> Recognizer:
-    """As `load`, with changed settings under their full names: `{"decode.beam": 8}`."""
-    bundle = load_bundle(folder, choose_device(device))
-    study = bundle.extra.get("study") or {}
-    control = study.get("f0", "measured") if isinstance(study, dict) else study
-    if control != "measured":
-        what = f"was trained with study.f0 {control}, and is of use under that alone"
-        mend = "echo-asr evaluate, transcribe, diagnose or study, or echo_asr.research.f0_controls.load_recognizer"
-        raise EchoError(f"{folder}: {what}; take {mend}")
-    return Recognizer(bundle, decode_config(bundle, folder, changes))
-
-
-def decode_config(
-    bundle: Bundle, folder: str | os.PathLike[str], changes: Changes = MappingProxyType({})
-) -> DecodeConfig:
-    """The decoding settings of the model of a folder, with some changed, as `{"decode.beam": 8}`."""
-    data = {"decode": bundle.extra.get("decode")}
-    return build_sections(data, {"decode": DecodeConfig}, changes, str(Path(folder) / CONFIG))["decode"]

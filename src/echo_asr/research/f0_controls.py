@@ -32,7 +32,9 @@ import torch
 from torch import Tensor
 
 from echo_asr.config import Changes, build_sections
-from echo_asr.decode.transcribe import Recognizer, choose_device, decode_config
+from echo_asr.decode.load import decode_config
+from echo_asr.decode.transcribe import Recognizer
+from echo_asr.distributed.device import choose_device
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.features.pitch import REFERENCE_F0
@@ -122,7 +124,7 @@ def load_control(bundle: Bundle, folder: str | os.PathLike[str]) -> F0Control | 
 def load_recognizer(
     folder: str | os.PathLike[str], device: str = "auto", changes: Changes = MappingProxyType({})
 ) -> Recognizer:
-    """As `echo_asr.decode.transcribe.load_recognizer`, under the control that the model was trained with."""
+    """As `echo_asr.decode.load.load_recognizer`, under the control that the model was trained with."""
     bundle = load_bundle(folder, choose_device(device))
     return Recognizer(bundle, decode_config(bundle, folder, changes), load_control(bundle, folder))
 

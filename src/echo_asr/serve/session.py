@@ -15,9 +15,9 @@ import numpy as np
 from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.audio.resampling import BlockResampler
 from echo_asr.decode.live import LiveEvent, LiveText
-from echo_asr.decode.results import Segment
+from echo_asr.decode.results import Segment, placed
 from echo_asr.decode.segments import SpeechSegment
-from echo_asr.decode.transcribe import Recognizer, placed
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.serve.errors import FAILED, RequestError, about_to_end
 from echo_asr.serve.replies import words_of
 from echo_asr.serve.service import Service

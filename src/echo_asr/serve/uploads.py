@@ -15,9 +15,9 @@ import numpy as np
 
 from echo_asr.audio import stream_audio
 from echo_asr.audio.convert import samples_to_seconds
-from echo_asr.decode.results import Segment, Transcription, made_of
+from echo_asr.decode.results import Segment, Transcription, made_of, placed
 from echo_asr.decode.segments import SegmentConfig, SpeechSegment, cut
-from echo_asr.decode.transcribe import Recognizer, placed
+from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.serve.batcher import Batcher

@@ -15,7 +15,7 @@ from echo_asr.data.batch import gc_paused, make_examples, weigh_plan
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.excluded import Transcribed, apply_conventions
-from echo_asr.decode.transcribe import choose_device
+from echo_asr.distributed.device import choose_device
 from echo_asr.distributed.launch import find_rank
 from echo_asr.distributed.processes import open_processes, reseed
 from echo_asr.distributed.sharding import gather_whole

@@ -30,7 +30,9 @@ from echo_asr.data.corpus import load_corpus
 from echo_asr.data.excluded import apply_conventions
 from echo_asr.data.noise import KINDS, noise_clip
 from echo_asr.data.speakers import speaker_medians
-from echo_asr.decode.transcribe import Recognizer, choose_device, decode_config
+from echo_asr.decode.load import decode_config
+from echo_asr.decode.transcribe import Recognizer
+from echo_asr.distributed.device import choose_device
 from echo_asr.errors import EchoError
 from echo_asr.model.echo import Echo
 from echo_asr.output import use_utf8_streams

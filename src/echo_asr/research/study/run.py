@@ -16,7 +16,7 @@ from echo_asr.data.corpus import Corpus, load_corpus
 from echo_asr.data.excluded import apply_conventions
 from echo_asr.data.perturbation import UNPERTURBED, Perturbation
 from echo_asr.data.precompute import fill_cache
-from echo_asr.decode.transcribe import choose_device
+from echo_asr.distributed.device import choose_device
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
 from echo_asr.research.study.cost import model_cost
