@@ -18,14 +18,15 @@ import echo_asr.evaluate.grammar
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.noise import noise_clip
-from echo_asr.decode.constraint import sentence_graph
 from echo_asr.decode.ctc import best_paths
+from echo_asr.decode.grammar import graph_of_sentences
 from echo_asr.decode.load import load
 from echo_asr.decode.results import Segment, Transcription, Word
 from echo_asr.decode.sentences import hear
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.decode.written import with_written
 from echo_asr.errors import EchoError
+from echo_asr.evaluate.sentences import few_noises, fit_sentences
 from echo_asr.features import collate_features
 from echo_asr.text.grammar import Grammar
 from echo_asr.text.written import WrittenSpan
@@ -83,7 +84,7 @@ def test_measurements_are_those_of_the_definitions(recognizer: Recognizer) -> No
     model, encode = recognizer.bundle.model, recognizer.bundle.tokenizer.encode
     clips = [recognizer.extractor(tone(text)) for text in ("a c", "b")]
     encoded = model.encode(collate_features(clips), recognizer.features)
-    heard = hear(model, encoded, recognizer.decode, [sentence_graph([encode("a c"), encode("c a")])] * 2)
+    heard = hear(model, encoded, recognizer.decode, [graph_of_sentences([encode("a c"), encode("c a")])] * 2)
     with torch.inference_mode():
         frames = model.ctc_log_probabilities(encoded)
     for row, one in enumerate(heard):
@@ -201,3 +202,12 @@ def test_a_grammar_that_is_not_there_or_that_the_model_cannot_write(learnt: Path
 def test_audio_of_the_corpus_is_heard_as_in_memory(corpus: Path, listening: Recognizer) -> None:
     path = corpus / "17.wav"
     assert listening.transcribe(path).text == listening.transcribe(load_audio(path)).text == "Alpha c"
+
+
+def test_a_text_that_the_model_cannot_write_is_no_sentence_to_fit_to(recognizer: Recognizer) -> None:
+    texts = ["a b", "c", "a ü", "b c", ""]
+    clips = [recognizer.extractor(tone(text)) for text in ("a b", "c", "a b", "b c", "a")]
+    noises = [recognizer.extractor(clip) for clip in few_noises()]
+    fitted = fit_sentences(recognizer, texts, clips, noises)
+    assert fitted is not None and fitted.samples == 2 * (4 + len(noises)), "the clip of it is one to refuse"
+    assert fit_sentences(recognizer, ["a ü", "a", "a"], clips[:3], noises) is None, "one sentence alone"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from echo_asr.errors import EchoError
@@ -50,6 +51,17 @@ def add_channel(parser: Parser, of: str = "of the recordings") -> None:
     """The argument `--channel`."""
     text = f"a channel {of}, from 0; by default the mean of all"
     parser.add_argument("--channel", type=int, metavar="N", help=text)
+
+
+def add_grammar(parser: Parser, text: str = "hear one of its sentences, or nothing") -> None:
+    """The argument `--grammar`."""
+    parser.add_argument("--grammar", type=Path, metavar="FILE", help=text)
+
+
+def take_grammar(arguments: argparse.Namespace) -> None:
+    """Add the grammar that was given to the changes of the configuration."""
+    if arguments.grammar:
+        arguments.changes["decode.grammar"] = str(arguments.grammar)
 
 
 def check_channel(recording: AudioSegment) -> None:

@@ -9,7 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_asr.commands.arguments import CORPUS, DEVICE, Parser, Subparsers, add_broken, add_command
+from echo_asr.commands.arguments import (
+    CORPUS,
+    DEVICE,
+    Parser,
+    Subparsers,
+    add_broken,
+    add_command,
+    add_grammar,
+    take_grammar,
+)
 
 if TYPE_CHECKING:
     from echo_asr.data.corpus import Utterance
@@ -27,8 +36,7 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--split", default="test", help="split to measure on (default test)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--texts", type=Path, metavar="FILE", help="also write references and hypotheses there")
-    text = "listen for the sentences of this grammar; what is none of them should be rejected"
-    parser.add_argument("--grammar", type=Path, metavar="FILE", help=text)
+    add_grammar(parser, "listen for the sentences of this grammar; what is none of them should be rejected")
     text = f"with --grammar: find the threshold for at most so many an hour (default {FALSE_ACCEPTS:g})"
     parser.add_argument("--false-accepts", type=float, metavar="N", help=text)
     text = "with --grammar: draw false rejects against false accepts (png, svg or pdf)"
@@ -47,8 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     from echo_asr.evaluate.evaluate import evaluate, summary, write_texts
     from echo_asr.research.f0_controls import load_recognizer
 
-    if arguments.grammar:
-        arguments.changes["decode.grammar"] = str(arguments.grammar)
+    take_grammar(arguments)
     most = arguments.false_accepts
     if not arguments.changes.get("decode.grammar") and (arguments.curve or most is not None):
         arguments.parser.error("--false-accepts and --curve belong to --grammar FILE")

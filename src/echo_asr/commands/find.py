@@ -55,11 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
     names = words or [arguments.name or arguments.like[0].stem]
     where = (arguments.out, arguments.output_dir, above, arguments.overwrite)
     output = Output(arguments.format, names, arguments.most, *where)
-    output.targets(paths)  # refused before the model is loaded
+    targets = output.targets(paths)  # refused before the model is loaded
     recognizer = load_recognizer(arguments.model, arguments.device, arguments.changes)
     how = {"like": arguments.like or (), "least": threshold, "within_words": arguments.within_words}
     search = make_search(recognizer, words, name=names[0], **how)
-    return find_in_files(recognizer, paths, search, output, arguments.channel)
+    return find_in_files(recognizer, paths, search, output, targets, arguments.channel)
 
 
 def _words(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from echo_asr.commands.arguments import DEVICE, Parser, Subparsers, add_command
+from echo_asr.commands.arguments import DEVICE, Parser, Subparsers, add_command, add_grammar, take_grammar
 from echo_asr.errors import EchoError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def add(commands: Subparsers[Parser]) -> None:
     name = "its number, or a part of its name; by default that of the system"
     parser.add_argument("--microphone", metavar="NAME", help=name)
     parser.add_argument("--microphones", action="store_true", help="print the names of the microphones, and end")
-    parser.add_argument("--grammar", type=Path, metavar="FILE", help="hear one of its sentences, or nothing")
+    add_grammar(parser)
     parser.add_argument("--device", default="auto", help=DEVICE)
     parser.epilog = "Ctrl-C ends it. Decoding options can follow, e.g. --decode.segments.pause 0.4."
 
@@ -49,8 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     from echo_asr.decode.segments import SpeechSegment
     from echo_asr.research.f0_controls import load_recognizer
 
-    if arguments.grammar:
-        arguments.changes["decode.grammar"] = str(arguments.grammar)
+    take_grammar(arguments)
     recognizer = load_recognizer(arguments.model, arguments.device, arguments.changes)
 
     def recognize(piece: SpeechSegment) -> Segment:

@@ -6,7 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_asr.commands.arguments import DEVICE, Parser, Subparsers, add_channel, add_command, refuse_negative_channel
+from echo_asr.commands.arguments import (
+    DEVICE,
+    Parser,
+    Subparsers,
+    add_channel,
+    add_command,
+    add_grammar,
+    refuse_negative_channel,
+    take_grammar,
+)
 from echo_asr.errors import EchoError
 
 if TYPE_CHECKING:
@@ -36,7 +45,7 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--overwrite", action="store_true", help="with --into: replace the tier if it is there")
     parser.add_argument("--device", default="auto", help=DEVICE)
     parser.add_argument("--hotwords", type=Path, metavar="FILE", help="words and phrases to expect, one a line")
-    parser.add_argument("--grammar", type=Path, metavar="FILE", help="hear one of its sentences, or nothing")
+    add_grammar(parser)
     parser.epilog = "Decoding options can follow, e.g. --decode.beam 8 --decode.lm my.arpa."
 
 
@@ -108,9 +117,8 @@ def _load(arguments: argparse.Namespace) -> Recognizer:
     from echo_asr.decode.ngram import read_lines
     from echo_asr.research.f0_controls import load_recognizer
 
+    take_grammar(arguments)
     changes = dict(arguments.changes)
     if arguments.hotwords:
         changes["decode.hotwords"] = list(read_lines([arguments.hotwords]))
-    if arguments.grammar:
-        changes["decode.grammar"] = str(arguments.grammar)
     return load_recognizer(arguments.model, arguments.device, changes)

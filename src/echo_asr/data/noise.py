@@ -11,7 +11,7 @@ Gaussian real and imaginary parts (Timmer and Koenig 1995, "On generating power 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -70,6 +70,21 @@ def noise_clip(kind: Kind, seconds: float, seed: int, level_db: float = -40.0) -
         return samples.astype(np.float32)
     wanted = 10 ** (level_db / 20) / np.sqrt(np.mean(samples**2))
     return (samples * min(wanted, 1 / np.abs(samples).max())).astype(np.float32)
+
+
+def noise_clips(count: int, seconds: float, first_seed: int, levels_db: Sequence[float]) -> list[np.ndarray]:
+    """Clips of all kinds but silence in turn, each as of `noise_clip`.
+
+    Args:
+        first_seed: of the first clip; each other has one more than that before it.
+        levels_db: of the clips of each kind, in turn.
+    """
+    kinds = [kind for kind in KINDS if kind != "silence"]
+    rounds = (divmod(number, len(kinds)) for number in range(count))
+    return [
+        noise_clip(kinds[place], seconds, first_seed + number, levels_db[done % len(levels_db)])
+        for number, (done, place) in enumerate(rounds)
+    ]
 
 
 def _samples(kind: Kind, size: int, random: np.random.Generator) -> np.ndarray:

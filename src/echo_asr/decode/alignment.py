@@ -177,16 +177,9 @@ def attention_align(weights: Tensor, lengths: Tensor, counts: Sequence[int]) -> 
 
 
 def force(
-    model: Echo,
-    encoded: Encoded,
-    tokens: Sequence[Sequence[int]],
-    attention: bool = False,
-    rows: Sequence[int] | None = None,
+    model: Echo, encoded: Encoded, tokens: Sequence[Sequence[int]], attention: bool = False
 ) -> tuple[Tensor, Tensor | None]:
     """What the decoder makes of given texts, of which one at least is not empty.
-
-    Args:
-        rows: the recording of each text; by default one text a recording.
 
     Returns:
         the probability of each token given those before, `(B, L)`; and with `attention` the weights with which the
@@ -195,8 +188,6 @@ def force(
     """
     padded = pad_sequence([torch.tensor(text, dtype=torch.long) for text in tokens], batch_first=True).to(model.device)
     state = model.decoder.state(encoded, cached=False)
-    if rows is not None:
-        state.select(torch.tensor(rows, device=model.device))
     reader = WeightReader()
     if attention:
         state.memories[model.decoder.stack_of(model.config.ctc_feature)][-1].readers += (reader,)

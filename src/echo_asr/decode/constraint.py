@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -99,21 +99,6 @@ class TokenGraph:
         """The fewest frames in which CTC can write the rest of a text whose last token is `last`: one for each token,
         and one for the blank between two that are equal. `NEVER` or more where the end cannot be reached."""
         return _frames(self._shortest[state], last)
-
-
-def sentence_graph(sentences: Iterable[Sequence[int]]) -> TokenGraph:
-    """The graph of some texts, each given as its tokens."""
-    edges: list[dict[int, int]] = [{}]
-    ends = set()
-    for tokens in sentences:
-        state = 0
-        for token in tokens:
-            if token not in edges[state]:
-                edges[state][token] = len(edges)
-                edges.append({})
-            state = edges[state][token]
-        ends.add(state)
-    return TokenGraph(edges, frozenset(ends))
 
 
 def _frames(shortest: tuple[int, int, int], last: int) -> int:

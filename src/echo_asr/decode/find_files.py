@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -65,7 +65,12 @@ class Output:
 
 
 def find_in_files(
-    recognizer: Recognizer, paths: Sequence[Path], search: Search, output: Output, channel: int | None = None
+    recognizer: Recognizer,
+    paths: Sequence[Path],
+    search: Search,
+    output: Output,
+    targets: Mapping[Path, Path],
+    channel: int | None = None,
 ) -> int:
     """Look for something in files, and write the places; returns the exit status, 1 if a file could not be read, which
     is reported on standard error.
@@ -74,13 +79,12 @@ def find_in_files(
     asked for. Ctrl-C writes the places in the recordings that were searched.
 
     Args:
+        targets: of these recordings, as of `Output.targets`.
         channel: of every recording, from 0; None for the mean of all.
 
     Raises:
-        EchoError: as `Output.targets`.
         KeyboardInterrupt: Ctrl-C; its message states how many recordings were searched.
     """
-    targets = output.targets(paths)
     done: list[tuple[Path, Found]] = []
     gathered = output.out is not None or output.most is not None
     seconds = [header_seconds(path) for path in paths]
@@ -115,7 +119,7 @@ def find_in_files(
     return 1 if failed else 0
 
 
-def _write_all(done: Sequence[tuple[Path, Found]], output: Output, targets: dict[Path, Path]) -> Counter[str]:
+def _write_all(done: Sequence[tuple[Path, Found]], output: Output, targets: Mapping[Path, Path]) -> Counter[str]:
     """Write the places of all recordings, the most probable ones where a number is set; returns how many each word
     has."""
     kept = _most_probable(done, output.most)
@@ -133,7 +137,7 @@ def _write_all(done: Sequence[tuple[Path, Found]], output: Output, targets: dict
     return Counter(place.word for _, found in kept for place in found.places)
 
 
-def _write_one(path: Path, found: Found, output: Output, targets: dict[Path, Path]) -> None:
+def _write_one(path: Path, found: Found, output: Output, targets: Mapping[Path, Path]) -> None:
     target = targets.get(path)
     text = render_places(printable(path), found, output.words, output.form, _beside(target))
     if target is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -112,18 +112,22 @@ def _graph(accepted: AcceptedSentences, tokenizer: Tokenizer) -> TokenGraph:
         ids = {symbol: number for number, symbol in enumerate(tokenizer.symbols) if number}
         return _token_graph(automata, start, ids)
     if tokenizer.kind == "ready" and automata.count(start) <= MOST_WHOLE:
-        tokens: Automata[int] = Automata()
         sentences = ["".join(sentence) for sentence in automata.sentences(start)]
-        begun = tokens.choose((sentence, END) for sentence in tokenizer.encode_many(sentences))
-    else:
-        try:
-            tokens, begun = _by_word(automata, start, tokenizer)
-        except _ManyWordsError:
-            if tokenizer.kind == "ready":
-                what = f"more than {MOST_WORDS} words may stand at one place, which a ready tokenizer cannot divide"
-                raise EchoError(f"{accepted.grammar.name}: {what}; write spaces between words") from None
-            tokens, begun = _by_symbol(automata, start, tokenizer)
+        return graph_of_sentences(tokenizer.encode_many(sentences))
+    try:
+        tokens, begun = _by_word(automata, start, tokenizer)
+    except _ManyWordsError:
+        if tokenizer.kind == "ready":
+            what = f"more than {MOST_WORDS} words may stand at one place, which a ready tokenizer cannot divide"
+            raise EchoError(f"{accepted.grammar.name}: {what}; write spaces between words") from None
+        tokens, begun = _by_symbol(automata, start, tokenizer)
     return _token_graph(tokens, begun)
+
+
+def graph_of_sentences(sentences: Iterable[Sequence[int]]) -> TokenGraph:
+    """The graph of some sentences, each given as its tokens."""
+    tokens: Automata[int] = Automata()
+    return _token_graph(tokens, tokens.choose((tuple(sentence), END) for sentence in sentences))
 
 
 def _token_graph(automata: Automata, start: int, ids: Mapping | None = None) -> TokenGraph:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from echo_asr.decode.hotwords import SPACES
 from echo_asr.errors import EchoError
 from echo_asr.text.normalize import Normalizer, is_spaceless
 from echo_asr.text.tokenizer import Tokenizer
-
-SPACES = (" ", "\u0120", "\u2581")  # beginnings of symbols before which a word ends: ours, GPT-2's, SentencePiece's
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def make_keywords(
 def boundary_tokens(tokenizer: Tokenizer) -> list[int]:
     """Ids of the tokens before which a word ends: those that are, or begin with, a space. None for a model that writes
     no spaces."""
-    return [token for token, symbol in enumerate(tokenizer.symbols) if token and symbol.startswith(SPACES)]
+    return [token for token, symbol in enumerate(tokenizer.symbols) if token and symbol.startswith(tuple(SPACES))]
 
 
 def _spell(text: str, tokenizer: Tokenizer, whole: bool) -> tuple[Spelling, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from echo_asr.annotations.elan_writer import render_elan_tiers
@@ -55,8 +55,8 @@ def render_places(name: str, found: Found, words: Sequence[str], form: str, fold
     raise EchoError(f"format {form!r}: there is no such format; choose one of {', '.join(FORMATS)}")
 
 
-def table(rows: object) -> str:
+def table(rows: Iterable[Iterable[object]]) -> str:
     """Rows of values as csv."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)  # type: ignore[arg-type]
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

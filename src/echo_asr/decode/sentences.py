@@ -62,8 +62,9 @@ class Sentences:
     """
 
     def __init__(self, grammar: CompiledGrammar, calibration: LogisticCalibration | None, least: float) -> None:
-        fits = calibration is not None and len(calibration.weights) == MEASUREMENTS  # else of another version
-        self.grammar, self.calibration, self.least = grammar, calibration if fits and calibration else UNFITTED, least
+        if calibration is None or len(calibration.weights) != MEASUREMENTS:  # none, or of another version
+            calibration = UNFITTED
+        self.grammar, self.calibration, self.least = grammar, calibration, least
 
     @staticmethod
     def of(grammar: Grammar, bundle: Bundle, least: float) -> Sentences:

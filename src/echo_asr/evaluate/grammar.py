@@ -10,7 +10,7 @@ import numpy as np
 
 from echo_asr.audio.load import Audio
 from echo_asr.data.corpus import Utterance
-from echo_asr.data.noise import KINDS, noise_clip
+from echo_asr.data.noise import noise_clips
 from echo_asr.decode.results import Sentence, Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
@@ -225,11 +225,7 @@ def evaluate_grammar(
 
 def noises() -> list[np.ndarray]:
     """Sounds without speech of every kind that training draws from, of other seeds."""
-    kinds = [kind for kind in KINDS if kind != "silence"]
-    return [
-        noise_clip(kinds[n % len(kinds)], NOISE_SECONDS, NOISE_SEED + n, LEVELS[n // len(kinds) % len(LEVELS)])
-        for n in range(NOISE_CLIPS)
-    ]
+    return noise_clips(NOISE_CLIPS, NOISE_SECONDS, NOISE_SEED, LEVELS)
 
 
 def _same(found: Sentence | None, written: str, slots: dict[str, str]) -> bool:
