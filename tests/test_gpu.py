@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from echo_asr.data.batch import collate, make_examples
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
-from echo_asr.decode import transcribe
 from echo_asr.decode.alignment import align
 from echo_asr.decode.search import DecodeConfig, search
+from echo_asr.distributed import device
 from echo_asr.distributed.device import choose_device
 from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
@@ -153,7 +153,7 @@ def test_apples_gpu_is_chosen_where_it_is(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert choose_device().type == "mps"
-    monkeypatch.setattr(transcribe, "find_rank", lambda: ProcessRank(0, 2, 0, 2))
+    monkeypatch.setattr(device, "find_rank", lambda: ProcessRank(0, 2, 0, 2))
     assert choose_device().type == "cpu"
     with pytest.raises(EchoError, match="device 'mps' is not available here .there is one for 2 processes.; take"):
         choose_device("mps")
