@@ -213,3 +213,10 @@ def test_a_grammar_that_is_none(client: Any, recording: Path, grammar: str, told
     with pytest.raises(openai.BadRequestError) as caught:
         create(client, recording, extra_body={"grammar": grammar})
     assert caught.value.param == "grammar" and told in str(caught.value)
+
+
+def test_a_grammar_of_strangers_may_be_smaller(client: Any, recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("echo_asr.serve.service.MOST_STATES", 20)
+    with pytest.raises(openai.BadRequestError, match="needs more than 20 states") as caught:
+        create(client, recording, extra_body={"grammar": "b" * 30})
+    assert caught.value.param == "grammar"

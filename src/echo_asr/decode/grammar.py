@@ -151,7 +151,7 @@ class _ManyWordsError(Exception):
 
 def _by_word(automata: Automata[str], start: int, tokenizer: Tokenizer) -> tuple[Automata[int], int]:
     """Words are encoded each as a whole, with the space before it."""
-    tokens: Automata[int] = Automata()
+    tokens: Automata[int] = Automata(automata.most)
     encode = _WordEncoder(tokenizer)
     states = automata.reachable(start)
     after_space = {after for state in states if (after := automata.edges[state].get(" "))}
@@ -218,7 +218,7 @@ class _WordEncoder:
 
 def _by_symbol(automata: Automata[str], start: int, tokenizer: Tokenizer) -> tuple[Automata[int], int]:
     """All ways to spell each sentence."""
-    tokens: Automata[int] = Automata()
+    tokens: Automata[int] = Automata(automata.most)
     symbols: dict = {}
     for token, symbol in enumerate(tokenizer.symbols):
         node = symbols

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from echo_asr.serve.uploads import UploadTranscriber
 from echo_asr.text.grammar import Grammar
 
 GRAMMARS = 16  # that are kept compiled
+MOST_STATES = 200_000  # of a grammar: 10,000 sentences of 20 different characters each
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Service:
         Raises:
             EchoError: it is no grammar, or names files, or the model can write none of its sentences.
         """
-        return recognizer.with_grammar(Grammar.of(grammar.splitlines(), folder=None))
+        return recognizer.with_grammar(replace(Grammar.of(grammar.splitlines(), folder=None), most_states=MOST_STATES))
 
     def described(self, name: str) -> dict[str, Any]:
         """A model as OpenAI's API describes one."""

@@ -65,7 +65,7 @@ class AcceptedSentences:
     ) -> None:
         self.grammar = grammar
         self.speaker = Speaker(normalize, spaces)
-        self.languages = Languages(grammar.definitions, self.speaker, known)
+        self.languages = Languages(grammar.definitions, self.speaker, known, grammar.most_states)
         self.automata: Automata[str] = self.languages.automata
         self.plain: dict[str, list[int]] = {}  # sentences of templates that are text alone, with the numbers of these
         self.starts: list[int] = []  # of the other templates

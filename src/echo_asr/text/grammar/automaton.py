@@ -24,12 +24,16 @@ class Automata(Generic[Symbol]):
 
     A state is a number larger than those of the states after it.
 
+    Args:
+        most: states that there may be.
+
     Attributes:
         edges: of each state, the symbols that may follow, each with the state after it.
         final: whether a sentence may end there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_STATES) -> None:
+        self.most = most
         self.edges: list[Mapping[Symbol, int]] = [{}, {}]
         self.final = [False, True]
         self._known: dict[tuple[bool, frozenset[tuple[Symbol, int]]], int] = {}
@@ -76,8 +80,8 @@ class Automata(Generic[Symbol]):
 
     def _new(self, edges: Mapping[Symbol, int], final: bool) -> int:
         number = len(self.edges)
-        if number > MOST_STATES:
-            what = f"the grammar needs more than {MOST_STATES:,} states"
+        if number > self.most:
+            what = f"the grammar needs more than {self.most:,} states"
             raise EchoError(f"{what}; shorten its lists, or what may be left out or swapped in one sentence")
         self.edges.append(edges)
         self.final.append(final)

@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from echo_asr.errors import EchoError
+from echo_asr.text.grammar.automaton import MOST_STATES
 from echo_asr.text.grammar.definitions import Definitions, Values, value_of
 from echo_asr.text.grammar.nodes import (
     Choice,
@@ -75,11 +76,13 @@ class Grammar:
         name: of its file.
         templates: in the order of the file.
         definitions: lists and rules.
+        most_states: that its automaton may have; lower for grammars of strangers.
     """
 
     name: str
     templates: tuple[Template, ...]
     definitions: Definitions
+    most_states: int = MOST_STATES
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Grammar:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from echo_asr.text.grammar.automaton import DEAD, END, Automata
+from echo_asr.text.grammar.automaton import DEAD, END, MOST_STATES, Automata
 from echo_asr.text.grammar.definitions import Definitions, Values
 from echo_asr.text.grammar.nodes import (
     Choice,
@@ -99,13 +99,18 @@ class Languages:
         definitions: lists and rules that the templates refer to.
         speaker: says which words literals are.
         known: whether the model can write a word; a part with another is left out.
+        most_states: that the automata may have.
     """
 
     def __init__(
-        self, definitions: Definitions, speaker: Speaker, known: Callable[[str], bool] = lambda word: True
+        self,
+        definitions: Definitions,
+        speaker: Speaker,
+        known: Callable[[str], bool] = lambda word: True,
+        most_states: int = MOST_STATES,
     ) -> None:
         self.definitions, self.speaker, self.known = definitions, speaker, lru_cache(100_000)(known)
-        self.automata: Automata[str] = Automata()
+        self.automata: Automata[str] = Automata(most_states)
         self._built: dict[tuple[object, Start], Start] = {}
         self.texts_of = cache(self._texts_of)
         self._values: dict[Values, tuple[int, list[tuple[Node, str | None]]]] = {}
@@ -128,7 +133,7 @@ class Languages:
 
     def _of_words(self, texts: Iterable[tuple[str, ...]]) -> int:
         """Sentences of words, through their automaton over words: it is smaller than that over characters."""
-        over_words: Automata[str] = Automata()
+        over_words: Automata[str] = Automata(self.automata.most)
         start = over_words.choose((words, END) for words in texts)
         begun: dict[int, int] = {DEAD: DEAD, END: END}  # states before a word, of over_words
         for state in over_words.reachable(start):
