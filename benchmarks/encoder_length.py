@@ -21,7 +21,8 @@ from torch.nn.functional import cosine_similarity, pad
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds
 from echo_asr.data.corpus import load_corpus
-from echo_asr.features.states import Standard, default_layers
+from echo_asr.features.states import default_layers
+from echo_asr.features.voice import Standard
 from echo_asr.pretrained import SpeechEncoder, build
 
 TAILS = (0.0, 0.25, 0.5, 1.0, 2.0)  # s

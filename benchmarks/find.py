@@ -33,6 +33,7 @@ from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.decode.batches import GROUP_SECONDS, batches_to_search
 from echo_asr.decode.example_search import DEFAULT, Example, likenesses, make_example
 from echo_asr.decode.gather import gather_speech
+from echo_asr.decode.heard_voice import HeardVoices
 from echo_asr.decode.load import load
 from echo_asr.decode.results import Segment
 from echo_asr.decode.segments import SpeechSegment
@@ -125,9 +126,10 @@ def search(
     alike = recognizer.bundle.alike or DEFAULT
     ways = {f"like {most}": own for most, own in examples.items()}
     found: dict[str, Places] = {name: [] for name in ("text", "find", *ways)}
+    heard = HeardVoices(recognizer.extractor)
     for waiting in gather_speech([audio], None, recognizer.decode.segments, GROUP_SECONDS):
         starts = [item.start for _, item in waiting if isinstance(item, SpeechSegment)]
-        features = recognizer.extract(waiting)
+        features = heard.features(waiting)
         for group in batches_to_search(features):
             clips = [features[i] for i in group]
             encoded = recognizer.encode(clips)

@@ -250,7 +250,8 @@ def test_the_key_tells_every_setting_apart(monkeypatch: pytest.MonkeyPatch) -> N
         replace(base, tracker="autocorrelation"),
         replace(base, waveform=True),
     ]
-    of_states = {"states", "encoder_dtype", "encoder_layers", "states_in"}  # which have a key of their own
+    # What is not in the key of acoustic features.
+    of_states = {"states", "encoder_dtype", "encoder_layers", "states_in", "states_reference"}
     assert len(others) == len({f.name for f in fields(FeatureConfig)} - of_states)
     transformed = FeatureExtractor(base, lambda features: features)  # type: ignore[arg-type]
     assert transformed.key == FeatureExtractor(base).key, "a transform comes afterwards"

@@ -9,7 +9,7 @@ import torch
 
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureBatch, FeatureConfig, FeatureExtractor, collate_features
-from echo_asr.features.states import Standard
+from echo_asr.features.voice import Standard
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.echo import Echo
 from echo_asr.model.tuned import TunedEncoder, pitch_at_states

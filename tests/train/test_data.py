@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from echo_asr.audio import load_audio
 from echo_asr.data.batch import Batch
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Corpus, load_corpus
-from echo_asr.data.perturbation import Perturbation
+from echo_asr.data.perturbation import UNPERTURBED, Perturbation
+from echo_asr.data.speakers import states_of_voice
 from echo_asr.data.spec_augment import SpecAugment
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
+from echo_asr.features.voice import Standard, Voice
 from echo_asr.text.normalize import normalize_basic
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
@@ -58,6 +61,31 @@ def test_each_speaker_has_a_pitch_of_their_own_where_the_model_asks_for_it(corpu
     assert octave_up.speaker_f0 == pytest.approx(2.0 * data.speaker_f0["anna"])
     nobody = next(u for u in named if not u.speaker)
     assert data.features(nobody).speaker_f0 == 0.0
+
+
+def test_each_speaker_has_states_of_their_own_where_the_model_asks_for_it(corpus: Path, encoder: Path) -> None:
+    """At the speed that is asked for; where no speaker is named, those of the recording."""
+    pytest.importorskip("transformers")
+    loaded = load_corpus(corpus)
+    named = [replace(u, speaker=("anna", "ben", "")[i % 3]) for i, u in enumerate(loaded.utterances)]
+    loaded = replace(loaded, utterances=tuple(named))
+    data = make_data(loaded, speeds=(1.0, 1.1))
+    settings = FeatureConfig(**CONFIG["features"], states=str(encoder), states_reference="speaker")
+    data.cache = FeatureCache(None, FeatureExtractor(settings))
+    states = data.cache.extractor.states
+    assert states is not None
+    data.prepare(loaded.split("validation"))
+    states.standard = Standard.fit(data.first_states(states))
+    fast, spoken = Perturbation(1.1), [u for u in named if u.split == "train"]
+    anna, nobody = (next(u for u in spoken if u.speaker == name) for name in ("anna", ""))
+    heard = [u for u in named if u.split != "test" and u.speaker == "anna"]
+    for how in (UNPERTURBED, fast):
+        measured = {u.id: data.cache.measured(u.audio, how) for u in heard}
+        voice = Voice(states=states_of_voice(states, heard, lambda u, known=measured: known[u.id]))  # type: ignore[misc]
+        expected = data.cache.extractor.transformed(measured[anna.id], voice).states
+        assert expected is not None and torch.equal(data.features(anna, how).states, expected)  # type: ignore[arg-type]
+    alone = data.cache.extractor(load_audio(nobody.audio)).states
+    assert alone is not None and torch.equal(data.features(nobody).states, alone)  # type: ignore[arg-type]
 
 
 def test_noise_with_empty_texts_is_trained_on(corpus: Path) -> None:
@@ -236,7 +264,7 @@ def test_the_features_that_are_made_ahead_are_those_of_the_batches(
     data = make_data(corpus, speeds=(0.9, 1.0, 1.1), noisy_copies=1, concatenated_share=0.5)
     read: list[Any] = []
     features = data.cache.features
-    monkeypatch.setattr(data.cache, "features", lambda *job: read.append(job) or features(*job))
+    monkeypatch.setattr(data.cache, "features", lambda *job: read.append(job[:2]) or features(*job))
     data.clean_epochs = 1
     for epoch in range(3):
         for indices in data.plan(epoch):

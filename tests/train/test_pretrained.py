@@ -14,10 +14,14 @@ import echo_asr
 from echo_asr.audio import load_audio
 from echo_asr.config import read_yaml
 from echo_asr.data.corpus import load_corpus
+from echo_asr.data.speakers import speaker_voices
+from echo_asr.decode.results import Segment
 from echo_asr.errors import EchoError
+from echo_asr.evaluate.evaluate import evaluate
 from echo_asr.features.states import StatesExtractor
 from echo_asr.model.checkpoint import load_bundle
 from echo_asr.train import validation
+from echo_asr.train.recipe import read_config
 from tests.helpers.encoders import LAYERS, WIDTH, states_words
 from tests.helpers.tone_corpus import assert_same_run, tone, write_corpus
 from tests.helpers.training import train, train_until_crash
@@ -155,3 +159,35 @@ def test_states_that_do_not_fit_on_the_disk_are_refused_at_once(
     with pytest.raises(EchoError, match=f"the states of .* take 0.* MB for .* s of audio.*0.0 MB free.*{mend}"):
         train(RECIPE, str(corpus), tmp_path / "run", states_words(encoder))
     assert not (tmp_path / "run").exists() and not (tmp_path / "cache").exists()
+
+
+def test_states_may_be_relative_to_each_speaker(encoder: Path, tmp_path: Path) -> None:
+    """In training, also where it is resumed, and in use."""
+    rows = [("train", text, shift) for text in ("a", "b", "a b") for shift in (0.9, 1.1)]
+    corpus = write_corpus(tmp_path / "corpus", [*rows, ("validation", "b", 0.9), ("test", "a", 1.0)])
+    words = [*states_words(encoder), "--features.states_reference", "speaker"]
+    train(RECIPE, str(corpus), tmp_path / "run", words)
+    train_until_crash(3, RECIPE, str(corpus), tmp_path / "again", words)
+    train(RECIPE, str(corpus), tmp_path / "again", words, resume=True)
+    assert_same_run(tmp_path / "again", tmp_path / "run")
+    recognizer = echo_asr.load(tmp_path / "run")
+    states = recognizer.extractor.states
+    assert states is not None and states.by_speaker
+    spoken = load_corpus(corpus).split("test")
+    (voice,) = speaker_voices(spoken, recognizer.extractor, recognizer.pitch_by_speaker)
+    assert voice.states is not None and not torch.equal(voice.states.mean, recognizer.bundle.model.states_mean)
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        heard = Segment(0, 1, "a")
+        patch.setattr(recognizer, "recognize", lambda clips, _: [seen.append(c.states) or heard for c in clips])
+        evaluate(recognizer, "tones", "test", spoken)
+    assert torch.equal(seen[0], recognizer.extractor(load_audio(spoken[0].audio), voice=voice).states)
+
+
+@pytest.mark.parametrize(("tuned", "why"), [(True, "states are cached, without model.tune"), (False, "is set")])
+def test_where_states_cannot_be_relative_to_speakers_a_line_says_so(tuned: bool, why: str, encoder: Path) -> None:
+    words = {"features.states_reference": "speaker"}
+    if tuned:
+        words |= {"features.states": str(encoder), "model.tune": "top"}
+    with pytest.raises(EchoError, match=f"features.states_reference speaker is for where .*{why}.*; set it to corpus"):
+        read_config(RECIPE if tuned else Path("mandarin"), words)

@@ -165,10 +165,9 @@ def _align(
     files: dict[Key, list[Utterance]],
     targets: dict[Key, Path],
 ) -> int:
-    from echo_asr.audio import load_audio
     from echo_asr.console import counted, progress_bar
     from echo_asr.data.excluded import apply_conventions
-    from echo_asr.data.speakers import speaker_medians
+    from echo_asr.data.speakers import speaker_voices
     from echo_asr.decode.formats import render
     from echo_asr.decode.given_texts import align_phrases
     from echo_asr.storage import make_folder, replace_text
@@ -179,10 +178,7 @@ def _align(
         print(f"echo-asr align: {transcribed}", file=sys.stderr)
     kept = set(map(id, transcribed.utterances))
     todo = [(key, one) for key, own in files.items() for one in own if id(one) in kept]
-    medians: dict[str, float] = {}
-    if recognizer.bundle.model.config.vrope.reference == "speaker":
-        medians = speaker_medians([u for _, u in todo], lambda u: recognizer.extractor.acoustic(load_audio(u.audio)))
-    speakers = [medians.get(one.speaker, 0.0) for _, one in todo]
+    voices = speaker_voices([one for _, one in todo], recognizer.extractor, recognizer.pitch_by_speaker)
     before = [0.0, *accumulate(one.duration for _, one in todo)]  # seconds of the texts before
     failed = total = 0
 
@@ -192,7 +188,7 @@ def _align(
         def read(number: int, seconds: float) -> None:
             advance(round(before[number] + seconds), "")
 
-        each = align_phrases(recognizer, (u.audio for _, u in todo), (u.text for _, u in todo), None, speakers, read)
+        each = align_phrases(recognizer, (u.audio for _, u in todo), (u.text for _, u in todo), None, voices, read)
         for number, ((key, one), results) in enumerate(zip(todo, each, strict=True), 1):
             for result in results:
                 total += 1

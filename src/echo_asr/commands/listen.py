@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.microphones:
         print(sounddevice.query_devices())
         return 0
+    from echo_asr.decode.heard_voice import HeardVoice
     from echo_asr.decode.live import LiveText
     from echo_asr.decode.results import Segment, placed
     from echo_asr.decode.segments import SpeechSegment
@@ -52,8 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
     take_grammar(arguments)
     recognizer = load_recognizer(arguments.model, arguments.device, arguments.changes)
 
+    heard = HeardVoice(recognizer.extractor)
+
     def recognize(piece: SpeechSegment) -> Segment:
-        clip = recognizer.extractor(piece.samples, piece.loudest)
+        clip = heard.features(piece)
         (found,) = recognizer.recognize([clip], words=True)
         return placed(found, piece.start, piece.seconds)
 

@@ -129,11 +129,10 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _corpus(arguments: argparse.Namespace, recognizer: Recognizer) -> tuple[list[AlignedSpeech], list[str], int]:
     """The texts of a corpus, aligned; those that could be, and how many could not."""
-    from echo_asr.audio import load_audio
     from echo_asr.console import progress_bar
     from echo_asr.data.corpus import load_corpus
     from echo_asr.data.excluded import apply_conventions
-    from echo_asr.data.speakers import speaker_medians
+    from echo_asr.data.speakers import speaker_voices
     from echo_asr.data.unreadable import leave_out_unreadable
     from echo_asr.decode.forced_alignment import GivenText, align_given
 
@@ -145,12 +144,9 @@ def _corpus(arguments: argparse.Namespace, recognizer: Recognizer) -> tuple[list
     transcribed = apply_conventions(arguments.corpus, utterances, conventions)
     if conventions:
         print(f"echo-asr pitch: {transcribed}", file=sys.stderr)
-    medians: dict[str, float] = {}
-    if recognizer.bundle.model.config.vrope.reference == "speaker":
-        medians = speaker_medians(
-            transcribed.utterances, lambda u: recognizer.extractor.measure_acoustic(load_audio(u.audio))
-        )
-    given = [GivenText(u.audio, u.text, u.speaker, u.id, medians.get(u.speaker, 0.0)) for u in transcribed.utterances]
+    rows = transcribed.utterances
+    voices = speaker_voices(rows, recognizer.extractor, recognizer.pitch_by_speaker)
+    given = [GivenText(u.audio, u.text, u.speaker, u.id, voice) for u, voice in zip(rows, voices, strict=True)]
     speech: list[AlignedSpeech] = []
     left_out: list[EchoError] = []
     with progress_bar("aligning", len(given)) as advance:

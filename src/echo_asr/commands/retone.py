@@ -87,10 +87,9 @@ def _retone_corpus(
     arguments: argparse.Namespace, recognizer: Recognizer, utterances: list[Utterance], notation: ToneNotation
 ) -> int:
     """Print each text, or write all as a corpus; a text without tones stays as it is, and is counted."""
-    from echo_asr.audio import load_audio
     from echo_asr.console import counted, progress_bar
     from echo_asr.data.partition import make_corpus_folder, write_corpus
-    from echo_asr.data.speakers import speaker_medians
+    from echo_asr.data.speakers import speaker_voices
     from echo_asr.decode.results import Retoned
     from echo_asr.decode.retone import retone_each
 
@@ -98,11 +97,8 @@ def _retone_corpus(
         make_corpus_folder(arguments.out)  # now, since the search takes long
     conventions = recognizer.bundle.text.transcription
     known = [u for u in utterances if not conventions.apply(u.text).excluded]
-    speakers: list[float] = []
-    if recognizer.bundle.model.config.vrope.reference == "speaker":
-        medians = speaker_medians(known, lambda u: recognizer.extractor.acoustic(load_audio(u.audio)))
-        speakers = [medians.get(u.speaker, 0.0) for u in known]
-    each = retone_each(recognizer, (u.audio for u in known), (u.text for u in known), None, notation, speakers)
+    voices = speaker_voices(known, recognizer.extractor, recognizer.pitch_by_speaker)
+    each = retone_each(recognizer, (u.audio for u in known), (u.text for u in known), None, notation, voices)
     texts: dict[str, str] = {}
     failed = normalised = 0
     used = {u.id for u in known}

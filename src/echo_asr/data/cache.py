@@ -22,6 +22,7 @@ from echo_asr.data.perturbation import UNPERTURBED, Perturbation
 from echo_asr.data.provenance import constants_digest, library_versions
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features
+from echo_asr.features.voice import UNKNOWN, Voice
 from echo_asr.libraries import default_cache_root
 from echo_asr.storage import pack, replace_file, unpack
 
@@ -57,14 +58,17 @@ class FeatureCache:
         self._hashes: dict[bytes, bytes] = {}
         self._warned = False
 
-    def features(self, source: Audio, perturbation: Perturbation = UNPERTURBED) -> Features:
+    def features(self, source: Audio, perturbation: Perturbation = UNPERTURBED, voice: Voice = UNKNOWN) -> Features:
         """The features of an audio file, a segment of one, or of samples `(S,)` at 16 kHz, perturbed, as the extractor
         computes them.
+
+        Args:
+            voice: what is known of who speaks.
 
         Raises:
             EchoError: the file cannot be read; see `load_audio`.
         """
-        return self.extractor.transformed(self.measured(source, perturbation))
+        return self.extractor.transformed(self.measured(source, perturbation), voice)
 
     def measured(self, source: Audio, perturbation: Perturbation = UNPERTURBED) -> Features:
         """The same before the extractor's transform: what is kept on disk."""

@@ -1,13 +1,19 @@
-"""The median F0 of each speaker, to which pitch may be relative."""
+"""The voice of each speaker of a corpus, to which pitch and the states of a pretrained encoder may be relative."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
+from echo_asr.audio import load_audio
+from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
-from echo_asr.features import Features
+from echo_asr.features import FeatureExtractor, Features
+from echo_asr.features.states import StatesExtractor
+from echo_asr.features.voice import UNKNOWN, Moments, Standard, Voice
+
+MOST = 100  # recordings from which the states of a voice are known
 
 
 def speaker_medians(utterances: Sequence[Utterance], features: Callable[[Utterance], Features]) -> dict[str, float]:
@@ -25,3 +31,61 @@ def speaker_medians(utterances: Sequence[Utterance], features: Callable[[Utteran
             voiced.setdefault(utterance.speaker, []).append(f0[f0 > 0])
     pooled = {name: torch.cat(parts) for name, parts in voiced.items()}
     return {name: float(f0.median()) for name, f0 in pooled.items() if len(f0)}
+
+
+def spread(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:
+    """Of each speaker who is named up to `MOST` utterances, spread over all of theirs."""
+    own: dict[str, list[Utterance]] = {}
+    for utterance in utterances:
+        if utterance.speaker:
+            own.setdefault(utterance.speaker, []).append(utterance)
+    counts = {name: min(MOST, len(all_of_it)) for name, all_of_it in own.items()}
+    return {name: [own[name][len(own[name]) * n // count] for n in range(count)] for name, count in counts.items()}
+
+
+def states_of_voice(
+    states: StatesExtractor, utterances: Iterable[Utterance], measured: Callable[[Utterance], Features]
+) -> Standard | None:
+    """By what the states of one voice are standardised, from some of its recordings.
+
+    Args:
+        measured: features of an utterance before the extractor's transform.
+    """
+    moments = Moments()
+    for utterance in utterances:
+        found = measured(utterance)
+        if found.states is not None:
+            moments.add(states.in_speech(found.states, found.null))
+    return states.of_voice(moments)
+
+
+def speaker_voices(
+    utterances: Sequence[Utterance],
+    extractor: FeatureExtractor,
+    pitch_by_speaker: bool,
+    cache: FeatureCache | None = None,
+) -> list[Voice]:
+    """What a model has to know of who speaks in each utterance, measured in all utterances of the same speaker; nothing
+    where it makes no difference to the model, or a speaker is not named.
+
+    Args:
+        extractor: of the model.
+        pitch_by_speaker: whether its pitch is relative to the speaker's.
+        cache: of features; None to measure them anew.
+    """
+    states, acoustic = extractor.states, None if cache is None else cache.without_states()
+    states_by_speaker = states is not None and states.by_speaker
+    if not pitch_by_speaker and not states_by_speaker:
+        return [UNKNOWN] * len(utterances)
+
+    def measured(utterance: Utterance) -> Features:
+        return cache.measured(utterance.audio) if cache else extractor.measure(load_audio(utterance.audio))
+
+    def pitch(utterance: Utterance) -> Features:
+        return acoustic.features(utterance.audio) if acoustic else extractor.acoustic(load_audio(utterance.audio))
+
+    medians = speaker_medians(utterances, pitch) if pitch_by_speaker else {}
+    standards: dict[str, Standard | None] = {}
+    if states is not None and states.by_speaker:
+        standards = {name: states_of_voice(states, own, measured) for name, own in spread(utterances).items()}
+    return [Voice(medians.get(u.speaker, 0.0), standards.get(u.speaker)) for u in utterances]

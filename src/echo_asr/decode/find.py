@@ -10,12 +10,14 @@ from echo_asr.audio.load import Audio
 from echo_asr.decode.batches import GROUP_SECONDS
 from echo_asr.decode.example_search import ExampleSearch
 from echo_asr.decode.gather import gather_speech
+from echo_asr.decode.heard_voice import HeardVoices
 from echo_asr.decode.results import Found, Place
 from echo_asr.decode.segments import SpeechSegment
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.decode.word_search import WordSearch
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
+from echo_asr.features.voice import Voice
 
 
 class Search(Protocol):
@@ -60,7 +62,7 @@ def find_each(
     sources: Iterable[Audio],
     search: Search,
     sampling_rate: int | None = None,
-    speaker_f0: Sequence[float] = (),
+    voices: Sequence[Voice] = (),
     progress: Callable[[int, float], None] = lambda index, seconds: None,
 ) -> Iterator[Found | EchoError]:
     """The places in each recording, or why it cannot be read to its end.
@@ -70,12 +72,13 @@ def find_each(
 
     Args:
         sampling_rate: Hz, of sources that are samples.
-        speaker_f0: median F0 of who speaks in each source, in Hz, where it is known.
+        voices: what is known of who speaks in each source; empty where nothing is.
         progress: called with the number of a recording, and the seconds of it that are searched.
     """
     places: list[Place] = []  # in the recording that has not ended yet
+    heard = HeardVoices(recognizer.extractor, voices)
     for waiting in gather_speech(sources, sampling_rate, recognizer.decode.segments, GROUP_SECONDS):
-        found = iter(search.find(recognizer.extract(waiting, speaker_f0)))
+        found = iter(search.find(heard.features(waiting)))
         for index, item in waiting:
             if isinstance(item, SpeechSegment):
                 for place in next(found):

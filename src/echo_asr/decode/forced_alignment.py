@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from echo_asr.decode.syllables import AlignedSpeech
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
+from echo_asr.features.voice import UNKNOWN, Voice
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,14 @@ class GivenText:
         text: as written, not normalised.
         speaker: empty if unknown.
         name: of the utterance.
-        speaker_f0: the speaker's median F0 in Hz, for a model whose pitch is relative to it; 0 where not known.
+        voice: what is known of who speaks.
     """
 
     audio: Audio
     text: str
     speaker: str = ""
     name: str = "1"
-    speaker_f0: float = 0.0
+    voice: Voice = UNKNOWN
 
 
 def align_given(
@@ -67,7 +68,7 @@ def _align_group(
     recognizer: Recognizer, group: Sequence[tuple[GivenText, Features]]
 ) -> Iterator[AlignedSpeech | EchoError]:
     transformed = recognizer.extractor.transformed
-    clips = [replace(transformed(measured), speaker_f0=one.speaker_f0) for one, measured in group]
+    clips = [transformed(measured, one.voice) for one, measured in group]
     results = align_features(recognizer, clips, [one.text for one, _ in group])
     for (one, measured), found in zip(group, results, strict=True):
         if isinstance(found, EchoError):

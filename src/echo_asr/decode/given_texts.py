@@ -16,6 +16,7 @@ from echo_asr.audio.load import Audio
 from echo_asr.audio.segment import AudioFile
 from echo_asr.decode.alignment import align
 from echo_asr.decode.batches import BATCH_SECONDS, GROUP_SECONDS, batches_by_length, gathered
+from echo_asr.decode.heard_voice import HeardVoice
 from echo_asr.decode.long_texts import divide_text
 from echo_asr.decode.results import Segment, Token, Word, placed
 from echo_asr.decode.times import character_times
@@ -23,6 +24,7 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.decode.word_homes import encode_words
 from echo_asr.errors import EchoError
 from echo_asr.features import Features, collate_features
+from echo_asr.features.voice import UNKNOWN, Voice
 from echo_asr.model.echo import encoder_frames
 from echo_asr.text.normalize import Normalizer, join_texts
 from echo_asr.text.script import make_script
@@ -38,11 +40,11 @@ def align_each(
     sources: Iterable[Audio],
     texts: Iterable[str],
     sampling_rate: int | None = None,
-    speaker_f0: Iterable[float] = (),
+    voices: Iterable[Voice] = (),
 ) -> Iterator[Segment | EchoError]:
     """The alignment of each recording with its text, as of `align_phrases`, in one segment; for a recording that cannot
     be read, or any of whose text cannot be aligned, the reason."""
-    for phrases in align_phrases(recognizer, sources, texts, sampling_rate, speaker_f0):
+    for phrases in align_phrases(recognizer, sources, texts, sampling_rate, voices):
         yield _joined(phrases)
 
 
@@ -51,7 +53,7 @@ def align_phrases(
     sources: Iterable[Audio],
     texts: Iterable[str],
     sampling_rate: int | None = None,
-    speaker_f0: Iterable[float] = (),
+    voices: Iterable[Voice] = (),
     progress: Progress = lambda number, seconds: None,
 ) -> Iterator[list[Segment | EchoError]]:
     """The alignment of each recording with its text, as of `align_features`, in their order: one segment of up to two
@@ -62,14 +64,14 @@ def align_phrases(
     not depend on how many there are.
 
     Args:
-        speaker_f0: median F0 of who speaks in each, in Hz, where it is known.
+        voices: what is known of who speaks in each.
         progress: called with the number of a long recording, and the seconds of it that are read.
     """
-    medians = iter(speaker_f0)
+    known = iter(voices)
     waiting: list[_Waiting] = []
     held = 0.0
     for number, (source, text) in enumerate(zip(sources, texts, strict=True)):
-        median, name, rate = next(medians, 0.0), _name(source), sampling_rate
+        voice, name, rate = next(known, UNKNOWN), _name(source), sampling_rate
         try:
             if isinstance(source, AudioSource):
                 source, rate = load_audio(source), None
@@ -77,10 +79,10 @@ def align_phrases(
                 yield from ([one] for one in _align_waiting(recognizer, waiting))
                 waiting, held = [], 0.0
                 audio = stream_audio(source, rate)
-                yield _align_long(recognizer, audio, text, name, median, partial(progress, number))
+                yield _align_long(recognizer, audio, text, name, voice, partial(progress, number))
                 continue
-            clip = recognizer.extractor(load_audio(source, rate))
-            waiting.append((replace(clip, speaker_f0=median) if median else clip, text, name))
+            clip = recognizer.extractor(load_audio(source, rate), voice=voice)
+            waiting.append((clip, text, name))
             held += frames_to_seconds(clip.frames)
         except EchoError as unreadable:
             waiting.append((unreadable, text, ""))
@@ -95,18 +97,19 @@ def _align_long(
     blocks: Iterable[np.ndarray],
     text: str,
     name: str,
-    speaker_f0: float,
+    voice: Voice,
     progress: Callable[[float], None],
 ) -> list[Segment | EchoError]:
     """Align a recording of any length: the segments in which words are spoken, or why there are none, or why one cannot
     be aligned."""
+    heard = HeardVoice(recognizer.extractor, voice)
     script = make_script(enumerate(text.splitlines(), 1), recognizer.normalize)
     try:
         tokens, words = encode_words(recognizer, script, range(len(script.words)))
     except EchoError as unknown:
         return [EchoError(f"{name}: {unknown}")]
     try:
-        parts = divide_text(recognizer, blocks, tokens, words, speaker_f0, progress) if tokens else []
+        parts = divide_text(recognizer, blocks, tokens, words, heard, progress) if tokens else []
     except EchoError as unreadable:
         return [unreadable]
     except ValueError as short:
@@ -117,7 +120,7 @@ def _align_long(
         return [Segment(0.0, sum(map(len, blocks)) / SAMPLE_RATE, text)]
     found: list[Segment | EchoError] = []
     for group in gathered(parts, lambda part: part.seconds, GROUP_SECONDS):
-        clips = [part.features(recognizer, speaker_f0) for part in group]
+        clips = [recognizer.extractor.transformed(part.measured, heard.voice) for part in group]
         own = [script.text(part.words) for part in group]
         for part, result in zip(group, align_features(recognizer, clips, own), strict=True):
             if isinstance(result, EchoError):

@@ -9,6 +9,7 @@ import numpy as np
 
 from echo_asr.audio.convert import samples_to_seconds
 from echo_asr.decode.batches import GROUP_SECONDS, batches_to_search, gathered
+from echo_asr.decode.heard_voice import HeardVoice
 from echo_asr.decode.malloc_trim import release_memory
 from echo_asr.decode.segments import SpeechSegment, cut
 from echo_asr.decode.settling import ctc_log_probabilities
@@ -34,17 +35,13 @@ class SpokenPart:
     measured: Features
     words: tuple[int, ...]
 
-    def features(self, recognizer: Recognizer, speaker_f0: float) -> Features:
-        """Its features as a model takes them; the median F0 of who speaks in Hz, 0 where it is not known."""
-        return replace(recognizer.extractor.transformed(self.measured), speaker_f0=speaker_f0)
-
 
 def divide_text(
     recognizer: Recognizer,
     blocks: Iterable[np.ndarray],
     tokens: Sequence[int],
     words: Sequence[int],
-    speaker_f0: float = 0.0,
+    heard: HeardVoice,
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> list[SpokenPart]:
     """The segments of a recording that have words, in order, by the likeliest CTC path of the text through all speech;
@@ -59,7 +56,7 @@ def divide_text(
         blocks: of the recording, mono at 16 kHz.
         tokens: of the text, at least one.
         words: the number of the word that each begins in, or -1.
-        speaker_f0: median F0 of who speaks in Hz, where it is known.
+        heard: makes the features; afterwards it knows the voice from all of the recording.
         progress: called with the seconds that are read.
 
     Raises:
@@ -75,7 +72,7 @@ def divide_text(
 
     for group in gathered(cut(blocks, recognizer.decode.segments), seconds, GROUP_SECONDS):
         whole = [SpokenPart(s.start, seconds(s), recognizer.extractor.measure(s.samples, s.loudest), ()) for s in group]
-        clips = [part.features(recognizer, speaker_f0) for part in whole]
+        clips = [heard.of_measured(part.measured, part.start) for part in whole]
         found: dict[int, np.ndarray] = {}
         for batch in batches_to_search(clips):
             of_batch = ctc_log_probabilities(recognizer, [clips[number] for number in batch])

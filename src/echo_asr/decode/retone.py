@@ -20,6 +20,7 @@ from echo_asr.decode.search import Hypothesis, search_nbest
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import Features, collate_features
+from echo_asr.features.voice import UNKNOWN, Voice
 from echo_asr.text.config import TextConfig
 from echo_asr.text.tone_transfer import transfer_tones
 from echo_asr.text.tones import ToneNotation
@@ -61,7 +62,7 @@ def retone_each(
     texts: Iterable[str],
     sampling_rate: int | None = None,
     notation: ToneNotation | None = None,
-    speaker_f0: Sequence[float] = (),
+    voices: Sequence[Voice] = (),
 ) -> Iterator[Retoned | EchoError]:
     """The tones of each text in its recording, in order; recordings are gathered and decoded together.
 
@@ -70,7 +71,7 @@ def retone_each(
     Args:
         sources, texts: as many of one as of the other.
         notation: where tone is written; by default as in the model's settings.
-        speaker_f0: median F0 of who speaks in each source, in Hz, where it is known.
+        voices: what is known of who speaks in each source; empty where nothing is.
 
     Yields:
         the text with tones, or the error for which there is none: a recording that cannot be read or that is longer
@@ -92,11 +93,11 @@ def retone_each(
             try:
                 graph = bases.graph(base)
                 name = "a recording" if isinstance(source, np.ndarray | torch.Tensor) else str(source)
-                features = _features(recognizer, load_audio(source, sampling_rate), name)
+                voice = voices[number] if voices else UNKNOWN
+                features = _features(recognizer, load_audio(source, sampling_rate), name, voice)
             except EchoError as error:
                 yield error
                 continue
-            features = replace(features, speaker_f0=speaker_f0[number]) if speaker_f0 else features
             yield _Clip(number, name, features, text, graph)
 
     for group in gathered(read(), _seconds, GROUP_SECONDS):
@@ -107,7 +108,7 @@ def _seconds(waiting: _Waiting) -> float:
     return frames_to_seconds(waiting.features.frames) if isinstance(waiting, _Clip) else 0.0
 
 
-def _features(recognizer: Recognizer, samples: np.ndarray, name: str) -> Features:
+def _features(recognizer: Recognizer, samples: np.ndarray, name: str, voice: Voice) -> Features:
     """The features of a whole recording.
 
     Raises:
@@ -120,7 +121,7 @@ def _features(recognizer: Recognizer, samples: np.ndarray, name: str) -> Feature
     if seconds > usual:
         what = f"lasts {seconds:.0f} s, over decode.segments.longest ({usual:g} s), and is not cut at its pauses"
         warnings.warn(f"{name}: {what}; tones are surer in clips of a phrase, each with its text", stacklevel=3)
-    return recognizer.extractor(samples)
+    return recognizer.extractor(samples, voice=voice)
 
 
 @torch.inference_mode()

@@ -16,6 +16,7 @@ from echo_asr.decode.alignment import align
 from echo_asr.decode.batches import GROUP_SECONDS, batches_to_search
 from echo_asr.decode.fusion import Fusion
 from echo_asr.decode.gather import Waiting, gather_speech
+from echo_asr.decode.heard_voice import HeardVoices
 from echo_asr.decode.results import Place, Retoned, Segment, Transcription, made_of, placed
 from echo_asr.decode.search import DecodeConfig, Hypothesis, make_fusion, make_spell, search_nbest
 from echo_asr.decode.segments import SpeechSegment
@@ -24,6 +25,7 @@ from echo_asr.decode.written import with_written
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features, FeatureTransform, collate_features
 from echo_asr.features.states import StatesExtractor
+from echo_asr.features.voice import Voice
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.encoder import Encoded
 from echo_asr.text.grammar import Grammar
@@ -127,7 +129,7 @@ class Recognizer:
         sampling_rate: int | None = None,
         *,
         words: bool = True,
-        speaker_f0: Sequence[float] = (),
+        voices: Sequence[Voice] = (),
     ) -> Results:
         """Transcribe recordings one after another, and yield each segment as soon as it is known.
 
@@ -135,15 +137,17 @@ class Recognizer:
         does not depend on how long or how many the recordings are.
 
         Args:
-            speaker_f0: median F0 of who speaks in each source, in Hz, where it is known.
+            voices: what is known of who speaks in each source (`echo_asr.data.speakers.speaker_voices`); empty where
+                nothing is.
 
         Yields:
             the number of a source, and a segment of it; after its segments its `Transcription`, or the error for which
             it could not be read to its end.
         """
         open_segments = list[Segment]()  # of the recording that has not ended yet
+        heard = HeardVoices(self.extractor, voices)
         for waiting in gather_speech(sources, sampling_rate, self.decode.segments, GROUP_SECONDS):
-            yield from self._decode(waiting, open_segments, words, speaker_f0)
+            yield from self._decode(waiting, open_segments, words, heard)
 
     @overload
     def align(self, audio: Audio, text: str, sampling_rate: int | None = None) -> Segment: ...
@@ -244,12 +248,10 @@ class Recognizer:
         places = [one.places for one in _all_read(find_each(self, _sources(audio), search, sampling_rate))]
         return places if isinstance(audio, list | tuple) else places[0]
 
-    def _decode(
-        self, waiting: Waiting, open_segments: list[Segment], words: bool, speaker_f0: Sequence[float]
-    ) -> Results:
+    def _decode(self, waiting: Waiting, open_segments: list[Segment], words: bool, heard: HeardVoices) -> Results:
         """Decode what was gathered; `open_segments` are those of the recording that has not ended yet, before and
         after."""
-        found = iter(self.recognize(self.extract(waiting, speaker_f0), words))
+        found = iter(self.recognize(heard.features(waiting), words))
         for index, item in waiting:
             if isinstance(item, SpeechSegment):
                 segment = placed(next(found), item.start, item.seconds)
@@ -265,18 +267,10 @@ class Recognizer:
             else:
                 yield index, whole
 
-    def extract(self, waiting: Waiting, speaker_f0: Sequence[float] = ()) -> list[Features]:
-        """The features of each segment among what was gathered.
-
-        Args:
-            speaker_f0: as in `transcribe_each`.
-        """
-        clips = []
-        for index, item in waiting:
-            if isinstance(item, SpeechSegment):
-                clip = self.extractor(item.samples, item.loudest)
-                clips.append(replace(clip, speaker_f0=speaker_f0[index]) if speaker_f0 else clip)
-        return clips
+    @property
+    def pitch_by_speaker(self) -> bool:
+        """Whether pitch is relative to that of the speaker."""
+        return self.bundle.model.config.vrope.reference == "speaker"
 
     @torch.inference_mode()
     def recognize(self, features: Sequence[Features], words: bool = False) -> list[Segment]:

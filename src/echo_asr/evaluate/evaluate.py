@@ -16,7 +16,7 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.silent import describe_silent
-from echo_asr.data.speakers import speaker_medians
+from echo_asr.data.speakers import speaker_voices
 from echo_asr.decode.results import Sentence, Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
@@ -97,23 +97,21 @@ def evaluate(
 ) -> Evaluation:
     """Transcribe utterances and count the errors.
 
-    For a model whose pitch is relative to the speaker, the median F0 of each speaker is measured first.
+    For a model to which it makes a difference who speaks, the voice of each speaker is measured first, without the
+    texts.
 
     Args:
         corpus, split: names for the report.
         progress: called with the number of utterances done.
     """
     start = time.perf_counter()
-    speakers: list[float] = []
-    if recognizer.bundle.model.config.vrope.reference == "speaker":
-        medians = speaker_medians(utterances, lambda u: recognizer.extractor.acoustic(load_audio(u.audio)))
-        speakers = [medians.get(u.speaker, 0.0) for u in utterances]
+    voices = speaker_voices(utterances, recognizer.extractor, recognizer.pitch_by_speaker)
     normal = recognizer.bundle.text.normalize
     hypotheses: list[str] = []
     spoken: list[str] = []
     sentences: list[list[Sentence]] = []
     scored: list[tuple[np.ndarray, np.ndarray]] = []
-    for index, found in recognizer.transcribe_each([u.audio for u in utterances], speaker_f0=speakers):
+    for index, found in recognizer.transcribe_each([u.audio for u in utterances], voices=voices):
         if isinstance(found, EchoError):
             raise found
         if isinstance(found, Transcription):

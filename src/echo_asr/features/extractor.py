@@ -22,14 +22,17 @@ from echo_asr.features.batch import Features
 from echo_asr.features.log_mel import TINY, WINDOW, mean_square, mel_filters, power_spectra, zero_floored
 from echo_asr.features.pitch import REFERENCE_F0, EchoTracker, TrackerName, fill_track, make_tracker
 from echo_asr.features.states import StatesExtractor
+from echo_asr.features.voice import UNKNOWN, Voice
 from echo_asr.pretrained.source import find
 from echo_asr.pretrained.weights import DType
 
 CODE_VERSION = 4  # raised when the same settings give other values than before, so that cached features lapse
 PART_RANGE = 30.0  # dB; the peak of a segment counts as at most that far below the level around it
 CREST = 20.0  # dB above the level around a segment, at which its samples are clipped: beyond are bumps
+StatesReference = Literal["corpus", "speaker"]
 KnownPitch = Callable[[int], tuple[np.ndarray, np.ndarray]]
-OF_STATES = ("states", "encoder_dtype", "encoder_layers", "states_in")  # settings that have a key of their own
+# Settings that are not in the key of acoustic features.
+OF_STATES = ("states", "encoder_dtype", "encoder_layers", "states_in", "states_reference")
 PEAK_RANGE = 60.0  # dB; the peak of a spectrogram counts as at most that far below the peak of the samples
 
 
@@ -49,6 +52,7 @@ class FeatureConfig:
     encoder_dtype: DType = "float16"  # its weights are rounded to, and kept in
     encoder_layers: tuple[int, ...] = ()  # of it that are read, 0 its input; empty: the middle one and the last
     states_in: Literal["cache", "model"] = "cache"  # where they are computed: once, or at each update
+    states_reference: StatesReference = "corpus"  # by whose states they are standardised
 
     def __post_init__(self) -> None:
         if isinstance(self.mels, bool) or not isinstance(self.mels, int) or not 8 <= self.mels <= 128:
@@ -61,6 +65,8 @@ class FeatureConfig:
             raise ValueError(f"encoder_layers: expected each layer once, got {self.encoder_layers!r}")
         if self.encoder_dtype not in (known := get_args(DType)):
             raise ValueError(f"encoder_dtype: expected one of {', '.join(known)}; got {self.encoder_dtype!r}")
+        if self.states_reference not in (known := get_args(StatesReference)):
+            raise ValueError(f"states_reference: expected {' or '.join(known)}; got {self.states_reference!r}")
         if self.tracker not in get_args(TrackerName):
             raise ValueError(f"tracker: expected one of {', '.join(get_args(TrackerName))}; got {self.tracker!r}")
 
@@ -106,6 +112,8 @@ class FeatureExtractor:
             self.states = states or StatesExtractor(
                 find(self.config.states, dtype=self.config.encoder_dtype), self.config.encoder_layers
             )
+        if self.states is not None:
+            self.states.by_speaker = self.config.states_reference == "speaker"
         self.tracker = make_tracker(self.config.tracker)
         self.window = torch.hann_window(WINDOW)
         self.filters = torch.from_numpy(mel_filters(self.config.mels))
@@ -118,19 +126,25 @@ class FeatureExtractor:
         shaping = {**settings, "tracker_version": self.tracker.version, "code": CODE_VERSION}
         return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
-    def __call__(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
+    def __call__(self, audio: np.ndarray, loudest: float = -np.inf, voice: Voice = UNKNOWN) -> Features:
         """The features of `measure`, transformed: the input of the model."""
-        return self.transformed(self.measure(audio, loudest))
+        return self.transformed(self.measure(audio, loudest), voice)
 
     def acoustic(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         """The same without states: for pitch, voicing and silence alone."""
         return self.transformed(self.measure_acoustic(audio, loudest))
 
-    def transformed(self, features: Features) -> Features:
-        """Apply the transform, if there is one, to measured features, and place states in frames of 10 ms."""
+    def transformed(self, features: Features, voice: Voice = UNKNOWN) -> Features:
+        """Apply the transform, if there is one, to measured features, and place states in frames of 10 ms.
+
+        Args:
+            voice: what is known of who speaks.
+        """
         if self.states is not None and features.states is not None:
-            features = replace(features, states=self.states.placed(features.states, features.frames))
-        return features if self.transform is None else self.transform(features)
+            features = replace(features, states=self.states.placed(features.states, features.null, voice))
+        if self.transform is not None:
+            features = self.transform(features)
+        return replace(features, speaker_f0=voice.f0) if voice.f0 else features
 
     def measure(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         """The features of `measure_acoustic`, and the states of the pretrained encoder, if there is one, at its own

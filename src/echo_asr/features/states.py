@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -19,43 +18,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from echo_asr.audio.convert import HOP, SAMPLE_RATE
 from echo_asr.errors import EchoError
+from echo_asr.features.voice import Moments, Standard, Voice
 from echo_asr.pretrained import SpeechEncoder, build
 from echo_asr.pretrained.source import Source
 
 VERSION = 2  # raised when the same encoder gives other states than before, so that cached ones lapse
-LEAST_SPREAD = 1e-4  # of a dimension that hardly varies
+KNOWN_AFTER = 5.0  # seconds of speech from which as much is known of a voice as of all voices together
 TOGETHER = {"cpu": 10 * SAMPLE_RATE}  # samples encoded at a time, padding included; more is slower on a CPU
 TOGETHER_ON_GPU = 300 * SAMPLE_RATE
-
-
-@dataclass(frozen=True)
-class Standard:
-    """Mean and standard deviation of each dimension of the states, `(C,)` float32."""
-
-    mean: Tensor
-    deviation: Tensor
-
-    @staticmethod
-    def fit(recordings: Iterable[Tensor]) -> Standard:
-        """From the states `(C, N)` of some recordings; exact in float64.
-
-        Raises:
-            ValueError: there are none.
-        """
-        count, total, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
-        for states in recordings:
-            values = states.double()
-            count += values.shape[1]
-            total, squares = total + values.sum(1), squares + values.square().sum(1)
-        if not count:
-            raise ValueError("states: expected at least one recording to standardise by")
-        mean = total / count
-        deviation = (squares / count - mean.square()).clamp(min=0.0).sqrt()
-        return Standard(mean.float(), deviation.float().clamp(min=LEAST_SPREAD))
-
-    def __call__(self, states: Tensor) -> Tensor:
-        """States `(..., C, N)` with mean 0 and deviation 1 in each dimension, float32."""
-        return (states.float() - self.mean[:, None]) / self.deviation[:, None]
 
 
 def default_layers(count: int) -> tuple[int, ...]:
@@ -111,6 +81,7 @@ class StatesExtractor:
         source: the weights.
         layers: those that are read, in order; empty for those of `choose`.
         standard: by which states are standardised: fitted to a corpus, or the model's own.
+        by_speaker: states are standardised by those of who speaks, as far as these are known.
         device: that encodes; in other processes the CPU.
         choose: the layers that are read of so many.
     """
@@ -122,8 +93,10 @@ class StatesExtractor:
         standard: Standard | None = None,
         device: str | torch.device = "cpu",
         choose: Callable[[int], tuple[int, ...]] = default_layers,
+        by_speaker: bool = False,
     ) -> None:
         self.source, self.standard, self.device, self.choose = source, standard, torch.device(device), choose
+        self.by_speaker = by_speaker
         self._built: tuple[int, SpeechEncoder] | None = None
         self._layers = tuple(layers)
 
@@ -205,7 +178,31 @@ class StatesExtractor:
         """Bytes that the states of a second of audio take on disk."""
         return 2.0 * self.channels * SAMPLE_RATE / self.encoder.hop
 
-    def placed(self, states: Tensor, frames: int) -> Tensor:
-        """States `(C, N)` as a model takes them: standardised, at frames of 10 ms, `(C, T)` in half precision."""
-        standardised = states.float() if self.standard is None else self.standard(states)
-        return on_clock(standardised, frames, self.encoder.first, self.encoder.hop).half()
+    def in_speech(self, states: Tensor, null: Tensor) -> Tensor:
+        """Those of the states `(C, N)` of a recording that lie in frames `(T,)` which are not silence."""
+        places = (self.encoder.first + torch.arange(states.shape[1]) * self.encoder.hop) / HOP
+        return states[:, ~null[places.round().long().clamp(max=len(null) - 1)]]
+
+    def of_voice(self, moments: Moments) -> Standard | None:
+        """By what the states of a voice are standardised, of whose states some were gathered: those of the corpus count
+        as five more seconds of it."""
+        if self.standard is None:
+            return None
+        return moments.standard(self.standard, KNOWN_AFTER * SAMPLE_RATE / self.encoder.hop)
+
+    def placed(self, states: Tensor, null: Tensor, voice: Voice) -> Tensor:
+        """States `(C, N)` as a model takes them: standardised, at frames of 10 ms, `(C, T)` in half precision.
+
+        Args:
+            null: which frames are silence, `(T,)`.
+            voice: who speaks; where its states are not known, they are those of this recording.
+        """
+        standard = self.standard
+        if self.by_speaker and standard is not None:
+            standard = voice.states
+            if standard is None:
+                moments = Moments()
+                moments.add(self.in_speech(states, null))
+                standard = self.of_voice(moments)
+        standardised = states.float() if standard is None else standard(states)
+        return on_clock(standardised, len(null), self.encoder.first, self.encoder.hop).half()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, ctc_loss, pad
 
 from echo_asr.features import FeatureBatch
-from echo_asr.features.states import Standard
+from echo_asr.features.voice import Standard
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.decoder import DecoderState
 from echo_asr.model.encoder import Encoded, Encoder, encoder_input, pitch_track

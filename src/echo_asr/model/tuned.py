@@ -17,7 +17,8 @@ from torch.nn import Parameter
 from echo_asr.audio.convert import HOP
 from echo_asr.features import FeatureBatch
 from echo_asr.features.pitch import REFERENCE_F0
-from echo_asr.features.states import Standard, normalised_states, on_clock
+from echo_asr.features.states import normalised_states, on_clock
+from echo_asr.features.voice import Standard
 from echo_asr.model.config import ModelConfig
 from echo_asr.pretrained import SpeechEncoder
 from echo_asr.pretrained.encoder import beyond

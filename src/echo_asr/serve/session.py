@@ -14,6 +14,7 @@ import numpy as np
 
 from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.audio.resampling import BlockResampler
+from echo_asr.decode.heard_voice import HeardVoice
 from echo_asr.decode.live import LiveEvent, LiveText
 from echo_asr.decode.results import Segment, placed
 from echo_asr.decode.segments import SpeechSegment
@@ -112,6 +113,7 @@ class LiveSession:
         self.abandoned = threading.Event()
         self._taken = self._given = 0  # bytes: one thread counts each
         self._service, self._start = service, start
+        self._heard = HeardVoice(start.recognizer.extractor)
         self._sound: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._texts: asyncio.Queue[dict[str, Any] | BaseException] = asyncio.Queue()
@@ -183,7 +185,7 @@ class LiveSession:
         if self.abandoned.is_set():
             raise Abandoned
         recognizer = self._start.recognizer
-        clip = recognizer.extractor(piece.samples, piece.loudest)
+        clip = self._heard.features(piece)
         found = decoded(self._service.batcher.submit(recognizer, clip, self.abandoned, urgent=True))
         return placed(found, piece.start, piece.seconds)
 

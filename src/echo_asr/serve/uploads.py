@@ -15,6 +15,7 @@ import numpy as np
 
 from echo_asr.audio import stream_audio
 from echo_asr.audio.convert import samples_to_seconds
+from echo_asr.decode.heard_voice import HeardVoice
 from echo_asr.decode.results import Segment, Transcription, made_of, placed
 from echo_asr.decode.segments import SegmentConfig, SpeechSegment, cut
 from echo_asr.decode.transcribe import Recognizer
@@ -111,9 +112,9 @@ class UploadTranscriber:
                 if segment.text:
                     on_segment(FoundSegment(segment, tuple(clip.pitch[0].tolist())))
 
-        pieces = cut(counted(), segments)
+        pieces, heard = cut(counted(), segments), HeardVoice(recognizer.extractor)
         try:
-            while (measured := self._next(pieces, recognizer)) is not None:
+            while (measured := self._next(pieces, heard)) is not None:
                 if upload.abandoned.is_set():
                     raise Abandoned
                 piece, clip = measured
@@ -124,11 +125,11 @@ class UploadTranscriber:
             raise EchoError(str(error).replace(str(upload.path), upload.name)) from None
         return made_of(found, seconds)
 
-    def _next(self, pieces: Iterator[SpeechSegment], recognizer: Recognizer) -> tuple[SpeechSegment, Features] | None:
+    def _next(self, pieces: Iterator[SpeechSegment], heard: HeardVoice) -> tuple[SpeechSegment, Features] | None:
         """The next segment of a recording and its features; as many threads do that at once as there are cores."""
         with self._measuring:
             piece = next(pieces, None)
-            return None if piece is None else (piece, recognizer.extractor(piece.samples, piece.loudest))
+            return None if piece is None else (piece, heard.features(piece))
 
 
 def _speech(pending: Iterable[tuple[SpeechSegment, object, object]]) -> float:

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import InitVar, dataclass, replace
 from functools import cached_property
 from itertools import count, islice
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ from echo_asr.data.corpus import Audio, Corpus, Utterance
 from echo_asr.data.noise import KINDS, noise_clip
 from echo_asr.data.perturbation import MARGIN, UNPERTURBED, Perturbation
 from echo_asr.data.precompute import Job, check_recordings, fill_recordings
-from echo_asr.data.speakers import speaker_medians
+from echo_asr.data.speakers import speaker_medians, spread, states_of_voice
 from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
 from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
@@ -34,6 +35,7 @@ from echo_asr.features import Features
 from echo_asr.features.extractor import PART_RANGE
 from echo_asr.features.log_mel import frame_levels
 from echo_asr.features.states import StatesExtractor
+from echo_asr.features.voice import Standard, Voice
 from echo_asr.text.normalize import join_texts
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
@@ -80,6 +82,9 @@ class TrainingData:
 
     def __post_init__(self, texts: Sequence[str] | None) -> None:
         self.speaker_f0: dict[str, float] = {}  # Hz
+        self.spoken: dict[str, list[Utterance]] = {}  # of each speaker, for their states
+        self.speaker_states: dict[tuple[str, Perturbation], Standard | None] = {}
+        self.measuring = Lock()
         self.ahead: FeaturesAhead | None = None  # makes features while training runs
         broken: list[str] | None = [] if self.broken == "skip" else None
         utterances = self.corpus.split("train")
@@ -167,9 +172,20 @@ class TrainingData:
         """Features of an utterance, perturbed, from the cache; the pitch of its speaker is moved alike."""
         if self.ahead is not None:
             self.ahead.wait((utterance.audio, perturbation))
-        found = self.cache.features(utterance.audio, perturbation)
-        known = self.speaker_f0.get(utterance.speaker, 0.0)
-        return replace(found, speaker_f0=known * perturbation.f0_factor) if known else found
+        return self.cache.features(utterance.audio, perturbation, self.voice(utterance.speaker, perturbation))
+
+    def voice(self, speaker: str, perturbation: Perturbation = UNPERTURBED) -> Voice:
+        """What is known of a speaker whose recordings are so perturbed: pitch is moved alike, states are measured."""
+        f0, states = self.speaker_f0.get(speaker, 0.0) * perturbation.f0_factor, self.cache.extractor.states
+        if states is None or not states.by_speaker or speaker not in self.spoken:
+            return Voice(f0)
+        with self.measuring:
+            key = speaker, perturbation
+            if key not in self.speaker_states:
+                own, cache = self.spoken[speaker], self.cache
+                found = states_of_voice(states, own, lambda u: cache.measured(u.audio, perturbation))
+                self.speaker_states[key] = found
+            return Voice(f0, self.speaker_states[key])
 
     def first_states(self, extractor: StatesExtractor) -> Iterator[torch.Tensor]:
         """States of a part of the recordings, spread over the corpus, as the pretrained encoder gives them: from the
@@ -244,8 +260,9 @@ class TrainingData:
         acoustic = self.cache.without_states()
         if transform := self.cache.extractor.transform:
             transform.fit(acoustic.measured(e.utterance.audio) for e in self.examples)
+        utterances = [*(e.utterance for e in self.examples), *validation]
+        self.spoken = spread(utterances)
         if self.by_speaker:
-            utterances = [*(e.utterance for e in self.examples), *validation]
             self.speaker_f0 = speaker_medians(utterances, lambda u: acoustic.features(u.audio))
         return frozenset(left_out)
 

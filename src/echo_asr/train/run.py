@@ -21,7 +21,8 @@ from echo_asr.distributed.processes import open_processes, reseed
 from echo_asr.distributed.sharding import gather_whole
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor, FeatureTransform
-from echo_asr.features.states import Standard, StatesExtractor
+from echo_asr.features.states import StatesExtractor
+from echo_asr.features.voice import Standard
 from echo_asr.model.checkpoint import Bundle, load_bundle
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.echo import Echo

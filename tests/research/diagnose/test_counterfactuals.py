@@ -14,7 +14,7 @@ from echo_asr.data.batch import collate
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.features import FeatureConfig, Features, collate_features
-from echo_asr.features.states import Standard
+from echo_asr.features.voice import Standard
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.echo import Echo
 from echo_asr.pretrained import build

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,7 +13,7 @@ from echo_asr.audio.convert import frames_to_seconds
 from echo_asr.data.batch import Batch, Example, collate, make_examples
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
-from echo_asr.data.speakers import speaker_medians
+from echo_asr.data.speakers import speaker_voices
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.features import Features
 from echo_asr.research.diagnose import advice
@@ -85,14 +85,11 @@ def gather(recognizer: Recognizer, utterances: Sequence[Utterance], progress: Pr
     """
     cache = FeatureCache(None, recognizer.extractor)
     clips = []
-    for done, utterance in enumerate(utterances, start=1):
-        clips.append(cache.features(utterance.audio))
+    voices = speaker_voices(utterances, recognizer.extractor, recognizer.pitch_by_speaker, cache)
+    for done, (utterance, voice) in enumerate(zip(utterances, voices, strict=True), start=1):
+        clips.append(cache.features(utterance.audio, voice=voice))
         if progress:
             progress(done, "features")
-    if recognizer.bundle.model.config.vrope.reference == "speaker":
-        found = {u.id: clip for u, clip in zip(utterances, clips, strict=True)}
-        medians = speaker_medians(utterances, lambda u: found[u.id])
-        clips = [replace(found[u.id], speaker_f0=medians.get(u.speaker, 0.0)) for u in utterances]
     examples = make_examples(utterances, recognizer.bundle.tokenizer, recognizer.normalize, unknown="skip")
     batches, first = [], 0
     while first < len(clips):

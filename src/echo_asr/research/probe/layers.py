@@ -24,7 +24,8 @@ from torch.nn.utils.rnn import pad_sequence
 from echo_asr.data.batch import Example, plan_epoch
 from echo_asr.evaluate.metrics import ErrorRate, count_errors, rate_of_counts
 from echo_asr.evaluate.tone_errors import count_tone_errors
-from echo_asr.features.states import Standard, default_layers
+from echo_asr.features.states import default_layers
+from echo_asr.features.voice import Standard
 from echo_asr.model.echo import ctc_losses
 from echo_asr.research.compare import compare_errors
 from echo_asr.research.probe.part import Part, ProbedPart

@@ -29,7 +29,7 @@ from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.excluded import apply_conventions
 from echo_asr.data.noise import KINDS, noise_clip
-from echo_asr.data.speakers import speaker_medians
+from echo_asr.data.speakers import speaker_voices
 from echo_asr.decode.load import decode_config
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.distributed.device import choose_device
@@ -156,11 +156,8 @@ def evaluate_split(recognizer: Recognizer, corpus: str, split: str) -> dict[str,
     chosen = replace(read, utterances=rows)
     utterances = (hold_out(chosen) if split == "validation" else chosen).split(split)
     cache = FeatureCache(None, recognizer.extractor)
-    speakers: dict[str, float] = {}
-    if recognizer.bundle.model.config.vrope.reference == "speaker":
-        acoustic = cache.without_states()
-        speakers = speaker_medians(utterances, lambda u: acoustic.features(u.audio))
-    features = [replace(cache.features(u.audio), speaker_f0=speakers.get(u.speaker, 0.0)) for u in utterances]
+    voices = speaker_voices(utterances, recognizer.extractor, recognizer.pitch_by_speaker, cache)
+    features = [cache.features(u.audio, voice=voice) for u, voice in zip(utterances, voices, strict=True)]
     hypotheses = [found.said for found in recognizer.recognize(features)]
     return {"ids": [u.id for u in utterances], "hypotheses": hypotheses}
 

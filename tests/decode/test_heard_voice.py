@@ -1,0 +1,80 @@
+"""A voice becomes known while a recording is heard."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from echo_asr.decode.heard_voice import HeardVoice, HeardVoices
+from echo_asr.decode.segments import SpeechSegment
+from echo_asr.decode.transcribe import Recognizer
+from echo_asr.features import FeatureExtractor
+from echo_asr.features.voice import Moments, Voice
+from tests.helpers.tone_corpus import tone
+
+A, B = tone("a b"), tone("c")
+
+
+@pytest.fixture
+def extractor(learnt_states: Recognizer) -> FeatureExtractor:
+    from echo_asr.decode.load import load_recognizer
+
+    found = load_recognizer(learnt_states).extractor  # type: ignore[arg-type]
+    assert found.states is not None
+    found.states.by_speaker = True
+    return found
+
+
+def segment(samples: np.ndarray, start: float) -> SpeechSegment:
+    return SpeechSegment(start, samples, -20.0)
+
+
+def known(extractor: FeatureExtractor, *heard: np.ndarray) -> Voice:
+    """The voice of all that was heard, at once."""
+    moments, states = Moments(), extractor.states
+    assert states is not None
+    for samples in heard:
+        measured = extractor.measure(samples, -20.0)
+        assert measured.states is not None
+        moments.add(states.in_speech(measured.states, measured.null))
+    return Voice(states=states.of_voice(moments))
+
+
+def equal(extractor: FeatureExtractor, found: object, samples: np.ndarray, voice: Voice) -> bool:
+    expected = extractor(samples, -20.0, voice).states
+    assert expected is not None
+    return torch.equal(found.states, expected)  # type: ignore[attr-defined]
+
+
+def test_each_segment_is_relative_to_what_was_heard_up_to_its_end(extractor: FeatureExtractor) -> None:
+    heard = HeardVoice(extractor)
+    assert equal(extractor, heard.features(segment(A, 0.0)), A, known(extractor, A))
+    assert equal(extractor, heard.features(segment(B, 2.0)), B, known(extractor, A, B))
+
+
+def test_a_segment_that_grows_counts_once(extractor: FeatureExtractor) -> None:
+    heard = HeardVoice(extractor)
+    for end in (4000, 6000, len(A)):
+        found = heard.features(segment(A[:end], 0.0))
+    assert equal(extractor, found, A, known(extractor, A))
+    assert equal(extractor, heard.features(segment(B, 2.0)), B, known(extractor, A, B))
+
+
+def test_a_voice_that_is_known_stays_as_it_is(extractor: FeatureExtractor) -> None:
+    voice = replace(known(extractor, B, B), f0=170.0)
+    heard = HeardVoice(extractor, voice)
+    found = [heard.features(segment(A, at)) for at in (0.0, 2.0)]
+    assert all(equal(extractor, one, A, voice) and one.speaker_f0 == 170.0 for one in found)
+
+
+def test_recordings_have_a_voice_each(extractor: FeatureExtractor) -> None:
+    heard = HeardVoices(extractor)
+    first = heard.features([(0, segment(A, 0.0))])
+    first += heard.features([(0, segment(B, 2.0)), (1, segment(B, 0.0))])  # gathered later
+    for found, samples, of in zip(first, (A, B, B), ((A,), (A, B), (B,)), strict=True):
+        assert equal(extractor, found, samples, known(extractor, *of))
+    (last,) = HeardVoices(extractor, [Voice(), known(extractor, A)]).features([(1, segment(B, 0.0))])
+    assert equal(extractor, last, B, known(extractor, A))
