@@ -23,6 +23,7 @@ from echo_asr.decode.load import load
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
+from echo_asr.features.voice import UNKNOWN, Voice
 from tests.helpers.commands import Place, run
 from tests.helpers.eaf import assert_rules, canonical, without_tier
 from tests.helpers.tone_corpus import tone
@@ -146,13 +147,17 @@ class Interrupted:
         self.bundle = SimpleNamespace(tokenizer=SimpleNamespace(symbols=["<0>", *letters]))
 
     def transcribe_each(
-        self, sources: list[Any], words: bool
+        self, sources: list[Any], words: bool, voices: list[Voice]
     ) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
+        assert voices == [UNKNOWN] * len(sources)
         for number in range(2):
             yield number, Segment(0.0, 1.0, f"text {number}")
             yield number, Transcription(f"text {number}", 1.0)
         self.meanwhile()
         raise KeyboardInterrupt
+
+    def voice(self, sources: list[Any]) -> Voice:
+        return UNKNOWN
 
 
 def test_an_interruption_keeps_what_was_recognised(write: Write, recording: Any) -> None:

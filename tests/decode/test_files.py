@@ -16,6 +16,7 @@ from echo_asr.decode.formats import ENDINGS, FORMATS, render
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
+from echo_asr.features.voice import UNKNOWN, Voice
 
 
 class FakeRecognizer:
@@ -23,11 +24,13 @@ class FakeRecognizer:
 
     def __init__(self) -> None:
         self.read: list[Path] = []
+        self.voices: Sequence[Voice] = ()
         self.interrupted: set[str] = set()
 
     def transcribe_each(
-        self, paths: Sequence[Path], words: bool
+        self, paths: Sequence[Path], words: bool, voices: Sequence[Voice]
     ) -> Iterator[tuple[int, Segment | Transcription | EchoError]]:
+        self.voices = voices
         for index, path in enumerate(paths):
             try:
                 seconds = len(load_audio(path)) / 16_000
@@ -42,6 +45,9 @@ class FakeRecognizer:
                 raise KeyboardInterrupt
             yield index, segments[1]
             yield index, Transcription(f"mā {path.stem[0]}", seconds, segments)
+
+    def voice(self, paths: Sequence[Path]) -> Voice:
+        return Voice(float(len(paths)))
 
 
 @pytest.fixture
@@ -323,3 +329,13 @@ def test_a_list_that_names_nothing_is_reported(tmp_path: Path) -> None:
         read_list(str(tmp_path / "empty"))
     with pytest.raises(EchoError, match="--files .*absent: cannot be read .No such file"):
         read_list(str(tmp_path / "absent"))
+
+
+@pytest.mark.parametrize("one_speaker", [False, True])
+def test_the_voice_of_one_speaker_is_known_from_all_recordings(
+    one_speaker: bool, recognizer: FakeRecognizer, recordings: list[Path], tmp_path: Path
+) -> None:
+    """Also in a process that transcribes a share of them."""
+    where = (tmp_path / "texts", False, ProcessRank(1, 2, 1, 2))
+    transcribe_files(recognizer, recordings, "txt", *where, one_speaker=one_speaker)  # type: ignore[arg-type]
+    assert recognizer.voices == [Voice(4.0) if one_speaker else UNKNOWN] * 2

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from echo_asr.decode.heard_voice import HeardVoice, HeardVoices
-from echo_asr.decode.segments import SpeechSegment
+from echo_asr.decode.heard_voice import HeardVoice, HeardVoices, measure_voice
+from echo_asr.decode.segments import SegmentConfig, SpeechSegment
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.features import FeatureExtractor
-from echo_asr.features.voice import Moments, Voice
+from echo_asr.features.voice import UNKNOWN, Moments, Voice
 from tests.helpers.tone_corpus import tone
 
 A, B = tone("a b"), tone("c")
@@ -78,3 +78,24 @@ def test_recordings_have_a_voice_each(extractor: FeatureExtractor) -> None:
         assert equal(extractor, found, samples, known(extractor, *of))
     (last,) = HeardVoices(extractor, [Voice(), known(extractor, A)]).features([(1, segment(B, 0.0))])
     assert equal(extractor, last, B, known(extractor, A))
+
+
+def test_the_voice_of_one_person_is_that_of_the_speech_in_all_recordings(
+    extractor: FeatureExtractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of so many recordings as are enough, spread over all; what cannot be read is passed over."""
+    measured: list[int] = []
+    measure = extractor.measure
+    monkeypatch.setattr(
+        extractor, "measure", lambda audio, loudest: measured.append(len(audio)) or measure(audio, loudest)
+    )
+    found = measure_voice(extractor, True, [A, "nothing.wav", B], None, SegmentConfig(margin=0.0))
+    assert found.states is not None and 100 < found.f0 < 400 and len(measured) == 2
+    near = known(extractor, A, B).states
+    assert near is not None and (found.states.mean - near.mean).abs().max() < 0.2 * near.deviation.max()
+    monkeypatch.setattr("echo_asr.decode.heard_voice.RECORDINGS", 3)
+    measured.clear()
+    measure_voice(extractor, False, [A] * 4 + [B] * 2, None, SegmentConfig())
+    assert len(measured) == 3 and measured[2] < measured[0]
+    monkeypatch.setattr(extractor.states, "by_speaker", False)
+    assert measure_voice(extractor, False, [A], None, SegmentConfig()) == UNKNOWN

@@ -36,6 +36,7 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--output-dir", type=Path, metavar="D", help="write a file for each recording there")
     parser.add_argument("--skip-existing", action="store_true", help="leave out what is in the folder already")
     add_channel(parser)
+    parser.add_argument("--one-speaker", action="store_true", help="the same person speaks in all recordings")
     parser.add_argument(
         "--segments", metavar="FILE[:TIER]", help="fill the empty segments: .eaf, .TextGrid, .csv, .srt"
     )
@@ -73,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     paths, above = expand_folders(paths)
     recognizer = _load(arguments)
     how = (arguments.format, arguments.output_dir, arguments.skip_existing, rank, above, arguments.channel)
-    status = transcribe_files(recognizer, paths, *how)
+    status = transcribe_files(recognizer, paths, *how, one_speaker=arguments.one_speaker)
     barrier(rank)  # the launcher would end the others if this process ended with an error first
     return status
 
@@ -85,6 +86,8 @@ def _refuse_combinations(arguments: argparse.Namespace) -> None:
         error("--segments and --into exclude each other; run them one after the other")
     if (arguments.segments or arguments.into) and (arguments.format != "txt" or arguments.skip_existing):
         error("--format and --skip-existing write files of their own; leave them out with --segments and --into")
+    if (arguments.segments or arguments.into) and arguments.one_speaker:
+        error("--one-speaker is for several recordings; leave it out with --segments and --into")
     if arguments.in_place and not arguments.segments:
         error("--in-place belongs to --segments FILE")
     if (arguments.tier or arguments.overwrite) and not arguments.into:

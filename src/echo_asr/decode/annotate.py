@@ -37,8 +37,10 @@ def filled_path(source: Path, folder: Path) -> Path:
 
 
 def segment_texts(recognizer: Recognizer, sources: Sequence[AudioSegment]) -> Iterator[tuple[int, str | EchoError]]:
-    """The number and the text of each segment of a recording, in one line, or why it cannot be read."""
-    for number, found in recognizer.transcribe_each(sources, words=False):
+    """The number and the text of each segment of a recording, in one line, or why it cannot be read. They are taken for
+    those of one person, as the segments of a tier are."""
+    voices = [recognizer.voice(sources)] * len(sources)
+    for number, found in recognizer.transcribe_each(sources, words=False, voices=voices):
         if isinstance(found, EchoError):
             yield number, found
         elif not isinstance(found, Segment):

@@ -19,6 +19,7 @@ from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
+from echo_asr.features.voice import UNKNOWN
 from echo_asr.storage import make_folder, replace_text
 from echo_asr.text.normalize import join_texts
 
@@ -103,6 +104,10 @@ def output_files(paths: Sequence[Path], folder: Path, ending: str, above: Path |
     return targets
 
 
+def _sources(paths: Sequence[Path], channel: int | None) -> list[Path | AudioSegment]:
+    return [path if channel is None else AudioSegment(path, channel=channel) for path in paths]
+
+
 def transcribe_files(
     recognizer: Recognizer,
     paths: Sequence[Path],
@@ -112,6 +117,7 @@ def transcribe_files(
     place: ProcessRank | None = None,
     above: Path | None = None,
     channel: int | None = None,
+    one_speaker: bool = False,
 ) -> int:
     """Transcribe files to standard output, or to `folder/NAME.txt` (`.json`, ...); returns the exit status. Outputs of
     recordings of the same name are told apart by their folders.
@@ -126,6 +132,7 @@ def transcribe_files(
         place: rank of this process among several.
         above: outputs keep the tree of their recordings from there; see `output_names`.
         channel: of every recording, from 0; None for the mean of all.
+        one_speaker: the same person speaks in all of them.
 
     Raises:
         EchoError: the folder cannot be written, two files would have the same output, or several would be printed
@@ -142,6 +149,7 @@ def transcribe_files(
     ending = ENDINGS.get(form, form)
     targets = output_files(paths, folder, ending, above) if folder else {}
     asked = len(paths)
+    voice = recognizer.voice(_sources(paths, channel)) if one_speaker else UNKNOWN
     paths = [path for path in place.share(paths) if not (skip_existing and targets[path].is_file())]
     if skip_existing and place.count == 1 and len(paths) < asked:
         print(f"echo-asr transcribe: {asked - len(paths)} of {asked} are there already", file=sys.stderr)
@@ -160,10 +168,11 @@ def transcribe_files(
         return unfinished
 
     seconds = [header_seconds(path) for path in paths]
-    sources = [path if channel is None else AudioSegment(path, channel=channel) for path in paths]
     with progress_bar("seconds", max(1, round(sum(seconds))) if place.main else 0) as advance:
         try:
-            for index, found in recognizer.transcribe_each(sources, words=form != "txt"):
+            for index, found in recognizer.transcribe_each(
+                _sources(paths, channel), words=form != "txt", voices=[voice] * len(paths)
+            ):
                 before = sum(seconds[:index])
                 if isinstance(found, Segment):
                     segments.append(found)

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 
-from echo_asr.decode.gather import Waiting
-from echo_asr.decode.segments import SpeechSegment
+import torch
+
+from echo_asr.audio.load import Audio
+from echo_asr.decode.batches import GROUP_SECONDS
+from echo_asr.decode.gather import Waiting, gather_speech
+from echo_asr.decode.segments import SegmentConfig, SpeechSegment
 from echo_asr.features import FeatureExtractor, Features
 from echo_asr.features.voice import UNKNOWN, Moments, Voice
+
+RECORDINGS, ENOUGH = 100, 300.0  # and seconds of speech from which a voice is known
 
 
 class HeardVoice:
@@ -65,3 +71,40 @@ class HeardVoices:
             if isinstance(item, SpeechSegment):
                 clips.append(self._voice.features(item))
         return clips
+
+
+def measure_voice(
+    extractor: FeatureExtractor,
+    pitch: bool,
+    sources: Sequence[Audio],
+    sampling_rate: int | None,
+    segments: SegmentConfig,
+) -> Voice:
+    """What a model has to know of one person, from recordings of that person alone: five minutes of speech, in up to a
+    hundred recordings spread over all. What cannot be read is passed over.
+
+    Args:
+        extractor: of the model.
+        pitch: whether its pitch is relative to the speaker's.
+        sampling_rate: Hz, of sources that are samples.
+        segments: how recordings are cut at their pauses.
+    """
+    states = extractor.states if extractor.states is not None and extractor.states.by_speaker else None
+    if states is None and not pitch:
+        return UNKNOWN
+    count = min(RECORDINGS, len(sources))
+    chosen = [sources[len(sources) * number // count] for number in range(count)]
+    moments, voiced, heard = Moments(), [torch.empty(0)], 0.0
+    for waiting in gather_speech(chosen, sampling_rate, segments, GROUP_SECONDS):
+        for segment in (item for _, item in waiting if isinstance(item, SpeechSegment)):
+            measure = extractor.measure if states is not None else extractor.measure_acoustic
+            found = measure(segment.samples, segment.loudest)
+            if states is not None and found.states is not None:
+                moments.add(states.in_speech(found.states, found.null))
+            if pitch:
+                voiced.append(found.pitch[0][found.pitch[0] > 0])
+            heard += segment.seconds
+        if heard >= ENOUGH:
+            break
+    f0 = torch.cat(voiced)
+    return Voice(float(f0.median()) if len(f0) else 0.0, states.of_voice(moments) if states is not None else None)

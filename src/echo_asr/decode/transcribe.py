@@ -16,7 +16,7 @@ from echo_asr.decode.alignment import align
 from echo_asr.decode.batches import GROUP_SECONDS, batches_to_search
 from echo_asr.decode.fusion import Fusion
 from echo_asr.decode.gather import Waiting, gather_speech
-from echo_asr.decode.heard_voice import HeardVoices
+from echo_asr.decode.heard_voice import HeardVoices, measure_voice
 from echo_asr.decode.results import Place, Retoned, Segment, Transcription, made_of, placed
 from echo_asr.decode.search import DecodeConfig, Hypothesis, make_fusion, make_spell, search_nbest
 from echo_asr.decode.segments import SpeechSegment
@@ -271,6 +271,11 @@ class Recognizer:
     def pitch_by_speaker(self) -> bool:
         """Whether pitch is relative to that of the speaker."""
         return self.bundle.model.config.vrope.reference == "speaker"
+
+    def voice(self, audio: Sequence[Audio], sampling_rate: int | None = None) -> Voice:
+        """What the model has to know of one person, from recordings of that person alone (`measure_voice`): for
+        `voices` of `transcribe_each`. Nothing, for a model to which it makes no difference."""
+        return measure_voice(self.extractor, self.pitch_by_speaker, audio, sampling_rate, self.decode.segments)
 
     @torch.inference_mode()
     def recognize(self, features: Sequence[Features], words: bool = False) -> list[Segment]:
