@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     recognizer = load_recognizer(arguments.model, "cpu")
+    recognizer.warm_up()  # as `echo-asr serve` does
     draw = np.random.default_rng(arguments.seed)
     rows = load_corpus(arguments.corpus).split(arguments.split)
     taken = [rows[number] for number in draw.permutation(len(rows))[: arguments.clips]]

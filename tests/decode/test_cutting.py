@@ -22,6 +22,7 @@ from echo_asr.decode.results import Segment, Token, Transcription
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.segments import SegmentConfig
 from echo_asr.errors import EchoError
+from echo_asr.features.voice import UNKNOWN, Voice
 from echo_asr.text.normalize import normalize_basic
 from echo_asr.text.script import make_script
 from tests.helpers.recognised import segments_of
@@ -122,7 +123,10 @@ class Stub:
         self.decode = DecodeConfig()
         self.pauses: list[float] = []
 
-    def transcribe_each(self, sources: list[Any]) -> Iterator[tuple[int, Any]]:
+    def voice(self, sources: list[Any]) -> Voice:
+        return UNKNOWN
+
+    def transcribe_each(self, sources: list[Any], voices: list[Voice]) -> Iterator[tuple[int, Any]]:
         self.pauses.append(self.decode.segments.pause)
         yield from ((0, segment) for segment in self.segments)
         yield 0, Transcription("", self.segments[-1].end + 1.0, tuple(self.segments))
@@ -139,8 +143,9 @@ class Stub:
 
 
 def cut_with(stub: Stub, script: list[str], monkeypatch: pytest.MonkeyPatch, **recording: Any) -> cutting.CutRecording:
-    monkeypatch.setattr(cutting, "settle_edges", lambda recognizer, recording, script, pieces: pieces)
-    monkeypatch.setattr(cutting, "align_each", lambda recognizer, sources, texts: stub.align_each(sources, texts))
+    monkeypatch.setattr(cutting, "settle_edges", lambda recognizer, recording, script, pieces, voice: pieces)
+    aligned = lambda recognizer, sources, texts, voices: stub.align_each(sources, texts)  # noqa: E731
+    monkeypatch.setattr(cutting, "align_each", aligned)
     source = AudioSegment(Path("a.wav"), **recording) if recording else Path("a.wav")
     return cut_recording(stub, source, make_script(enumerate(script, 1), normalize_basic))  # type: ignore[arg-type]
 

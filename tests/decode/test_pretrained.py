@@ -85,3 +85,10 @@ def test_pitch_alone_is_measured_without_the_encoder(recognizer: Recognizer, mon
     features = recognizer.extractor.acoustic(tone("a"))
     assert features.states is None
     assert torch.equal(features.pitch, recognizer.extractor.measure_acoustic(tone("a")).pitch)
+
+
+def test_nothing_is_loaded_after_the_warm_up(learnt_states: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recognizer = load_recognizer(learnt_states)
+    recognizer.warm_up()
+    monkeypatch.setattr("echo_asr.features.states.build", lambda *_: pytest.fail("built"))
+    assert recognizer.transcribe(tone("a b")).text == "a b"

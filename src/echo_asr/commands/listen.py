@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     take_grammar(arguments)
     recognizer = load_recognizer(arguments.model, arguments.device, arguments.changes)
 
+    recognizer.warm_up()
     heard = HeardVoice(recognizer.extractor)
 
     def recognize(piece: SpeechSegment) -> Segment:

@@ -76,6 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     wyoming = _wyoming(arguments)
     bound = listen(arguments.host, arguments.port)
     models = _load(arguments, named)
+    for recognizer in models.values():
+        recognizer.warm_up()
     service = Service(models, access, limits, languages, arguments.corpus)
     certificate = Certificate(arguments.certificate, arguments.key) if arguments.key else None
     server = make_server(service, certificate, wyoming)

@@ -19,6 +19,7 @@ from echo_asr.decode.segments import SegmentConfig
 from echo_asr.decode.settling import settle_edges
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
+from echo_asr.features.voice import Voice
 from echo_asr.text.script import Script
 
 PAUSE, MARGIN = 0.3, 0.1  # seconds, at which a recording is cut before its parts are joined to clips
@@ -93,7 +94,8 @@ def cut_recording(
     finer.decode = replace(recognizer.decode, segments=parts)
     segments: list[Segment] = []
     duration = 0.0
-    for _, found in finer.transcribe_each([recording]):
+    voice = recognizer.voice([recording])
+    for _, found in finer.transcribe_each([recording], voices=[voice]):
         if isinstance(found, EchoError):
             raise found
         if isinstance(found, Transcription):
@@ -102,8 +104,8 @@ def cut_recording(
             segments.append(found)
             progress(found.end)
     whole = recording if isinstance(recording, AudioSegment) else AudioSegment(recording)
-    placed = settle_edges(recognizer, whole, script, place_script(script, segments))
-    pieces = _check_pieces(recognizer, whole, script, placed)
+    placed = settle_edges(recognizer, whole, script, place_script(script, segments), voice)
+    pieces = _check_pieces(recognizer, whole, script, placed, voice)
     least = least_values(pieces, segments)
     return join_pieces(script, without_other_texts(script, pieces, least), least, config, duration)
 
@@ -118,12 +120,13 @@ class CheckedPiece:
 
 
 def _check_pieces(
-    recognizer: Recognizer, whole: AudioSegment, script: Script, pieces: Sequence[Piece]
+    recognizer: Recognizer, whole: AudioSegment, script: Script, pieces: Sequence[Piece], voice: Voice
 ) -> list[CheckedPiece]:
     """Align each piece with its words."""
     own = [piece for piece in pieces if piece.words]
     sources = [replace(whole, start=whole.start + piece.start, duration=piece.end - piece.start) for piece in own]
-    results = align_each(recognizer, sources, [script.text(piece.words) for piece in own])
+    texts = [script.text(piece.words) for piece in own]
+    results = align_each(recognizer, sources, texts, voices=[voice] * len(own))
     found: list[CheckedPiece] = []
     for piece in pieces:
         result = next(results) if piece.words else None

@@ -15,6 +15,7 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.decode.word_homes import encode_words, word_homes
 from echo_asr.errors import EchoError
 from echo_asr.features import Features, collate_features
+from echo_asr.features.voice import UNKNOWN, Voice
 from echo_asr.text.script import Script
 
 LONGEST = 60.0  # seconds of pieces that are aligned together, about
@@ -22,7 +23,7 @@ FURTHEST = 4  # words by which an edge is moved at most
 
 
 def settle_edges(
-    recognizer: Recognizer, recording: AudioSegment, script: Script, pieces: Sequence[Piece]
+    recognizer: Recognizer, recording: AudioSegment, script: Script, pieces: Sequence[Piece], voice: Voice = UNKNOWN
 ) -> list[Piece]:
     """The pieces with words moved to the piece before or after, where an alignment of successive pieces with all their
     words finds them there. What was recognised is of no account: the words that the model confuses are those that it
@@ -30,6 +31,7 @@ def settle_edges(
 
     Args:
         recording: of which the pieces are parts.
+        voice: what is known of who speaks.
     """
     found = list(pieces)
     for first, last in _chains(pieces):
@@ -37,7 +39,7 @@ def settle_edges(
         words = [word for piece in own for word in piece.words]
         try:
             tokens, places = encode_words(recognizer, script, words)
-            homes = word_homes(_log_probabilities(recognizer, recording, own), tokens, places, len(words))
+            homes = word_homes(_log_probabilities(recognizer, recording, own, voice), tokens, places, len(words))
         except (EchoError, ValueError):  # of which a check of each piece reports
             continue
         edges = np.cumsum([len(piece.words) for piece in own])[:-1].tolist()
@@ -66,9 +68,11 @@ def _follows(before: Piece, after: Piece) -> bool:
     return bool(before.words and after.words) and after.words[0] == before.words[-1] + 1
 
 
-def _log_probabilities(recognizer: Recognizer, recording: AudioSegment, pieces: Sequence[Piece]) -> list[np.ndarray]:
+def _log_probabilities(
+    recognizer: Recognizer, recording: AudioSegment, pieces: Sequence[Piece], voice: Voice
+) -> list[np.ndarray]:
     parts = [replace(recording, start=recording.start + p.start, duration=p.end - p.start) for p in pieces]
-    return ctc_log_probabilities(recognizer, [recognizer.extractor(load_audio(part)) for part in parts])
+    return ctc_log_probabilities(recognizer, [recognizer.extractor(load_audio(part), voice=voice) for part in parts])
 
 
 @torch.inference_mode()

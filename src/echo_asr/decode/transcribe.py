@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, overload
 
+import numpy as np
 import torch
 
-from echo_asr.audio.convert import frames_to_seconds
+from echo_asr.audio.convert import SAMPLE_RATE, frames_to_seconds
 from echo_asr.audio.load import Audio
 from echo_asr.decode.alignment import align
 from echo_asr.decode.batches import GROUP_SECONDS, batches_to_search
@@ -266,6 +267,12 @@ class Recognizer:
                 yield index, item.error
             else:
                 yield index, whole
+
+    def warm_up(self) -> None:
+        """Load what is loaded when it is first needed, as tracker and pretrained encoder are, so that the first
+        recording does not wait for it."""
+        noise = 0.1 * np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32)
+        self.recognize([self.extractor(noise)], words=True)
 
     @property
     def pitch_by_speaker(self) -> bool:

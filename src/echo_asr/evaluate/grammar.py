@@ -11,12 +11,14 @@ import numpy as np
 from echo_asr.audio.load import Audio
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.noise import noise_clips
+from echo_asr.data.speakers import speaker_voices
 from echo_asr.decode.results import Sentence, Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.evaluate.calibration import expected_calibration_error
 from echo_asr.evaluate.evaluate import Evaluation, evaluate, nearest_sentences
 from echo_asr.evaluate.intervals import rate_interval
+from echo_asr.features.voice import Voice
 
 NOISE_SECONDS, NOISE_CLIPS = 3.0, 220  # 11 minutes of sounds without speech, of seeds that no training draws
 NOISE_SEED = 1 << 40
@@ -207,7 +209,9 @@ def evaluate_grammar(
 
     outside = None
     if others:
-        outside = _accepted(recognizer, [u.audio for u in others], sum(u.duration for u in others), step)
+        voices = speaker_voices(others, recognizer.extractor, recognizer.pitch_by_speaker)
+        seconds = sum(u.duration for u in others)
+        outside = _accepted(recognizer, [u.audio for u in others], seconds, step, voices)
         done += len(others)
     return GrammarEvaluation(
         name=sentences.grammar.report.name,
@@ -233,10 +237,14 @@ def _same(found: Sentence | None, written: str, slots: dict[str, str]) -> bool:
 
 
 def _accepted(
-    recognizer: Recognizer, sources: Sequence[Audio], seconds: float, progress: Callable[[int], None]
+    recognizer: Recognizer,
+    sources: Sequence[Audio],
+    seconds: float,
+    progress: Callable[[int], None],
+    voices: Sequence[Voice] = (),
 ) -> Accepted:
     probabilities = []
-    for _, found in recognizer.transcribe_each(sources, words=False):
+    for _, found in recognizer.transcribe_each(sources, words=False, voices=voices):
         if isinstance(found, EchoError):
             raise found
         if isinstance(found, Transcription):
