@@ -36,7 +36,7 @@ def pieces_of(*words: tuple[int, ...]) -> list[Piece]:
 
 def settle(monkeypatch: pytest.MonkeyPatch, pieces: list[Piece], spoken: list[str]) -> list[tuple[int, ...]]:
     by_start = {piece.start: text for piece, text in zip(pieces, spoken, strict=True)}
-    logs = lambda recognizer, recording, own: [spikes(by_start[piece.start]) for piece in own]  # noqa: E731
+    logs = lambda recognizer, recording, own, voice: [spikes(by_start[piece.start]) for piece in own]  # noqa: E731
     monkeypatch.setattr(settling, "_log_probabilities", logs)
     recognizer: Any = SimpleNamespace(bundle=SimpleNamespace(tokenizer=TOKENIZER), normalize=normalize_basic)
     return [piece.words for piece in settle_edges(recognizer, AudioSegment(Path("a.wav")), SCRIPT, pieces)]
