@@ -23,6 +23,7 @@ from openai import OpenAI
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE, seconds_to_samples
 from echo_asr.data.corpus import load_corpus
+from echo_asr.decode.memory import share_heaps
 from echo_asr.research.f0_controls import load_recognizer
 from echo_asr.serve.access import make_access
 from echo_asr.serve.server import listen, make_server
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
+    share_heaps()  # as `echo-asr serve` does
     recognizer = load_recognizer(arguments.model, "cpu")
     count = max(1, round(arguments.minutes * 60 / SECONDS))
     recordings = make_recordings(arguments.corpus, count)

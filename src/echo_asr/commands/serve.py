@@ -54,6 +54,7 @@ def add(commands: Subparsers[Parser]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM."""
     from echo_asr.data.writers.additions import open_additions
+    from echo_asr.decode.memory import share_heaps
     from echo_asr.serve.access import is_loopback, make_access
     from echo_asr.serve.server import Certificate, listen, make_server, require_extra
     from echo_asr.serve.service import Limits, Service
@@ -75,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         open_additions(arguments.corpus)
     wyoming = _wyoming(arguments)
     bound = listen(arguments.host, arguments.port)
+    share_heaps()
     models = _load(arguments, named)
     for recognizer in models.values():
         recognizer.warm_up()

@@ -10,7 +10,7 @@ import numpy as np
 from echo_asr.audio import stream_audio
 from echo_asr.audio.convert import samples_to_seconds
 from echo_asr.audio.load import Audio
-from echo_asr.decode.malloc_trim import release_memory
+from echo_asr.decode.memory import release_memory
 from echo_asr.decode.segments import SegmentConfig, SpeechSegment, cut
 from echo_asr.errors import EchoError
 

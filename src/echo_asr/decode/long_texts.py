@@ -10,7 +10,7 @@ import numpy as np
 from echo_asr.audio.convert import samples_to_seconds
 from echo_asr.decode.batches import GROUP_SECONDS, batches_to_search, gathered
 from echo_asr.decode.heard_voice import HeardVoice
-from echo_asr.decode.malloc_trim import release_memory
+from echo_asr.decode.memory import release_memory
 from echo_asr.decode.segments import SpeechSegment, cut
 from echo_asr.decode.settling import ctc_log_probabilities
 from echo_asr.decode.transcribe import Recognizer

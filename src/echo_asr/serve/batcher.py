@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from echo_asr.audio.convert import frames_to_seconds
-from echo_asr.decode.malloc_trim import release_memory
+from echo_asr.decode.memory import release_memory
 from echo_asr.decode.results import Segment
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.features import Features
