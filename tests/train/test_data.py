@@ -63,7 +63,9 @@ def test_each_speaker_has_a_pitch_of_their_own_where_the_model_asks_for_it(corpu
     assert data.features(nobody).speaker_f0 == 0.0
 
 
-def test_each_speaker_has_states_of_their_own_where_the_model_asks_for_it(corpus: Path, encoder: Path) -> None:
+def test_each_speaker_has_states_of_their_own_where_the_model_asks_for_it(
+    corpus: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At the speed that is asked for; where no speaker is named, those of the recording."""
     pytest.importorskip("transformers")
     loaded = load_corpus(corpus)
@@ -86,6 +88,13 @@ def test_each_speaker_has_states_of_their_own_where_the_model_asks_for_it(corpus
         assert expected is not None and torch.equal(data.features(anna, how).states, expected)  # type: ignore[arg-type]
     alone = data.cache.extractor(load_audio(nobody.audio)).states
     assert alone is not None and torch.equal(data.features(nobody).states, alone)  # type: ignore[arg-type]
+    beside: list[str] = []
+    known = data.voice
+    monkeypatch.setattr(data, "voice", lambda speaker: beside.append(speaker) or known(speaker))
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        data._noise_clip(0.3, rng)
+    assert 10 < len(beside) < 30 and set(beside) == {"anna", "ben"}, "noise alone, and beside a voice"
 
 
 def test_noise_with_empty_texts_is_trained_on(corpus: Path) -> None:

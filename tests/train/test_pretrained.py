@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -97,12 +98,20 @@ def test_a_model_on_states_is_started_from_and_gets_new_symbols(
     """It keeps its encoder, and what states are standardised by, as its weights fit no other."""
     rows = [("train", text, 1.0) for text in ("a", "b", "x")] + [("validation", "a", 1.02)]
     corpus = write_corpus(tmp_path / "extended", rows)
-    words = states_words(Path("another/encoder"))
+    words = [*states_words(Path("another/encoder")), "--features.states_reference", "corpus"]
     train_until_crash(1, RECIPE, str(corpus), tmp_path / "run", words, init=learnt_states)
-    assert "that of --init is used, not features.states another/encoder" in " ".join(capsys.readouterr().err.split())
+    told = " ".join(capsys.readouterr().err.split())
+    assert "that of --init is used, not features.states another/encoder" in told
+    assert (
+        "states_reference: corpus here, speaker where --init was trained, so that its texts are worse at first" in told
+    )
     old, new = load_bundle(learnt_states), load_bundle(tmp_path / "run")
     assert new.tokenizer.symbols == [*old.tokenizer.symbols, "x"]
-    assert new.features == old.features and new.source is not None and new.source.name == new.features.states
+    assert (
+        new.features == replace(old.features, states_reference="corpus")
+        and new.source is not None
+        and new.source.name == new.features.states
+    )
     assert torch.equal(new.model.states_mean, old.model.states_mean)
     assert torch.equal(new.model.states_deviation, old.model.states_deviation)
     assert echo_asr.load(tmp_path / "run").transcribe(tone("c b")).text == "c b", "it still knows the old ones"

@@ -35,7 +35,7 @@ from echo_asr.features import Features
 from echo_asr.features.extractor import PART_RANGE
 from echo_asr.features.log_mel import frame_levels
 from echo_asr.features.states import StatesExtractor
-from echo_asr.features.voice import Standard, Voice
+from echo_asr.features.voice import UNKNOWN, Standard, Voice
 from echo_asr.text.normalize import join_texts
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.train.config import TrainConfig
@@ -122,7 +122,11 @@ class TrainingData:
         kind = KINDS[int(rng.integers(len(KINDS)))]
         clip = noise_clip(kind, seconds, int(rng.integers(2**31)))
         level = float(frame_levels(clip, max(1, len(clip) // HOP)).max())  # dBFS
-        return self.cache.extractor(clip, level + PART_RANGE + float(rng.uniform(*SOFTER)))
+        loudest, voice = level + PART_RANGE + float(rng.uniform(*SOFTER)), UNKNOWN
+        states = self.cache.extractor.states
+        if states is not None and states.by_speaker and self.spoken and rng.random() < 0.5:
+            voice = self.voice(sorted(self.spoken)[int(rng.integers(len(self.spoken)))])  # beside whom it is heard
+        return self.cache.extractor(clip, loudest, voice)
 
     @property
     def batches_per_update(self) -> int:

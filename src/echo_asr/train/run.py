@@ -114,6 +114,7 @@ def train(
         if states is not None and start is None and not resume:
             standard = processes.broadcast(lambda: Standard.fit(data.first_states(states)))
         model = _new_model(sections["model"], settings.seed, tokenizer.vocabulary_size, features, states)
+        known = None if start is None else start.features.states_reference
         if start is not None:
             start_from(model, start, mapping, str(init))
             start = None  # it and its pretrained encoder need not stay in memory
@@ -142,6 +143,9 @@ def train(
         _describe(trainer, corpus, own_validation, len(validation), where)
         if init is not None and features.states != asked.states:
             reporter.message(f"encoder: that of --init is used, not features.states {asked.states}")
+        if known is not None and features.states and features.states_reference != known:
+            what = f"{features.states_reference} here, {known} where --init was trained"
+            reporter.message(f"features.states_reference: {what}, so that its texts are worse at first")
         _describe_texts(reporter, text, transcribed, notation)
         if rank.main and not resume:
             _warn_of_losses(reporter, text, [u.text for u in recordings.split("train")])
