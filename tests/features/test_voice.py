@@ -90,5 +90,5 @@ def test_pitch_is_relative_to_the_voice_too(extractor: FeatureExtractor) -> None
 
 
 def test_other_references_are_refused() -> None:
-    with pytest.raises(ValueError, match="states_reference: expected corpus or speaker; got 'room'"):
+    with pytest.raises(ValueError, match="states_reference: expected one of auto, corpus, speaker; got 'room'"):
         FeatureConfig(states_reference="room")  # type: ignore[arg-type]

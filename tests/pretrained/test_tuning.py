@@ -45,7 +45,10 @@ def test_states_are_the_same_at_first_and_all_that_is_trained_learns(
     for tune in get_args(Tune):
         encoder = choose(folder, tune)
         with torch.inference_mode():
-            assert torch.equal(states(encoder, recordings), expected), tune
+            found = states(encoder, recordings)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)  # other kernels may compute a gradient
+        if tune in ("none", "lora"):
+            assert torch.equal(found, expected), tune
         trained = {name: p for name, p in encoder.named_parameters() if p.requires_grad}
         assert sum(map(len, trained_by_layer(encoder))) == len(trained) and bool(trained) == (tune != "none")
         still = set(trained)

@@ -31,7 +31,7 @@ def test_input_is_that_of_the_feature_extractor(tmp_path: Path, length: int) -> 
         frames = 2 * int(counts[row])
         expected = extracted(folder, samples[row, : lengths[row]])[0].unflatten(1, (2, 80)).flatten(0, 1)
         assert frames <= len(expected) <= frames + 2  # where the number is odd, theirs has a frame of padding
-        np.testing.assert_allclose(found[row, :frames], expected[:frames], atol=1e-4)
+        np.testing.assert_allclose(found[row, :frames], expected[:frames], atol=1e-3)  # of about 1 in the mean
         assert not found[row, frames:].any()
 
 

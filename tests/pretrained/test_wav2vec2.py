@@ -105,8 +105,9 @@ def test_training_draws_nothing_at_random_and_gradients_reach_all(encoder: Wav2V
     (expected,) = encoder.states(samples, lengths, (3,))
     encoder.train().requires_grad_(True)
     samples.requires_grad_()
-    (found,) = encoder.states(samples, lengths, (3,))
-    assert torch.equal(found.detach(), expected)
+    found, again = (encoder.states(samples, lengths, (3,))[0] for _ in range(2))
+    assert torch.equal(found, again)
+    torch.testing.assert_close(found.detach(), expected, rtol=1e-5, atol=1e-5)  # other kernels may compute a gradient
     found[:, 2:5].square().sum().backward()
     assert [name for name, tensor in encoder.named_parameters() if tensor.grad is None] == []
     assert samples.grad is not None

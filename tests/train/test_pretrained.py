@@ -200,3 +200,9 @@ def test_where_states_cannot_be_relative_to_speakers_a_line_says_so(tuned: bool,
         words |= {"features.states": str(encoder), "model.tune": "top"}
     with pytest.raises(EchoError, match=f"features.states_reference speaker is for where .*{why}.*; set it to corpus"):
         read_config(RECIPE if tuned else Path("mandarin"), words)
+
+
+def test_states_are_relative_to_the_speaker_unless_the_encoder_is_in_the_model(encoder: Path) -> None:
+    for tune, expected in (("none", "speaker"), ("top", "corpus")):
+        sections = read_config(RECIPE, {"features.states": str(encoder), "model.tune": tune})
+        assert sections["features"].states_reference == expected

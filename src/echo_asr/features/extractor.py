@@ -29,7 +29,7 @@ from echo_asr.pretrained.weights import DType
 CODE_VERSION = 4  # raised when the same settings give other values than before, so that cached features lapse
 PART_RANGE = 30.0  # dB; the peak of a segment counts as at most that far below the level around it
 CREST = 20.0  # dB above the level around a segment, at which its samples are clipped: beyond are bumps
-StatesReference = Literal["corpus", "speaker"]
+StatesReference = Literal["auto", "corpus", "speaker"]  # auto: speaker where states are cached
 KnownPitch = Callable[[int], tuple[np.ndarray, np.ndarray]]
 # Settings that are not in the key of acoustic features.
 OF_STATES = ("states", "encoder_dtype", "encoder_layers", "states_in", "states_reference")
@@ -66,7 +66,7 @@ class FeatureConfig:
         if self.encoder_dtype not in (known := get_args(DType)):
             raise ValueError(f"encoder_dtype: expected one of {', '.join(known)}; got {self.encoder_dtype!r}")
         if self.states_reference not in (known := get_args(StatesReference)):
-            raise ValueError(f"states_reference: expected {' or '.join(known)}; got {self.states_reference!r}")
+            raise ValueError(f"states_reference: expected one of {', '.join(known)}; got {self.states_reference!r}")
         if self.tracker not in get_args(TrackerName):
             raise ValueError(f"tracker: expected one of {', '.join(get_args(TrackerName))}; got {self.tracker!r}")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from echo_asr.config import Changes, build_sections, nearest, read_yaml, yaml_text
 from echo_asr.decode.search import DecodeConfig
@@ -101,6 +101,10 @@ def build_config(
         why = "states are cached, without model.tune and model.adapters" if inside else "features.states is set"
         raise EchoError(f"{where}: features.states_reference speaker is for where {why}; set it to corpus")
     waveform = inside or "waveform" in model.features
-    built["features"] = replace(features, waveform=waveform, states_in="model" if inside else "cache")
+    reference = features.states_reference
+    if reference == "auto":
+        reference = "speaker" if features.states and not inside else "corpus"
+    place: Literal["cache", "model"] = "model" if inside else "cache"
+    built["features"] = replace(features, waveform=waveform, states_in=place, states_reference=reference)
     yaml_text(built, where)  # a model's config.yaml holds them, and is read back
     return built
