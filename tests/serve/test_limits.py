@@ -74,11 +74,15 @@ def test_too_many_requests_are_told_to_come_again(recognizer: Recognizer) -> Non
 
 
 @pytest.mark.parametrize("stream", ["false", "true"])
-def test_work_stops_when_nobody_waits_for_it(stream: str, recognizer: Recognizer) -> None:
+def test_work_stops_when_nobody_waits_for_it(
+    stream: str, recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     word, pause = tone("a"), np.zeros(16_000, np.float32)
     recording = wav(np.concatenate([word, pause] * 60))
     slow, sizes = slowed(recognizer, 0.2)
     slow.extractor = copy.copy(slow.extractor)
+    measure = slow.extractor.measure
+    monkeypatch.setattr(slow.extractor, "measure", lambda *segment: time.sleep(0.02) or measure(*segment))
     with serving({"mine": slow}) as served:
         connection = http.client.HTTPConnection("127.0.0.1", served.port)
         body = form(recording, model="mine", stream=stream)
