@@ -23,8 +23,7 @@ def extractor(learnt_states: Recognizer) -> FeatureExtractor:
     from echo_asr.decode.load import load_recognizer
 
     found = load_recognizer(learnt_states).extractor  # type: ignore[arg-type]
-    assert found.states is not None
-    found.states.by_speaker = True
+    assert found.speaker_states is not None
     return found
 
 
@@ -39,7 +38,7 @@ def known(extractor: FeatureExtractor, *heard: np.ndarray) -> Voice:
     for samples in heard:
         measured = extractor.measure(samples, -20.0)
         assert measured.states is not None
-        moments.add(states.in_speech(measured.states, measured.null))
+        states.add_speech(moments, measured.states, measured.null)
     return Voice(states=states.of_voice(moments))
 
 
@@ -93,9 +92,9 @@ def test_the_voice_of_one_person_is_that_of_the_speech_in_all_recordings(
     assert found.states is not None and 100 < found.f0 < 400 and len(measured) == 2
     near = known(extractor, A, B).states
     assert near is not None and (found.states.mean - near.mean).abs().max() < 0.2 * near.deviation.max()
-    monkeypatch.setattr("echo_asr.decode.heard_voice.RECORDINGS", 3)
+    monkeypatch.setattr("echo_asr.features.voice.RECORDINGS", 3)
     measured.clear()
     measure_voice(extractor, False, [A] * 4 + [B] * 2, None, SegmentConfig())
     assert len(measured) == 3 and measured[2] < measured[0]
-    monkeypatch.setattr(extractor.states, "by_speaker", False)
+    monkeypatch.setattr(extractor, "config", replace(extractor.config, states_reference="corpus"))
     assert measure_voice(extractor, False, [A], None, SegmentConfig()) == UNKNOWN

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.features.states import StatesExtractor, default_layers, on_clock
-from echo_asr.features.voice import LEAST_SPREAD, UNKNOWN, Standard
+from echo_asr.features.voice import LEAST_SPREAD, Standard
 from echo_asr.pretrained.source import find
 from tests.helpers.encoders import LAYERS, WIDTH, tiny_whisper
 
@@ -84,9 +84,7 @@ def test_states_of_half_precision_are_standardised_in_single(encoder: Path) -> N
     states = StatesExtractor(find(str(encoder)))
     states.standard = Standard(torch.full((2 * WIDTH,), 500.0), torch.full((2 * WIDTH,), 1e-3))
     raw = torch.full((2 * WIDTH, 4), 500.25).half()
-    assert torch.equal(
-        states.placed(raw, torch.zeros(8, dtype=torch.bool), UNKNOWN), torch.full((2 * WIDTH, 8), 250.0).half()
-    )
+    assert torch.equal(states.placed(raw, 8, states.standard), torch.full((2 * WIDTH, 8), 250.0).half())
 
 
 def test_layers_are_read_in_the_order_in_which_they_are_named(encoder: Path) -> None:

@@ -180,8 +180,7 @@ def test_states_may_be_relative_to_each_speaker(encoder: Path, tmp_path: Path) -
     train(RECIPE, str(corpus), tmp_path / "again", words, resume=True)
     assert_same_run(tmp_path / "again", tmp_path / "run")
     recognizer = echo_asr.load(tmp_path / "run")
-    states = recognizer.extractor.states
-    assert states is not None and states.by_speaker
+    assert recognizer.extractor.speaker_states is not None
     spoken = load_corpus(corpus).split("test")
     (voice,) = speaker_voices(spoken, recognizer.extractor, recognizer.pitch_by_speaker)
     assert voice.states is not None and not torch.equal(voice.states.mean, recognizer.bundle.model.states_mean)

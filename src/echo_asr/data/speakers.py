@@ -11,9 +11,7 @@ from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
 from echo_asr.features import FeatureExtractor, Features
 from echo_asr.features.states import StatesExtractor
-from echo_asr.features.voice import UNKNOWN, Moments, Standard, Voice
-
-MOST = 100  # recordings from which the states of a voice are known
+from echo_asr.features.voice import UNKNOWN, Moments, Standard, Voice, spread
 
 
 def speaker_medians(utterances: Sequence[Utterance], features: Callable[[Utterance], Features]) -> dict[str, float]:
@@ -33,14 +31,13 @@ def speaker_medians(utterances: Sequence[Utterance], features: Callable[[Utteran
     return {name: float(f0.median()) for name, f0 in pooled.items() if len(f0)}
 
 
-def spread(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:
-    """Of each speaker who is named up to `MOST` utterances, spread over all of theirs."""
+def known_by(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:
+    """The utterances from which the voice of each speaker who is named is known."""
     own: dict[str, list[Utterance]] = {}
     for utterance in utterances:
         if utterance.speaker:
             own.setdefault(utterance.speaker, []).append(utterance)
-    counts = {name: min(MOST, len(all_of_it)) for name, all_of_it in own.items()}
-    return {name: [own[name][len(own[name]) * n // count] for n in range(count)] for name, count in counts.items()}
+    return {name: spread(spoken) for name, spoken in own.items()}
 
 
 def states_of_voice(
@@ -55,7 +52,7 @@ def states_of_voice(
     for utterance in utterances:
         found = measured(utterance)
         if found.states is not None:
-            moments.add(states.in_speech(found.states, found.null))
+            states.add_speech(moments, found.states, found.null)
     return states.of_voice(moments)
 
 
@@ -73,9 +70,8 @@ def speaker_voices(
         pitch_by_speaker: whether its pitch is relative to the speaker's.
         cache: of features; None to measure them anew.
     """
-    states, acoustic = extractor.states, None if cache is None else cache.without_states()
-    states_by_speaker = states is not None and states.by_speaker
-    if not pitch_by_speaker and not states_by_speaker:
+    states, acoustic = extractor.speaker_states, None if cache is None else cache.without_states()
+    if not pitch_by_speaker and states is None:
         return [UNKNOWN] * len(utterances)
 
     def measured(utterance: Utterance) -> Features:
@@ -86,6 +82,6 @@ def speaker_voices(
 
     medians = speaker_medians(utterances, pitch) if pitch_by_speaker else {}
     standards: dict[str, Standard | None] = {}
-    if states is not None and states.by_speaker:
-        standards = {name: states_of_voice(states, own, measured) for name, own in spread(utterances).items()}
+    if states is not None:
+        standards = {name: states_of_voice(states, own, measured) for name, own in known_by(utterances).items()}
     return [Voice(medians.get(u.speaker, 0.0), standards.get(u.speaker)) for u in utterances]

@@ -149,7 +149,7 @@ def transcribe_files(
     ending = ENDINGS.get(form, form)
     targets = output_files(paths, folder, ending, above) if folder else {}
     asked = len(paths)
-    voice = recognizer.voice(_sources(paths, channel)) if one_speaker else UNKNOWN
+    everything = _sources(paths, channel)
     paths = [path for path in place.share(paths) if not (skip_existing and targets[path].is_file())]
     if skip_existing and place.count == 1 and len(paths) < asked:
         print(f"echo-asr transcribe: {asked - len(paths)} of {asked} are there already", file=sys.stderr)
@@ -167,6 +167,7 @@ def transcribe_files(
             unfinished.unlink(missing_ok=True)
         return unfinished
 
+    voice = recognizer.voice(everything) if one_speaker and paths else UNKNOWN
     seconds = [header_seconds(path) for path in paths]
     with progress_bar("seconds", max(1, round(sum(seconds))) if place.main else 0) as advance:
         try:

@@ -12,9 +12,9 @@ from echo_asr.decode.batches import GROUP_SECONDS
 from echo_asr.decode.gather import Waiting, gather_speech
 from echo_asr.decode.segments import SegmentConfig, SpeechSegment
 from echo_asr.features import FeatureExtractor, Features
-from echo_asr.features.voice import UNKNOWN, Moments, Voice
+from echo_asr.features.voice import UNKNOWN, Moments, Voice, spread
 
-RECORDINGS, ENOUGH = 100, 300.0  # and seconds of speech from which a voice is known
+ENOUGH = 300.0  # seconds of speech from which a voice is known
 
 
 class HeardVoice:
@@ -28,8 +28,7 @@ class HeardVoice:
 
     def __init__(self, extractor: FeatureExtractor, known: Voice = UNKNOWN) -> None:
         self.extractor, self.voice = extractor, known
-        states = extractor.states
-        self._gathers = states is not None and states.by_speaker and known.states is None
+        self._states = None if known.states else extractor.speaker_states
         self._moments, self._before, self._start = Moments(), Moments(), -1.0
 
     def features(self, segment: SpeechSegment) -> Features:
@@ -39,12 +38,12 @@ class HeardVoice:
 
     def of_measured(self, measured: Features, start: float) -> Features:
         """The same from the measured features of a segment that begins at so many seconds."""
-        states = self.extractor.states
-        if self._gathers and states is not None and measured.states is not None:
+        states = self._states
+        if states is not None and measured.states is not None:
             if start != self._start:
                 self._before, self._start = self._moments, start
             self._moments = copy(self._before)
-            self._moments.add(states.in_speech(measured.states, measured.null))
+            states.add_speech(self._moments, measured.states, measured.null)
             self.voice = Voice(self.voice.f0, states.of_voice(self._moments))
         return self.extractor.transformed(measured, self.voice)
 
@@ -89,18 +88,16 @@ def measure_voice(
         sampling_rate: Hz, of sources that are samples.
         segments: how recordings are cut at their pauses.
     """
-    states = extractor.states if extractor.states is not None and extractor.states.by_speaker else None
+    states = extractor.speaker_states
     if states is None and not pitch:
         return UNKNOWN
-    count = min(RECORDINGS, len(sources))
-    chosen = [sources[len(sources) * number // count] for number in range(count)]
     moments, voiced, heard = Moments(), [torch.empty(0)], 0.0
-    for waiting in gather_speech(chosen, sampling_rate, segments, GROUP_SECONDS):
+    for waiting in gather_speech(spread(sources), sampling_rate, segments, GROUP_SECONDS):
         for segment in (item for _, item in waiting if isinstance(item, SpeechSegment)):
             measure = extractor.measure if states is not None else extractor.measure_acoustic
             found = measure(segment.samples, segment.loudest)
             if states is not None and found.states is not None:
-                moments.add(states.in_speech(found.states, found.null))
+                states.add_speech(moments, found.states, found.null)
             if pitch:
                 voiced.append(found.pitch[0][found.pitch[0] > 0])
             heard += segment.seconds

@@ -6,6 +6,8 @@ import ctypes
 from functools import cache
 from typing import Any
 
+M_ARENA_MAX, ARENAS = -8, 2  # glibc's name of the setting, and how many heaps threads share
+
 
 @cache
 def _c_library() -> Any:
@@ -13,9 +15,6 @@ def _c_library() -> Any:
         return ctypes.CDLL("libc.so.6")
     except OSError:  # not Linux, or another C library
         return None
-
-
-M_ARENA_MAX, ARENAS = -8, 2  # glibc's name of the setting, and how many heaps threads share
 
 
 def share_heaps() -> None:

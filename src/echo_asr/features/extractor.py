@@ -22,7 +22,7 @@ from echo_asr.features.batch import Features
 from echo_asr.features.log_mel import TINY, WINDOW, mean_square, mel_filters, power_spectra, zero_floored
 from echo_asr.features.pitch import REFERENCE_F0, EchoTracker, TrackerName, fill_track, make_tracker
 from echo_asr.features.states import StatesExtractor
-from echo_asr.features.voice import UNKNOWN, Voice
+from echo_asr.features.voice import UNKNOWN, Moments, Standard, Voice
 from echo_asr.pretrained.source import find
 from echo_asr.pretrained.weights import DType
 
@@ -112,8 +112,6 @@ class FeatureExtractor:
             self.states = states or StatesExtractor(
                 find(self.config.states, dtype=self.config.encoder_dtype), self.config.encoder_layers
             )
-        if self.states is not None:
-            self.states.by_speaker = self.config.states_reference == "speaker"
         self.tracker = make_tracker(self.config.tracker)
         self.window = torch.hann_window(WINDOW)
         self.filters = torch.from_numpy(mel_filters(self.config.mels))
@@ -141,10 +139,25 @@ class FeatureExtractor:
             voice: what is known of who speaks.
         """
         if self.states is not None and features.states is not None:
-            features = replace(features, states=self.states.placed(features.states, features.null, voice))
+            standard = self.states.standard
+            if self.speaker_states is not None:
+                standard = voice.states or self._own_voice(features.states, features.null)
+            features = replace(features, states=self.states.placed(features.states, features.frames, standard))
         if self.transform is not None:
             features = self.transform(features)
         return replace(features, speaker_f0=voice.f0) if voice.f0 else features
+
+    @property
+    def speaker_states(self) -> StatesExtractor | None:
+        """What computes the states, where they are standardised by those of who speaks; else None."""
+        return self.states if self.config.states_reference == "speaker" else None
+
+    def _own_voice(self, states: torch.Tensor, null: torch.Tensor) -> Standard | None:
+        """By what the states of a recording are standardised of whose speaker nothing else is known."""
+        assert self.states is not None
+        moments = Moments()
+        self.states.add_speech(moments, states, null)
+        return self.states.of_voice(moments)
 
     def measure(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         """The features of `measure_acoustic`, and the states of the pretrained encoder, if there is one, at its own

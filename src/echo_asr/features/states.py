@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from echo_asr.audio.convert import HOP, SAMPLE_RATE
 from echo_asr.errors import EchoError
-from echo_asr.features.voice import Moments, Standard, Voice
+from echo_asr.features.voice import Moments, Standard
 from echo_asr.pretrained import SpeechEncoder, build
 from echo_asr.pretrained.source import Source
 
@@ -81,7 +81,6 @@ class StatesExtractor:
         source: the weights.
         layers: those that are read, in order; empty for those of `choose`.
         standard: by which states are standardised: fitted to a corpus, or the model's own.
-        by_speaker: states are standardised by those of who speaks, as far as these are known.
         device: that encodes; in other processes the CPU.
         choose: the layers that are read of so many.
     """
@@ -93,10 +92,8 @@ class StatesExtractor:
         standard: Standard | None = None,
         device: str | torch.device = "cpu",
         choose: Callable[[int], tuple[int, ...]] = default_layers,
-        by_speaker: bool = False,
     ) -> None:
         self.source, self.standard, self.device, self.choose = source, standard, torch.device(device), choose
-        self.by_speaker = by_speaker
         self._built: tuple[int, SpeechEncoder] | None = None
         self._layers = tuple(layers)
 
@@ -178,10 +175,10 @@ class StatesExtractor:
         """Bytes that the states of a second of audio take on disk."""
         return 2.0 * self.channels * SAMPLE_RATE / self.encoder.hop
 
-    def in_speech(self, states: Tensor, null: Tensor) -> Tensor:
-        """Those of the states `(C, N)` of a recording that lie in frames `(T,)` which are not silence."""
+    def add_speech(self, moments: Moments, states: Tensor, null: Tensor) -> None:
+        """Add those of the states `(C, N)` of a recording whose frames are not silence, by `null` `(T,)`."""
         places = (self.encoder.first + torch.arange(states.shape[1]) * self.encoder.hop) / HOP
-        return states[:, ~null[places.round().long().clamp(max=len(null) - 1)]]
+        moments.add(states[:, ~null[places.round().long().clamp(max=len(null) - 1)]])
 
     def of_voice(self, moments: Moments) -> Standard | None:
         """By what the states of a voice are standardised, of whose states some were gathered: those of the corpus count
@@ -190,19 +187,7 @@ class StatesExtractor:
             return None
         return moments.standard(self.standard, KNOWN_AFTER * SAMPLE_RATE / self.encoder.hop)
 
-    def placed(self, states: Tensor, null: Tensor, voice: Voice) -> Tensor:
-        """States `(C, N)` as a model takes them: standardised, at frames of 10 ms, `(C, T)` in half precision.
-
-        Args:
-            null: which frames are silence, `(T,)`.
-            voice: who speaks; where its states are not known, they are those of this recording.
-        """
-        standard = self.standard
-        if self.by_speaker and standard is not None:
-            standard = voice.states
-            if standard is None:
-                moments = Moments()
-                moments.add(self.in_speech(states, null))
-                standard = self.of_voice(moments)
+    def placed(self, states: Tensor, frames: int, standard: Standard | None) -> Tensor:
+        """States `(C, N)` as a model takes them: standardised, at frames of 10 ms, `(C, T)` in half precision."""
         standardised = states.float() if standard is None else standard(states)
-        return on_clock(standardised, len(null), self.encoder.first, self.encoder.hop).half()
+        return on_clock(standardised, frames, self.encoder.first, self.encoder.hop).half()

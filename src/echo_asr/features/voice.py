@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 LEAST_SPREAD = 1e-4  # of a dimension that hardly varies
+RECORDINGS = 100  # from which the states of a voice are known
+
+Recording = TypeVar("Recording")
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,6 @@ class Standard:
     def __call__(self, states: Tensor) -> Tensor:
         """States `(..., C, N)` with mean 0 and deviation 1 in each dimension, float32."""
         return (states.float() - self.mean[:, None]) / self.deviation[:, None]
-
-    def towards(self, other: Standard, share: float) -> Standard:
-        """This one moved that share of the way to another."""
-        return Standard(self.mean.lerp(other.mean, share), self.deviation.lerp(other.deviation, share))
 
 
 class Moments:
@@ -86,3 +86,9 @@ class Voice:
 
 
 UNKNOWN = Voice()
+
+
+def spread(recordings: Sequence[Recording]) -> list[Recording]:
+    """Up to `RECORDINGS` of the recordings, spread over all: enough to know a voice."""
+    count = min(RECORDINGS, len(recordings))
+    return [recordings[len(recordings) * number // count] for number in range(count)]

@@ -27,7 +27,7 @@ from echo_asr.data.corpus import Audio, Corpus, Utterance
 from echo_asr.data.noise import KINDS, noise_clip
 from echo_asr.data.perturbation import MARGIN, UNPERTURBED, Perturbation
 from echo_asr.data.precompute import Job, check_recordings, fill_recordings
-from echo_asr.data.speakers import speaker_medians, spread, states_of_voice
+from echo_asr.data.speakers import known_by, speaker_medians, states_of_voice
 from echo_asr.data.unreadable import UnreadableRecordings, warn_left_out
 from echo_asr.distributed.launch import ProcessRank
 from echo_asr.errors import EchoError
@@ -123,8 +123,7 @@ class TrainingData:
         clip = noise_clip(kind, seconds, int(rng.integers(2**31)))
         level = float(frame_levels(clip, max(1, len(clip) // HOP)).max())  # dBFS
         loudest, voice = level + PART_RANGE + float(rng.uniform(*SOFTER)), UNKNOWN
-        states = self.cache.extractor.states
-        if states is not None and states.by_speaker and self.spoken and rng.random() < 0.5:
+        if self.spoken and rng.random() < 0.5:
             voice = self.voice(sorted(self.spoken)[int(rng.integers(len(self.spoken)))])  # beside whom it is heard
         return self.cache.extractor(clip, loudest, voice)
 
@@ -180,8 +179,8 @@ class TrainingData:
 
     def voice(self, speaker: str, perturbation: Perturbation = UNPERTURBED) -> Voice:
         """What is known of a speaker whose recordings are so perturbed: pitch is moved alike, states are measured."""
-        f0, states = self.speaker_f0.get(speaker, 0.0) * perturbation.f0_factor, self.cache.extractor.states
-        if states is None or not states.by_speaker or speaker not in self.spoken:
+        f0, states = self.speaker_f0.get(speaker, 0.0) * perturbation.f0_factor, self.cache.extractor.speaker_states
+        if states is None or speaker not in self.spoken:
             return Voice(f0)
         with self.measuring:
             key = speaker, perturbation
@@ -265,7 +264,7 @@ class TrainingData:
         if transform := self.cache.extractor.transform:
             transform.fit(acoustic.measured(e.utterance.audio) for e in self.examples)
         utterances = [*(e.utterance for e in self.examples), *validation]
-        self.spoken = spread(utterances)
+        self.spoken = known_by(utterances) if self.cache.extractor.speaker_states is not None else {}
         if self.by_speaker:
             self.speaker_f0 = speaker_medians(utterances, lambda u: acoustic.features(u.audio))
         return frozenset(left_out)

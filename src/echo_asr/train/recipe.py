@@ -97,13 +97,13 @@ def build_config(
         needs = reads if features.states else "features.states to a hub name or a folder"
         raise EchoError(f"{where}: a pretrained encoder needs both its name and a model that reads it; set {needs}")
     inside = bool(features.states) and (model.encoder_inside or features.states_in == "model")
-    if features.states_reference == "speaker" and (inside or not features.states):
+    cached, reference = bool(features.states) and not inside, features.states_reference
+    if reference == "auto":
+        reference = "speaker" if cached else "corpus"
+    elif reference == "speaker" and not cached:
         why = "states are cached, without model.tune and model.adapters" if inside else "features.states is set"
         raise EchoError(f"{where}: features.states_reference speaker is for where {why}; set it to corpus")
     waveform = inside or "waveform" in model.features
-    reference = features.states_reference
-    if reference == "auto":
-        reference = "speaker" if features.states and not inside else "corpus"
     place: Literal["cache", "model"] = "model" if inside else "cache"
     built["features"] = replace(features, waveform=waveform, states_in=place, states_reference=reference)
     yaml_text(built, where)  # a model's config.yaml holds them, and is read back
