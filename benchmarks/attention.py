@@ -26,6 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from echo_asr.vrope import PitchTrack, VoiceModulation, VRoPEModes, make_bias, make_nulls, make_rotation, rotate
 
 MODES: dict[str, dict[str, Any]] = {
+    "default": {},
     "rope": {"frequencies": "inverse_power", "clock": "encoder"},
     "integrated": {"theta": "integrated"},
     "acoustic": {"radius": "acoustic"},

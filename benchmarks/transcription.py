@@ -29,7 +29,7 @@ import torch
 from benchmarks.features import voice
 from benchmarks.peers import TOKENS, VOCABULARY, Contestant, peers
 from echo_asr.decode.search import DecodeConfig, search
-from echo_asr.features import FeatureExtractor, collate_features
+from echo_asr.features import FeatureConfig, FeatureExtractor, collate_features
 from echo_asr.model.config import PRESETS, Feature, ModelConfig
 from echo_asr.model.cross_attention import CrossAttention
 from echo_asr.model.echo import Echo
@@ -54,22 +54,27 @@ class ForcedEcho:
         size: a preset.
         mode: one of `MODES`.
         subsampling: 10 ms frames in an encoder frame.
+        device: of the model, and of the tracker if it can be there.
+        tracker: of F0; by default the one that Echo has by default.
     """
 
     decode = DecodeConfig(max_tokens=TOKENS)
 
-    def __init__(self, size: str, mode: str, subsampling: int) -> None:
+    def __init__(
+        self, size: str, mode: str, subsampling: int, device: torch.device | str = "cpu", tracker: str = ""
+    ) -> None:
         torch.manual_seed(0)
         features, modes = MODES[mode]
         others: dict[str, Any] = {"subsampling": subsampling, **PRESETS[size]}
         config = ModelConfig(features=features, vrope=modes, **others)
-        self.model = Echo(config, VOCABULARY).eval()
+        self.model = Echo(config, VOCABULARY).eval().to(device)
         torch.nn.init.constant_(self.model.decoder.end_bias, -torch.inf)
-        self.extractor = FeatureExtractor()
+        chosen: Any = {"tracker": tracker} if tracker else {}
+        self.extractor = FeatureExtractor(FeatureConfig(**chosen)).to(device)
 
     @torch.inference_mode()
     def transcribe(self, clips: Sequence[np.ndarray]) -> list[list[int]]:
-        batch = collate_features([self.extractor(clip) for clip in clips])
+        batch = collate_features(self.extractor.measure_batch(clips)).to(self.model.device)
         return [found.tokens for found in search(self.model, self.model.encode(batch), self.decode)]
 
 
@@ -147,7 +152,7 @@ def profile(echo: ForcedEcho, repeats: int) -> list[tuple[str, float, float, flo
     clips = [[voice(CLIP_SECONDS, seed)] for seed in range(repeats)]
     echo.transcribe(clips[0])
     watch.watch(extractor.tracker, "batch", "f0")
-    watch.watch(echo, "extractor", "features")
+    watch.watch(extractor, "measure_batch", "features")
     watch.watch(model, "encode", "encode")
     for name, encoder in model.encoders.items():
         watch.watch(encoder, "forward", f"encoder {name}")

@@ -84,9 +84,9 @@ def test_the_voice_of_one_person_is_that_of_the_speech_in_all_recordings(
 ) -> None:
     """Of so many recordings as are enough, spread over all; what cannot be read is passed over."""
     measured: list[int] = []
-    measure = extractor.measure
+    measure = extractor.measure_batch
     monkeypatch.setattr(
-        extractor, "measure", lambda audio, loudest: measured.append(len(audio)) or measure(audio, loudest)
+        extractor, "measure_batch", lambda clips, levels: measured.extend(map(len, clips)) or measure(clips, levels)
     )
     found = measure_voice(extractor, True, [A, "nothing.wav", B], None, SegmentConfig(margin=0.0))
     assert found.states is not None and 100 < found.f0 < 400 and len(measured) == 2

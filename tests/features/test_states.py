@@ -175,3 +175,19 @@ def test_every_frame_of_a_recording_of_any_length_has_a_state(samples: int, enco
     features = extractor(encoder)(voice(1.0)[:samples])
     assert features.states is not None and features.states.shape == (2 * WIDTH, features.frames)
     assert features.states.dtype == torch.half
+
+
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_recordings_together_have_the_features_of_each(
+    on_gpu: bool, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit on a CPU; the states but for rounding where they are encoded together."""
+    monkeypatch.setattr(StatesExtractor, "on_gpu", on_gpu)
+    extract, clips = extractor(encoder), [voice(0.4, 1), np.zeros(3_000, np.float32), voice(0.63), voice(0.5, 2)]
+    levels = [-20.0, -30.0, -40.0, -20.0]
+    for found, one, level in zip(extract.measure_batch(clips, levels), clips, levels, strict=True):
+        alone = extract.measure(one, level)
+        assert found.states is not None and alone.states is not None
+        assert torch.equal(found.spectrogram, alone.spectrogram) and torch.equal(found.pitch, alone.pitch)
+        assert torch.allclose(found.states.float(), alone.states.float(), atol=0.01 * on_gpu, rtol=0.01 * on_gpu)
+    assert extract.measure_batch([]) == []

@@ -62,13 +62,14 @@ class HeardVoices:
 
     def features(self, waiting: Waiting) -> list[Features]:
         """The features of each segment among what was gathered of the recordings."""
+        segments = [(number, item) for number, item in waiting if isinstance(item, SpeechSegment)]
+        samples, levels = [item.samples for _, item in segments], [item.loudest for _, item in segments]
         clips = []
-        for number, item in waiting:
+        for (number, segment), measured in zip(segments, self.extractor.measure_batch(samples, levels), strict=True):
             if number != self._number:
                 known = self.known[number] if self.known else UNKNOWN
                 self._number, self._voice = number, HeardVoice(self.extractor, known)
-            if isinstance(item, SpeechSegment):
-                clips.append(self._voice.features(item))
+            clips.append(self._voice.of_measured(measured, segment.start))
         return clips
 
 
@@ -93,14 +94,14 @@ def measure_voice(
         return UNKNOWN
     moments, voiced, heard = Moments(), [torch.empty(0)], 0.0
     for waiting in gather_speech(spread(sources), sampling_rate, segments, GROUP_SECONDS):
-        for segment in (item for _, item in waiting if isinstance(item, SpeechSegment)):
-            measure = extractor.measure if states is not None else extractor.measure_acoustic
-            found = measure(segment.samples, segment.loudest)
+        group = [item for _, item in waiting if isinstance(item, SpeechSegment)]
+        measure = extractor.measure_batch if states is not None else extractor.measure_acoustic_batch
+        for found in measure([item.samples for item in group], [item.loudest for item in group]):
             if states is not None and found.states is not None:
                 states.add_speech(moments, found.states, found.null)
             if pitch:
                 voiced.append(found.pitch[0][found.pitch[0] > 0])
-            heard += segment.seconds
+        heard += sum(item.seconds for item in group)
         if heard >= ENOUGH:
             break
     f0 = torch.cat(voiced)

@@ -71,7 +71,8 @@ def divide_text(
         return samples_to_seconds(len(segment.samples))
 
     for group in gathered(cut(blocks, recognizer.decode.segments), seconds, GROUP_SECONDS):
-        whole = [SpokenPart(s.start, seconds(s), recognizer.extractor.measure(s.samples, s.loudest), ()) for s in group]
+        measured = recognizer.extractor.measure_batch([s.samples for s in group], [s.loudest for s in group])
+        whole = [SpokenPart(s.start, seconds(s), own, ()) for s, own in zip(group, measured, strict=True)]
         clips = [heard.of_measured(part.measured, part.start) for part in whole]
         found: dict[int, np.ndarray] = {}
         for batch in batches_to_search(clips):

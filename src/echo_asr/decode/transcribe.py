@@ -59,7 +59,7 @@ class Recognizer:
         states, model = None, bundle.model
         if bundle.source is not None:
             states = StatesExtractor(bundle.source, bundle.features.encoder_layers, model.standard, model.device)
-        self.extractor = FeatureExtractor(bundle.features, transform, states)
+        self.extractor = FeatureExtractor(bundle.features, transform, states).to(model.device)
         self.normalize = bundle.text.normalize
         self.fusion = make_fusion(self.decode, bundle.tokenizer, self.normalize)
         self.spell = make_spell(bundle.tokenizer)

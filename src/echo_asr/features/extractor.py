@@ -165,6 +165,17 @@ class FeatureExtractor:
         found = self.measure_acoustic(audio, loudest)
         return found if self.states is None else replace(found, states=self.measure_states(audio, loudest))
 
+    def measure_batch(self, recordings: Sequence[np.ndarray], loudest: Sequence[float] | None = None) -> list[Features]:
+        """The same of several recordings, as `measure_acoustic_batch`; what is computed on a GPU is computed of all of
+        them together, and then equal but for rounding."""
+        levels = [-np.inf] * len(recordings) if loudest is None else loudest
+        found = self.measure_acoustic_batch(recordings, levels)
+        if self.states is None:
+            return found
+        samples = [self.encoder_samples(*one) for one in zip(recordings, levels, strict=True)]
+        states = self.states.of_each(samples) if self.states.on_gpu else [self.states(one) for one in samples]
+        return [replace(one, states=own) for one, own in zip(found, states, strict=True)]
+
     def measure_states(self, audio: np.ndarray, loudest: float = -np.inf) -> torch.Tensor:
         """States of `audio`, `(C, N)` in half precision; arguments as in `measure_acoustic`."""
         assert self.states is not None

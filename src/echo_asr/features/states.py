@@ -166,6 +166,11 @@ class StatesExtractor:
             yield group
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether it encodes elsewhere than on the CPU."""
+        return self.device.type != "cpu"
+
+    @property
     def weights(self) -> int:
         """Bytes of the encoder's weights."""
         return sum(weight.numel() * weight.element_size() for weight in self.encoder.parameters())
