@@ -23,6 +23,8 @@ Kind = Literal[
     "silence", "white", "pink", "brown", "room", "hum", "clicks", "tone", "chord", "glide", "pulses", "mixed"
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+OtherKind = Literal["texture", "partials", "struck"]
+OTHER_KINDS: tuple[OtherKind, ...] = get_args(OtherKind)  # that no training draws
 BEDS: tuple[Kind, ...] = ("white", "pink", "brown", "room", "hum", "mixed")  # kinds that are mixed with speech
 
 EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
@@ -34,19 +36,27 @@ CLICK_DECAY = 0.002  # seconds, time constant of a burst of white noise
 TONE_RANGE = (100.0, 4000.0)  # Hz
 GLIDE_SECONDS = (0.1, 2.0)  # between two frequencies of a glide
 PULSE_RATE = (0.5, 8.0)  # a second
+COLOUR = 12.0  # dB, deviation of the level of a random spectrum from octave to octave
+SWELL_RATE = (0.3, 12.0)  # corners a second of a random envelope
+SWELL = 25.0  # dB, the largest deviation of its level
+MODES = (1, 6)  # frequencies at which a struck body rings
+STRIKE_RATE = (0.5, 15.0)  # a second
+RING_SECONDS = (0.003, 0.3)  # time constants of its decay
 DECAY_SECONDS = (0.02, 0.5)  # time constants of decaying envelopes, which fall by 8.7 dB in it
 LOUDEST, SOFTEST = 0.0, -120.0  # dBFS
 VERSION = 1  # raised when the same arguments give other samples than before, so that cached features lapse
 
 
-def noise_clip(kind: Kind, seconds: float, seed: int, level_db: float = -40.0) -> np.ndarray:
+def noise_clip(kind: Kind | OtherKind, seconds: float, seed: int, level_db: float = -40.0) -> np.ndarray:
     """Generate a clip without speech: samples `(S,)` float32 at 16 kHz, `S >= 1`.
 
     Args:
         kind: `silence` (digital zero), noise that is `white`, `pink`, `brown` or of a `room`, `hum` of the mains,
             `clicks` at random times, one steady `tone`, a `chord` of two to five, with overtones or without, a `glide`
             from one random frequency to the next, `pulses`, a tone or noise that is switched on and off, or two or
-            three of these `mixed`, each steady, swelling or dying away.
+            three of these `mixed`, each steady, swelling or dying away; of `OTHER_KINDS` a `texture`, noise of a random
+            spectrum that swells and falls at random, `partials`, tones without a common fundamental, each of which
+            drifts, swells and falls by itself, or `struck`, random blows on bodies that ring at a few frequencies.
         seconds: duration of the clip.
         seed: random seed. The same arguments give the same samples.
         level_db: dBFS, the root mean square of the clip; ignored for silence. A clip whose peaks would exceed
@@ -55,8 +65,9 @@ def noise_clip(kind: Kind, seconds: float, seed: int, level_db: float = -40.0) -
     Raises:
         EchoError: an unknown kind, a duration not above 0, a negative seed, a level not from -120 to 0 dBFS.
     """
-    if kind not in KINDS:
-        raise EchoError(f"kind is {kind!r}; expected one of: {', '.join(KINDS)}")
+    kinds = (*KINDS, *OTHER_KINDS)
+    if kind not in kinds:
+        raise EchoError(f"kind is {kind!r}; expected one of: {', '.join(kinds)}")
     if not (math.isfinite(seconds) and seconds > 0):
         raise EchoError(f"seconds is {seconds!r}; expected a duration above 0")
     if seed < 0:
@@ -64,7 +75,7 @@ def noise_clip(kind: Kind, seconds: float, seed: int, level_db: float = -40.0) -
     if not SOFTEST <= level_db <= LOUDEST:
         raise EchoError(f"level_db is {level_db!r}; expected {SOFTEST:g} to {LOUDEST:g} dBFS")
     size = max(1, seconds_to_samples(seconds))
-    random = np.random.default_rng([seed, KINDS.index(kind)])
+    random = np.random.default_rng([seed, kinds.index(kind)])
     samples = _samples(kind, size, random)
     if kind == "silence":
         return samples.astype(np.float32)
@@ -87,9 +98,12 @@ def noise_clips(count: int, seconds: float, first_seed: int, levels_db: Sequence
     ]
 
 
-def _samples(kind: Kind, size: int, random: np.random.Generator) -> np.ndarray:
+def _samples(kind: Kind | OtherKind, size: int, random: np.random.Generator) -> np.ndarray:
     """Samples `(size,)` float64 at any level."""
-    others = {"hum": _hum, "clicks": _clicks, "chord": _chord, "glide": _glide, "pulses": _pulses, "mixed": _mixed}
+    others = {
+        "hum": _hum, "clicks": _clicks, "chord": _chord, "glide": _glide, "pulses": _pulses, "mixed": _mixed,
+        "texture": _texture, "partials": _partials, "struck": _struck,
+    }  # fmt: skip
     if kind in others:
         return others[kind](size, random)
     if kind == "silence":
@@ -171,6 +185,52 @@ def _envelope(size: int, random: np.random.Generator) -> np.ndarray:
     if which == 1:
         return 1.0 + random.uniform(0.2, 0.95) * np.sin(2 * math.pi * (rate * seconds + random.random()))
     return np.exp(-np.mod(seconds, 1 / rate) / random.uniform(*DECAY_SECONDS))
+
+
+def _texture(size: int, random: np.random.Generator) -> np.ndarray:
+    """Noise whose level is random in each octave and wanders in time."""
+    octaves = np.arange(math.log2(LOWEST), math.log2(SAMPLE_RATE / 2) + 1)
+    levels = random.normal(0.0, COLOUR, octaves.size)
+    noise = _noise(size, lambda f: 10 ** (np.interp(np.log2(f), octaves, levels) / 10), random)
+    return noise * _wandering(size, random)
+
+
+def _wandering(size: int, random: np.random.Generator) -> np.ndarray:
+    """An amplitude envelope `(size,)` whose level is piecewise linear between random values."""
+    rate = math.exp(random.uniform(*np.log(SWELL_RATE)))
+    corners = np.cumsum(random.exponential(1 / rate, 3 + int(2 * rate * samples_to_seconds(size))))
+    levels = random.normal(0.0, random.uniform(0.0, SWELL), corners.size)
+    return 10 ** (np.interp(samples_to_seconds(np.arange(size)), corners, np.clip(levels, -60.0, 20.0)) / 20)
+
+
+def _partials(size: int, random: np.random.Generator) -> np.ndarray:
+    """Tones whose frequencies have nothing to do with each other."""
+    total = np.zeros(size)
+    for _ in range(int(random.integers(1, 9))):
+        turn = np.linspace(0.0, random.normal(0.0, 0.3), size)  # octaves
+        frequency = np.minimum(_frequency(random) * 2.0**turn, 7500.0)
+        phase = random.uniform(0.1, 0.9) * math.pi + 2 * math.pi * np.cumsum(frequency) / SAMPLE_RATE
+        total += 10 ** (random.uniform(-20, 0) / 20) * np.sin(phase) * _wandering(size, random)
+    return total
+
+
+def _struck(size: int, random: np.random.Generator) -> np.ndarray:
+    """Bodies that are struck at the times of a Poisson process, at least once; each rings at frequencies of its own."""
+    length = min(size, round(6 * RING_SECONDS[1] * SAMPLE_RATE))
+    seconds = samples_to_seconds(np.arange(length))
+    bodies = []
+    for _ in range(int(random.integers(1, 4))):
+        shortest, longest = np.log(RING_SECONDS)
+        decays = np.exp(random.uniform(shortest, longest, int(random.integers(MODES[0], MODES[1] + 1))))
+        tones = (_sine(length, _frequency(random), random) * np.exp(-seconds / decay) for decay in decays)
+        burst = random.uniform(0.0, 1.0) * random.standard_normal(length) * np.exp(-seconds / decays.min())
+        bodies.append(np.sum(list(tones), axis=0) + burst)
+    samples = np.zeros(size)
+    rate = math.exp(random.uniform(*np.log(STRIKE_RATE)))
+    for _ in range(max(1, random.poisson(rate * samples_to_seconds(size)))):
+        start, body = int(random.integers(size)), bodies[int(random.integers(len(bodies)))]
+        samples[start : start + length] += 10 ** (random.uniform(-20, 0) / 20) * body[: size - start]
+    return samples
 
 
 def _hum(size: int, random: np.random.Generator) -> np.ndarray:

@@ -60,6 +60,7 @@ class Segment:
             requested.
         spoken: what was recognised, where `text` writes it otherwise, as `23` for `twenty three`; empty elsewhere.
         sentence: that of the grammar that was searched. The text is empty where it is none of them.
+        evidence: that the text was spoken at all (`echo_asr.decode.spoken`), in nats; 0 where it is empty.
     """
 
     start: float
@@ -70,6 +71,7 @@ class Segment:
     alternatives: tuple[tuple[str, float], ...] = ()
     spoken: str = ""
     sentence: Sentence | None = None
+    evidence: float = field(default=0.0, compare=False)
 
     @property
     def said(self) -> str:

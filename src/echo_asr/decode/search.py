@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -48,6 +48,7 @@ class DecodeConfig:
     hotword_bonus: float = 0.75  # nats for each token of a hotword
     grammar: str = ""  # path of a file of the sentences that may be said (docs/grammar.md)
     reject: float = 0.5  # probability below which a segment is none of them
+    least_speech: float = 0.5  # probability that a text was spoken below which it is left out; 0 keeps every text
     times: Literal["ctc", "attention"] = "ctc"  # what the times of words are found by
     segments: SegmentConfig = field(default_factory=SegmentConfig)  # how recordings are cut at their pauses
 
@@ -66,8 +67,9 @@ class DecodeConfig:
         for name in ("lm_weight", "hotword_bonus"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"decode.{name} must be at least 0 and finite, got {getattr(self, name)}")
-        if not 0.0 <= self.reject <= 1.0:
-            raise ValueError(f"decode.reject must lie in [0, 1], got {self.reject}")
+        for name in ("reject", "least_speech"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"decode.{name} must lie in [0, 1], got {getattr(self, name)}")
         for name in ("lm", "hotwords"):
             if self.grammar and getattr(self, name):
                 raise ValueError(f"decode.{name} cannot go with decode.grammar, whose sentences are given")
@@ -86,10 +88,15 @@ def make_spell(tokenizer: Tokenizer) -> Spell:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One text as ids, without the end token, and its score in nats."""
+    """One text as ids, without the end token, and its score in nats.
+
+    Attributes:
+        empty: what the decoder gives to no text at all for the recording, `log P()`.
+    """
 
     tokens: list[int]
     score: float
+    empty: float = field(default=0.0, compare=False)
 
 
 def make_fusion(config: DecodeConfig, tokenizer: Tokenizer, normalize: Callable[[str], str]) -> Fusion | None:
@@ -165,7 +172,7 @@ def greedy(
     bounds = token_bounds(encoded, config)
     count, most = len(bounds), bounds.tolist()
     texts: list[list[int]] = [[] for _ in range(count)]
-    scores = [0.0] * count
+    scores, empty = [0.0] * count, [0.0] * count
     device = bounds.device  # of the scores; the decoder may be on another
     rows = list(range(count))
     state = model.decoder.state(encoded)
@@ -177,8 +184,10 @@ def greedy(
 
     constraints = _constraints(constraint, count, config, device, best_path)
     for step in range(max(most)):
-        logp = _allowed(model.predict(last, state)[:, -1], constraints)
-        best = logp.max(-1)
+        predicted = model.predict(last, state)[:, -1]
+        if step == 0:
+            empty = predicted[:, 0].tolist()
+        best = _allowed(predicted, constraints).max(-1)
         chosen = best.indices.tolist()
         for row, token, score in zip(rows, chosen, best.values.tolist(), strict=True):
             scores[row] += score
@@ -194,7 +203,7 @@ def greedy(
         if len(alive) < len(rows):
             rows = [rows[place] for place in alive]
             state.select(keep.to(model.device))
-    return [Hypothesis(text, score) for text, score in zip(texts, scores, strict=True)]
+    return [Hypothesis(*one) for one in zip(texts, scores, empty, strict=True)]
 
 
 @torch.inference_mode()
@@ -241,9 +250,12 @@ def beam(
     tokens = np.zeros((count, width, int(most.max()) + 2), np.int64)
     first = np.arange(count)[:, None] * width
     last = torch.zeros(count * width, 1, dtype=torch.long, device=device)
+    empty_texts = [0.0] * count
     held = torch.full((count, width, size), -torch.inf, dtype=torch.float64, device=device)
     for step in range(int(most.max()) + 1):
         grown = model.predict(last, state)[:, -1].view(count, width, size)
+        if step == 0:
+            empty_texts = grown[:, 0, 0].tolist()
         grown = grown + torch.from_numpy(attention).to(device)[..., None]
         total = grown * (1.0 - weight)
         if scorer is not None:
@@ -287,7 +299,10 @@ def beam(
             one.advance(rows, last[:, 0])
         if fused is not None:
             fused.advance(rows, last[:, 0])
-    return [found.best(config.nbest) for found in texts]
+    return [
+        [replace(one, empty=empty) for one in found.best(config.nbest)]
+        for found, empty in zip(texts, empty_texts, strict=True)
+    ]
 
 
 def _allowed(scores: Tensor, constraints: Sequence[Constraint]) -> Tensor:

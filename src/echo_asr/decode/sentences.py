@@ -16,18 +16,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from echo_asr.decode.constraint import GraphConstraint, TokenGraph
 from echo_asr.decode.ctc import best_paths
 from echo_asr.decode.grammar import CompiledGrammar, compile_grammar
 from echo_asr.decode.results import Segment, Sentence
 from echo_asr.decode.search import DecodeConfig, Hypothesis, Spell, search_nbest
+from echo_asr.decode.spoken import ctc_text, evidence
 from echo_asr.decode.written import with_written
 from echo_asr.model.calibration import LogisticCalibration
 from echo_asr.model.checkpoint import Bundle
-from echo_asr.model.echo import Echo, ctc_losses
+from echo_asr.model.echo import Echo
 from echo_asr.model.encoder import Encoded
 from echo_asr.text.grammar import Grammar
 
@@ -45,11 +44,13 @@ class Heard:
         best: sentences, the best first.
         measured: of the best; minus infinity throughout where the clip is too short for any.
         silent: whether CTC by itself reads nothing, so that what is no sentence was no speech either.
+        evidence: for the best, that it was spoken at all (`echo_asr.decode.spoken`), in nats.
     """
 
     best: list[Hypothesis]
     measured: tuple[float, ...]
     silent: bool
+    evidence: float
 
 
 class Sentences:
@@ -107,20 +108,13 @@ def hear(
     found = search_nbest(model, encoded, settings, None, spell, constraint)
     log_probabilities = model.ctc_log_probabilities(encoded)
     free = best_paths(log_probabilities, encoded.lengths)
-    ratios = _ctc(log_probabilities, encoded.lengths, [best[0].tokens for best in found]) - _ctc(
-        log_probabilities, encoded.lengths, free
-    )
+    firsts = [best[0] for best in found]
+    texts = ctc_text(log_probabilities, encoded.lengths, [one.tokens for one in firsts])
+    ratios = texts - ctc_text(log_probabilities, encoded.lengths, free)
     return [
-        Heard(best, _measured(best[0], ratio), not text)
-        for best, ratio, text in zip(found, ratios.tolist(), free, strict=True)
+        Heard(best, _measured(best[0], ratio), not text, own)
+        for best, ratio, text, own in zip(found, ratios.tolist(), free, evidence(model, encoded, firsts), strict=True)
     ]
-
-
-def _ctc(log_probabilities: Tensor, lengths: Tensor, texts: Sequence[Sequence[int]]) -> Tensor:
-    """The log probability of each text under CTC, `(B,)`; `ctc_losses` gives 0 for one that needs more frames."""
-    tokens = pad_sequence([torch.tensor(text, dtype=torch.long) for text in texts], batch_first=True)
-    sizes = torch.tensor([len(text) for text in texts])
-    return -ctc_losses(log_probabilities, tokens, lengths, sizes).double().cpu()
 
 
 def _measured(best: Hypothesis, ratio: float) -> tuple[float, ...]:

@@ -22,6 +22,7 @@ from echo_asr.decode.results import Place, Retoned, Segment, Transcription, made
 from echo_asr.decode.search import DecodeConfig, Hypothesis, make_fusion, make_spell, search_nbest
 from echo_asr.decode.segments import SpeechSegment
 from echo_asr.decode.sentences import Sentences, hear
+from echo_asr.decode.spoken import evidence, pooled_states
 from echo_asr.decode.written import with_written
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor, Features, FeatureTransform, collate_features
@@ -315,7 +316,8 @@ class Recognizer:
         graphs = [self.sentences.grammar.graph] * len(clips)
         heard = hear(self.bundle.model, encoded, self.decode, graphs, self.spell)
         segments = self._segments(clips, encoded, [one.best[: self.decode.nbest] for one in heard], words)
-        return [self.sentences.judge(*one) for one in zip(segments, heard, strict=True)]
+        judged = [self.sentences.judge(*one) for one in zip(segments, heard, strict=True)]
+        return self._spoken(judged, encoded, [found.evidence for found in heard])
 
     def encode(self, clips: Sequence[Features]) -> Encoded:
         """The features of a batch of clips, encoded."""
@@ -325,7 +327,21 @@ class Recognizer:
         """What is recognised in a batch of clips, which are encoded already, as it is spoken and without a grammar."""
         texts = search_nbest(self.bundle.model, encoded, self.decode, self.fusion, self.spell)
         self._warn_of_cut(encoded.lengths.tolist(), [len(best[0].tokens) for best in texts])
-        return self._segments(clips, encoded, texts, words)
+        found = evidence(self.bundle.model, encoded, [best[0] for best in texts])
+        return self._spoken(self._segments(clips, encoded, texts, words), encoded, found)
+
+    def _spoken(self, segments: Sequence[Segment], encoded: Encoded, found: Sequence[float]) -> list[Segment]:
+        """The segments of a batch of clips with the evidence for their texts; without a text where it was hardly
+        spoken."""
+        kept = [replace(segment, evidence=own) for segment, own in zip(segments, found, strict=True)]
+        probability = self.bundle.speech
+        if probability is None or not self.decode.least_speech:
+            return kept
+        pooled = pooled_states(self.bundle.model, encoded).tolist()
+        return [
+            one if probability(states, one.evidence) >= self.decode.least_speech else Segment(one.start, one.end, "")
+            for one, states in zip(kept, pooled, strict=True)
+        ]
 
     def _segments(
         self, clips: Sequence[Features], encoded: Encoded, texts: Sequence[Sequence[Hypothesis]], words: bool

@@ -117,10 +117,10 @@ def fit_calibration(scores: np.ndarray, right: np.ndarray) -> Calibration:
     targets = np.where(right, (count + 1) / (count + 2), 1 / (len(right) - count + 2))
     free = np.ones(3, dtype=bool)
     middle = np.array([1.0, 1.0, 0.0])
-    weights = _fit(inputs, targets, free, middle, SPREAD)
+    weights = fit_weights(inputs, targets, free, middle, SPREAD)
     while (weights[:2] < 0).any():
         free[:2] &= weights[:2] >= 0
-        weights = _fit(inputs, targets, free, middle, SPREAD)
+        weights = fit_weights(inputs, targets, free, middle, SPREAD)
     a, b, c = weights.tolist()
     return Calibration(a, b, c, len(scores))
 
@@ -142,16 +142,16 @@ def fit_logistic(measured: np.ndarray, right: np.ndarray) -> LogisticCalibration
     targets = np.where(right, (count + 1) / (count + 2), 1 / (len(right) - count + 2))
     prior = np.append(np.full(measured.shape[1], 3.0), 10.0)
     free, middle = np.ones(len(prior), dtype=bool), np.zeros(len(prior))
-    weights = _fit(inputs, targets, free, middle, prior)
+    weights = fit_weights(inputs, targets, free, middle, prior)
     while (weights[:-1] < 0).any():
         free[:-1] &= weights[:-1] >= 0
-        weights = _fit(inputs, targets, free, middle, prior)
+        weights = fit_weights(inputs, targets, free, middle, prior)
     slopes = weights[:-1] / spread
     bias = float(weights[-1] - slopes @ measured.mean(0))
     return LogisticCalibration(tuple(slopes.tolist()), bias, len(right))
 
 
-def _fit(
+def fit_weights(
     inputs: np.ndarray, targets: np.ndarray, free: np.ndarray, middle: np.ndarray, spread: np.ndarray
 ) -> np.ndarray:
     """The weights `(K,)` of the smallest loss, penalised as with a normal prior; those that are not `free` are 0."""

@@ -1,4 +1,5 @@
-"""From scores to the probability that something is right: maps that are fitted on validation and kept with a model."""
+"""What is fitted on validation and kept with a model: from scores to the probability that something is right, or
+was spoken at all."""
 
 from __future__ import annotations
 
@@ -10,8 +11,16 @@ from dataclasses import asdict, dataclass
 LEAST = 1e-6  # a score is kept within this and 1 minus this, where its logarithm is taken
 
 
+class Noted:
+    """A dataclass of numbers that is kept as text beside the weights of a model."""
+
+    def to_text(self) -> str:
+        """One line that `from_text` reads back."""
+        return json.dumps(asdict(self))  # type: ignore[call-overload]
+
+
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Noted):
     """`p = sigmoid(a log s - b log(1 - s) + c)` of a score `s`: beta calibration (Kull et al. 2017).
 
     It rises with the score, since `a` and `b` are not negative; with `a = b = 1`, `c = 0` it changes nothing.
@@ -36,10 +45,6 @@ class Calibration:
         kept = min(max(score, LEAST), 1.0 - LEAST)
         return sigmoid(self.a * math.log(kept) - self.b * math.log1p(-kept) + self.c)
 
-    def to_text(self) -> str:
-        """One line that `from_text` reads back."""
-        return json.dumps(asdict(self))
-
     @staticmethod
     def from_text(text: str) -> Calibration:
         """What `to_text` wrote.
@@ -54,7 +59,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class LogisticCalibration:
+class LogisticCalibration(Noted):
     """`p = sigmoid(w . x + c)` of several measurements `x` of one thing.
 
     Attributes:
@@ -79,10 +84,6 @@ class LogisticCalibration:
             return 0.0
         return sigmoid(sum(w * x for w, x in zip(self.weights, measured, strict=True)) + self.bias)
 
-    def to_text(self) -> str:
-        """One line that `from_text` reads back."""
-        return json.dumps(asdict(self))
-
     @staticmethod
     def from_text(text: str) -> LogisticCalibration:
         """What `to_text` wrote.
@@ -95,6 +96,53 @@ class LogisticCalibration:
             return LogisticCalibration(**{**given, "weights": tuple(map(float, given["weights"]))})
         except (TypeError, KeyError) as error:
             raise ValueError(f"expected weights, bias and samples ({error})") from None
+
+
+@dataclass(frozen=True)
+class SpeechProbability(Noted):
+    """How probable it is that a text was spoken: `sigmoid(w . x + b + (log e - m) / s)` of what the encoder makes of a
+    recording, `x`, and of the evidence for the text, `e` (both of `echo_asr.decode.spoken`).
+
+    Attributes:
+        weights, bias: w and b.
+        usual, spread: m and s, median and deviation of the logarithm of the evidence for what was spoken.
+        samples: recordings that it was fitted to.
+    """
+
+    weights: tuple[float, ...]
+    bias: float
+    usual: float
+    spread: float
+    samples: int = 0
+
+    def __post_init__(self) -> None:
+        numbers = (*self.weights, self.bias, self.usual, self.spread)
+        if not (self.weights and all(map(math.isfinite, numbers)) and self.spread > 0.0):
+            raise ValueError(f"speech: expected finite numbers and a spread above 0, got {self.usual}, {self.spread}")
+
+    def __call__(self, pooled: Sequence[float], evidence: float) -> float:
+        """The probability of speech; 0 without evidence.
+
+        Raises:
+            ValueError: not as many values as weights.
+        """
+        heard = sum(w * x for w, x in zip(self.weights, pooled, strict=True))
+        if evidence <= 0.0:
+            return 0.0
+        return sigmoid(heard + self.bias + (math.log(evidence) - self.usual) / self.spread)
+
+    @staticmethod
+    def from_text(text: str) -> SpeechProbability:
+        """What `to_text` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            given = json.loads(text)
+            return SpeechProbability(**{**given, "weights": tuple(map(float, given["weights"]))})
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"expected weights, bias, usual and spread ({error})") from None
 
 
 def sigmoid(z: float) -> float:

@@ -14,7 +14,7 @@ from echo_asr.config import build_sections, present_names, read_yaml, write_yaml
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
 from echo_asr.features.states import StatesExtractor
-from echo_asr.model.calibration import Calibration, LogisticCalibration
+from echo_asr.model.calibration import Calibration, LogisticCalibration, Noted, SpeechProbability
 from echo_asr.model.config import ModelConfig, expand_preset
 from echo_asr.model.echo import Echo
 from echo_asr.pretrained.kept import keep, kept
@@ -24,9 +24,10 @@ from echo_asr.text.config import TextConfig
 from echo_asr.text.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
-# Notes beside the weights; the last three are calibrations of sentences of a grammar, of words that are looked for, and
-# of what is like examples of one.
+# Notes beside the weights; those after the second are calibrations of sentences of a grammar, of words that are looked
+# for, and of what is like examples of one, and the probability that a text was spoken.
 FEATURES, CALIBRATION, SENTENCES, FOUND, ALIKE = "features", "calibration", "sentences", "found", "alike"
+SPEECH = "speech"
 RENAMED = {
     "attention.rotation.raw_radius": "attention.rotation.radius.raw",
     "attention.rotation.radius_weight": "attention.rotation.radius.weight",
@@ -50,6 +51,7 @@ class Bundle:
         calibration: from the scores of words to probabilities; changes nothing where none was fitted.
         sentences, found, alike: the same from what is measured of a sentence of a grammar, of a word that is looked
             for, and of a place that is like examples of one; None where none was fitted.
+        speech: how probable it is that a text was spoken; None where it was not fitted.
         source: of the pretrained encoder whose states the model reads; None where it reads none.
     """
 
@@ -64,6 +66,7 @@ class Bundle:
     sentences: LogisticCalibration | None = None
     found: LogisticCalibration | None = None
     alike: LogisticCalibration | None = None
+    speech: SpeechProbability | None = None
 
     def save(
         self, folder: str | os.PathLike[str], state: dict[str, torch.Tensor] | None = None, slim: bool = False
@@ -85,17 +88,12 @@ class Bundle:
         if self.source is not None:
             keep(self.source, folder, slim, self.features.encoder_dtype)
         self.save_weights(folder, self.model.state_dict() if state is None else state, self.trained_features)
-        fitted: dict[str, Calibration | LogisticCalibration] = {}
+        fitted = {SENTENCES: self.sentences, FOUND: self.found, ALIKE: self.alike, SPEECH: self.speech}
+        kept: dict[str, Noted] = {name: one for name, one in fitted.items() if one is not None}
         if self.calibration.words:
-            fitted[CALIBRATION] = self.calibration
-        if self.sentences:
-            fitted[SENTENCES] = self.sentences
-        if self.found:
-            fitted[FOUND] = self.found
-        if self.alike:
-            fitted[ALIKE] = self.alike
-        if fitted:
-            save_calibrations(folder, fitted)
+            kept[CALIBRATION] = self.calibration
+        if kept:
+            save_calibrations(folder, kept)
 
     @staticmethod
     def save_weights(
@@ -138,21 +136,23 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
     trained = None if noted is None else tuple(name for name in built["model"].features if name in noted.split())
     try:
         calibration = Calibration.from_text(notes.get(CALIBRATION, "{}"))
-        fitted = [
+        sentences, found, alike = (
             LogisticCalibration.from_text(notes[name]) if name in notes else None for name in (SENTENCES, FOUND, ALIKE)
-        ]
+        )
+        speech = SpeechProbability.from_text(notes[SPEECH]) if SPEECH in notes else None
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise EchoError(f"{folder / WEIGHTS}: damaged calibration of words ({reason}); copy the file again") from None
     model.to(device).eval()
+    fitted = (sentences, found, alike, speech)
     return Bundle(model, tokenizer, features, built["text"], extra, trained, calibration, source, *fitted)
 
 
-def save_calibrations(folder: Path, fitted: Mapping[str, Calibration | LogisticCalibration]) -> None:
-    """Note, beside the weights of a model folder, how scores become probabilities.
+def save_calibrations(folder: Path, fitted: Mapping[str, Noted]) -> None:
+    """Note, beside the weights of a model folder, what was fitted on validation.
 
     Args:
-        fitted: `CALIBRATION`, `SENTENCES`, `FOUND` or `ALIKE`, each with its calibration; others that are there stay.
+        fitted: by `CALIBRATION`, `SENTENCES`, `FOUND`, `ALIKE` and `SPEECH`; others that are there stay.
 
     Raises:
         EchoError: the weights are damaged, the folder cannot be written, or the disk is full; they are untouched.

@@ -12,11 +12,13 @@ from typing import Any
 
 import torch
 
+from echo_asr.audio import load_audio
 from echo_asr.data.batch import Batch, Example
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.distributed.processes import ALONE, Processes
 from echo_asr.distributed.sharding import gather_whole
+from echo_asr.evaluate.speech import FEWEST, MOST_CLIPS, in_noise
 from echo_asr.features import Features
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.echo import Echo, LossSizes
@@ -251,8 +253,22 @@ class Trainer:
     def _calibrate(self) -> None:
         """Calibrate the model that is kept, in the main process; the others wait."""
         how = (self.run, self.recognizer.decode, self.model.device, self.validation)
-        warn = self.reporter.warn
-        self.reporter.message(self.processes.broadcast(lambda: calibrate(*how, self._validation_features(), warn)))
+
+        def found() -> str:
+            return calibrate(*how, self._validation_features(), self._in_noise(), self.reporter.warn)
+
+        self.reporter.message(self.processes.broadcast(found))
+
+    def _in_noise(self) -> list[Features]:
+        """Features of some of the validation examples that have a text, in noise; none of too few."""
+        spoken = [e.utterance for e in self.validation if e.text]
+        if len(spoken) < FEWEST:
+            return []
+        extractor, voice = self.data.cache.extractor, self.data.voice
+        return [
+            extractor(in_noise(load_audio(one.audio), number), voice=voice(one.speaker))
+            for number, one in enumerate(spoken[:MOST_CLIPS])
+        ]
 
     def _validated(self) -> None:
         """Validate, save the averaged weights if they are the best so far, and warn of what goes wrong."""

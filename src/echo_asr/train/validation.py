@@ -18,9 +18,10 @@ from echo_asr.evaluate.collapse import find_collapse
 from echo_asr.evaluate.finding import fit_alike, fit_found, known_batches
 from echo_asr.evaluate.metrics import error_rate
 from echo_asr.evaluate.sentences import few_noises, fit_sentences
+from echo_asr.evaluate.speech import MOST_CLIPS, fit_speech, sounds_without_speech
 from echo_asr.features import Features
-from echo_asr.model.calibration import Calibration, LogisticCalibration
-from echo_asr.model.checkpoint import ALIKE, CALIBRATION, FOUND, SENTENCES, load_bundle, save_calibrations
+from echo_asr.model.calibration import Noted
+from echo_asr.model.checkpoint import ALIKE, CALIBRATION, FOUND, SENTENCES, SPEECH, load_bundle, save_calibrations
 from echo_asr.train.state import Progress
 
 PLATEAU_BLANK = 0.995  # blank ratio at which CTC writes nothing
@@ -132,10 +133,12 @@ def calibrate(
     device: torch.device,
     validation: Sequence[Example],
     features: Sequence[Features],
+    noisy: Sequence[Features],
     warn: Callable[[str], None],
 ) -> str:
-    """Fit how the scores of words, of sentences of a grammar, and of places of words that are looked for become
-    probabilities to the weights that a run has kept; note it beside them. Returns a line about it.
+    """Fit to the weights that a run has kept how the scores of words, of sentences of a grammar, and of places of words
+    that are looked for become probabilities, and how probable it is that a text was spoken; note it beside them.
+    Returns a line about it.
 
     Words are those that the model recognises by itself under `decode`. A model that writes one text for everything is
     warned about.
@@ -144,6 +147,7 @@ def calibrate(
         EchoError: the folder cannot be read, or written.
     """
     recognizer = Recognizer(load_bundle(run, device), decode)
+    recognizer.bundle.speech = None  # of weights that were kept before
     recognised = [[segment] for segment in recognizer.recognize(features, words=True)]
     references = [e.text for e in validation]
     if collapse := find_collapse(references, [segment.said for (segment,) in recognised]):
@@ -152,8 +156,14 @@ def calibrate(
     calibration = fit_calibration(scores, right)
     found = measure_confidence(scores, right, calibration)
     noises = [recognizer.extractor(clip) for clip in few_noises()]
-    fitted: dict[str, Calibration | LogisticCalibration | None] = {
-        SENTENCES: fit_sentences(recognizer, references, features, noises)
+    fitted: dict[str, Noted | None] = {
+        SENTENCES: fit_sentences(recognizer, references, features, noises),
+        SPEECH: fit_speech(
+            recognizer,
+            [segment for (segment,) in recognised],
+            [*[one for one, text in zip(features, references, strict=True) if text][:MOST_CLIPS], *noisy],
+            map(recognizer.extractor, sounds_without_speech()),
+        ),
     }
     if found is not None:
         recognizer.bundle.calibration = calibration

@@ -1,0 +1,90 @@
+"""How probable it is that a text was spoken: what that is fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from echo_asr.audio.convert import samples_to_seconds
+from echo_asr.data.noise import BEDS, KINDS, OTHER_KINDS, noise_clip
+from echo_asr.decode.batches import batches_to_search
+from echo_asr.decode.results import Segment
+from echo_asr.decode.spoken import pooled_states
+from echo_asr.decode.transcribe import Recognizer
+from echo_asr.evaluate.calibration import fit_weights
+from echo_asr.features import Features
+from echo_asr.model.calibration import LEAST, SpeechProbability
+
+FEWEST = 30  # texts that are recognised; of fewer it is not known what is usual
+MOST_CLIPS = 150  # with speech, as they are and in noise
+SNR = (5.0, 20.0)  # dB, of clips in noise
+SOUNDS = 480  # without speech
+SECONDS = (0.3, 2.0)  # of a sound
+LEVELS = (-50.0, -10.0)  # dBFS
+SEED = 3 << 38  # from which no training draws
+PRIOR = 0.2  # standard deviation of a weight, of a value that was divided by its own
+SPREAD = 0.25  # least deviation of the logarithm of the evidence
+# Logits that are added: of texts with the usual evidence those below -0.7 are left out. With the others chosen so that
+# hardly any clip of a new speaker, or in noise, was lost (LOG, 2026-11-30).
+BONUS = 0.7
+
+
+def in_noise(audio: np.ndarray, number: int) -> np.ndarray:
+    """Samples `(S,)` in a noise of a number, which determines its kind and level."""
+    random = np.random.default_rng([SEED, number])
+    level = 10.0 * np.log10(max(float(np.mean(np.square(audio, dtype=np.float64))), 1e-12))  # dBFS
+    wanted = float(np.clip(level - random.uniform(*SNR), -110.0, 0.0))
+    kind = BEDS[int(random.integers(len(BEDS)))]
+    noise = noise_clip(kind, samples_to_seconds(len(audio)), int(random.integers(2**31)), wanted)
+    return (audio + noise[: len(audio)]).astype(np.float32)
+
+
+def sounds_without_speech() -> list[np.ndarray]:
+    """Sounds of all kinds, those that no training draws among them."""
+    random = np.random.default_rng(SEED)
+    kinds = [*(kind for kind in KINDS if kind != "silence"), *OTHER_KINDS * 4]
+    lengths = np.exp(random.uniform(*np.log(SECONDS), SOUNDS))  # type: ignore[call-overload]
+    levels, seeds = random.uniform(*LEVELS, SOUNDS), random.integers(2**31, size=SOUNDS)
+    drawn = zip(lengths.tolist(), seeds.tolist(), levels.tolist(), strict=True)
+    return [noise_clip(kinds[number % len(kinds)], *one) for number, one in enumerate(drawn)]
+
+
+def fit_speech(
+    recognizer: Recognizer,
+    recognised: Sequence[Segment],
+    speech: Iterable[Features],
+    sounds: Iterable[Features],
+) -> SpeechProbability | None:
+    """Fit the probability that a text was spoken, by logistic regression of the encoder's pooled states; None where
+    fewer than `FEWEST` texts were recognised.
+
+    Args:
+        recognised: in clips that were not trained on.
+        speech: features of such clips, as they are and in noise.
+        sounds: features of sounds without speech.
+    """
+    evidence = np.array([segment.evidence for segment in recognised if segment.text and segment.evidence > 0.0])
+    if len(evidence) < FEWEST:
+        return None
+    spoken, silent = _pooled(recognizer, list(speech)), _pooled(recognizer, list(sounds))
+    inputs = np.concatenate([spoken, silent])
+    middle, deviation = inputs.mean(0), np.maximum(inputs.std(0), LEAST)
+    size = inputs.shape[1]
+    scaled = np.concatenate([(inputs - middle) / deviation, np.ones((len(inputs), 1))], axis=1)
+    targets = np.repeat([1.0, 0.0], [len(spoken), len(silent)])
+    free, zero = np.ones(size + 1, dtype=bool), np.zeros(size + 1)
+    fitted = fit_weights(scaled, targets, free, zero, np.append(np.full(size, PRIOR), 10.0))
+    weights = fitted[:-1] / deviation
+    bias = float(fitted[-1] - weights @ middle) + BONUS
+    logs = np.log(evidence)
+    usual = float(np.median(logs)), max(SPREAD, float(logs.std()))
+    return SpeechProbability(tuple(float(f"{w:.6g}") for w in weights), bias, *usual, len(inputs))
+
+
+def _pooled(recognizer: Recognizer, clips: Sequence[Features]) -> np.ndarray:
+    """The pooled states of clips that are not silent, `(clips, 3 D)` float64."""
+    groups = batches_to_search(clips)
+    model = recognizer.bundle.model
+    found = [pooled_states(model, recognizer.encode([clips[i] for i in group])).double().numpy() for group in groups]
+    return np.concatenate(found) if found else np.zeros((0, 0))
