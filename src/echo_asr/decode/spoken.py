@@ -46,7 +46,7 @@ def ctc_text(log_probabilities: Tensor, lengths: Tensor, texts: Sequence[Sequenc
     """The log probability of each text under CTC, `(B,)`; `ctc_losses` gives 0 for one that needs more frames."""
     tokens = pad_sequence([torch.tensor(text, dtype=torch.long) for text in texts], batch_first=True)
     sizes = torch.tensor([len(text) for text in texts])
-    return -ctc_losses(log_probabilities, tokens, lengths, sizes).double().cpu()
+    return -ctc_losses(log_probabilities, tokens, lengths, sizes).cpu().double()
 
 
 @torch.inference_mode()

@@ -18,7 +18,7 @@ from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.distributed.processes import ALONE, Processes
 from echo_asr.distributed.sharding import gather_whole
-from echo_asr.evaluate.speech import FEWEST, MOST_CLIPS, in_noise
+from echo_asr.evaluate.speech import FEWEST, MOST_CLIPS, crowds, in_noise
 from echo_asr.features import Features
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.echo import Echo, LossSizes
@@ -255,20 +255,23 @@ class Trainer:
         how = (self.run, self.recognizer.decode, self.model.device, self.validation)
 
         def found() -> str:
-            return calibrate(*how, self._validation_features(), self._in_noise(), self.reporter.warn)
+            return calibrate(*how, self._validation_features(), *self._in_noise(), self.reporter.warn)
 
         self.reporter.message(self.processes.broadcast(found))
 
-    def _in_noise(self) -> list[Features]:
-        """Features of some of the validation examples that have a text, in noise; none of too few."""
+    def _in_noise(self) -> tuple[list[Features], list[Features]]:
+        """Features of some of the validation examples that have a text, in noise, and of crowds that are made of them;
+        none of too few."""
         spoken = [e.utterance for e in self.validation if e.text]
         if len(spoken) < FEWEST:
-            return []
+            return [], []
         extractor, voice = self.data.cache.extractor, self.data.voice
-        return [
-            extractor(in_noise(load_audio(one.audio), number), voice=voice(one.speaker))
-            for number, one in enumerate(spoken[:MOST_CLIPS])
+        audio = [load_audio(one.audio) for one in spoken[:MOST_CLIPS]]
+        noisy = [
+            extractor(in_noise(samples, number), voice=voice(one.speaker))
+            for number, (one, samples) in enumerate(zip(spoken, audio, strict=False))
         ]
+        return noisy, [extractor(clip) for clip in crowds(audio)]
 
     def _validated(self) -> None:
         """Validate, save the averaged weights if they are the best so far, and warn of what goes wrong."""

@@ -134,6 +134,7 @@ def calibrate(
     validation: Sequence[Example],
     features: Sequence[Features],
     noisy: Sequence[Features],
+    crowds: Sequence[Features],
     warn: Callable[[str], None],
 ) -> str:
     """Fit to the weights that a run has kept how the scores of words, of sentences of a grammar, and of places of words
@@ -162,7 +163,7 @@ def calibrate(
             recognizer,
             [segment for (segment,) in recognised],
             [*[one for one, text in zip(features, references, strict=True) if text][:MOST_CLIPS], *noisy],
-            map(recognizer.extractor, sounds_without_speech()),
+            [*map(recognizer.extractor, sounds_without_speech() if noisy else []), *crowds],
         ),
     }
     if found is not None:
