@@ -28,8 +28,8 @@ CROWD = (3, 8)  # recordings in each
 CROWD_SECONDS = (0.5, 2.5)
 PRIOR = 0.1  # standard deviation of a weight, of a value that was divided by its own
 SPREAD = 0.25  # least deviation of the logarithm of the evidence
-# Logits that are added: of texts with the usual evidence those below -1.7 are left out. With the others chosen so that
-# hardly any clip of a new speaker, or in noise, was lost (LOG, 2026-11-30).
+# Logits that are added: of texts with the usual evidence those below -1.7 are left out. Chosen, with the numbers above,
+# between sounds that get a text and clips of a new speaker, and in noise, that lose theirs (LOG, 2026-11-30).
 BONUS = 1.7
 
 
@@ -55,7 +55,7 @@ def sounds_without_speech() -> list[np.ndarray]:
 
 def crowds(speech: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Sounds of several people who speak at once, made of recordings `(S,)`: nobody's text, and as like a voice as a
-    sound can be; without them animals, engines and crowds get texts."""
+    sound can be; without them crowds and engines get texts."""
     random = np.random.default_rng(SEED + 1)
     made = []
     for _ in range(CROWDS):
