@@ -7,7 +7,7 @@ music, birds, a crowd of reversed speech from the corpus, engines, a keyboard). 
 text. With `--grammar FILE` both are heard by it.
 
 Prints one JSON object: the share of sounds that stay without text and the share of clips that get one, in percent with
-95 % intervals (Clopper and Pearson 1934), and how many of each family get text, with some of the texts.
+95 % intervals, and how many of each family get text, with some of the texts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds, seconds_to_s
 from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.load import load
 from echo_asr.decode.transcribe import Recognizer
-from echo_asr.evaluate.distributions import beta_quantile
+from echo_asr.evaluate.grammar import Share
 
 Sound = Callable[[int, np.random.Generator], np.ndarray]
 SECONDS = (0.3, 10.0)
@@ -230,14 +230,6 @@ def texts(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> list[str]:
     return [one.text for one in heard]
 
 
-def share(count: int, of: int) -> dict[str, Any]:
-    """A share in percent with its interval."""
-    low = 0.0 if count == 0 else beta_quantile(0.025, count, of - count + 1)
-    high = 1.0 if count == of else beta_quantile(0.975, count + 1, of - count)
-    ends = [round(100 * low, 3), round(100 * high, 3)]
-    return {"count": count, "of": of, "percent": round(100 * count / of, 3), "ci95": ends}
-
-
 def measure(
     recognizer: Recognizer, families: dict[str, Sound], count: int, speech: Sequence[np.ndarray]
 ) -> dict[str, Any]:
@@ -256,13 +248,11 @@ def measure(
             flush()
     flush()
     written = {name: [text for text in own if text] for name, own in found.items()}
-    silent = count - sum(map(len, written.values()))
-    kept = sum(bool(text) for text in texts(recognizer, speech))
     return {
-        "without_text": share(silent, count),
+        "without_text": Share.over([not text for own in found.values() for text in own]).to_dict(),
         "texts_by_family": {name: [len(own), len(found[name])] for name, own in written.items()},
         "texts": {name: own[:8] for name, own in written.items() if own},
-        "speech_with_text": share(kept, len(speech)),
+        "speech_with_text": Share.over([bool(text) for text in texts(recognizer, speech)]).to_dict(),
     }
 
 
@@ -273,6 +263,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=1000, help="clips of the corpus, at most (default 1000)")
     parser.add_argument("--grammar", default="", help="file of the sentences that may be said")
     arguments = parser.parse_args()
+    if min(arguments.sounds, arguments.clips) < 1:
+        parser.error("--sounds and --clips must be at least 1")
     torch.set_num_threads(1)
     settings = {"grammar": arguments.grammar} if arguments.grammar else {}
     recognizer, began = load(arguments.model, "cpu", **settings), time.perf_counter()

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import torch
 
-from echo_asr.decode.search import DecodeConfig, search
+from echo_asr.decode.search import DecodeConfig, Hypothesis, search
 from echo_asr.decode.spoken import evidence, pooled_states
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.model.calibration import SpeechProbability
 from echo_asr.model.checkpoint import load_bundle, save_calibrations
 from echo_asr.model.echo import Echo
+from echo_asr.model.encoder import Encoded
 from tests.helpers.plain_search import CONFIGS, RECORDINGS, Table
 from tests.helpers.tone_corpus import tone
 
@@ -37,7 +38,7 @@ def spelled(table: Table, row: int, text: tuple[int, ...]) -> float:
 def test_evidence_is_what_ctc_and_the_decoder_have_against_no_text(seed: int, config: DecodeConfig) -> None:
     table: Any = Table(seed, (4, 2, 3))
     found = search(table, table.encoded(), config)
-    for row, (one, own) in enumerate(zip(found, evidence(table, table.encoded(), found), strict=True)):
+    for row, (one, own) in enumerate(zip(found, evidence(table.symbols, table.encoded().lengths, found), strict=True)):
         empty = float(table.draw((row, (0,)), 1, 3).double().log_softmax(-1)[0, 0])
         assert one.empty == pytest.approx(empty)
         text = tuple(one.tokens)
@@ -58,14 +59,19 @@ def test_states_are_pooled_over_the_frames_that_are_not_silent() -> None:
         assert torch.allclose(own, expected, atol=1e-5)
 
 
+def evidence_of(model: Echo, encoded: Encoded, found: list[Hypothesis]) -> list[float]:
+    return evidence(model.ctc_log_probabilities(encoded), encoded.lengths, found)
+
+
+@torch.inference_mode()
 def test_what_is_pooled_does_not_depend_on_the_batch(reader: Echo, make_batch: Callable[..., Any]) -> None:
     together = reader.encode(make_batch(RECORDINGS))
     found = search(reader, together, DecodeConfig())
-    pooled, whole = pooled_states(reader, together), evidence(reader, together, found)
+    pooled, whole = pooled_states(reader, together), evidence_of(reader, together, found)
     for row, frames in enumerate(RECORDINGS):
         alone = reader.encode(make_batch([frames]))
         assert torch.allclose(pooled_states(reader, alone)[0], pooled[row], atol=1e-4)
-        assert evidence(reader, alone, [found[row]])[0] == pytest.approx(whole[row], abs=1e-3)
+        assert evidence_of(reader, alone, [found[row]])[0] == pytest.approx(whole[row], abs=1e-3)
 
 
 def recogniser(folder: Path, speech: SpeechProbability | None, **decode: Any) -> Recognizer:

@@ -96,9 +96,19 @@ def add_noise(audio: np.ndarray, number: int) -> np.ndarray:
     """Samples `(S,)` in the `number`-th noise, with `MARGIN` on either side: `(S + 2 * 160 MARGIN,)` float32. They may
     exceed full scale."""
     rng = np.random.default_rng([number, zlib.crc32(np.ascontiguousarray(audio).tobytes())])
-    speech = np.pad(audio, MARGIN * HOP)
+    return in_noise(audio, rng, SNR_RANGE, MARGIN)
+
+
+def in_noise(audio: np.ndarray, rng: np.random.Generator, snr: tuple[float, float], margin: int = 0) -> np.ndarray:
+    """Samples `(S,)` in a random noise, from so many frames before them to as many after: `(S + 2 * 160 margin,)`
+    float32. They may exceed full scale.
+
+    Args:
+        snr: dB, of the RMS of the samples to that of the noise, between which it is drawn.
+    """
+    speech = np.pad(audio, margin * HOP)
     level = 10.0 * np.log10(max(float(np.mean(np.square(audio, dtype=np.float64))), 1e-12))  # dBFS
-    wanted = float(np.clip(level - rng.uniform(*SNR_RANGE), SOFTEST_BED, 0.0))
+    wanted = float(np.clip(level - rng.uniform(*snr), SOFTEST_BED, 0.0))
     kind = BEDS[int(rng.integers(len(BEDS)))]
     noise = noise_clip(kind, samples_to_seconds(len(speech)), int(rng.integers(2**31)), wanted)
     return (speech + noise[: len(speech)]).astype(np.float32)

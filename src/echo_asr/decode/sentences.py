@@ -111,9 +111,10 @@ def hear(
     firsts = [best[0] for best in found]
     texts = ctc_text(log_probabilities, encoded.lengths, [one.tokens for one in firsts])
     ratios = texts - ctc_text(log_probabilities, encoded.lengths, free)
+    spoken = evidence(log_probabilities, encoded.lengths, firsts)
     return [
         Heard(best, _measured(best[0], ratio), not text, own)
-        for best, ratio, text, own in zip(found, ratios.tolist(), free, evidence(model, encoded, firsts), strict=True)
+        for best, ratio, text, own in zip(found, ratios.tolist(), free, spoken, strict=True)
     ]
 
 

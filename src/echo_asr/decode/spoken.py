@@ -29,12 +29,14 @@ from echo_asr.model.encoder import Encoded
 MOST = 50.0  # nats of the decoder; more than that says no more
 
 
-@torch.inference_mode()
-def evidence(model: Echo, encoded: Encoded, found: Sequence[Hypothesis]) -> list[float]:
-    """The evidence for a text of each recording of a batch, in nats; 0 for an empty text."""
-    log_probabilities = model.ctc_log_probabilities(encoded)
-    texts = ctc_text(log_probabilities, encoded.lengths, [one.tokens for one in found])
-    ratios = texts - ctc_text(log_probabilities, encoded.lengths, [[]] * len(found))
+def evidence(log_probabilities: Tensor, lengths: Tensor, found: Sequence[Hypothesis]) -> list[float]:
+    """The evidence for a text of each recording of a batch, in nats; 0 for an empty text.
+
+    Args:
+        log_probabilities, lengths: of CTC, `(B, F, V)` and `(B,)`.
+    """
+    texts = ctc_text(log_probabilities, lengths, [one.tokens for one in found])
+    ratios = texts - ctc_text(log_probabilities, lengths, [[]] * len(found))
     ratios = ratios.clamp(min=0.0).masked_fill(texts == 0.0, 0.0)  # no path of CTC is that long
     return [
         math.sqrt(ratio / len(one.tokens) * min(max(-one.empty, 0.0), MOST)) if one.tokens else 0.0

@@ -327,7 +327,8 @@ class Recognizer:
         """What is recognised in a batch of clips, which are encoded already, as it is spoken and without a grammar."""
         texts = search_nbest(self.bundle.model, encoded, self.decode, self.fusion, self.spell)
         self._warn_of_cut(encoded.lengths.tolist(), [len(best[0].tokens) for best in texts])
-        found = evidence(self.bundle.model, encoded, [best[0] for best in texts])
+        log_probabilities = self.bundle.model.ctc_log_probabilities(encoded)
+        found = evidence(log_probabilities, encoded.lengths, [best[0] for best in texts])
         return self._spoken(self._segments(clips, encoded, texts, words), encoded, found)
 
     def _spoken(self, segments: Sequence[Segment], encoded: Encoded, found: Sequence[float]) -> list[Segment]:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds
-from echo_asr.data.noise import BEDS, KINDS, OTHER_KINDS, noise_clip
+from echo_asr.audio.convert import SAMPLE_RATE
+from echo_asr.data.noise import KINDS, OTHER_KINDS, noise_clip
+from echo_asr.data.perturbation import in_noise
 from echo_asr.decode.batches import batches_to_search
 from echo_asr.decode.results import Segment
 from echo_asr.decode.spoken import pooled_states
@@ -33,14 +34,9 @@ SPREAD = 0.25  # least deviation of the logarithm of the evidence
 BONUS = 1.7
 
 
-def in_noise(audio: np.ndarray, number: int) -> np.ndarray:
+def noisy(audio: np.ndarray, number: int) -> np.ndarray:
     """Samples `(S,)` in a noise of a number, which determines its kind and level."""
-    random = np.random.default_rng([SEED, number])
-    level = 10.0 * np.log10(max(float(np.mean(np.square(audio, dtype=np.float64))), 1e-12))  # dBFS
-    wanted = float(np.clip(level - random.uniform(*SNR), -110.0, 0.0))
-    kind = BEDS[int(random.integers(len(BEDS)))]
-    noise = noise_clip(kind, samples_to_seconds(len(audio)), int(random.integers(2**31)), wanted)
-    return (audio + noise[: len(audio)]).astype(np.float32)
+    return in_noise(audio, np.random.default_rng([SEED, number]), SNR)
 
 
 def sounds_without_speech() -> list[np.ndarray]:

@@ -162,8 +162,7 @@ class FeatureExtractor:
     def measure(self, audio: np.ndarray, loudest: float = -np.inf) -> Features:
         """The features of `measure_acoustic`, and the states of the pretrained encoder, if there is one, at its own
         rate."""
-        found = self.measure_acoustic(audio, loudest)
-        return found if self.states is None else replace(found, states=self.measure_states(audio, loudest))
+        return self.measure_batch([audio], [loudest])[0]
 
     def measure_batch(self, recordings: Sequence[np.ndarray], loudest: Sequence[float] | None = None) -> list[Features]:
         """The same of several recordings, as `measure_acoustic_batch`; what is computed on a GPU is computed of all of

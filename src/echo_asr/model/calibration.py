@@ -6,17 +6,32 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Self
 
 LEAST = 1e-6  # a score is kept within this and 1 minus this, where its logarithm is taken
 
 
+@dataclass(frozen=True)
 class Noted:
-    """A dataclass of numbers that is kept as text beside the weights of a model."""
+    """Numbers that are kept as text beside the weights of a model."""
 
     def to_text(self) -> str:
         """One line that `from_text` reads back."""
-        return json.dumps(asdict(self))  # type: ignore[call-overload]
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """What `to_text` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            given = json.loads(text).items()
+            return cls(**{name: tuple(map(float, one)) if isinstance(one, list) else one for name, one in given})
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"expected {', '.join(one.name for one in fields(cls))} ({error})") from None
 
 
 @dataclass(frozen=True)
@@ -45,18 +60,6 @@ class Calibration(Noted):
         kept = min(max(score, LEAST), 1.0 - LEAST)
         return sigmoid(self.a * math.log(kept) - self.b * math.log1p(-kept) + self.c)
 
-    @staticmethod
-    def from_text(text: str) -> Calibration:
-        """What `to_text` wrote.
-
-        Raises:
-            ValueError: it is something else.
-        """
-        try:
-            return Calibration(**json.loads(text))
-        except TypeError as error:
-            raise ValueError(str(error)) from None
-
 
 @dataclass(frozen=True)
 class LogisticCalibration(Noted):
@@ -83,19 +86,6 @@ class LogisticCalibration(Noted):
         if -math.inf in measured:
             return 0.0
         return sigmoid(sum(w * x for w, x in zip(self.weights, measured, strict=True)) + self.bias)
-
-    @staticmethod
-    def from_text(text: str) -> LogisticCalibration:
-        """What `to_text` wrote.
-
-        Raises:
-            ValueError: it is something else.
-        """
-        try:
-            given = json.loads(text)
-            return LogisticCalibration(**{**given, "weights": tuple(map(float, given["weights"]))})
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"expected weights, bias and samples ({error})") from None
 
 
 @dataclass(frozen=True)
@@ -130,19 +120,6 @@ class SpeechProbability(Noted):
         if evidence <= 0.0:
             return 0.0
         return sigmoid(heard + self.bias + (math.log(evidence) - self.usual) / self.spread)
-
-    @staticmethod
-    def from_text(text: str) -> SpeechProbability:
-        """What `to_text` wrote.
-
-        Raises:
-            ValueError: it is something else.
-        """
-        try:
-            given = json.loads(text)
-            return SpeechProbability(**{**given, "weights": tuple(map(float, given["weights"]))})
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"expected weights, bias, usual and spread ({error})") from None
 
 
 def sigmoid(z: float) -> float:

@@ -18,7 +18,7 @@ from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.distributed.processes import ALONE, Processes
 from echo_asr.distributed.sharding import gather_whole
-from echo_asr.evaluate.speech import FEWEST, MOST_CLIPS, crowds, in_noise
+from echo_asr.evaluate.speech import FEWEST, MOST_CLIPS, crowds, noisy
 from echo_asr.features import Features
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.echo import Echo, LossSizes
@@ -267,11 +267,11 @@ class Trainer:
             return [], []
         extractor, voice = self.data.cache.extractor, self.data.voice
         audio = [load_audio(one.audio) for one in spoken[:MOST_CLIPS]]
-        noisy = [
-            extractor(in_noise(samples, number), voice=voice(one.speaker))
+        in_noise = [
+            extractor(noisy(samples, number), voice=voice(one.speaker))
             for number, (one, samples) in enumerate(zip(spoken, audio, strict=False))
         ]
-        return noisy, [extractor(clip) for clip in crowds(audio)]
+        return in_noise, [extractor(clip) for clip in crowds(audio)]
 
     def _validated(self) -> None:
         """Validate, save the averaged weights if they are the best so far, and warn of what goes wrong."""

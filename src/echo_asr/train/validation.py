@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -156,14 +157,15 @@ def calibrate(
     scores, right = score_words(references, recognised, lambda text: text)  # both are normalised
     calibration = fit_calibration(scores, right)
     found = measure_confidence(scores, right, calibration)
+    spoken = [index for index, text in enumerate(references) if text]
     noises = [recognizer.extractor(clip) for clip in few_noises()]
     fitted: dict[str, Noted | None] = {
         SENTENCES: fit_sentences(recognizer, references, features, noises),
         SPEECH: fit_speech(
             recognizer,
-            [segment for (segment,) in recognised],
-            [*[one for one, text in zip(features, references, strict=True) if text][:MOST_CLIPS], *noisy],
-            [*map(recognizer.extractor, sounds_without_speech() if noisy else []), *crowds],
+            [recognised[index][0] for index in spoken],
+            [*(features[index] for index in spoken[:MOST_CLIPS]), *noisy],
+            chain(map(recognizer.extractor, sounds_without_speech()), crowds),
         ),
     }
     if found is not None:
