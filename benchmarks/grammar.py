@@ -1,11 +1,16 @@
 """Clips of a corpus as sentences of a grammar: `python -m benchmarks.grammar MODEL CORPUS [--joined MINUTES]`.
 
 The grammar has that many different texts of the corpus, drawn at random, or all of them; clips with another text should
-be rejected. Printed as one JSON object, in percent with 95 % intervals: clips that are wrong in a free search, and as a
-sentence of the grammar at any probability (`wrong`); false accepts where 1 % of the clips of the grammar are rejected,
-and where the model's own threshold is (`decode.reject`), of other clips and of noise an hour; CPU seconds of both
-searches, features not included, without noise, and of the compilation. `--each` reads several splits (`train` is
-for speakers who were left out of training).
+be rejected. Where more are asked for than the clips have, texts of the other splits, and pairs of any, are added.
+Printed as one JSON object, in percent with 95 % intervals: clips that are wrong in a free search, and as a sentence of
+the grammar at any probability (`wrong`); false accepts where 1 % of the clips of the grammar are rejected, and where
+the model's own threshold is (`decode.reject`), of other clips and of noise an hour; CPU seconds of both searches,
+features not included, without noise, and of the compilation. `--each` reads several splits (`train` is for speakers who
+were left out of training).
+
+With `--strings` two to six clips of single digits of one speaker follow each other, with pauses of 0.05 to 0.2 s, and
+are heard as a number of that many digits at most: how many strings of digits are wrong in a free search, and by the
+grammar.
 
 With `--joined` clips follow each other with pauses of 0.8 to 1.5 s of noise as loud as their softest frames, until they
 have been joined to so many minutes, and the text of each is compared with that of the clip alone.
@@ -32,10 +37,25 @@ from echo_asr.decode.results import Segment
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.evaluate.grammar import NOISE_CLIPS, NOISE_SECONDS, Accepted, Share, noises
 from echo_asr.text.grammar import Grammar
+from echo_asr.text.written import written
 
 PAUSES = (0.8, 1.5)  # seconds
 LOST = 0.01  # share of the sentences that may be rejected
 SPECIAL = "\\[]()|{}<>:;#*=@"
+DIGITS = "zero one two three four five six seven eight nine".split()
+LONGEST, BETWEEN = 6, (0.05, 0.2)  # digits of a string, and seconds between them
+
+
+def fill(sentences: Sequence[str], wanted: int, others: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """Sentences, and others until there are as many as wanted, then pairs of these."""
+    found = list(dict.fromkeys([*sentences, *others]))[: max(wanted, len(sentences))]
+    known = set(found)
+    while len(found) < wanted:
+        pair = " ".join(found[i] for i in rng.integers(len(known), size=2))
+        if pair not in known:
+            known.add(pair)
+            found.append(pair)
+    return found
 
 
 def as_template(text: str) -> str:
@@ -63,8 +83,11 @@ def measure(model: str, corpus: str, splits: Sequence[str], sentences: int, most
     texts = [recognizer.normalize(u.text) for u in rows]
     different = sorted(set(texts))
     chosen = {different[i] for i in rng.permutation(len(different))[:sentences]}
+    spoken = set(texts)
+    others = [text for u in whole.utterances if (text := recognizer.normalize(u.text)) and text not in spoken]
+    of_grammar = fill(sorted(chosen), sentences if sentences > len(chosen) else 0, others, rng)
     began = time.process_time()
-    listening = recognizer.with_grammar(Grammar.of(map(as_template, sorted(chosen))))
+    listening = recognizer.with_grammar(Grammar.of(map(as_template, of_grammar)))
     assert listening.sentences is not None
     compiled, own = time.process_time() - began, listening.sentences.least
     listening.sentences.least = 0.0
@@ -73,16 +96,16 @@ def measure(model: str, corpus: str, splits: Sequence[str], sentences: int, most
     heard, seconds = searched(listening, clips)
     inside = [number for number, text in enumerate(texts) if text in chosen]
     sure = np.array([one.sentence.probability if one.sentence else 0.0 for one in heard])
-    others = np.array([number for number in range(len(rows)) if texts[number] not in chosen], dtype=np.int64)
-    outside = Accepted(sure[others], sum(rows[number].duration for number in others) / 3600 or 1.0)
+    not_there = np.array([number for number in range(len(rows)) if texts[number] not in chosen], dtype=np.int64)
+    outside = Accepted(sure[not_there], sum(rows[number].duration for number in not_there) / 3600 or 1.0)
     sounds = [recognizer.extractor(sound) for sound in noises()]
     of_noise = [one.sentence.probability if one.sentence else 0.0 for one in listening.recognize(sounds)]
     noisy = Accepted(np.array(of_noise), NOISE_CLIPS * NOISE_SECONDS / 3600)
     result: dict[str, Any] = {
         "corpus": corpus,
-        "sentences": len(chosen),
+        "sentences": len(of_grammar),
         "inside": len(inside),
-        "outside": len(others),
+        "outside": len(not_there),
         "free": percent(Share.over([free[n].said != texts[n] for n in inside])),
         "wrong": percent(Share.over([heard[n].said != texts[n] for n in inside])),
     }
@@ -92,11 +115,42 @@ def measure(model: str, corpus: str, splits: Sequence[str], sentences: int, most
             "least": round(least, 4),
             "rejected": percent(Share.over((sure[inside] < least).tolist())),
             "another": percent(wrong),
-            "outside": percent(outside.at(least)) if len(others) else None,
+            "outside": percent(outside.at(least)) if len(not_there) else None,
             "noise an hour": [round(value, 1) for value in noisy.an_hour(least)],
         }
     times = {"free": round(free_seconds, 2), "grammar": round(seconds, 2), "compile": round(compiled, 3)}
     return {**result, "cpu seconds": times, "threads": 1, "seed": seed}
+
+
+def strings(model: str, corpus: str, splits: Sequence[str], count: int, seed: int) -> dict[str, Any]:
+    """Strings of digits joined from clips, in a free search, its numbers written, and by a grammar of such strings."""
+    torch.set_num_threads(1)
+    recognizer, rng = load(model, "cpu"), np.random.default_rng(seed)
+    rows = [u for split in splits for u in load_corpus(corpus).split(split) if u.text in DIGITS]
+    speakers = sorted({u.speaker for u in rows})
+    recordings, numbers = list[Audio](), list[str]()
+    for _ in range(count):
+        speaker = speakers[int(rng.integers(len(speakers)))]
+        own = [u for u in rows if u.speaker == speaker]
+        drawn = [own[i] for i in rng.integers(len(own), size=int(rng.integers(2, LONGEST + 1)))]
+        parts = list[np.ndarray]()
+        for u in drawn:
+            clip = load_audio(u.audio)
+            parts += [clip, noise(clip, seconds_to_samples(rng.uniform(*BETWEEN)), rng)]
+        recordings.append(np.concatenate(parts[:-1]))
+        numbers.append("".join(str(DIGITS.index(u.text)) for u in drawn))
+    listening = recognizer.with_grammar(Grammar.of(["language = en", f"{{digit}}*2-{LONGEST}"]))
+    free = [written(one.text, "en") for one in recognizer.transcribe(recordings, words=False)]
+    heard = [one.text for one in listening.transcribe(recordings, words=False)]
+    assert listening.sentences is not None
+    listening.sentences.least = 0.0
+    any_probability = [one.text for one in listening.transcribe(recordings, words=False)]
+    found = {"free": free, "wrong": any_probability, "wrong or rejected": heard}
+    shares = {
+        name: percent(Share.over([a != b for a, b in zip(own, numbers, strict=True)])) for name, own in found.items()
+    }
+    rejected = percent(Share.over([not text for text in heard]))
+    return {"corpus": corpus, "strings": count, **shares, "rejected": rejected, "seed": seed}
 
 
 def joined(model: str, corpus: str, splits: Sequence[str], minutes: float, seed: int) -> dict[str, Any]:
@@ -143,10 +197,13 @@ def main() -> None:
     parser.add_argument(
         "--joined", type=float, metavar="MINUTES", help="compare clips in so long a recording with themselves"
     )
+    parser.add_argument("--strings", type=int, metavar="COUNT", help="so many strings of joined digits instead")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     where = (arguments.model, arguments.corpus, arguments.each or [arguments.split])
-    if arguments.joined:
+    if arguments.strings:
+        print(json.dumps(strings(*where, arguments.strings, arguments.seed)))
+    elif arguments.joined:
         print(json.dumps(joined(*where, arguments.joined, arguments.seed)))
     else:
         print(json.dumps(measure(*where, arguments.sentences, arguments.clips, arguments.seed)))

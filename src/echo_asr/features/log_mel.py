@@ -18,22 +18,26 @@ RANGE = 8.0  # decades of power, 80 dB, between the recording's peak (1) and sil
 ENERGY_FROM = 125.0  # Hz; frame power leaves out lower frequencies, so that DC or hum does not mask silence
 TINY = 1e-30  # power, the least under a logarithm
 CHUNK = 16_384  # frames transformed at a time, 164 s: 70 MB
+OF_LEVELS = 256  # the same for levels alone: what fits a processor's cache takes half the time
 
 
 def frame_levels(audio: np.ndarray, frames: int) -> np.ndarray:
     """Level of each frame of `audio` `(S,)`, from 125 Hz up: `(frames,)` dBFS, as in `FeatureExtractor`."""
     window = torch.hann_window(WINDOW)
-    power = torch.cat([mean_square(squared, window) for squared in power_spectra(audio, frames, window)])
+    power = torch.cat([mean_square(squared, window) for squared in power_spectra(audio, frames, window, OF_LEVELS)])
     return 10.0 * np.log10(np.maximum(power.double().numpy(), TINY))
 
 
-def power_spectra(audio: np.ndarray, frames: int, window: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Power spectra `(FFT/2 + 1, T)` of `frames` frames, some at a time; frame `t` is centred at sample `160 t`."""
+def power_spectra(
+    audio: np.ndarray, frames: int, window: torch.Tensor, chunk: int | None = None
+) -> Iterator[torch.Tensor]:
+    """Power spectra `(FFT/2 + 1, T)` of `frames` frames, `chunk` at a time; frame `t` is centred at sample `160 t`."""
+    chunk = chunk or CHUNK
     before = FFT // 2
     padded = torch.zeros(max((frames - 1) * HOP + FFT, before + len(audio)))
     padded[before : before + len(audio)] = torch.from_numpy(audio)
-    for start in range(0, frames, CHUNK):
-        stop = min(start + CHUNK, frames)
+    for start in range(0, frames, chunk):
+        stop = min(start + chunk, frames)
         part = padded[start * HOP : (stop - 1) * HOP + FFT]
         spectrum = torch.stft(part, FFT, HOP, WINDOW, window, center=False, return_complex=True)
         yield torch.view_as_real(spectrum).square().sum(dim=-1)
