@@ -79,5 +79,5 @@ def test_texts_in_clips_that_have_none_say_nothing_about_speech(
         )
         for number, text in enumerate(["a", *[""] * (len(features) - 1)])
     ]
-    calibrate(run, recognizer.decode, torch.device("cpu"), examples, features, [], [], warnings.warn)
+    calibrate(run, recognizer.decode, torch.device("cpu"), examples, features, [], [], lambda _: None, warnings.warn)
     assert load_bundle(run).speech is None

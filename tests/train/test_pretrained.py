@@ -21,7 +21,7 @@ from echo_asr.errors import EchoError
 from echo_asr.evaluate.evaluate import evaluate
 from echo_asr.features.states import StatesExtractor
 from echo_asr.model.checkpoint import load_bundle
-from echo_asr.train import validation
+from echo_asr.train import tone_fit, validation
 from echo_asr.train.recipe import read_config
 from tests.helpers.encoders import LAYERS, WIDTH, states_words
 from tests.helpers.tone_corpus import assert_same_run, tone, write_corpus
@@ -205,3 +205,26 @@ def test_states_are_relative_to_the_speaker_unless_the_encoder_is_in_the_model(e
     for tune, expected in (("none", "speaker"), ("top", "corpus")):
         sections = read_config(RECIPE, {"features.states": str(encoder), "model.tune": tune})
         assert sections["features"].states_reference == expected
+
+
+def test_a_tone_model_is_fitted_beside_the_states_where_texts_have_tones(
+    run: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts are tones, which the height of F0 tells; nothing is fitted to texts without them, or to few."""
+    assert load_bundle(run).tones is None
+    monkeypatch.setattr(tone_fit, "FEWEST_OF_TONE", 2)
+    rows = [(split, text, 1.0) for split in ("train", "validation") for text in ("a", "b", "c")] * 4
+    corpus = write_corpus(tmp_path / "corpus", rows)
+    table = corpus / "metadata.csv"
+    written = table.read_text(encoding="utf-8")
+    for number, spoken in enumerate("abc", 1):
+        written = written.replace(f".wav,{spoken},", f".wav,ma{number},")
+    table.write_text(written, encoding="utf-8")
+    words = [*states_words(encoder), "--train.max_steps", "2"]
+    train(RECIPE, str(corpus), tmp_path / "few", words)
+    assert load_bundle(tmp_path / "few").tones is None
+    monkeypatch.setattr(tone_fit, "FEWEST", 20)
+    train(RECIPE, str(corpus), tmp_path / "run", words)
+    fitted = load_bundle(tmp_path / "run").tones
+    assert fitted is not None and fitted.names == ("1", "2", "3")
+    assert fitted.syllables == 24, "relative to the speaker, and as if nobody knew who speaks"

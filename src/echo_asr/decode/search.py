@@ -49,6 +49,7 @@ class DecodeConfig:
     grammar: str = ""  # path of a file of the sentences that may be said (docs/grammar.md)
     reject: float = 0.5  # probability below which a segment is none of them
     least_speech: float = 0.5  # probability that a text was spoken below which it is left out; 0 keeps every text
+    tone_weight: float = 1.0  # of the tone model, where there is one, beside the decoder; 0 leaves it out
     times: Literal["ctc", "attention"] = "ctc"  # what the times of words are found by
     segments: SegmentConfig = field(default_factory=SegmentConfig)  # how recordings are cut at their pauses
 
@@ -64,7 +65,7 @@ class DecodeConfig:
             raise ValueError(f"decode.repetition must be 0 (no limit) or at least 2, got {self.repetition}")
         if not 1 <= self.nbest <= self.beam:
             raise ValueError(f"decode.nbest must lie in 1 to decode.beam ({self.beam}), got {self.nbest}")
-        for name in ("lm_weight", "hotword_bonus"):
+        for name in ("lm_weight", "hotword_bonus", "tone_weight"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"decode.{name} must be at least 0 and finite, got {getattr(self, name)}")
         for name in ("reject", "least_speech"):

@@ -17,6 +17,7 @@ from echo_asr.features.states import StatesExtractor
 from echo_asr.model.calibration import Calibration, LogisticCalibration, Noted, SpeechProbability
 from echo_asr.model.config import ModelConfig, expand_preset
 from echo_asr.model.echo import Echo
+from echo_asr.model.tone_model import ToneModel
 from echo_asr.pretrained.kept import keep, kept
 from echo_asr.pretrained.source import Source
 from echo_asr.storage import make_folder, pack, read_notes, replace_file, unpack
@@ -25,9 +26,9 @@ from echo_asr.text.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
 # Notes beside the weights; those after the second are calibrations of sentences of a grammar, of words that are looked
-# for, and of what is like examples of one, and the probability that a text was spoken.
+# for, and of what is like examples of one, the probability that a text was spoken, and the tone model.
 FEATURES, CALIBRATION, SENTENCES, FOUND, ALIKE = "features", "calibration", "sentences", "found", "alike"
-SPEECH = "speech"
+SPEECH, TONES = "speech", "tones"
 RENAMED = {
     "attention.rotation.raw_radius": "attention.rotation.radius.raw",
     "attention.rotation.radius_weight": "attention.rotation.radius.weight",
@@ -52,6 +53,7 @@ class Bundle:
         sentences, found, alike: the same from what is measured of a sentence of a grammar, of a word that is looked
             for, and of a place that is like examples of one; None where none was fitted.
         speech: how probable it is that a text was spoken; None where it was not fitted.
+        tones: the tone model that F0 contours are given to; None where there is none.
         source: of the pretrained encoder whose states the model reads; None where it reads none.
     """
 
@@ -67,6 +69,7 @@ class Bundle:
     found: LogisticCalibration | None = None
     alike: LogisticCalibration | None = None
     speech: SpeechProbability | None = None
+    tones: ToneModel | None = None
 
     def save(
         self, folder: str | os.PathLike[str], state: dict[str, torch.Tensor] | None = None, slim: bool = False
@@ -88,8 +91,14 @@ class Bundle:
         if self.source is not None:
             keep(self.source, folder, slim, self.features.encoder_dtype)
         self.save_weights(folder, self.model.state_dict() if state is None else state, self.trained_features)
-        fitted = {SENTENCES: self.sentences, FOUND: self.found, ALIKE: self.alike, SPEECH: self.speech}
-        kept: dict[str, Noted] = {name: one for name, one in fitted.items() if one is not None}
+        fitted: dict[str, Noted | None] = {
+            SENTENCES: self.sentences,
+            FOUND: self.found,
+            ALIKE: self.alike,
+            SPEECH: self.speech,
+            TONES: self.tones,
+        }
+        kept = {name: one for name, one in fitted.items() if one is not None}
         if self.calibration.words:
             kept[CALIBRATION] = self.calibration
         if kept:
@@ -140,11 +149,14 @@ def load_bundle(folder: str | os.PathLike[str], device: str | torch.device = "cp
             LogisticCalibration.from_text(notes[name]) if name in notes else None for name in (SENTENCES, FOUND, ALIKE)
         )
         speech = SpeechProbability.from_text(notes[SPEECH]) if SPEECH in notes else None
+        tones = ToneModel.from_text(notes[TONES]) if TONES in notes else None
     except ValueError as error:
         reason = str(error).splitlines()[0]
-        raise EchoError(f"{folder / WEIGHTS}: damaged calibration of words ({reason}); copy the file again") from None
+        raise EchoError(
+            f"{folder / WEIGHTS}: damaged calibration or tone model ({reason}); copy the file again"
+        ) from None
     model.to(device).eval()
-    fitted = (sentences, found, alike, speech)
+    fitted = (sentences, found, alike, speech, tones)
     return Bundle(model, tokenizer, features, built["text"], extra, trained, calibration, source, *fitted)
 
 
@@ -152,7 +164,7 @@ def save_calibrations(folder: Path, fitted: Mapping[str, Noted]) -> None:
     """Note, beside the weights of a model folder, what was fitted on validation.
 
     Args:
-        fitted: by `CALIBRATION`, `SENTENCES`, `FOUND`, `ALIKE` and `SPEECH`; others that are there stay.
+        fitted: by `CALIBRATION`, `SENTENCES`, `FOUND`, `ALIKE`, `SPEECH` and `TONES`; others that are there stay.
 
     Raises:
         EchoError: the weights are damaged, the folder cannot be written, or the disk is full; they are untouched.

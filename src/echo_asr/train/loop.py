@@ -22,6 +22,7 @@ from echo_asr.evaluate.speech import FEWEST, MOST_CLIPS, crowds, noisy
 from echo_asr.features import Features
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.echo import Echo, LossSizes
+from echo_asr.model.tone_model import ToneModel
 from echo_asr.train.averages import AveragedWeights
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.curriculum import Curriculum
@@ -33,6 +34,7 @@ from echo_asr.train.report import Reporter
 from echo_asr.train.state import FREE, Progress, compare_processes, fingerprint, load_checkpoint, save_checkpoint
 from echo_asr.train.stop import Interrupted, StopRequest
 from echo_asr.train.throughput import Throughput, cpu_seconds
+from echo_asr.train.tone_fit import fit_tones
 from echo_asr.train.unusable import UnusableExamples
 from echo_asr.train.validation import COLLAPSED, PLATEAU_VALIDATIONS, Validation, calibrate, is_best, plateau, validate
 
@@ -255,9 +257,15 @@ class Trainer:
         how = (self.run, self.recognizer.decode, self.model.device, self.validation)
 
         def found() -> str:
-            return calibrate(*how, self._validation_features(), *self._in_noise(), self.reporter.warn)
+            return calibrate(*how, self._validation_features(), *self._in_noise(), self._tone_model, self.reporter.warn)
 
         self.reporter.message(self.processes.broadcast(found))
+
+    def _tone_model(self, recognizer: Recognizer) -> ToneModel | None:
+        """The tone model of the model that is kept: beside the states of a pretrained encoder, for texts with tones."""
+        if "states" not in self.model.config.features:
+            return None
+        return fit_tones(recognizer, self.data.examples, lambda example: self.data.features(example.utterance))
 
     def _in_noise(self) -> tuple[list[Features], list[Features]]:
         """Features of some of the validation examples that have a text, in noise, and of crowds that are made of them;

@@ -102,7 +102,9 @@ def train(
             features, states = choose_encoder(asked, start, resumed, where)
             extractor = FeatureExtractor(features, transform, states)
             cache = FeatureCache(None, extractor)
-            by_speaker = sections["model"].vrope.reference == "speaker"
+            # A tone model goes with the states of a pretrained encoder.
+            tone_model = "states" in sections["model"].features and text.notation is not None
+            by_speaker = sections["model"].vrope.reference == "speaker" or tone_model
             how = (settings, sections["model"].subsampling, cache, by_speaker, rank, texts, broken)
             data = TrainingData(recordings, tokenizer, normalize, *how)
             validation = make_examples(recordings.split("validation"), tokenizer, normalize, unknown="skip")

@@ -22,7 +22,17 @@ from echo_asr.evaluate.sentences import few_noises, fit_sentences
 from echo_asr.evaluate.speech import MOST_CLIPS, fit_speech, sounds_without_speech
 from echo_asr.features import Features
 from echo_asr.model.calibration import Noted
-from echo_asr.model.checkpoint import ALIKE, CALIBRATION, FOUND, SENTENCES, SPEECH, load_bundle, save_calibrations
+from echo_asr.model.checkpoint import (
+    ALIKE,
+    CALIBRATION,
+    FOUND,
+    SENTENCES,
+    SPEECH,
+    TONES,
+    load_bundle,
+    save_calibrations,
+)
+from echo_asr.model.tone_model import ToneModel
 from echo_asr.train.state import Progress
 
 PLATEAU_BLANK = 0.995  # blank ratio at which CTC writes nothing
@@ -136,11 +146,12 @@ def calibrate(
     features: Sequence[Features],
     noisy: Sequence[Features],
     crowds: Sequence[Features],
+    tone_model: Callable[[Recognizer], ToneModel | None],
     warn: Callable[[str], None],
 ) -> str:
-    """Fit to the weights that a run has kept how the scores of words, of sentences of a grammar, and of places of words
-    that are looked for become probabilities, and how probable it is that a text was spoken; note it beside them.
-    Returns a line about it.
+    """Fit to the weights that a run has kept the tone model, how the scores of words, of sentences of a grammar, and of
+    places of words that are looked for become probabilities, and how probable it is that a text was spoken; note it
+    beside them. Returns a line about it.
 
     Words are those that the model recognises by itself under `decode`. A model that writes one text for everything is
     warned about.
@@ -150,6 +161,7 @@ def calibrate(
     """
     recognizer = Recognizer(load_bundle(run, device), decode)
     recognizer.bundle.speech = None  # of weights that were kept before
+    recognizer.bundle.tones = tone_model(recognizer)
     recognised = [[segment] for segment in recognizer.recognize(features, words=True)]
     references = [e.text for e in validation]
     if collapse := find_collapse(references, [segment.said for (segment,) in recognised]):
@@ -160,6 +172,7 @@ def calibrate(
     spoken = [index for index, text in enumerate(references) if text]
     noises = [recognizer.extractor(clip) for clip in few_noises()]
     fitted: dict[str, Noted | None] = {
+        TONES: recognizer.bundle.tones,
         SENTENCES: fit_sentences(recognizer, references, features, noises),
         SPEECH: fit_speech(
             recognizer,

@@ -1,0 +1,157 @@
+"""Tones by two witnesses: what the recogniser has learnt to hear, and the F0 contour of each syllable.
+
+A pretrained encoder tells tones from all that it hears, and of the people that a model was trained on it leaves little
+for F0 to add: a network that gets both learns to use the states. Of people who were not trained on, F0 relative to
+their own median says what the states do not. So the two are trained apart, and meet when a text is there: at each tone
+of the best text, the decoder's probabilities of the tones that may stand there, given all before, are multiplied by
+those of an explicit tone model (`echo_asr.model.tone_model`), to the power `decode.tone_weight`.
+
+Shapes: `T` frames of 10 ms; `P` points, `W = 4 P + 2` measurements of a syllable.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
+
+from echo_asr.audio.convert import seconds_to_frames
+from echo_asr.decode.alignment import ctc_align, span_times
+from echo_asr.decode.results import Token
+from echo_asr.decode.syllables import SHORTEST, TimedSyllable, time_syllables
+from echo_asr.decode.times import token_texts
+from echo_asr.errors import EchoError
+from echo_asr.features import Features
+from echo_asr.features.pitch import fill_track
+from echo_asr.model.checkpoint import Bundle
+from echo_asr.model.encoder import Encoded
+from echo_asr.text.tokenizer import Tokenizer
+from echo_asr.text.tones import Syllable, ToneNotation
+
+POINTS = 12  # of a syllable, equally spaced from its first voiced frame to its last one
+MEASUREMENTS = 4 * POINTS + 2
+LONG = 50.0  # frames that count as 1
+
+
+def measure_syllable(clip: Features, start: float, end: float, speaker_f0: float) -> np.ndarray | None:
+    """What tells the tone of a syllable, `(W,)`: at each of its points F0 in half octaves, periodicity, voicing and
+    energy; its duration; and whether it is known who speaks. None where fewer than three of its frames are voiced.
+
+    Args:
+        start, end: seconds from the beginning of the clip.
+        speaker_f0: Hz, to which F0 is relative; 0 for the median of the clip.
+    """
+    first, after = max(0, int(seconds_to_frames(start))), int(np.ceil(seconds_to_frames(end)))
+    f0, energy, periodicity = (values.numpy() for values in clip.pitch)
+    own = f0[first:after]
+    voiced = np.flatnonzero(own > 0)
+    if len(voiced) < SHORTEST:
+        return None
+    inside = slice(first + int(voiced[0]), first + int(voiced[-1]) + 1)
+    reference = speaker_f0 or float(np.median(f0[f0 > 0]))
+    octaves = np.log2(fill_track(f0[inside]).astype(np.float64) / reference)
+    lines = (2.0 * octaves, periodicity[inside], (f0[inside] > 0).astype(float), energy[inside])
+    at = np.linspace(0, len(octaves) - 1, POINTS)
+    points = [np.interp(at, np.arange(len(line)), line) for line in lines]
+    return np.concatenate([*points, [len(octaves) / LONG, float(speaker_f0 > 0)]])
+
+
+@torch.inference_mode()
+def timed_syllables(
+    bundle: Bundle, clips: Sequence[Features], encoded: Encoded, texts: Sequence[Sequence[int]], notation: ToneNotation
+) -> list[list[TimedSyllable]]:
+    """The syllables of the text of each clip of a batch, given as ids, with their times by CTC."""
+    spans = ctc_align(bundle.model.ctc_log_probabilities(encoded), encoded.lengths, texts)
+    step, found = bundle.model.config.subsampling, list[list[TimedSyllable]]()
+    for clip, text, own in zip(clips, texts, spans, strict=True):
+        symbols = token_texts(bundle.tokenizer, text)
+        times = span_times(symbols, own, clip, step) if text else []
+        tokens = [Token(symbol, *time, 1.0) for symbol, time in zip(symbols, times, strict=True)]
+        found.append(time_syllables(tokens, notation))
+    return found
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A token of a text that writes a tone, and which token would write each of the others in its place."""
+
+    syllable: int
+    position: int
+    tokens: dict[str, int]
+
+
+def tone_places(
+    tokenizer: Tokenizer,
+    notation: ToneNotation,
+    tokens: Sequence[int],
+    syllables: Sequence[Syllable],
+    tones: Sequence[str],
+) -> Iterator[_Place]:
+    """Where tones of a text, given as ids, may be exchanged: where another token in the place of one makes the same
+    text with another tone. Syllables without a written tone, or whose other tones take more or fewer tokens, are left
+    out."""
+    text, at = tokenizer.decode(list(tokens)), 0
+    base = notation.without_tones(text)
+    for number, syllable in enumerate(syllables):
+        start = text.find(str(syllable), at)
+        if start < 0:
+            return
+        at = start + len(str(syllable))
+        if syllable.tone not in tones:
+            continue
+        found = dict[int, dict[str, int]]()  # by position
+        for tone in tones:
+            other = text[:start] + with_tone(syllable, tone) + text[at:]
+            try:
+                encoded = tokenizer.encode(other)
+            except EchoError:
+                continue
+            different = [n for n, (a, b) in enumerate(zip(encoded, tokens, strict=False)) if a != b]
+            if len(encoded) == len(tokens) and len(different) == 1 and notation.without_tones(other) == base:
+                found.setdefault(different[0], {})[tone] = encoded[different[0]]
+        if len(found) == 1:
+            ((position, others),) = found.items()
+            yield _Place(number, position, {**others, syllable.tone: tokens[position]})
+
+
+def with_tone(syllable: Syllable, tone: str) -> str:
+    """The syllable with another tone, written where its own is."""
+    places = syllable.at[:1] or (len(unicodedata.normalize("NFD", syllable.base)),)
+    return str(replace(syllable, tone=tone, at=places * len(tone)))
+
+
+@torch.inference_mode()
+def weigh_tones(
+    bundle: Bundle, clips: Sequence[Features], encoded: Encoded, texts: Sequence[Sequence[int]], weight: float
+) -> list[list[int]]:
+    """The texts of a batch of clips, as ids, with the tones that are likeliest by decoder and contour together.
+
+    Args:
+        weight: of the contour, to whose power its probabilities are taken; the decoder's have 1.
+    """
+    tone_model, notation = bundle.tones, bundle.text.notation
+    changed = [list(text) for text in texts]
+    if tone_model is None or notation is None or not any(texts):
+        return changed
+    padded = pad_sequence([torch.tensor(text, dtype=torch.long) for text in texts], batch_first=True)
+    state = bundle.model.decoder.state(encoded, cached=False)
+    predicted = bundle.model.predict(pad(padded.to(bundle.model.device), (1, -1)), state).cpu()
+    syllables = timed_syllables(bundle, clips, encoded, texts, notation)
+    for row, (clip, own) in enumerate(zip(clips, syllables, strict=True)):
+        parts = [timed.syllable for timed in own]
+        for place in tone_places(bundle.tokenizer, notation, texts[row], parts, tone_model.names):
+            timed = own[place.syllable]
+            measured = measure_syllable(clip, timed.start, timed.end, clip.speaker_f0)
+            if measured is None:
+                continue
+            by_contour = tone_model.log_probabilities(measured[None])[0]
+            of_tone = dict(zip(tone_model.names, by_contour.tolist(), strict=True))
+            decoder = predicted[row, place.position]
+            scores = {token: float(decoder[token]) + weight * of_tone[tone] for tone, token in place.tokens.items()}
+            changed[row][place.position] = max(scores, key=scores.__getitem__)
+    return changed

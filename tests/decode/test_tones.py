@@ -1,0 +1,164 @@
+"""Tones weighed by decoder and contour: what is measured of a syllable, where tones may be exchanged, and what wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from echo_asr.decode.tones import MEASUREMENTS, POINTS, measure_syllable, tone_places, weigh_tones
+from echo_asr.decode.transcribe import Recognizer
+from echo_asr.features import FeatureConfig, FeatureExtractor, Features
+from echo_asr.model.checkpoint import Bundle
+from echo_asr.model.tone_model import ToneModel
+from echo_asr.text.config import TextConfig
+from echo_asr.text.tokenizer import Tokenizer
+from echo_asr.text.tones import ToneNotation
+from echo_asr.train.tone_fit import train_tones
+from tests.helpers.notations import NOTATIONS
+
+FEATURES = FeatureConfig(mels=8, tracker="autocorrelation")
+TEXTS = ("ma1 la2", "ma2", "la3 ma1")
+TONES = ("1", "2", "3")
+
+
+def clip(f0: Sequence[float], speaker_f0: float = 0.0) -> Features:
+    """Features of a recording with that F0."""
+    track = torch.tensor(f0)
+    silent = torch.zeros(len(f0), dtype=torch.bool)
+    rest = torch.linspace(0.2, 0.9, len(f0))
+    pitch = torch.stack([track, rest, rest.flip(0)])
+    return Features(
+        torch.rand(8, len(f0)), pitch, track.clamp(min=100), (track > 0).float(), silent, None, None, speaker_f0
+    )
+
+
+def always(tone: str) -> ToneModel:
+    """A tone model that is sure of one tone, whatever it hears."""
+    hidden = 2
+    sizes = hidden * MEASUREMENTS + hidden + hidden * hidden + hidden + len(TONES) * hidden
+    return ToneModel("\n".join(TONES), MEASUREMENTS, hidden, (0.0,) * sizes + tuple(20.0 * (t == tone) for t in TONES))
+
+
+def test_a_contour_is_that_of_the_voice_and_not_of_its_height() -> None:
+    f0 = [0.0] * 5 + np.linspace(100, 150, 20).tolist() + [0.0] * 5
+    known = measure_syllable(clip(f0), 0.0, 0.3, 120.0)
+    higher = measure_syllable(clip([2 * value for value in f0]), 0.0, 0.3, 240.0)
+    alone = measure_syllable(clip(f0), 0.0, 0.3, 0.0)
+    assert known is not None and higher is not None and alone is not None
+    np.testing.assert_allclose(known, higher, atol=1e-6)
+    assert known.shape == (MEASUREMENTS,) and known[-1] == 1.0 and alone[-1] == 0.0 and known[-2] == 20 / 50
+    np.testing.assert_allclose(known[[0, POINTS - 1]], 2 * np.log2([100 / 120, 150 / 120]), atol=1e-6)
+    assert alone[0] == pytest.approx(2 * np.log2(100 / np.median(f0[5:25])), abs=1e-6)
+    assert measure_syllable(clip(f0), 0.0, 0.06, 120.0) is None, "one voiced frame"
+    assert measure_syllable(clip(f0), 5.0, 6.0, 120.0) is None, "beyond the recording"
+
+
+@pytest.mark.parametrize("kind", ["character", "bpe"])
+@pytest.mark.parametrize("name", NOTATIONS)
+def test_another_token_is_another_tone_of_the_same_base(name: str, kind: Any) -> None:
+    notation, texts, _ = NOTATIONS[name]
+    tokenizer = Tokenizer.train(texts, kind, 40)
+    tones = sorted({one.tone for text in texts for one in notation.split(text) if one.tone})
+    exchanged = 0
+    for text in texts:
+        ids = tokenizer.encode(text)
+        before = [one for word in text.split() for one in notation.syllables(word)]
+        for place in tone_places(tokenizer, notation, ids, before, tones):
+            for tone, token in place.tokens.items():
+                other = [*ids[: place.position], token, *ids[place.position + 1 :]]
+                after = [one for word in tokenizer.decode(other).split() for one in notation.syllables(word)]
+                assert [one.base for one in after] == [one.base for one in before]
+                expected = [one.tone if n != place.syllable else tone for n, one in enumerate(before)]
+                assert [one.tone for one in after] == expected
+                exchanged += tone != before[place.syllable].tone
+    if (name, kind) == ("digits", "character"):
+        assert exchanged
+
+
+@pytest.fixture(scope="module")
+def recognizer(make_model: Callable[..., Any]) -> Recognizer:
+    tokenizer = Tokenizer.train(TEXTS, "character", 40)
+    model = make_model(vocabulary=tokenizer.vocabulary_size, subsampling=2)
+    return Recognizer(Bundle(model, tokenizer, FEATURES, TextConfig(tones="digits")))
+
+
+def weighed(
+    recognizer: Recognizer, tone_model: ToneModel | None, clips: Sequence[Features], weight: float
+) -> list[str]:
+    tokenizer = recognizer.bundle.tokenizer
+    bundle = replace(recognizer.bundle, tones=tone_model)
+    encoded, texts = recognizer.encode(clips), [tokenizer.encode(text) for text in TEXTS]
+    return [tokenizer.decode(ids) for ids in weigh_tones(bundle, clips, encoded, texts, weight)]
+
+
+def test_a_sure_contour_decides_and_a_silent_one_says_nothing(recognizer: Recognizer) -> None:
+    voiced = [clip([120.0] * 60) for _ in TEXTS]
+    assert weighed(recognizer, always("3"), voiced, 50.0) == ["ma3 la3", "ma3", "la3 ma3"]
+    assert weighed(recognizer, None, voiced, 50.0) == list(TEXTS)
+    assert weighed(recognizer, always("3"), [clip([0.0] * 60) for _ in TEXTS], 50.0) == list(TEXTS)
+
+
+def test_without_weight_the_decoder_decides(recognizer: Recognizer) -> None:
+    """By definition: of each text with one tone changed, the decoder's probability of that tone."""
+    clips = [clip([120.0] * 60) for _ in TEXTS]
+    found = weighed(recognizer, always("3"), clips, 0.0)
+    tokenizer, model = recognizer.bundle.tokenizer, recognizer.bundle.model
+    with torch.inference_mode():
+        for one, text, own in zip(clips, TEXTS, found, strict=True):
+            ids = tokenizer.encode(text)
+            state = model.decoder.state(recognizer.encode([one]), cached=False)
+            predicted = model.predict(torch.tensor([[0, *ids[:-1]]]), state)[0]
+            for position, token in enumerate(ids):
+                symbol = tokenizer.decode([token])
+                if symbol in TONES:
+                    best = max(TONES, key=lambda tone: float(predicted[position, tokenizer.encode(tone)[0]]))
+                    assert tokenizer.decode([tokenizer.encode(own)[position]]) == best
+
+
+def test_a_recogniser_weighs_tones_where_it_has_a_tone_model(recognizer: Recognizer) -> None:
+    """Rising and falling contours, told apart whatever the decoder, which has learnt nothing, finds."""
+    own = Recognizer(replace(recognizer.bundle, tones=always("2")), replace(recognizer.decode, tone_weight=50.0))
+    without = Recognizer(own.bundle, replace(own.decode, tone_weight=0.0))
+    assert own.pitch_by_speaker and not recognizer.pitch_by_speaker
+    clips = [clip([120.0] * frames) for frames in (40, 60, 80)]
+    plain, changed = (one.recognize(clips) for one in (without, own))
+    notation = ToneNotation("digits")
+    for before, after in zip(plain, changed, strict=True):
+        assert notation.without_tones(before.text) == notation.without_tones(after.text)
+        assert {one.tone for one in notation.split(after.text) if one.tone} <= {"2"}
+
+
+def test_contours_are_learnt() -> None:
+    rng = np.random.default_rng(0)
+    rising = rng.random(900) < 0.5
+    measured = rng.normal(0, 0.3, (900, MEASUREMENTS))
+    measured[:, :POINTS] += np.where(rising[:, None], 1, -1) * np.linspace(-0.5, 0.5, POINTS)
+    state = torch.random.get_rng_state()
+    fitted = train_tones(measured[:600], rising[:600].astype(np.int64), ["fall", "rise"])
+    assert torch.equal(state, torch.random.get_rng_state()), "training goes on as if nothing had been drawn"
+    found = fitted.log_probabilities(measured[600:])
+    np.testing.assert_allclose(np.exp(found).sum(1), 1.0, atol=1e-6)
+    assert np.mean((found[:, 1] > found[:, 0]) == rising[600:]) > 0.95
+    again = ToneModel.from_text(fitted.to_text())
+    assert again == fitted and again.names == ("fall", "rise")
+    np.testing.assert_array_equal(again.log_probabilities(measured[600:]), found)
+
+
+@pytest.mark.parametrize("weights", [(0.0,) * 3, (float("nan"),) * 5])
+def test_a_damaged_tone_model_is_refused(weights: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="tones: expected finite weights"):
+        ToneModel("a", 1, 1, weights)
+
+
+def test_measurements_are_those_of_real_features() -> None:
+    time = np.arange(8000) / 16_000
+    audio = (0.3 * np.sin(2 * np.pi * (150 * time + 100 * time**2))).astype(np.float32)
+    found = FeatureExtractor(FEATURES)(audio)
+    measured = measure_syllable(found, 0.0, 0.5, 200.0)
+    assert measured is not None and np.isfinite(measured).all()
+    assert measured[POINTS - 1] > measured[0], "the tone rises"
