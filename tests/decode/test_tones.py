@@ -120,6 +120,19 @@ def test_without_weight_the_decoder_decides(recognizer: Recognizer) -> None:
                     assert tokenizer.decode([tokenizer.encode(own)[position]]) == best
 
 
+def test_texts_with_given_bases_are_ranked_by_contours_too(recognizer: Recognizer) -> None:
+    """Among as many hypotheses as a model without training needs to come upon each tone."""
+    wide = replace(recognizer.decode, tone_weight=50.0, beam=64)
+    own = Recognizer(replace(recognizer.bundle, tones=always("2")), wide)
+    rng = np.random.default_rng(0)
+    time = np.arange(9600) / 16_000
+    audio = (0.3 * np.sin(2 * np.pi * 150 * time) + rng.normal(0, 1e-3, len(time))).astype(np.float32)
+    assert own.retone(audio, "ma").text == "ma2"
+    without = Recognizer(own.bundle, replace(own.decode, tone_weight=0.0)).retone(audio, "ma")
+    plain = Recognizer(recognizer.bundle, wide).retone(audio, "ma")
+    assert (without.text, without.probabilities) == (plain.text, plain.probabilities)
+
+
 def test_a_recogniser_weighs_tones_where_it_has_a_tone_model(recognizer: Recognizer) -> None:
     """Rising and falling contours, told apart whatever the decoder, which has learnt nothing, finds."""
     own = Recognizer(replace(recognizer.bundle, tones=always("2")), replace(recognizer.decode, tone_weight=50.0))

@@ -17,6 +17,7 @@ from echo_asr.decode.constraint import GraphConstraint, TokenGraph
 from echo_asr.decode.given_bases import GivenBases
 from echo_asr.decode.results import Retoned
 from echo_asr.decode.search import Hypothesis, search_nbest
+from echo_asr.decode.tones import rank_by_tones
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import Features, collate_features
@@ -140,6 +141,9 @@ def _search(
         graphs = [clip.graph for clip in batch]
         constraint = GraphConstraint(graphs, encoded.lengths.tolist(), width, encoded.lengths.device)
         searched = search_nbest(model, encoded, config, recognizer.fusion, recognizer.spell, constraint)
+        if recognizer.bundle.tones is not None and recognizer.decode.tone_weight:
+            own, weight = [clip.features for clip in batch], recognizer.decode.tone_weight
+            searched = rank_by_tones(recognizer.bundle, own, encoded, searched, notation, weight)
         for clip, best in zip(batch, searched, strict=True):
             if best[0].score > -torch.inf:
                 found[clip.number] = _retoned(recognizer, clip.text, best, notation)

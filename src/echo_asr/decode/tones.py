@@ -23,6 +23,7 @@ from torch.nn.utils.rnn import pad_sequence
 from echo_asr.audio.convert import seconds_to_frames
 from echo_asr.decode.alignment import ctc_align, span_times
 from echo_asr.decode.results import Token
+from echo_asr.decode.search import Hypothesis
 from echo_asr.decode.syllables import SHORTEST, TimedSyllable, time_syllables
 from echo_asr.decode.times import token_texts
 from echo_asr.errors import EchoError
@@ -30,6 +31,7 @@ from echo_asr.features import Features
 from echo_asr.features.pitch import fill_track
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.encoder import Encoded
+from echo_asr.model.tone_model import ToneModel
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.text.tones import Syllable, ToneNotation
 
@@ -125,6 +127,45 @@ def with_tone(syllable: Syllable, tone: str) -> str:
     return str(replace(syllable, tone=tone, at=places * len(tone)))
 
 
+def by_contour(tone_model: ToneModel, clip: Features, timed: TimedSyllable) -> dict[str, float] | None:
+    """The logarithm of the probability of each tone by the contour of a syllable; None where it has no voice."""
+    measured = measure_syllable(clip, timed.start, timed.end, clip.speaker_f0)
+    if measured is None:
+        return None
+    return dict(zip(tone_model.names, tone_model.log_probabilities(measured[None])[0].tolist(), strict=True))
+
+
+def rank_by_tones(
+    bundle: Bundle,
+    clips: Sequence[Features],
+    encoded: Encoded,
+    found: Sequence[Sequence[Hypothesis]],
+    notation: ToneNotation,
+    weight: float,
+) -> list[list[Hypothesis]]:
+    """Hypotheses of each clip of a batch that differ in tones alone, ranked by their scores and contours together.
+
+    Args:
+        found: of each clip, best first; their syllables are in the places of those of the first.
+        weight: times the logarithm of what the contour gives each tone. A tone that it does not know is as likely as if
+            all were equal.
+    """
+    if bundle.tones is None or not any(best and best[0].tokens for best in found):
+        return [list(best) for best in found]
+    unknown, ranked = -float(np.log(len(bundle.tones.names))), list[list[Hypothesis]]()
+    first = [best[0].tokens if best else [] for best in found]
+    for clip, best, own in zip(clips, found, timed_syllables(bundle, clips, encoded, first, notation), strict=True):
+        heard = [by_contour(bundle.tones, clip, timed) for timed in own]
+        scored = []
+        for one in best:
+            words = bundle.tokenizer.decode(one.tokens).split()
+            tones = [syllable.tone for word in words for syllable in notation.syllables(word)]
+            gain = sum(of.get(tone, unknown) for of, tone in zip(heard, tones, strict=False) if of is not None)
+            scored.append(replace(one, score=one.score + weight * gain))
+        ranked.append(sorted(scored, key=lambda one: -one.score))
+    return ranked
+
+
 @torch.inference_mode()
 def weigh_tones(
     bundle: Bundle, clips: Sequence[Features], encoded: Encoded, texts: Sequence[Sequence[int]], weight: float
@@ -134,9 +175,8 @@ def weigh_tones(
     Args:
         weight: of the contour, to whose power its probabilities are taken; the decoder's have 1.
     """
-    tone_model, notation = bundle.tones, bundle.text.notation
-    changed = [list(text) for text in texts]
-    if tone_model is None or notation is None or not any(texts):
+    notation, changed = bundle.text.notation, [list(text) for text in texts]
+    if bundle.tones is None or notation is None or not any(texts):
         return changed
     padded = pad_sequence([torch.tensor(text, dtype=torch.long) for text in texts], batch_first=True)
     state = bundle.model.decoder.state(encoded, cached=False)
@@ -144,13 +184,10 @@ def weigh_tones(
     syllables = timed_syllables(bundle, clips, encoded, texts, notation)
     for row, (clip, own) in enumerate(zip(clips, syllables, strict=True)):
         parts = [timed.syllable for timed in own]
-        for place in tone_places(bundle.tokenizer, notation, texts[row], parts, tone_model.names):
-            timed = own[place.syllable]
-            measured = measure_syllable(clip, timed.start, timed.end, clip.speaker_f0)
-            if measured is None:
+        for place in tone_places(bundle.tokenizer, notation, texts[row], parts, bundle.tones.names):
+            of_tone = by_contour(bundle.tones, clip, own[place.syllable])
+            if of_tone is None:
                 continue
-            by_contour = tone_model.log_probabilities(measured[None])[0]
-            of_tone = dict(zip(tone_model.names, by_contour.tolist(), strict=True))
             decoder = predicted[row, place.position]
             scores = {token: float(decoder[token]) + weight * of_tone[tone] for tone, token in place.tokens.items()}
             changed[row][place.position] = max(scores, key=scores.__getitem__)

@@ -18,13 +18,13 @@ RANGE = 8.0  # decades of power, 80 dB, between the recording's peak (1) and sil
 ENERGY_FROM = 125.0  # Hz; frame power leaves out lower frequencies, so that DC or hum does not mask silence
 TINY = 1e-30  # power, the least under a logarithm
 CHUNK = 16_384  # frames transformed at a time, 164 s: 70 MB
-OF_LEVELS = 256  # the same for levels alone: what fits a processor's cache takes half the time
 
 
 def frame_levels(audio: np.ndarray, frames: int) -> np.ndarray:
     """Level of each frame of `audio` `(S,)`, from 125 Hz up: `(frames,)` dBFS, as in `FeatureExtractor`."""
     window = torch.hann_window(WINDOW)
-    power = torch.cat([mean_square(squared, window) for squared in power_spectra(audio, frames, window, OF_LEVELS)])
+    spectra = power_spectra(audio, frames, window, 256)  # what fits a processor's cache takes half the time
+    power = torch.cat([mean_square(squared, window) for squared in spectra])
     return 10.0 * np.log10(np.maximum(power.double().numpy(), TINY))
 
 

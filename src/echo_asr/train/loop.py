@@ -23,6 +23,7 @@ from echo_asr.features import Features
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.echo import Echo, LossSizes
 from echo_asr.model.tone_model import ToneModel
+from echo_asr.text.tones import show_tone
 from echo_asr.train.averages import AveragedWeights
 from echo_asr.train.config import TrainConfig
 from echo_asr.train.curriculum import Curriculum
@@ -265,7 +266,11 @@ class Trainer:
         """The tone model of the model that is kept: beside the states of a pretrained encoder, for texts with tones."""
         if "states" not in self.model.config.features:
             return None
-        return fit_tones(recognizer, self.data.examples, lambda example: self.data.features(example.utterance))
+        found = fit_tones(recognizer, self.data.examples, lambda example: self.data.features(example.utterance))
+        if found is not None:
+            tones = " ".join(map(show_tone, found.names))
+            self.reporter.message(f"tone model: fitted to {found.syllables} contours of syllables, tones {tones}")
+        return found
 
     def _in_noise(self) -> tuple[list[Features], list[Features]]:
         """Features of some of the validation examples that have a text, in noise, and of crowds that are made of them;
