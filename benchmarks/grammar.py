@@ -49,9 +49,11 @@ LONGEST, BETWEEN = 6, (0.05, 0.2)  # digits of a string, and seconds between the
 def fill(sentences: Sequence[str], wanted: int, others: Sequence[str], rng: np.random.Generator) -> list[str]:
     """Sentences, and others until there are as many as wanted, then pairs of these."""
     found = list(dict.fromkeys([*sentences, *others]))[: max(wanted, len(sentences))]
-    known = set(found)
+    known, single = set(found), len(found)
+    if wanted > single + single**2 // 2:
+        raise SystemExit(f"--sentences: the corpus has {single} texts, too few for {wanted} sentences")
     while len(found) < wanted:
-        pair = " ".join(found[i] for i in rng.integers(len(known), size=2))
+        pair = " ".join(found[i] for i in rng.integers(single, size=2))
         if pair not in known:
             known.add(pair)
             found.append(pair)

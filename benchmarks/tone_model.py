@@ -24,13 +24,13 @@ from echo_asr.data.corpus import Utterance, load_corpus
 from echo_asr.data.speakers import speaker_voices
 from echo_asr.decode.batches import batches_to_search
 from echo_asr.decode.load import load
-from echo_asr.decode.tones import MEASUREMENTS, POINTS, weigh_tones
+from echo_asr.decode.tones import weigh_tones
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.evaluate.tone_errors import count_tone_errors
 from echo_asr.features import Features
 from echo_asr.features.pitch import REFERENCE_F0
 from echo_asr.features.voice import Voice
-from echo_asr.model.tone_model import ToneModel
+from echo_asr.model.tone_model import MEASUREMENTS, POINTS, ToneModel
 from echo_asr.research.compare import compare_errors
 from echo_asr.train.tone_fit import measured_syllables, train_tones
 
@@ -50,10 +50,7 @@ def fit(measured: np.ndarray, tones: Sequence[str], kept: Sequence[int]) -> Tone
     names = sorted(set(tones))
     hidden = np.ones(MEASUREMENTS, dtype=bool)
     hidden[list(kept)] = False
-    found = train_tones(np.where(hidden, 0.0, measured), np.array([names.index(tone) for tone in tones]), names)
-    first = np.array(found.weights[: found.hidden * MEASUREMENTS]).reshape(found.hidden, MEASUREMENTS)
-    first[:, hidden] = 0.0
-    return replace(found, weights=(*first.ravel().tolist(), *found.weights[found.hidden * MEASUREMENTS :]))
+    return train_tones(np.where(hidden, 0.0, measured), np.array([names.index(tone) for tone in tones]), names)
 
 
 class Split:

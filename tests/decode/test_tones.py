@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from echo_asr.decode.tones import MEASUREMENTS, POINTS, measure_syllable, tone_places, weigh_tones
+from echo_asr.decode.search import Hypothesis
+from echo_asr.decode.tones import measure_syllable, rank_by_tones, tone_places, weigh_tones
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.features import FeatureConfig, FeatureExtractor, Features
-from echo_asr.model.checkpoint import Bundle
-from echo_asr.model.tone_model import ToneModel
+from echo_asr.model.checkpoint import Bundle, load_bundle
+from echo_asr.model.tone_model import MEASUREMENTS, POINTS, ToneModel
 from echo_asr.text.config import TextConfig
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.text.tones import ToneNotation
-from echo_asr.train.tone_fit import train_tones
+from echo_asr.train.tone_fit import tells_tones, train_tones
 from tests.helpers.notations import NOTATIONS
 
 FEATURES = FeatureConfig(mels=8, tracker="autocorrelation")
@@ -41,7 +43,7 @@ def always(tone: str) -> ToneModel:
     """A tone model that is sure of one tone, whatever it hears."""
     hidden = 2
     sizes = hidden * MEASUREMENTS + hidden + hidden * hidden + hidden + len(TONES) * hidden
-    return ToneModel("\n".join(TONES), MEASUREMENTS, hidden, (0.0,) * sizes + tuple(20.0 * (t == tone) for t in TONES))
+    return ToneModel("\n".join(TONES), hidden, (0.0,) * sizes + tuple(20.0 * (t == tone) for t in TONES))
 
 
 def test_a_contour_is_that_of_the_voice_and_not_of_its_height() -> None:
@@ -88,12 +90,12 @@ def recognizer(make_model: Callable[..., Any]) -> Recognizer:
 
 
 def weighed(
-    recognizer: Recognizer, tone_model: ToneModel | None, clips: Sequence[Features], weight: float
+    recognizer: Recognizer, tone_model: ToneModel | None, clips: Sequence[Features], weight: float, fused: bool = False
 ) -> list[str]:
     tokenizer = recognizer.bundle.tokenizer
     bundle = replace(recognizer.bundle, tones=tone_model)
     encoded, texts = recognizer.encode(clips), [tokenizer.encode(text) for text in TEXTS]
-    return [tokenizer.decode(ids) for ids in weigh_tones(bundle, clips, encoded, texts, weight)]
+    return [tokenizer.decode(ids) for ids in weigh_tones(bundle, clips, encoded, texts, weight, fused)]
 
 
 def test_a_sure_contour_decides_and_a_silent_one_says_nothing(recognizer: Recognizer) -> None:
@@ -134,7 +136,7 @@ def test_texts_with_given_bases_are_ranked_by_contours_too(recognizer: Recognize
 
 
 def test_a_recogniser_weighs_tones_where_it_has_a_tone_model(recognizer: Recognizer) -> None:
-    """Rising and falling contours, told apart whatever the decoder, which has learnt nothing, finds."""
+    """Whatever the decoder, which has learnt nothing, finds."""
     own = Recognizer(replace(recognizer.bundle, tones=always("2")), replace(recognizer.decode, tone_weight=50.0))
     without = Recognizer(own.bundle, replace(own.decode, tone_weight=0.0))
     assert own.pitch_by_speaker and not recognizer.pitch_by_speaker
@@ -157,15 +159,62 @@ def test_contours_are_learnt() -> None:
     found = fitted.log_probabilities(measured[600:])
     np.testing.assert_allclose(np.exp(found).sum(1), 1.0, atol=1e-6)
     assert np.mean((found[:, 1] > found[:, 0]) == rising[600:]) > 0.95
+    assert tells_tones(measured, rising.astype(np.int64), ["fall", "rise"])
+    accents = rng.random(900) < 0.2
+    assert not tells_tones(measured, accents.astype(np.int64), ["none", "accent"]), "which no contour tells"
     again = ToneModel.from_text(fitted.to_text())
     assert again == fitted and again.names == ("fall", "rise")
     np.testing.assert_array_equal(again.log_probabilities(measured[600:]), found)
 
 
-@pytest.mark.parametrize("weights", [(0.0,) * 3, (float("nan"),) * 5])
-def test_a_damaged_tone_model_is_refused(weights: tuple[float, ...]) -> None:
+def test_what_never_varied_in_training_says_nothing_later() -> None:
+    """As whether it is known who speaks, in a corpus that names nobody."""
+    rng = np.random.default_rng(0)
+    measured = rng.normal(0, 1, (600, MEASUREMENTS))
+    measured[:, -1] = 0.0
+    fitted = train_tones(measured, (measured[:, 0] > 0).astype(np.int64), ["1", "2"])
+    known = measured.copy()
+    known[:, -1] = 1.0
+    np.testing.assert_array_equal(fitted.log_probabilities(known), fitted.log_probabilities(measured))
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_damaged_tone_model_is_refused(count: int) -> None:
+    weights = always("1").weights
     with pytest.raises(ValueError, match="tones: expected finite weights"):
-        ToneModel("a", 1, 1, weights)
+        ToneModel("\n".join(TONES), 2, (*weights[:-1], float("nan")) if not count else weights[:-count])
+
+
+def test_a_model_folder_keeps_its_tone_model(recognizer: Recognizer, tmp_path: Path) -> None:
+    replace(recognizer.bundle, tones=always("2")).save(tmp_path / "model")
+    assert load_bundle(tmp_path / "model").tones == always("2")
+
+
+def test_a_text_that_is_not_composed_is_left_alone() -> None:
+    """Syllables are composed; in another form one could be taken for a later one."""
+    notation = ToneNotation("diacritics")
+    texts = ["ma\u0301 na\u0300 m\u00e1", "m\u00e0 n\u00e1"]
+    tokenizer = Tokenizer.train(texts, "character", 40)
+    ids = tokenizer.encode(texts[0])
+    syllables = [one for word in tokenizer.decode(ids).split() for one in notation.syllables(word)]
+    for place in tone_places(tokenizer, notation, ids, syllables, ["\u0300", "\u0301"]):
+        assert len(tokenizer.decode(ids[: place.position]).split()) == place.syllable
+
+
+def test_what_a_language_model_has_chosen_is_not_lost_to_the_decoder(recognizer: Recognizer) -> None:
+    clips = [clip([120.0] * 60) for _ in TEXTS]
+    assert weighed(recognizer, always("3"), clips, 0.0, fused=True) == list(TEXTS)
+    assert weighed(recognizer, always("3"), clips, 50.0, fused=True) == ["ma3 la3", "ma3", "la3 ma3"]
+
+
+def test_texts_that_are_divided_otherwise_gain_nothing_by_that(recognizer: Recognizer) -> None:
+    """`mala3` is one syllable, `ma3la1` two: the second is in another place than that of the first text."""
+    bundle, one = replace(recognizer.bundle, tones=always("3")), clip([120.0] * 60)
+    texts = ["mala1", "mala3", "ma1la3"]
+    found = [[Hypothesis(bundle.tokenizer.encode(text), -float(n)) for n, text in enumerate(texts)]]
+    (ranked,) = rank_by_tones(bundle, [one], recognizer.encode([one]), found, ToneNotation("digits"), 1.0)
+    assert [bundle.tokenizer.decode(best.tokens) for best in ranked] == ["mala3", "ma1la3", "mala1"]
+    assert ranked[0].score == pytest.approx(-1 + np.log(3), abs=1e-3) and ranked[1].score == -2.0
 
 
 def test_measurements_are_those_of_real_features() -> None:

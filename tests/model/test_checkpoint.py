@@ -256,7 +256,7 @@ def test_a_damaged_calibration_is_told(folder: Path) -> None:
     state = load_bundle(folder).model.state_dict()
     (folder / WEIGHTS).write_bytes(pack(dict(state), calibration='{"a": -1}'))
     message = one_line_error(load_bundle, folder)
-    assert "damaged calibration of words" in message and "copy the file again" in message
+    assert "damaged calibration or tone model" in message and "copy the file again" in message
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff" * 100, None])

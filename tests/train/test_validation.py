@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from echo_asr.decode import transcribe
+from echo_asr.decode import recognize
 from echo_asr.decode.results import Segment
 from echo_asr.decode.search import DecodeConfig, Hypothesis
 from echo_asr.decode.transcribe import Recognizer
@@ -246,7 +246,7 @@ def test_silence_moves_no_batch_of_several_processes(
         batches.append(encoded.lengths.tolist())
         return [[Hypothesis([1], 0.0)] for _ in encoded.lengths]
 
-    monkeypatch.setattr(transcribe, "search_nbest", searched)
+    monkeypatch.setattr(recognize, "search_nbest", searched)
     monkeypatch.setattr("echo_asr.decode.batches.BATCH_SECONDS", 6.0)
     clips = [make_features(frames, mels=24) for frames in range(40, 240, 8)]
     for index in (0, 3, 11, 17, 24):

@@ -136,7 +136,9 @@ class ClipRecognizer:
         self._warn_of_cut(encoded.lengths.tolist(), [len(best[0].tokens) for best in texts])
         if self.bundle.tones is not None and self.decode.tone_weight:
             best_texts = [best[0].tokens for best in texts]
-            weighed = weigh_tones(self.bundle, clips, encoded, best_texts, self.decode.tone_weight)
+            weighed = weigh_tones(
+                self.bundle, clips, encoded, best_texts, self.decode.tone_weight, self.fusion is not None
+            )
             texts = [_led_by(best, tokens) for best, tokens in zip(texts, weighed, strict=True)]
         log_probabilities = self.bundle.model.ctc_log_probabilities(encoded)
         found = evidence(log_probabilities, encoded.lengths, [best[0] for best in texts])

@@ -6,7 +6,7 @@ their own median says what the states do not. So the two are trained apart, and 
 of the best text, the decoder's probabilities of the tones that may stand there, given all before, are multiplied by
 those of an explicit tone model (`echo_asr.model.tone_model`), to the power `decode.tone_weight`.
 
-Shapes: `T` frames of 10 ms; `P` points, `W = 4 P + 2` measurements of a syllable.
+Shapes: `T` frames of 10 ms; `P` points and `W` measurements of a syllable.
 """
 
 from __future__ import annotations
@@ -31,12 +31,10 @@ from echo_asr.features import Features
 from echo_asr.features.pitch import fill_track
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.encoder import Encoded
-from echo_asr.model.tone_model import ToneModel
+from echo_asr.model.tone_model import POINTS, ToneModel
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.text.tones import Syllable, ToneNotation
 
-POINTS = 12  # of a syllable, equally spaced from its first voiced frame to its last one
-MEASUREMENTS = 4 * POINTS + 2
 LONG = 50.0  # frames that count as 1
 
 
@@ -98,27 +96,30 @@ def tone_places(
     text with another tone. Syllables without a written tone, or whose other tones take more or fewer tokens, are left
     out."""
     text, at = tokenizer.decode(list(tokens)), 0
-    base = notation.without_tones(text)
     for number, syllable in enumerate(syllables):
         start = text.find(str(syllable), at)
-        if start < 0:
-            return
+        if start < 0 or text[at:start].strip():
+            return  # the text is not composed as syllables are
         at = start + len(str(syllable))
         if syllable.tone not in tones:
             continue
+        first, last = text.rfind(" ", 0, start) + 1, (text + " ").index(" ", at)  # of the word that it is in
+        base = notation.without_tones(text[first:last])
         found = dict[int, dict[str, int]]()  # by position
         for tone in tones:
-            other = text[:start] + with_tone(syllable, tone) + text[at:]
+            word = text[first:start] + with_tone(syllable, tone) + text[at:last]
+            if tone == syllable.tone or notation.without_tones(word) != base:
+                continue
             try:
-                encoded = tokenizer.encode(other)
+                encoded = tokenizer.encode(text[:first] + word + text[last:])
             except EchoError:
                 continue
             different = [n for n, (a, b) in enumerate(zip(encoded, tokens, strict=False)) if a != b]
-            if len(encoded) == len(tokens) and len(different) == 1 and notation.without_tones(other) == base:
+            if len(encoded) == len(tokens) and len(different) == 1:
                 found.setdefault(different[0], {})[tone] = encoded[different[0]]
         if len(found) == 1:
             ((position, others),) = found.items()
-            yield _Place(number, position, {**others, syllable.tone: tokens[position]})
+            yield _Place(number, position, {syllable.tone: tokens[position], **others})
 
 
 def with_tone(syllable: Syllable, tone: str) -> str:
@@ -146,34 +147,55 @@ def rank_by_tones(
     """Hypotheses of each clip of a batch that differ in tones alone, ranked by their scores and contours together.
 
     Args:
-        found: of each clip, best first; their syllables are in the places of those of the first.
-        weight: times the logarithm of what the contour gives each tone. A tone that it does not know is as likely as if
-            all were equal.
+        found: of each clip, best first.
+        weight: times the logarithm of the probability that the contour gives each tone, over that of a guess. What is
+            divided otherwise than in the first hypothesis, has no voice or a tone that the model does not know gains
+            and loses nothing.
     """
     if bundle.tones is None or not any(best and best[0].tokens for best in found):
         return [list(best) for best in found]
-    unknown, ranked = -float(np.log(len(bundle.tones.names))), list[list[Hypothesis]]()
+    guess, ranked = -float(np.log(len(bundle.tones.names))), list[list[Hypothesis]]()
     first = [best[0].tokens if best else [] for best in found]
     for clip, best, own in zip(clips, found, timed_syllables(bundle, clips, encoded, first, notation), strict=True):
-        heard = [by_contour(bundle.tones, clip, timed) for timed in own]
+        heard = {
+            place: by_contour(bundle.tones, clip, timed)
+            for (place, _), timed in zip(_by_place([timed.syllable for timed in own]), own, strict=True)
+        }
         scored = []
         for one in best:
             words = bundle.tokenizer.decode(one.tokens).split()
-            tones = [syllable.tone for word in words for syllable in notation.syllables(word)]
-            gain = sum(of.get(tone, unknown) for of, tone in zip(heard, tones, strict=False) if of is not None)
+            gain = 0.0
+            for place, tone in _by_place([syllable for word in words for syllable in notation.syllables(word)]):
+                of_tone = heard.get(place)
+                gain += 0.0 if of_tone is None else of_tone.get(tone, guess) - guess
             scored.append(replace(one, score=one.score + weight * gain))
         ranked.append(sorted(scored, key=lambda one: -one.score))
     return ranked
 
 
+def _by_place(syllables: Sequence[Syllable]) -> Iterator[tuple[tuple[int, str], str]]:
+    """The tone of each syllable, by where its base begins in that of the text, and the base."""
+    at = 0
+    for syllable in syllables:
+        yield (at, syllable.base), syllable.tone
+        at += len(syllable.base)
+
+
 @torch.inference_mode()
 def weigh_tones(
-    bundle: Bundle, clips: Sequence[Features], encoded: Encoded, texts: Sequence[Sequence[int]], weight: float
+    bundle: Bundle,
+    clips: Sequence[Features],
+    encoded: Encoded,
+    texts: Sequence[Sequence[int]],
+    weight: float,
+    fused: bool = False,
 ) -> list[list[int]]:
     """The texts of a batch of clips, as ids, with the tones that are likeliest by decoder and contour together.
 
     Args:
         weight: of the contour, to whose power its probabilities are taken; the decoder's have 1.
+        fused: the texts were searched for with a language model or hotwords, too: what they have chosen is as probable
+            as what the decoder would have.
     """
     notation, changed = bundle.text.notation, [list(text) for text in texts]
     if bundle.tones is None or notation is None or not any(texts):
@@ -188,7 +210,9 @@ def weigh_tones(
             of_tone = by_contour(bundle.tones, clip, own[place.syllable])
             if of_tone is None:
                 continue
-            decoder = predicted[row, place.position]
-            scores = {token: float(decoder[token]) + weight * of_tone[tone] for tone, token in place.tokens.items()}
+            decoder = {token: float(predicted[row, place.position, token]) for token in place.tokens.values()}
+            if fused:
+                decoder[texts[row][place.position]] = max(decoder.values())
+            scores = {token: decoder[token] + weight * of_tone[tone] for tone, token in place.tokens.items()}
             changed[row][place.position] = max(scores, key=scores.__getitem__)
     return changed

@@ -14,20 +14,23 @@ from torch.nn.functional import gelu, linear
 
 from echo_asr.model.calibration import Noted
 
+POINTS = 12  # of a syllable, equally spaced from its first voiced frame to its last one
+MEASUREMENTS = 4 * POINTS + 2  # F0, periodicity, voicing and energy at each; duration; whether it is known who speaks
+
 
 @dataclass(frozen=True)
 class ToneModel(Noted):
-    """Two hidden layers of `hidden` values with GELU, from the measurements of a syllable to its tone.
+    """Two hidden layers of `hidden` values with GELU, from the W measurements of a syllable
+    (`echo_asr.decode.tones.measure_syllable`) to its tone.
 
     Attributes:
         tones: as written, one a line.
-        measurements, hidden: W and H.
+        hidden: H.
         weights: of the layers, `(H, W)`, `(H,)`, `(H, H)`, `(H,)`, `(C, H)` and `(C,)`, one after the other.
         syllables: that it was fitted to.
     """
 
     tones: str
-    measurements: int
     hidden: int
     weights: tuple[float, ...]
     syllables: int = 0
@@ -44,7 +47,7 @@ class ToneModel(Noted):
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         """Of weights and biases, layer by layer."""
-        wide, hidden, tones = self.measurements, self.hidden, len(self.names)
+        wide, hidden, tones = MEASUREMENTS, self.hidden, len(self.names)
         return [(hidden, wide), (hidden,), (hidden, hidden), (hidden,), (tones, hidden), (tones,)]
 
     @cached_property
