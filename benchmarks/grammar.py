@@ -143,10 +143,13 @@ def strings(model: str, corpus: str, splits: Sequence[str], count: int, seed: in
         numbers.append("".join(str(DIGITS.index(u.text)) for u in drawn))
     listening = recognizer.with_grammar(Grammar.of(["language = en", f"{{digit}}*2-{LONGEST}"]))
     free = [written(one.text, "en") for one in recognizer.transcribe(recordings, words=False)]
-    heard = [one.text for one in listening.transcribe(recordings, words=False)]
     assert listening.sentences is not None
-    listening.sentences.least = 0.0
-    any_probability = [one.text for one in listening.transcribe(recordings, words=False)]
+    own_least, listening.sentences.least = listening.sentences.least, 0.0
+    results = listening.transcribe(recordings, words=False)
+    any_probability = [one.text for one in results]
+    heard = [
+        " ".join(s.text for s in one.segments if s.sentence and s.sentence.probability >= own_least) for one in results
+    ]
     found = {"free": free, "wrong": any_probability, "wrong or rejected": heard}
     shares = {
         name: percent(Share.over([a != b for a, b in zip(own, numbers, strict=True)])) for name, own in found.items()

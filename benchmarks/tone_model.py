@@ -29,7 +29,6 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.evaluate.tone_errors import count_tone_errors
 from echo_asr.features import Features
 from echo_asr.features.pitch import REFERENCE_F0
-from echo_asr.features.voice import Voice
 from echo_asr.model.tone_model import MEASUREMENTS, POINTS, ToneModel
 from echo_asr.research.compare import compare_errors
 from echo_asr.train.tone_fit import measured_syllables, train_tones
@@ -67,11 +66,14 @@ class Split:
         self.cache = cache
         self.examples = make_examples(utterances, recognizer.bundle.tokenizer, recognizer.normalize, unknown="skip")
 
+    def f0(self, example: Example, reference: float | None) -> float:
+        """The speaker's median F0, or some Hertz instead; 0 for what nobody is known to have."""
+        return self.voices[example.utterance.id].f0 if reference is None else reference
+
     def features(self, example: Example, reference: float | None = None) -> Features:
-        """Features relative to the speaker, or to some Hertz; 0 for what nobody is known to have."""
-        voice = self.voices[example.utterance.id]
-        f0 = voice.f0 if reference is None else reference
-        return replace(self.cache.features(example.utterance.audio, voice=Voice(voice.f0, voice.states)), speaker_f0=f0)
+        """Features relative to the speaker, or to some Hertz."""
+        found = self.cache.features(example.utterance.audio, voice=self.voices[example.utterance.id])
+        return replace(found, speaker_f0=self.f0(example, reference))
 
 
 def main() -> None:
@@ -92,6 +94,8 @@ def main() -> None:
     references = [example.text for example in split.examples]
     clips = [split.features(example) for example in split.examples]
     heard = [segment.text for segment in recognizer.recognize(clips)]
+    with torch.inference_mode():
+        batches = [(group, recognizer.encode([clips[i] for i in group])) for group in batches_to_search(clips)]
     before = count_tone_errors(references, heard, notation)[0]
     tokens = [recognizer.bundle.tokenizer.encode(text) for text in heard]
     print(json.dumps({"tone model": "none", "clips": len(clips), **_rates(before, before)}), flush=True)
@@ -109,9 +113,9 @@ def main() -> None:
             for weight in arguments.weights:
                 texts = list(heard)
                 bundle = replace(recognizer.bundle, tones=tone_model)
-                for group in batches_to_search(clips):
-                    batch = [split.features(split.examples[i], reference) for i in group]
-                    found = weigh_tones(bundle, batch, recognizer.encode(batch), [tokens[i] for i in group], weight)
+                for group, encoded in batches:
+                    batch = [replace(clips[i], speaker_f0=split.f0(split.examples[i], reference)) for i in group]
+                    found = weigh_tones(bundle, batch, encoded, [tokens[i] for i in group], weight)
                     for i, ids in zip(group, found, strict=True):
                         texts[i] = recognizer.bundle.tokenizer.decode(ids)
                 after = count_tone_errors(references, texts, notation)[0]

@@ -176,6 +176,22 @@ def attention_align(weights: Tensor, lengths: Tensor, counts: Sequence[int]) -> 
     return ctc_align(scores.transpose(1, 2), lengths, [range(1, count + 1) for count in counts])
 
 
+def predict_given(
+    model: Echo, encoded: Encoded, tokens: Sequence[Sequence[int]], reader: WeightReader | None = None
+) -> tuple[Tensor, Tensor]:
+    """Given texts as ids `(B, L)`, and what the decoder expects in the place of each token, given those before it: log
+    probabilities `(B, L, V)`, as of `Echo.predict`.
+
+    Args:
+        reader: of the last block that attends to the feature of CTC.
+    """
+    padded = pad_sequence([torch.tensor(text, dtype=torch.long) for text in tokens], batch_first=True).to(model.device)
+    state = model.decoder.state(encoded, cached=False)
+    if reader is not None:
+        state.memories[model.decoder.stack_of(model.config.ctc_feature)][-1].readers += (reader,)
+    return padded, model.predict(pad(padded, (1, -1)), state)
+
+
 def force(
     model: Echo, encoded: Encoded, tokens: Sequence[Sequence[int]], attention: bool = False
 ) -> tuple[Tensor, Tensor | None]:
@@ -186,12 +202,8 @@ def force(
         positions that predict the tokens attend to frames, `(B, L, F)`, a mean over the heads of the last block that
         attends to the feature of CTC. Beyond a text they mean nothing.
     """
-    padded = pad_sequence([torch.tensor(text, dtype=torch.long) for text in tokens], batch_first=True).to(model.device)
-    state = model.decoder.state(encoded, cached=False)
     reader = WeightReader()
-    if attention:
-        state.memories[model.decoder.stack_of(model.config.ctc_feature)][-1].readers += (reader,)
-    predicted = model.predict(pad(padded, (1, -1)), state)
+    padded, predicted = predict_given(model, encoded, tokens, reader if attention else None)
     chosen = predicted.gather(2, padded.to(predicted.device)[..., None])[..., 0].clamp(max=0.0).exp().cpu()
     if reader.weights is None:
         return chosen, None

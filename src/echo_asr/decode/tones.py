@@ -17,11 +17,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch.nn.functional import pad
-from torch.nn.utils.rnn import pad_sequence
 
 from echo_asr.audio.convert import seconds_to_frames
-from echo_asr.decode.alignment import ctc_align, span_times
+from echo_asr.decode.alignment import ctc_align, predict_given, span_times
 from echo_asr.decode.results import Token
 from echo_asr.decode.search import Hypothesis
 from echo_asr.decode.syllables import SHORTEST, TimedSyllable, time_syllables
@@ -200,9 +198,7 @@ def weigh_tones(
     notation, changed = bundle.text.notation, [list(text) for text in texts]
     if bundle.tones is None or notation is None or not any(texts):
         return changed
-    padded = pad_sequence([torch.tensor(text, dtype=torch.long) for text in texts], batch_first=True)
-    state = bundle.model.decoder.state(encoded, cached=False)
-    predicted = bundle.model.predict(pad(padded.to(bundle.model.device), (1, -1)), state).cpu()
+    predicted = predict_given(bundle.model, encoded, texts)[1].cpu()
     syllables = timed_syllables(bundle, clips, encoded, texts, notation)
     for row, (clip, own) in enumerate(zip(clips, syllables, strict=True)):
         parts = [timed.syllable for timed in own]

@@ -263,9 +263,7 @@ class Trainer:
         self.reporter.message(self.processes.broadcast(found))
 
     def _tone_model(self, recognizer: Recognizer) -> ToneModel | None:
-        """The tone model of the model that is kept: beside the states of a pretrained encoder, for texts with tones."""
-        if "states" not in self.model.config.features:
-            return None
+        """The tone model of the model that is kept, if it gets one."""
         found = fit_tones(recognizer, self.data.examples, lambda example: self.data.features(example.utterance))
         if found is not None:
             tones = " ".join(map(show_tone, found.names))

@@ -40,6 +40,7 @@ from echo_asr.train.recipe import SECTIONS
 from echo_asr.train.report import Reporter, Silent
 from echo_asr.train.state import Progress, check_folder, is_model
 from echo_asr.train.throughput import cpu_seconds
+from echo_asr.train.tone_fit import has_tone_model
 
 MARKS = 5  # that are named in a warning
 
@@ -102,9 +103,8 @@ def train(
             features, states = choose_encoder(asked, start, resumed, where)
             extractor = FeatureExtractor(features, transform, states)
             cache = FeatureCache(None, extractor)
-            # A tone model goes with the states of a pretrained encoder.
-            tone_model = "states" in sections["model"].features and text.notation is not None
-            by_speaker = sections["model"].vrope.reference == "speaker" or tone_model
+            model_config: ModelConfig = sections["model"]
+            by_speaker = model_config.vrope.reference == "speaker" or has_tone_model(model_config, text)
             how = (settings, sections["model"].subsampling, cache, by_speaker, rank, texts, broken)
             data = TrainingData(recordings, tokenizer, normalize, *how)
             validation = make_examples(recordings.split("validation"), tokenizer, normalize, unknown="skip")

@@ -15,7 +15,9 @@ from echo_asr.decode.batches import batches_to_search
 from echo_asr.decode.tones import measure_syllable, timed_syllables
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.features import Features
+from echo_asr.model.config import ModelConfig
 from echo_asr.model.tone_model import MEASUREMENTS, ToneModel
+from echo_asr.text.config import TextConfig
 
 MOST = 40_000  # contours
 TOGETHER = 128  # recordings that are held in memory
@@ -23,7 +25,8 @@ FEWEST, FEWEST_OF_TONE = 300, 20  # syllables; with fewer there is no tone model
 HIDDEN, DROPOUT, SMOOTHING = 96, 0.3, 0.05
 EPOCHS, BATCH, RATE, DECAY = 40, 256, 2e-3, 0.02
 SEED = 5 << 38
-LEAST_GAIN, HELD_OUT, HELD_TOGETHER = 0.7, 20, 2  # two of twenty are held out
+MOST_ERRORS = 0.7  # of those that the commonest tone would have
+HELD_OUT = 10  # every tenth syllable
 
 
 def measured_syllables(
@@ -53,13 +56,19 @@ def measured_syllables(
     return np.array(rows).reshape(-1, MEASUREMENTS), tones
 
 
+def has_tone_model(model: ModelConfig, text: TextConfig) -> bool:
+    """Whether a model gets a tone model at the end of training: beside the states of a pretrained encoder, for texts
+    with tones."""
+    return "states" in model.features and text.notation is not None
+
+
 @torch.inference_mode()
 def fit_tones(
     recognizer: Recognizer, examples: Sequence[Example], features: Callable[[Example], Features]
 ) -> ToneModel | None:
-    """Fit a tone model to some of the training recordings, whose texts are aligned by the recogniser; None where their
-    notation has no tones, or fewer than `FEWEST` syllables have one."""
-    if recognizer.bundle.text.notation is None:
+    """Fit a tone model to some of the training recordings, whose texts are aligned by the recogniser; None for a model
+    that gets none, where fewer than `FEWEST` syllables have a tone, or where contours do not tell them."""
+    if not has_tone_model(recognizer.bundle.model.config, recognizer.bundle.text):
         return None
     spoken = [example for example in examples if example.tokens]
     # Drawn at random, since speakers may take turns in a corpus.
@@ -75,13 +84,13 @@ def fit_tones(
 
 
 def tells_tones(measured: np.ndarray, targets: np.ndarray, names: Sequence[str]) -> bool:
-    """Whether contours tell the tones: a model that is fitted to nine tenths of them has at most `LEAST_GAIN` of the
+    """Whether contours tell the tones: a model that is fitted to nine tenths of them has at most `MOST_ERRORS` of the
     errors, in the rest, that the commonest tone for all would have. So accents that are no tones get no tone model."""
-    held = np.arange(len(targets)) % HELD_OUT >= HELD_OUT - HELD_TOGETHER  # whole syllables: each comes twice
+    held = np.arange(len(targets)) // 2 % HELD_OUT == HELD_OUT - 1  # whole syllables: each comes twice
     fitted = train_tones(measured[~held], targets[~held], names)
     found = fitted.log_probabilities(measured[held]).argmax(1)
     commonest = int(np.bincount(targets[~held]).argmax())
-    return float(np.mean(found != targets[held])) <= LEAST_GAIN * float(np.mean(targets[held] != commonest))
+    return float(np.mean(found != targets[held])) <= MOST_ERRORS * float(np.mean(targets[held] != commonest))
 
 
 def train_tones(measured: np.ndarray, targets: np.ndarray, names: Sequence[str]) -> ToneModel:
