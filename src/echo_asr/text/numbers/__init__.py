@@ -30,11 +30,12 @@ TABLED = 9_999  # numbers that are read from a table; larger ones by their parts
 def number_forms(number: int, language: str) -> list[str]:
     """The ways to say a number, the usual one first.
 
-    >>> number_forms(105, "en")[:2]
-    ['one hundred five', 'one hundred and five']
-
     Raises:
         ValueError: it is not in 0 to 999,999, or the language is not one of `NUMBERS`.
+
+    Example:
+        >>> ", ".join(number_forms(105, "en")[:2])
+        'one hundred five, one hundred and five'
     """
     if not 0 <= number <= LARGEST:
         raise ValueError(f"number: expected 0 to {LARGEST}, got {number}")
