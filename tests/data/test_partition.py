@@ -15,7 +15,7 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.cli import main
 from echo_asr.data.corpus import Utterance, load_corpus
-from echo_asr.data.partition import BY, partition, write_corpus
+from echo_asr.data.partition import BY, partition, spread, write_corpus
 from echo_asr.errors import EchoError
 
 
@@ -127,3 +127,18 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         write_corpus(tmp_path / "file" / "out", utterances(3, 1))
     with pytest.raises(EchoError, match=r"file: exists and is not empty"):
         write_corpus(tmp_path / "file", utterances(3, 1))
+
+
+@pytest.mark.parametrize("speakers", [2, 3, 6])
+@pytest.mark.parametrize("in_turn", [True, False], ids=["in turn", "one after the other"])
+def test_a_few_of_many_are_of_all_speakers(speakers: int, in_turn: bool) -> None:
+    rows = [f"{i % speakers if in_turn else i * speakers // 600}-{i}" for i in range(600)]
+    few = spread(rows, 120)
+    said = [sum(row.startswith(f"{s}-") for row in few) for s in range(speakers)]
+    assert len(few) == 120 == len(set(few)) and min(said) > 0.5 * 120 / speakers
+
+
+@given(size=st.integers(0, 300), most=st.integers(1, 300))
+def test_a_few_of_many_are_so_many_in_order_and_always_the_same(size: int, most: int) -> None:
+    few = spread(range(size), most)
+    assert few == sorted(set(few)) == spread(range(size), most) and len(few) == min(size, most)

@@ -82,6 +82,11 @@ def test_another_token_is_another_tone_of_the_same_base(name: str, kind: Any) ->
         assert exchanged
 
 
+def test_nothing_is_exchanged_in_an_empty_text() -> None:
+    tokenizer = Tokenizer.train(["ma1 ma2"], "character", 40)
+    assert not list(tone_places(tokenizer, ToneNotation("digits"), [], [], ["1", "2"]))
+
+
 @pytest.fixture(scope="module")
 def recognizer(make_model: Callable[..., Any]) -> Recognizer:
     tokenizer = Tokenizer.train(TEXTS, "character", 40)

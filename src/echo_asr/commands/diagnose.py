@@ -30,6 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
     from echo_asr.console import print_table, progress_bar
     from echo_asr.data.corpus import load_corpus
     from echo_asr.data.excluded import apply_conventions
+    from echo_asr.data.partition import spread
     from echo_asr.evaluate.evaluate import evaluate
     from echo_asr.research.diagnose.counterfactuals import changes
     from echo_asr.research.diagnose.report import cells, diagnose, gather, headline, plain, remarks
@@ -42,8 +43,8 @@ def run(arguments: argparse.Namespace) -> None:
     corpus = load_corpus(arguments.corpus)
     conventions = recognizer.bundle.text.transcription
     split = arguments.split or next(s for s in ("validation", "test", "train") if s in corpus.splits)
-    utterances = apply_conventions(arguments.corpus, corpus.split(split), conventions).utterances
-    utterances = utterances[:: max(1, len(utterances) // arguments.utterances)][: arguments.utterances]
+    transcribed = apply_conventions(arguments.corpus, corpus.split(split), conventions).utterances
+    utterances = spread(transcribed, arguments.utterances)
     model = recognizer.bundle.model
     if arguments.out:
         make_folder(arguments.out)

@@ -1,4 +1,5 @@
-"""Splits a corpus so that training, validation and test share no speaker, or no text (`echo-asr corpus split`)."""
+"""Splits a corpus so that training, validation and test share no speaker, or no text (`echo-asr corpus split`); draws a
+few of many."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.console import counted, hours
@@ -26,6 +27,19 @@ BY: tuple[By, ...] = ("speaker", "text", "utterance")
 COLUMNS = ("file_name", "transcription", "speaker", "split", "duration", "excerpt_start", "excerpt_channel", "id")
 TRIES = 50  # random orders of the groups, of which the best balanced result is kept
 EFFORT = 200_000  # groups visited over all tries, about
+Item = TypeVar("Item")
+
+
+def spread(items: Sequence[Item], most: int) -> list[Item]:
+    """At most so many of the items, in their order and the same each time: one at random of each of as many parts.
+
+    Neither a corpus whose speakers come one after the other gives one speaker alone, as its beginning would, nor one in
+    which they take turns, as every second item would.
+    """
+    if len(items) <= most:
+        return list(items)
+    bounds, rng = [len(items) * part // most for part in range(most + 1)], random.Random(0)
+    return [items[rng.randrange(*part)] for part in zip(bounds, bounds[1:], strict=False)]
 
 
 def partition(

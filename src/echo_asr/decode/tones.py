@@ -11,9 +11,11 @@ Shapes: `T` frames of 10 ms; `P` points and `W` measurements of a syllable.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -94,30 +96,58 @@ def tone_places(
     text with another tone. Syllables without a written tone, or whose other tones take more or fewer tokens, are left
     out."""
     text, at = tokenizer.decode(list(tokens)), 0
+    pieces = iter(_pieces(tokenizer, text, list(tokens)))
+    piece = next(pieces)
     for number, syllable in enumerate(syllables):
         start = text.find(str(syllable), at)
         if start < 0 or text[at:start].strip():
             return  # the text is not composed as syllables are
         at = start + len(str(syllable))
+        while piece.end < at:
+            piece = next(pieces)
         if syllable.tone not in tones:
             continue
-        first, last = text.rfind(" ", 0, start) + 1, (text + " ").index(" ", at)  # of the word that it is in
-        base = notation.without_tones(text[first:last])
+        before, after = text[piece.start : start], text[at : piece.end]
+        base = notation.without_tones((before + str(syllable) + after).strip())
         found = dict[int, dict[str, int]]()  # by position
         for tone in tones:
-            word = text[first:start] + with_tone(syllable, tone) + text[at:last]
-            if tone == syllable.tone or notation.without_tones(word) != base:
+            other = before + with_tone(syllable, tone) + after
+            if tone == syllable.tone or notation.without_tones(other.strip()) != base:
                 continue
             try:
-                encoded = tokenizer.encode(text[:first] + word + text[last:])
+                encoded = tokenizer.encode(other)
             except EchoError:
                 continue
-            different = [n for n, (a, b) in enumerate(zip(encoded, tokens, strict=False)) if a != b]
-            if len(encoded) == len(tokens) and len(different) == 1:
+            different = [n for n, (a, b) in enumerate(zip(encoded, piece.tokens, strict=False)) if a != b]
+            if len(encoded) == len(piece.tokens) and len(different) == 1:
                 found.setdefault(different[0], {})[tone] = encoded[different[0]]
         if len(found) == 1:
             ((position, others),) = found.items()
-            yield _Place(number, position, {syllable.tone: tokens[position], **others})
+            yield _Place(number, piece.first + position, {syllable.tone: piece.tokens[position], **others})
+
+
+class _Piece(NamedTuple):
+    """A part of a text that is encoded by itself: where it is in the text, its tokens, and the number of the first."""
+
+    start: int
+    end: int
+    tokens: list[int]
+    first: int
+
+
+def _pieces(tokenizer: Tokenizer, text: str, tokens: list[int]) -> list[_Piece]:
+    """The words of a text, each with the space before it, if they are encoded as in the text; else the text."""
+    found, start, first = list[_Piece](), 0, 0
+    for match in re.finditer(r" *[^ ]+", text):
+        try:
+            own = tokenizer.encode(match.group())
+        except EchoError:  # a tokenizer that does not keep the space
+            break
+        found.append(_Piece(start, match.end(), own, first))
+        start, first = match.end(), first + len(own)
+    if found and [token for piece in found for token in piece.tokens] == tokens:
+        return found
+    return [_Piece(0, len(text), tokens, 0)]
 
 
 def with_tone(syllable: Syllable, tone: str) -> str:

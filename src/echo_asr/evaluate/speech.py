@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from echo_asr.audio.convert import SAMPLE_RATE
+from echo_asr.audio.convert import seconds_to_samples
 from echo_asr.data.noise import KINDS, OTHER_KINDS, noise_clip
 from echo_asr.data.perturbation import in_noise
 from echo_asr.decode.batches import batches_to_search
@@ -21,17 +22,18 @@ FEWEST = 30  # texts that are recognised; of fewer it is not known what is usual
 MOST_CLIPS = 150  # with speech, as they are and in noise
 SNR = (5.0, 20.0)  # dB, of clips in noise
 SOUNDS = 480  # without speech
-SECONDS = (0.3, 2.0)  # of a sound
-LEVELS = (-50.0, -10.0)  # dBFS
+CROWDS = 240  # of several people who speak at once
+CROWD = (3, 16)  # of them in each
+SECONDS = (0.3, 3.0)  # of a sound; short crowds are the likest to a word
+LEVELS = (-60.0, -10.0)  # dBFS, RMS
+QUIET = (0.0, 1.0)  # seconds before and after half of the sounds
+QUIET_LEVEL = -90.0  # dBFS
 SEED = 3 << 38  # from which no training draws
-CROWDS = 30  # of several people who speak at once
-CROWD = (3, 8)  # recordings in each
-CROWD_SECONDS = (0.5, 2.5)
-PRIOR = 0.1  # standard deviation of a weight, of a value that was divided by its own
+PRIOR = 0.2  # standard deviation of a weight, of a value that was divided by its own
 SPREAD = 0.25  # least deviation of the logarithm of the evidence
-# Logits that are added: of texts with the usual evidence those below -1.7 are left out. Chosen, with the numbers above,
+# Logits that are added: of texts with the usual evidence those below -2.2 are left out. Chosen, with the numbers above,
 # between sounds that get a text and clips of a new speaker, and in noise, that lose theirs (LOG, 2026-11-30).
-BONUS = 1.7
+BONUS = 2.2
 
 
 def noisy(audio: np.ndarray, number: int) -> np.ndarray:
@@ -40,30 +42,45 @@ def noisy(audio: np.ndarray, number: int) -> np.ndarray:
 
 
 def sounds_without_speech() -> list[np.ndarray]:
-    """Sounds of all kinds, those that no training draws among them."""
+    """Sounds of all kinds, those that no training draws among them, at many levels, half of them within quiet."""
     random = np.random.default_rng(SEED)
     kinds = [*(kind for kind in KINDS if kind != "silence"), *OTHER_KINDS * 4]
-    lengths = np.exp(random.uniform(*np.log(SECONDS), SOUNDS))  # type: ignore[call-overload]
-    levels, seeds = random.uniform(*LEVELS, SOUNDS), random.integers(2**31, size=SOUNDS)
-    drawn = zip(lengths.tolist(), seeds.tolist(), levels.tolist(), strict=True)
-    return [noise_clip(kinds[number % len(kinds)], *one) for number, one in enumerate(drawn)]
+    return [
+        _placed(noise_clip(kinds[number % len(kinds)], _seconds(random), int(random.integers(2**31))), random)
+        for number in range(SOUNDS)
+    ]
 
 
 def crowds(speech: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Sounds of several people who speak at once, made of recordings `(S,)`: nobody's text, and as like a voice as a
-    sound can be; without them crowds and engines get texts."""
+    """Sounds of several people who speak at once, made of recordings `(S,)`, as those of `sounds_without_speech`:
+    nobody's text, and as like a voice as a sound can be; without them crowds and engines get texts."""
     random = np.random.default_rng(SEED + 1)
     made = []
     for _ in range(CROWDS):
-        total = np.zeros(round(random.uniform(*CROWD_SECONDS) * SAMPLE_RATE))
+        total = np.zeros(seconds_to_samples(_seconds(random)))
         for _ in range(int(random.integers(CROWD[0], CROWD[1] + 1))):
             row = np.concatenate([speech[int(i)] for i in random.integers(len(speech), size=2)])
             row = np.resize(row, row.size + total.size)
             start = int(random.integers(row.size - total.size + 1))
             part = row[start : start + total.size]
             total += random.uniform(0.5, 1.0) * part / max(float(part.std()), LEAST)
-        made.append((random.uniform(0.1, 0.8) * total / max(float(np.abs(total).max()), LEAST)).astype(np.float32))
+        made.append(_placed(total, random))
     return made
+
+
+def _seconds(random: np.random.Generator) -> float:
+    return math.exp(random.uniform(*np.log(SECONDS)))
+
+
+def _placed(sound: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A sound `(S,)` at some level, softer where its peaks would exceed full scale, and perhaps within quiet."""
+    wanted = 10 ** (random.uniform(*LEVELS) / 20) / max(float(np.sqrt(np.mean(sound**2))), LEAST)
+    made = sound * min(wanted, 1 / max(float(np.abs(sound).max()), LEAST))
+    if random.random() < 0.5:
+        before, after = (seconds_to_samples(seconds) for seconds in random.uniform(*QUIET, size=2))
+        made = np.pad(made, (before, after))
+        made = made + 10 ** (QUIET_LEVEL / 20) * random.standard_normal(made.size)
+    return made.astype(np.float32)
 
 
 def fit_speech(

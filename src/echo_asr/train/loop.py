@@ -14,6 +14,7 @@ import torch
 
 from echo_asr.audio import load_audio
 from echo_asr.data.batch import Batch, Example
+from echo_asr.data.partition import spread
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.distributed.processes import ALONE, Processes
@@ -69,8 +70,7 @@ class Trainer:
     ) -> None:
         self.bundle, self.data, self.config, self.run, self.reporter = bundle, data, config, run, reporter
         self.processes, self.monitor = processes, monitor
-        step = max(1, len(validation) // config.validation_utterances)
-        self.validation = list(validation[::step])[: config.validation_utterances]
+        self.validation = spread(validation, config.validation_utterances)
         self.curriculum = Curriculum(self.model.config, config)
         if config.gradient_checkpointing:
             recompute(self.model)
@@ -271,18 +271,21 @@ class Trainer:
         return found
 
     def _in_noise(self) -> tuple[list[Features], list[Features]]:
-        """Features of some of the validation examples that have a text, in noise, and of crowds that are made of them;
-        none of too few."""
-        spoken = [e.utterance for e in self.validation if e.text]
-        if len(spoken) < FEWEST:
+        """Features of some of the validation examples that have a text, in noise, and of crowds that are made of them
+        and of as many training examples; none of too few."""
+        validated, trained = (
+            [e.utterance for e in examples if e.text] for examples in (self.validation, self.data.examples)
+        )
+        if len(validated) < FEWEST:
             return [], []
-        extractor, voice = self.data.cache.extractor, self.data.voice
-        audio = [load_audio(one.audio) for one in spoken[:MOST_CLIPS]]
+        extractor, voice, spoken = self.data.cache.extractor, self.data.voice, spread(validated, MOST_CLIPS)
+        audio = [load_audio(one.audio) for one in spoken]
         in_noise = [
             extractor(noisy(samples, number), voice=voice(one.speaker))
-            for number, (one, samples) in enumerate(zip(spoken, audio, strict=False))
+            for number, (one, samples) in enumerate(zip(spoken, audio, strict=True))
         ]
-        return in_noise, [extractor(clip) for clip in crowds(audio)]
+        others = [load_audio(one.audio) for one in spread(trained, MOST_CLIPS)]
+        return in_noise, [extractor(clip) for clip in crowds([*audio, *others])]
 
     def _validated(self) -> None:
         """Validate, save the averaged weights if they are the best so far, and warn of what goes wrong."""

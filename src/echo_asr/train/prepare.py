@@ -14,6 +14,7 @@ from echo_asr.config import read_yaml
 from echo_asr.console import print_message, progress_bar
 from echo_asr.data.batch import Example
 from echo_asr.data.corpus import Corpus
+from echo_asr.data.partition import spread
 from echo_asr.distributed.processes import Processes
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
@@ -30,7 +31,7 @@ HELD_OUT = 20  # one training utterance in so many is validated on where a corpu
 
 
 def hold_out(corpus: Corpus) -> Corpus:
-    """The corpus, with a validation split: every 20th training utterance, if it has none of its own.
+    """The corpus, with a validation split: a 20th of its training utterances, if it has none of its own.
 
     Raises:
         EchoError: there are too few training utterances.
@@ -40,7 +41,7 @@ def hold_out(corpus: Corpus) -> Corpus:
     rows = [u for u in corpus.utterances if u.split == "train"]
     if len(rows) < 2:
         raise EchoError(f"{corpus.name}: too few training utterances ({len(rows)}) to hold any out for validation")
-    held = {u.id for u in rows[:: min(HELD_OUT, len(rows))]}
+    held = {u.id for u in spread(rows, -(-len(rows) // HELD_OUT))}
     moved = (replace(u, split="validation") if u.split == "train" and u.id in held else u for u in corpus.utterances)
     return replace(corpus, utterances=tuple(moved))
 
