@@ -40,6 +40,7 @@ from echo_asr.text.grammar import Grammar
 from echo_asr.text.written import written
 
 PAUSES = (0.8, 1.5)  # seconds
+DEFAULT = 200  # sentences
 LOST = 0.01  # share of the sentences that may be rejected
 SPECIAL = "\\[]()|{}<>:;#*=@"
 DIGITS = "zero one two three four five six seven eight nine".split()
@@ -76,7 +77,9 @@ def percent(share: Share) -> list[float]:
     return [round(share.percent, 2), *(round(end, 2) for end in share.ci95)]
 
 
-def measure(model: str, corpus: str, splits: Sequence[str], sentences: int, most: int, seed: int) -> dict[str, Any]:
+def measure(
+    model: str, corpus: str, splits: Sequence[str], sentences: int | None, most: int, seed: int
+) -> dict[str, Any]:
     torch.set_num_threads(1)
     recognizer, rng = load(model, "cpu"), np.random.default_rng(seed)
     whole = load_corpus(corpus)
@@ -84,6 +87,7 @@ def measure(model: str, corpus: str, splits: Sequence[str], sentences: int, most
     rows = [rows[i] for i in rng.permutation(len(rows))[:most]]
     texts = [recognizer.normalize(u.text) for u in rows]
     different = sorted(set(texts))
+    sentences = sentences or min(DEFAULT, len(different))
     chosen = {different[i] for i in rng.permutation(len(different))[:sentences]}
     spoken = set(texts)
     others = [text for u in whole.utterances if (text := recognizer.normalize(u.text)) and text not in spoken]
@@ -197,7 +201,7 @@ def joined(model: str, corpus: str, splits: Sequence[str], minutes: float, seed:
 def main() -> None:
     parser = model_and_corpus("grammar", __doc__)
     parser.add_argument("--each", nargs="+", metavar="SPLIT", help="several splits")
-    parser.add_argument("--sentences", type=int, default=200, help="of the grammar, at most (default 200)")
+    parser.add_argument("--sentences", type=int, help="of the grammar (default 200, or as many as the clips have)")
     parser.add_argument("--clips", type=int, default=1000, help="of the splits, at most (default 1000)")
     parser.add_argument(
         "--joined", type=float, metavar="MINUTES", help="compare clips in so long a recording with themselves"
