@@ -12,8 +12,10 @@ With `--strings` two to six clips of single digits of one speaker follow each ot
 are heard as a number of that many digits at most: how many strings of digits are wrong in a free search, and by the
 grammar.
 
-With `--joined` clips follow each other with pauses of 0.8 to 1.5 s of noise as loud as their softest frames, until they
-have been joined to so many minutes, and the text of each is compared with that of the clip alone.
+With `--joined` clips follow each other with pauses of 0.8 to 1.5 s of noise, as loud as their softest frames are in the
+median, until they have been joined to so many minutes. Printed is how many have another text than the clip alone, of
+which the model knows the voice as it does in the recording (`other`) or does not (`other, unknown voice`), and how many
+are wrong in each way.
 """
 
 from __future__ import annotations
@@ -27,13 +29,13 @@ import numpy as np
 import torch
 
 from benchmarks.arguments import model_and_corpus
-from benchmarks.joined_alignment import noise
+from benchmarks.joined_alignment import noise, softest_level, steady_noise
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE, seconds_to_samples
 from echo_asr.audio.load import Audio
 from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.load import load
-from echo_asr.decode.results import Segment
+from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.evaluate.grammar import NOISE_CLIPS, NOISE_SECONDS, Accepted, Share, noises
 from echo_asr.text.grammar import Grammar
@@ -170,31 +172,41 @@ def joined(model: str, corpus: str, splits: Sequence[str], minutes: float, seed:
     listening = recognizer.with_grammar(
         Grammar.of(map(as_template, sorted({recognizer.normalize(u.text) for u in rows})))
     )
-    parts: list[np.ndarray] = []
-    spans: list[tuple[float, float]] = []
-    samples: list[Audio] = []
-    size = 0
-    for number in rng.permutation(len(rows)).tolist():
-        clip = load_audio(rows[number].audio)
-        pause = noise(clip, seconds_to_samples(rng.uniform(*PAUSES)), rng)
-        spans.append(((size + len(pause)) / SAMPLE_RATE, (size + len(pause) + len(clip)) / SAMPLE_RATE))
-        samples.append(clip)
+    order = rng.permutation(len(rows)).tolist()
+    clips, spans, parts, size = list[Audio](), list[tuple[float, float]](), list[np.ndarray](), 0
+    softest = [softest_level(load_audio(u.audio)) for u in rows]
+    while len(clips) < len(order) and size < 60 * minutes * SAMPLE_RATE:
+        clip = load_audio(rows[order[len(clips)]].audio)
+        pause = steady_noise(float(np.median(softest)), seconds_to_samples(rng.uniform(*PAUSES)), rng)
+        start = size + len(pause)
+        size = start + len(clip)
+        spans.append((start / SAMPLE_RATE, size / SAMPLE_RATE))
+        clips.append(clip)
         parts += [pause, clip]
-        size += len(pause) + len(clip)
-        if size >= 60 * minutes * SAMPLE_RATE:
-            break
-    alone = [one.said for one in listening.transcribe(samples, words=False)]
     found = listening.transcribe(np.concatenate(parts), words=False).segments
-    texts = []
-    for start, end in spans:
-        within = [one.said for one in found if start <= (one.start + one.end) / 2 <= end]
-        texts.append(" ".join(within))
-    other = Share.over([one != text for one, text in zip(alone, texts, strict=True)])
+    texts = {
+        "joined": [
+            " ".join(one.said for one in found if start <= (one.start + one.end) / 2 <= end) for start, end in spans
+        ],
+        "alone": [""] * len(clips),
+        "unknown voice": [one.said for one in listening.transcribe(clips, words=False)],
+    }
+    voices = [recognizer.voice(clips)] * len(clips)
+    for number, one in listening.transcribe_each(clips, voices=voices, words=False):
+        if isinstance(one, Transcription):
+            texts["alone"][number] = one.said
+    spoken = [recognizer.normalize(rows[number].text) for number in order[: len(clips)]]
+
+    def different(first: list[str], second: list[str]) -> list[float]:
+        return percent(Share.over([a != b for a, b in zip(first, second, strict=True)]))
+
     return {
         "corpus": corpus,
         "minutes": round(size / SAMPLE_RATE / 60, 1),
         "clips": len(spans),
-        "other": percent(other),
+        "other": different(texts["alone"], texts["joined"]),
+        "other, unknown voice": different(texts["unknown voice"], texts["joined"]),
+        "wrong": {name: different(own, spoken) for name, own in texts.items()},
     }
 
 

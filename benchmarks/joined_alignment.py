@@ -39,7 +39,16 @@ def speech_edges(samples: np.ndarray) -> tuple[float, float]:
 
 def noise(clip: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
     """White noise `(size,)` as loud as the softest frames of a clip."""
-    level = float(np.quantile(frame_levels(clip, samples_to_frames(len(clip))), SOFTEST))  # dBFS
+    return steady_noise(softest_level(clip), size, rng)
+
+
+def softest_level(clip: np.ndarray) -> float:
+    """How loud the softest frames of a clip are, in dBFS."""
+    return float(np.quantile(frame_levels(clip, samples_to_frames(len(clip))), SOFTEST))
+
+
+def steady_noise(level: float, size: int, rng: np.random.Generator) -> np.ndarray:
+    """White noise `(size,)` of so many dBFS."""
     return rng.normal(0.0, 10.0 ** (level / 20.0), size).astype(np.float32)
 
 
