@@ -283,6 +283,7 @@ def test_any_dataclass_may_be_a_section() -> None:
     [
         (b"model: [1, 2", "my.yaml: not valid YAML"),
         (b"a: b: c", "my.yaml: not valid YAML"),
+        (b"model: {width: 3}\nmodel: {heads: 2}", "my.yaml: not valid YAML .line 2, column 1: model stands twice."),
         (b"\tmodel: 3", "my.yaml: not valid YAML"),
         (b"when: 2024-13-45", "my.yaml: not valid YAML"),
         (b"model: !!python/object:os.system {}", "my.yaml: not valid YAML"),

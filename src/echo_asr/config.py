@@ -44,13 +44,13 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise EchoError(f"{path}: larger than {LARGEST >> 10} kB, as no configuration is; give another file")
-        data = parse_yaml(content.decode(text_encoding(content)))
+        data = parse_yaml(content.decode(text_encoding(content)), unique=True)
     except FileNotFoundError:
         raise EchoError(f"{path}: no such configuration file") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise EchoError(f"{path}: cannot be read as a configuration ({_one_line(error)})") from None
+        raise EchoError(f"{path}: cannot be read as a configuration ({one_line(error)})") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: 2024-13-45 is no date
-        raise EchoError(f"{path}: not valid YAML ({_one_line(error)})") from None
+        raise EchoError(f"{path}: not valid YAML ({one_line(error)})") from None
     if data is None:
         return {}
     if not isinstance(data, dict):
@@ -64,13 +64,16 @@ def text_encoding(beginning: bytes) -> str:
     return "utf-16" if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
 
 
-def parse_yaml(text: str) -> Any:
+def parse_yaml(text: str, unique: bool = False) -> Any:
     """What a YAML text holds, in bounded time and memory.
+
+    Args:
+        unique: refuse a mapping that has a name twice, of which YAML keeps the last without a word.
 
     Raises:
         yaml.YAMLError, ValueError or RecursionError: it is no YAML, or holds very much.
     """
-    return yaml.load(text, _Loader)  # a SafeLoader
+    return yaml.load(text, _UniqueLoader if unique else _Loader)  # SafeLoaders
 
 
 class PlacedText(str):
@@ -98,6 +101,7 @@ class _Loader(yaml.SafeLoader):
     """Refuses texts that hold very much, above all by aliases of aliases, each counted as what it stands for."""
 
     most = MOST_VALUES
+    unique = False  # whether a mapping that has a name twice is refused
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -111,6 +115,8 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError(f"more than {DEEPEST} levels deep")
         node = super().compose_node(parent, index)
         self.depth -= 1
+        if self.unique and isinstance(node, yaml.MappingNode):
+            _check_names(node)
         if alias:
             self.held += self.sizes.get(id(node), self.most)  # one that holds itself has no size yet
         else:
@@ -121,8 +127,27 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+def _check_names(mapping: yaml.MappingNode) -> None:
+    """Refuse a mapping that has a name twice."""
+    known = set[str]()
+    for key, _ in mapping.value:
+        if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+            if key.value in known:
+                at = key.start_mark
+                raise yaml.YAMLError(f"line {at.line + 1}, column {at.column + 1}: {key.value} stands twice")
+            known.add(key.value)
+
+
+class _UniqueLoader(_Loader):
+    """Refuses names that stand twice."""
+
+    unique = True
+
+
 class _PlacedLoader(_Loader):
-    """Keeps where texts stand."""
+    """Keeps where texts stand, and refuses names that stand twice."""
+
+    unique = True
 
 
 def _placed(loader: _PlacedLoader, node: yaml.ScalarNode) -> PlacedText:
@@ -158,7 +183,7 @@ def yaml_text(sections: Mapping[str, Any], where: str) -> str:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         sizes = {f"{s}.{k}": len(str(v)) for s, one in plain.items() if isinstance(one, dict) for k, v in one.items()}
         longest = max(sizes, key=sizes.__getitem__, default="")
-        what = f"could not be read back as a configuration ({_one_line(error)})"
+        what = f"could not be read back as a configuration ({one_line(error)})"
         raise EchoError(f"{where}: {what}; shorten {longest}, its longest value") from None
     return text
 
@@ -334,8 +359,9 @@ def nearest(word: str, known: Any, prefix: str = "") -> str:
     return "; known: " + ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
 
 
-def _one_line(error: object) -> str:
-    return re.sub(r"\s+", " ", str(error)).strip()
+def one_line(error: object) -> str:
+    """An error of a parser in one line, in which the text that it read has no name of its own."""
+    return re.sub(r"\s+", " ", str(error).replace('in "<unicode string>", ', "")).strip()
 
 
 KINDS = {
@@ -357,7 +383,7 @@ def _choices(path: str, sections: Mapping[str, type]) -> tuple[Any, ...]:
 
 
 def _readable(error: Exception, sections: Mapping[str, type]) -> str:
-    text = _one_line(error).replace("Parser key ", "").replace("typing.", "")
+    text = one_line(error).replace("Parser key ", "").replace("typing.", "")
     text = re.sub(r"<class '(\w+)'>", r"\1", text)
     kind = re.fullmatch(r"(.*?): Expected a (?:typing\.)?(\w+)(?:\[[^\]]*\])?\. Got value: ?(.*)", text)
     choices = _choices(kind[1], sections) if kind else ()

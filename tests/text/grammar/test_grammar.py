@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from echo_asr.errors import EchoError
 from echo_asr.text.grammar import Grammar
 from echo_asr.text.grammar.accepted import AcceptedSentences
+from echo_asr.text.grammar.report import make_report
 from echo_asr.text.grammar.respelling import respell
 from echo_asr.text.normalize import make_normalizer, normalize_basic
 
@@ -264,6 +265,15 @@ def test_sentences_are_drawn_from_all() -> None:
         ("intents: {A: {data: [{sentences: ['a {b}']}]}, }", r"line 1, column 38: there is no list \{b\}"),
         ("lists: {x: {wildcard: true}}", "wildcard"),
         ("lists: {x: {range: {from: 5, to: 1}}}", "from <= to"),
+        ("intents: {A: {data: [{sentences: a}]}}", "expected a list, got a text"),
+        ("intents: {A: {data: }}", "expected a list, got nothing"),
+        (
+            "intents: {A: {data: []}, A: {data: []}}",
+            "line 1, column 26: A stands twice",
+        ),
+        ("intent: {A: {data: [{sentences: [a]}]}}", "the file: intent is not read; did you mean intents"),
+        ("intents: {A: {data: [{sentence: [a]}]}}", "sentence is not read; did you mean sentences"),
+        ("intents: {}", "write intents: NAME"),
     ],
 )
 def test_mistakes_in_files_of_hassil(text: str, message: str, tmp_path: Path) -> None:
@@ -272,3 +282,83 @@ def test_mistakes_in_files_of_hassil(text: str, message: str, tmp_path: Path) ->
     with pytest.raises(EchoError, match=re.escape(str(path))) as caught:
         Grammar.load(path)
     assert re.search(message, str(caught.value)) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("langauge = en", "line 1, column 1: langauge = means nothing; did you mean language ="),
+        ("Language = en", "did you mean language ="),
+        ("  room = kitchen | bath", r"line 1, column 3: room = means nothing; did you mean \{room\} ="),
+        ("language = en\nlanguage = de\na", "line 2, column 1: language is en in a line before"),
+        ("{a} = z | @values.txt\n{a}", "line 1, column 11: a file stands alone"),
+        ("{a} = @", "line 1, column 7: expected the name of a file"),
+        ("{a} = 1..3 | 7\n{a}", "line 1, column 7: a range stands alone"),
+        ("{a} = 7 | 1..3\n{a}", "line 1, column 11: a range stands alone"),
+        ("{a} = z |\n{a}", r"line 1, column 7: a value of \{a\} is empty"),
+        ("say b*3", r"line 1, column 6: what is repeated stands in brackets, as in \(very\)\*2"),
+        ("(b)*2*3", "line 1, column 6: what is repeated"),
+        ("{-5..5}", "a range goes from a whole number"),
+        ("{1 .. 3}", "without spaces"),
+        ("{1\u20263}", "a range goes from"),
+    ],
+)
+def test_what_is_nearly_something_else_is_no_sentence(lines: str, message: str) -> None:
+    with pytest.raises(EchoError, match=message):
+        accepted(*lines.split("\n"))
+
+
+def test_signs_that_are_said_are_escaped() -> None:
+    assert texts(accepted(r"two \= two", r"two \* 3", r"say b\*3", "{a}", r"{a} = x | \@home")) == {
+        "two = two", "two 3", "say b 3", "x", "home",
+    }  # fmt: skip
+
+
+def test_an_optional_part_is_repeated_and_read() -> None:
+    found = accepted("turn it [very]*2 up", "[a]*3 b [c:C]*0-2")
+    for text in texts(found):
+        assert found.interpret(text)[0].written.lower() == text
+    assert found.interpret("turn it very very up")[0].written == "turn it very very up"
+
+
+@pytest.mark.parametrize("lines", [["language = en", "{pin} = {digit}*4", "turn on"], ["numbers = digits", "{digit}"]])
+def test_digits_are_a_list_that_nobody_has_to_write(lines: list[str]) -> None:
+    found = accepted(*lines)
+    assert not found.empty_lists and found.grammar.unused == (["{pin}"] if len(lines) > 2 else [])
+
+
+@given(
+    st.lists(st.sampled_from(["[ma]1-2", "(b)2-1", "a(1)-2", "[a]1'b", "(a)-1", "1[a]", "a[-]b", "x:X[1]2", "(1;a)"]),
+             min_size=1, max_size=3)
+)  # fmt: skip
+def test_whatever_is_accepted_can_be_read(lines: list[str]) -> None:
+    found = accepted(*lines)
+    for text in texts(found):
+        assert found.interpret(text), (lines, text)
+
+
+def test_a_sentence_for_which_nothing_is_written_is_written_as_it_is_spoken() -> None:
+    (one,) = accepted("go: away:").interpret("go away")
+    assert one.written == "go away" and [span.text for span in one.spans] == ["go", "away"]
+    assert accepted("please: go").interpret("please go")[0].written == "go"
+
+
+def test_what_a_result_would_not_have_is_told() -> None:
+    lines = ["from {room} to {room}", "{room} = kitchen | bath", "{c} = red:1 | red:3", "{c} {room}", "({c}|{c:d}) now"]
+    found = list(make_report(accepted(*lines)).remarks())
+    assert [line for line in found if "slot room, and the last counts" in line and "line 1:" in line]
+    assert [line for line in found if "in {c} 'red' is written '1' and '3'" in line]
+    assert len(found) == 2
+
+
+def test_a_table_of_values_whose_first_row_has_one_cell(tmp_path: Path) -> None:
+    (tmp_path / "rooms.csv").write_text("kitchen\nliving room;LR\n", encoding="utf-8")
+    found = AcceptedSentences(Grammar.of(["{room}", "{room} = @rooms.csv"], tmp_path), normalize_basic)
+    assert found.interpret("living room")[0].written == "LR"
+    assert texts(found) == {"kitchen", "living room"}
+
+
+def test_the_line_of_a_grammar_that_is_too_large_is_named() -> None:
+    grammar = replace(Grammar.of(["a", " b [c] ((d|e)*20)*4"]), most_states=50)
+    with pytest.raises(EchoError, match="line 2, column 2: the grammar needs more than 50 states"):
+        AcceptedSentences(grammar, normalize_basic)

@@ -6,13 +6,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from echo_asr.errors import EchoError
 from echo_asr.text.grammar.automaton import DEAD, Automata
 from echo_asr.text.grammar.definitions import Values
 from echo_asr.text.grammar.grammar import Grammar, Template
 from echo_asr.text.grammar.interpret import SentenceReader
 from echo_asr.text.grammar.interpretation import Interpretation, make_interpretation
 from echo_asr.text.grammar.language import Languages, Speaker
-from echo_asr.text.grammar.nodes import ListReference, Literal, Node, RuleReference, children
+from echo_asr.text.grammar.nodes import (
+    ListReference,
+    Literal,
+    Node,
+    Permutation,
+    RuleReference,
+    Sequence,
+    children,
+)
 from echo_asr.text.normalize import Normalizer
 
 MOST_OVERLAPS = 1000  # pairs of templates with a sentence in common that are named
@@ -76,10 +85,16 @@ class AcceptedSentences:
                 self.plain.setdefault(text, []).append(number)
             else:
                 self.others.append(number)
-                self.starts.append(self.languages.template(template.node))
+                self.starts.append(self._automaton(template))
         self.plain.pop("", None)
         together = self.automata.union(*self.starts)
         self.start = self.automata.union(together, self.languages.texts(self.plain))
+
+    def _automaton(self, template: Template) -> int:
+        try:
+            return self.languages.template(template.node)
+        except EchoError as error:
+            raise EchoError(f"{template.place}: {error}") from None
 
     @property
     def count(self) -> int:
@@ -169,6 +184,38 @@ class AcceptedSentences:
         return lists + [
             f"<{name}>" for name, rule in definitions.rules.items() if self.languages.template(rule) == DEAD
         ]
+
+    @cached_property
+    def written_twice(self) -> list[tuple[str, str, list[str]]]:
+        """Values of lists that are spoken alike and written otherwise: the list, what is spoken and the forms."""
+        return [
+            (f"{{{name}}}", spoken, forms)
+            for name, values in self.grammar.definitions.lists.items()
+            for spoken, forms in self.languages.texts_of(values).items()
+            if len(forms) > 1
+        ]
+
+    @cached_property
+    def filled_twice(self) -> list[tuple[Template, str]]:
+        """Templates in which one sentence may fill a slot in two parts, so that one value is lost, and the slot."""
+        known = dict[Node, frozenset[str]]()
+        found = list[tuple[Template, str]]()
+        for template in self.grammar.templates:
+            twice = set[str]()
+            self._slots(template.node, known, twice)
+            found += [(template, slot) for slot in sorted(twice)]
+        return found
+
+    def _slots(self, node: Node, known: dict[Node, frozenset[str]], twice: set[str]) -> frozenset[str]:
+        """The slots that a part may fill; those that two parts of a sentence fill are added to `twice`."""
+        if node not in known:
+            parts = self.grammar.definitions.parts(node) if isinstance(node, ListReference | RuleReference) else []
+            own = [self._slots(part, known, twice) for part in (*children(node), *parts)]
+            slots = frozenset({node.slot} if isinstance(node, ListReference) else ()).union(*own)
+            if isinstance(node, Sequence | Permutation):
+                twice.update(slot for slot in slots if sum(slot in one for one in own) > 1)
+            known[node] = slots
+        return known[node]
 
     @cached_property
     def overlaps(self) -> list[Overlap]:

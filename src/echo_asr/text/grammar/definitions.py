@@ -74,6 +74,7 @@ class Definitions:
     digits: bool = False
     words: bool = True
     _ranges: dict[tuple[int, int, int], Values] = field(default_factory=dict)
+    _digits: Values | None = None
 
     def values(self, reference: ListReference) -> Values:
         """The values that a reference stands for.
@@ -85,8 +86,11 @@ class Definitions:
             return self.numbers(reference.range, reference.place)
         found = self.lists.get(reference.name)
         if found is None and reference.name == "digit":
-            found = self.lists["digit"] = self._digits(reference.place)
+            found = self._digits = self._digits or self._spoken_digits(reference.place)
         if found is None:
+            if ".." in reference.name or "…" in reference.name:
+                what = "a range goes from a whole number, 0 or more, to a larger one, without spaces, as in {1..100}"
+                raise EchoError(f"{reference.place}: {what}; got {{{reference.name}}}")
             where = f"{reference.place}: there is no list {{{reference.name}}}"
             mend = f"write a line {{{reference.name}}} = one | another, or {{{reference.name}}} = @FILE"
             raise EchoError(f"{where}{_closest(reference.name, self.lists, '{}')}; {mend}")
@@ -135,7 +139,7 @@ class Definitions:
             self._ranges[key] = Values(tuple(Value(form, str(n)) for n in every for form in forms(n)))
         return self._ranges[key]
 
-    def _digits(self, place: Place) -> Values:
+    def _spoken_digits(self, place: Place) -> Values:
         forms = self._forms(place, digit_forms)
         return Values(tuple(Value(form, str(n)) for n in range(10) for form in forms(n)))
 

@@ -10,6 +10,7 @@ order number {digit:order}*4
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterable
@@ -41,7 +42,9 @@ LONGEST_LINE = 100_000  # characters
 _LIST = re.compile(r"\s*\{([^{}]*)\}\s*=")
 _RULE = re.compile(r"\s*<([^<>]*)>\s*=")
 _SETTING = re.compile(r"\s*(\w+)\s*=\s*(.*)")
+_BESIDE_VALUES = re.compile(r"(?:^|(?<!\\)\|)\s*(@|\d+\.\.\d)")  # a file or a range, where a list has more than that
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*")  # an escaped # has no white space before it
+SETTINGS = ("language", "numbers")
 _NUMBERS = {"words": (False, True), "digits": (True, False), "both": (True, True)}
 
 
@@ -155,6 +158,7 @@ class _Reader:
         self.templates: list[Template] = []
         self.definitions = Definitions()
         self.ranges: dict[str, tuple[Range, Place]] = {}  # lists of numbers, by their names
+        self.settings: dict[str, str] = {}
 
     def add(self, line: str, number: int) -> None:
         """Read a line.
@@ -177,8 +181,8 @@ class _Reader:
         elif found := _RULE.match(line):
             self._define(self.definitions.rules, found, "<>", place)
             self.definitions.rules[found[1].strip()] = _template(line, found.end(), place)[1]
-        elif (found := _SETTING.fullmatch(line)) and found[1] in ("language", "numbers"):
-            self._set(found[1], found[2].strip(), _after(place, found.start(2)))
+        elif found := _SETTING.fullmatch(line):
+            self._set(found[1], found[2].strip(), _after(place, found.start(1)), _after(place, found.start(2)))
         else:
             text, node = _template(line, 0, place)
             if len(self.templates) == MOST_TEMPLATES:
@@ -194,7 +198,14 @@ class _Reader:
         if name in known:
             raise EchoError(f"{where}: {shown} is defined twice; give one of them another name")
 
-    def _set(self, name: str, value: str, place: Place) -> None:
+    def _set(self, name: str, value: str, at_name: Place, place: Place) -> None:
+        if name not in SETTINGS:
+            close = difflib.get_close_matches(name.lower(), SETTINGS, n=1)
+            mend = f"{close[0]} =" if close else f"{{{name}}} = for a list, <{name}> = for a rule"
+            raise EchoError(f"{at_name}: {name} = means nothing; did you mean {mend}, or \\= for a sign of a sentence?")
+        if name in self.settings and self.settings[name] != value:
+            raise EchoError(f"{at_name}: {name} is {self.settings[name]} in a line before; leave one of them")
+        self.settings[name] = value
         choices = list(NUMBERS if name == "language" else _NUMBERS)
         if value not in choices:
             raise EchoError(f"{place}: {name}: expected one of {', '.join(choices)}, got {value!r}")
@@ -217,6 +228,8 @@ class _Reader:
         place = _after(place, len(text) - len(text.lstrip()))
         if stripped.startswith("@") and self.folder is None:
             raise EchoError(f"{place}: no file can be read here; write the values in the line, between |")
+        if stripped == "@":
+            raise EchoError(f"{place}: expected the name of a file behind @, such as @rooms.txt, got nothing")
         if stripped.startswith("@") and self.folder is not None:
             return read_values(self.folder / stripped[1:].strip(), place)
         numbers = parse_range(stripped, place)
@@ -225,8 +238,14 @@ class _Reader:
             return Values(())
         if not stripped:
             return Values(())
+        if (beside := _BESIDE_VALUES.search(stripped)) and "|" in stripped:
+            what = "a file" if beside[1] == "@" else "a range"
+            mend = "make a list of it" if beside[1] == "@" else "write {1..9} for 1..9"
+            raise EchoError(f"{_after(place, beside.start(1))}: {what} stands alone in a list; {mend}")
         node = parse_template(stripped, place)
         items = node.items if isinstance(node, Choice) else (node,)
+        if any(isinstance(item, Sequence) and not item.items for item in items):
+            raise EchoError(f"{place}: a value of {{{name}}} is empty; a list has no | at an end and no two together")
         return Values(tuple(value_of(_trimmed(item)) for item in items))
 
 

@@ -6,11 +6,12 @@ skipped (`skip_words`) are not known to a recogniser, and are left aside.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from echo_asr.config import PlacedText, parse_placed_yaml
+from echo_asr.config import PlacedText, one_line, parse_placed_yaml
 from echo_asr.errors import EchoError
 from echo_asr.text.grammar.definitions import Definitions, Value, Values, value_of
 from echo_asr.text.grammar.grammar import Grammar, Template
@@ -20,6 +21,9 @@ from echo_asr.text.numbers import NUMBERS
 from echo_asr.text.textfile import read_text_file
 
 MOST_VALUES = 500_000  # of a file
+TOP = ("language", "settings", "intents", "lists", "expansion_rules", "skip_words", "responses")
+BLOCK = ("sentences", "slots", "lists", "expansion_rules", "response", "metadata", "required_keywords",
+         "requires_context", "excludes_context")  # fmt: skip
 
 
 def read_hassil(path: Path) -> Grammar:
@@ -35,7 +39,7 @@ def read_hassil(path: Path) -> Grammar:
     except EchoError:
         raise
     except Exception as error:  # the parser's own, of many kinds
-        raise EchoError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+        raise EchoError(f"{path}: not valid YAML ({one_line(error)})") from None
     return _Reader(path).read(data)
 
 
@@ -48,6 +52,7 @@ class _Reader:
     def read(self, data: Any) -> Grammar:
         """The grammar of the file's data."""
         top = self._mapping(data, "the file", "intents, lists and expansion_rules")
+        self._known(top, "the file", TOP)
         language = str(top.get("language", "")).replace("_", "-").split("-")[0]
         self.definitions.language = language if language in NUMBERS else ""
         self.definitions.digits, self.definitions.words = language not in NUMBERS, language in NUMBERS
@@ -56,12 +61,15 @@ class _Reader:
             blocks = self._mapping(body, f"intents.{intent}", "data").get("data", [])
             for number, block in enumerate(self._list(blocks, f"intents.{intent}.data")):
                 self._read_block(str(intent), block, number)
+        if not self.templates:
+            raise EchoError(f"{self.path}: there is no sentence in it; write intents: NAME: data: - sentences: []")
         return Grammar.made(str(self.path), self.templates, self.definitions)
 
     def _read_block(self, intent: str, block: Any, number: int) -> None:
         """Sentences of an intent, with lists and rules of their own."""
         where = f"intents.{intent}.data.{number}"
         own = self._mapping(block, where, "sentences")
+        self._known(own, where, BLOCK)
         names = self._define(own, f" of {intent} {number + 1}")
         slots = {
             str(name): str(value) for name, value in self._items(own, "slots") if not isinstance(value, list | dict)
@@ -126,10 +134,17 @@ class _Reader:
             return numbers
         return Values(tuple(Value(spoken, f"{int(str(written)) * factor:g}") for spoken, written in numbers.values))
 
+    def _known(self, own: Mapping[str, Any], where: str, known: tuple[str, ...]) -> None:
+        """Refuse a name that is nearly one of those that are read; others are for other programs."""
+        for name in own:
+            close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.75)
+            if name not in known and close:
+                raise EchoError(f"{self.path}, {where}: {name} is not read; did you mean {close[0]}?")
+
     def _mapping(self, data: Any, where: str, of: str) -> Mapping[str, Any]:
         if isinstance(data, dict):
             return data
-        raise EchoError(f"{self.path}, {where}: expected a mapping with {of}, got {type(data).__name__}")
+        raise EchoError(f"{self.path}, {where}: expected a mapping with {of}, got {_kind(data)}")
 
     def _items(self, section: Mapping[str, Any], name: str) -> Iterator[tuple[Any, Any]]:
         found = section.get(name)
@@ -138,12 +153,21 @@ class _Reader:
     def _list(self, data: Any, where: str) -> list[Any]:
         if isinstance(data, list):
             return data
-        raise EchoError(f"{self.path}, {where}: expected a list, got {type(data).__name__}")
+        raise EchoError(f"{self.path}, {where}: expected a list, got {_kind(data)}")
 
     def _placed(self, text: Any, where: str) -> tuple[Place, str]:
         if isinstance(text, PlacedText):
             return Place(str(self.path), text.line, text.column), text
         if isinstance(text, int | float) and not isinstance(text, bool):
             return Place(str(self.path), 1, 1), str(text)
-        got = "nothing" if text is None else str(text).lower() if isinstance(text, bool) else type(text).__name__
-        raise EchoError(f"{self.path}, {where}: expected a text, got {got}; put it in quotes")
+        raise EchoError(f"{self.path}, {where}: expected a text, got {_kind(text)}; put it in quotes")
+
+
+def _kind(data: Any) -> str:
+    """What some data is, in plain words."""
+    if data is None:
+        return "nothing"
+    if isinstance(data, bool):
+        return str(data).lower()
+    kinds = {list: "a list", dict: "a mapping", str: "a text", PlacedText: "a text", int: "a number", float: "a number"}
+    return kinds.get(type(data), type(data).__name__)

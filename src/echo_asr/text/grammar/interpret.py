@@ -227,6 +227,8 @@ def _is_blank(piece: Piece) -> bool:
 def _repeated(reading: Reading) -> Reading:
     """What is repeated, with spaces between unless it is digits; a slot that is filled several times has one value."""
     texts = [piece.text for piece in reading.pieces]
+    if not texts:  # an optional part, each time without it
+        return reading
     gap = "" if all(text.strip().isdecimal() for text in texts) else " "
     if gap:
         pieces = tuple(p._replace(text=f" {p.text}" if n else p.text) for n, p in enumerate(reading.pieces))

@@ -35,14 +35,18 @@ class Interpretation:
 
 
 def make_interpretation(template: Template, text: str, reading: Reading) -> Interpretation:
-    """The interpretation of a sentence that a template gives."""
+    """The interpretation of a sentence that a template gives; where nothing is written for it, it is written as it is
+    spoken."""
+    written, pieces = written_form(reading.pieces), reading.pieces
+    if not written:
+        written, pieces = text, (Piece(0, len(text), text),)
     return Interpretation(
         template.line,
         template.text,
         text,
-        written_form(reading.pieces),
+        written,
         {**template.slots, **dict(reading.slots)},
-        tuple(_spans(text, reading.pieces)),
+        tuple(_spans(text, pieces)),
         template.intent,
     )
 

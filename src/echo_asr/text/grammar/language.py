@@ -203,9 +203,9 @@ class Languages:
         return Start(later if spoken.before else first, later, first)
 
     def _literal(self, text: str, then: Start) -> Start:
-        if text[-1].isalnum() or text[-1].isspace():
+        if text[-1].isalpha() or text[-1].isspace():
             return self._begun(text, False, then)
-        # An apostrophe or a sign at its end depends on whether the word goes on behind it.
+        # An apostrophe, a sign or a digit (a tone, say) at its end depends on whether the word goes on behind it.
         edges, make = self.automata.edges[then.inside], self.automata.state
         goes_on = make({symbol: after for symbol, after in edges.items() if symbol != " "})
         ends = make(
@@ -216,7 +216,7 @@ class Languages:
 
     def _begun(self, text: str, goes_on: bool, then: Start) -> Start:
         found = self._words(self.speaker.spoken(text, False, goes_on), then)
-        if text[0].isalnum() or text[0].isspace():
+        if text[0].isalpha() or text[0].isspace():
             return found
         return found._replace(inside=self._words(self.speaker.spoken(text, True, goes_on), then).inside)
 

@@ -36,6 +36,7 @@ LARGEST_NUMBER = 1_000_000_000
 _GROUPED = 8  # items of a sequence; longer ones become a tree, so that none is deep
 _SPECIAL = re.compile(r"[()\[\]{}<>|;:\\]")  # a text without any is said as it stands
 _REPEATED = re.compile(r"\*(\d+)(?:(?:-|\.\.)(\d+))?")
+_BARE_REPEAT = re.compile(r"(?:[^\s()\[\]{}<>|;:\\]|\*\d+-\d+)\*\d")
 _RANGE = re.compile(r"(\d+)(?:-|\.\.)(\d+)(?:\s*,\s*(\d+))?")
 _NAME = re.compile(r"[^\s()\[\]{}<>|;:,@*\\]+(?: [^\s()\[\]{}<>|;:,@*\\]+)*")
 
@@ -49,6 +50,9 @@ def parse_template(text: str, place: Place) -> Node:
     Raises:
         EchoError: it is no template; the column is named, and what was expected.
     """
+    if (found := _BARE_REPEAT.search(text)) is not None:
+        where = place._replace(column=place.column + found.end() - 2)
+        raise EchoError(f"{where}: what is repeated stands in brackets, as in (very)*2; write \\* for a sign")
     return _Parser(text, place).parse() if _SPECIAL.search(text) else Literal(text)
 
 

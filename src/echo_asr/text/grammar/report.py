@@ -22,6 +22,8 @@ class GrammarReport:
         templates: an account of each.
         overlaps: pairs of templates that give one sentence, each with an example.
         empty: lists and rules that give nothing.
+        lost: what a sentence may say and its result would not have: values that are spoken alike, and slots that are
+            filled twice; a line each.
         unused: lists and rules that no template refers to.
         respelt: for words that the model cannot write, what to do about them.
     """
@@ -31,6 +33,7 @@ class GrammarReport:
     templates: tuple[TemplateAccount, ...]
     overlaps: tuple[Overlap, ...]
     empty: tuple[str, ...]
+    lost: tuple[str, ...]
     unused: tuple[str, ...]
     respelt: dict[str, str]
 
@@ -58,6 +61,9 @@ class GrammarReport:
             yield f"{self.name}, {lines} both give {overlap.sentence!r}; the first counts"
         if len(self.overlaps) > NAMED:
             yield f"{self.name}: {len(self.overlaps) - NAMED} more pairs of lines give one sentence; --json has them"
+        yield from self.lost[:NAMED]
+        if len(self.lost) > NAMED:
+            yield f"{self.name}: {len(self.lost) - NAMED} more values of lists, or slots, like these"
         if self.unused:
             yield f"{self.name}: not used: {', '.join(self.unused[:NAMED])}"
 
@@ -83,8 +89,19 @@ class GrammarReport:
             "templates": templates,
             "overlaps": overlaps,
             "empty": list(self.empty),
+            "lost": list(self.lost),
             "unused": list(self.unused),
         }
+
+
+def _lost(accepted: AcceptedSentences) -> Iterator[str]:
+    name = accepted.grammar.name
+    for values, spoken, forms in accepted.written_twice:
+        named = " and ".join(map(repr, forms[:NAMED]))
+        yield f"{name}: in {values} {spoken!r} is written {named}; the first counts"
+    for template, slot in accepted.filled_twice:
+        mend = "give each a name of its own, as in {room:from} and {room:to}"
+        yield f"{name}, line {template.line}: two parts fill the slot {slot}, and the last counts; {mend}"
 
 
 def make_report(accepted: AcceptedSentences) -> GrammarReport:
@@ -97,6 +114,7 @@ def make_report(accepted: AcceptedSentences) -> GrammarReport:
         tuple(accepted.accounts),
         tuple(accepted.overlaps),
         tuple(accepted.empty_lists),
+        tuple(_lost(accepted)),
         tuple(accepted.grammar.unused),
         {word: respell(word, known) for word in words},
     )

@@ -63,6 +63,5 @@ def _rows(lines: list[str], path: Path) -> list[Value]:
 
 
 def _delimiter(lines: list[str]) -> str:
-    """Semicolons or tabs, as spreadsheets of some languages write them, where the first line has no comma."""
-    first = next((line for line in lines if line.strip()), "")
-    return next((sign for sign in ",;\t" if sign in first), ",")
+    """A comma, or the semicolon or tab that spreadsheets of some languages write, if more lines have one."""
+    return max(",;\t", key=lambda sign: sum(sign in line for line in lines))
