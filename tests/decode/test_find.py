@@ -137,6 +137,14 @@ def test_what_is_like_examples_is_found(
     assert recognizer.find(np.zeros(16_000, np.float32), like=[tone("c")], least=0.0) == ()
 
 
+@pytest.mark.parametrize("text", ["a", "a b", "b c", "c b"])
+def test_an_example_is_found_in_itself_from_its_first_word_to_its_last(recognizer: Recognizer, text: str) -> None:
+    samples = np.concatenate((np.zeros(8000), tone(text, 0.97), np.zeros(8000))).astype(np.float32)
+    words = [word for segment in recognizer.transcribe(samples).segments for word in segment.words]
+    best = max(recognizer.find(samples, like=[samples], least=0.0), key=lambda place: place.probability)
+    assert (best.start, best.end) == pytest.approx((words[0].start, words[-1].end), abs=0.05)
+
+
 def test_a_recording_that_cannot_be_read_does_not_stop_the_others(recognizer: Recognizer, tmp_path: Path) -> None:
     search = make_search(recognizer, ["a"])
     found = list(find_each(recognizer, [tmp_path / "no.wav", tone("a b")], search))

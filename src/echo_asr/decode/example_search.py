@@ -16,12 +16,14 @@ from torch import Tensor
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import frames_to_seconds, samples_to_seconds, seconds_to_frames
 from echo_asr.audio.load import Audio
+from echo_asr.decode.alignment import ctc_align, span_times
 from echo_asr.decode.batches import batches_to_search
 from echo_asr.decode.ctc import best_paths
 from echo_asr.decode.keyword_paths import keyword_paths, without_overlaps
 from echo_asr.decode.keywords import Keyword, Spelling
 from echo_asr.decode.results import Place
 from echo_asr.decode.subsequence import cosine_costs, warp
+from echo_asr.decode.times import token_texts
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
@@ -32,6 +34,7 @@ LONGEST = 10.0  # seconds of an example
 SHORTEST = 3  # encoder frames of an example
 MARGIN = 0.06  # seconds of an example before the first symbol that CTC finds, and after the last
 LEAST, LEAST_EACH = -40.0, -8.0  # nats: the smallest ratio of a CTC path, and that for each token
+TIE = 1e-6  # of a probability: what decides between places of equal ones
 DEFAULT = LogisticCalibration((6.0, 1.2), -3.5)  # for models without a calibration of their own
 
 
@@ -95,19 +98,48 @@ class ExampleSearch:
 
     def find(self, features: Sequence[Features]) -> list[list[Place]]:
         """The places in clips, in their order, each in the order of time, in seconds from the clip's beginning."""
-        step = self.recognizer.bundle.model.config.subsampling
         found: list[list[Place]] = [[] for _ in features]
         for group in batches_to_search(features):
+            clips = [features[i] for i in group]
             with torch.inference_mode():
-                encoded = self.recognizer.encode([features[i] for i in group])
+                encoded = self.recognizer.encode(clips)
                 alike = likenesses(self.recognizer, self.examples, encoded, self.calibration)
-            for index, own in zip(group, alike, strict=True):
-                for one in own:
-                    probability = self.calibration(one.measured)
-                    if probability >= self.least:
-                        times = (frames_to_seconds(one.first * step), frames_to_seconds((one.last + 1) * step))
-                        found[index].append(Place(self.word, *times, probability))
+                sure = [[one for one in own if self.calibration(one.measured) >= self.least] for own in alike]
+                times = self._times(clips, encoded, sure)
+            for index, own, timed in zip(group, sure, times, strict=True):
+                found[index] = [
+                    Place(self.word, *time, self.calibration(one.measured))
+                    for one, time in zip(own, timed, strict=True)
+                ]
         return found
+
+    def _times(
+        self, clips: Sequence[Features], encoded: Encoded, found: Sequence[Sequence[Likeness]]
+    ) -> list[list[tuple[float, float]]]:
+        """Start and end of each place of a batch of clips, in seconds.
+
+        CTC may find a symbol a little before it is said, or after, and the states are as far off. So a place lasts from
+        the first to the last of the symbols that CTC finds in it, as these are timed in a text; one without any lasts
+        as long as its frames.
+        """
+        model, tokenizer = self.recognizer.bundle.model, self.recognizer.bundle.tokenizer
+        step = model.config.subsampling
+        logs = model.ctc_log_probabilities(encoded)
+        texts = [text if own else [] for text, own in zip(best_paths(logs, encoded.lengths), found, strict=True)]
+        spans = ctc_align(logs, encoded.lengths, texts)
+        times = list[list[tuple[float, float]]]()
+        for clip, text, symbols, own in zip(clips, texts, spans, found, strict=True):
+            timed = span_times(token_texts(tokenizer, text), symbols, clip, step) if text else []
+            times.append([])
+            for one in own:
+                inside = [
+                    time
+                    for symbol, time in zip(symbols, timed, strict=True)
+                    if one.first <= (symbol.first + symbol.last) / 2 <= one.last
+                ]
+                frames = frames_to_seconds(one.first * step), frames_to_seconds((one.last + 1) * step)
+                times[-1].append((inside[0][0], inside[-1][1]) if inside else frames)
+        return times
 
 
 @torch.inference_mode()
@@ -158,7 +190,16 @@ def likenesses(
             Likeness(int(first), int(last), (cosine, ratio))
             for (first, last), cosine, ratio in zip(spans, cosines.tolist(), ratios.tolist(), strict=True)
         ]
-        best = without_overlaps([(one.first, one.last, calibration(one.measured)) for one in alike])
+        # Paths that share a place are all as probable as the best of them, which says where it is.
+        exact = [np.mean([_at(spans, paths, 0.0) for paths, _ in own], axis=0),
+                 np.mean([_at(spans, paths, LEAST_EACH) for _, paths in own], axis=0)]  # fmt: skip
+        nearest = [calibration(pair) for pair in zip(*(one.tolist() for one in exact), strict=True)]
+        best = without_overlaps(
+            [
+                (one.first, one.last, calibration(one.measured) + TIE * tie)
+                for one, tie in zip(alike, nearest, strict=True)
+            ]
+        )
         found.append([alike[number] for number in best])
     return found
 
@@ -190,6 +231,12 @@ def _of_overlapping(spans: np.ndarray, paths: np.ndarray, least: float) -> np.nd
     shared = np.minimum(spans[:, 1:], last) - np.maximum(spans[:, :1], first) + 1
     shorter = np.minimum(spans[:, 1:] - spans[:, :1], last - first) + 1
     return np.where(2 * shared >= shorter, value, least).max(1, initial=least)
+
+
+def _at(spans: np.ndarray, paths: np.ndarray, least: float) -> np.ndarray:
+    """For each span the highest value of the paths of just its frames, `(S,)`; the least where there is none."""
+    first, last, value = paths.T
+    return np.where((spans[:, :1] == first) & (spans[:, 1:] == last), value, least).max(1, initial=least)
 
 
 def _named(audio: Audio) -> str:

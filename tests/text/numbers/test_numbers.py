@@ -50,3 +50,23 @@ def test_unknown_languages_and_numbers_are_refused() -> None:
         number_forms(1, "xx")
     with pytest.raises(ValueError, match="expected 0 to 999999, got -1"):
         number_forms(-1, "en")
+    for number in ("5", 1.5):
+        with pytest.raises(ValueError, match=f"number: expected a whole number, 0 to 999999, got {number!r}"):
+            number_forms(number, "en")  # type: ignore[arg-type]
+    for digit in (-1, 10):
+        with pytest.raises(ValueError, match=f"digit: expected 0 to 9, got {digit}"):
+            digit_forms(digit, "en")
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "number"),
+    [
+        ("en", "nineteen oh five", 1905),
+        ("en", "twenty twenty-five", 2025),
+        ("de", "neunzehnhundertfünf", 1905),
+        ("fr", "dix-neuf cent quatre", 1904),
+    ],
+)
+def test_years_are_among_the_forms(language: str, text: str, number: int) -> None:
+    assert text in number_forms(number, language)
+    assert read_number(text, language) == number

@@ -10,7 +10,7 @@ from functools import cache
 from echo_asr.text.numbers.english import ENGLISH
 from echo_asr.text.numbers.french import FRENCH
 from echo_asr.text.numbers.german import GERMAN
-from echo_asr.text.numbers.language import LARGEST, NumberLanguage
+from echo_asr.text.numbers.language import LARGEST, NumberLanguage, unique
 from echo_asr.text.numbers.mandarin import MANDARIN, PINYIN
 from echo_asr.text.numbers.spanish import SPANISH
 from echo_asr.text.numbers.vietnamese import VIETNAMESE
@@ -28,32 +28,58 @@ TABLED = 9_999  # numbers that are read from a table; larger ones by their parts
 
 
 def number_forms(number: int, language: str) -> list[str]:
-    """The ways to say a number, the usual one first.
+    """The ways to say a number, the usual one first; ways that are for years alone come last.
 
     Raises:
-        ValueError: it is not in 0 to 999,999, or the language is not one of `NUMBERS`.
+        ValueError: it is not a whole number in 0 to 999,999, or the language is not one of `NUMBERS`.
 
     Example:
         >>> ", ".join(number_forms(105, "en")[:2])
         'one hundred five, one hundred and five'
     """
-    if not 0 <= number <= LARGEST:
-        raise ValueError(f"number: expected 0 to {LARGEST}, got {number}")
-    return find_language(language).forms(number)
+    own = find_language(language)
+    _check("number", number, LARGEST)
+    return unique([*own.forms(number), *own.years(number)])
 
 
 def digit_forms(digit: int, language: str) -> list[str]:
-    """The ways to say a digit where a number is said digit by digit."""
-    return list(find_language(language).digits[digit])
+    """The ways to say a digit where a number is said digit by digit.
+
+    Raises:
+        ValueError: it is not a whole number in 0 to 9, or the language is not one of `NUMBERS`.
+    """
+    own = find_language(language)
+    _check("digit", digit, 9)
+    return list(own.digits[digit])
+
+
+def _check(name: str, value: object, largest: int) -> None:
+    if not isinstance(value, int):
+        raise ValueError(f"{name}: expected a whole number, 0 to {largest}, got {value!r}")
+    if not 0 <= value <= largest:
+        raise ValueError(f"{name}: expected 0 to {largest}, got {value}")
 
 
 def read_number(text: str, language: str) -> int | None:
     """The number that a text says, in lower case, with spaces or hyphens between words; None where it says none.
 
+    A year may be said as one: `nineteen eighty four`. Accents may be left out in French and Spanish.
+
     >>> read_number("two hundred and twenty-one", "en")
     221
     """
-    own, text = find_language(language), plain_words(text)
+    number = read_counted(text, language)
+    return read_year(text, language) if number is None else number
+
+
+def read_year(text: str, language: str) -> int | None:
+    """The year that a text says otherwise than as it is counted (`nineteen eighty four`); None where it says none."""
+    return _year_table(language).get(look_up(text, language))
+
+
+def read_counted(text: str, language: str) -> int | None:
+    """The number that a text says as it is counted, as in `read_number`, years in two halves excepted."""
+    own, text = find_language(language), look_up(text, language)
     table = _table(language)
     if text in table or len(text) > 200:
         return table.get(text)
@@ -62,7 +88,7 @@ def read_number(text: str, language: str) -> int | None:
         rests = [after, *(after.removeprefix(filler).strip() for filler in own.fillers if after.startswith(filler))]
         for rest in rests if found else ():
             number = table.get(before, 0) * own.scale_value + (table.get(rest, 0) if rest else 0)
-            if TABLED < number <= LARGEST and text in map(plain_words, own.forms(number)):
+            if TABLED < number <= LARGEST and any(text == look_up(form, language) for form in own.forms(number)):
                 return number
     return None
 
@@ -83,11 +109,22 @@ def plain_words(text: str) -> str:
     return " ".join(text.replace("-", " ").split())
 
 
+def look_up(text: str, language: str) -> str:
+    """The spelling of a spoken number, or of a part of one, under which it is looked up."""
+    return find_language(language).fold(plain_words(text))
+
+
 @cache
 def _table(language: str) -> dict[str, int]:
     forms = NUMBERS[language].forms
     table: dict[str, int] = {}
     for number in range(TABLED + 1):
         for form in forms(number):
-            table.setdefault(plain_words(form), number)
+            table.setdefault(look_up(form, language), number)
     return table
+
+
+@cache
+def _year_table(language: str) -> dict[str, int]:
+    years = NUMBERS[language].years
+    return {look_up(form, language): number for number in range(1000, 2100) for form in years(number)}

@@ -45,6 +45,21 @@ def _in_hundreds(n: int) -> list[str]:
     return combined([f"{_below_hundred(n // 100)} hundred"], [rest, f"and {rest}"] if n % 100 else [""])
 
 
+def years(n: int) -> list[str]:
+    """A year in two halves: `nineteen eighty-four`, `nineteen oh five`."""
+    rest = n % 100
+    if not 1100 <= n < 2100 or not rest:
+        return []
+    return [f"{_below_hundred(n // 100)} {_below_hundred(rest) if rest > 9 else f'oh {_SMALL[rest]}'}"]
+
+
+_MONTHS = "january february march april may june july august september october november december"
+_TEENTH = "(?:thir|four|fif|six|seven|eigh|nine)teenths?"
+_TIETH = "(?:twen|thir|for|fif|six|seven|eigh|nine)tieths?"
+_ORDINALS = (f"first|second|thirds?|(?:four|fif|six|seven|eigh|nin|ten|eleven|twelf|hundred|thousand)ths?|{_TEENTH}|"
+             f"{_TIETH}")  # fmt: skip
+_LARGER = "(?:million|billion|trillion)s?|double|triple"
+
 ENGLISH = NumberLanguage(
     forms,
     (("zero", "oh"), *((word,) for word in _SMALL[1:10])),
@@ -53,5 +68,12 @@ ENGLISH = NumberLanguage(
     point=("point",),
     point_sign=".",
     lone=frozenset({"one"}),
-    years=True,
+    years=years,
+    before_years=frozenset(f"in since until till by before after during from of year {_MONTHS}".split()),
+    after_years=frozenset(
+        "and or the he she it they we i you there that this when which was is were had has to in on at but".split()
+    ),
+    links=frozenset({"and", "a"}),
+    larger=_LARGER,
+    fractions=f"{_ORDINALS}|hundreds|thousands|half|halves|quarters?",
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
 from echo_asr.text.numbers.language import NumberLanguage, combined, unique
 
 _SMALL = ("zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize dix-sept "
@@ -44,8 +47,24 @@ def forms(n: int) -> list[str]:
         count, rest = divmod(n, 1000)
         counts = [text for text in _below_thousand(count) if not text.endswith(("cents", "vingts"))]
         thousands = ["mille"] if count == 1 else combined(counts, ["mille"])
-        found = combined(thousands, _below_thousand(rest) if rest else [""])
+        found = combined(thousands, _below_thousand(rest) if rest else [""]) + _in_hundreds(n)
     return unique([*found, *(f"{text}e" for text in found if text.replace("-", " ").split()[-1] == "un")])
+
+
+def _in_hundreds(n: int) -> list[str]:
+    """`dix-neuf cent quatre`, for 1100 to 1999."""
+    if not 1100 <= n < 2000:
+        return []
+    count, rest = _SMALL[n // 100], n % 100
+    return combined([f"{count} cent"], _below_hundred(rest)) if rest else [f"{count} cents", f"{count} cent"]
+
+
+def fold(text: str) -> str:
+    """The spelling under which words are looked up: no accents, no plural, `vingt un` as `vingt et un`."""
+    text = re.sub("[\u0300\u0301]", "", unicodedata.normalize("NFD", text))
+    text = re.sub(r"\b(cent|vingt|mille)s\b", r"\1", unicodedata.normalize("NFC", text))
+    text = re.sub(r"(?<!\bquatre )\b(vingt|trente|quarante|cinquante|soixante) (une?)\b", r"\1 et \2", text)
+    return re.sub(r"\bsoixante onze\b", "soixante et onze", text)
 
 
 FRENCH = NumberLanguage(
@@ -53,5 +72,9 @@ FRENCH = NumberLanguage(
     tuple((word,) for word in _SMALL[:10]),
     ("mille",),
     point=("virgule", "point"),
-    lone=frozenset({"un", "une"}),
+    lone=frozenset({"un", "une", "neuf"}),
+    fold=fold,
+    links=frozenset({"et"}),
+    larger="(?:m|b|tr)illions?|milliards?",
+    fractions=r"\w+iemes?|tiers|quarts?|demie?s?",
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from echo_asr.text.numbers.language import NumberLanguage, combined, unique
+import re
+
+from echo_asr.text.numbers.language import NumberLanguage, combined, composed, unique
 
 _SMALL = ("null ein zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn "
           "siebzehn achtzehn neunzehn").split()  # fmt: skip
@@ -29,7 +31,7 @@ def _stems(n: int) -> list[str]:
 
 def forms(n: int) -> list[str]:
     """The ways to say a number."""
-    found = _stems(n)
+    found = _stems(n) + _in_hundreds(n)
     if n % 100 == 1:
         found = [f"{text}{ending}" for ending in ("s", "", "e", "en", "er", "es", "em") for text in found]
     if n == 2:
@@ -37,10 +39,34 @@ def forms(n: int) -> list[str]:
     return unique(found)
 
 
+def _in_hundreds(n: int) -> list[str]:
+    """`neunzehnhundertfünf`, for 1100 to 1999."""
+    if not 1100 <= n < 2000:
+        return []
+    return [f"{_SMALL[n // 100]}hundert{_below_hundred(n % 100) if n % 100 else ''}"]
+
+
+def fold(text: str) -> str:
+    """The spelling under which words are looked up: `ss` for `ß`, `ue` for `ü`, no `und` after `hundert`."""
+    for letter, letters in (("ß", "ss"), ("ü", "ue"), ("ö", "oe")):
+        text = composed(text).replace(letter, letters)
+    return re.sub(r"(hundert|tausend)und(?=\w)", r"\1", text)
+
+
+_ORDINALS = (r"(?:\w*(?:hundert|tausend))?(?:erst|zweit|dritt|viert|fuenft|sechst|sieb(?:en)?t|acht|neunt|elft|zwoelft|"
+             r"\w*(?:zehnt|zigst|ssigst|hundertst|tausendst))e[nrsm]?")  # fmt: skip
+_FRACTIONS = (r"(?:drit|vier|fuenf|sechs|sieb|ach|neun|\w*(?:zehn|zigs|ssigs|hunderts|tausends))teln?|"
+              r"(?:\w*ein)?halb(?:e[nrsm]?)?")  # fmt: skip
+
 GERMAN = NumberLanguage(
     forms,
     (("null",), ("eins",), ("zwei", "zwo"), *((word,) for word in _SMALL[3:10])),
     ("tausend",),
     point=("komma", "punkt"),
     lone=frozenset({"ein", "eine", "einen", "einer", "eines", "einem", "acht"}),
+    fold=fold,
+    links=frozenset({"und"}),
+    larger="(?:m|b|tr)illion(?:en)?|milliarden?",
+    fractions=f"{_ORDINALS}|{_FRACTIONS}",
+    compounds=True,
 )

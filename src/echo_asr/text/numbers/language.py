@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
 
 LARGEST = 999_999  # number that is spoken
+
+
+def composed(text: str) -> str:
+    """A text in Unicode's composed form (NFC)."""
+    return unicodedata.normalize("NFC", text)
+
+
+def no_forms(n: int) -> list[str]:
+    """The ways to say a year where a language has none of its own."""
+    return []
 
 
 @dataclass(frozen=True)
@@ -22,7 +33,20 @@ class NumberLanguage:
         point_sign: how that is written.
         lone: words for numbers that are other words, too (English `one`); alone among other words they stay.
         joined: words are written without spaces between.
-        years: the first two digits of a year may be said as a number of their own.
+        fold: the spelling under which words are looked up, so that several spellings of a word are read alike.
+        years: the ways to say a year other than as it is counted: `nineteen eighty four`.
+        before_years: words after which two numbers that may be a year or an estimate (`fifteen twenty`) are a year.
+        after_years: words before which they are.
+        links: words of numbers that may also stand between two numbers, as `and`.
+        year_words: words that are a number, or mean `year` beside one (Vietnamese `năm`).
+        larger: pattern of words beside which number words stay words: they are parts of numbers from a million on.
+        fractions: pattern of words before which number words stay words: ordinals and fractions.
+        clock: words after which what looks like a decimal number is a time.
+        compounds: a number is one word, which a recogniser may have split.
+        digit_run: how many digits said one after the other are one number; fewer are an estimate.
+        lists: a number directly behind another is a second number; else both stay words, as they may be an estimate
+            (`五六个`: five or six) or a short form (`三百二`: 320).
+        decimal_digits: decimals are said digit by digit, never as a number.
     """
 
     forms: Callable[[int], list[str]]
@@ -34,7 +58,19 @@ class NumberLanguage:
     point_sign: str = ","
     lone: frozenset[str] = frozenset()
     joined: bool = False
-    years: bool = False
+    fold: Callable[[str], str] = composed
+    years: Callable[[int], list[str]] = no_forms
+    before_years: frozenset[str] = frozenset()
+    after_years: frozenset[str] = frozenset()
+    links: frozenset[str] = frozenset()
+    year_words: frozenset[str] = frozenset()
+    larger: str = ""
+    fractions: str = ""
+    clock: frozenset[str] = frozenset()
+    compounds: bool = False
+    digit_run: int = 2
+    lists: bool = True
+    decimal_digits: bool = False
 
 
 def unique(texts: Iterable[str]) -> list[str]:

@@ -13,6 +13,7 @@ _PINYIN = dict(zip("0123456789", "ling2 yi1 er4 san1 si4 wu3 liu4 qi1 ba1 jiu3".
     "pair": "liang3", "ten": "shi2", "hundred": "bai3", "thousand": "qian1", "myriad": "wan4", "yao": "yao1",
     "point": "dian3",
 }  # fmt: skip
+_SIMPLIFIED = str.maketrans("兩萬點億幾", "两万点亿几")
 _UNITS = ((10_000, "myriad"), (1000, "thousand"), (100, "hundred"), (10, "ten"))
 
 
@@ -42,7 +43,12 @@ def _counted(words: dict[str, str], gap: str, n: int) -> list[str]:
     return combined(counts, [words[unit]], rests, gap=gap)
 
 
-def _language(words: dict[str, str], gap: str) -> NumberLanguage:
+def fold(text: str) -> str:
+    """The characters under which words are looked up: the simplified ones."""
+    return text.translate(_SIMPLIFIED)
+
+
+def _language(words: dict[str, str], gap: str, before: str, after: str, clock: str) -> NumberLanguage:
     digits = [[words[str(n)]] for n in range(10)]
     digits[0] = _zeros(words)
     digits[1].append(words["yao"])
@@ -56,7 +62,15 @@ def _language(words: dict[str, str], gap: str) -> NumberLanguage:
         point_sign=".",
         lone=frozenset([*(words[str(n)] for n in range(10)), words["pair"], words["ten"]]),
         joined=not gap,
+        fold=fold,
+        larger=before,
+        fractions=after,
+        clock=frozenset(clock.split()),
+        digit_run=3,
+        lists=False,
+        decimal_digits=True,
     )
 
 
-MANDARIN, PINYIN = _language(_CHARACTERS, ""), _language(_PINYIN, " ")
+MANDARIN = _language(_CHARACTERS, "", "亿|几|数|分之", "多[万亿]", "分 刻 钟 点 半")
+PINYIN = _language(_PINYIN, " ", "yi4|ji3|shu4|fen1 zhi1", "duo1 (?:wan4|yi4)", "fen1 ke4 zhong1 dian3 ban4")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
 from echo_asr.text.numbers.language import NumberLanguage, combined, unique
 
 _SMALL = ("cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis "
@@ -40,10 +43,24 @@ def forms(n: int) -> list[str]:
     return combined(thousands, _genders(_below_thousand(n % 1000)) if n % 1000 else [""])
 
 
+def fold(text: str) -> str:
+    """The spelling under which words are looked up: no accents, `diez y seis` as `dieciséis`."""
+    text = unicodedata.normalize("NFC", re.sub("\u0301", "", unicodedata.normalize("NFD", text)))
+    text = re.sub(r"\bdiez y (seis|siete|ocho|nueve)\b", r"dieci\1", text)
+    return re.sub(r"\bveinte y (un[oa]?|dos|tres|cuatro|cinco|seis|siete|ocho|nueve)\b", r"veinti\1", text)
+
+
+_PARTS = (r"\w+esim|(?:once|doce|trece|catorce|quince|dieci\w+|veinte?|treinta?|"
+          r"(?:cuar|cincu|ses|set|och|nov)enta?)av")  # fmt: skip
+
 SPANISH = NumberLanguage(
     forms,
     tuple((word,) for word in _SMALL[:10]),
     ("mil",),
     point=("coma", "punto"),
     lone=frozenset({"uno", "un", "una"}),
+    fold=fold,
+    links=frozenset({"y"}),
+    larger="(?:m|b|tr)illon(?:es)?",
+    fractions=f"(?:terci|cuart|quint|sext|septim|octav|noven|decim|medi|{_PARTS})[oa]s?",
 )

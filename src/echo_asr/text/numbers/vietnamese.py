@@ -50,4 +50,8 @@ VIETNAMESE = NumberLanguage(
     fillers=("không trăm lẻ", "không trăm linh", "không trăm", "lẻ", "linh"),
     point=("phẩy", "phảy"),
     lone=frozenset([*_UNITS, "bẩy", "mười"]),
+    year_words=frozenset({"năm"}),
+    larger="triệu|tỷ|tỉ|mấy|phần|rưỡi|rưởi",
+    digit_run=3,
+    lists=False,
 )
