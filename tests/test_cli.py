@@ -95,10 +95,16 @@ def test_evaluate_prints_lines_for_people_and_texts(place: Place, capsys: Any) -
     assert [row["hypothesis"] for row in rows] == list(TEXTS["test"])
 
 
-def test_texts_that_cannot_be_written_cost_no_result(place: Place, capsys: Any) -> None:
-    status, output, errors = run(place.fill("evaluate {model} {corpus} --json --texts {here}/no/texts"), capsys)
+def test_texts_that_cannot_be_written_cost_no_result(
+    place: Place, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    status, output, errors = run(place.fill("evaluate {model} {corpus} --json --texts {here}/texts"), capsys)
     assert status == 1 and json.loads(output)["utterances"] == 6
-    assert "no/texts: could not be written" in errors and errors.count("\n") == 1
+    assert "texts: could not be written" in errors and errors.count("\n") == 1
 
 
 @pytest.mark.parametrize(

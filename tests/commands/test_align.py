@@ -144,3 +144,25 @@ def test_without_a_model_one_is_trained_on_the_corpus(here: Place, capsys: Any) 
         here.fill("align {corpus} --split test --model {here}/run --format ctm --decode.times attention"), capsys
     )
     assert again[0] == 0 and again[1] == output
+
+
+def test_files_that_are_there_are_replaced_only_if_asked(here: Place, capsys: Any) -> None:
+    (here.folder / "03.json").write_text("corrected by hand", encoding="utf-8")
+    words = here.fill("align {corpus}/03.wav --text a --model {model} --output-dir {here}")
+    status, _, errors = run(words, capsys)
+    assert status == 1 and "03.json: is there already; choose another place, or give --overwrite" in errors
+    assert (here.folder / "03.json").read_text(encoding="utf-8") == "corrected by hand"
+    assert run([*words, "--overwrite"], capsys)[0] == 0
+    status, _, errors = run([*words, "--decode.grammar", "g.txt"], capsys)
+    assert status == 1 and "--decode.grammar: align takes no grammar" in errors
+
+
+def test_annotations_of_the_corpus_are_never_replaced(here: Place, capsys: Any) -> None:
+    soundfile.write(here.folder / "a.wav", tone("a"), 16000)
+    (here.folder / "metadata.csv").write_text("file_name,transcription\na.wav,a\n", encoding="utf-8")
+    (here.folder / "a.eaf").write_text("made by hand", encoding="utf-8")
+    before = here.contents()
+    words = "align {here} --model {model} --format eaf --output-dir {here} --overwrite"
+    status, output, errors = run(here.fill(words), capsys)
+    assert (status, output, errors.count("\n")) == (1, "", 1) and "a.eaf" in errors
+    assert here.contents() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from praatio import textgrid
 
 from echo_asr.decode import find as module
 from echo_asr.decode.results import Place
+from echo_asr.decode.word_list import read_word_list
 from echo_asr.features import FeatureConfig
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.text.tokenizer import Tokenizer
@@ -39,6 +41,11 @@ def made(tmp_path_factory: pytest.TempPathFactory, make_model: Callable[..., Any
         soundfile.write(audio / name, 0.3 * np.sin(2 * np.pi * (130 + 20 * number) * time), 16_000)
     soundfile.write(folder / "long.wav", np.ones(16_000 * 11) * 0.1, 16_000)
     soundfile.write(folder / "silent.wav", np.zeros(16_000), 16_000)
+    (folder / "there.csv").write_text("mine", encoding="utf-8")
+    (folder / "list").write_text("ni3\n", encoding="utf-8")
+    for name in ("a", "a.csv"):
+        (folder / name).write_bytes((folder / "long.wav").read_bytes())
+    os.link(folder / "a", folder / "same")
     return {"model": folder / "model", "audio": audio, "made": folder}
 
 
@@ -148,8 +155,8 @@ def test_examples_are_looked_for_under_a_name(place: Folder, capsys: Any) -> Non
         ("ni3 {model}", 1, "has no recordings"),
         ("nǐ3 {audio}", 1, "word 'nǐ3' cannot be looked for: text 'nǐ3': the tokenizer has no symbol for 'ǐ' (U+01D0)"),
         ("? {audio}", 1, "word '?' is empty once normalised"),
-        ("--words {made}/no.txt {audio}", 1, "no.txt: cannot be read"),
-        ("--words {made}/model {audio}", 1, "model: cannot be read"),
+        ("--words {made}/no.txt {audio}", 1, "no.txt cannot be read"),
+        ("--words {made}/model {audio}", 1, "model cannot be read"),
         ("--like {audio}/a.wav --word ni3 --name x", 2, "--like is for a word without a spelling"),
         ("ni3 {audio} --name x", 2, "--name belongs to --like"),
         ("{audio} --like {made}/silent.wav", 1, "silent.wav: is silent"),
@@ -159,7 +166,23 @@ def test_examples_are_looked_for_under_a_name(place: Folder, capsys: Any) -> Non
         ("ni3 {audio} --threshold nan", 1, "--threshold: expected a probability from 0 to 1, got nan"),
         ("ni3 {audio} --most 0", 1, "--most: expected 1 or more, got 0"),
         ("ni3 {audio} --format eaf", 1, "3 recordings make 3 eaf files; name a folder for them: --output-dir"),
-        ("ni3 {audio} --out {made}/long.wav", 1, "long.wav: is there already; choose another place"),
+        ("ni3 {audio} --out {made}/new.wav", 1, "new.wav: has the name of a recording; take one that ends in .csv"),
+        ("ni3 {audio} --out {made}/there.csv", 1, "there.csv: is there already; choose another place"),
+        ("ni3 {audio} --files {made}/list --out {made}/list --overwrite", 1, "list: is read here, and would be lost"),
+        ("--words {made}/list {audio} --out {made}/list --overwrite", 1, "list: is read here, and would be lost"),
+        ("ni3 {made}/a --out {made}/same --overwrite", 1, "same: is read here, and would be lost"),
+        ("{audio} --like {made}/a --out {made}/a --overwrite", 1, "a: is read here, and would be lost"),
+        ("ni3 {audio} --out {model}/config.yaml --overwrite", 1, "config.yaml: is read here, and would be lost"),
+        ("ni3 {made}/a.csv --output-dir {made} --overwrite", 1, "a.csv: is read here, and would be lost"),
+        ("ni3 {audio} --out /dev/null --overwrite", 1, "/dev/null: is no ordinary file, and cannot be replaced"),
+        ("ni3 {audio} --format csv --out {here}/x.eaf", 1, "x.eaf: --format csv has another ending; change one"),
+        ("ni3 {audio} --out {here}/x.eaf", 1, "3 recordings make 3 eaf files; name a folder for them"),
+        ("ni3 {audio} --like {audio}/a.wav", 2, "--like needs no word, and there is no recording 'ni3'; leave it out"),
+        ("ni3 {audio} --decode.grammar g.txt", 1, "--decode.grammar: find takes no grammar, which is for transcribe"),
+        ("--words - {audio}", 2, "--words: standard input is not read here; give the name of a file"),
+        ("--words {audio}/a.wav {audio}", 1, "a.wav: is not a text file; give a list of words, one a line"),
+        ("ni3 {audio} --decode.reject 1.5", 1, "find: --decode.reject must lie in [0, 1], got 1.5"),
+        ("ni3 {audio} --decode.lm x", 1, "--decode.lm needs decode.beam of at least 2, got 1 (decode.beam: of "),
         ("ni3 {audio} --out {made}", 1, "is a folder; name a file, or give --output-dir"),
         ("ni3 {audio} --out {here}/x --output-dir {here}/y", 2, "--out is one file, --output-dir one for each"),
         ("ni3 {audio} --channel -1", 1, "--channel: expected 0 or more, got -1"),
@@ -168,11 +191,55 @@ def test_examples_are_looked_for_under_a_name(place: Folder, capsys: Any) -> Non
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_one_line(words: str, status: int, message: str, place: Folder, capsys: Any) -> None:
-    before = place.contents()
+    before, made = place.contents(), Folder(place.named["made"]).contents()
     found, _, errors = run(asked(place, words), capsys)
     lines = [line for line in errors.splitlines() if "could not be read" not in line and "place" not in line[:30]]
     assert found == status and message in lines[0] and place.contents() == before, errors
     assert errors.startswith("echo-asr find: ") and "Traceback" not in errors
+    assert Folder(place.named["made"]).contents() == made
+
+
+def test_a_list_of_words_may_be_in_any_encoding(place: Folder, found: list[Place], capsys: Any) -> None:
+    for encoding in ("utf-8", "utf-16", "latin-1"):
+        (place.folder / "words.txt").write_bytes("Hao\r\nni3\r\nhao é\r\n".encode(encoding))
+        assert read_word_list(place.folder / "words.txt") == ["Hao", "ni3", "hao é"]
+
+
+def test_words_that_are_one_once_normalised_are_one(place: Folder, found: list[Place], capsys: Any) -> None:
+    words = ("--word", "ni3", "--word", "NI3", "--word", "ni3")
+    status, output, errors = run(asked(place, "{audio}/a.wav --most 1 --threshold 0.1", *words), capsys)
+    assert status == 0 and errors.splitlines()[0] == "echo-asr find: the same once normalised: NI3 (ni3)"
+    assert "not found" not in errors
+
+
+def test_the_ending_of_the_file_is_its_format_and_a_dash_prints(place: Folder, found: list[Place], capsys: Any) -> None:
+    printed = run(asked(place, "{audio}/a.wav --out - --format json", *BOTH), capsys)[1]
+    assert run(asked(place, "{audio}/a.wav --out {here}/x.JSONL", *BOTH), capsys)[0] == 0
+    assert (place.folder / "x.JSONL").read_text(encoding="utf-8") == printed and printed.startswith("{")
+    assert run(asked(place, "{audio}/a.wav --out {here}/x.eaf", *BOTH), capsys)[0] == 0
+    assert (place.folder / "x.eaf").read_text(encoding="utf-8").startswith("<?xml")
+    assert not Path("-").exists()
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "eaf", "textgrid"])
+@pytest.mark.parametrize("where", ["--out {here}/x", "--output-dir {here}/d", ""])
+def test_nothing_is_written_where_nothing_could_be_searched(
+    form: str, where: str, place: Folder, found: list[Place], capsys: Any
+) -> None:
+    status, output, errors = run(asked(place, f"{{made}}/no.wav --format {form} {where}", *BOTH), capsys)
+    assert (status, output, errors.count("\n")) == (1, "", 1) and "no.wav: no such file" in errors
+    assert place.contents() == {}
+    again = run(asked(place, f"{{audio}}/a.wav --format {form} {where}", *BOTH), capsys)
+    assert again[0] == 0 and len(place.contents()) == bool(where)
+
+
+def test_fewer_places_than_were_asked_for_are_explained(place: Folder, found: list[Place], capsys: Any) -> None:
+    _, output, errors = run(asked(place, "{audio}/a.wav --most 2", *BOTH), capsys)
+    assert errors.splitlines() == [
+        "echo-asr find: 3 places in 1 recording",
+        "echo-asr find: not found: hao; nothing is at all like them",
+        "echo-asr find: fewer than 2 places of: ni3 (1); nothing else is at all like them",
+    ]
 
 
 def test_files_that_are_there_are_replaced_only_if_asked(place: Folder, capsys: Any) -> None:

@@ -83,3 +83,43 @@ def test_a_line_that_gives_nothing_is_an_error(tmp_path: Path, capsys: Any) -> N
     status, out, err = run(["grammar", str(path)], capsys)
     assert status == 1 and "2\t0\tweather in {city}" in out
     assert "{city} gives nothing" in err and "line 2: nothing can be said by it" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["grammar", ""], "argument FILE: the name is empty; give a file or a folder"),
+        (["grammar", "-"], "argument FILE: standard input is not read here; give the name of a file"),
+        (["transcribe", "a.wav", "--model", "m", "--grammar", ""], "argument --grammar: the name is empty"),
+        (["transcribe", "a.wav", "--model", "m", "--output-dir", ""], "argument --output-dir: the name is empty"),
+        (["listen", "--model", "", "--grammar", "g"], "argument --model: the name is empty"),
+        (["evaluate", "m", "c", "--texts", "-"], "argument --texts: standard output is not written to here"),
+        (
+            ["transcribe", "a.wav", "--model", "m", "--grammar", "a.txt", "--decode.grammar", "b.txt"],
+            "--grammar and --decode.grammar both name a grammar; give one of them",
+        ),
+        (
+            ["transcribe", "a.wav", "--model", "m", "--hotwords", "a.txt", "--decode.hotwords", "[b]"],
+            "--hotwords and --decode.hotwords both name words; give one of them",
+        ),
+    ],
+)
+def test_names_that_are_none_and_options_that_say_one_thing_twice(words: list[str], message: str, capsys: Any) -> None:
+    status, out, err = run(words, capsys)
+    assert status == 2 and out == "" and message in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["transcribe {corpus}/00.wav --model {model}", "evaluate {model} {corpus}"])
+def test_sentences_that_are_never_heard_are_said_in_one_line(
+    command: str, place: Place, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("echo_asr.evaluate.grammar.NOISE_CLIPS", 11)
+    grammar = place.folder / "g.txt"
+    grammar.write_text("a b\nc [zebra]\nyes\n", encoding="utf-8")
+    status, _, err = run([*place.fill(command), "--grammar", str(grammar)], capsys)
+    name, model = command.split()[0], place.named["model"]
+    (line,) = [line for line in err.splitlines() if line.startswith("echo-asr")]
+    assert status == 0 and line == (
+        f"echo-asr {name}: {grammar}: 2 of 3 lines have sentences that the model cannot write and never hears, "
+        f"first line 2: c [zebra], for want of 'zebra'; see echo-asr grammar {grammar} --model {model}"
+    )

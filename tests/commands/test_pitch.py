@@ -25,6 +25,7 @@ WRONG = [
     ("pitch {corpus}/00.wav {here}/x/00.wav --output-dir {here}/out", 1, "00.csv: several recordings"),
     ("pitch {corpus}/00.wav --output-dir {corpus}/00.wav", 1, "cannot be made (File exists)"),
     ("pitch {corpus}/00.wav --skip-existing", 1, "name it: --output-dir"),
+    ("pitch {corpus}/00.wav --skip-existing --overwrite --output-dir {here}", 1, "give one of them"),
     ("pitch --corpus {corpus}", 1, "--corpus goes with the contours of syllables; name a model"),
     ("pitch {corpus}/00.wav --picture {here}/a.png", 1, "--picture goes with the contours"),
     ("pitch {corpus}/00.wav --decode.beam 2", 1, "--decode.beam goes with the contours"),
@@ -86,3 +87,20 @@ def test_syllables_of_a_text_and_of_the_recognised_one(place: Place, corpus: Pat
     status, found, errors = run(words, capsys)
     assert status == 0 and "no --text is given; the contours are of the recognised text" in errors
     assert [row["base"] for row in csv.DictReader(io.StringIO(found))][::11] == ["a", "b"]
+
+
+def test_files_that_are_there_are_replaced_only_if_asked(place: Place, capsys: Any) -> None:
+    here = place.folder
+    for name in ("00.csv", "syllables.csv", "a.png"):
+        (here / name).write_text("mine", encoding="utf-8")
+    before = place.contents()
+    for words, name in (
+        ("pitch {corpus}/00.wav --tracker autocorrelation --output-dir {here}", "00.csv"),
+        ("pitch {corpus}/00.wav --model {model} --output-dir {here}", "syllables.csv"),
+        ("pitch {corpus}/00.wav --model {model} --picture {here}/a.png", "a.png"),
+    ):
+        status, output, errors = run(place.fill(words), capsys)
+        assert (status, output, errors.count("\n")) == (1, "", 1) and f"{name}: is there already" in errors
+        assert place.contents() == before
+    words = "pitch {corpus}/00.wav --tracker autocorrelation --output-dir {here} --overwrite"
+    assert run(place.fill(words), capsys)[0] == 0 and (here / "00.csv").read_text(encoding="utf-8") != "mine"

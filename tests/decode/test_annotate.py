@@ -253,7 +253,10 @@ def test_the_command_fills_and_adds(write: Write, place: Place, capsys: Any) -> 
         ("--segments {here}/no.csv --in-place", 1, "no.csv cannot be read: No such file or directory"),
         ("--segments {here} --in-place", 1, "segments are read from .eaf, .TextGrid, .csv and .srt"),
         ("--in-place {corpus}/00.wav", 2, "--in-place belongs to --segments FILE"),
-        ("--tier x {corpus}/00.wav", 2, "--tier and --overwrite belong to --into FILE.eaf"),
+        ("--tier x {corpus}/00.wav", 2, "--tier belongs to --into FILE.eaf"),
+        ("--overwrite {corpus}/00.wav", 2, "--overwrite goes with files that are written: --output-dir, or --into"),
+        ("--overwrite --skip-existing --output-dir {here} {corpus}/00.wav", 2, "give one of them"),
+        ("--segments {here}/x.csv --output-dir {here}/filled", 1, "filled/x.csv: is there already; choose another"),
         ("--into {here}/x.eaf", 2, "--into changes FILE.eaf itself, and needs --tier NAME"),
         ("--into {here}/no.eaf --tier x", 1, "no.eaf cannot be read: No such file or directory"),
         ("--into {here}/x.csv --tier x", 1, "x.csv is no legal ELAN file"),
@@ -262,6 +265,8 @@ def test_the_command_fills_and_adds(write: Write, place: Place, capsys: Any) -> 
 def test_mistakes(words: str, status: int, message: str, place: Place, capsys: Any) -> None:
     """One line each, and nothing is changed."""
     (place.folder / "x.csv").write_text("start,end\n0,1\n")
+    (place.folder / "filled").mkdir()
+    (place.folder / "filled" / "x.csv").write_text("corrected by hand")
     soundfile.write(place.folder / "x.wav", np.zeros(16_000), 16_000)
     before = place.contents()
     found = run(["transcribe", *place.fill(f"--model {{model}} {words}")], capsys)

@@ -119,9 +119,14 @@ def test_each_recording_gets_a_file(
     assert without_date(text) == without_date(expected)
 
 
-def test_what_was_there_before_is_replaced(recognizer: Any, recordings: list[Path], tmp_path: Path) -> None:
+def test_what_was_there_before_is_replaced_only_if_asked(
+    recognizer: Any, recordings: list[Path], tmp_path: Path
+) -> None:
     (tmp_path / "a.txt").write_text("something old and longer")
-    assert transcribe_files(recognizer, recordings[:1], "txt", tmp_path) == 0
+    with pytest.raises(EchoError, match="a.txt: is there already; choose another place, or give --skip-existing or --"):
+        transcribe_files(recognizer, recordings[:1], "txt", tmp_path)
+    assert (tmp_path / "a.txt").read_text() == "something old and longer" and recognizer.read == []
+    assert transcribe_files(recognizer, recordings[:1], "txt", tmp_path, overwrite=True) == 0
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "mā\na\n"
 
 
@@ -133,7 +138,7 @@ def test_an_interruption_keeps_what_was_heard(recognizer: Any, recordings: list[
         "a.txt": "mā\na\n", "c.partial.txt": "mā\n",
     }  # fmt: skip
     recognizer.interrupted = set()
-    assert transcribe_files(recognizer, paths, "txt", folder) == 0
+    assert transcribe_files(recognizer, paths, "txt", folder, skip_existing=True) == 0
     assert sorted(os.listdir(folder)) == ["a.txt", "c.txt"], "what is whole takes the place of what was begun"
 
 
@@ -208,7 +213,8 @@ def test_the_tree_begins_above_all_that_was_named(sessions: Path) -> None:
 def test_a_channel_of_the_recordings(recognizer: Any, tmp_path: Path, capsys: Any) -> None:
     soundfile.write(tmp_path / "a.wav", np.full((160, 2), 0.1), 16_000)
     for channel, status in ((1, 0), (2, 1)):
-        assert transcribe_files(recognizer, [tmp_path / "a.wav"], "txt", tmp_path / "out", channel=channel) == status
+        how = {"channel": channel, "overwrite": True}
+        assert transcribe_files(recognizer, [tmp_path / "a.wav"], "txt", tmp_path / "out", **how) == status
     assert written(tmp_path / "out") == ["a.txt"]
     assert "a.wav (0.000- s, channel 2): has 2 channels, counted from 0; correct the channel" in capsys.readouterr().err
 

@@ -19,8 +19,13 @@ from echo_asr.commands.arguments import (
     add_broken,
     add_channel,
     add_command,
+    add_overwrite,
     check_channel,
+    named_path,
+    refuse_grammar,
+    text_file,
 )
+from echo_asr.commands.inputs import audio_files, refuse_in_corpus, refuse_to_replace
 from echo_asr.commands.training import add_model, check_model, model_or_training
 from echo_asr.errors import EchoError
 
@@ -41,9 +46,10 @@ def add(commands: Subparsers[Parser]) -> None:
     add_model(parser, "the corpus itself")
     given = parser.add_mutually_exclusive_group()
     given.add_argument("--text", metavar="T", help="text of the recording")
-    given.add_argument("--text-file", type=Path, metavar="F", help="file with the text of the recording")
+    given.add_argument("--text-file", type=text_file, metavar="F", help="file with the text of the recording")
     parser.add_argument("--format", choices=FORMATS, default="json", help="json (default): one object a line")
-    parser.add_argument("--output-dir", type=Path, metavar="D", help="write a file for each recording there")
+    parser.add_argument("--output-dir", type=named_path, metavar="D", help="write a file for each recording there")
+    add_overwrite(parser)
     parser.add_argument("--split", help="of the corpus (default: all of it)")
     add_channel(parser, "of the recording")
     add_broken(parser)
@@ -53,8 +59,10 @@ def add(commands: Subparsers[Parser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Align, and write or print the times; 1 if a text could not be aligned."""
+    from echo_asr.decode.outputs import refuse_existing
     from echo_asr.storage import make_folder
 
+    refuse_grammar(arguments)
     alone = arguments.text is not None or arguments.text_file is not None
     check_model(arguments, None if alone else arguments.corpus, ": one recording is too little to train on")
     if alone and arguments.split:
@@ -65,6 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
     files = _grouped(utterances)
     targets = _targets(list(files), arguments.output_dir, arguments.format)
     if arguments.output_dir:
+        written = list(targets.values())
+        refuse_to_replace(written, arguments, audio_files(utterances))
+        refuse_existing(written, arguments.overwrite)
+        refuse_in_corpus(written, arguments.corpus)
         make_folder(arguments.output_dir, "choose another --output-dir")
     elif len(files) > 1 and arguments.format not in PRINTED:
         what = f"{len(files)} recordings make {len(files)} {arguments.format} files"

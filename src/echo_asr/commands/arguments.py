@@ -28,6 +28,48 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
+def named_path(text: str) -> Path:
+    """The path of an argument.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty, as where a variable of the shell is not set.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty; give a file or a folder")
+    return Path(text)
+
+
+def text_file(text: str) -> Path:
+    """The path of an argument that is a text file.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty, or stands for standard input.
+    """
+    if text == "-":
+        raise argparse.ArgumentTypeError("standard input is not read here; give the name of a file")
+    return named_path(text)
+
+
+def output_file(text: str) -> Path:
+    """The path of an argument that is a file to write.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty, or stands for standard output.
+    """
+    if text == "-":
+        raise argparse.ArgumentTypeError("standard output is not written to here; give the name of a file")
+    return named_path(text)
+
+
+def printed_or_path(text: str) -> Path | None:
+    """The path of an argument that is a file to write; None for `-`, which is standard output.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty.
+    """
+    return None if text == "-" else named_path(text)
+
+
 def add_command(commands: Subparsers[Parser], name: str, text: str, run: Run, options: bool = False) -> Parser:
     """Add a command to those of a parser.
 
@@ -55,13 +97,31 @@ def add_channel(parser: Parser, of: str = "of the recordings") -> None:
 
 def add_grammar(parser: Parser, text: str = "hear one of its sentences, or nothing") -> None:
     """The argument `--grammar`."""
-    parser.add_argument("--grammar", type=Path, metavar="FILE", help=text)
+    parser.add_argument("--grammar", type=text_file, metavar="FILE", help=text)
+
+
+def add_overwrite(parser: Parser, text: str = "replace files that are there") -> None:
+    """The argument `--overwrite`."""
+    parser.add_argument("--overwrite", action="store_true", help=text)
 
 
 def take_grammar(arguments: argparse.Namespace) -> None:
-    """Add the grammar that was given to the changes of the configuration."""
+    """Add the grammar that was given to the changes of the configuration; an error if there are two."""
     if arguments.grammar:
+        if "decode.grammar" in arguments.changes:
+            arguments.parser.error("--grammar and --decode.grammar both name a grammar; give one of them")
         arguments.changes["decode.grammar"] = str(arguments.grammar)
+
+
+def refuse_grammar(arguments: argparse.Namespace) -> None:
+    """Refuse a grammar among the options of a command that does not go by one.
+
+    Raises:
+        EchoError: there is one.
+    """
+    if "decode.grammar" in arguments.changes:
+        what = "takes no grammar, which is for transcribe, listen and evaluate"
+        raise EchoError(f"--decode.grammar: {arguments.command} {what}; leave it out")
 
 
 def check_channel(recording: AudioSegment) -> None:

@@ -6,11 +6,10 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echo_asr.commands import corpus_cut
-from echo_asr.commands.arguments import CONFIG, CORPUS, Parser, Subparsers, add_broken, add_command
+from echo_asr.commands.arguments import CONFIG, CORPUS, Parser, Subparsers, add_broken, add_command, named_path
 from echo_asr.errors import EchoError
 
 if TYPE_CHECKING:
@@ -46,7 +45,9 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("--validation", type=float, default=0.1, metavar="SHARE", help="of the duration (default 0.1)")
     parser.add_argument("--test", type=float, default=0.1, metavar="SHARE", help="of the duration (default 0.1)")
     parser.add_argument("--seed", type=int, default=0, help="another gives other splits (default 0)")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for a metadata.csv; audio stays put")
+    parser.add_argument(
+        "--out", type=named_path, required=True, metavar="FOLDER", help="for a metadata.csv; audio stays put"
+    )
     add_broken(parser)
 
     text = "write a corpus in a form that other programs read"
@@ -54,7 +55,7 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("corpus", metavar="CORPUS", help=CORPUS)
     forms = ("audiofolder", "kaldi", "lhotse")
     parser.add_argument("--to", choices=forms, required=True, help="audiofolder copies the audio, the others name it")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for what is written")
+    parser.add_argument("--out", type=named_path, required=True, metavar="FOLDER", help="for what is written")
     add_broken(parser)
 
     text = "count hours, utterances, speakers and symbols, and measure how high voices are"

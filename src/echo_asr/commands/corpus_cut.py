@@ -8,7 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_asr.commands.arguments import CORPUS, DEVICE, Parser, Subparsers, add_channel, add_command, check_channel
+from echo_asr.commands.arguments import (
+    CORPUS,
+    DEVICE,
+    Parser,
+    Subparsers,
+    add_channel,
+    add_command,
+    check_channel,
+    named_path,
+)
 from echo_asr.commands.training import add_model, check_model, model_or_training
 from echo_asr.errors import EchoError
 
@@ -30,11 +39,13 @@ def add(actions: Subparsers[Parser]) -> None:
     text = "make a corpus of a long recording and its text: cut it at its pauses, and find the text of each clip"
     parser = add_command(actions, "cut", text, cut, options=True)
     parser.add_argument(
-        "recording", type=Path, metavar="RECORDING", help="wav, flac, ogg, opus, mp3, ..., of any length"
+        "recording", type=named_path, metavar="RECORDING", help="wav, flac, ogg, opus, mp3, ..., of any length"
     )
-    parser.add_argument("text", type=Path, metavar="TEXT", help="its text in paragraphs, or its subtitles (.srt, .vtt)")
+    parser.add_argument(
+        "text", type=named_path, metavar="TEXT", help="its text in paragraphs, or its subtitles (.srt, .vtt)"
+    )
     written = f"for the clips, a metadata.csv and {REPORT}"
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help=written)
+    parser.add_argument("--out", type=named_path, required=True, metavar="FOLDER", help=written)
     less = "write no clips: metadata.csv refers to the recording where it lies"
     parser.add_argument("--no-copy", action="store_true", help=less)
     add_model(parser, "the corpus of --train-on")

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from echo_asr.commands.arguments import Parser, Subparsers, add_command
+from echo_asr.commands.arguments import Parser, Subparsers, add_command, named_path
 
 RECIPE = "demo"
 CORPUS, FLAT = "synth:tones", "synth:tones-flat"
@@ -20,7 +20,9 @@ def add(commands: Subparsers[Parser]) -> None:
     """Add the command and its arguments."""
     text = "render a small tone vocabulary, train on it, measure and transcribe: the whole of Echo"
     parser = add_command(commands, "demo", text, run, options=True)
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the run (default runs/demo)")
+    parser.add_argument(
+        "--out", type=named_path, default=Path("runs/demo"), help="folder of the run (default runs/demo)"
+    )
     parser.epilog = "Options of the configuration can follow, e.g. --train.max_steps 100."
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from echo_asr.commands.arguments import DEVICE, Parser, Subparsers, add_command
+from echo_asr.commands.arguments import DEVICE, Parser, Subparsers, add_command, named_path
 from echo_asr.errors import EchoError
 
 
@@ -14,11 +14,11 @@ def add(commands: Subparsers[Parser]) -> None:
     """Add the command and its arguments."""
     text = "look inside a model: gradients, activations, what vRoPE learnt, and whether pitch is used"
     parser = add_command(commands, "diagnose", text, run, options=True)
-    parser.add_argument("model", type=Path, metavar="MODEL", help="folder of a model")
+    parser.add_argument("model", type=named_path, metavar="MODEL", help="folder of a model")
     parser.add_argument("corpus", metavar="CORPUS", help="folder with metadata.csv, or synth:NAME")
     parser.add_argument("--split", help="split to look at (default validation, or what there is)")
     parser.add_argument("--utterances", type=int, default=50, metavar="N", help="evenly spread in it (default 50)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="also write report.json and report.html there")
+    parser.add_argument("--out", type=named_path, metavar="DIR", help="also write report.json and report.html there")
     parser.add_argument("--no-what-if", action="store_true", help="leave out the counterfactuals, the slowest part")
     parser.add_argument("--device", default="auto", help=DEVICE)
     parser.epilog = "Decoding options can follow, e.g. --decode.beam 1; docs/diagnostics.md defines the figures."
@@ -27,6 +27,7 @@ def add(commands: Subparsers[Parser]) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Print the figures, and write the report."""
     from echo_asr.audio.convert import frames_to_seconds
+    from echo_asr.commands.recognizer import load_model
     from echo_asr.console import print_table, progress_bar
     from echo_asr.data.corpus import load_corpus
     from echo_asr.data.excluded import apply_conventions
@@ -34,12 +35,11 @@ def run(arguments: argparse.Namespace) -> None:
     from echo_asr.evaluate.evaluate import evaluate
     from echo_asr.research.diagnose.counterfactuals import changes
     from echo_asr.research.diagnose.report import cells, diagnose, gather, headline, plain, remarks
-    from echo_asr.research.f0_controls import load_recognizer
     from echo_asr.storage import make_folder
 
     if arguments.utterances < 1:
         raise EchoError(f"--utterances: expected at least 1, got {arguments.utterances}")
-    recognizer = load_recognizer(arguments.model, arguments.device, arguments.changes)
+    recognizer = load_model(arguments)
     corpus = load_corpus(arguments.corpus)
     conventions = recognizer.bundle.text.transcription
     split = arguments.split or next(s for s in ("validation", "test", "train") if s in corpus.splits)

@@ -10,7 +10,7 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_asr.commands.arguments import Parser, Subparsers, add_command
+from echo_asr.commands.arguments import Parser, Subparsers, add_command, named_path
 from echo_asr.errors import EchoError
 
 if TYPE_CHECKING:
@@ -25,8 +25,12 @@ def add(commands: Subparsers[Parser]) -> None:
     elan = add_command(commands, "elan", "transcribe inside ELAN, as one of its recognisers", install)
     actions = elan.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
     parser = add_command(actions, "install", "add Echo to the recognisers of an installation of ELAN", install)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="ELAN's folder of extensions, or ELAN's own folder")
-    parser.add_argument("--model", type=Path, metavar="MODEL", help="folder of the model that ELAN shows at first")
+    parser.add_argument(
+        "folder", type=named_path, metavar="DIR", help="ELAN's folder of extensions, or ELAN's own folder"
+    )
+    parser.add_argument(
+        "--model", type=named_path, metavar="MODEL", help="folder of the model that ELAN shows at first"
+    )
     add_command(actions, "run", "what ELAN starts: parameters on standard input, progress on standard output", run)
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_asr.commands.arguments import Parser, Subparsers, add_command
+from echo_asr.commands.arguments import Parser, Subparsers, add_command, named_path, text_file
 from echo_asr.errors import EchoError
 
 if TYPE_CHECKING:
@@ -20,9 +20,11 @@ def add(commands: Subparsers[Parser]) -> None:
     text = "check a grammar: the sentences that each line gives, and what is wrong with it"
     parser = add_command(commands, "grammar", text, run)
     parser.add_argument(
-        "grammar", type=Path, metavar="FILE", help="sentences, one a line; docs/grammar.md has the syntax"
+        "grammar", type=text_file, metavar="FILE", help="sentences, one a line; docs/grammar.md has the syntax"
     )
-    parser.add_argument("--model", type=Path, metavar="MODEL", help="folder of the model that shall recognise them")
+    parser.add_argument(
+        "--model", type=named_path, metavar="MODEL", help="folder of the model that shall recognise them"
+    )
     parser.add_argument("--sentences", type=int, metavar="N", help="print N of each line, drawn at random, and slots")
     parser.add_argument("--json", action="store_true", help="print the report, or each sentence, as JSON")
 

@@ -9,10 +9,9 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from echo_asr.commands.arguments import DEVICE, Parser, Subparsers, add_command, add_grammar, take_grammar
+from echo_asr.commands.arguments import DEVICE, Parser, Subparsers, add_command, add_grammar, named_path, take_grammar
 from echo_asr.errors import EchoError
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def add(commands: Subparsers[Parser]) -> None:
     """Add the command and its arguments."""
     text = "print what is said into a microphone, a line for each stretch between two pauses"
     parser = add_command(commands, "listen", text, run, options=True)
-    parser.add_argument("--model", type=Path, required=True, metavar="MODEL", help="folder of a model")
+    parser.add_argument("--model", type=named_path, required=True, metavar="MODEL", help="folder of a model")
     name = "its number, or a part of its name; by default that of the system"
     parser.add_argument("--microphone", metavar="NAME", help=name)
     parser.add_argument("--microphones", action="store_true", help="print the names of the microphones, and end")
@@ -44,15 +43,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.microphones:
         print(sounddevice.query_devices())
         return 0
+    from echo_asr.commands.recognizer import load_model, warn_of_unwritable
     from echo_asr.decode.heard_voice import HeardVoice
     from echo_asr.decode.live import LiveText
     from echo_asr.decode.results import Segment, placed
     from echo_asr.decode.segments import SpeechSegment
-    from echo_asr.research.f0_controls import load_recognizer
 
     take_grammar(arguments)
-    recognizer = load_recognizer(arguments.model, arguments.device, arguments.changes)
-
+    recognizer = load_model(arguments)
+    warn_of_unwritable(recognizer, arguments)
     recognizer.warm_up()
     heard = HeardVoice(recognizer.extractor)
 

@@ -7,7 +7,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_asr.commands.arguments import CORPUS, DEVICE, Parser, Subparsers, add_broken, add_command
+from echo_asr.commands.arguments import (
+    CORPUS,
+    DEVICE,
+    Parser,
+    Subparsers,
+    add_broken,
+    add_command,
+    add_overwrite,
+    named_path,
+)
+from echo_asr.commands.inputs import refuse_in_corpus, refuse_to_replace
 from echo_asr.errors import EchoError
 
 if TYPE_CHECKING:
@@ -17,7 +27,6 @@ if TYPE_CHECKING:
 FORMATS = ("csv", "pitchtier", "pitch")  # of echo_asr.decode.recording_pitch, which is imported when it is needed
 TRACKERS = ("echo", "swiftf0", "autocorrelation")  # of echo_asr.features.pitch
 SCALES = ("semitones", "chao")
-PICTURES = (".png", ".svg", ".pdf")
 TABLE = "syllables.csv"  # in the folder
 
 
@@ -25,17 +34,22 @@ def add(commands: Subparsers[Parser]) -> None:
     """Add the command and its arguments."""
     text = "measure the F0 of recordings, or with a model the contours of the syllables of texts"
     parser = add_command(commands, "pitch", text, run, options=True)
-    parser.add_argument("audio", nargs="*", type=Path, metavar="AUDIO", help="wav, flac, ogg, opus, mp3, ...")
+    parser.add_argument("audio", nargs="*", type=named_path, metavar="AUDIO", help="wav, flac, ogg, opus, mp3, ...")
     parser.add_argument("--format", choices=FORMATS, default="csv", help="csv, or Praat's PitchTier or Pitch")
-    parser.add_argument("--output-dir", type=Path, metavar="D", help=f"write files there: NAME.csv, ..., or {TABLE}")
+    parser.add_argument(
+        "--output-dir", type=named_path, metavar="D", help=f"write files there: NAME.csv, ..., or {TABLE}"
+    )
     parser.add_argument("--skip-existing", action="store_true", help="leave out what is in the folder already")
+    add_overwrite(parser)
     parser.add_argument("--tracker", choices=TRACKERS, help="measures F0 (default swiftf0; with a model, its own)")
-    parser.add_argument("--model", type=Path, metavar="MODEL", help="folder of a model: contours of syllables, as csv")
+    parser.add_argument(
+        "--model", type=named_path, metavar="MODEL", help="folder of a model: contours of syllables, as csv"
+    )
     parser.add_argument("--text", metavar="T", help="text of one recording (default: the recognised text)")
     parser.add_argument("--corpus", metavar="CORPUS", help=f"recordings with their texts and speakers: {CORPUS}")
     parser.add_argument("--split", help="of the corpus (default: all of it)")
     add_broken(parser)
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw all contours by tone: png, svg or pdf")
+    parser.add_argument("--picture", type=named_path, metavar="FILE", help="draw all contours by tone: png, svg or pdf")
     parser.add_argument("--scale", choices=SCALES, default="semitones", help="of the picture (default semitones)")
     parser.add_argument("--device", default="auto", help=DEVICE)
     parser.epilog = "With a model decoding options can follow, e.g. --decode.times attention."
@@ -50,20 +64,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _frames(arguments: argparse.Namespace) -> int:
     """F0 and voicing of recordings."""
-    from echo_asr.decode.recording_pitch import write_pitch
+    from echo_asr.decode.recording_pitch import pitch_targets, write_pitch
     from echo_asr.features import FeatureConfig, FeatureExtractor
 
     for name in ("corpus", "text", "picture", "split", "changes"):
         if getattr(arguments, name):
             word = next(iter(arguments.changes)) if name == "changes" else name
             raise EchoError(f"--{word} goes with the contours of syllables; name a model: --model")
+    if arguments.skip_existing and arguments.overwrite:
+        raise EchoError("--overwrite replaces what is there, --skip-existing keeps it; give one of them")
     extractor = FeatureExtractor(FeatureConfig(tracker=arguments.tracker or "swiftf0"))
-    how = (arguments.format, arguments.output_dir, arguments.skip_existing, extractor)
-    return write_pitch(arguments.audio, *how)
+    where = (arguments.format, arguments.output_dir)
+    targets = pitch_targets(arguments.audio, *where, arguments.skip_existing, arguments.overwrite)
+    refuse_to_replace(list(targets.values()), arguments, arguments.audio)
+    return write_pitch(arguments.audio, *where, arguments.skip_existing, extractor, arguments.overwrite)
 
 
 def _syllables(arguments: argparse.Namespace) -> int:
     """The contours of the syllables of texts."""
+    from echo_asr.commands.recognizer import load_model
     from echo_asr.decode.syllables import (
         ENOUGH_VOICE,
         contours_to_csv,
@@ -71,11 +90,10 @@ def _syllables(arguments: argparse.Namespace) -> int:
         speaker_ranges,
         syllable_contours,
     )
-    from echo_asr.research.f0_controls import load_recognizer
     from echo_asr.storage import make_folder, replace_text
 
     _check(arguments)
-    recognizer = load_recognizer(arguments.model, arguments.device, arguments.changes)
+    recognizer = load_model(arguments)
     folder = arguments.output_dir
     if folder:
         make_folder(folder, "choose another --output-dir")
@@ -109,7 +127,9 @@ def _syllables(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Refuse what does not go together before anything is loaded."""
+    """Refuse what does not go together, and files that must not be written, before anything is loaded."""
+    from echo_asr.decode.outputs import PICTURES, check_output, refuse_existing
+
     if arguments.format != "csv":
         raise EchoError(f"--format {arguments.format} is for whole recordings; contours of syllables are csv")
     if arguments.tracker:
@@ -120,11 +140,15 @@ def _check(arguments: argparse.Namespace) -> None:
         raise EchoError("--text is the text of one recording; for several make a corpus, docs/corpora.md has the forms")
     if arguments.split and not arguments.corpus:
         raise EchoError("--split is of a corpus; name one: --corpus")
-    picture = arguments.picture
-    if picture and picture.suffix.lower() not in PICTURES:
-        raise EchoError(f"--picture {picture}: expected a name that ends in {', '.join(PICTURES)}")
-    if picture and not picture.absolute().parent.is_dir():
-        raise EchoError(f"--picture {picture}: there is no folder {picture.parent}; make it")
+    table = arguments.output_dir and arguments.output_dir / TABLE
+    targets = [path for path in (arguments.picture, table) if path]
+    refuse_to_replace(targets, arguments, arguments.audio)
+    if arguments.corpus:
+        refuse_in_corpus(targets, arguments.corpus)
+    if arguments.picture:
+        check_output(arguments.picture, "--picture", arguments.overwrite, PICTURES)
+    if table:
+        refuse_existing([table], arguments.overwrite)
 
 
 def _corpus(arguments: argparse.Namespace, recognizer: Recognizer) -> tuple[list[AlignedSpeech], list[str], int]:

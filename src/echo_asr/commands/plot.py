@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from echo_asr.commands.arguments import Parser, Subparsers, add_command
+from echo_asr.commands.arguments import Parser, Subparsers, add_command, named_path
 
 
 def add(commands: Subparsers[Parser]) -> None:
@@ -16,25 +16,27 @@ def add(commands: Subparsers[Parser]) -> None:
 
     def kind(name: str, text: str) -> Parser:
         added = add_command(kinds, name, text, run)
-        added.add_argument("--out", type=Path, default=Path(), metavar="D", help="folder for pictures (default: here)")
+        added.add_argument(
+            "--out", type=named_path, default=Path(), metavar="D", help="folder for pictures (default: here)"
+        )
         return added
 
     one = kind("audio", "waveform, spectrogram, F0 and voicing of a recording: audio.png")
-    one.add_argument("audio", type=Path, metavar="FILE", help="wav, flac, ogg, opus, mp3, ...")
+    one.add_argument("audio", type=named_path, metavar="FILE", help="wav, flac, ogg, opus, mp3, ...")
 
     one = kind("rotary", "how positions see each other, and what F0 does: positions.png and rotation.png")
-    one.add_argument("audio", nargs="?", type=Path, metavar="AUDIO", help="a recording, beside simple contours")
+    one.add_argument("audio", nargs="?", type=named_path, metavar="AUDIO", help="a recording, beside simple contours")
     one.add_argument("--theta", action="append", metavar="NAME", help="static, mean, frame, integrated, mapped, axis; "
                      "may be given again (default: four of them)")  # fmt: skip
     one.add_argument("--f0", action="append", metavar="HZ", help="a contour of one second: 150, or a glide, 110-330; "
                      "may be given again (default: flat, rising, falling)")  # fmt: skip
 
     one = kind("attention", "what each head attends to, in a recording given to a model: a picture for each part")
-    one.add_argument("model", type=Path, metavar="MODEL", help="folder of a model")
-    one.add_argument("audio", type=Path, metavar="FILE", help="a recording of at most 60 s")
+    one.add_argument("model", type=named_path, metavar="MODEL", help="folder of a model")
+    one.add_argument("audio", type=named_path, metavar="FILE", help="a recording of at most 60 s")
 
     one = kind("run", "learning curves of one run or of several together: curves.png")
-    one.add_argument("runs", nargs="+", type=Path, metavar="DIR", help="folder of a run")
+    one.add_argument("runs", nargs="+", type=named_path, metavar="DIR", help="folder of a run")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from echo_asr.commands.arguments import CORPUS, DEVICE, Parser, Subparsers, add_broken, add_command
+from echo_asr.commands.arguments import (
+    CORPUS,
+    DEVICE,
+    Parser,
+    Subparsers,
+    add_broken,
+    add_command,
+    named_path,
+    refuse_grammar,
+)
 from echo_asr.errors import EchoError
 
 if TYPE_CHECKING:
@@ -27,11 +36,13 @@ def add(commands: Subparsers[Parser]) -> None:
     parser = add_command(commands, "retone", text, run, options=True)
     parser.add_argument("corpus", metavar="CORPUS", help=f"{CORPUS}; or a recording, with --text")
     parser.add_argument("--text", metavar="TEXT", help="what is spoken in the recording, without tones")
-    parser.add_argument("--model", type=Path, required=True, metavar="MODEL", help="folder of a model")
+    parser.add_argument("--model", type=named_path, required=True, metavar="MODEL", help="folder of a model")
     parser.add_argument("--split", default="all", help="split of the corpus (default all)")
     shown = "txt: name and text, with a tab between; json: one object a line, with probabilities (default txt)"
     parser.add_argument("--format", choices=FORMATS, default="txt", help=shown)
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write a corpus there instead; audio stays put")
+    parser.add_argument(
+        "--out", type=named_path, metavar="FOLDER", help="write a corpus there instead; audio stays put"
+    )
     add_broken(parser)
     parser.add_argument("--device", default="auto", help=DEVICE)
     parser.epilog = "Options can follow, e.g. --decode.beam 16, or --text.tones digits for models that do not note it."
@@ -39,15 +50,16 @@ def add(commands: Subparsers[Parser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print or write texts with tones; 1 if some have none."""
+    from echo_asr.commands.recognizer import load_model
     from echo_asr.decode.retone import model_notation
-    from echo_asr.research.f0_controls import load_recognizer
 
+    refuse_grammar(arguments)
     own = {name: value for name, value in arguments.changes.items() if name.startswith("text.tone")}
     others = {name: value for name, value in arguments.changes.items() if name not in own}
     if arguments.text is not None and arguments.out:
         raise EchoError("--out writes a corpus, and --text goes with one recording; take one of them")
     utterances = [] if arguments.text is not None else _utterances(arguments)
-    recognizer = load_recognizer(arguments.model, arguments.device, others)
+    recognizer = load_model(arguments, others)
     notation = _notation(recognizer, own) if own else model_notation(recognizer.bundle.text)
     if arguments.text is not None:
         found = recognizer.retone(arguments.corpus, arguments.text, notation=notation)

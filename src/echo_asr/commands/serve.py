@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_asr.commands.arguments import DEVICE, Parser, Subparsers, add_command
+from echo_asr.commands.arguments import DEVICE, Parser, Subparsers, add_command, named_path
 from echo_asr.errors import EchoError
 
 if TYPE_CHECKING:
@@ -29,15 +29,17 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("models", nargs="+", metavar="[ID=]MODEL", help="folder of a model, and the id it goes by")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1: this machine)")
     parser.add_argument("--port", type=int, default=8000, help="default 8000; 0 for any free one")
-    parser.add_argument("--token-file", type=Path, metavar="FILE", help=f"token to ask for (or the variable {TOKEN})")
-    parser.add_argument("--certificate", type=Path, metavar="FILE", help="for HTTPS, in PEM")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="of the certificate, in PEM")
+    parser.add_argument(
+        "--token-file", type=named_path, metavar="FILE", help=f"token to ask for (or the variable {TOKEN})"
+    )
+    parser.add_argument("--certificate", type=named_path, metavar="FILE", help="for HTTPS, in PEM")
+    parser.add_argument("--key", type=named_path, metavar="FILE", help="of the certificate, in PEM")
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a name the service goes by")
     parser.add_argument(
         "--allow-origin", action="append", default=[], metavar="URL", help="a site whose pages may call"
     )
     corpus = "a folder, new or with a metadata.csv, to which the page may add corrected recordings"
-    parser.add_argument("--corpus", type=Path, metavar="FOLDER", help=corpus)
+    parser.add_argument("--corpus", type=named_path, metavar="FOLDER", help=corpus)
     parser.add_argument("--max-requests", type=int, default=64, metavar="N", help="in progress at once (default 64)")
     parser.add_argument("--max-upload", type=int, default=512, metavar="MIB", help="of a request (default 512 MiB)")
     parser.add_argument("--max-live", type=int, default=8, metavar="N", help="live sessions at once (default 8)")
@@ -145,13 +147,13 @@ def _languages(given: list[str], names: list[str]) -> dict[str, tuple[str, ...]]
 
 
 def _load(arguments: argparse.Namespace, named: list[tuple[str, Path]]) -> dict[str, Recognizer]:
-    from echo_asr.research.f0_controls import load_recognizer
+    from echo_asr.commands.recognizer import load_model
 
     models: dict[str, Recognizer] = {}
     for (name, folder), given in zip(named, arguments.models, strict=True):
         if name in models:
             raise EchoError(f"{given}: another model has the id {name}; give it one of its own: ID={folder}")
-        models[name] = load_recognizer(folder, arguments.device, arguments.changes)
+        models[name] = load_model(arguments, folder=folder)
     return models
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from echo_asr.commands.arguments import CONFIG, CORPUS, DEVICE, Parser, Subparsers, add_broken, add_command
+from echo_asr.commands.arguments import CONFIG, CORPUS, DEVICE, Parser, Subparsers, add_broken, add_command, named_path
 
 
 def add(commands: Subparsers[Parser]) -> None:
@@ -13,9 +12,11 @@ def add(commands: Subparsers[Parser]) -> None:
     parser = add_command(commands, "train", "train a recogniser", run, options=True)
     parser.add_argument("config", metavar="CONFIG", help=CONFIG)
     parser.add_argument("--corpus", required=True, help=CORPUS)
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run, which is a model")
+    parser.add_argument(
+        "--out", type=named_path, required=True, metavar="RUN", help="folder of the run, which is a model"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in RUN")
-    parser.add_argument("--init", type=Path, metavar="MODEL", help="start from this model; new symbols are added")
+    parser.add_argument("--init", type=named_path, metavar="MODEL", help="start from this model; new symbols are added")
     parser.add_argument(
         "--slim", action="store_true", help="leave the weights of a pretrained encoder out of RUN, which names them"
     )

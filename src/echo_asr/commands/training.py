@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echo_asr.commands.arguments import CONFIG, Parser
+from echo_asr.commands.arguments import CONFIG, Parser, named_path
 from echo_asr.errors import EchoError
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ def add_model(parser: Parser, trained_on: str) -> None:
         trained_on: the corpus of a model that is trained on the spot, for the help.
     """
     parser.add_argument(
-        "--model", type=Path, metavar="MODEL", help=f"folder of a model (default: train one on {trained_on})"
+        "--model", type=named_path, metavar="MODEL", help=f"folder of a model (default: train one on {trained_on})"
     )
     parser.add_argument("--recipe", metavar="CONFIG", help=f"to train with: {CONFIG} (default {RECIPE})")
-    parser.add_argument("--train-into", type=Path, metavar="RUN", help="keep the trained model in this folder")
+    parser.add_argument("--train-into", type=named_path, metavar="RUN", help="keep the trained model in this folder")
 
 
 def check_model(arguments: argparse.Namespace, corpus: str | None, mend: str = "") -> None:
@@ -56,10 +56,11 @@ def model_or_training(arguments: argparse.Namespace, corpus: str | None) -> Iter
     Raises:
         EchoError: as `load_recognizer`, `read_config` and `train`.
     """
+    from echo_asr.commands.recognizer import load_model
     from echo_asr.research.f0_controls import load_recognizer
 
     if arguments.model is not None:
-        yield load_recognizer(arguments.model, arguments.device, arguments.changes)
+        yield load_model(arguments)
         return
     from echo_asr.train.recipe import read_config
     from echo_asr.train.run import train

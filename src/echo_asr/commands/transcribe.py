@@ -13,9 +13,13 @@ from echo_asr.commands.arguments import (
     add_channel,
     add_command,
     add_grammar,
+    add_overwrite,
+    named_path,
     refuse_negative_channel,
     take_grammar,
+    text_file,
 )
+from echo_asr.commands.inputs import refuse_to_replace
 from echo_asr.errors import EchoError
 
 if TYPE_CHECKING:
@@ -29,11 +33,11 @@ FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm", "eaf", "textgrid")
 def add(commands: Subparsers[Parser]) -> None:
     """Add the command and its arguments."""
     parser = add_command(commands, "transcribe", "transcribe audio files", run, options=True)
-    parser.add_argument("audio", nargs="*", type=Path, metavar="AUDIO", help=AUDIO)
+    parser.add_argument("audio", nargs="*", type=named_path, metavar="AUDIO", help=AUDIO)
     parser.add_argument("--files", metavar="LIST", help="a list of more of them, a path a line; - for standard input")
-    parser.add_argument("--model", type=Path, required=True, metavar="MODEL", help="folder of a model")
+    parser.add_argument("--model", type=named_path, required=True, metavar="MODEL", help="folder of a model")
     parser.add_argument("--format", choices=FORMATS, default="txt", help="json: one object a line; default txt")
-    parser.add_argument("--output-dir", type=Path, metavar="D", help="write a file for each recording there")
+    parser.add_argument("--output-dir", type=named_path, metavar="D", help="write a file for each recording there")
     parser.add_argument("--skip-existing", action="store_true", help="leave out what is in the folder already")
     add_channel(parser)
     parser.add_argument("--one-speaker", action="store_true", help="the same person speaks in all recordings")
@@ -41,21 +45,24 @@ def add(commands: Subparsers[Parser]) -> None:
         "--segments", metavar="FILE[:TIER]", help="fill the empty segments: .eaf, .TextGrid, .csv, .srt"
     )
     parser.add_argument("--in-place", action="store_true", help="with --segments: change that file itself")
-    parser.add_argument("--into", type=Path, metavar="FILE.eaf", help="add the transcription to that file, as a tier")
+    parser.add_argument(
+        "--into", type=named_path, metavar="FILE.eaf", help="add the transcription to that file, as a tier"
+    )
     parser.add_argument("--tier", metavar="NAME", help="with --into: the name of the tier")
-    parser.add_argument("--overwrite", action="store_true", help="with --into: replace the tier if it is there")
+    add_overwrite(parser, "replace files that are there; with --into, the tier")
     parser.add_argument("--device", default="auto", help=DEVICE)
-    parser.add_argument("--hotwords", type=Path, metavar="FILE", help="words and phrases to expect, one a line")
+    parser.add_argument("--hotwords", type=text_file, metavar="FILE", help="words and phrases to expect, one a line")
     add_grammar(parser)
     parser.epilog = "Decoding options can follow, e.g. --decode.beam 8 --decode.lm my.arpa."
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Transcribe; 1 if a file or a segment could not be."""
-    from echo_asr.decode.files import expand_folders, read_list, transcribe_files
+    from echo_asr.decode.files import expand_folders, output_targets, read_list, transcribe_files
     from echo_asr.distributed.launch import barrier, find_rank
 
     _refuse_combinations(arguments)
+    take_grammar(arguments)
     refuse_negative_channel(arguments.channel)
     rank = find_rank()
     paths = list(arguments.audio)
@@ -72,16 +79,21 @@ def run(arguments: argparse.Namespace) -> int:
     if not paths:
         arguments.parser.error("no files; name some, or a list of them with --files")
     paths, above = expand_folders(paths)
-    recognizer = _load(arguments)
-    how = (arguments.format, arguments.output_dir, arguments.skip_existing, rank, above, arguments.channel)
-    status = transcribe_files(recognizer, paths, *how, one_speaker=arguments.one_speaker)
+    where = (arguments.format, arguments.output_dir, arguments.skip_existing, rank, above)
+    targets = output_targets(paths, *where, overwrite=arguments.overwrite)  # refused before the model is loaded
+    refuse_to_replace(list(targets.values()), arguments, paths)
+    recognizer = _load(arguments, warn=rank.main)
+    how = (arguments.channel, arguments.one_speaker, arguments.overwrite)
+    status = transcribe_files(recognizer, paths, *where, *how)
     barrier(rank)  # the launcher would end the others if this process ended with an error first
     return status
 
 
 def _refuse_combinations(arguments: argparse.Namespace) -> None:
-    """Refuse options that belong to another way of writing."""
+    """Refuse options that belong to another way of writing, or of which one says what another does."""
     error = arguments.parser.error
+    if arguments.hotwords and "decode.hotwords" in arguments.changes:
+        error("--hotwords and --decode.hotwords both name words; give one of them")
     if arguments.segments and arguments.into:
         error("--segments and --into exclude each other; run them one after the other")
     if (arguments.segments or arguments.into) and (arguments.format != "txt" or arguments.skip_existing):
@@ -90,8 +102,12 @@ def _refuse_combinations(arguments: argparse.Namespace) -> None:
         error("--one-speaker is for several recordings; leave it out with --segments and --into")
     if arguments.in_place and not arguments.segments:
         error("--in-place belongs to --segments FILE")
-    if (arguments.tier or arguments.overwrite) and not arguments.into:
-        error("--tier and --overwrite belong to --into FILE.eaf; a tier of segments is named by --segments FILE:TIER")
+    if arguments.tier and not arguments.into:
+        error("--tier belongs to --into FILE.eaf; a tier of segments is named by --segments FILE:TIER")
+    if arguments.overwrite and not (arguments.into or arguments.output_dir):
+        error("--overwrite goes with files that are written: --output-dir, or --into FILE.eaf")
+    if arguments.overwrite and arguments.skip_existing:
+        error("--overwrite replaces what is there, --skip-existing keeps it; give one of them")
     if arguments.into and (not arguments.tier or arguments.output_dir):
         error("--into changes FILE.eaf itself, and needs --tier NAME, without --output-dir")
     if arguments.segments and bool(arguments.in_place) == bool(arguments.output_dir):
@@ -110,18 +126,24 @@ def _transcribe_into(arguments: argparse.Namespace, recording: Path | None) -> i
         return 0
     segmented = open_segmented(arguments.segments, recording)
     source = segmented.file.path
-    target = source if arguments.in_place else filled_path(source, arguments.output_dir)
-    if arguments.in_place:
+    target = source
+    if arguments.output_dir:
+        target = filled_path(source, arguments.output_dir, arguments.overwrite)
+        refuse_to_replace([target], arguments, [segmented.recording])
+    else:
         refuse_read_only(source.resolve(), "make it writable, or give --output-dir instead of --in-place")
     return fill_segments(_load(arguments), segmented, target, arguments.channel)
 
 
-def _load(arguments: argparse.Namespace) -> Recognizer:
-    from echo_asr.decode.ngram import read_lines
-    from echo_asr.research.f0_controls import load_recognizer
+def _load(arguments: argparse.Namespace, warn: bool = True) -> Recognizer:
+    """The recogniser; what it cannot hear of a grammar is printed, if `warn`."""
+    from echo_asr.commands.recognizer import load_model, warn_of_unwritable
+    from echo_asr.decode.word_list import read_word_list
 
-    take_grammar(arguments)
     changes = dict(arguments.changes)
     if arguments.hotwords:
-        changes["decode.hotwords"] = list(read_lines([arguments.hotwords]))
-    return load_recognizer(arguments.model, arguments.device, changes)
+        changes["decode.hotwords"] = read_word_list(arguments.hotwords)
+    recognizer = load_model(arguments, changes)
+    if warn:
+        warn_of_unwritable(recognizer, arguments)
+    return recognizer

@@ -10,6 +10,7 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -31,7 +32,8 @@ Item = TypeVar("Item")
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:
-    """At most so many of the items, in their order and the same each time: one at random of each of as many parts.
+    """At most so many of the items, in their order and the same each time: the first, and one at random of each of as
+    many other parts.
 
     Neither a corpus whose speakers come one after the other gives one speaker alone, as its beginning would, nor one in
     which they take turns, as every second item would.
@@ -39,7 +41,7 @@ def spread(items: Sequence[Item], most: int) -> list[Item]:
     if len(items) <= most:
         return list(items)
     bounds, rng = [len(items) * part // most for part in range(most + 1)], random.Random(0)
-    return [items[rng.randrange(*part)] for part in zip(bounds, bounds[1:], strict=False)]
+    return [items[0], *(items[rng.randrange(*part)] for part in pairwise(bounds[1:]))]
 
 
 def partition(

@@ -13,6 +13,7 @@ from echo_asr.annotations.segmented import SegmentedFile
 from echo_asr.audio import audio_duration
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.console import progress_bar
+from echo_asr.decode.outputs import refuse_existing
 from echo_asr.decode.phrases import make_phrases
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.transcribe import Recognizer
@@ -22,16 +23,20 @@ from echo_asr.text.linebreak import clean_text
 from echo_asr.text.textfile import TextFile
 
 
-def filled_path(source: Path, folder: Path) -> Path:
+def filled_path(source: Path, folder: Path, overwrite: bool = False) -> Path:
     """Where a file with filled segments is written, in a folder, which is made.
 
+    Args:
+        overwrite: a file that is there may be replaced.
+
     Raises:
-        EchoError: the folder cannot be made, or the file would replace the source.
+        EchoError: the folder cannot be made, a file is there already, or the file would replace the source.
     """
     make_folder(folder, "choose another --output-dir")
     target = folder / source.name
     if target.exists() and target.samefile(source):
         raise EchoError(f"{target} is the file with the segments; choose another --output-dir, or give --in-place")
+    refuse_existing([target], overwrite)
     refuse_read_only(target, "choose another --output-dir")
     return target
 

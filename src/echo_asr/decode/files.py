@@ -15,6 +15,7 @@ from echo_asr.audio.tree import recordings_below
 from echo_asr.config import text_encoding
 from echo_asr.console import progress_bar
 from echo_asr.decode.formats import ENDINGS, render, render_line
+from echo_asr.decode.outputs import refuse_existing
 from echo_asr.decode.results import Segment, Transcription
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.distributed.launch import ProcessRank
@@ -104,6 +105,34 @@ def output_files(paths: Sequence[Path], folder: Path, ending: str, above: Path |
     return targets
 
 
+def output_targets(
+    paths: Sequence[Path],
+    form: str,
+    folder: Path | None = None,
+    skip_existing: bool = False,
+    place: ProcessRank | None = None,
+    above: Path | None = None,
+    overwrite: bool = False,
+) -> dict[Path, Path]:
+    """The file that is written for each recording, none without a folder; the arguments are those of
+    `transcribe_files`.
+
+    Raises:
+        EchoError: as of `transcribe_files`.
+    """
+    place = place or ProcessRank()
+    if not folder and place.count > 1:
+        raise EchoError(f"{place.count} processes cannot print together; name a folder for the texts: --output-dir")
+    if not folder and skip_existing:
+        raise EchoError("--skip-existing looks into the folder of the texts; name it: --output-dir")
+    if not folder and len(paths) > 1 and form not in ("txt", "json"):
+        raise EchoError(f"{len(paths)} recordings make {len(paths)} {form} files; name a folder for them: --output-dir")
+    targets = output_files(paths, folder, ENDINGS.get(form, form), above) if folder else {}
+    written = [targets[path] for path in place.share(paths)] if targets else []
+    refuse_existing(written, overwrite or skip_existing, "or give --skip-existing or --overwrite")
+    return targets
+
+
 def _sources(paths: Sequence[Path], channel: int | None) -> list[Path | AudioSegment]:
     return [path if channel is None else AudioSegment(path, channel=channel) for path in paths]
 
@@ -118,6 +147,7 @@ def transcribe_files(
     above: Path | None = None,
     channel: int | None = None,
     one_speaker: bool = False,
+    overwrite: bool = False,
 ) -> int:
     """Transcribe files to standard output, or to `folder/NAME.txt` (`.json`, ...); returns the exit status. Outputs of
     recordings of the same name are told apart by their folders.
@@ -133,21 +163,16 @@ def transcribe_files(
         above: outputs keep the tree of their recordings from there; see `output_names`.
         channel: of every recording, from 0; None for the mean of all.
         one_speaker: the same person speaks in all of them.
+        overwrite: files that are there are replaced.
 
     Raises:
-        EchoError: the folder cannot be written, two files would have the same output, or several would be printed
-            where a format has one recording a file, or by several processes.
+        EchoError: the folder cannot be written, a file is there already, two would have the same output, or several
+            would be printed where a format has one recording a file, or by several processes.
         KeyboardInterrupt: Ctrl-C; its message states how far the transcription is and where it was written.
     """
     place = place or ProcessRank()
-    if not folder and place.count > 1:
-        raise EchoError(f"{place.count} processes cannot print together; name a folder for the texts: --output-dir")
-    if not folder and skip_existing:
-        raise EchoError("--skip-existing looks into the folder of the texts; name it: --output-dir")
-    if not folder and len(paths) > 1 and form not in ("txt", "json"):
-        raise EchoError(f"{len(paths)} recordings make {len(paths)} {form} files; name a folder for them: --output-dir")
     ending = ENDINGS.get(form, form)
-    targets = output_files(paths, folder, ending, above) if folder else {}
+    targets = output_targets(paths, form, folder, skip_existing, place, above, overwrite)
     asked = len(paths)
     everything = _sources(paths, channel)
     paths = [path for path in place.share(paths) if not (skip_existing and targets[path].is_file())]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -14,11 +14,14 @@ from echo_asr.console import counted, progress_bar
 from echo_asr.decode.files import header_seconds, output_files, printable
 from echo_asr.decode.find import Search, find_each
 from echo_asr.decode.formats import ENDINGS
+from echo_asr.decode.outputs import refuse_existing
 from echo_asr.decode.place_formats import COLUMNS, render_places, table
 from echo_asr.decode.results import Found
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.errors import EchoError
 from echo_asr.storage import make_folder, replace_text
+
+NAMED = 10  # words that a line names
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Output:
         folder: for a file for each recording instead.
         above: the folder from which these keep the tree of the recordings, as in `output_names`.
         overwrite: files that are there are replaced.
+        least: the probability under which a place is left out.
     """
 
     form: str
@@ -42,6 +46,7 @@ class Output:
     folder: Path | None = None
     above: Path | None = None
     overwrite: bool = False
+    least: float = 0.5
 
     def targets(self, paths: Sequence[Path]) -> dict[Path, Path]:
         """The files that are written for each recording, none without a folder; folders are made.
@@ -58,9 +63,7 @@ class Output:
             make_folder(self.out.parent, "choose another --out")
             if self.out.is_dir():
                 raise EchoError(f"{self.out}: is a folder; name a file, or give --output-dir")
-        for target in [*targets.values(), *([self.out] if self.out else [])]:
-            if target.exists() and not self.overwrite:
-                raise EchoError(f"{target}: is there already; choose another place, or give --overwrite")
+        refuse_existing([*targets.values(), *([self.out] if self.out else [])], self.overwrite)
         return targets
 
 
@@ -76,7 +79,8 @@ def find_in_files(
     is reported on standard error.
 
     Places are printed as soon as a recording is searched, unless they go to one file or only the most probable are
-    asked for. Ctrl-C writes the places in the recordings that were searched.
+    asked for. Ctrl-C writes the places in the recordings that were searched. No file is written where no recording
+    could be read.
 
     Args:
         targets: of these recordings, as of `Output.targets`.
@@ -91,8 +95,6 @@ def find_in_files(
     sources = [path if channel is None else AudioSegment(path, channel=channel) for path in paths]
     before = list(accumulate(seconds, initial=0.0))
     failed, index, counts = 0, 0, Counter[str]()
-    if output.form == "csv" and not gathered and not output.folder:
-        print(table([COLUMNS]), end="", flush=True)
     with progress_bar("seconds", max(1, round(sum(seconds)))) as advance:
         each = find_each(recognizer, sources, search, progress=lambda i, end: advance(round(before[i] + end), ""))
         try:
@@ -105,23 +107,25 @@ def find_in_files(
                     done.append((path, found))
                 else:
                     counts.update(place.word for place in found.places)
-                    _write_one(path, found, output, targets)
+                    _write_one(path, found, output, targets, first=index == failed + 1)
                 advance(round(before[index]), "")
         except KeyboardInterrupt:
             if gathered:
                 _write_all(done, output, targets)
-            where = f", whose places are in {output.out}" if output.out else ""
+            where = f", whose places are in {output.out}" if output.out and done else ""
             message = f"interrupted; {len(done) if gathered else index} of {len(paths)} recordings are searched{where}"
             raise KeyboardInterrupt(message) from None
     if gathered:
         counts = _write_all(done, output, targets)
-    _summarise(output.words, counts, failed, len(paths))
+    _summarise(output, counts, failed, len(paths))
     return 1 if failed else 0
 
 
 def _write_all(done: Sequence[tuple[Path, Found]], output: Output, targets: Mapping[Path, Path]) -> Counter[str]:
     """Write the places of all recordings, the most probable ones where a number is set; returns how many each word
-    has."""
+    has. Without a recording nothing is written."""
+    if not done:
+        return Counter()
     kept = _most_probable(done, output.most)
     if output.folder:
         for path, found in kept:
@@ -137,13 +141,16 @@ def _write_all(done: Sequence[tuple[Path, Found]], output: Output, targets: Mapp
     return Counter(place.word for _, found in kept for place in found.places)
 
 
-def _write_one(path: Path, found: Found, output: Output, targets: Mapping[Path, Path]) -> None:
+def _write_one(path: Path, found: Found, output: Output, targets: Mapping[Path, Path], first: bool = True) -> None:
+    """Write the places of a recording to its file, or print them; a table has a head, printed before the first."""
     target = targets.get(path)
     text = render_places(printable(path), found, output.words, output.form, _beside(target))
+    if output.form == "csv" and (target or first):
+        text = table([COLUMNS]) + text
     if target is None:
         print(text, end="", flush=True)
         return
-    replace_text(target, (table([COLUMNS]) if output.form == "csv" else "") + text)
+    replace_text(target, text)
 
 
 def _beside(target: Path | None) -> Path | None:
@@ -167,14 +174,30 @@ def _most_probable(done: Sequence[tuple[Path, Found]], most: int | None) -> list
     ]
 
 
-def _summarise(words: Sequence[str], counts: Counter[str], failed: int, total: int) -> None:
-    """Lines on standard error: how much was found, and what was not."""
-    missing = [word for word in words if not counts[word]]
-    where = counted(total - failed, "recording")
-    print(f"echo-asr find: {counted(sum(counts.values()), 'place')} in {where}", file=sys.stderr)
-    if missing:
-        named = ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
-        more = "a lower --threshold, or --most 10, shows less probable places"
-        print(f"echo-asr find: not found: {named}; {more}", file=sys.stderr)
-    if failed:
+def _summarise(output: Output, counts: Counter[str], failed: int, total: int) -> None:
+    """Lines on standard error: how much was found, and what was not. Where no recording could be read, that has been
+    said of one, and of several is said here."""
+    if failed < total:
+        where = counted(total - failed, "recording")
+        print(f"echo-asr find: {counted(sum(counts.values()), 'place')} in {where}", file=sys.stderr)
+        for line in _missing(output, counts):
+            print(f"echo-asr find: {line}", file=sys.stderr)
+    if failed and total > 1:
         print(f"echo-asr find: {failed} of {counted(total, 'recording')} could not be read", file=sys.stderr)
+
+
+def _missing(output: Output, counts: Counter[str]) -> Iterator[str]:
+    """What is said of words without a place, and of those with fewer than were asked for."""
+    missing = [word for word in output.words if not counts[word]]
+    if missing:
+        lower = "a lower --threshold shows" if output.most else "a lower --threshold, or --most 10, shows"
+        more = f"{lower} less probable places" if output.least else "nothing is at all like them"
+        yield f"not found: {_named(missing)}; {more}"
+    most = output.most or 0
+    few = [f"{word} ({counts[word]})" for word in output.words if 0 < counts[word] < most]
+    if few and not output.least:
+        yield f"fewer than {most} places of: {_named(few)}; nothing else is at all like them"
+
+
+def _named(words: Sequence[str]) -> str:
+    return ", ".join(words[:NAMED]) + (f" and {len(words) - NAMED} more" if len(words) > NAMED else "")

@@ -19,6 +19,7 @@ from echo_asr.audio.convert import samples_to_frames, samples_to_seconds, second
 from echo_asr.audio.load import Audio
 from echo_asr.console import progress_bar
 from echo_asr.decode.files import printable
+from echo_asr.decode.outputs import refuse_existing
 from echo_asr.decode.segments import SegmentConfig, cut
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureExtractor
@@ -89,25 +90,18 @@ def render_pitch(found: RecordingPitch, form: str) -> str:
     raise EchoError(f"format {form!r}: there is no such format; choose one of {', '.join(SUFFIXES)}")
 
 
-def write_pitch(
+def pitch_targets(
     paths: Sequence[Path],
     form: str = "csv",
     folder: Path | None = None,
     skip_existing: bool = False,
-    extractor: FeatureExtractor | None = None,
-) -> int:
-    """Write the F0 of recordings to `folder/NAME.csv` (`.PitchTier`, `.Pitch`), or to standard output; returns the exit
-    status.
-
-    A file that cannot be read is reported on standard error, and the status is then 1. The CSV of several recordings on
-    standard output has a column `file` before the others.
-
-    Args:
-        skip_existing: skip recordings whose output exists in the folder.
+    overwrite: bool = False,
+) -> dict[Path, Path]:
+    """The file that is written for each recording, none without a folder, which is made; the arguments are those of
+    `write_pitch`.
 
     Raises:
-        EchoError: the folder cannot be written, two recordings would have the same output, or several would be printed
-            where a format has one recording a file.
+        EchoError: as of `write_pitch`.
     """
     if not folder and skip_existing:
         raise EchoError("--skip-existing looks into the folder of the files; name it: --output-dir")
@@ -119,6 +113,33 @@ def write_pitch(
         raise EchoError(f"{twice[0]}: several recordings would be written there; rename them, or run them apart")
     if folder:
         make_folder(folder, "choose another --output-dir")
+    refuse_existing(targets.values(), overwrite or skip_existing, "or give --skip-existing or --overwrite")
+    return targets
+
+
+def write_pitch(
+    paths: Sequence[Path],
+    form: str = "csv",
+    folder: Path | None = None,
+    skip_existing: bool = False,
+    extractor: FeatureExtractor | None = None,
+    overwrite: bool = False,
+) -> int:
+    """Write the F0 of recordings to `folder/NAME.csv` (`.PitchTier`, `.Pitch`), or to standard output; returns the exit
+    status.
+
+    A file that cannot be read is reported on standard error, and the status is then 1. The CSV of several recordings on
+    standard output has a column `file` before the others.
+
+    Args:
+        skip_existing: skip recordings whose output exists in the folder.
+        overwrite: files that are there are replaced.
+
+    Raises:
+        EchoError: the folder cannot be written, a file is there already, two recordings would have the same output, or
+            several would be printed where a format has one recording a file.
+    """
+    targets = pitch_targets(paths, form, folder, skip_existing, overwrite)
     asked = [path for path in paths if not (skip_existing and targets[path].is_file())]
     if len(asked) < len(paths):
         print(f"echo-asr pitch: {len(paths) - len(asked)} of {len(paths)} are there already", file=sys.stderr)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from echo_asr.audio.load import Audio
+from echo_asr.console import counted
 from echo_asr.data.corpus import Utterance
 from echo_asr.data.noise import noise_clips
 from echo_asr.data.speakers import speaker_voices
@@ -19,6 +20,7 @@ from echo_asr.evaluate.calibration import expected_calibration_error
 from echo_asr.evaluate.evaluate import Evaluation, evaluate, nearest_sentences
 from echo_asr.evaluate.intervals import rate_interval
 from echo_asr.features.voice import Voice
+from echo_asr.text.grammar.interpretation import Interpretation
 
 NOISE_SECONDS, NOISE_CLIPS = 3.0, 220  # 11 minutes of sounds without speech, of seeds that no training draws
 NOISE_SEED = 1 << 40
@@ -135,13 +137,18 @@ class GrammarEvaluation:
         return [(float(p), self.false_accepts(p), self.rejected(p).percent) for p in np.nextafter(steps, 2.0)]
 
     def lines(self, most: float) -> Iterator[str]:
-        """The report, with the threshold for at most so many false accepts an hour."""
-        yield f"{self.name}: {self.sentences} sentences, accepted from probability {self.least:g} on (decode.reject)"
+        """The report, with the threshold for at most so many false accepts an hour. Without an utterance that is a
+        sentence none is given, since what it would cost is not known."""
+        number = counted(self.sentences, "sentence")
+        yield f"{self.name}: {number}, accepted from probability {self.least:g} on (decode.reject)"
         if self.inside:
             yield f"sentence error   {self.sentence_error()}"
             yield f"  rejected       {self.rejected()}"
             yield f"  another one    {self.confused()}"
             yield f"meaning error    {self.meaning_error()}"
+        else:
+            texts = len(self.outside.probabilities) if self.outside else 0
+            yield f"sentence error   not known: none of the {counted(texts, 'text')} is a sentence of the grammar"
         for what, part in (("other speech", self.outside), ("noise", self.noise)):
             if part:
                 rate, low, high = part.an_hour(self.least)
@@ -149,33 +156,42 @@ class GrammarEvaluation:
                 yield f"{what:<16} {share}, {60 * part.hours:.1f} min"
             else:
                 yield f"{what:<16} none in the corpus, so that nothing is known of it"
-        least = self.threshold(most)
-        lost = f", which rejects {self.rejected(least)} of the sentences" if self.inside else ""
-        yield f"at most {most:g} false accepts an hour: --decode.reject {least:.4g}{lost}"
+        if self.inside:
+            least = self.threshold(most)
+            accepts = f"at most {most:g} false accept{'' if most == 1 else 's'} an hour"
+            lost = f"which rejects {self.rejected(least)} of the sentences"
+            yield f"{accepts}: --decode.reject {least:.4g}, {lost}"
 
     def to_dict(self, most: float) -> dict[str, Any]:
         """The same for JSON."""
-        inside = {
+        parts = {
+            name: {**part.at(self.least).to_dict(), "an_hour": part.an_hour(self.least)[0], "hours": part.hours}
+            for name, part in (("outside", self.outside), ("noise", self.noise))
+            if part
+        }
+        return {
+            "grammar": self.name,
+            "sentences": self.sentences,
+            "reject": self.least,
+            "within": len(self.within),
+            **(self._errors() if self.inside else {}),
+            **parts,
+            **({"threshold": self._threshold_fields(most)} if self.inside else {}),
+        }
+
+    def _errors(self) -> dict[str, Any]:
+        """What is known where there are sentences, for JSON."""
+        return {
             "sentence_error": self.sentence_error().to_dict(),
             "rejected": self.rejected().to_dict(),
             "another": self.confused().to_dict(),
             "meaning_error": self.meaning_error().to_dict(),
             "calibration_error": expected_calibration_error(self.probabilities, self.right),
         }
-        parts = {
-            name: {**part.at(self.least).to_dict(), "an_hour": part.an_hour(self.least)[0], "hours": part.hours}
-            for name, part in (("outside", self.outside), ("noise", self.noise))
-            if part
-        }
+
+    def _threshold_fields(self, most: float) -> dict[str, Any]:
         least = self.threshold(most)
-        return {
-            "grammar": self.name,
-            "sentences": self.sentences,
-            "reject": self.least,
-            **(inside if self.inside else {}),
-            **parts,
-            "threshold": {"false_accepts": most, "reject": least, "rejected": self.rejected(least).to_dict()},
-        }
+        return {"false_accepts": most, "reject": least, "rejected": self.rejected(least).to_dict()}
 
 
 def evaluate_grammar(
@@ -193,13 +209,11 @@ def evaluate_grammar(
     """
     sentences = recognizer.sentences
     assert sentences is not None
-    normal = recognizer.normalize
-    meanings = [sentences.grammar.interpret(normal(u.text)) for u in utterances]
-    within = [u for u, meaning in zip(utterances, meanings, strict=True) if meaning]
-    others = [u for u, meaning in zip(utterances, meanings, strict=True) if not meaning]
+    inner, others = split_by_grammar(recognizer, utterances)
+    within = [u for u, _ in inner]
     inside = evaluate(recognizer, corpus, split, within, progress) if within else None
     best = [max(heard, key=lambda one: one.probability, default=None) for heard in (inside.sentences if inside else ())]
-    said = [meaning for meaning in meanings if meaning]
+    said = [meaning for _, meaning in inner]
     pairs = list(zip(best, said, strict=True))
     done = len(within)
 
@@ -225,6 +239,16 @@ def evaluate_grammar(
         outside=outside,
         noise=_accepted(recognizer, noises(), NOISE_CLIPS * NOISE_SECONDS, step),
     )
+
+
+def split_by_grammar(
+    recognizer: Recognizer, utterances: Sequence[Utterance]
+) -> tuple[list[tuple[Utterance, Interpretation]], list[Utterance]]:
+    """The utterances whose text is a sentence of the recogniser's grammar, each with what it means, and the others."""
+    assert recognizer.sentences is not None
+    grammar, normal = recognizer.sentences.grammar, recognizer.normalize
+    meanings = [(u, grammar.interpret(normal(u.text))) for u in utterances]
+    return [(u, meaning) for u, meaning in meanings if meaning], [u for u, meaning in meanings if not meaning]
 
 
 def noises() -> list[np.ndarray]:
