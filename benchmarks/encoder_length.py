@@ -21,7 +21,7 @@ from torch.nn.functional import cosine_similarity, pad
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds
 from echo_asr.data.corpus import load_corpus
-from echo_asr.data.partition import spread
+from echo_asr.data.partition import stratified_sample
 from echo_asr.features.states import default_layers
 from echo_asr.features.voice import Standard
 from echo_asr.pretrained import SpeechEncoder, build
@@ -54,7 +54,7 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- |")
     for seconds in arguments.seconds:
         long = [u for u in rows if u.duration >= seconds]
-        chosen = spread(long, CLIPS)
+        chosen = stratified_sample(long, CLIPS)
         clips = [torch.from_numpy(load_audio(u.audio)) for u in chosen]
         clips = [clip[: round(seconds * SAMPLE_RATE)] if seconds else clip for clip in clips]
         clips = [clip / clip.abs().max() for clip in clips]

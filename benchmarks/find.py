@@ -30,7 +30,7 @@ from benchmarks.joined_alignment import PAUSES, noise
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE, frames_to_seconds, samples_to_seconds, seconds_to_samples
 from echo_asr.data.corpus import Utterance, load_corpus
-from echo_asr.data.partition import spread
+from echo_asr.data.partition import stratified_sample
 from echo_asr.decode.batches import GROUP_SECONDS, batches_to_search
 from echo_asr.decode.example_search import DEFAULT, Example, likenesses, make_example
 from echo_asr.decode.gather import gather_speech
@@ -267,7 +267,7 @@ def main() -> None:
     recognizer = load(arguments.model, "cpu")
     utterances = list(load_corpus(arguments.corpus).split(arguments.split))
     if arguments.clips:
-        utterances = spread(utterances, arguments.clips)
+        utterances = stratified_sample(utterances, arguments.clips)
     clips = []
     for utterance in utterances:
         samples = load_audio(utterance.audio)

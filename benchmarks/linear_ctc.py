@@ -35,7 +35,7 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.level import over_peak
 from echo_asr.data.batch import Example, make_examples, plan_epoch
 from echo_asr.data.corpus import load_corpus
-from echo_asr.data.partition import spread
+from echo_asr.data.partition import stratified_sample
 from echo_asr.model.echo import ctc_losses
 from echo_asr.pretrained import SpeechEncoder, build
 from echo_asr.pretrained.source import find
@@ -186,7 +186,7 @@ def prepare(arguments: argparse.Namespace) -> Training:
     training = make_examples(corpus.split("train"), tokenizer, text.normalize, texts=texts)
     validation = make_examples(corpus.split("validation"), tokenizer, text.normalize, unknown="skip")
     most = TrainConfig().validation_utterances
-    validation = spread(validation, most)
+    validation = stratified_sample(validation, most)
     model = LinearCTC(build(find(arguments.encoder).folder), tokenizer.vocabulary_size)
     parts = Data([e for e in training if e.tokens]), Data(validation)
     notation = text.measured_notation([e.text for e in validation])

@@ -27,7 +27,7 @@ from benchmarks.arguments import model_and_corpus
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import SAMPLE_RATE, samples_to_seconds, seconds_to_samples
 from echo_asr.data.corpus import load_corpus
-from echo_asr.data.partition import spread
+from echo_asr.data.partition import stratified_sample
 from echo_asr.decode.load import load
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.evaluate.grammar import Share
@@ -370,7 +370,7 @@ def main() -> None:
     settings = {"grammar": arguments.grammar} if arguments.grammar else {}
     recognizer, began = load(arguments.model, "cpu", **settings), time.perf_counter()
     spoken = [u for u in load_corpus(arguments.corpus).split(arguments.split) if u.text.strip()]
-    speech = [load_audio(u.audio) for u in spread(spoken, arguments.clips)]
+    speech = [load_audio(u.audio) for u in stratified_sample(spoken, arguments.clips)]
     families = {
         "develop": DEVELOP,
         "judge": {**JUDGE, "crowd": crowd(speech, backwards)},

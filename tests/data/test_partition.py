@@ -15,7 +15,7 @@ from echo_asr.audio import load_audio
 from echo_asr.audio.segment import AudioSegment
 from echo_asr.cli import main
 from echo_asr.data.corpus import Utterance, load_corpus
-from echo_asr.data.partition import BY, partition, spread, write_corpus
+from echo_asr.data.partition import BY, partition, stratified_sample, write_corpus
 from echo_asr.errors import EchoError
 
 
@@ -133,12 +133,17 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize("in_turn", [True, False], ids=["in turn", "one after the other"])
 def test_a_few_of_many_are_of_all_speakers(speakers: int, in_turn: bool) -> None:
     rows = [f"{i % speakers if in_turn else i * speakers // 600}-{i}" for i in range(600)]
-    few = spread(rows, 120)
+    few = stratified_sample(rows, 120)
     said = [sum(row.startswith(f"{s}-") for row in few) for s in range(speakers)]
     assert len(few) == 120 == len(set(few)) and min(said) > 0.5 * 120 / speakers
 
 
+def test_none_of_many_is_no_sample() -> None:
+    with pytest.raises(ValueError, match="at least 1 item, got 0"):
+        stratified_sample([1, 2], 0)
+
+
 @given(size=st.integers(0, 300), most=st.integers(1, 300))
 def test_a_few_of_many_are_so_many_in_order_and_always_the_same(size: int, most: int) -> None:
-    few = spread(range(size), most)
-    assert few == sorted(set(few)) == spread(range(size), most) and len(few) == min(size, most)
+    few = stratified_sample(range(size), most)
+    assert few == sorted(set(few)) == stratified_sample(range(size), most) and len(few) == min(size, most)

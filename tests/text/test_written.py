@@ -81,14 +81,15 @@ STAY = {
     "en": "he ate fifteen twenty times|in twenty thirty minutes|five oh yes|oh five people|twenty first|twenty-first|"
     "two thirds|two and a half|two million three hundred thousand and five|three point five million|one fifty|"
     "twenty three four|ten zero zero|seven double five|fifteen one|version three point five point two|"
-    "several hundred two hundred",
+    "several hundred two hundred|june fifteen nineteen eighty four|nineteen eighty four nineteen eighty five|"
+    "twenty one nineteen eighty four",
     "de": "zwei tausend fünf|zwei und zwanzig|einhundert zwei|zwei millionen dreihunderttausend|zwei drittel|"
     "zwanzig erste|zweihundert dreihundert",
     "es": "dos mil tres mil|mil dos mil|un millón doscientos mil|dos y media|tres cuartos|treinta dos",
     "fr": "deux cent trois cent|mille deux mille|un million deux cent mille|vingt deuxième|vingt et unième|"
     "deux et demi|tout neuf",
     "vi": "năm một chín bốn năm|hai ba người|hai mươi ba mươi|hai trăm hai|hai triệu ba trăm nghìn|hai phần ba|"
-    "ba nghìn năm|hai trăm rưỡi|năm năm",
+    "ba nghìn năm|hai trăm rưỡi|năm năm|mười tám năm năm",
     "zh": "一百二百|一千两千|二十二十一|二十三十|一千零零五|一两个|五六个|十五六个|七八十个|三点十五分|三点零五分|"
     "三三两两|三百二|一万二|一百五|百分之二十五|几十万|二十几个|一百多万|三亿五千万|两点五",
     "zh-pinyin": "yi1 bai3 er4 bai3|san1 bai3 er4|wu3 liu4 ge5|san1 dian3 shi2 wu3 fen1",
@@ -170,13 +171,14 @@ def spellings(number: int, language: str) -> set[str]:
     return {look_up(form, language) for form in number_forms(number, language)}
 
 
-@pytest.mark.parametrize("language", NUMBERS)
+@pytest.mark.parametrize("language", ["en", "es", "fr", "vi", "zh-pinyin"])  # others join the words of a number
 @given(data=st.data())
 @settings(max_examples=100, deadline=None)
 def test_words_stay_or_all_of_a_run_are_digits(language: str, data: st.DataObject) -> None:
     """Of any sequence of a language's number words none of a scale is left beside digits."""
     words = {word for n in (3, 15, 21, 105, 3214, 30_000) for word in number_forms(n, language)[0].split()}
     scales = set("hundred thousand hundert tausend cent mille mil cientos trăm nghìn mươi bai3 qian1 wan4".split())
+    assert scales & words
     found = written(" ".join(data.draw(st.lists(st.sampled_from(sorted(words)), max_size=8))), language).split()
     if scales & set(found):
         assert not any(word.isdigit() for word in found)

@@ -75,8 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output_dir:
         written = list(targets.values())
         refuse_to_replace(written, arguments, audio_files(utterances))
-        refuse_existing(written, arguments.overwrite)
         refuse_in_corpus(written, arguments.corpus)
+        refuse_existing(written, arguments.overwrite)
         make_folder(arguments.output_dir, "choose another --output-dir")
     elif len(files) > 1 and arguments.format not in PRINTED:
         what = f"{len(files)} recordings make {len(files)} {arguments.format} files"

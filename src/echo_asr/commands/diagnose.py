@@ -17,7 +17,7 @@ def add(commands: Subparsers[Parser]) -> None:
     parser.add_argument("model", type=named_path, metavar="MODEL", help="folder of a model")
     parser.add_argument("corpus", metavar="CORPUS", help="folder with metadata.csv, or synth:NAME")
     parser.add_argument("--split", help="split to look at (default validation, or what there is)")
-    parser.add_argument("--utterances", type=int, default=50, metavar="N", help="evenly spread in it (default 50)")
+    parser.add_argument("--utterances", type=int, default=50, metavar="N", help="of all its parts (default 50)")
     parser.add_argument("--out", type=named_path, metavar="DIR", help="also write report.json and report.html there")
     parser.add_argument("--no-what-if", action="store_true", help="leave out the counterfactuals, the slowest part")
     parser.add_argument("--device", default="auto", help=DEVICE)
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     from echo_asr.console import print_table, progress_bar
     from echo_asr.data.corpus import load_corpus
     from echo_asr.data.excluded import apply_conventions
-    from echo_asr.data.partition import spread
+    from echo_asr.data.partition import stratified_sample
     from echo_asr.evaluate.evaluate import evaluate
     from echo_asr.research.diagnose.counterfactuals import changes
     from echo_asr.research.diagnose.report import cells, diagnose, gather, headline, plain, remarks
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     conventions = recognizer.bundle.text.transcription
     split = arguments.split or next(s for s in ("validation", "test", "train") if s in corpus.splits)
     transcribed = apply_conventions(arguments.corpus, corpus.split(split), conventions).utterances
-    utterances = spread(transcribed, arguments.utterances)
+    utterances = stratified_sample(transcribed, arguments.utterances)
     model = recognizer.bundle.model
     if arguments.out:
         make_folder(arguments.out)

@@ -119,8 +119,8 @@ def _evaluate_grammar(recognizer: Recognizer, utterances: Sequence[Utterance], a
     from echo_asr.evaluate.evaluate import summary, write_texts
     from echo_asr.evaluate.grammar import NOISE_CLIPS, evaluate_grammar, split_by_grammar
 
-    within, _ = split_by_grammar(recognizer, utterances)
-    if not within and (targets := _outputs(arguments)):
+    targets = _outputs(arguments)
+    if targets and not split_by_grammar(recognizer, utterances)[0]:
         what = f"none of the {len(utterances)} texts of {arguments.corpus}, {arguments.split}, is a sentence of"
         mend = "take texts of the grammar, or leave it out"
         raise EchoError(f"{what} {arguments.changes['decode.grammar']}: nothing to write to {targets[0]}; {mend}")

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 LISTS = ("files", "words", "hotwords", "grammar", "text_file")  # arguments that name a file
 OPTIONS = ("decode.grammar", "decode.lm")  # options that do
-COMPUTED = ("synth:", "hf:")  # corpora that are no folder of the user's
 _VALUES = re.compile(r"^\s*\{[^{}]*\}\s*=\s*@(.+?)(?:\s#.*)?$", re.MULTILINE)  # a list of a grammar that is a file
 
 
@@ -67,13 +66,15 @@ def refuse_in_corpus(targets: Iterable[Path], spec: str) -> None:
     home = corpus.resolve()
     for target in targets:
         if target.exists() and target.resolve().is_relative_to(home):
-            what = "is" if target.resolve() == home else "is in"
-            raise EchoError(f"{target}: {what} the corpus {corpus}, which is read; choose another place for the output")
+            what = "is the corpus" if target.resolve() == home else "is in the folder of the corpus"
+            raise EchoError(f"{target}: {what}, where nothing is replaced; choose another place for the output")
 
 
 def _corpus_path(spec: str) -> Path | None:
     """The file or the folder that a corpus is, without what follows its path; None for one that is neither."""
-    if spec.startswith(COMPUTED):
+    from echo_asr.data.readers.forms import HUB_PREFIX, SYNTH_PREFIX
+
+    if spec.startswith((SYNTH_PREFIX, HUB_PREFIX)):
         return None
     ends = [len(spec), *(found.start() for found in re.finditer("[@:]", spec))]
     paths = (Path(spec[:end]).expanduser() for end in sorted(ends, reverse=True) if end)

@@ -72,11 +72,11 @@ def warn_of_unwritable(recognizer: Recognizer, arguments: argparse.Namespace) ->
     if recognizer.sentences is None:
         return
     accepted = recognizer.sentences.grammar.accepted
-    lost = [account for account in accepted.accounts if account.unwritable or not account.sentences]
+    lost = [account for account in accepted.accounts if account.unwritable]
     if not lost:
         return
     first, name = lost[0], accepted.grammar.name
-    words = f", for want of {first.unwritable[0]!r}" if first.unwritable else ""
+    words = f", for want of {first.unwritable[0]!r}"
     some = f"{len(lost)} of {len(accepted.accounts)} lines have sentences that the model cannot write and never hears"
     text = shorten(first.template.text, SHOWN, placeholder=" ...")
     where = f"first line {first.template.line}: {text}{words}"

@@ -31,13 +31,18 @@ EFFORT = 200_000  # groups visited over all tries, about
 Item = TypeVar("Item")
 
 
-def spread(items: Sequence[Item], most: int) -> list[Item]:
-    """At most so many of the items, in their order and the same each time: the first, and one at random of each of as
-    many other parts.
+def stratified_sample(items: Sequence[Item], most: int) -> list[Item]:
+    """At most so many of the items, in their order and the same each time: one at random of each of as many parts of
+    equal length, and of the first part the first.
 
     Neither a corpus whose speakers come one after the other gives one speaker alone, as its beginning would, nor one in
     which they take turns, as every second item would.
+
+    Raises:
+        ValueError: a number below 1.
     """
+    if most < 1:
+        raise ValueError(f"expected at least 1 item, got {most}")
     if len(items) <= most:
         return list(items)
     bounds, rng = [len(items) * part // most for part in range(most + 1)], random.Random(0)

@@ -122,6 +122,8 @@ class ExampleSearch:
         the first to the last of the symbols that CTC finds in it, as these are timed in a text; one without any lasts
         as long as its frames.
         """
+        if not any(found):
+            return [[] for _ in found]
         model, tokenizer = self.recognizer.bundle.model, self.recognizer.bundle.tokenizer
         step = model.config.subsampling
         logs = model.ctc_log_probabilities(encoded)

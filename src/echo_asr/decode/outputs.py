@@ -17,20 +17,20 @@ def refuse_inputs(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
     Raises:
         EchoError: a target is one of the inputs.
     """
-    there = {key: target for target in targets if (key := _identity(target))}
+    there = {key: target for target in targets for key in _identities(target)}
     for source in inputs if there else ():
-        target = there.get(_identity(source) or (0, 0))
-        if target is not None:
+        for target in (there[key] for key in _identities(source) if key in there):
             raise EchoError(f"{target}: is read here, and would be lost; choose another place for what is written")
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """By which a file is known under all its names: device and number on it; None where there is none."""
+def _identities(path: Path) -> list[object]:
+    """By which a file that is there is known under all its names: its path without links, and device and number on it,
+    where the file system has numbers."""
     try:
         status = path.stat()
+        return [path.resolve(), *([(status.st_dev, status.st_ino)] if status.st_ino else [])]
     except (OSError, ValueError):
-        return None
-    return status.st_dev, status.st_ino
+        return []
 
 
 def refuse_existing(targets: Iterable[Path], overwrite: bool, mend: str = "or give --overwrite") -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from echo_asr.data.noise import KINDS, noise_clips
-from echo_asr.data.partition import spread
+from echo_asr.data.partition import stratified_sample
 from echo_asr.decode.batches import batches_to_search
 from echo_asr.decode.constraint import TokenGraph
 from echo_asr.decode.grammar import graph_of_sentences
@@ -45,7 +45,7 @@ def fit_sentences(
         features: of clips that were not trained on.
         noises: features of clips without speech.
     """
-    said = spread([number for number, text in enumerate(texts) if text], MOST_CLIPS)
+    said = stratified_sample([number for number, text in enumerate(texts) if text], MOST_CLIPS)
     clips = [*(features[number] for number in said), *noises]
     tokenizer, model = recognizer.bundle.tokenizer, recognizer.bundle.model
     spelled = _spelled(tokenizer, {texts[number] for number in said})
@@ -82,8 +82,9 @@ def _spelled(tokenizer: Tokenizer, texts: Iterable[str]) -> list[list[int]]:
 
 
 def _nearly(tokenizer: Tokenizer, texts: Sequence[str], known: Collection[str]) -> list[list[int] | None]:
-    """The tokens of each text with one symbol in the place of another that is as usual there: a letter of a letter, a
-    digit of a digit; None where that is a text of another clip, or there is no other symbol."""
+    """The tokens of each text with one symbol in the place of another of its Unicode category in these texts: a letter
+    of a letter, a digit of a digit; None where that is a text of another clip, there is no other, or the model cannot
+    write it."""
     random = np.random.default_rng(NEAR_SEED)
     kinds = defaultdict[str, list[str]](list)
     for symbol in sorted(set().union(*texts)):

@@ -25,7 +25,7 @@ from echo_asr.data.cache import FeatureCache
 from echo_asr.data.concatenate import ConcatenatedClip, crop, draw_concatenated, draw_levels, join, soften
 from echo_asr.data.corpus import Audio, Corpus, Utterance
 from echo_asr.data.noise import KINDS, noise_clip
-from echo_asr.data.partition import spread
+from echo_asr.data.partition import stratified_sample
 from echo_asr.data.perturbation import MARGIN, UNPERTURBED, Perturbation
 from echo_asr.data.precompute import Job, check_recordings, fill_recordings
 from echo_asr.data.speakers import known_by, speaker_medians, states_of_voice
@@ -194,7 +194,7 @@ class TrainingData:
     def first_states(self, extractor: StatesExtractor) -> Iterator[torch.Tensor]:
         """States of a part of the recordings, spread over the corpus, as the pretrained encoder gives them: from the
         cache, or by the extractor where the cache keeps none."""
-        for example in spread(self.examples, STANDARDISED):
+        for example in stratified_sample(self.examples, STANDARDISED):
             found = self.cache.measured(example.utterance.audio)
             if found.states is None:
                 assert found.waveform is not None

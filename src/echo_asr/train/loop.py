@@ -14,7 +14,7 @@ import torch
 
 from echo_asr.audio import load_audio
 from echo_asr.data.batch import Batch, Example
-from echo_asr.data.partition import spread
+from echo_asr.data.partition import stratified_sample
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.distributed.processes import ALONE, Processes
@@ -70,7 +70,7 @@ class Trainer:
     ) -> None:
         self.bundle, self.data, self.config, self.run, self.reporter = bundle, data, config, run, reporter
         self.processes, self.monitor = processes, monitor
-        self.validation = spread(validation, config.validation_utterances)
+        self.validation = stratified_sample(validation, config.validation_utterances)
         self.curriculum = Curriculum(self.model.config, config)
         if config.gradient_checkpointing:
             recompute(self.model)
@@ -278,13 +278,13 @@ class Trainer:
         )
         if len(validated) < FEWEST:
             return [], []
-        extractor, voice, spoken = self.data.cache.extractor, self.data.voice, spread(validated, MOST_CLIPS)
+        extractor, voice, spoken = self.data.cache.extractor, self.data.voice, stratified_sample(validated, MOST_CLIPS)
         audio = [load_audio(one.audio) for one in spoken]
         in_noise = [
             extractor(noisy(samples, number), voice=voice(one.speaker))
             for number, (one, samples) in enumerate(zip(spoken, audio, strict=True))
         ]
-        others = [load_audio(one.audio) for one in spread(trained, MOST_CLIPS)]
+        others = [load_audio(one.audio) for one in stratified_sample(trained, MOST_CLIPS)]
         return in_noise, [extractor(clip) for clip in crowds([*audio, *others])]
 
     def _validated(self) -> None:

@@ -14,7 +14,7 @@ from echo_asr.config import read_yaml
 from echo_asr.console import print_message, progress_bar
 from echo_asr.data.batch import Example
 from echo_asr.data.corpus import Corpus
-from echo_asr.data.partition import spread
+from echo_asr.data.partition import stratified_sample
 from echo_asr.distributed.processes import Processes
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig
@@ -41,7 +41,7 @@ def hold_out(corpus: Corpus) -> Corpus:
     rows = [u for u in corpus.utterances if u.split == "train"]
     if len(rows) < 2:
         raise EchoError(f"{corpus.name}: too few training utterances ({len(rows)}) to hold any out for validation")
-    held = {u.id for u in spread(rows, -(-len(rows) // HELD_OUT))}
+    held = {u.id for u in stratified_sample(rows, -(-len(rows) // HELD_OUT))}
     moved = (replace(u, split="validation") if u.split == "train" and u.id in held else u for u in corpus.utterances)
     return replace(corpus, utterances=tuple(moved))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from echo_asr.data.batch import Example, collate
-from echo_asr.data.partition import spread
+from echo_asr.data.partition import stratified_sample
 from echo_asr.decode.batches import batches_to_search
 from echo_asr.decode.search import DecodeConfig
 from echo_asr.decode.transcribe import Recognizer
@@ -178,7 +178,7 @@ def calibrate(
         SPEECH: fit_speech(
             recognizer,
             [recognised[index][0] for index in spoken],
-            [*(features[index] for index in spread(spoken, MOST_CLIPS)), *noisy],
+            [*(features[index] for index in stratified_sample(spoken, MOST_CLIPS)), *noisy],
             chain(map(recognizer.extractor, sounds_without_speech()), crowds),
         ),
     }

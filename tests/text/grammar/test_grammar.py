@@ -349,6 +349,8 @@ def test_what_a_result_would_not_have_is_told() -> None:
     assert [line for line in found if "slot room, and the last counts" in line and "line 1:" in line]
     assert [line for line in found if "in {c} 'red' is written '1' and '3'" in line]
     assert len(found) == 2
+    shared = make_report(accepted("<r> now", "<r>", "<r> = from {room} to {room}", "{room} = kitchen | bath"))
+    assert [line[:15] for line in shared.remarks()] == ["grammar, line 1", "grammar, line 2"]
 
 
 def test_a_table_of_values_whose_first_row_has_one_cell(tmp_path: Path) -> None:

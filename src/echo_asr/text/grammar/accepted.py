@@ -198,23 +198,25 @@ class AcceptedSentences:
     @cached_property
     def filled_twice(self) -> list[tuple[Template, str]]:
         """Templates in which one sentence may fill a slot in two parts, so that one value is lost, and the slot."""
-        known = dict[Node, frozenset[str]]()
-        found = list[tuple[Template, str]]()
-        for template in self.grammar.templates:
-            twice = set[str]()
-            self._slots(template.node, known, twice)
-            found += [(template, slot) for slot in sorted(twice)]
-        return found
+        known = dict[Node, tuple[frozenset[str], frozenset[str]]]()
+        return [
+            (template, slot)
+            for template in self.grammar.templates
+            for slot in sorted(self._slots(template.node, known)[1])
+        ]
 
-    def _slots(self, node: Node, known: dict[Node, frozenset[str]], twice: set[str]) -> frozenset[str]:
-        """The slots that a part may fill; those that two parts of a sentence fill are added to `twice`."""
+    def _slots(
+        self, node: Node, known: dict[Node, tuple[frozenset[str], frozenset[str]]]
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """The slots that a part may fill, and those that two of its parts fill in one sentence."""
         if node not in known:
             parts = self.grammar.definitions.parts(node) if isinstance(node, ListReference | RuleReference) else []
-            own = [self._slots(part, known, twice) for part in (*children(node), *parts)]
-            slots = frozenset({node.slot} if isinstance(node, ListReference) else ()).union(*own)
+            own = [self._slots(part, known) for part in (*children(node), *parts)]
+            slots = frozenset({node.slot} if isinstance(node, ListReference) else ()).union(*(one for one, _ in own))
+            twice = frozenset().union(*(two for _, two in own))
             if isinstance(node, Sequence | Permutation):
-                twice.update(slot for slot in slots if sum(slot in one for one in own) > 1)
-            known[node] = slots
+                twice |= {slot for slot in slots if sum(slot in one for one, _ in own) > 1}
+            known[node] = slots, twice
         return known[node]
 
     @cached_property

@@ -36,7 +36,7 @@ LARGEST_NUMBER = 1_000_000_000
 _GROUPED = 8  # items of a sequence; longer ones become a tree, so that none is deep
 _SPECIAL = re.compile(r"[()\[\]{}<>|;:\\]")  # a text without any is said as it stands
 _REPEATED = re.compile(r"\*(\d+)(?:(?:-|\.\.)(\d+))?")
-_BARE_REPEAT = re.compile(r"(?:[^\s()\[\]{}<>|;:\\]|\*\d+-\d+)\*\d")
+_BARE_REPEAT = re.compile(r"[^\s()\[\]{}<>|;:\\]\*\d")
 _RANGE = re.compile(r"(\d+)(?:-|\.\.)(\d+)(?:\s*,\s*(\d+))?")
 _NAME = re.compile(r"[^\s()\[\]{}<>|;:,@*\\]+(?: [^\s()\[\]{}<>|;:,@*\\]+)*")
 

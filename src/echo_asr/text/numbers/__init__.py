@@ -54,7 +54,7 @@ def digit_forms(digit: int, language: str) -> list[str]:
 
 
 def _check(name: str, value: object, largest: int) -> None:
-    if not isinstance(value, int):
+    if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"{name}: expected a whole number, 0 to {largest}, got {value!r}")
     if not 0 <= value <= largest:
         raise ValueError(f"{name}: expected 0 to {largest}, got {value}")

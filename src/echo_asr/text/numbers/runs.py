@@ -56,13 +56,9 @@ def _fewest_numbers(words: Words, first: int, end: int) -> list[Part]:
             for kind, way in reached[at].items():
                 if _may_follow(kind, part, words.words[at] in words.own.year_words):
                     _keep(reached[part.end], _Reached(way.cost + part.cost, way.ways, at, kind, part))
-    best: _Reached | None = None
-    for way in reached[end].values():
-        if best is None or way.cost < best.cost:
-            best = way
-        elif way.cost == best.cost:
-            return []
-    return _parts_to(best, reached) if best is not None and best.ways == 1 else []
+    least = min((way.cost for way in reached[end].values()), default=0)
+    best = [way for way in reached[end].values() if way.cost == least]
+    return _parts_to(best[0], reached) if len(best) == 1 and best[0].ways == 1 else []
 
 
 def _may_follow(before: Kind, part: Part, year_word: bool) -> bool:
@@ -120,8 +116,11 @@ def _is_sure(parts: list[Part], words: Words, first: int) -> bool:
 def _is_word(part: Part, after: Part, year_word: bool) -> bool:
     """Whether, where one of two parts stays a word, it is sure to be no number.
 
-    Not beside digits where it may be one (`oh`); nor after hundreds, where Vietnamese `năm` may be 50 or 500.
+    Not beside digits where it may be one (`oh`); nor where Vietnamese `năm` may be a digit: after hundreds, and beside
+    another one.
     """
+    if part.kind == after.kind == "word" and year_word:
+        return False
     if "zero" in (part.kind, after.kind):
         return not part.written and after.kind not in ("digit", "digits")
     return not (year_word and part.text.endswith("00"))
@@ -131,16 +130,16 @@ def _are_two(part: Part, after: Part, alone: bool, words: Words) -> bool:
     """Whether a number directly behind another is a second one.
 
     It may belong to the first, as in `one fifty`, where that is a digit, or ends in as many zeros as the second has
-    digits; beside digits said one by one, and decimals; and where both may be a year. Where spaces part thousands,
-    `200 300` would be one number.
+    digits; beside digits said one by one, and decimals; and where both may be a year, unless others beside them show
+    that somebody counts (`thirteen fourteen fifteen`). Where spaces part thousands, `200 300` would be one number.
     """
     if not words.own.lists or part.kind == "digit" or {"digits", "decimal"} & {part.kind, after.kind}:
         return False
     if int(part.text) % 10 ** len(after.text) == 0 or (words.own.point_sign == "," and len(after.text) == 3):
         return False
     first, second = int(part.text), int(after.text)
-    year = find_year(first, second, words.language) if alone else None
-    return year is None or not is_estimate(first, second)
+    counted = not alone and (first == second or is_estimate(first, second))
+    return counted or find_year(first, second, words.language) is None
 
 
 @cache
