@@ -27,6 +27,7 @@ from echo_asr.text.tokenizer import Tokenizer
 MOST_CLIPS = 150  # with speech, that a calibration is fitted to
 NOISE_SECONDS, NOISE_LEVEL = 2.0, -30.0  # of a sound without speech; dBFS
 NEAR_SEED = 7
+NEAR_EACH = 3  # of so many clips one is heard by what differs from its text in one symbol (LOG, 2026-11-30)
 NOISE_SEED = 1 << 39  # from which no training draws
 
 
@@ -53,6 +54,7 @@ def fit_sentences(
         return None
     halves = [graph_of_sentences(half) for half in (spelled[::2], spelled[1::2])]
     nearly = _nearly(tokenizer, [texts[n] for n in said], set(texts))
+    nearly = [own if number % NEAR_EACH == 0 else None for number, own in enumerate(nearly)]
     of_clips = list[list[TokenGraph | None]]([half] * len(clips) for half in halves)
     of_clips.append([*(graph_of_sentences([own]) if own else None for own in nearly), *[None] * len(noises)])
     config = replace(recognizer.decode, lm="", hotwords=())
