@@ -98,7 +98,7 @@ def test_validation_takes_at_most_so_many(most: int, expected: int, make_trainer
     chosen = make_trainer(validation_utterances=most).validation
     assert len(chosen) == expected
     if most == 2:
-        assert [e.text for e in chosen] == ["a", "b a"], "spread over the split"
+        assert chosen[0].text == "a" and chosen[1].text in ("b a", "c b"), "one of each half of the split"
 
 
 def found(wer: float, blank: float = 0.5) -> Validation:
