@@ -16,7 +16,7 @@ from matplotlib.image import imread
 from echo_asr.errors import EchoError
 from echo_asr.features import FeatureConfig, FeatureExtractor
 from echo_asr.research.diagnose import plots
-from echo_asr.research.diagnose.plots import plot_audio, plot_curves
+from echo_asr.research.diagnose.plots import plot_audio, plot_curves, plot_rejection
 
 
 @pytest.fixture
@@ -169,6 +169,20 @@ def test_a_run_with_little_to_show(tmp_path: Path, drawn: list[Figure]) -> None:
     plot_curves(tmp_path, tmp_path / "c.png")
     assert [text.get_text() for axes in drawn[0].axes for text in axes.texts] == ["not in metrics.jsonl"] * 2
     assert_nothing_overlaps(drawn[0])
+
+
+@pytest.mark.parametrize(
+    ("least", "rejected"), [(0.0, 5.0), (0.2, 5.0), (0.5, 5.0), (0.6, 10.0), (0.9, 20.0), (1.0, 20.0)]
+)
+def test_the_threshold_is_marked_at_what_it_rejects(
+    tmp_path: Path, drawn: list[Figure], least: float, rejected: float
+) -> None:
+    """A point of the curve holds from just above its probability up to that of the next one."""
+    above = np.nextafter([0.0, 0.5, 0.8], 2.0).tolist()
+    curve = list(zip(above, (9.0, 3.0, 0.0), (5.0, 10.0, 20.0), strict=True))
+    plot_rejection(curve, least, tmp_path / "curve.png")
+    (mark,) = [line for line in drawn[-1].axes[0].lines if line.get_marker() == "o"]
+    assert list(mark.get_ydata()) == [rejected]
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ def plot_rejection(
     figure = new_figure(7, 4.5, title)
     panel = figure.subplots()
     panel.step(accepts, rejects, where="post", color=BLUE, linewidth=1.6)
-    at = min(int(np.searchsorted(thresholds, least)), len(thresholds) - 1)
+    at = max(int(np.searchsorted(thresholds, least, side="right")) - 1, 0)  # a point holds up to the next one
     panel.plot(accepts[at], rejects[at], "o", color=RED, label=f"decode.reject {least:g}")
     panel.set_xscale("symlog", linthresh=1.0)
     panel.set_xlim(left=0.0)
