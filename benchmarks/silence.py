@@ -31,12 +31,10 @@ from echo_asr.data.partition import stratified_sample
 from echo_asr.decode.load import load
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.evaluate.grammar import Share
+from echo_asr.evaluate.speech import placed
 
 Sound = Callable[[int, np.random.Generator], np.ndarray]
 SECONDS = (0.3, 10.0)
-LEVELS = (-60.0, -10.0)  # dBFS, RMS
-QUIET = (0.0, 1.0)  # seconds around half of the sounds
-QUIET_LEVEL = -90.0  # dBFS
 TOGETHER = 64  # sounds that are recognised at a time
 SEED = 1_000_003
 
@@ -315,14 +313,7 @@ def sounds(families: dict[str, Sound], count: int) -> Iterator[tuple[str, np.nda
     for number in range(count):
         name = names[number % len(names)]
         size = seconds_to_samples(float(np.exp(rng.uniform(*np.log(SECONDS)))))
-        made = families[name](size, rng)
-        wanted = 10 ** (rng.uniform(*LEVELS) / 20) / max(float(np.sqrt(np.mean(made**2))), 1e-9)
-        made = made * min(wanted, 1 / max(float(np.abs(made).max()), 1e-9))
-        if rng.random() < 0.5:
-            before, after = (seconds_to_samples(float(s)) for s in rng.uniform(*QUIET, 2))
-            made = np.concatenate([np.zeros(before), made, np.zeros(after)])
-            made += 10 ** (QUIET_LEVEL / 20) * rng.standard_normal(len(made))
-        yield name, made.astype(np.float32)
+        yield name, placed(families[name](size, rng), rng)
 
 
 def texts(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> list[str]:

@@ -17,7 +17,6 @@ from praatio import textgrid
 
 from echo_asr.decode import find as module
 from echo_asr.decode.results import Place
-from echo_asr.decode.word_list import read_word_list
 from echo_asr.features import FeatureConfig
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.text.tokenizer import Tokenizer
@@ -197,12 +196,6 @@ def test_what_cannot_be_done_is_one_line(words: str, status: int, message: str, 
     assert found == status and message in lines[0] and place.contents() == before, errors
     assert errors.startswith("echo-asr find: ") and "Traceback" not in errors
     assert Folder(place.named["made"]).contents() == made
-
-
-def test_a_list_of_words_may_be_in_any_encoding(place: Folder, found: list[Place], capsys: Any) -> None:
-    for encoding in ("utf-8", "utf-16", "latin-1"):
-        (place.folder / "words.txt").write_bytes("Hao\r\nni3\r\nhao é\r\n".encode(encoding))
-        assert read_word_list(place.folder / "words.txt") == ["Hao", "ni3", "hao é"]
 
 
 def test_words_that_are_one_once_normalised_are_one(place: Folder, found: list[Place], capsys: Any) -> None:

@@ -45,9 +45,7 @@ def text_file(text: str) -> Path:
     Raises:
         argparse.ArgumentTypeError: it is empty, or stands for standard input.
     """
-    if text == "-":
-        raise argparse.ArgumentTypeError("standard input is not read here; give the name of a file")
-    return named_path(text)
+    return _file(text, "standard input is not read here")
 
 
 def output_file(text: str) -> Path:
@@ -56,8 +54,12 @@ def output_file(text: str) -> Path:
     Raises:
         argparse.ArgumentTypeError: it is empty, or stands for standard output.
     """
+    return _file(text, "standard output is not written to here")
+
+
+def _file(text: str, not_a_stream: str) -> Path:
     if text == "-":
-        raise argparse.ArgumentTypeError("standard output is not written to here; give the name of a file")
+        raise argparse.ArgumentTypeError(f"{not_a_stream}; give the name of a file")
     return named_path(text)
 
 

@@ -46,7 +46,7 @@ def sounds_without_speech() -> list[np.ndarray]:
     random = np.random.default_rng(SEED)
     kinds = [*(kind for kind in KINDS if kind != "silence"), *OTHER_KINDS * 4]
     return [
-        _placed(noise_clip(kinds[number % len(kinds)], _seconds(random), int(random.integers(2**31))), random)
+        placed(noise_clip(kinds[number % len(kinds)], _seconds(random), int(random.integers(2**31))), random)
         for number in range(SOUNDS)
     ]
 
@@ -64,7 +64,7 @@ def crowds(speech: Sequence[np.ndarray]) -> list[np.ndarray]:
             start = int(random.integers(row.size - total.size + 1))
             part = row[start : start + total.size]
             total += random.uniform(0.5, 1.0) * part / max(float(part.std()), LEAST)
-        made.append(_placed(total, random))
+        made.append(placed(total, random))
     return made
 
 
@@ -72,7 +72,7 @@ def _seconds(random: np.random.Generator) -> float:
     return math.exp(random.uniform(*np.log(SECONDS)))
 
 
-def _placed(sound: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def placed(sound: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """A sound `(S,)` at some level, softer where its peaks would exceed full scale, and perhaps within quiet."""
     wanted = 10 ** (random.uniform(*LEVELS) / 20) / max(float(np.sqrt(np.mean(sound**2))), LEAST)
     made = sound * min(wanted, 1 / max(float(np.abs(sound).max()), LEAST))
