@@ -23,7 +23,7 @@ Kind = Literal[
     "silence", "white", "pink", "brown", "room", "hum", "clicks", "tone", "chord", "glide", "pulses", "mixed"
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-OtherKind = Literal["texture", "partials", "struck"]
+OtherKind = Literal["texture", "partials", "struck", "calls"]
 OTHER_KINDS: tuple[OtherKind, ...] = get_args(OtherKind)  # that no training draws
 BEDS: tuple[Kind, ...] = ("white", "pink", "brown", "room", "hum", "mixed")  # kinds that are mixed with speech
 
@@ -42,6 +42,10 @@ SWELL = 25.0  # dB, the largest deviation of its level
 MODES = (1, 6)  # frequencies at which a struck body rings
 STRIKE_RATE = (0.5, 15.0)  # a second
 RING_SECONDS = (0.003, 0.3)  # time constants of its decay
+CALL_PITCH = (60.0, 1500.0)  # Hz, of the calls of an animal
+CALL_SECONDS = (0.05, 0.8)
+CALL_GAP = (0.05, 1.0)  # seconds
+THROAT = (200.0, 4500.0)  # Hz, its resonances
 DECAY_SECONDS = (0.02, 0.5)  # time constants of decaying envelopes, which fall by 8.7 dB in it
 LOUDEST, SOFTEST = 0.0, -120.0  # dBFS
 VERSION = 1  # raised when the same arguments give other samples than before, so that cached features lapse
@@ -56,7 +60,8 @@ def noise_clip(kind: Kind | OtherKind, seconds: float, seed: int, level_db: floa
             from one random frequency to the next, `pulses`, a tone or noise that is switched on and off, or two or
             three of these `mixed`, each steady, swelling or dying away; of `OTHER_KINDS` a `texture`, noise of a random
             spectrum that swells and falls at random, `partials`, tones without a common fundamental, each of which
-            drifts, swells and falls by itself, or `struck`, random blows on bodies that ring at a few frequencies.
+            drifts, swells and falls by itself, `struck`, random blows on bodies that ring at a few frequencies, or
+            `calls`, short voiced sounds of one throat that rise and fall in pitch, as of an animal.
         seconds: duration of the clip.
         seed: random seed. The same arguments give the same samples.
         level_db: dBFS, the root mean square of the clip; ignored for silence. A clip whose peaks would exceed
@@ -102,7 +107,7 @@ def _samples(kind: Kind | OtherKind, size: int, random: np.random.Generator) -> 
     """Samples `(size,)` float64 at any level."""
     others = {
         "hum": _hum, "clicks": _clicks, "chord": _chord, "glide": _glide, "pulses": _pulses, "mixed": _mixed,
-        "texture": _texture, "partials": _partials, "struck": _struck,
+        "texture": _texture, "partials": _partials, "struck": _struck, "calls": _calls,
     }  # fmt: skip
     if kind in others:
         return others[kind](size, random)
@@ -230,6 +235,32 @@ def _struck(size: int, random: np.random.Generator) -> np.ndarray:
     for _ in range(max(1, random.poisson(rate * samples_to_seconds(size)))):
         start, body = int(random.integers(size)), bodies[int(random.integers(len(bodies)))]
         samples[start : start + length] += 10 ** (random.uniform(-20, 0) / 20) * body[: size - start]
+    return samples
+
+
+def _calls(size: int, random: np.random.Generator) -> np.ndarray:
+    """Rough pulses at a pitch that rises or falls, through resonances of one throat; at least one call."""
+    longest, shortest = CALL_SECONDS[1], CALL_SECONDS[0]
+    pitch, usual = (math.exp(random.uniform(*np.log(bounds))) for bounds in (CALL_PITCH, CALL_SECONDS))
+    ring = samples_to_seconds(np.arange(round(0.03 * SAMPLE_RATE)))
+    throat = np.zeros(ring.size)
+    for _ in range(int(random.integers(1, 5))):
+        frequency, decay = math.exp(random.uniform(*np.log(THROAT))), random.uniform(0.001, 0.008)
+        throat += random.uniform(0.2, 1.0) * np.sin(2 * math.pi * frequency * ring) * np.exp(-ring / decay)
+    roughness, bend, breath = random.uniform(0.0, 0.3), random.normal(0.0, 0.5), random.uniform(0.0, 1.0)
+    samples, start = np.zeros(size), int(random.integers(max(1, size // 2)))
+    while start < size:
+        seconds = float(np.clip(usual * 2 ** random.normal(0.0, 0.4), shortest, longest))
+        length = round(seconds * SAMPLE_RATE)
+        at = np.linspace(-1.0, 1.0, length)
+        octaves = bend * at + random.normal(0.0, 0.3) * (1.0 - at**2)
+        octaves += roughness * np.interp(at, np.linspace(-1, 1, 80), random.standard_normal(80))
+        phase = np.cumsum(np.minimum(pitch * 2.0**octaves, 3000.0)) / SAMPLE_RATE
+        source = np.mod(phase, 1.0) - 0.5 + breath * 0.3 * random.standard_normal(length)
+        attack = np.minimum(1.0, (1.0 + at) / random.uniform(0.05, 1.0)) * (1.0 - at) ** random.uniform(0.3, 2.0)
+        call = np.convolve(source, throat)[:length] * attack
+        samples[start : start + length] += call[: size - start]
+        start += length + round(random.uniform(*CALL_GAP) * SAMPLE_RATE)
     return samples
 
 
