@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks.arguments import model_and_corpus
+from echo_asr.audio import load_audio
 from echo_asr.data.batch import Example, make_examples
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance, load_corpus
@@ -31,7 +32,7 @@ from echo_asr.features import Features
 from echo_asr.features.pitch import REFERENCE_F0
 from echo_asr.model.tone_model import MEASUREMENTS, POINTS, ToneModel
 from echo_asr.research.compare import compare_errors
-from echo_asr.train.tone_fit import measured_syllables, train_tones
+from echo_asr.train.tone_fit import in_any_noise, measured_syllables, train_tones
 
 F0, PERIODICITY, VOICING, ENERGY = (list(range(n * POINTS, (n + 1) * POINTS)) for n in range(4))
 REST = list(range(4 * POINTS, MEASUREMENTS))  # duration, and whether it is known who speaks
@@ -75,6 +76,11 @@ class Split:
         found = self.cache.features(example.utterance.audio, voice=self.voices[example.utterance.id])
         return replace(found, speaker_f0=self.f0(example, reference))
 
+    def noisy(self, example: Example, reference: float | None = None) -> Features:
+        """Pitch in the noise of training, relative to the same."""
+        found = self.cache.extractor.acoustic(in_any_noise(load_audio(example.utterance.audio)))
+        return replace(found, speaker_f0=self.f0(example, reference))
+
 
 def main() -> None:
     parser = model_and_corpus("tone_model", __doc__ or "")
@@ -101,9 +107,12 @@ def main() -> None:
     print(json.dumps({"tone model": "none", "clips": len(clips), **_rates(before, before)}), flush=True)
     for reference in (None, REFERENCE_F0, 0.0):
         measured, tones = measured_syllables(
-            recognizer, training.examples, partial(training.features, reference=reference)
-        )
-        own, given = measured_syllables(recognizer, split.examples, partial(split.features, reference=reference))
+            recognizer,
+            training.examples,
+            partial(training.features, reference=reference),
+            partial(training.noisy, reference=reference),
+        )[:2]
+        own, given = measured_syllables(recognizer, split.examples, partial(split.features, reference=reference))[:2]
         known = own[:, -1] == float(reference != 0.0)
         name = {None: "speaker", REFERENCE_F0: f"{REFERENCE_F0:g} Hz", 0.0: "recording"}[reference]
         for kept, columns in KEPT.items() if reference is None else [("all", ALL)]:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from echo_asr.data.batch import Example
+from echo_asr.data.corpus import Utterance
 from echo_asr.decode.search import Hypothesis
 from echo_asr.decode.tones import measure_syllable, rank_by_tones, tone_places, weigh_tones
 from echo_asr.decode.transcribe import Recognizer
@@ -20,7 +22,7 @@ from echo_asr.model.tone_model import MEASUREMENTS, POINTS, ToneModel
 from echo_asr.text.config import TextConfig
 from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.text.tones import ToneNotation
-from echo_asr.train.tone_fit import tells_tones, train_tones
+from echo_asr.train.tone_fit import in_any_noise, measured_syllables, tells_tones, train_tones
 from tests.helpers.notations import NOTATIONS
 
 FEATURES = FeatureConfig(mels=8, tracker="autocorrelation")
@@ -164,12 +166,38 @@ def test_contours_are_learnt() -> None:
     found = fitted.log_probabilities(measured[600:])
     np.testing.assert_allclose(np.exp(found).sum(1), 1.0, atol=1e-6)
     assert np.mean((found[:, 1] > found[:, 0]) == rising[600:]) > 0.95
-    assert tells_tones(measured, rising.astype(np.int64), ["fall", "rise"])
-    accents = rng.random(900) < 0.2
-    assert not tells_tones(measured, accents.astype(np.int64), ["none", "accent"]), "which no contour tells"
+    held = np.arange(900) % 10 == 0
+    assert tells_tones(measured, rising.astype(np.int64), ["fall", "rise"], ~held, held)
+    accents = (rng.random(900) < 0.2).astype(np.int64)
+    assert not tells_tones(measured, accents, ["none", "accent"], ~held, held), "which no contour tells"
     again = ToneModel.from_text(fitted.to_text())
     assert again == fitted and again.names == ("fall", "rise")
     np.testing.assert_array_equal(again.log_probabilities(measured[600:]), found)
+
+
+def test_every_second_recording_is_measured_in_noise_too(recognizer: Recognizer) -> None:
+    """At the times of its syllables as it is, and relative to the same F0."""
+    spoken = [Utterance(f"{n}", Path(f"{n}.wav"), text, "", "train", 0.6) for n, text in enumerate(TEXTS)]
+    examples = [Example(one, one.text, tuple(recognizer.bundle.tokenizer.encode(one.text))) for one in spoken]
+    found = measured_syllables(
+        recognizer,
+        examples,
+        lambda _: replace(clip([120.0] * 60), speaker_f0=120.0),
+        lambda _: replace(clip([240.0] * 60), speaker_f0=120.0),
+    )
+    of_recording = [len(ToneNotation("digits").split(text)) for text in TEXTS]
+    expected = [[False] * 2 + [True] * 2 * (n % 2 == 0) for n, count in enumerate(of_recording) for _ in range(count)]
+    assert found.noisy.tolist() == sum(expected, [])
+    level = found.measured[:, 0]
+    assert level[~found.noisy] == pytest.approx(0.0)
+    assert sorted(set(level[found.noisy].tolist())) == [0.0, 2.0], "an octave above the speaker; the clip's own median"
+    assert len(set(found.syllables.tolist())) == sum(of_recording)
+
+
+def test_a_recording_decides_in_which_noise_it_is_measured() -> None:
+    audio = np.sin(np.arange(8000) / 20).astype(np.float32)
+    assert np.array_equal(in_any_noise(audio), in_any_noise(audio))
+    assert not np.allclose(in_any_noise(audio) - audio, 2 * (in_any_noise(audio / 2) - audio / 2), atol=1e-3)
 
 
 def test_what_never_varied_in_training_says_nothing_later() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,16 +100,23 @@ def add_noise(audio: np.ndarray, number: int) -> np.ndarray:
     return in_noise(audio, rng, SNR_RANGE, MARGIN)
 
 
-def in_noise(audio: np.ndarray, rng: np.random.Generator, snr: tuple[float, float], margin: int = 0) -> np.ndarray:
+def in_noise(
+    audio: np.ndarray,
+    rng: np.random.Generator,
+    snr: tuple[float, float],
+    margin: int = 0,
+    kinds: Sequence[noise.Kind] = BEDS,
+) -> np.ndarray:
     """Samples `(S,)` in a random noise, from so many frames before them to as many after: `(S + 2 * 160 margin,)`
     float32. They may exceed full scale.
 
     Args:
         snr: dB, of the RMS of the samples to that of the noise, between which it is drawn.
+        kinds: of which the noise is one.
     """
     speech = np.pad(audio, margin * HOP)
     level = 10.0 * np.log10(max(float(np.mean(np.square(audio, dtype=np.float64))), 1e-12))  # dBFS
     wanted = float(np.clip(level - rng.uniform(*snr), SOFTEST_BED, 0.0))
-    kind = BEDS[int(rng.integers(len(BEDS)))]
-    noise = noise_clip(kind, samples_to_seconds(len(speech)), int(rng.integers(2**31)), wanted)
-    return (speech + noise[: len(speech)]).astype(np.float32)
+    kind = kinds[int(rng.integers(len(kinds)))]
+    bed = noise_clip(kind, samples_to_seconds(len(speech)), int(rng.integers(2**31)), wanted)
+    return (speech + bed[: len(speech)]).astype(np.float32)

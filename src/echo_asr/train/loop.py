@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from echo_asr.train.report import Reporter
 from echo_asr.train.state import FREE, Progress, compare_processes, fingerprint, load_checkpoint, save_checkpoint
 from echo_asr.train.stop import Interrupted, StopRequest
 from echo_asr.train.throughput import Throughput, cpu_seconds
-from echo_asr.train.tone_fit import fit_tones
+from echo_asr.train.tone_fit import fit_tones, in_any_noise
 from echo_asr.train.unusable import UnusableExamples
 from echo_asr.train.validation import COLLAPSED, PLATEAU_VALIDATIONS, Validation, calibrate, is_best, plateau, validate
 
@@ -264,7 +264,12 @@ class Trainer:
 
     def _tone_model(self, recognizer: Recognizer) -> ToneModel | None:
         """The tone model of the model that is kept, if it gets one."""
-        found = fit_tones(recognizer, self.data.examples, lambda example: self.data.features(example.utterance))
+
+        def noisy(example: Example) -> Features:
+            audio, voice = load_audio(example.utterance.audio), self.data.voice(example.utterance.speaker)
+            return replace(recognizer.extractor.acoustic(in_any_noise(audio)), speaker_f0=voice.f0)
+
+        found = fit_tones(recognizer, self.data.examples, lambda one: self.data.features(one.utterance), noisy)
         if found is not None:
             tones = " ".join(map(show_tone, found.names))
             self.reporter.message(f"tone model: fitted to {found.syllables} contours of syllables, tones {tones}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +14,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from echo_asr.data.batch import Example
+from echo_asr.data.noise import KINDS
+from echo_asr.data.perturbation import in_noise
 from echo_asr.decode.batches import batches_to_search
 from echo_asr.decode.tones import measure_syllable, timed_syllables
 from echo_asr.decode.transcribe import Recognizer
@@ -20,6 +25,8 @@ from echo_asr.model.tone_model import MEASUREMENTS, ToneModel
 from echo_asr.text.config import TextConfig
 
 MOST = 40_000  # contours
+IN_NOISE = 2  # every second recording is measured in a noise, too
+SNR = (-5.0, 25.0)  # dB
 TOGETHER = 128  # recordings that are held in memory
 FEWEST, FEWEST_OF_TONE = 300, 20  # syllables; with fewer there is no tone model, or not that tone in it
 HIDDEN, DROPOUT, SMOOTHING = 96, 0.3, 0.05
@@ -29,14 +36,39 @@ MOST_ERRORS = 0.7  # of those that the commonest tone would have
 HELD_OUT = 10  # every tenth syllable
 
 
+def in_any_noise(audio: np.ndarray) -> np.ndarray:
+    """Samples `(S,)` in a noise of any kind that has a sound, which they determine: tones and glides among them, whose
+    F0 a tone model has to distrust."""
+    rng = np.random.default_rng([SEED, zlib.crc32(np.ascontiguousarray(audio).tobytes())])
+    return in_noise(audio, rng, SNR, kinds=[kind for kind in KINDS if kind != "silence"])
+
+
+class Contours(NamedTuple):
+    """Measurements of syllables `(N, W)` float32, their tones, the number of each syllable `(N,)`, and whether it was
+    measured in noise, `(N,)`."""
+
+    measured: np.ndarray
+    tones: list[str]
+    syllables: np.ndarray
+    noisy: np.ndarray
+
+
 def measured_syllables(
-    recognizer: Recognizer, examples: Sequence[Example], features: Callable[[Example], Features]
-) -> tuple[np.ndarray, list[str]]:
-    """The measurements of syllables and their tones: `(N, W)`, each syllable relative to its speaker, where that is
-    known, and once more as if it were not; about `MOST` of them, of the first recordings."""
+    recognizer: Recognizer,
+    examples: Sequence[Example],
+    features: Callable[[Example], Features],
+    noisy: Callable[[Example], Features] | None = None,
+) -> Contours:
+    """The measurements of syllables and their tones, each syllable relative to its speaker, where that is known, and
+    once more as if it were not; about `MOST` of them, of the first recordings.
+
+    Args:
+        noisy: pitch of a recording in noise, where its syllables, which are timed in the recording as it is, are
+            measured as well; of every second one.
+    """
     bundle, notation = recognizer.bundle, recognizer.bundle.text.notation
     assert notation is not None
-    rows, tones = list[np.ndarray](), list[str]()
+    rows, tones, numbers, in_noise, count = list[np.ndarray](), list[str](), list[int](), list[bool](), 0
     for start in range(0, len(examples), TOGETHER):
         if len(rows) >= MOST:
             break
@@ -44,16 +76,23 @@ def measured_syllables(
         clips = [features(example) for example in part]
         for group in batches_to_search(clips):
             own = [clips[i] for i in group]
-            encoded = recognizer.encode(own)
             texts = [part[i].tokens for i in group]
-            for clip, syllables in zip(own, timed_syllables(bundle, own, encoded, texts, notation), strict=True):
-                for timed in syllables:
-                    for reference in dict.fromkeys((clip.speaker_f0, 0.0)):
-                        found = measure_syllable(clip, timed.start, timed.end, reference)
-                        if found is not None and timed.syllable.tone:
-                            rows.append(found.astype(np.float32))
+            found = timed_syllables(bundle, own, recognizer.encode(own), texts, notation)
+            for number, clip, syllables in zip(group, own, found, strict=True):
+                heard = [(clip, False)]
+                if noisy is not None and (start + number) % IN_NOISE == 0:
+                    heard.append((noisy(part[number]), True))
+                for timed in (one for one in syllables if one.syllable.tone):
+                    count += 1
+                    for (one, disturbed), reference in product(heard, dict.fromkeys((clip.speaker_f0, 0.0))):
+                        measured = measure_syllable(one, timed.start, timed.end, reference)
+                        if measured is not None:
+                            rows.append(measured.astype(np.float32))
                             tones.append(timed.syllable.tone)
-    return np.array(rows).reshape(-1, MEASUREMENTS), tones
+                            numbers.append(count)
+                            in_noise.append(disturbed)
+    measured_all = np.array(rows).reshape(-1, MEASUREMENTS)
+    return Contours(measured_all, tones, np.array(numbers, dtype=np.int64), np.array(in_noise, dtype=bool))
 
 
 def has_tone_model(model: ModelConfig, text: TextConfig) -> bool:
@@ -64,33 +103,46 @@ def has_tone_model(model: ModelConfig, text: TextConfig) -> bool:
 
 @torch.inference_mode()
 def fit_tones(
-    recognizer: Recognizer, examples: Sequence[Example], features: Callable[[Example], Features]
+    recognizer: Recognizer,
+    examples: Sequence[Example],
+    features: Callable[[Example], Features],
+    noisy: Callable[[Example], Features] | None = None,
 ) -> ToneModel | None:
     """Fit a tone model to some of the training recordings, whose texts are aligned by the recogniser; None for a model
-    that gets none, where fewer than `FEWEST` syllables have a tone, or where contours do not tell them."""
+    that gets none, where fewer than `FEWEST` syllables have a tone, or where contours do not tell them.
+
+    Args:
+        noisy: as of `measured_syllables`.
+    """
     if not has_tone_model(recognizer.bundle.model.config, recognizer.bundle.text):
         return None
     spoken = [example for example in examples if example.tokens]
     # Drawn at random, since speakers may take turns in a corpus.
     drawn = np.random.default_rng(SEED).permutation(len(spoken)).tolist()
-    measured, tones = measured_syllables(recognizer, [spoken[i] for i in drawn], features)
-    counts = Counter(tones)
+    found = measured_syllables(recognizer, [spoken[i] for i in drawn], features, noisy)
+    counts = Counter(found.tones)
     names = sorted(tone for tone, count in counts.items() if count >= FEWEST_OF_TONE)
-    kept = np.array([tone in names for tone in tones], dtype=bool)
+    kept = np.array([tone in names for tone in found.tones], dtype=bool)
     if len(names) < 2 or int(kept.sum()) < FEWEST:
         return None
-    measured, targets = measured[kept], np.array([names.index(tone) for tone in tones if tone in names])
-    return train_tones(measured, targets, names) if tells_tones(measured, targets, names) else None
+    measured, targets = found.measured[kept], np.array([names.index(tone) for tone in found.tones if tone in names])
+    held = found.syllables[kept] % HELD_OUT == 0
+    told = tells_tones(measured, targets, names, ~held, held & ~found.noisy[kept])
+    return train_tones(measured, targets, names) if told else None
 
 
-def tells_tones(measured: np.ndarray, targets: np.ndarray, names: Sequence[str]) -> bool:
-    """Whether contours tell the tones: a model that is fitted to nine tenths of them has at most `MOST_ERRORS` of the
-    errors, in the rest, that the commonest tone for all would have. So accents that are no tones get no tone model."""
-    held = np.arange(len(targets)) // 2 % HELD_OUT == HELD_OUT - 1  # whole syllables: each comes twice
-    fitted = train_tones(measured[~held], targets[~held], names)
-    found = fitted.log_probabilities(measured[held]).argmax(1)
-    commonest = int(np.bincount(targets[~held]).argmax())
-    return float(np.mean(found != targets[held])) <= MOST_ERRORS * float(np.mean(targets[held] != commonest))
+def tells_tones(
+    measured: np.ndarray, targets: np.ndarray, names: Sequence[str], fitted: np.ndarray, tested: np.ndarray
+) -> bool:
+    """Whether contours tell the tones: a model that is fitted to some of them has at most `MOST_ERRORS` of the errors,
+    in others, that the commonest tone for all would have. So accents that are no tones get no tone model.
+
+    Args:
+        fitted, tested: which, `(N,)` bool.
+    """
+    found = train_tones(measured[fitted], targets[fitted], names).log_probabilities(measured[tested]).argmax(1)
+    commonest = int(np.bincount(targets[fitted]).argmax())
+    return float(np.mean(found != targets[tested])) <= MOST_ERRORS * float(np.mean(targets[tested] != commonest))
 
 
 def train_tones(measured: np.ndarray, targets: np.ndarray, names: Sequence[str]) -> ToneModel:
