@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import torch
 
 from echo_asr.data.batch import Example
 from echo_asr.data.corpus import Utterance
+from echo_asr.decode.alignment import text_log_probabilities
 from echo_asr.decode.search import Hypothesis
-from echo_asr.decode.tones import measure_syllable, rank_by_tones, tone_places, weigh_tones
+from echo_asr.decode.tone_exchange import exchanged, tone_places
+from echo_asr.decode.tones import measure_syllable, rank_by_tones, weigh_tones
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.features import FeatureConfig, FeatureExtractor, Features
 from echo_asr.model.checkpoint import Bundle, load_bundle
@@ -41,11 +44,11 @@ def clip(f0: Sequence[float], speaker_f0: float = 0.0) -> Features:
     )
 
 
-def always(tone: str) -> ToneModel:
+def always(tone: str, tones: Sequence[str] = TONES) -> ToneModel:
     """A tone model that is sure of one tone, whatever it hears."""
     hidden = 2
-    sizes = hidden * MEASUREMENTS + hidden + hidden * hidden + hidden + len(TONES) * hidden
-    return ToneModel("\n".join(TONES), hidden, (0.0,) * sizes + tuple(20.0 * (t == tone) for t in TONES))
+    sizes = hidden * MEASUREMENTS + hidden + hidden * hidden + hidden + len(tones) * hidden
+    return ToneModel("\n".join(tones), hidden, (0.0,) * sizes + tuple(20.0 * (t == tone) for t in tones))
 
 
 def test_a_contour_is_that_of_the_voice_and_not_of_its_height() -> None:
@@ -82,6 +85,66 @@ def test_another_token_is_another_tone_of_the_same_base(name: str, kind: Any) ->
                 exchanged += tone != before[place.syllable].tone
     if (name, kind) == ("digits", "character"):
         assert exchanged
+
+
+@pytest.mark.parametrize("name", NOTATIONS)
+def test_any_tone_is_written_on_the_same_base(name: str) -> None:
+    """Of several tokens, and none; one way where a tone stands behind, or another one's is there, else on any vowel."""
+    notation, texts, _ = NOTATIONS[name]
+    tones = sorted({one.tone for text in texts for one in notation.split(text)} | {""})
+    lengths, lost = set(), 0
+    for text in texts:
+        before = notation.split(text)
+        for number, tone in product(range(len(before)), tones):
+            ways = list(exchanged(notation, text, before, number, tone))
+            lost += not ways
+            lengths |= {len(tone) - len(before[number].tone) for _ in ways}
+            assert len(ways) < 2 or (notation.kind == "diacritics" and not before[number].tone)
+            for start, end, written in ways:
+                after = notation.split(text[:start] + written + text[end:])
+                assert [one.base for one in after] == [one.base for one in before]
+                expected = [one.tone if n != number else tone for n, one in enumerate(before)]
+                assert [one.tone for one in after] == expected
+    assert 0 in lengths and len(lengths) > 1, "tones of other lengths, none among them"
+    assert lost < len(tones) * sum(len(notation.split(text)) for text in texts) / 3
+
+
+@pytest.mark.parametrize(
+    "kind, texts, tones",
+    [
+        ("digits", ("ma35 la5", "ma214", "la5 ma35"), ("214", "35", "5")),
+        ("chao_letters", ("ma˧˥ la˥", "ma", "la˥ ma˧˥"), ("", "˥", "˧˥")),
+        ("diacritics", ("mà lá", "ma", "la mà"), ("", "\u0300", "\u0301")),
+    ],
+)
+def test_tones_of_several_symbols_and_of_none_are_weighed(
+    make_model: Callable[..., Any], kind: Any, texts: tuple[str, ...], tones: tuple[str, ...]
+) -> None:
+    tokenizer = Tokenizer.train([*texts, "má là"], "character", 40)
+    model = make_model(vocabulary=tokenizer.vocabulary_size, subsampling=2)
+    own = Recognizer(Bundle(model, tokenizer, FEATURES, TextConfig(tones=kind)))
+    clips, notation = [clip([120.0] * 60) for _ in texts], own.bundle.text.notation
+    assert notation is not None
+    for tone in tones:
+        for weight, expected in ((50.0, [tone]), (0.0, None)):
+            own.bundle.tones = always(tone, tones)
+            ids = [tokenizer.encode(text) for text in texts]
+            found = [tokenizer.decode(one) for one in weigh_tones(own.bundle, clips, own.encode(clips), ids, weight)]
+            assert [notation.without_tones(text) for text in found] == [notation.without_tones(text) for text in texts]
+            if expected:
+                assert [one.tone for text in found for one in notation.split(text)] == expected * 5
+
+
+def test_the_probability_of_a_text_is_that_of_its_tokens_and_its_end(recognizer: Recognizer) -> None:
+    clips, model = [clip([120.0] * frames) for frames in (40, 60)], recognizer.bundle.model
+    encoded, ids = recognizer.encode(clips), [recognizer.bundle.tokenizer.encode(text) for text in TEXTS]
+    asked = [(1, ids[0]), (0, ids[1]), (1, ids[2]), (0, [])]
+    found = text_log_probabilities(model, encoded, asked, together=3)
+    with torch.inference_mode():
+        for (row, text), own in zip(asked, found, strict=True):
+            state = model.decoder.state(recognizer.encode([clips[row]]), cached=False)
+            predicted = model.predict(torch.tensor([[0, *text]]), state)[0]
+            assert own == pytest.approx(sum(float(predicted[n, token]) for n, token in enumerate([*text, 0])), abs=1e-3)
 
 
 def test_nothing_is_exchanged_in_an_empty_text() -> None:

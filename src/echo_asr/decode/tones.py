@@ -11,28 +11,26 @@ Shapes: `T` frames of 10 ms; `P` points and `W` measurements of a syllable.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from echo_asr.audio.convert import seconds_to_frames
-from echo_asr.decode.alignment import ctc_align, predict_given, span_times
+from echo_asr.decode.alignment import ctc_align, predict_given, span_times, text_log_probabilities
 from echo_asr.decode.results import Token
 from echo_asr.decode.search import Hypothesis
 from echo_asr.decode.syllables import SHORTEST, TimedSyllable, time_syllables
 from echo_asr.decode.times import token_texts
+from echo_asr.decode.tone_exchange import exchanged, tone_places
 from echo_asr.errors import EchoError
 from echo_asr.features import Features
 from echo_asr.features.pitch import fill_track
 from echo_asr.model.checkpoint import Bundle
 from echo_asr.model.encoder import Encoded
 from echo_asr.model.tone_model import POINTS, ToneModel
-from echo_asr.text.tokenizer import Tokenizer
 from echo_asr.text.tones import Syllable, ToneNotation
 
 LONG = 50.0  # frames that count as 1
@@ -74,86 +72,6 @@ def timed_syllables(
         tokens = [Token(symbol, *time, 1.0) for symbol, time in zip(symbols, times, strict=True)]
         found.append(time_syllables(tokens, notation))
     return found
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A token of a text that writes a tone, and which token would write each of the others in its place."""
-
-    syllable: int
-    position: int
-    tokens: dict[str, int]
-
-
-def tone_places(
-    tokenizer: Tokenizer,
-    notation: ToneNotation,
-    tokens: Sequence[int],
-    syllables: Sequence[Syllable],
-    tones: Sequence[str],
-) -> Iterator[_Place]:
-    """Where tones of a text, given as ids, may be exchanged: where another token in the place of one makes the same
-    text with another tone. Syllables without a written tone, or whose other tones take more or fewer tokens, are left
-    out."""
-    text, at = tokenizer.decode(list(tokens)), 0
-    pieces = iter(_pieces(tokenizer, text, list(tokens)))
-    piece = next(pieces)
-    for number, syllable in enumerate(syllables):
-        start = text.find(str(syllable), at)
-        if start < 0 or text[at:start].strip():
-            return  # the text is not composed as syllables are
-        at = start + len(str(syllable))
-        while piece.end < at:
-            piece = next(pieces)
-        if syllable.tone not in tones:
-            continue
-        before, after = text[piece.start : start], text[at : piece.end]
-        base = notation.without_tones((before + str(syllable) + after).strip())
-        found = dict[int, dict[str, int]]()  # by position
-        for tone in tones:
-            other = before + with_tone(syllable, tone) + after
-            if tone == syllable.tone or notation.without_tones(other.strip()) != base:
-                continue
-            try:
-                encoded = tokenizer.encode(other)
-            except EchoError:
-                continue
-            different = [n for n, (a, b) in enumerate(zip(encoded, piece.tokens, strict=False)) if a != b]
-            if len(encoded) == len(piece.tokens) and len(different) == 1:
-                found.setdefault(different[0], {})[tone] = encoded[different[0]]
-        if len(found) == 1:
-            ((position, others),) = found.items()
-            yield _Place(number, piece.first + position, {syllable.tone: piece.tokens[position], **others})
-
-
-class _Piece(NamedTuple):
-    """A part of a text that is encoded by itself: where it is in the text, its tokens, and the number of the first."""
-
-    start: int
-    end: int
-    tokens: list[int]
-    first: int
-
-
-def _pieces(tokenizer: Tokenizer, text: str, tokens: list[int]) -> list[_Piece]:
-    """The words of a text, each with the space before it, if they are encoded as in the text; else the text."""
-    found, start, first = list[_Piece](), 0, 0
-    for match in re.finditer(r" *[^ ]+", text):
-        try:
-            own = tokenizer.encode(match.group())
-        except EchoError:  # a tokenizer that does not keep the space
-            break
-        found.append(_Piece(start, match.end(), own, first))
-        start, first = match.end(), first + len(own)
-    if found and [token for piece in found for token in piece.tokens] == tokens:
-        return found
-    return [_Piece(0, len(text), tokens, 0)]
-
-
-def with_tone(syllable: Syllable, tone: str) -> str:
-    """The syllable with another tone, written where its own is."""
-    places = syllable.at[:1] or (len(unicodedata.normalize("NFD", syllable.base)),)
-    return str(replace(syllable, tone=tone, at=places * len(tone)))
 
 
 def by_contour(tone_model: ToneModel, clip: Features, timed: TimedSyllable) -> dict[str, float] | None:
@@ -209,6 +127,77 @@ def _by_place(syllables: Sequence[Syllable]) -> Iterator[tuple[tuple[int, str], 
         at += len(syllable.base)
 
 
+class _Other(NamedTuple):
+    """A text in which one syllable has another tone, which takes other tokens than one in the place of one."""
+
+    syllable: int
+    tone: str
+    start: int  # of the syllable in the text, and its end
+    end: int
+    written: str
+    tokens: list[int]
+
+
+class _Weighed:
+    """A text whose tones are weighed: what may be exchanged, and what is gained by it.
+
+    Args:
+        text: as ids.
+        syllables: of it, with their times.
+    """
+
+    def __init__(
+        self, bundle: Bundle, clip: Features, text: Sequence[int], syllables: Sequence[TimedSyllable], weight: float
+    ) -> None:
+        assert bundle.tones is not None and bundle.text.notation is not None
+        self.tokenizer, self.notation, self.weight = bundle.tokenizer, bundle.text.notation, weight
+        self.tokens, self.text = list(text), bundle.tokenizer.decode(list(text))
+        self.syllables = [timed.syllable for timed in syllables]
+        names = bundle.tones.names
+        of_each = {
+            n: by_contour(bundle.tones, clip, timed)
+            for n, timed in enumerate(syllables)
+            if timed.syllable.tone in names
+        }
+        self.contours = {n: found for n, found in of_each.items() if found is not None}
+        found = tone_places(self.tokenizer, self.notation, self.tokens, self.syllables, names)
+        self.places = {place.syllable: place for place in found if place.syllable in self.contours}
+        self.best = {n: (0.0, one.tone, "") for n, one in enumerate(self.syllables)}  # what is gained, by which tone
+
+    def others(self) -> Iterator[_Other]:
+        """The texts with a tone that the contour prefers, and that no token in the place of another writes."""
+        for n, of_tone in self.contours.items():
+            own, known = self.syllables[n].tone, self.places[n].tokens if n in self.places else {}
+            for tone in (one for one in of_tone if of_tone[one] > of_tone[own] and one not in known):
+                for start, end, written in exchanged(self.notation, self.text, self.syllables, n, tone):
+                    try:
+                        tokens = self.tokenizer.encode(self.text[:start] + written + self.text[end:])
+                    except EchoError:  # no symbol for that letter with that mark
+                        continue
+                    yield _Other(n, tone, start, end, written, tokens)
+
+    def offer(self, syllable: int, tone: str, decoder: float, written: str = "") -> None:
+        """A tone that the decoder holds for so much more probable, in logarithms, than that of the text."""
+        of_tone = self.contours[syllable]
+        gain = decoder + self.weight * (of_tone[tone] - of_tone[self.syllables[syllable].tone])
+        if gain > self.best[syllable][0]:
+            self.best[syllable] = gain, tone, written
+
+    def changed(self) -> list[int]:
+        """The ids of the text with the tones by which most is gained."""
+        new = {n: tone for n, (gain, tone, _) in self.best.items() if gain > 0.0}
+        if not any(self.best[n][2] for n in new):
+            for n, tone in new.items():
+                self.tokens[self.places[n].position] = self.places[n].tokens[tone]
+            return self.tokens
+        text = self.text
+        for n in sorted(new, reverse=True):  # what is before a change stays where it was
+            ways = list(exchanged(self.notation, self.text, self.syllables, n, new[n]))
+            start, end, written = next(way for way in ways if self.best[n][2] in ("", way[2]))
+            text = text[:start] + written + text[end:]
+        return self.tokenizer.encode(text)
+
+
 @torch.inference_mode()
 def weigh_tones(
     bundle: Bundle,
@@ -220,25 +209,33 @@ def weigh_tones(
 ) -> list[list[int]]:
     """The texts of a batch of clips, as ids, with the tones that are likeliest by decoder and contour together.
 
+    How probable a tone is that one token writes in the place of another, the decoder has said where it is. Others, of
+    several tokens or none, are tried where the contour prefers them: how probable is the whole text with them?
+
     Args:
         weight: of the contour, to whose power its probabilities are taken; the decoder's have 1.
         fused: the texts were searched for with a language model or hotwords, too: what they have chosen is as probable
             as what the decoder would have.
     """
-    notation, changed = bundle.text.notation, [list(text) for text in texts]
+    notation = bundle.text.notation
     if bundle.tones is None or notation is None or not any(texts):
-        return changed
+        return [list(text) for text in texts]
     predicted = predict_given(bundle.model, encoded, texts)[1].cpu()
     syllables = timed_syllables(bundle, clips, encoded, texts, notation)
-    for row, (clip, own) in enumerate(zip(clips, syllables, strict=True)):
-        parts = [timed.syllable for timed in own]
-        for place in tone_places(bundle.tokenizer, notation, texts[row], parts, bundle.tones.names):
-            of_tone = by_contour(bundle.tones, clip, own[place.syllable])
-            if of_tone is None:
-                continue
-            decoder = {token: float(predicted[row, place.position, token]) for token in place.tokens.values()}
-            if fused:
-                decoder[texts[row][place.position]] = max(decoder.values())
-            scores = {token: decoder[token] + weight * of_tone[tone] for tone, token in place.tokens.items()}
-            changed[row][place.position] = max(scores, key=scores.__getitem__)
-    return changed
+    weighed = [_Weighed(bundle, *one, weight) for one in zip(clips, texts, syllables, strict=True)]
+    for row, own in enumerate(weighed):
+        for n, place in own.places.items():
+            decoder = {tone: float(predicted[row, place.position, token]) for tone, token in place.tokens.items()}
+            usual = max(decoder.values()) if fused else decoder[own.syllables[n].tone]
+            for tone, probability in decoder.items():
+                if tone != own.syllables[n].tone:
+                    own.offer(n, tone, probability - usual)
+    asked = [(row, other) for row, own in enumerate(weighed) for other in own.others()]
+    rows = [*dict.fromkeys(row for row, _ in asked)]
+    tried = [*((row, list(texts[row])) for row in rows), *((row, other.tokens) for row, other in asked)]
+    found = text_log_probabilities(bundle.model, encoded, tried)
+    usual_of = dict(zip(rows, found, strict=False))
+    for (row, other), probability in zip(asked, found[len(rows) :], strict=True):
+        gain = probability - usual_of[row]
+        weighed[row].offer(other.syllable, other.tone, min(gain, 0.0) if fused else gain, other.written)
+    return [own.changed() for own in weighed]

@@ -82,7 +82,7 @@ def measured_syllables(
                 heard = [(clip, False)]
                 if noisy is not None and (start + number) % IN_NOISE == 0:
                     heard.append((noisy(part[number]), True))
-                for timed in (one for one in syllables if one.syllable.tone):
+                for timed in (one for one in syllables if one.syllable.tone or notation.unmarked):
                     count += 1
                     for (one, disturbed), reference in product(heard, dict.fromkeys((clip.speaker_f0, 0.0))):
                         measured = measure_syllable(one, timed.start, timed.end, reference)
