@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from echo_asr.data.batch import Example
 from echo_asr.data.corpus import Utterance
 from echo_asr.decode.alignment import text_log_probabilities
 from echo_asr.decode.search import Hypothesis
-from echo_asr.decode.tone_exchange import exchanged, tone_places
+from echo_asr.decode.tone_exchange import Exchange, exchanges
 from echo_asr.decode.tones import measure_syllable, rank_by_tones, weigh_tones
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.features import FeatureConfig, FeatureExtractor, Features
@@ -24,7 +23,7 @@ from echo_asr.model.checkpoint import Bundle, load_bundle
 from echo_asr.model.tone_model import MEASUREMENTS, POINTS, ToneModel
 from echo_asr.text.config import TextConfig
 from echo_asr.text.tokenizer import Tokenizer
-from echo_asr.text.tones import ToneNotation
+from echo_asr.text.tones import VIETNAMESE_MARKS, ToneNotation
 from echo_asr.train.tone_fit import in_any_noise, measured_syllables, tells_tones, train_tones
 from tests.helpers.notations import NOTATIONS
 
@@ -65,48 +64,59 @@ def test_a_contour_is_that_of_the_voice_and_not_of_its_height() -> None:
     assert measure_syllable(clip(f0), 5.0, 6.0, 120.0) is None, "beyond the recording"
 
 
+def all_exchanges(tokenizer: Tokenizer, notation: ToneNotation, text: str, tones: Sequence[str]) -> list[Exchange]:
+    syllables = [one for word in text.split() for one in notation.syllables(word)]
+    wanted = {number: tones for number in range(len(syllables))}
+    return list(exchanges(tokenizer, notation, tokenizer.encode(text), syllables, wanted))
+
+
 @pytest.mark.parametrize("kind", ["character", "bpe"])
 @pytest.mark.parametrize("name", NOTATIONS)
-def test_another_token_is_another_tone_of_the_same_base(name: str, kind: Any) -> None:
+def test_another_tone_stands_on_the_same_base(name: str, kind: Any) -> None:
+    """Whether its tokens are as many or not; and one token alone decides only where no tone begins as another does."""
     notation, texts, _ = NOTATIONS[name]
     tokenizer = Tokenizer.train(texts, kind, 40)
-    tones = sorted({one.tone for text in texts for one in notation.split(text) if one.tone})
-    exchanged = 0
+    tones = sorted({one.tone for text in texts for one in notation.split(text)} | {""})
+    found = 0
     for text in texts:
         ids = tokenizer.encode(text)
         before = [one for word in text.split() for one in notation.syllables(word)]
-        for place in tone_places(tokenizer, notation, ids, before, tones):
-            for tone, token in place.tokens.items():
-                other = [*ids[: place.position], token, *ids[place.position + 1 :]]
-                after = [one for word in tokenizer.decode(other).split() for one in notation.syllables(word)]
-                assert [one.base for one in after] == [one.base for one in before]
-                expected = [one.tone if n != place.syllable else tone for n, one in enumerate(before)]
-                assert [one.tone for one in after] == expected
-                exchanged += tone != before[place.syllable].tone
-    if (name, kind) == ("digits", "character"):
-        assert exchanged
+        for one in all_exchanges(tokenizer, notation, text, tones):
+            found += 1
+            assert text[one.start : one.end] == str(before[one.syllable]) and one.tone != before[one.syllable].tone
+            changed = tokenizer.decode(one.in_place(ids))
+            assert changed == text[: one.start] + one.written + text[one.end :]
+            after = [own for word in changed.split() for own in notation.syllables(word)]
+            assert [own.base for own in after] == [own.base for own in before]
+            expected = [own.tone if n != one.syllable else one.tone for n, own in enumerate(before)]
+            assert [own.tone for own in after] == expected
+            if one.alone >= 0:
+                assert sum(a != b for a, b in zip(ids, one.in_place(ids), strict=True)) == 1
+                assert one.in_place(ids)[one.alone] != ids[one.alone]
+    assert found
 
 
-@pytest.mark.parametrize("name", NOTATIONS)
-def test_any_tone_is_written_on_the_same_base(name: str) -> None:
-    """Of several tokens, and none; one way where a tone stands behind, or another one's is there, else on any vowel."""
-    notation, texts, _ = NOTATIONS[name]
-    tones = sorted({one.tone for text in texts for one in notation.split(text)} | {""})
-    lengths, lost = set(), 0
-    for text in texts:
-        before = notation.split(text)
-        for number, tone in product(range(len(before)), tones):
-            ways = list(exchanged(notation, text, before, number, tone))
-            lost += not ways
-            lengths |= {len(tone) - len(before[number].tone) for _ in ways}
-            assert len(ways) < 2 or (notation.kind == "diacritics" and not before[number].tone)
-            for start, end, written in ways:
-                after = notation.split(text[:start] + written + text[end:])
-                assert [one.base for one in after] == [one.base for one in before]
-                expected = [one.tone if n != number else tone for n, one in enumerate(before)]
-                assert [one.tone for one in after] == expected
-    assert 0 in lengths and len(lengths) > 1, "tones of other lengths, none among them"
-    assert lost < len(tones) * sum(len(notation.split(text)) for text in texts) / 3
+@pytest.mark.parametrize(
+    "notation, words, text, tone, written",
+    [
+        (ToneNotation("diacritics", VIETNAMESE_MARKS, "word"), "tôi tối tôí", "tôi", "\u0301", {"tối", "tôí"}),
+        (ToneNotation("diacritics"), "lan lán lań", "lan", "\u0301", {"lán"}),
+        (ToneNotation("diacritics"), "kúù kuù", "kúù", "", set()),  # without the first tone it is one syllable
+        (ToneNotation("diacritics"), "га га\u0301", "га", "\u0301", {"га\u0301"}),  # of a script that is not known
+        (ToneNotation("digits"), "ma3 ma35 la5", "ma5 35 la5", "35", {"ma35", "la35"}),  # the number has no tone
+        (ToneNotation("digits"), "ma35la5", "ma35la5", "", {"la"}),
+    ],
+)
+def test_how_a_tone_is_written(notation: ToneNotation, words: str, text: str, tone: str, written: set[str]) -> None:
+    """A syllable without a mark gets it on any vowel, and on no consonant even where that is a symbol."""
+    tokenizer = Tokenizer.train([words, text], "character", 60)
+    assert {one.written for one in all_exchanges(tokenizer, notation, text, [tone])} == written
+
+
+def test_a_tone_that_begins_as_another_is_not_decided_by_its_token() -> None:
+    tokenizer = Tokenizer.train(["ma3 ma35 ma5 ma4"], "character", 40)
+    found = all_exchanges(tokenizer, ToneNotation("digits"), "ma5", ["3", "35", "4"])
+    assert {one.tone: one.alone >= 0 for one in found} == {"3": False, "35": False, "4": True}
 
 
 @pytest.mark.parametrize(
@@ -135,11 +145,27 @@ def test_tones_of_several_symbols_and_of_none_are_weighed(
                 assert [one.tone for text in found for one in notation.split(text)] == expected * 5
 
 
+def test_tones_that_go_only_apart_are_not_changed_together(make_model: Callable[..., Any]) -> None:
+    """Without both of its marks the word would be one syllable; in the text beside it one token writes the tone."""
+    text, tones = "kúù lá", ("", "\u0300", "\u0301")
+    tokenizer = Tokenizer.train([text, "kuu kùu kuù là la"], "character", 40)
+    model = make_model(vocabulary=tokenizer.vocabulary_size, subsampling=2)
+    own = Recognizer(Bundle(model, tokenizer, FEATURES, TextConfig(tones="diacritics"))).bundle
+    encoded = Recognizer(own).encode([clip([120.0] * 80)])
+    for tone in tones:
+        own.tones = always(tone, tones)
+        (found,) = weigh_tones(own, [clip([120.0] * 80)], encoded, [tokenizer.encode(text)], 50.0)
+        split = ToneNotation("diacritics").split(tokenizer.decode(found))
+        assert [one.base for one in split] == ["ku", "u", "la"] and split[2].tone == tone
+
+
 def test_the_probability_of_a_text_is_that_of_its_tokens_and_its_end(recognizer: Recognizer) -> None:
     clips, model = [clip([120.0] * frames) for frames in (40, 60)], recognizer.bundle.model
     encoded, ids = recognizer.encode(clips), [recognizer.bundle.tokenizer.encode(text) for text in TEXTS]
     asked = [(1, ids[0]), (0, ids[1]), (1, ids[2]), (0, [])]
-    found = text_log_probabilities(model, encoded, asked, together=3)
+    found = text_log_probabilities(
+        model, encoded, asked, most=3 * 6 * (1 + recognizer.bundle.tokenizer.vocabulary_size)
+    )
     with torch.inference_mode():
         for (row, text), own in zip(asked, found, strict=True):
             state = model.decoder.state(recognizer.encode([clips[row]]), cached=False)
@@ -149,7 +175,7 @@ def test_the_probability_of_a_text_is_that_of_its_tokens_and_its_end(recognizer:
 
 def test_nothing_is_exchanged_in_an_empty_text() -> None:
     tokenizer = Tokenizer.train(["ma1 ma2"], "character", 40)
-    assert not list(tone_places(tokenizer, ToneNotation("digits"), [], [], ["1", "2"]))
+    assert not list(exchanges(tokenizer, ToneNotation("digits"), [], [], {}))
 
 
 @pytest.fixture(scope="module")
@@ -291,10 +317,8 @@ def test_a_text_that_is_not_composed_is_left_alone() -> None:
     notation = ToneNotation("diacritics")
     texts = ["ma\u0301 na\u0300 m\u00e1", "m\u00e0 n\u00e1"]
     tokenizer = Tokenizer.train(texts, "character", 40)
-    ids = tokenizer.encode(texts[0])
-    syllables = [one for word in tokenizer.decode(ids).split() for one in notation.syllables(word)]
-    for place in tone_places(tokenizer, notation, ids, syllables, ["\u0300", "\u0301"]):
-        assert len(tokenizer.decode(ids[: place.position]).split()) == place.syllable
+    for one in all_exchanges(tokenizer, notation, texts[0], ["\u0300", "\u0301"]):
+        assert one.tone != [own.tone for own in notation.split(texts[0])][one.syllable]
 
 
 def test_what_a_language_model_has_chosen_is_not_lost_to_the_decoder(recognizer: Recognizer) -> None:

@@ -223,10 +223,10 @@ def test_a_tone_model_is_fitted_beside_the_states_where_texts_have_tones(
     words = [*states_words(encoder), "--train.max_steps", "2"]
     train(RECIPE, str(corpus), tmp_path / "few", words)
     assert load_bundle(tmp_path / "few").tones is None
-    monkeypatch.setattr(tone_fit, "FEWEST", 20)
+    monkeypatch.setattr(tone_fit, "FEWEST", 10)
     train(RECIPE, str(corpus), tmp_path / "run", words)
     fitted = load_bundle(tmp_path / "run").tones
     assert fitted is not None and fitted.names == ("1", "2", "3")
-    assert fitted.syllables == 36, (
+    assert fitted.syllables == 12
         "relative to the speaker, and as if nobody knew who speaks; half of them in noise too"
     )

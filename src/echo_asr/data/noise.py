@@ -248,7 +248,7 @@ def _calls(size: int, random: np.random.Generator) -> np.ndarray:
         frequency, decay = math.exp(random.uniform(*np.log(THROAT))), random.uniform(0.001, 0.008)
         throat += random.uniform(0.2, 1.0) * np.sin(2 * math.pi * frequency * ring) * np.exp(-ring / decay)
     roughness, bend, breath = random.uniform(0.0, 0.3), random.normal(0.0, 0.5), random.uniform(0.0, 1.0)
-    samples, start = np.zeros(size), int(random.integers(max(1, size // 2)))
+    samples, start = 1e-4 * random.standard_normal(size), int(random.integers(max(1, size // 2)))
     while start < size:
         seconds = float(np.clip(usual * 2 ** random.normal(0.0, 0.4), shortest, longest))
         length = round(seconds * SAMPLE_RATE)

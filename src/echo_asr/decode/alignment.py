@@ -194,22 +194,24 @@ def predict_given(
 
 @torch.inference_mode()
 def text_log_probabilities(
-    model: Echo, encoded: Encoded, texts: Sequence[tuple[int, Sequence[int]]], together: int = 64
+    model: Echo, encoded: Encoded, texts: Sequence[tuple[int, Sequence[int]]], most: int = 1 << 22
 ) -> list[float]:
     """The decoder's log probability of each of some texts, its end included.
 
     Args:
         texts: each the row of its recording in the batch, and its ids.
-        together: texts that are decoded at once.
+        most: numbers that are held at once: texts times tokens times symbols.
     """
     found: list[float] = []
+    longest = 1 + max((len(text) for _, text in texts), default=0)
+    together = max(1, most // (longest * (1 + len(model.decoder.embedding))))
     for start in range(0, len(texts), together):
         part = texts[start : start + together]
         ended = pad_sequence([torch.tensor([*text, 0], dtype=torch.long) for _, text in part], batch_first=True)
         state = model.decoder.state(encoded, cached=False)
         state.select(torch.tensor([row for row, _ in part], device=model.device))
-        predicted = model.predict(pad(ended, (1, -1)), state).cpu()
-        of_each = predicted.gather(2, ended[..., None])[..., 0]
+        predicted = model.predict(pad(ended, (1, -1)), state)
+        of_each = predicted.gather(2, ended[..., None].to(predicted.device))[..., 0].cpu()
         found += [float(own[: len(text) + 1].sum()) for own, (_, text) in zip(of_each, part, strict=True)]
     return found
 

@@ -1,67 +1,96 @@
-"""Texts that differ in a tone: which token writes another one in its place, or how else the text is then written."""
+"""Texts that differ in the tone of one syllable: how they are written, and which of their tokens differ."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-from echo_asr.decode.given_bases import NUCLEI
 from echo_asr.errors import EchoError
 from echo_asr.text.tokenizer import Tokenizer
-from echo_asr.text.tones import Syllable, ToneNotation, letter_clusters
+from echo_asr.text.tones import SYLLABIC, VOWELS, Syllable, ToneNotation, letter_clusters
 
 
-@dataclass(frozen=True)
-class TonePlace:
-    """A token of a text that writes a tone, and which token would write each of the others in its place."""
+class Exchange(NamedTuple):
+    """A text in which one syllable has another tone.
+
+    Attributes:
+        syllable: its number.
+        tone: that it has then.
+        start, end: of it in the text as it is.
+        written: what stands there instead.
+        first, after: of the tokens of the text that are replaced, the first, and the one behind the last.
+        tokens: that stand there instead.
+        alone: the number of the one token that differs, where its probability is that of the tone: no tone begins as
+            another one does. Else -1.
+    """
 
     syllable: int
-    position: int
-    tokens: dict[str, int]
+    tone: str
+    start: int
+    end: int
+    written: str
+    first: int
+    after: int
+    tokens: list[int]
+    alone: int
+
+    def in_place(self, text: Sequence[int]) -> list[int]:
+        """The whole text, as ids."""
+        return [*text[: self.first], *self.tokens, *text[self.after :]]
 
 
-def tone_places(
+def exchanges(
     tokenizer: Tokenizer,
     notation: ToneNotation,
     tokens: Sequence[int],
     syllables: Sequence[Syllable],
-    tones: Sequence[str],
-) -> Iterator[TonePlace]:
-    """Where tones of a text, given as ids, may be exchanged: where another token in the place of one makes the same
-    text with another tone. Syllables without a written tone, or whose other tones take more or fewer tokens, are left
-    out."""
-    text, at = tokenizer.decode(list(tokens)), 0
+    wanted: Mapping[int, Collection[str]],
+) -> Iterator[Exchange]:
+    """The texts that differ from one in the tone of a syllable, all else, the other syllables among it, as it is.
+
+    Args:
+        tokens: of the text.
+        syllables: of it, with those of words without a letter, which have no tone.
+        wanted: the tones that a syllable of a number may have; its own does not count.
+    """
+    text, at, number = tokenizer.decode(list(tokens)), 0, 0
     pieces = iter(_pieces(tokenizer, text, list(tokens)))
-    piece = next(pieces)
-    for number, syllable in enumerate(syllables):
-        start = text.find(str(syllable), at)
-        if start < 0 or text[at:start].strip():
+    piece = next(pieces, None)
+    begins = {tone for tones in wanted.values() for tone in tones if tone or notation.kind != "diacritics"}
+    begins = {one for one in begins if any(other != one and other.startswith(one) for other in begins)}
+    for word in text.split():
+        at = text.index(word, at)
+        own = notation.syllables(word)
+        if list(syllables[number : number + len(own)]) != own:
             return  # the text is not composed as syllables are
-        at = start + len(str(syllable))
-        while piece.end < at:
-            piece = next(pieces)
-        if syllable.tone not in tones:
-            continue
-        before, after = text[piece.start : start], text[at : piece.end]
-        base = notation.without_tones((before + str(syllable) + after).strip())
-        found = dict[int, dict[str, int]]()  # by position
-        for tone in tones:
-            other = before + with_tone(syllable, tone) + after
-            if tone == syllable.tone or notation.without_tones(other.strip()) != base:
-                continue
-            try:
-                encoded = tokenizer.encode(other)
-            except EchoError:
-                continue
-            different = [n for n, (a, b) in enumerate(zip(encoded, piece.tokens, strict=False)) if a != b]
-            if len(encoded) == len(piece.tokens) and len(different) == 1:
-                found.setdefault(different[0], {})[tone] = encoded[different[0]]
-        if len(found) == 1:
-            ((position, others),) = found.items()
-            yield TonePlace(number, piece.first + position, {syllable.tone: piece.tokens[position], **others})
+        while piece is not None and piece.end < at + len(word):
+            piece = next(pieces, None)
+        assert piece is not None
+        head, tail, start = text[piece.start : at], text[at + len(word) : piece.end], 0
+        for place, syllable in enumerate(own):
+            spoken = len(str(syllable))
+            others = wanted.get(number + place, ()) if any(map(str.isalpha, word)) else ()
+            for tone in (one for one in others if one != syllable.tone):
+                meant = [replace(one, tone=tone) if n == place else one for n, one in enumerate(own)]
+                for written in _written(syllable, tone, notation):
+                    new = word[:start] + written + word[start + spoken :]
+                    if [(one.base, one.tone) for one in notation.syllables(new)] != [(m.base, m.tone) for m in meant]:
+                        continue
+                    try:
+                        encoded = tokenizer.encode(head + new + tail)
+                    except EchoError:  # no symbol for that letter with that mark
+                        continue
+                    different = [n for n, (a, b) in enumerate(zip(encoded, piece.tokens, strict=False)) if a != b]
+                    alone = len(encoded) == len(piece.tokens) and len(different) == 1 and bool(syllable.tone)
+                    alone = alone and begins.isdisjoint((tone, syllable.tone))
+                    first, where = piece.first, (at + start, at + start + spoken)
+                    after, one = first + len(piece.tokens), first + different[0] if alone else -1
+                    yield Exchange(number + place, tone, *where, written, first, after, encoded, one)
+            start += spoken
+        at, number = at + len(word), number + len(own)
 
 
 class _Piece(NamedTuple):
@@ -88,40 +117,18 @@ def _pieces(tokenizer: Tokenizer, text: str, tokens: list[int]) -> list[_Piece]:
     return [_Piece(0, len(text), tokens, 0)]
 
 
-def with_tone(syllable: Syllable, tone: str) -> str:
-    """The syllable with another tone, written where its own is."""
-    places = syllable.at[:1] or (len(unicodedata.normalize("NFD", syllable.base)),)
-    return str(replace(syllable, tone=tone, at=places * len(tone)))
-
-
-def with_tone_anywhere(syllable: Syllable, tone: str, notation: ToneNotation) -> Iterator[str]:
-    """The syllable with another tone, in each of the ways in which it may be written: where its own is, and if it has
-    none behind it, or with marks on each of its vowels."""
-    if syllable.tone or not tone or notation.kind != "diacritics":
-        yield with_tone(syllable, tone)
-        return
+def _written(syllable: Syllable, tone: str, notation: ToneNotation) -> Iterator[str]:
+    """A syllable with another tone, in each of the ways in which that may be written: where its own is; if it has none,
+    behind it, or as marks on each of its vowels, or, in a script whose vowels are not known, of its letters."""
     apart = unicodedata.normalize("NFD", syllable.base)
-    for start, end in letter_clusters(apart):
-        if apart[start].lower() in NUCLEI:
-            yield str(replace(syllable, tone=tone, at=(end,) * len(tone)))
-
-
-def exchanged(
-    notation: ToneNotation, text: str, syllables: Sequence[Syllable], number: int, tone: str
-) -> Iterator[tuple[int, int, str]]:
-    """Where a syllable of a text stands, its beginning and end, and what may stand there for it to have another tone,
-    all others as they are; nothing where it is not found, or where no such text is."""
-    at, first = 0, 0  # of the text, and the first syllable of its word
-    for n, syllable in enumerate(syllables[: number + 1]):
-        start = text.find(str(syllable), at)
-        if start < 0 or text[at:start].strip():
-            return
-        first = n if start > at else first
-        at = start + len(str(syllable))
-    begins, ends = text.rfind(" ", 0, start) + 1, (text + " ").find(" ", at)
-    before = notation.syllables(text[begins:ends])
-    wanted = [(one.base, tone if first + n == number else one.tone) for n, one in enumerate(before)]
-    for other in with_tone_anywhere(syllables[number], tone, notation):
-        found = notation.syllables(text[begins:start] + other + text[at:ends])
-        if [(one.base, one.tone) for one in found] == wanted:
-            yield start, at, other
+    places = [syllable.at[0] if syllable.at else len(apart)]
+    if notation.kind == "diacritics" and tone and not syllable.tone:
+        letters = [(start, end) for start, end in letter_clusters(apart) if apart[start].isalpha()]
+        nuclei = [
+            end
+            for start, end in letters
+            if apart[start].lower() in VOWELS | set("yvw") or not SYLLABIC.isdisjoint(apart[start:end])
+        ]
+        places = nuclei or [end for _, end in letters]
+    for place in places:
+        yield str(replace(syllable, tone=tone, at=(place,) * len(tone)))

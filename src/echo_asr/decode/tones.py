@@ -3,8 +3,8 @@
 A pretrained encoder tells tones from all that it hears, and of the people that a model was trained on it leaves little
 for F0 to add: a network that gets both learns to use the states. Of people who were not trained on, F0 relative to
 their own median says what the states do not. So the two are trained apart, and meet when a text is there: at each tone
-of the best text, the decoder's probabilities of the tones that may stand there, given all before, are multiplied by
-those of an explicit tone model (`echo_asr.model.tone_model`), to the power `decode.tone_weight`.
+of the best text, the decoder's probabilities of the tones that may stand there, given all before, or of the texts with
+them, are multiplied by those of an explicit tone model (`echo_asr.model.tone_model`) to the power `decode.tone_weight`.
 
 Shapes: `T` frames of 10 ms; `P` points and `W` measurements of a syllable.
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,8 +23,7 @@ from echo_asr.decode.results import Token
 from echo_asr.decode.search import Hypothesis
 from echo_asr.decode.syllables import SHORTEST, TimedSyllable, time_syllables
 from echo_asr.decode.times import token_texts
-from echo_asr.decode.tone_exchange import exchanged, tone_places
-from echo_asr.errors import EchoError
+from echo_asr.decode.tone_exchange import Exchange, exchanges
 from echo_asr.features import Features
 from echo_asr.features.pitch import fill_track
 from echo_asr.model.checkpoint import Bundle
@@ -34,6 +32,7 @@ from echo_asr.model.tone_model import POINTS, ToneModel
 from echo_asr.text.tones import Syllable, ToneNotation
 
 LONG = 50.0  # frames that count as 1
+MOST_TRIED = 2  # tones of a syllable that are tried in the whole text
 
 
 def measure_syllable(clip: Features, start: float, end: float, speaker_f0: float) -> np.ndarray | None:
@@ -127,75 +126,70 @@ def _by_place(syllables: Sequence[Syllable]) -> Iterator[tuple[tuple[int, str], 
         at += len(syllable.base)
 
 
-class _Other(NamedTuple):
-    """A text in which one syllable has another tone, which takes other tokens than one in the place of one."""
-
-    syllable: int
-    tone: str
-    start: int  # of the syllable in the text, and its end
-    end: int
-    written: str
-    tokens: list[int]
-
-
 class _Weighed:
     """A text whose tones are weighed: what may be exchanged, and what is gained by it.
 
     Args:
         text: as ids.
-        syllables: of it, with their times.
+        timed: its syllables.
+        frames: of the encoder, of which each token of a text takes one or more.
     """
 
     def __init__(
-        self, bundle: Bundle, clip: Features, text: Sequence[int], syllables: Sequence[TimedSyllable], weight: float
+        self,
+        bundle: Bundle,
+        clip: Features,
+        text: Sequence[int],
+        timed: Sequence[TimedSyllable],
+        frames: int,
+        weight: float,
     ) -> None:
         assert bundle.tones is not None and bundle.text.notation is not None
         self.tokenizer, self.notation, self.weight = bundle.tokenizer, bundle.text.notation, weight
-        self.tokens, self.text = list(text), bundle.tokenizer.decode(list(text))
-        self.syllables = [timed.syllable for timed in syllables]
+        self.tokens, self.frames = list(text), max(frames, len(text))
+        self.syllables = [one.syllable for one in timed]
         names = bundle.tones.names
-        of_each = {
-            n: by_contour(bundle.tones, clip, timed)
-            for n, timed in enumerate(syllables)
-            if timed.syllable.tone in names
-        }
+        of_each = {n: by_contour(bundle.tones, clip, one) for n, one in enumerate(timed) if one.syllable.tone in names}
         self.contours = {n: found for n, found in of_each.items() if found is not None}
-        found = tone_places(self.tokenizer, self.notation, self.tokens, self.syllables, names)
-        self.places = {place.syllable: place for place in found if place.syllable in self.contours}
-        self.best = {n: (0.0, one.tone, "") for n, one in enumerate(self.syllables)}  # what is gained, by which tone
+        wanted = dict.fromkeys(self.contours, names)
+        found = list(exchanges(self.tokenizer, self.notation, self.tokens, self.syllables, wanted))
+        self.alone = [one for one in found if one.alone >= 0]
+        self.others = [one for one in found if one.alone < 0 and self._tried(one)]
+        self.best: dict[int, tuple[float, Exchange]] = {}  # what is gained at most at a syllable, and by what
 
-    def others(self) -> Iterator[_Other]:
-        """The texts with a tone that the contour prefers, and that no token in the place of another writes."""
-        for n, of_tone in self.contours.items():
-            own, known = self.syllables[n].tone, self.places[n].tokens if n in self.places else {}
-            for tone in (one for one in of_tone if of_tone[one] > of_tone[own] and one not in known):
-                for start, end, written in exchanged(self.notation, self.text, self.syllables, n, tone):
-                    try:
-                        tokens = self.tokenizer.encode(self.text[:start] + written + self.text[end:])
-                    except EchoError:  # no symbol for that letter with that mark
-                        continue
-                    yield _Other(n, tone, start, end, written, tokens)
+    def _tried(self, one: Exchange) -> bool:
+        """Whether the whole text with a tone is asked for: one of the two that the contour prefers most."""
+        of_tone = self.contours[one.syllable]
+        own = of_tone[self.syllables[one.syllable].tone]
+        fits = len(self.tokens) + len(one.tokens) - (one.after - one.first) <= self.frames
+        return fits and of_tone[one.tone] > own and sum(p > of_tone[one.tone] for p in of_tone.values()) < MOST_TRIED
 
-    def offer(self, syllable: int, tone: str, decoder: float, written: str = "") -> None:
+    def offer(self, one: Exchange, decoder: float) -> None:
         """A tone that the decoder holds for so much more probable, in logarithms, than that of the text."""
-        of_tone = self.contours[syllable]
-        gain = decoder + self.weight * (of_tone[tone] - of_tone[self.syllables[syllable].tone])
-        if gain > self.best[syllable][0]:
-            self.best[syllable] = gain, tone, written
+        of_tone = self.contours[one.syllable]
+        gain = decoder + self.weight * (of_tone[one.tone] - of_tone[self.syllables[one.syllable].tone])
+        if gain > self.best.get(one.syllable, (0.0,))[0]:
+            self.best[one.syllable] = gain, one
 
     def changed(self) -> list[int]:
         """The ids of the text with the tones by which most is gained."""
-        new = {n: tone for n, (gain, tone, _) in self.best.items() if gain > 0.0}
-        if not any(self.best[n][2] for n in new):
-            for n, tone in new.items():
-                self.tokens[self.places[n].position] = self.places[n].tokens[tone]
-            return self.tokens
-        text = self.text
-        for n in sorted(new, reverse=True):  # what is before a change stays where it was
-            ways = list(exchanged(self.notation, self.text, self.syllables, n, new[n]))
-            start, end, written = next(way for way in ways if self.best[n][2] in ("", way[2]))
-            text = text[:start] + written + text[end:]
-        return self.tokenizer.encode(text)
+        chosen = [self.best[n] for n in sorted(self.best)]
+        places = [one.alone for _, one in chosen]
+        if -1 not in places and len(set(places)) == len(places):
+            changed = list(self.tokens)
+            for _, one in chosen:
+                changed[one.alone] = one.tokens[one.alone - one.first]
+            return changed
+        text = self.tokenizer.decode(self.tokens)
+        for _, one in reversed(chosen):  # what is before a change stays where it was
+            text = text[: one.start] + one.written + text[one.end :]
+        meant = {one.syllable: one.tone for _, one in chosen}
+        wanted = [(one.base, meant.get(n, one.tone)) for n, one in enumerate(self.syllables)]
+        found = [(one.base, one.tone) for word in text.split() for one in self.notation.syllables(word)]
+        changed = self.tokenizer.encode(text)
+        if found == wanted and len(changed) <= self.frames:
+            return changed
+        return max(chosen)[1].in_place(self.tokens)  # what only goes apart is not done together
 
 
 @torch.inference_mode()
@@ -221,21 +215,26 @@ def weigh_tones(
     if bundle.tones is None or notation is None or not any(texts):
         return [list(text) for text in texts]
     predicted = predict_given(bundle.model, encoded, texts)[1].cpu()
-    syllables = timed_syllables(bundle, clips, encoded, texts, notation)
-    weighed = [_Weighed(bundle, *one, weight) for one in zip(clips, texts, syllables, strict=True)]
+    rows = zip(
+        clips, texts, timed_syllables(bundle, clips, encoded, texts, notation), encoded.lengths.tolist(), strict=True
+    )
+    weighed = [_Weighed(bundle, *one, weight) for one in rows]
     for row, own in enumerate(weighed):
-        for n, place in own.places.items():
-            decoder = {tone: float(predicted[row, place.position, token]) for tone, token in place.tokens.items()}
-            usual = max(decoder.values()) if fused else decoder[own.syllables[n].tone]
-            for tone, probability in decoder.items():
-                if tone != own.syllables[n].tone:
-                    own.offer(n, tone, probability - usual)
-    asked = [(row, other) for row, own in enumerate(weighed) for other in own.others()]
-    rows = [*dict.fromkeys(row for row, _ in asked)]
-    tried = [*((row, list(texts[row])) for row in rows), *((row, other.tokens) for row, other in asked)]
+        highest = dict[int, float]()  # of the tones of a syllable
+        for one in own.alone:
+            usual = float(predicted[row, one.alone, own.tokens[one.alone]])
+            other = float(predicted[row, one.alone, one.tokens[one.alone - one.first]])
+            highest[one.syllable] = max(highest.get(one.syllable, usual), other)
+        for one in own.alone:
+            usual = float(predicted[row, one.alone, own.tokens[one.alone]])
+            other = float(predicted[row, one.alone, one.tokens[one.alone - one.first]])
+            own.offer(one, other - (highest[one.syllable] if fused else usual))
+    asked = [(row, one) for row, own in enumerate(weighed) for one in own.others]
+    as_is = {row: bundle.tokenizer.encode(bundle.tokenizer.decode(weighed[row].tokens)) for row, _ in asked}
+    tried = [*as_is.items(), *((row, one.in_place(weighed[row].tokens)) for row, one in asked)]
     found = text_log_probabilities(bundle.model, encoded, tried)
-    usual_of = dict(zip(rows, found, strict=False))
-    for (row, other), probability in zip(asked, found[len(rows) :], strict=True):
+    usual_of = dict(zip(as_is, found, strict=False))
+    for (row, one), probability in zip(asked, found[len(as_is) :], strict=True):
         gain = probability - usual_of[row]
-        weighed[row].offer(other.syllable, other.tone, min(gain, 0.0) if fused else gain, other.written)
+        weighed[row].offer(one, min(gain, 0.0) if fused else gain)
     return [own.changed() for own in weighed]

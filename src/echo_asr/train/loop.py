@@ -265,14 +265,14 @@ class Trainer:
     def _tone_model(self, recognizer: Recognizer) -> ToneModel | None:
         """The tone model of the model that is kept, if it gets one."""
 
-        def noisy(example: Example) -> Features:
+        def in_noise(example: Example) -> Features:
             audio, voice = load_audio(example.utterance.audio), self.data.voice(example.utterance.speaker)
-            return replace(recognizer.extractor.acoustic(in_any_noise(audio)), speaker_f0=voice.f0)
+            return replace(self.data.cache.extractor.acoustic(in_any_noise(audio)), speaker_f0=voice.f0)
 
-        found = fit_tones(recognizer, self.data.examples, lambda one: self.data.features(one.utterance), noisy)
+        found = fit_tones(recognizer, self.data.examples, lambda one: self.data.features(one.utterance), in_noise)
         if found is not None:
             tones = " ".join(map(show_tone, found.names))
-            self.reporter.message(f"tone model: fitted to {found.syllables} contours of syllables, tones {tones}")
+            self.reporter.message(f"tone model: fitted to the contours of {found.syllables} syllables, tones {tones}")
         return found
 
     def _in_noise(self) -> tuple[list[Features], list[Features]]:

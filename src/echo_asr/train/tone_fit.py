@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from echo_asr.features import Features
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.tone_model import MEASUREMENTS, ToneModel
 from echo_asr.text.config import TextConfig
+from echo_asr.text.tones import Syllable, ToneNotation
 
 MOST = 40_000  # contours
 IN_NOISE = 2  # every second recording is measured in a noise, too
@@ -68,7 +70,7 @@ def measured_syllables(
     """
     bundle, notation = recognizer.bundle, recognizer.bundle.text.notation
     assert notation is not None
-    rows, tones, numbers, in_noise, count = list[np.ndarray](), list[str](), list[int](), list[bool](), 0
+    rows, tones, numbers, flags, count = list[np.ndarray](), list[str](), list[int](), list[bool](), 0
     for start in range(0, len(examples), TOGETHER):
         if len(rows) >= MOST:
             break
@@ -82,7 +84,7 @@ def measured_syllables(
                 heard = [(clip, False)]
                 if noisy is not None and (start + number) % IN_NOISE == 0:
                     heard.append((noisy(part[number]), True))
-                for timed in (one for one in syllables if one.syllable.tone or notation.unmarked):
+                for timed in (one for one in syllables if _has_tone(one.syllable, notation)):
                     count += 1
                     for (one, disturbed), reference in product(heard, dict.fromkeys((clip.speaker_f0, 0.0))):
                         measured = measure_syllable(one, timed.start, timed.end, reference)
@@ -90,9 +92,14 @@ def measured_syllables(
                             rows.append(measured.astype(np.float32))
                             tones.append(timed.syllable.tone)
                             numbers.append(count)
-                            in_noise.append(disturbed)
+                            flags.append(disturbed)
     measured_all = np.array(rows).reshape(-1, MEASUREMENTS)
-    return Contours(measured_all, tones, np.array(numbers, dtype=np.int64), np.array(in_noise, dtype=bool))
+    return Contours(measured_all, tones, np.array(numbers, dtype=np.int64), np.array(flags, dtype=bool))
+
+
+def _has_tone(syllable: Syllable, notation: ToneNotation) -> bool:
+    """Whether a syllable has a tone, written or not; numbers and the symbols of events have none."""
+    return bool(syllable.tone) or (notation.unmarked and any(map(str.isalpha, syllable.base)))
 
 
 def has_tone_model(model: ModelConfig, text: TextConfig) -> bool:
@@ -120,15 +127,18 @@ def fit_tones(
     # Drawn at random, since speakers may take turns in a corpus.
     drawn = np.random.default_rng(SEED).permutation(len(spoken)).tolist()
     found = measured_syllables(recognizer, [spoken[i] for i in drawn], features, noisy)
-    counts = Counter(found.tones)
+    numbers, first = np.unique(found.syllables, return_index=True)
+    counts = Counter(found.tones[row] for row in first.tolist())
     names = sorted(tone for tone, count in counts.items() if count >= FEWEST_OF_TONE)
-    kept = np.array([tone in names for tone in found.tones], dtype=bool)
-    if len(names) < 2 or int(kept.sum()) < FEWEST:
+    spoken_syllables = sum(counts[tone] for tone in names)
+    if len(names) < 2 or spoken_syllables < FEWEST:
         return None
+    kept = np.array([tone in names for tone in found.tones], dtype=bool)
     measured, targets = found.measured[kept], np.array([names.index(tone) for tone in found.tones if tone in names])
-    held = found.syllables[kept] % HELD_OUT == 0
-    told = tells_tones(measured, targets, names, ~held, held & ~found.noisy[kept])
-    return train_tones(measured, targets, names) if told else None
+    held = np.isin(found.syllables[kept], np.random.default_rng(SEED).permutation(numbers)[::HELD_OUT])
+    if not tells_tones(measured, targets, names, ~held, held & ~found.noisy[kept]):
+        return None
+    return replace(train_tones(measured, targets, names), syllables=spoken_syllables)
 
 
 def tells_tones(
