@@ -228,5 +228,3 @@ def test_a_tone_model_is_fitted_beside_the_states_where_texts_have_tones(
     fitted = load_bundle(tmp_path / "run").tones
     assert fitted is not None and fitted.names == ("1", "2", "3")
     assert fitted.syllables == 12
-        "relative to the speaker, and as if nobody knew who speaks; half of them in noise too"
-    )
