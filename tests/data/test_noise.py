@@ -5,7 +5,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo_asr.data.noise import KINDS, Kind, noise_clip
+from echo_asr.data.noise import KINDS, OTHER_KINDS, Kind, OtherKind, noise_clip
 from echo_asr.errors import EchoError
 
 RATE = 16_000  # Hz
@@ -29,12 +29,12 @@ def slope(kind: Kind, lowest: float, highest: float, bands: int = 24) -> float:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    kind=st.sampled_from(KINDS),
+    kind=st.sampled_from((*KINDS, *OTHER_KINDS)),
     seconds=st.floats(1e-5, 1.5),
     seed=st.integers(0, 2**32),
     level=st.floats(-100.0, 0.0),
 )
-def test_every_clip_has_its_length_and_level(kind: Kind, seconds: float, seed: int, level: float) -> None:
+def test_every_clip_has_its_length_and_level(kind: Kind | OtherKind, seconds: float, seed: int, level: float) -> None:
     clip = noise_clip(kind, seconds, seed, level)
     assert clip.dtype == np.float32 and clip.shape == (max(1, round(seconds * RATE)),)
     peak, rms = np.abs(clip).max(), np.sqrt(np.mean(clip.astype(float) ** 2))
@@ -47,8 +47,8 @@ def test_every_clip_has_its_length_and_level(kind: Kind, seconds: float, seed: i
     assert np.array_equal(clip, noise_clip(kind, seconds, seed, level))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "silence"])
-def test_seeds_give_different_clips(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in (*KINDS, *OTHER_KINDS) if kind != "silence"])
+def test_seeds_give_different_clips(kind: Kind | OtherKind) -> None:
     assert not np.array_equal(noise_clip(kind, 0.5, 1), noise_clip(kind, 0.5, 2))
 
 
