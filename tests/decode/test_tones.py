@@ -14,9 +14,11 @@ import torch
 from echo_asr.data.batch import Example
 from echo_asr.data.corpus import Utterance
 from echo_asr.decode.alignment import text_log_probabilities
+from echo_asr.decode.results import Token
 from echo_asr.decode.search import Hypothesis
+from echo_asr.decode.syllables import time_syllables
 from echo_asr.decode.tone_exchange import Exchange, exchanges
-from echo_asr.decode.tones import measure_syllable, rank_by_tones, weigh_tones
+from echo_asr.decode.tones import _Weighed, measure_syllable, rank_by_tones, weigh_tones
 from echo_asr.decode.transcribe import Recognizer
 from echo_asr.features import FeatureConfig, FeatureExtractor, Features
 from echo_asr.model.checkpoint import Bundle, load_bundle
@@ -114,9 +116,29 @@ def test_how_a_tone_is_written(notation: ToneNotation, words: str, text: str, to
 
 
 def test_a_tone_that_begins_as_another_is_not_decided_by_its_token() -> None:
-    tokenizer = Tokenizer.train(["ma3 ma35 ma5 ma4"], "character", 40)
+    tokenizer = Tokenizer.train(["ma3 ma35 ma5 ma4 ma1"], "character", 40)
     found = all_exchanges(tokenizer, ToneNotation("digits"), "ma5", ["3", "35", "4"])
     assert {one.tone: one.alone >= 0 for one in found} == {"3": False, "35": False, "4": True}
+    both = all_exchanges(tokenizer, ToneNotation("digits"), "ma35", ["35", "55", "51", "45"])
+    assert {one.tone: one.alone >= 0 for one in both} == {"55": False, "51": False, "45": True}, "55 begins as 51 does"
+
+
+def test_of_changes_that_do_not_fit_the_frames_the_best_are_kept(
+    recognizer: Recognizer,
+) -> None:
+    """Whatever has to be left out, the others are done."""
+    text, tones = "ma5 ma5 la5", ("5", "214", "35")
+    tokenizer = Tokenizer.train([text, "ma214 la35"], "character", 40)
+    syllables = time_syllables([Token(c, 0.0, 0.6, 1.0) for c in text], ToneNotation("digits"))
+    bundle = replace(
+        recognizer.bundle, tokenizer=tokenizer, tones=always("214", tones), text=TextConfig(tones="digits")
+    )
+    ids = tokenizer.encode(text)
+    for frames, longer in ((11, 0), (13, 1), (15, 2), (17, 3), (40, 3)):
+        own = _Weighed(bundle, clip([120.0] * 60), ids, syllables, frames, 1.0)
+        for one in own.others:
+            own.offer(one, -float(one.syllable))
+        assert tokenizer.decode(own.changed()).count("214") == longer
 
 
 @pytest.mark.parametrize(

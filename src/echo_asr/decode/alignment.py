@@ -194,13 +194,13 @@ def predict_given(
 
 @torch.inference_mode()
 def text_log_probabilities(
-    model: Echo, encoded: Encoded, texts: Sequence[tuple[int, Sequence[int]]], most: int = 1 << 22
+    model: Echo, encoded: Encoded, texts: Sequence[tuple[int, Sequence[int]]], most: int = 1 << 18
 ) -> list[float]:
     """The decoder's log probability of each of some texts, its end included.
 
     Args:
         texts: each the row of its recording in the batch, and its ids.
-        most: numbers that are held at once: texts times tokens times symbols.
+        most: texts times tokens times symbols that are predicted at once.
     """
     found: list[float] = []
     longest = 1 + max((len(text) for _, text in texts), default=0)

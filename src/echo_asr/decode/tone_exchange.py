@@ -23,8 +23,8 @@ class Exchange(NamedTuple):
         written: what stands there instead.
         first, after: of the tokens of the text that are replaced, the first, and the one behind the last.
         tokens: that stand there instead.
-        alone: the number of the one token that differs, where its probability is that of the tone: no tone begins as
-            another one does. Else -1.
+        alone: the number of the one token that differs, where its probability is that of the tone: no other tone begins
+            as the two that are exchanged do. Else -1.
     """
 
     syllable: int
@@ -59,8 +59,10 @@ def exchanges(
     text, at, number = tokenizer.decode(list(tokens)), 0, 0
     pieces = iter(_pieces(tokenizer, text, list(tokens)))
     piece = next(pieces, None)
-    begins = {tone for tones in wanted.values() for tone in tones if tone or notation.kind != "diacritics"}
-    begins = {one for one in begins if any(other != one and other.startswith(one) for other in begins)}
+    known = {tone for n, tones in wanted.items() for tone in (*tones, syllables[n].tone) if tone}
+    decided = {one for one in known if not any(other != one and other[0] == one[0] for other in known)}
+    if notation.kind == "diacritics" and tokenizer.kind == "character":  # a letter without a mark is a symbol, too
+        decided.add("")
     for word in text.split():
         at = text.index(word, at)
         own = notation.syllables(word)
@@ -85,7 +87,7 @@ def exchanges(
                         continue
                     different = [n for n, (a, b) in enumerate(zip(encoded, piece.tokens, strict=False)) if a != b]
                     alone = len(encoded) == len(piece.tokens) and len(different) == 1 and bool(syllable.tone)
-                    alone = alone and begins.isdisjoint((tone, syllable.tone))
+                    alone = alone and {tone, syllable.tone} <= decided
                     first, where = piece.first, (at + start, at + start + spoken)
                     after, one = first + len(piece.tokens), first + different[0] if alone else -1
                     yield Exchange(number + place, tone, *where, written, first, after, encoded, one)

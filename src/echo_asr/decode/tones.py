@@ -33,6 +33,7 @@ from echo_asr.text.tones import Syllable, ToneNotation
 
 LONG = 50.0  # frames that count as 1
 MOST_TRIED = 2  # tones of a syllable that are tried in the whole text
+MOST_TEXTS = 64  # that are tried in the place of one, those that the contours prefer most
 
 
 def measure_syllable(clip: Features, start: float, end: float, speaker_f0: float) -> np.ndarray | None:
@@ -154,42 +155,60 @@ class _Weighed:
         wanted = dict.fromkeys(self.contours, names)
         found = list(exchanges(self.tokenizer, self.notation, self.tokens, self.syllables, wanted))
         self.alone = [one for one in found if one.alone >= 0]
-        self.others = [one for one in found if one.alone < 0 and self._tried(one)]
+        tried = [one for one in found if one.alone < 0 and self._tried(one)]
+        self.others = sorted(tried, key=self._by_contour, reverse=True)[:MOST_TEXTS]
         self.best: dict[int, tuple[float, Exchange]] = {}  # what is gained at most at a syllable, and by what
+
+    def _by_contour(self, one: Exchange) -> float:
+        """What is gained by the contour alone."""
+        of_tone = self.contours[one.syllable]
+        return of_tone[one.tone] - of_tone[self.syllables[one.syllable].tone]
 
     def _tried(self, one: Exchange) -> bool:
         """Whether the whole text with a tone is asked for: one of the two that the contour prefers most."""
         of_tone = self.contours[one.syllable]
-        own = of_tone[self.syllables[one.syllable].tone]
         fits = len(self.tokens) + len(one.tokens) - (one.after - one.first) <= self.frames
-        return fits and of_tone[one.tone] > own and sum(p > of_tone[one.tone] for p in of_tone.values()) < MOST_TRIED
+        best = sorted(of_tone, key=of_tone.__getitem__, reverse=True)[:MOST_TRIED]
+        return fits and one.tone in best and self._by_contour(one) > 0.0
+
+    def exchanged(self, one: Exchange) -> tuple[int, int]:
+        """The one token that differs, as it is and as it would be."""
+        return self.tokens[one.alone], one.tokens[one.alone - one.first]
 
     def offer(self, one: Exchange, decoder: float) -> None:
         """A tone that the decoder holds for so much more probable, in logarithms, than that of the text."""
-        of_tone = self.contours[one.syllable]
-        gain = decoder + self.weight * (of_tone[one.tone] - of_tone[self.syllables[one.syllable].tone])
+        gain = decoder + self.weight * self._by_contour(one)
         if gain > self.best.get(one.syllable, (0.0,))[0]:
             self.best[one.syllable] = gain, one
 
     def changed(self) -> list[int]:
-        """The ids of the text with the tones by which most is gained."""
-        chosen = [self.best[n] for n in sorted(self.best)]
-        places = [one.alone for _, one in chosen]
+        """The ids of the text with the tones by which most is gained, as many as go together."""
+        chosen = sorted(self.best.values(), key=lambda found: -found[0])
+        while chosen:
+            changed = self._with([one for _, one in chosen])
+            if changed is not None:
+                return changed
+            chosen.pop()
+        return self.tokens
+
+    def _with(self, chosen: Sequence[Exchange]) -> list[int] | None:
+        """The ids of the text with several exchanges; None where it is too long, or other syllables come of it."""
+        places = [one.alone for one in chosen]
         if -1 not in places and len(set(places)) == len(places):
             changed = list(self.tokens)
-            for _, one in chosen:
-                changed[one.alone] = one.tokens[one.alone - one.first]
+            for one in chosen:
+                changed[one.alone] = self.exchanged(one)[1]
             return changed
+        if len(chosen) == 1:
+            return chosen[0].in_place(self.tokens)
         text = self.tokenizer.decode(self.tokens)
-        for _, one in reversed(chosen):  # what is before a change stays where it was
+        for one in sorted(chosen, key=lambda one: -one.start):  # what is before a change stays where it was
             text = text[: one.start] + one.written + text[one.end :]
-        meant = {one.syllable: one.tone for _, one in chosen}
+        meant = {one.syllable: one.tone for one in chosen}
         wanted = [(one.base, meant.get(n, one.tone)) for n, one in enumerate(self.syllables)]
         found = [(one.base, one.tone) for word in text.split() for one in self.notation.syllables(word)]
         changed = self.tokenizer.encode(text)
-        if found == wanted and len(changed) <= self.frames:
-            return changed
-        return max(chosen)[1].in_place(self.tokens)  # what only goes apart is not done together
+        return changed if found == wanted and len(changed) <= self.frames else None
 
 
 @torch.inference_mode()
@@ -222,15 +241,17 @@ def weigh_tones(
     for row, own in enumerate(weighed):
         highest = dict[int, float]()  # of the tones of a syllable
         for one in own.alone:
-            usual = float(predicted[row, one.alone, own.tokens[one.alone]])
-            other = float(predicted[row, one.alone, one.tokens[one.alone - one.first]])
+            usual, other = (float(predicted[row, one.alone, token]) for token in own.exchanged(one))
             highest[one.syllable] = max(highest.get(one.syllable, usual), other)
         for one in own.alone:
-            usual = float(predicted[row, one.alone, own.tokens[one.alone]])
-            other = float(predicted[row, one.alone, one.tokens[one.alone - one.first]])
+            usual, other = (float(predicted[row, one.alone, token]) for token in own.exchanged(one))
             own.offer(one, other - (highest[one.syllable] if fused else usual))
     asked = [(row, one) for row, own in enumerate(weighed) for one in own.others]
-    as_is = {row: bundle.tokenizer.encode(bundle.tokenizer.decode(weighed[row].tokens)) for row, _ in asked}
+    as_is = {
+        row: bundle.tokenizer.encode(bundle.tokenizer.decode(own.tokens))
+        for row, own in enumerate(weighed)
+        if own.others
+    }
     tried = [*as_is.items(), *((row, one.in_place(weighed[row].tokens)) for row, one in asked)]
     found = text_log_probabilities(bundle.model, encoded, tried)
     usual_of = dict(zip(as_is, found, strict=False))
