@@ -1,12 +1,12 @@
 """Sounds without speech: does a model stay silent? `python -m benchmarks.silence MODEL CORPUS`.
 
-Sounds of families that no training of Echo draws from (`benchmarks.sounds`): for choosing anything `--families
-develop` (blue and band noise, fans, sweeps, beeps, knocks), and once each, for the figure of what ships, `first` (rain,
-chords of music, birds, a crowd of reversed speech from the corpus, engines, a keyboard), `second` (wind, applause,
-sirens, bubbles, barks, bowed strings, snoring, a crowd whose spectrum is upside down) and `third` (a cat, a duck, a
-goat, frogs, coughs, a creaking door, a drill, a kettle). Each lasts 0.3 to 10 s, has a level of -60 to -10 dBFS, and in
-half of the cases quiet around it. Beside them the clips of a split of the corpus: how many get text. With `--grammar
-FILE` both are heard by it.
+Sounds of families that no training of Echo draws from (`benchmarks.sounds`, `benchmarks.sounds_near_speech`): for
+choosing anything `--families develop` (blue and band noise, fans, sweeps, beeps, knocks), and once each, for the figure
+of what ships, `first` (rain, chords of music, birds, a crowd of reversed speech from the corpus, engines, a keyboard),
+`second` (wind, applause, sirens, bubbles, barks, bowed strings, snoring, a crowd whose spectrum is upside down) and
+`third` (a cat, a duck, a goat, frogs, coughs, a creaking door, a drill, a kettle). Each lasts 0.3 to 10 s, has a level
+of -60 to -10 dBFS, and in half of the cases quiet around it. Beside them the clips of a split of the corpus: how many
+get text. With `--grammar FILE` both are heard by it.
 
 Prints one JSON object: the share of sounds that stay without text and the share of clips that get one, in percent with
 95 % intervals, and how many of each family get text, with some of the texts.
@@ -24,7 +24,8 @@ import numpy as np
 import torch
 
 from benchmarks.arguments import model_and_corpus
-from benchmarks.sounds import Sound, families
+from benchmarks.sounds import DEVELOP, FIRST, SECOND, Sound, backwards, crowd, upside_down
+from benchmarks.sounds_near_speech import THIRD
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import seconds_to_samples
 from echo_asr.data.corpus import load_corpus
@@ -37,6 +38,17 @@ from echo_asr.evaluate.speech import placed
 SECONDS = (0.3, 10.0)
 TOGETHER = 64  # sounds that are recognised at a time
 SEED = 1_000_003
+
+
+def families(judgement: str, speech: Sequence[np.ndarray]) -> dict[str, Sound]:
+    """The families of `develop`, or of the `first`, `second` or `third` judgement; of speech recordings crowds are
+    made."""
+    return {
+        "develop": DEVELOP,
+        "first": {**FIRST, "crowd": crowd(speech, backwards)},
+        "second": {**SECOND, "crowd": crowd(speech, upside_down)},
+        "third": THIRD,
+    }[judgement]
 
 
 def sounds(kinds: dict[str, Sound], count: int) -> Iterator[tuple[str, np.ndarray]]:

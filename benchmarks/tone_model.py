@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from benchmarks.arguments import model_and_corpus
-from echo_asr.audio import load_audio
 from echo_asr.data.batch import Example, make_examples
 from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance, load_corpus
@@ -32,7 +31,7 @@ from echo_asr.features import Features
 from echo_asr.features.pitch import REFERENCE_F0
 from echo_asr.model.tone_model import MEASUREMENTS, POINTS, ToneModel
 from echo_asr.research.compare import compare_errors
-from echo_asr.train.tone_fit import in_any_noise, measured_syllables, train_tones
+from echo_asr.train.tone_fit import measured_syllables, pitch_in_noise, train_tones
 
 F0, PERIODICITY, VOICING, ENERGY = (list(range(n * POINTS, (n + 1) * POINTS)) for n in range(4))
 REST = list(range(4 * POINTS, MEASUREMENTS))  # duration, and whether it is known who speaks
@@ -78,8 +77,7 @@ class Split:
 
     def noisy(self, example: Example, reference: float | None = None) -> Features:
         """Pitch in the noise of training, relative to the same."""
-        found = self.cache.extractor.acoustic(in_any_noise(load_audio(example.utterance.audio)))
-        return replace(found, speaker_f0=self.f0(example, reference))
+        return pitch_in_noise(self.cache.extractor, example.utterance.audio, self.f0(example, reference))
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ Kind = Literal[
     "silence", "white", "pink", "brown", "room", "hum", "clicks", "tone", "chord", "glide", "pulses", "mixed"
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+AUDIBLE: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind != "silence")
 OtherKind = Literal["texture", "partials", "struck", "calls"]
 OTHER_KINDS: tuple[OtherKind, ...] = get_args(OtherKind)  # that no training draws
 BEDS: tuple[Kind, ...] = ("white", "pink", "brown", "room", "hum", "mixed")  # kinds that are mixed with speech
@@ -95,10 +96,9 @@ def noise_clips(count: int, seconds: float, first_seed: int, levels_db: Sequence
         first_seed: of the first clip; each other has one more than that before it.
         levels_db: of the clips of each kind, in turn.
     """
-    kinds = [kind for kind in KINDS if kind != "silence"]
-    rounds = (divmod(number, len(kinds)) for number in range(count))
+    rounds = (divmod(number, len(AUDIBLE)) for number in range(count))
     return [
-        noise_clip(kinds[place], seconds, first_seed + number, levels_db[done % len(levels_db)])
+        noise_clip(AUDIBLE[place], seconds, first_seed + number, levels_db[done % len(levels_db)])
         for number, (done, place) in enumerate(rounds)
     ]
 
@@ -174,7 +174,7 @@ def _pulses(size: int, random: np.random.Generator) -> np.ndarray:
 def _mixed(size: int, random: np.random.Generator) -> np.ndarray:
     """Two or three other kinds, each up to 20 dB below the loudest and with an envelope of its own."""
     total = np.zeros(size)
-    for kind in random.choice([kind for kind in KINDS if kind not in ("silence", "mixed")], int(random.integers(2, 4))):
+    for kind in random.choice([kind for kind in AUDIBLE if kind != "mixed"], int(random.integers(2, 4))):
         signal = _samples(kind, size, random)
         strength = 10 ** (random.uniform(-20, 0) / 20) / np.sqrt(np.mean(signal**2))
         total += strength * signal * _envelope(size, random)

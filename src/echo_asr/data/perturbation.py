@@ -96,8 +96,12 @@ def perturb_speed(audio: np.ndarray, factor: float) -> np.ndarray:
 def add_noise(audio: np.ndarray, number: int) -> np.ndarray:
     """Samples `(S,)` in the `number`-th noise, with `MARGIN` on either side: `(S + 2 * 160 MARGIN,)` float32. They may
     exceed full scale."""
-    rng = np.random.default_rng([number, zlib.crc32(np.ascontiguousarray(audio).tobytes())])
-    return in_noise(audio, rng, SNR_RANGE, MARGIN)
+    return in_noise(audio, drawn_by(number, audio), SNR_RANGE, MARGIN)
+
+
+def drawn_by(number: int, audio: np.ndarray) -> np.random.Generator:
+    """What draws at random as a number and samples determine."""
+    return np.random.default_rng([number, zlib.crc32(np.ascontiguousarray(audio).tobytes())])
 
 
 def in_noise(

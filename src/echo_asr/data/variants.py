@@ -21,7 +21,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
@@ -30,7 +29,7 @@ from echo_asr.audio.convert import samples_to_seconds
 from echo_asr.audio.segment import AudioFile
 from echo_asr.data import noise, psola
 from echo_asr.data.corpus import Corpus
-from echo_asr.data.noise import BEDS, Kind, noise_clip
+from echo_asr.data.noise import AUDIBLE, BEDS, Kind, noise_clip
 from echo_asr.data.provenance import constants_digest
 from echo_asr.data.psola import flatten_f0, shift_semitones
 from echo_asr.data.readers.records import parse_number
@@ -170,13 +169,16 @@ def _options(name: str, options: list[str], spec: str) -> Mapping[str, object]:
     found: dict[str, object] = {}
     for option in options:
         key, _, value = option.partition("=")
-        if name == "noise" and key == "kind" and value in get_args(Kind) and value != "silence":
+        if name == "noise" and key == "kind" and value in AUDIBLE:
             found["kind"] = value
         elif name == "noise" and key == "seed" and value.isascii() and value.isdigit():
             found["seed"] = int(value)
         else:
-            kinds = ", ".join(kind for kind in get_args(Kind) if kind != "silence")
-            takes = f"noise takes kind=KIND ({kinds}) and seed=NUMBER" if name == "noise" else f"@{name} takes none"
+            takes = (
+                f"noise takes kind=KIND ({', '.join(AUDIBLE)}) and seed=NUMBER"
+                if name == "noise"
+                else f"@{name} takes none"
+            )
             raise EchoError(f"corpus {spec}: not an option: {option!r}; {takes}")
     return found
 

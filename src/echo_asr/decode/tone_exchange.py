@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from echo_asr.decode.given_bases import NUCLEI
 from echo_asr.errors import EchoError
 from echo_asr.text.tokenizer import Tokenizer
-from echo_asr.text.tones import SYLLABIC, VOWELS, Syllable, ToneNotation, letter_clusters
+from echo_asr.text.tones import Syllable, ToneNotation, letter_clusters
 
 
 class Exchange(NamedTuple):
@@ -36,6 +37,11 @@ class Exchange(NamedTuple):
     after: int
     tokens: list[int]
     alone: int
+
+    @property
+    def token(self) -> int:
+        """That stands there instead of the one that differs alone."""
+        return self.tokens[self.alone - self.first]
 
     def in_place(self, text: Sequence[int]) -> list[int]:
         """The whole text, as ids."""
@@ -66,7 +72,7 @@ def exchanges(
     for word in text.split():
         at = text.index(word, at)
         own = notation.syllables(word)
-        if list(syllables[number : number + len(own)]) != own:
+        if list(syllables[number : number + len(own)]) != own or "".join(map(str, own)) != word:
             return  # the text is not composed as syllables are
         while piece is not None and piece.end < at + len(word):
             piece = next(pieces, None)
@@ -76,10 +82,10 @@ def exchanges(
             spoken = len(str(syllable))
             others = wanted.get(number + place, ()) if any(map(str.isalpha, word)) else ()
             for tone in (one for one in others if one != syllable.tone):
-                meant = [replace(one, tone=tone) if n == place else one for n, one in enumerate(own)]
+                meant = [(one.base, tone if n == place else one.tone) for n, one in enumerate(own)]
                 for written in _written(syllable, tone, notation):
                     new = word[:start] + written + word[start + spoken :]
-                    if [(one.base, one.tone) for one in notation.syllables(new)] != [(m.base, m.tone) for m in meant]:
+                    if [(one.base, one.tone) for one in notation.syllables(new)] != meant:
                         continue
                     try:
                         encoded = tokenizer.encode(head + new + tail)
@@ -126,11 +132,7 @@ def _written(syllable: Syllable, tone: str, notation: ToneNotation) -> Iterator[
     places = [syllable.at[0] if syllable.at else len(apart)]
     if notation.kind == "diacritics" and tone and not syllable.tone:
         letters = [(start, end) for start, end in letter_clusters(apart) if apart[start].isalpha()]
-        nuclei = [
-            end
-            for start, end in letters
-            if apart[start].lower() in VOWELS | set("yvw") or not SYLLABIC.isdisjoint(apart[start:end])
-        ]
+        nuclei = [end for start, end in letters if not NUCLEI.isdisjoint(apart[start:end].lower())]
         places = nuclei or [end for _, end in letters]
     for place in places:
         yield str(replace(syllable, tone=tone, at=(place,) * len(tone)))

@@ -171,10 +171,6 @@ class _Weighed:
         best = sorted(of_tone, key=of_tone.__getitem__, reverse=True)[:MOST_TRIED]
         return fits and one.tone in best and self._by_contour(one) > 0.0
 
-    def exchanged(self, one: Exchange) -> tuple[int, int]:
-        """The one token that differs, as it is and as it would be."""
-        return self.tokens[one.alone], one.tokens[one.alone - one.first]
-
     def offer(self, one: Exchange, decoder: float) -> None:
         """A tone that the decoder holds for so much more probable, in logarithms, than that of the text."""
         gain = decoder + self.weight * self._by_contour(one)
@@ -197,7 +193,7 @@ class _Weighed:
         if -1 not in places and len(set(places)) == len(places):
             changed = list(self.tokens)
             for one in chosen:
-                changed[one.alone] = self.exchanged(one)[1]
+                changed[one.alone] = one.token
             return changed
         if len(chosen) == 1:
             return chosen[0].in_place(self.tokens)
@@ -239,13 +235,14 @@ def weigh_tones(
     )
     weighed = [_Weighed(bundle, *one, weight) for one in rows]
     for row, own in enumerate(weighed):
+        of_token = predicted[row]
         highest = dict[int, float]()  # of the tones of a syllable
+        for one in own.alone if fused else ():
+            both = of_token[one.alone, [own.tokens[one.alone], one.token]]
+            highest[one.syllable] = max(highest.get(one.syllable, -np.inf), float(both.max()))
         for one in own.alone:
-            usual, other = (float(predicted[row, one.alone, token]) for token in own.exchanged(one))
-            highest[one.syllable] = max(highest.get(one.syllable, usual), other)
-        for one in own.alone:
-            usual, other = (float(predicted[row, one.alone, token]) for token in own.exchanged(one))
-            own.offer(one, other - (highest[one.syllable] if fused else usual))
+            usual = highest.get(one.syllable, float(of_token[one.alone, own.tokens[one.alone]]))
+            own.offer(one, float(of_token[one.alone, one.token]) - usual)
     asked = [(row, one) for row, own in enumerate(weighed) for one in own.others]
     as_is = {
         row: bundle.tokenizer.encode(bundle.tokenizer.decode(own.tokens))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from echo_asr.audio.convert import seconds_to_samples
-from echo_asr.data.noise import KINDS, OTHER_KINDS, noise_clip
+from echo_asr.data.noise import AUDIBLE, OTHER_KINDS, noise_clip
 from echo_asr.data.perturbation import in_noise
 from echo_asr.decode.batches import batches_to_search
 from echo_asr.decode.results import Segment
@@ -44,7 +44,7 @@ def noisy(audio: np.ndarray, number: int) -> np.ndarray:
 def sounds_without_speech() -> list[np.ndarray]:
     """Sounds of all kinds, those that no training draws among them, at many levels, half of them within quiet."""
     random = np.random.default_rng(SEED)
-    kinds = [*(kind for kind in KINDS if kind != "silence"), *OTHER_KINDS * 4]
+    kinds = [*AUDIBLE, *OTHER_KINDS * 4]
     return [
         placed(noise_clip(kinds[number % len(kinds)], _seconds(random), int(random.integers(2**31))), random)
         for number in range(SOUNDS)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import asdict, astuple, replace
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from echo_asr.train.report import Reporter
 from echo_asr.train.state import FREE, Progress, compare_processes, fingerprint, load_checkpoint, save_checkpoint
 from echo_asr.train.stop import Interrupted, StopRequest
 from echo_asr.train.throughput import Throughput, cpu_seconds
-from echo_asr.train.tone_fit import fit_tones, in_any_noise
+from echo_asr.train.tone_fit import fit_tones, pitch_in_noise
 from echo_asr.train.unusable import UnusableExamples
 from echo_asr.train.validation import COLLAPSED, PLATEAU_VALIDATIONS, Validation, calibrate, is_best, plateau, validate
 
@@ -266,8 +266,8 @@ class Trainer:
         """The tone model of the model that is kept, if it gets one."""
 
         def in_noise(example: Example) -> Features:
-            audio, voice = load_audio(example.utterance.audio), self.data.voice(example.utterance.speaker)
-            return replace(self.data.cache.extractor.acoustic(in_any_noise(audio)), speaker_f0=voice.f0)
+            one = example.utterance
+            return pitch_in_noise(self.data.cache.extractor, one.audio, self.data.voice(one.speaker).f0)
 
         found = fit_tones(recognizer, self.data.examples, lambda one: self.data.features(one.utterance), in_noise)
         if found is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,13 +13,15 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from echo_asr.audio import load_audio
+from echo_asr.audio.load import Audio
 from echo_asr.data.batch import Example
-from echo_asr.data.noise import KINDS
-from echo_asr.data.perturbation import in_noise
+from echo_asr.data.noise import AUDIBLE
+from echo_asr.data.perturbation import drawn_by, in_noise
 from echo_asr.decode.batches import batches_to_search
 from echo_asr.decode.tones import measure_syllable, timed_syllables
 from echo_asr.decode.transcribe import Recognizer
-from echo_asr.features import Features
+from echo_asr.features import FeatureExtractor, Features
 from echo_asr.model.config import ModelConfig
 from echo_asr.model.tone_model import MEASUREMENTS, ToneModel
 from echo_asr.text.config import TextConfig
@@ -41,8 +42,12 @@ HELD_OUT = 10  # every tenth syllable
 def in_any_noise(audio: np.ndarray) -> np.ndarray:
     """Samples `(S,)` in a noise of any kind that has a sound, which they determine: tones and glides among them, whose
     F0 a tone model has to distrust."""
-    rng = np.random.default_rng([SEED, zlib.crc32(np.ascontiguousarray(audio).tobytes())])
-    return in_noise(audio, rng, SNR, kinds=[kind for kind in KINDS if kind != "silence"])
+    return in_noise(audio, drawn_by(SEED, audio), SNR, kinds=AUDIBLE)
+
+
+def pitch_in_noise(extractor: FeatureExtractor, audio: Audio, speaker_f0: float) -> Features:
+    """Pitch of a recording in the noise that it determines, relative to the same F0 as without it."""
+    return replace(extractor.acoustic(in_any_noise(load_audio(audio))), speaker_f0=speaker_f0)
 
 
 class Contours(NamedTuple):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 import numpy as np
 
 from echo_asr.audio import resample
 from echo_asr.audio.convert import HOP, SAMPLE_RATE
 from echo_asr.data.espeak import Espeak
-from echo_asr.data.noise import Kind, noise_clip
+from echo_asr.data.noise import AUDIBLE, noise_clip
 from echo_asr.data.tones import EDITION, VOICES
 from echo_asr.research.tracker.pulses import STEP, Speech, synthesise
 from echo_asr.research.tracker.resynthesis import lpc_speech, moved_speech
@@ -23,7 +23,6 @@ SAMPLES = FRAMES * HOP
 STEPS = SAMPLES // STEP
 VOICED = 0.05  # strength of pulses from which a frame is voiced
 LANGUAGES = ("en-us", "cmn", "vi", "de", "es", "fr", "hi", "sw", "tr", "fi")
-NOISES: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind != "silence")
 # Kinds of clips, and their shares.
 KINDS = {"formants": 0.45, "prediction": 0.25, "moved": 0.12, "espeak": 0.18}
 
@@ -83,7 +82,7 @@ def make_noises(count: int, seed: int) -> np.ndarray:
         if row % 3 == 0:
             audio = music(rng)
         else:
-            audio = noise_clip(NOISES[row % len(NOISES)], SAMPLES / SAMPLE_RATE, int(rng.integers(2**31)))
+            audio = noise_clip(AUDIBLE[row % len(AUDIBLE)], SAMPLES / SAMPLE_RATE, int(rng.integers(2**31)))
         made[row] = np.rint(32000 * audio / max(float(np.abs(audio).max()), 1e-9))
     return made
 
