@@ -152,14 +152,18 @@ class Parrot:
         def select(rows: torch.Tensor, memory: bool = True) -> None:
             said.count = [said.count[row] for row in rows.tolist()]
 
-        said.select = select
+        def forget(count: int) -> None:
+            said.count = [before - count for before in said.count]
+
+        said.select, said.forget = select, forget
         return said
 
     def predict(self, tokens: torch.Tensor, state: Any) -> torch.Tensor:
-        following = torch.tensor([self.unit[count % len(self.unit)] for count in state.count])
-        state.count = [count + 1 for count in state.count]
+        new = range(tokens.shape[1])
+        following = torch.tensor([[self.unit[(count + i) % len(self.unit)] for i in new] for count in state.count])
+        state.count = [count + len(new) for count in state.count]
         return torch.full((*tokens.shape, self.vocabulary_size), 1e-3).index_fill(-1, torch.tensor(0), 1e-2).scatter(
-            -1, following[:, None, None], 0.986
+            -1, following[..., None], 0.986
         ).double().log()  # fmt: skip
 
 

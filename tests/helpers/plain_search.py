@@ -91,13 +91,19 @@ class Table:
             if memory:
                 state.recordings = [state.recordings[i] for i in keep]
 
-        state.select = select
+        def forget(count: int) -> None:
+            state.prefixes = [prefix[: len(prefix) - count] for prefix in state.prefixes]
+
+        state.select, state.forget = select, forget
         return state
 
     def predict(self, tokens: torch.Tensor, state: Any) -> torch.Tensor:
-        state.prefixes = [(*prefix, *new) for prefix, new in zip(state.prefixes, tokens.tolist(), strict=True)]
-        both = zip(state.recordings, state.prefixes, strict=True)
-        return torch.stack([self.draw((row, prefix), 1, 3).double().log_softmax(-1) for row, prefix in both])
+        steps = []
+        for column in tokens.T.tolist():
+            state.prefixes = [(*prefix, new) for prefix, new in zip(state.prefixes, column, strict=True)]
+            both = zip(state.recordings, state.prefixes, strict=True)
+            steps.append(torch.stack([self.draw((row, prefix), 1, 3).double().log_softmax(-1) for row, prefix in both]))
+        return torch.cat(steps, dim=1)
 
     def scores(
         self, row: int, config: DecodeConfig, more: Callable[[tuple[int, ...]], float] = lambda _: 0.0

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from echo_asr.decode.constraint import Constraint
-from echo_asr.decode.ctc import CTCBestPath, CTCPrefixScorer
+from echo_asr.decode.ctc import CTCBestPath, CTCPrefixScorer, best_paths
 from echo_asr.decode.fusion import FusedBeam, Fusion
 from echo_asr.decode.hotwords import Hotwords
 from echo_asr.decode.lm import load_language_model
+from echo_asr.decode.lookahead import Lookahead
 from echo_asr.decode.repetition import Repetitions
 from echo_asr.decode.segments import SegmentConfig
 from echo_asr.model.echo import Echo
@@ -169,14 +170,16 @@ def search_nbest(
 def greedy(
     model: Echo, encoded: Encoded, config: DecodeConfig, constraint: Constraint | None = None
 ) -> list[Hypothesis]:
-    """Take the most likely next token until the text ends or its bound is reached. Finished rows leave the batch."""
+    """Take the most likely next token until the text ends or its bound is reached. Finished rows leave the batch, and
+    the last few are read ahead for (`Lookahead`)."""
     bounds = token_bounds(encoded, config)
     count, most = len(bounds), bounds.tolist()
     texts: list[list[int]] = [[] for _ in range(count)]
     scores, empty = [0.0] * count, [0.0] * count
     device = bounds.device  # of the scores; the decoder may be on another
     rows = list(range(count))
-    state = model.decoder.state(encoded)
+    paths = best_paths(model.ctc_log_probabilities(encoded), encoded.lengths)
+    ahead = Lookahead(model, model.decoder.state(encoded), paths)
     last = torch.zeros(count, 1, dtype=torch.long, device=device)
 
     def best_path(so_far: Tensor) -> CTCBestPath:
@@ -185,11 +188,12 @@ def greedy(
 
     constraints = _constraints(constraint, count, config, device, best_path)
     for step in range(max(most)):
-        predicted = model.predict(last, state)[:, -1]
+        predicted = ahead.predict(last)
         if step == 0:
             empty = predicted[:, 0].tolist()
         best = _allowed(predicted, constraints).max(-1)
         chosen = best.indices.tolist()
+        ahead.advance(chosen)
         for row, token, score in zip(rows, chosen, best.values.tolist(), strict=True):
             scores[row] += score
             if token:
@@ -203,7 +207,7 @@ def greedy(
             one.advance(keep, last[:, 0])
         if len(alive) < len(rows):
             rows = [rows[place] for place in alive]
-            state.select(keep.to(model.device))
+            ahead.select(keep)
     return [Hypothesis(*one) for one in zip(texts, scores, empty, strict=True)]
 
 

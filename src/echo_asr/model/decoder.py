@@ -47,6 +47,11 @@ class DecoderState:
         if memory:
             self.memories = {name: [m.select(rows) for m in stack] for name, stack in self.memories.items()}
 
+    def forget(self, count: int) -> None:
+        """Drop the last `count` tokens."""
+        for cache in self.caches:
+            cache.forget(count)
+
 
 class Decoder(nn.Module):
     """Token embedding, causal self-attention, then a stack of blocks with cross-attention for each feature in turn,

@@ -55,6 +55,13 @@ class KeyValueCache:
         if self.null is not None:
             self.null = self.null.index_select(0, rows)
 
+    def forget(self, count: int) -> None:
+        """Drop the last `count` positions."""
+        if count and self.held is not None:
+            self.held = self.held[:, :, :-count]
+        if count and self.null is not None:
+            self.null = self.null[:, :-count]
+
     def project(self, name: str, x: Tensor, maps: tuple[nn.Linear, ...]) -> Tensor:
         """What several linear maps without bias make of one input, side by side: `(B, L, sum of widths)`.
 
