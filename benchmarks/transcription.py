@@ -7,6 +7,10 @@ repeats is given: one clip at a time, then 32 in one batch. The time is that fro
 extraction; for Echo that includes F0, which vRoPE needs even if the spectrogram is the only feature. Whisper encodes
 30 s for any clip.
 
+A trained Echo's CTC path has most of the text, which the decoder then reads in a few calls; one of random weights has
+another text. So the path is made here from the text that the decoder writes, `--path-errors` of its tokens exchanged:
+as many as `--model MODEL --corpus CORPUS` counts in the validation split for a trained model. 1 is the worst case.
+
 `ratio` is how many times as long as Echo another takes. `--profile` shows instead where Echo's time goes.
 """
 
@@ -22,14 +26,21 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
+from unittest import mock
 
+import jiwer
 import numpy as np
 import torch
 
 from benchmarks.features import voice
 from benchmarks.peers import TOKENS, VOCABULARY, Contestant, peers
+from echo_asr.audio import load_audio
+from echo_asr.data.corpus import load_corpus
+from echo_asr.decode.ctc import best_paths
+from echo_asr.decode.recognize import ClipRecognizer
 from echo_asr.decode.search import DecodeConfig, search
 from echo_asr.features import FeatureConfig, FeatureExtractor, collate_features
+from echo_asr.model.checkpoint import load_bundle
 from echo_asr.model.config import PRESETS, Feature, ModelConfig
 from echo_asr.model.cross_attention import CrossAttention
 from echo_asr.model.echo import Echo
@@ -56,12 +67,19 @@ class ForcedEcho:
         subsampling: 10 ms frames in an encoder frame.
         device: of the model, and of the tracker if it can be there.
         tracker: of F0; by default the one that Echo has by default.
+        path_errors: share of the tokens in which the CTC path is another than the decoder's text.
     """
 
     decode = DecodeConfig(max_tokens=TOKENS)
 
     def __init__(
-        self, size: str, mode: str, subsampling: int, device: torch.device | str = "cpu", tracker: str = ""
+        self,
+        size: str,
+        mode: str,
+        subsampling: int,
+        device: torch.device | str = "cpu",
+        tracker: str = "",
+        path_errors: float = 1.0,
     ) -> None:
         torch.manual_seed(0)
         features, modes = MODES[mode]
@@ -71,11 +89,25 @@ class ForcedEcho:
         torch.nn.init.constant_(self.model.decoder.end_bias, -torch.inf)
         chosen: Any = {"tracker": tracker} if tracker else {}
         self.extractor = FeatureExtractor(FeatureConfig(**chosen)).to(device)
+        self.path_errors = path_errors
+        self.paths: dict[int, list[list[int]]] = {}  # of so many clips
 
     @torch.inference_mode()
     def transcribe(self, clips: Sequence[np.ndarray]) -> list[list[int]]:
-        batch = collate_features(self.extractor.measure_batch(clips)).to(self.model.device)
-        return [found.tokens for found in search(self.model, self.model.encode(batch), self.decode)]
+        with mock.patch("echo_asr.decode.search.best_paths", self._paths):
+            batch = collate_features(self.extractor.measure_batch(clips)).to(self.model.device)
+            texts = [found.tokens for found in search(self.model, self.model.encode(batch), self.decode)]
+        if len(clips) not in self.paths:
+            rng = np.random.default_rng(0)
+            tokens = np.array(texts)
+            others = 1 + (tokens - 1 + rng.integers(1, VOCABULARY - 1, tokens.shape)) % (VOCABULARY - 1)
+            wrong = rng.random(tokens.shape) < self.path_errors
+            self.paths[len(clips)] = np.where(wrong, others, tokens).tolist()
+        return texts
+
+    def _paths(self, log_probabilities: torch.Tensor, lengths: torch.Tensor) -> list[list[int]]:
+        found = best_paths(log_probabilities, lengths)  # for the time that it takes
+        return self.paths.get(len(found), found)
 
 
 def seconds(contestant: Contestant, clips: Sequence[np.ndarray]) -> float:
@@ -206,6 +238,26 @@ def linear_seconds(model: Echo) -> float:
     return statistics.median(taken)
 
 
+@torch.inference_mode()
+def count_path_errors(model: str, corpus: str, clips: int) -> tuple[float, float]:
+    """Share of the tokens of texts, ends included, in which the CTC path of a trained model differs from what its
+    decoder writes, and calls of the decoder a token: of the first clips of the validation split, each by itself."""
+    recognizer = ClipRecognizer(load_bundle(model))
+    own = recognizer.bundle.model
+    errors = tokens = calls = 0
+    for record in load_corpus(corpus).split("validation")[:clips]:
+        encoded = recognizer.encode([recognizer.extractor(load_audio(record.audio))])
+        with mock.patch.object(own, "decode", wraps=own.decode) as counted:
+            text = search(own, encoded, DecodeConfig())[0].tokens
+        path = best_paths(own.ctc_log_probabilities(encoded), encoded.lengths)[0]
+        heard, written = (" ".join(map(str, ids)) for ids in (path, [*text, "end"]))
+        counted_words = jiwer.process_words(written, f"{heard} end")
+        errors += counted_words.substitutions + counted_words.insertions + counted_words.deletions
+        tokens += len(text) + 1
+        calls += counted.call_count
+    return errors / tokens, calls / tokens
+
+
 def versions() -> dict[str, str | None]:
     found: dict[str, str | None] = {"torch": torch.__version__, "transformers": None, "ctranslate2": None}
     for name in ("transformers", "ctranslate2"):
@@ -226,12 +278,28 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=30.0, help="time a batch size may take, about; three repeats at least"
     )
+    parser.add_argument("--tracker", default="", help="of F0 (default that of Echo)")
+    parser.add_argument(
+        "--path-errors", type=float, default=1.0, help="share of tokens that the CTC path has wrong (default 1)"
+    )
+    parser.add_argument("--model", help="count them for this model instead")
+    parser.add_argument("--corpus", help="on the validation split of this corpus")
     parser.add_argument("--profile", action="store_true", help="where Echo's time goes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    if arguments.model:
+        errors, calls = count_path_errors(arguments.model, arguments.corpus, 100)
+        print(f"CTC path: {errors:.3f} errors a token; {calls:.3f} calls of the decoder a token")
+        return
     reported: set[str] = set()
     for mode in MODES:
-        echo = ForcedEcho(arguments.size, mode, arguments.subsampling)
+        echo = ForcedEcho(
+            arguments.size,
+            mode,
+            arguments.subsampling,
+            tracker=arguments.tracker,
+            path_errors=arguments.path_errors,
+        )
         name, parameters = f"echo {mode}", echo.model.parameter_count
         if arguments.profile:
             print(f"{name}, {arguments.size}, {parameters / 1e6:.2f} M parameters: one clip of {CLIP_SECONDS:g} s")
@@ -249,6 +317,7 @@ def main() -> None:
             "features": mode,
             "subsampling": arguments.subsampling,
             "threads": arguments.threads,
+            "path_errors": arguments.path_errors,
         }
         tail = {"versions": versions(), "machine": platform.machine()}
         for batch in arguments.batches:

@@ -135,8 +135,13 @@ class Echo(nn.Module):
         return Encoded(states, track, (~track.padding).sum(1))
 
     def ctc_log_probabilities(self, encoded: Encoded) -> Tensor:
-        """`(B, F, V)`, natural logarithm; index 0 is blank."""
-        return self.ctc_head(encoded.states[self.config.ctc_feature]).float().log_softmax(-1)
+        """`(B, F, V)`, natural logarithm; index 0 is blank. Computed once, unless it is for gradients."""
+        if encoded.ctc and not torch.is_grad_enabled():
+            return encoded.ctc[0]
+        found = self.ctc_head(encoded.states[self.config.ctc_feature]).float().log_softmax(-1)
+        if not torch.is_grad_enabled():
+            encoded.ctc.append(found)
+        return found
 
     def decode(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """Logits `(B, L, V)` after each of `tokens` `(B, L)`; see `Decoder.forward`."""

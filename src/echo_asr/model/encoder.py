@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -57,11 +57,13 @@ class Encoded:
         states: for each feature, `(B, F, D)`.
         track: of the encoder frames; its `null` and `padding` are what cross-attention reads.
         lengths: encoder frames of each recording, `(B,)`.
+        ctc: what `Echo.ctc_log_probabilities` found, kept for the next of those who ask.
     """
 
     states: dict[str, Tensor]
     track: PitchTrack
     lengths: Tensor
+    ctc: list[Tensor] = field(default_factory=list, repr=False, compare=False)
 
 
 class Encoder(nn.Module):
