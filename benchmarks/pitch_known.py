@@ -36,9 +36,10 @@ from echo_asr.audio.level import over_peak, to_one_level
 from echo_asr.data.corpus import load_corpus
 from echo_asr.data.noise import Kind, noise_clip
 from echo_asr.errors import EchoError
+from echo_asr.features.log_mel import FFT
 from echo_asr.features.pitch import AutocorrelationTracker, PitchTracker, TrackerName, make_tracker
 from echo_asr.features.pitch.echo import load_network
-from echo_asr.features.pitch.network import MARGIN, WINDOW
+from echo_asr.features.pitch.network import FRAMES_AROUND, MARGIN, WINDOW, samples_of
 from echo_asr.research.tracker.pulses import synthesise
 from echo_asr.research.tracker.voices import random_voice
 
@@ -198,11 +199,11 @@ def echo_operations() -> float:
     """Multiply-adds a second of audio of Echo's network: those of its layers, and 2.5 log2(n) a sample of an n-point
     transform."""
     frames = round(TIMED * 100)
-    audio = torch.zeros(1, (frames - 1 + 2 * MARGIN) * HOP + WINDOW)
     with FlopCounterMode(display=False) as counter:
-        load_network()(audio)
-    transform = (frames + 2 * MARGIN) * WINDOW * 2.5 * np.log2(WINDOW) / 2 / 2
-    return (counter.get_total_flops() / 2 + transform) / TIMED
+        load_network()(torch.zeros(1, samples_of(frames)))
+    pairs, short = frames // 2 + MARGIN, frames + 2 * FRAMES_AROUND
+    transforms = sum(count * size * 2.5 * np.log2(size) / 2 / 2 for count, size in ((pairs, WINDOW), (short, FFT)))
+    return (counter.get_total_flops() / 2 + transforms) / TIMED
 
 
 def swift_operations() -> float:

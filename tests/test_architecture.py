@@ -92,6 +92,7 @@ OPTIONAL = (
     "segments",
     "sounddevice",
     "starlette",
+    "swift_f0",
     "transformers",
     "uvicorn",
     "wyoming",
@@ -305,7 +306,20 @@ def declared_distributions(*extras: str) -> set[str]:
 
 
 def test_every_library_is_declared_and_every_declared_one_used() -> None:
-    extras = ("av", "datasets", "lhotse", "live", "lm", "pretrained", "profiles", "scale", "serve", "synth", "wyoming")
+    extras = (
+        "av",
+        "datasets",
+        "lhotse",
+        "live",
+        "lm",
+        "pretrained",
+        "profiles",
+        "scale",
+        "serve",
+        "swiftf0",
+        "synth",
+        "wyoming",
+    )
     declared = declared_distributions(*extras)
     used = {DISTRIBUTIONS.get(library, library.replace("_", "-")) for library in importers()}
     assert used - declared - {"fsspec", "pyarrow", "starlette"} == set()  # parts of datasets and of FastAPI

@@ -64,7 +64,7 @@ def test_the_command_prints_a_line_each_and_its_status(capsys: Any) -> None:
     assert len(output) == len(examined()) and all(line.startswith("ok  ") for line in output)
 
 
-@pytest.mark.parametrize("package", ["torch", "tokenizers", "swift-f0"])
+@pytest.mark.parametrize("package", ["torch", "tokenizers", "soxr"])
 def test_a_missing_requirement_is_a_fault_without_traceback(
     package: str, without: Callable[[str], None], capsys: Any
 ) -> None:
@@ -78,7 +78,13 @@ def test_a_missing_requirement_is_a_fault_without_traceback(
 
 @pytest.mark.parametrize(
     ("package", "extra"),
-    [("av", "av"), ("espeakng-loader", "synth"), ("peft", "pretrained"), ("huggingface-hub", "pretrained")],
+    [
+        ("av", "av"),
+        ("espeakng-loader", "synth"),
+        ("swift-f0", "swiftf0"),
+        ("peft", "pretrained"),
+        ("huggingface-hub", "pretrained"),
+    ],
 )
 def test_a_missing_extra_is_no_fault_and_named(package: str, extra: str, without: Callable[[str], None]) -> None:
     without(package)

@@ -24,7 +24,9 @@ from tests.helpers.tone_corpus import same
 
 
 def test_validation_is_free_running(make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch) -> None:
-    """While texts are searched for, the decoder is fed its own choices, one at a time, and never a reference."""
+    """While texts are searched for, the decoder is fed its own choices, one at a time where it does not read ahead on
+    the CTC path, and never a reference."""
+    monkeypatch.setattr("echo_asr.decode.lookahead.ROWS", 0)
     trainer = make_trainer()
     model, fed, wanted = trainer.model, [], []
     decode, recognize = model.decode, trainer.recognizer.recognize

@@ -19,6 +19,7 @@ BLOCK = 8 * SAMPLE_RATE  # samples that one estimate holds for; the last block m
 STEADY = 3.0  # amplitude of the fundamental over its spread, from which it is hum
 HARMONIC_STEADY = 1.0  # the same for harmonics of a fundamental that is hum; a voice over them makes them vary more
 ALWAYS = 0.3  # of its amplitude, which the fundamental exceeds in 19 windows of 20
+IN_PHASE = 0.3  # mean of the phases, as unit vectors, below which nothing is steady
 TAPER = np.hanning(WINDOW) * (2.0 / np.hanning(WINDOW).sum())  # scaled so that the amplitude of a sine is preserved
 
 
@@ -70,8 +71,10 @@ def _lines(windows: np.ndarray, begins: np.ndarray, mains: float) -> list[tuple[
     """
     strays = np.linspace(-STRAY, STRAY, 41)
     own = _demodulated(windows, begins, mains)
-    turned = own[:, None] * np.exp(-2j * np.pi * strays * begins[:, None])
-    frequency = mains + strays[int(np.abs(_median(turned)).argmax())]
+    turns = np.exp(-2j * np.pi * strays * begins[:, None])
+    if np.abs((own / np.maximum(np.abs(own), 1e-12)) @ turns).max() < IN_PHASE * len(own):
+        return []  # as in most recordings, which saves the medians
+    frequency = mains + strays[int(np.abs(_median(own[:, None] * turns)).argmax())]
     if not _is_hum(_demodulated(windows, begins, frequency), 1.0):
         return []
     for _ in range(3):  # refined by the drift of the phase in windows with little but hum

@@ -34,7 +34,7 @@ def examine() -> Iterator[Finding]:
     from echo_asr import __version__
 
     yield "echo-asr", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}"
-    for package in ("torch", "numpy", "soundfile", "soxr", "swift-f0", "tokenizers", "safetensors", "jsonargparse"):
+    for package in ("torch", "numpy", "soundfile", "soxr", "tokenizers", "safetensors", "jsonargparse"):
         yield _package(package)
     yield _tried("devices", _devices)
     for package, extra, purpose in (
@@ -44,6 +44,7 @@ def examine() -> Iterator[Finding]:
         ("datasets", "datasets", "corpora of the Hugging Face hub"),
         ("lhotse", "lhotse", "corpora in lhotse's Shar"),
         ("segments", "profiles", "orthography profiles"),
+        ("swift-f0", "swiftf0", "models trained with that pitch tracker"),
         ("fastapi", "serve", "the service"),
         ("sounddevice", "live", "the microphone"),
         ("wyoming", "wyoming", "serving Home Assistant"),

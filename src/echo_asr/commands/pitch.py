@@ -41,7 +41,7 @@ def add(commands: Subparsers[Parser]) -> None:
     )
     parser.add_argument("--skip-existing", action="store_true", help="leave out what is in the folder already")
     add_overwrite(parser)
-    parser.add_argument("--tracker", choices=TRACKERS, help="measures F0 (default swiftf0; with a model, its own)")
+    parser.add_argument("--tracker", choices=TRACKERS, help="measures F0 (default echo; with a model, its own)")
     parser.add_argument(
         "--model", type=named_path, metavar="MODEL", help="folder of a model: contours of syllables, as csv"
     )
@@ -73,7 +73,7 @@ def _frames(arguments: argparse.Namespace) -> int:
             raise EchoError(f"--{word} goes with the contours of syllables; name a model: --model")
     if arguments.skip_existing and arguments.overwrite:
         raise EchoError("--overwrite replaces what is there, --skip-existing keeps it; give one of them")
-    extractor = FeatureExtractor(FeatureConfig(tracker=arguments.tracker or "swiftf0"))
+    extractor = FeatureExtractor(FeatureConfig(tracker=arguments.tracker or "echo"))
     where = (arguments.format, arguments.output_dir)
     targets = pitch_targets(arguments.audio, *where, arguments.skip_existing, arguments.overwrite)
     refuse_to_replace(list(targets.values()), arguments, arguments.audio)

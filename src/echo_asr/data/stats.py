@@ -77,7 +77,7 @@ def measure(
     corpus: Corpus,
     clips: int = 200,
     seed: int = 0,
-    tracker: TrackerName = "swiftf0",
+    tracker: TrackerName = "echo",
     progress: Callable[[int], None] | None = None,
     broken: Literal["refuse", "skip"] = "refuse",
 ) -> Stats:

@@ -46,7 +46,7 @@ class FeatureConfig:
 
     mels: int = 80  # mel bins, 0 to 8000 Hz
     null_relative_db: float = 50.0  # dB under the recording's loudest frame, below which a frame is null
-    tracker: TrackerName = "swiftf0"  # measures F0 and periodicity
+    tracker: TrackerName = "echo"  # measures F0 and periodicity
     waveform: bool = False  # keep the samples, for a model with the feature `waveform`
     states: str = ""  # a pretrained encoder, for a model with the feature `states`: hub name or folder
     encoder_dtype: DType = "float16"  # its weights are rounded to, and kept in

@@ -40,7 +40,7 @@ def power_spectra(
         stop = min(start + chunk, frames)
         part = padded[start * HOP : (stop - 1) * HOP + FFT]
         spectrum = torch.stft(part, FFT, HOP, WINDOW, window, center=False, return_complex=True)
-        yield torch.view_as_real(spectrum).square().sum(dim=-1)
+        yield (spectrum.real.square() + spectrum.imag.square()).contiguous()
 
 
 def mean_square(squared: torch.Tensor, window: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 from echo_asr.audio.convert import HOP, SAMPLE_RATE
 from echo_asr.data.noise import noise_clip
 from echo_asr.features.pitch.echo import CHUNK, WEIGHTS, EchoTracker, load_network
-from echo_asr.features.pitch.network import MARGIN, WINDOW, PitchNetwork
+from echo_asr.features.pitch.network import BEFORE, PitchNetwork, samples_of
 from echo_asr.research.tracker.pulses import synthesise
 from echo_asr.research.tracker.voices import random_voice
 from tests.helpers.voices import syllables, voice
@@ -21,7 +21,7 @@ def spoken(base: float = 150.0, seconds: float = 1.5) -> np.ndarray:
     return voice(*syllables(base, seconds))
 
 
-@pytest.mark.parametrize("hz", [80.0, 110.0, 150.0, 220.0, 330.0, 480.0])
+@pytest.mark.parametrize("hz", [80.0, 110.0, 150.0, 220.0, 300.0, 480.0])
 def test_a_steady_voice_is_measured_within_a_few_cents(hz: float) -> None:
     harmonics = np.arange(1, int(7500 / hz))[:, None]
     formants = sum(1.0 / (1.0 + ((harmonics * hz - centre) / 150.0) ** 2) for centre in (500.0, 1500.0, 2500.0))
@@ -35,7 +35,7 @@ def test_a_steady_voice_is_measured_within_a_few_cents(hz: float) -> None:
 
 @pytest.mark.parametrize("kind", ["tone", "glide", "hum", "chord"])
 def test_tones_are_no_voice(kind: str) -> None:
-    found = [TRACKER(noise_clip(kind, 2.0, seed, -20.0), 200)[0] > 0 for seed in range(900, 910)]  # type: ignore[arg-type]
+    found = [TRACKER(noise_clip(kind, 2.0, seed, -20.0), 200)[0] > 0 for seed in range(900, 930)]  # type: ignore[arg-type]
     assert np.mean(found) < 0.15
 
 
@@ -56,9 +56,8 @@ def test_a_recording_does_not_depend_on_others_in_the_batch_or_on_its_length() -
 def test_a_long_recording_is_measured_in_chunks_without_seams() -> None:
     audio = spoken(170.0, 0.01 * (2 * CHUNK + 100))
     frames = len(audio) // HOP
-    network, whole = load_network(), np.zeros((frames - 1 + 2 * MARGIN) * HOP + WINDOW, np.float32)
-    before = WINDOW // 2 + MARGIN * HOP
-    whole[before : before + len(audio)] = audio[: len(whole) - before] / np.abs(audio).max()
+    network, whole = load_network(), np.zeros(samples_of(frames), np.float32)
+    whole[BEFORE : BEFORE + len(audio)] = audio[: len(whole) - BEFORE] / np.abs(audio).max()
     at_once = network(torch.from_numpy(whole)[None])
     found = TRACKER.measure([audio], [frames])[0]
     np.testing.assert_allclose(found.voicing, at_once.voicing[0].numpy(), atol=1e-5)
@@ -101,7 +100,7 @@ def test_creaky_voices_are_told_from_modal_ones() -> None:
 
 @pytest.mark.slow
 def test_the_network_can_be_exported() -> None:
-    network, audio = load_network(), torch.randn(1, (100 - 1 + 2 * MARGIN) * HOP + WINDOW)
+    network, audio = load_network(), torch.randn(1, samples_of(100))
     exported = torch.export.export(network, (audio,)).module()
     for one, other in zip(network(audio), exported(audio), strict=True):
         torch.testing.assert_close(one, other)

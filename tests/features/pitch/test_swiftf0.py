@@ -41,5 +41,5 @@ def test_swift_f0_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
-    with pytest.raises(EchoError, match=r"swiftf0 needs swift-f0 \(pip install swift-f0\), or choose autocorrelation"):
+    with pytest.raises(EchoError, match=r"swiftf0 needs the extra .*pip install 'echo-asr\[swiftf0\]'"):
         make_tracker("swiftf0")

@@ -16,15 +16,14 @@ import torch
 
 from echo_asr.audio.convert import HOP
 from echo_asr.audio.level import over_peak
-from echo_asr.features.pitch.network import MARGIN, WINDOW, PitchNetwork
+from echo_asr.features.pitch.network import BEFORE, PitchNetwork, samples_of
 from echo_asr.features.pitch.track import PitchTracker
 from echo_asr.storage import unpack
 
 WEIGHTS = Path(__file__).with_name("echo.safetensors")
-BEFORE = WINDOW // 2 + MARGIN * HOP  # samples of silence before a recording
-CHUNK = 512  # frames measured at a time, so that what is computed fits in the cache of a processor
+CHUNK = 512  # frames measured at a time, an even number, so that what is computed fits in a processor's cache
 ROWS = 64  # chunks at a time on a GPU
-VOICED = 0.5  # probability from which a frame is voiced
+VOICED = 0.4  # probability from which a frame is voiced, so that voices in white noise are found
 
 
 class EchoPitch(NamedTuple):
@@ -44,7 +43,7 @@ class EchoPitch(NamedTuple):
 class EchoTracker(PitchTracker):
     """Echo's own network, trained by `echo_asr.research.tracker` on a CC0 corpus and on synthetic voices alone.
 
-    Periodicity is the probability of a voice; a frame is voiced from 0.5 up. Values depend on 92 ms on either side and
+    Periodicity is the probability of a voice; a frame is voiced from 0.4 up. Values depend on 0.2 s on either side and
     on the recording's peak, by which it is divided; a recording of zeros is unvoiced.
     """
 
@@ -52,7 +51,7 @@ class EchoTracker(PitchTracker):
 
     def __init__(self) -> None:
         self.network = load_network()
-        self.version = f"1-{hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:12]}"
+        self.version = f"2-{hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:12]}"
         self.device = torch.device("cpu")
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> Self:
@@ -81,7 +80,7 @@ class EchoTracker(PitchTracker):
 
     def _measure(self, recordings: Sequence[np.ndarray], frames: Sequence[int]) -> list[EchoPitch]:
         counts = [-(-count // CHUNK) for count in frames]
-        size = CHUNK if len(frames) > 1 else -(-frames[0] // counts[0])
+        size = CHUNK if len(frames) > 1 else 2 * -(-frames[0] // (2 * counts[0]))
         rows = torch.cat([_chunks(one, size, count) for one, count in zip(recordings, counts, strict=True)])
         parts = [self.network(some.to(self.device)) for some in rows.split(1 if self.device.type == "cpu" else ROWS)]
         f0, voicing, creak = (torch.cat(each).cpu() for each in zip(*parts, strict=True))
@@ -110,7 +109,7 @@ def load_network() -> PitchNetwork:
 
 def _chunks(audio: np.ndarray, size: int, count: int) -> torch.Tensor:
     """The samples of `count` chunks of `size` frames, with what lies around them: `(count, samples)`, peak 1."""
-    padded = torch.zeros((count * size - 1 + 2 * MARGIN) * HOP + WINDOW)
+    padded = torch.zeros(samples_of(count * size))
     used = min(len(audio), len(padded) - BEFORE)
     padded[BEFORE : BEFORE + used] = torch.from_numpy(over_peak(audio[:used]))
-    return padded.unfold(0, (size - 1 + 2 * MARGIN) * HOP + WINDOW, size * HOP)
+    return padded.unfold(0, samples_of(size), size * HOP)

@@ -36,8 +36,8 @@ class SwiftTracker(PitchTracker):
         try:
             self.version = f"{importlib.metadata.version('swift-f0')}-1"
         except importlib.metadata.PackageNotFoundError:
-            remedy = "(pip install swift-f0), or choose autocorrelation"
-            raise EchoError(f"tracker: swiftf0 needs swift-f0 {remedy}") from None
+            remedy = "pip install 'echo-asr[swiftf0]'; for what is not trained with it, choose echo or autocorrelation"
+            raise EchoError(f"tracker: swiftf0 needs the extra echo-asr[swiftf0]: {remedy}") from None
         self._session: tuple[int, Any] | None = None  # process id and detector, which does not survive a fork
 
     def __getstate__(self) -> dict[str, Any]:

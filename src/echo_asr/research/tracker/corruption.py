@@ -17,8 +17,8 @@ from echo_asr.research.tracker.pool import SAMPLES
 SIZE = 45_000  # samples of a transform: a clip and a room; a product of small primes
 ROOM_SECONDS = 0.35
 WITHOUT_VOICE = 0.1  # share of clips that are noise alone
-BABBLE = 0.12
-STEADY = 0.4  # of noises, drawn anew each time
+BABBLE = 0.18
+STEADY = 0.5  # of noises, drawn anew each time
 CLEAN = 0.25
 TINY = 1e-9
 
@@ -55,7 +55,7 @@ class Corruption:
         return self._peak(self._coarse(self._peak(mixed))), has_voice
 
     def _noise(self, count: int) -> Tensor:
-        """Noises of power 1, a third of them sums of two, two fifths steady."""
+        """Noises of power 1, a third of them sums of two, half steady."""
         total = torch.zeros(count, SAMPLES)
         for share in (1.0, 0.33):
             rows = torch.randint(len(self.noises), (count,), generator=self.generator)

@@ -95,6 +95,7 @@ def music(rng: np.random.Generator) -> np.ndarray:
     decay, attack = rng.choice([0.08, 0.3, 1.0, 30.0]), rng.choice([0.003, 0.03, 0.1])  # seconds
     slope, overtones = rng.uniform(0.5, 2.5), int(rng.integers(1, 12))
     stretch = rng.choice([0.0, 0.0, 3e-4, 2e-3])  # of overtones, as of strings and bells
+    tuning = 55.0 * 2.0 ** (rng.random() / 12.0)  # Hz, of the lowest note: no F0 is a note by itself
     start = -rng.uniform(0.0, beat)
     while start < time[-1]:
         end = start + beat * rng.choice([1, 1, 2, 4])
@@ -102,7 +103,7 @@ def music(rng: np.random.Generator) -> np.ndarray:
         since = time[here] - start
         envelope = np.exp(-since / decay) * np.minimum(since / attack, 1.0) * np.minimum((end - time[here]) / 0.01, 1.0)
         for _ in range(int(rng.choice([1, 1, 2, 3, 4]))):
-            f0 = 55.0 * 2.0 ** (rng.integers(0, 48) / 12.0)
+            f0 = tuning * 2.0 ** (rng.integers(0, 48) / 12.0)
             for n in range(1, overtones + 1):
                 frequency = n * f0 * math.sqrt(1.0 + stretch * n * n)
                 if frequency < 7500:

@@ -23,8 +23,7 @@ from torch.nn import functional
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import HOP
 from echo_asr.data.corpus import load_corpus
-from echo_asr.features.pitch import network
-from echo_asr.features.pitch.network import CANDIDATES, FIRST, OCTAVE, PitchNetwork
+from echo_asr.features.pitch.network import BEFORE, CANDIDATES, FIRST, OCTAVE, PitchNetwork, samples_of
 from echo_asr.research.tracker.corruption import Corruption
 from echo_asr.research.tracker.pool import FRAMES, SAMPLES, Clips, make_clips, make_noises
 from echo_asr.storage import pack, replace_file, unpack
@@ -34,17 +33,14 @@ RECORDINGS = 250  # of the corpus that are read, at most
 NOISES = 300  # clips
 RATE, WARM_UP = 4e-3, 0.03  # of learning, and the share of the time in which it rises
 SPREAD = 1.0  # candidates, standard deviation of the target about F0
-FOUND = 2.0  # weight of voiced frames, so that soft voices are found
 AVERAGED = 0.995  # decay of the averaged weights, which are those that are saved
 SHOWN = 25  # updates between two lines of progress
-CROP = 60  # frames of an update
-NEEDED = (CROP - 1 + 2 * network.MARGIN) * HOP + network.WINDOW  # samples for so many frames
-LEFT = network.WINDOW // 2 + network.MARGIN * HOP  # samples of silence before and after
+CROP = 120  # frames of an update
 
 
 def padded(audio: Tensor) -> Tensor:
     """Clips with as much silence around them as the network needs for all of their frames."""
-    return functional.pad(audio, (LEFT, LEFT - HOP))
+    return functional.pad(audio, (BEFORE, BEFORE - HOP))
 
 
 def losses(net: PitchNetwork, audio: Tensor, known: list[Tensor], has_voice: Tensor) -> dict[str, Tensor]:
@@ -63,7 +59,7 @@ def losses(net: PitchNetwork, audio: Tensor, known: list[Tensor], has_voice: Ten
     own = functional.binary_cross_entropy_with_logits
     return {
         "f0": (each * weight).sum() / weight.sum().clamp(min=1.0),
-        "voicing": own(voicing, voiced, sure * (1.0 + (FOUND - 1.0) * voiced)),
+        "voicing": own(voicing, voiced, sure),
         "creak": own(creaky, creak, creak_weight, reduction="sum") / creak_weight.sum().clamp(min=1.0),
     }
 
@@ -78,7 +74,7 @@ def train(
     if start is not None:
         net.load_state_dict({name: value.float() for name, value in unpack(start.read_bytes()).items()})
     average = {name: value.detach().clone() for name, value in net.named_parameters()}
-    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-3, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=1e-3, betas=(0.9, 0.98))
     corrupt = Corruption(noises, generator)
     samples, *labels = (torch.from_numpy(value) for value in astuple(clips))
     began, step = time.monotonic(), 0
@@ -88,7 +84,7 @@ def train(
         audio, has_voice = corrupt(samples[rows].float())
         audio, known = padded(audio), [label[rows].float() for label in labels]
         for begin in range(0, FRAMES, CROP):  # which keeps all in the processor's cache
-            crop = audio[:, begin * HOP : begin * HOP + NEEDED]
+            crop = audio[:, begin * HOP : begin * HOP + samples_of(CROP)]
             found = losses(net, crop, [label[:, begin : begin + CROP] for label in known], has_voice)
             loss = found["f0"] + 2.0 * found["voicing"] + 0.3 * found["creak"]
             for group in optimizer.param_groups:
