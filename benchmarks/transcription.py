@@ -28,7 +28,6 @@ from collections.abc import Sequence
 from typing import Any
 from unittest import mock
 
-import jiwer
 import numpy as np
 import torch
 
@@ -39,6 +38,7 @@ from echo_asr.data.corpus import load_corpus
 from echo_asr.decode.ctc import best_paths
 from echo_asr.decode.recognize import ClipRecognizer
 from echo_asr.decode.search import DecodeConfig, search
+from echo_asr.evaluate.metrics import count_errors
 from echo_asr.features import FeatureConfig, FeatureExtractor, collate_features
 from echo_asr.model.checkpoint import load_bundle
 from echo_asr.model.config import PRESETS, Feature, ModelConfig
@@ -251,8 +251,7 @@ def count_path_errors(model: str, corpus: str, clips: int) -> tuple[float, float
             text = search(own, encoded, DecodeConfig())[0].tokens
         path = best_paths(own.ctc_log_probabilities(encoded), encoded.lengths)[0]
         heard, written = (" ".join(map(str, ids)) for ids in (path, [*text, "end"]))
-        counted_words = jiwer.process_words(written, f"{heard} end")
-        errors += counted_words.substitutions + counted_words.insertions + counted_words.deletions
+        errors += int(count_errors([written], [f"{heard} end"], "word")[0, :3].sum())
         tokens += len(text) + 1
         calls += counted.call_count
     return errors / tokens, calls / tokens
@@ -287,6 +286,8 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="where Echo's time goes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    if bool(arguments.model) != bool(arguments.corpus):
+        parser.error("--model and --corpus go together")
     if arguments.model:
         errors, calls = count_path_errors(arguments.model, arguments.corpus, 100)
         print(f"CTC path: {errors:.3f} errors a token; {calls:.3f} calls of the decoder a token")

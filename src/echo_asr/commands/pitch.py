@@ -73,7 +73,7 @@ def _frames(arguments: argparse.Namespace) -> int:
             raise EchoError(f"--{word} goes with the contours of syllables; name a model: --model")
     if arguments.skip_existing and arguments.overwrite:
         raise EchoError("--overwrite replaces what is there, --skip-existing keeps it; give one of them")
-    extractor = FeatureExtractor(FeatureConfig(tracker=arguments.tracker or "echo"))
+    extractor = FeatureExtractor(FeatureConfig(tracker=arguments.tracker or FeatureConfig.tracker))
     where = (arguments.format, arguments.output_dir)
     targets = pitch_targets(arguments.audio, *where, arguments.skip_existing, arguments.overwrite)
     refuse_to_replace(list(targets.values()), arguments, arguments.audio)

@@ -16,6 +16,7 @@ from echo_asr.audio.level import to_one_level
 from echo_asr.audio.mains_hum import remove_hum
 from echo_asr.data.corpus import Corpus, Utterance
 from echo_asr.data.unreadable import leave_out_unreadable
+from echo_asr.features import FeatureConfig
 from echo_asr.features.pitch import TrackerName, make_tracker
 from echo_asr.text.normalize import normalize_basic
 
@@ -77,7 +78,7 @@ def measure(
     corpus: Corpus,
     clips: int = 200,
     seed: int = 0,
-    tracker: TrackerName = "echo",
+    tracker: TrackerName = FeatureConfig.tracker,
     progress: Callable[[int], None] | None = None,
     broken: Literal["refuse", "skip"] = "refuse",
 ) -> Stats:

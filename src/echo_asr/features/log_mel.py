@@ -40,7 +40,12 @@ def power_spectra(
         stop = min(start + chunk, frames)
         part = padded[start * HOP : (stop - 1) * HOP + FFT]
         spectrum = torch.stft(part, FFT, HOP, WINDOW, window, center=False, return_complex=True)
-        yield (spectrum.real.square() + spectrum.imag.square()).contiguous()
+        yield power_of(spectrum).contiguous()
+
+
+def power_of(spectrum: torch.Tensor) -> torch.Tensor:
+    """The squared magnitudes of complex values."""
+    return spectrum.real.square() + spectrum.imag.square()
 
 
 def mean_square(squared: torch.Tensor, window: torch.Tensor) -> torch.Tensor:

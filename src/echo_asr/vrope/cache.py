@@ -57,10 +57,11 @@ class KeyValueCache:
 
     def forget(self, count: int) -> None:
         """Drop the last `count` positions."""
-        if count and self.held is not None:
-            self.held = self.held[:, :, :-count]
-        if count and self.null is not None:
-            self.null = self.null[:, :-count]
+        kept = self.length - count
+        if self.held is not None:
+            self.held = self.held[:, :, :kept]
+        if self.null is not None:
+            self.null = self.null[:, :kept]
 
     def project(self, name: str, x: Tensor, maps: tuple[nn.Linear, ...]) -> Tensor:
         """What several linear maps without bias make of one input, side by side: `(B, L, sum of widths)`.

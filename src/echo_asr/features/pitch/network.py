@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from echo_asr.audio.convert import HOP, SAMPLE_RATE
-from echo_asr.features.log_mel import FFT, mel_filters
+from echo_asr.features.log_mel import FFT, mel_filters, power_of
 
 LOWEST, HIGHEST = 40.0, 800.0  # Hz, of the F0 that is given
 WINDOW = 1024  # samples, 64 ms, Hann, about the middle of a pair
@@ -129,7 +129,7 @@ class PitchNetwork(nn.Module):
     def spectra(self, audio: Tensor) -> Tensor:
         """The log spectrum of pairs over its envelope, `(B, N, GRID)`."""
         spectrum = torch.fft.rfft(audio.unfold(-1, WINDOW, 2 * HOP) * self.window)
-        levels = _levels(spectrum, FLOOR * WINDOW / 4)
+        levels = _levels(power_of(spectrum), WINDOW)
         grid = torch.cat(
             [levels[..., first:last] @ getattr(self, f"interpolation{n}") for n, (first, last) in enumerate(EDGES)],
             dim=-1,
@@ -141,8 +141,7 @@ class PitchNetwork(nn.Module):
         """Levels of frames in mel bands, `(B, T + 2 FRAMES_AROUND, MELS)`: 0 for silence, 1 for 43 dB more."""
         first = BEFORE - FFT // 2 - FRAMES_AROUND * HOP
         spectrum = torch.fft.rfft(audio[..., first : audio.shape[-1] - first].unfold(-1, FFT, HOP) * self.short_window)
-        power = (spectrum.real.square() + spectrum.imag.square()) @ self.mels
-        return 0.1 * torch.log1p(power / (FLOOR * FFT / 4) ** 2)
+        return _levels(power_of(spectrum) @ self.mels, FFT)
 
     def f0(self, scores: Tensor) -> Tensor:
         """F0 in Hz `(B, T)`: the mean of the candidates within a semitone of the best, in octaves, by probability."""
@@ -158,9 +157,10 @@ def samples_of(frames: int) -> int:
     return (frames - 2 + 2 * MARGIN) * HOP + WINDOW
 
 
-def _levels(spectrum: Tensor, floor: float) -> Tensor:
-    """Tenths of natural logarithms of power over that of an amplitude, 0 for silence."""
-    return 0.1 * torch.log1p((spectrum.real.square() + spectrum.imag.square()) / floor**2)
+def _levels(power: Tensor, window: int) -> Tensor:
+    """Tenths of natural logarithms of power over that of a sine at the floor, in a Hann window of so many samples; 0 is
+    silence."""
+    return 0.1 * torch.log1p(power / (FLOOR * window / 4) ** 2)
 
 
 # Bins of the spectrum from which the points of each range of the grid are interpolated; the points of these ranges.
