@@ -21,7 +21,10 @@ def spoken(base: float = 150.0, seconds: float = 1.5) -> np.ndarray:
     return voice(*syllables(base, seconds))
 
 
-@pytest.mark.parametrize("hz", [80.0, 110.0, 150.0, 220.0, 300.0, 480.0])
+FAULT = pytest.mark.xfail(strict=True, reason="a fault that is known: RESULTS.md, voices of known F0")
+
+
+@pytest.mark.parametrize("hz", [80.0, 110.0, 150.0, 220.0, 300.0, pytest.param(330.0, marks=FAULT), 480.0])
 def test_a_steady_voice_is_measured_within_a_few_cents(hz: float) -> None:
     harmonics = np.arange(1, int(7500 / hz))[:, None]
     formants = sum(1.0 / (1.0 + ((harmonics * hz - centre) / 150.0) ** 2) for centre in (500.0, 1500.0, 2500.0))
@@ -33,9 +36,11 @@ def test_a_steady_voice_is_measured_within_a_few_cents(hz: float) -> None:
     assert np.abs(np.median(cents)) < 10 and np.percentile(np.abs(cents), 95) < 30
 
 
-@pytest.mark.parametrize("kind", ["tone", "glide", "hum", "chord"])
-def test_tones_are_no_voice(kind: str) -> None:
-    found = [TRACKER(noise_clip(kind, 2.0, seed, -20.0), 200)[0] > 0 for seed in range(900, 930)]  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("kind", "count"), [("tone", 10), ("glide", 10), ("hum", 10), ("chord", 30), pytest.param("chord", 10, marks=FAULT)]
+)
+def test_tones_are_no_voice(kind: str, count: int) -> None:
+    found = [TRACKER(noise_clip(kind, 2.0, 900 + n, -20.0), 200)[0] > 0 for n in range(count)]  # type: ignore[arg-type]
     assert np.mean(found) < 0.15
 
 
