@@ -127,7 +127,7 @@ def search(
     alike = recognizer.bundle.alike or DEFAULT
     ways = {f"like {most}": own for most, own in examples.items()}
     found: dict[str, Places] = {name: [] for name in ("text", "find", *ways)}
-    heard = HeardVoices(recognizer.extractor)
+    heard = HeardVoices(recognizer.extractor, recognizer.pitch_by_speaker)
     for waiting in gather_speech([audio], None, recognizer.decode.segments, GROUP_SECONDS):
         starts = [item.start for _, item in waiting if isinstance(item, SpeechSegment)]
         features = heard.features(waiting)

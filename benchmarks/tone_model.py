@@ -4,7 +4,8 @@ For a model with the states of a pretrained encoder. A tone model (`echo_asr.tra
 split of the first corpus with some of its measurements alone, or with another reference of F0, and weighs the tones of
 the texts that the model recognises in a split of the second. Printed for each as a JSON object: tones that are wrong,
 in percent, the difference to the model without it, with its interval over clips, and how many the contour alone has
-wrong, of syllables whose text is given.
+wrong, of syllables whose text is given. With `--heard 1 3 10` also where F0 is relative to the median of each clip and
+of 0, 2 or 9 others before it, as in the middle of a recording.
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ def main() -> None:
     parser.add_argument("other", help="corpus that is measured")
     parser.add_argument("--clips", type=int, default=2000, help="of it, at most (default 2000)")
     parser.add_argument("--weights", type=float, nargs="+", default=[1.0], help="decode.tone_weight (default 1)")
+    parser.add_argument("--heard", type=int, nargs="*", default=[], help="clips of a voice that were heard")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     recognizer = load(arguments.model, "cpu")
@@ -103,6 +105,20 @@ def main() -> None:
     before = count_tone_errors(references, heard, notation)[0]
     tokens = [recognizer.bundle.tokenizer.encode(text) for text in heard]
     print(json.dumps({"tone model": "none", "clips": len(clips), **_rates(before, before)}), flush=True)
+
+    def show(tone_model: ToneModel, f0: Sequence[float], arm: dict[str, object]) -> None:
+        """Weigh the tones by contours relative to so many Hertz in each clip, and print what is wrong then."""
+        for weight in arguments.weights:
+            texts = list(heard)
+            bundle = replace(recognizer.bundle, tones=tone_model)
+            for group, encoded in batches:
+                batch = [replace(clips[i], speaker_f0=f0[i]) for i in group]
+                found = weigh_tones(bundle, batch, encoded, [tokens[i] for i in group], weight)
+                for i, ids in zip(group, found, strict=True):
+                    texts[i] = recognizer.bundle.tokenizer.decode(ids)
+            after = count_tone_errors(references, texts, notation)[0]
+            print(json.dumps({**arm, "weight": weight, **_rates(after, before)}), flush=True)
+
     for reference in (None, REFERENCE_F0, 0.0):
         measured, tones = measured_syllables(
             recognizer,
@@ -116,18 +132,20 @@ def main() -> None:
         for kept, columns in KEPT.items() if reference is None else [("all", ALL)]:
             tone_model = fit(measured, tones, columns)
             best = np.array(tone_model.names)[tone_model.log_probabilities(own[known]).argmax(1)]
-            alone = 100.0 * float(np.mean(best != np.array(given)[known]))
-            for weight in arguments.weights:
-                texts = list(heard)
-                bundle = replace(recognizer.bundle, tones=tone_model)
-                for group, encoded in batches:
-                    batch = [replace(clips[i], speaker_f0=split.f0(split.examples[i], reference)) for i in group]
-                    found = weigh_tones(bundle, batch, encoded, [tokens[i] for i in group], weight)
-                    for i, ids in zip(group, found, strict=True):
-                        texts[i] = recognizer.bundle.tokenizer.decode(ids)
-                after = count_tone_errors(references, texts, notation)[0]
-                arm = {"tone model": kept, "F0 relative to": name, "weight": weight, "contour alone": round(alone, 1)}
-                print(json.dumps({**arm, **_rates(after, before)}), flush=True)
+            alone = round(100.0 * float(np.mean(best != np.array(given)[known])), 1)
+            of_each = [split.f0(example, reference) for example in split.examples]
+            show(tone_model, of_each, {"tone model": kept, "F0 relative to": name, "contour alone": alone})
+            if reference is None and kept == "all":
+                for count in arguments.heard:
+                    heard_of = [median_f0(clips, number, count) for number in range(len(clips))]
+                    show(tone_model, heard_of, {"tone model": kept, "F0 relative to": f"{count} clips"})
+
+
+def median_f0(clips: Sequence[Features], number: int, count: int) -> float:
+    """The median F0 in Hz of a clip and of those before it, so many in all; before the first comes the last one. 0
+    where nothing is voiced."""
+    pitch = torch.cat([clips[(number - before) % len(clips)].pitch[0] for before in range(count)])
+    return float(pitch[pitch > 0].median()) if (pitch > 0).any() else 0.0
 
 
 def _rates(errors: np.ndarray, baseline: np.ndarray) -> dict[str, object]:

@@ -49,13 +49,13 @@ def equal(extractor: FeatureExtractor, found: object, samples: np.ndarray, voice
 
 
 def test_each_segment_is_relative_to_what_was_heard_up_to_its_end(extractor: FeatureExtractor) -> None:
-    heard = HeardVoice(extractor)
+    heard = HeardVoice(extractor, pitch=False)
     assert equal(extractor, heard.features(segment(A, 0.0)), A, known(extractor, A))
     assert equal(extractor, heard.features(segment(B, 2.0)), B, known(extractor, A, B))
 
 
 def test_a_segment_that_grows_counts_once(extractor: FeatureExtractor) -> None:
-    heard = HeardVoice(extractor)
+    heard = HeardVoice(extractor, pitch=False)
     for end in (4000, 6000, len(A)):
         found = heard.features(segment(A[:end], 0.0))
     assert equal(extractor, found, A, known(extractor, A))
@@ -64,19 +64,34 @@ def test_a_segment_that_grows_counts_once(extractor: FeatureExtractor) -> None:
 
 def test_a_voice_that_is_known_stays_as_it_is(extractor: FeatureExtractor) -> None:
     voice = replace(known(extractor, B, B), f0=170.0)
-    heard = HeardVoice(extractor, voice)
+    heard = HeardVoice(extractor, True, voice)
     found = [heard.features(segment(A, at)) for at in (0.0, 2.0)]
     assert all(equal(extractor, one, A, voice) and one.speaker_f0 == 170.0 for one in found)
 
 
 def test_recordings_have_a_voice_each(extractor: FeatureExtractor) -> None:
-    heard = HeardVoices(extractor)
+    heard = HeardVoices(extractor, pitch=False)
     first = heard.features([(0, segment(A, 0.0))])
     first += heard.features([(0, segment(B, 2.0)), (1, segment(B, 0.0))])  # gathered later
     for found, samples, of in zip(first, (A, B, B), ((A,), (A, B), (B,)), strict=True):
         assert equal(extractor, found, samples, known(extractor, *of))
-    (last,) = HeardVoices(extractor, [Voice(), known(extractor, A)]).features([(1, segment(B, 0.0))])
+    (last,) = HeardVoices(extractor, False, [Voice(), known(extractor, A)]).features([(1, segment(B, 0.0))])
     assert equal(extractor, last, B, known(extractor, A))
+
+
+def test_pitch_is_relative_to_the_median_of_what_was_heard_of_late(
+    extractor: FeatureExtractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment that grows counts once and whole, a recording begins anew, and what is known before stays."""
+    voiced = [f0[f0 > 0] for f0 in (extractor.measure(samples, -20.0).pitch[0] for samples in (A, B))]
+    monkeypatch.setattr("echo_asr.decode.heard_voice.FEWEST", len(voiced[0]) + 1)
+    monkeypatch.setattr("echo_asr.decode.heard_voice.RECENT", len(voiced[0]) + 4)
+    heard = HeardVoices(extractor, True, [Voice(), Voice(), Voice(f0=170.0)])
+    pieces = [(0, A[: len(A) // 2], 0.0), (0, A, 0.0), (0, B, 2.0), (1, A, 0.0), (2, A, 0.0)]
+    found = [heard.features([(number, segment(samples, at))])[0].speaker_f0 for number, samples, at in pieces]
+    assert found[:2] == [0.0, 0.0] and found[3:] == [0.0, 170.0]  # of too little nothing is said
+    assert found[2] == float(torch.cat(voiced)[-len(voiced[0]) - 4 :].median())
+    assert HeardVoice(extractor, pitch=False).features(segment(B, 0.0)).speaker_f0 == 0.0
 
 
 def test_the_voice_of_one_person_is_that_of_the_speech_in_all_recordings(

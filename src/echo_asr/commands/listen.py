@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     recognizer = load_model(arguments)
     warn_of_unwritable(recognizer, arguments)
     recognizer.warm_up()
-    heard = HeardVoice(recognizer.extractor)
+    heard = HeardVoice(recognizer.extractor, recognizer.pitch_by_speaker)
 
     def recognize(piece: SpeechSegment) -> Segment:
         clip = heard.features(piece)

@@ -76,7 +76,7 @@ def find_each(
         progress: called with the number of a recording, and the seconds of it that are searched.
     """
     places: list[Place] = []  # in the recording that has not ended yet
-    heard = HeardVoices(recognizer.extractor, voices)
+    heard = HeardVoices(recognizer.extractor, recognizer.pitch_by_speaker, voices)
     for waiting in gather_speech(sources, sampling_rate, recognizer.decode.segments, GROUP_SECONDS):
         found = iter(search.find(heard.features(waiting)))
         for index, item in waiting:

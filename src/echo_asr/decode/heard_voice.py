@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 
 import torch
 
@@ -15,21 +16,25 @@ from echo_asr.features import FeatureExtractor, Features
 from echo_asr.features.voice import UNKNOWN, Moments, Voice, spread
 
 ENOUGH = 300.0  # seconds of speech from which a voice is known
+FEWEST, RECENT = 100, 300  # voiced frames from which F0 is known, and by which it is: another may speak before long
 
 
 class HeardVoice:
     """Features of the segments of one recording, in their order: where they are relative to who speaks and that voice
-    is not known, to what was heard of it up to the end of each segment.
+    is not known, to what was heard of it up to the end of each segment; pitch to the last three seconds of voice, or to
+    all of a segment that has more.
 
     Args:
         extractor: of the model.
+        pitch: whether pitch is relative to the speaker's (`Recognizer.pitch_by_speaker`).
         known: what is known of the voice before.
     """
 
-    def __init__(self, extractor: FeatureExtractor, known: Voice = UNKNOWN) -> None:
+    def __init__(self, extractor: FeatureExtractor, pitch: bool, known: Voice = UNKNOWN) -> None:
         self.extractor, self.voice = extractor, known
         self._states = None if known.states else extractor.speaker_states
-        self._moments, self._before, self._start = Moments(), Moments(), -1.0
+        self._moments, self._f0 = Moments(), torch.empty(0) if pitch and not known.f0 else None
+        self._before, self._start = (self._moments, self._f0), -1.0
 
     def features(self, segment: SpeechSegment) -> Features:
         """The features of a segment, as a model takes them. One that begins where the last one did takes its place, as
@@ -38,13 +43,19 @@ class HeardVoice:
 
     def of_measured(self, measured: Features, start: float) -> Features:
         """The same from the measured features of a segment that begins at so many seconds."""
-        states = self._states
-        if states is not None and measured.states is not None:
-            if start != self._start:
-                self._before, self._start = self._moments, start
-            self._moments = copy(self._before)
-            states.add_speech(self._moments, measured.states, measured.null)
-            self.voice = Voice(self.voice.f0, states.of_voice(self._moments))
+        if start != self._start:
+            self._before, self._start = (self._moments, self._f0), start
+        moments, f0 = self._before
+        known = self.voice
+        if self._states is not None and measured.states is not None:
+            self._moments = copy(moments)
+            self._states.add_speech(self._moments, measured.states, measured.null)
+            known = replace(known, states=self._states.of_voice(self._moments))
+        if f0 is not None:
+            own = measured.pitch[0][measured.pitch[0] > 0]
+            self._f0 = torch.cat([f0, own])[-max(RECENT, len(own)) :]
+            known = replace(known, f0=float(self._f0.median()) if len(self._f0) >= FEWEST else 0.0)
+        self.voice = known
         return self.extractor.transformed(measured, self.voice)
 
 
@@ -52,13 +63,13 @@ class HeardVoices:
     """The same for several recordings, one after another.
 
     Args:
-        extractor: of the model.
+        extractor, pitch: as of `HeardVoice`.
         known: what is known of who speaks in each; empty where nothing is.
     """
 
-    def __init__(self, extractor: FeatureExtractor, known: Sequence[Voice] = ()) -> None:
-        self.extractor, self.known = extractor, known
-        self._number, self._voice = -1, HeardVoice(extractor)
+    def __init__(self, extractor: FeatureExtractor, pitch: bool, known: Sequence[Voice] = ()) -> None:
+        self.extractor, self.pitch, self.known = extractor, pitch, known
+        self._number, self._voice = -1, HeardVoice(extractor, pitch)
 
     def features(self, waiting: Waiting) -> list[Features]:
         """The features of each segment among what was gathered of the recordings."""
@@ -68,7 +79,7 @@ class HeardVoices:
         for (number, segment), measured in zip(segments, self.extractor.measure_batch(samples, levels), strict=True):
             if number != self._number:
                 known = self.known[number] if self.known else UNKNOWN
-                self._number, self._voice = number, HeardVoice(self.extractor, known)
+                self._number, self._voice = number, HeardVoice(self.extractor, self.pitch, known)
             clips.append(self._voice.of_measured(measured, segment.start))
         return clips
 

@@ -74,7 +74,7 @@ class Recognizer(ClipRecognizer):
             it could not be read to its end.
         """
         open_segments = list[Segment]()  # of the recording that has not ended yet
-        heard = HeardVoices(self.extractor, voices)
+        heard = HeardVoices(self.extractor, self.pitch_by_speaker, voices)
         for waiting in gather_speech(sources, sampling_rate, self.decode.segments, GROUP_SECONDS):
             yield from self._decode(waiting, open_segments, words, heard)
 

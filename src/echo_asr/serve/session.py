@@ -113,7 +113,7 @@ class LiveSession:
         self.abandoned = threading.Event()
         self._taken = self._given = 0  # bytes: one thread counts each
         self._service, self._start = service, start
-        self._heard = HeardVoice(start.recognizer.extractor)
+        self._heard = HeardVoice(start.recognizer.extractor, start.recognizer.pitch_by_speaker)
         self._sound: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._texts: asyncio.Queue[dict[str, Any] | BaseException] = asyncio.Queue()

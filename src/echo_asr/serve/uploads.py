@@ -112,7 +112,7 @@ class UploadTranscriber:
                 if segment.text:
                     on_segment(FoundSegment(segment, tuple(clip.pitch[0].tolist())))
 
-        pieces, heard = cut(counted(), segments), HeardVoice(recognizer.extractor)
+        pieces, heard = cut(counted(), segments), HeardVoice(recognizer.extractor, recognizer.pitch_by_speaker)
         try:
             while (measured := self._next(pieces, heard)) is not None:
                 if upload.abandoned.is_set():
