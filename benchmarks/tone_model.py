@@ -30,6 +30,7 @@ from echo_asr.decode.transcribe import Recognizer
 from echo_asr.evaluate.tone_errors import count_tone_errors
 from echo_asr.features import Features
 from echo_asr.features.pitch import REFERENCE_F0
+from echo_asr.features.voice import median_f0
 from echo_asr.model.tone_model import MEASUREMENTS, POINTS, ToneModel
 from echo_asr.research.compare import compare_errors
 from echo_asr.train.tone_fit import measured_syllables, pitch_in_noise, train_tones
@@ -88,6 +89,8 @@ def main() -> None:
     parser.add_argument("--weights", type=float, nargs="+", default=[1.0], help="decode.tone_weight (default 1)")
     parser.add_argument("--heard", type=int, nargs="*", default=[], help="clips of a voice that were heard")
     arguments = parser.parse_args()
+    if min(arguments.heard, default=1) < 1:
+        parser.error("--heard: at least 1, the clip itself")
     torch.set_num_threads(1)
     recognizer = load(arguments.model, "cpu")
     recognizer.bundle.tones = None
@@ -137,15 +140,13 @@ def main() -> None:
             show(tone_model, of_each, {"tone model": kept, "F0 relative to": name, "contour alone": alone})
             if reference is None and kept == "all":
                 for count in arguments.heard:
-                    heard_of = [median_f0(clips, number, count) for number in range(len(clips))]
-                    show(tone_model, heard_of, {"tone model": kept, "F0 relative to": f"{count} clips"})
-
-
-def median_f0(clips: Sequence[Features], number: int, count: int) -> float:
-    """The median F0 in Hz of a clip and of those before it, so many in all; before the first comes the last one. 0
-    where nothing is voiced."""
-    pitch = torch.cat([clips[(number - before) % len(clips)].pitch[0] for before in range(count)])
-    return float(pitch[pitch > 0].median()) if (pitch > 0).any() else 0.0
+                    recent = [
+                        median_f0(
+                            torch.cat([clips[(number - before) % len(clips)].pitch[0] for before in range(count)])
+                        )
+                        for number in range(len(clips))
+                    ]
+                    show(tone_model, recent, {"tone model": kept, "F0 relative to": f"{count} clips"})
 
 
 def _rates(errors: np.ndarray, baseline: np.ndarray) -> dict[str, object]:

@@ -11,7 +11,7 @@ from echo_asr.data.cache import FeatureCache
 from echo_asr.data.corpus import Utterance
 from echo_asr.features import FeatureExtractor, Features
 from echo_asr.features.states import StatesExtractor
-from echo_asr.features.voice import UNKNOWN, Moments, Standard, Voice, spread
+from echo_asr.features.voice import UNKNOWN, Moments, Standard, Voice, median_f0, spread
 
 
 def speaker_medians(utterances: Sequence[Utterance], features: Callable[[Utterance], Features]) -> dict[str, float]:
@@ -27,8 +27,8 @@ def speaker_medians(utterances: Sequence[Utterance], features: Callable[[Utteran
         if utterance.speaker:
             f0 = features(utterance).pitch[0]
             voiced.setdefault(utterance.speaker, []).append(f0[f0 > 0])
-    pooled = {name: torch.cat(parts) for name, parts in voiced.items()}
-    return {name: float(f0.median()) for name, f0 in pooled.items() if len(f0)}
+    medians = {name: median_f0(torch.cat(parts)) for name, parts in voiced.items()}
+    return {name: f0 for name, f0 in medians.items() if f0}
 
 
 def known_by(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:

@@ -102,7 +102,7 @@ def _align_long(
 ) -> list[Segment | EchoError]:
     """Align a recording of any length: the segments in which words are spoken, or why there are none, or why one cannot
     be aligned."""
-    heard = HeardVoice(recognizer.extractor, recognizer.pitch_by_speaker, voice)
+    heard = HeardVoice(recognizer.extractor, False, voice)  # states by all of it, pitch by each segment
     script = make_script(enumerate(text.splitlines(), 1), recognizer.normalize)
     try:
         tokens, words = encode_words(recognizer, script, range(len(script.words)))
@@ -119,9 +119,8 @@ def _align_long(
     if not parts:
         return [Segment(0.0, sum(map(len, blocks)) / SAMPLE_RATE, text)]
     found: list[Segment | EchoError] = []
-    heard_in_all = replace(heard.voice, f0=voice.f0)  # its states; its F0 is that of the last seconds
     for group in gathered(parts, lambda part: part.seconds, GROUP_SECONDS):
-        clips = [recognizer.extractor.transformed(part.measured, heard_in_all) for part in group]
+        clips = [recognizer.extractor.transformed(part.measured, heard.voice) for part in group]
         own = [script.text(part.words) for part in group]
         for part, result in zip(group, align_features(recognizer, clips, own), strict=True):
             if isinstance(result, EchoError):

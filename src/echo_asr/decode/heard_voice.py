@@ -13,7 +13,7 @@ from echo_asr.decode.batches import GROUP_SECONDS
 from echo_asr.decode.gather import Waiting, gather_speech
 from echo_asr.decode.segments import SegmentConfig, SpeechSegment
 from echo_asr.features import FeatureExtractor, Features
-from echo_asr.features.voice import UNKNOWN, Moments, Voice, spread
+from echo_asr.features.voice import UNKNOWN, Moments, Voice, median_f0, spread
 
 ENOUGH = 300.0  # seconds of speech from which a voice is known
 FEWEST, RECENT = 100, 300  # voiced frames from which F0 is known, and by which it is: another may speak before long
@@ -54,7 +54,7 @@ class HeardVoice:
         if f0 is not None:
             own = measured.pitch[0][measured.pitch[0] > 0]
             self._f0 = torch.cat([f0, own])[-max(RECENT, len(own)) :]
-            known = replace(known, f0=float(self._f0.median()) if len(self._f0) >= FEWEST else 0.0)
+            known = replace(known, f0=median_f0(self._f0, FEWEST))
         self.voice = known
         return self.extractor.transformed(measured, self.voice)
 
@@ -103,7 +103,7 @@ def measure_voice(
     states = extractor.speaker_states
     if states is None and not pitch:
         return UNKNOWN
-    moments, voiced, heard = Moments(), [torch.empty(0)], 0.0
+    moments, f0, heard = Moments(), [torch.empty(0)], 0.0
     for waiting in gather_speech(spread(sources), sampling_rate, segments, GROUP_SECONDS):
         group = [item for _, item in waiting if isinstance(item, SpeechSegment)]
         measure = extractor.measure_batch if states is not None else extractor.measure_acoustic_batch
@@ -111,9 +111,8 @@ def measure_voice(
             if states is not None and found.states is not None:
                 states.add_speech(moments, found.states, found.null)
             if pitch:
-                voiced.append(found.pitch[0][found.pitch[0] > 0])
+                f0.append(found.pitch[0])
         heard += sum(item.seconds for item in group)
         if heard >= ENOUGH:
             break
-    f0 = torch.cat(voiced)
-    return Voice(float(f0.median()) if len(f0) else 0.0, states.of_voice(moments) if states is not None else None)
+    return Voice(median_f0(torch.cat(f0)), states.of_voice(moments) if states is not None else None)

@@ -88,6 +88,12 @@ class Voice:
 UNKNOWN = Voice()
 
 
+def median_f0(f0: Tensor, fewest: int = 1) -> float:
+    """The median of F0 `(T,)` in Hz over voiced frames, where it is above 0; 0 of fewer voiced frames than that."""
+    voiced = f0[f0 > 0]
+    return float(voiced.median()) if len(voiced) >= fewest else 0.0
+
+
 def spread(recordings: Sequence[Recording]) -> list[Recording]:
     """Up to `RECORDINGS` of the recordings, spread over all: enough to know a voice."""
     count = min(RECORDINGS, len(recordings))
