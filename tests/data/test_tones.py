@@ -9,13 +9,13 @@ from echo_asr.audio import resample
 from echo_asr.audio.convert import SAMPLE_RATE
 from echo_asr.data.espeak import Espeak
 from echo_asr.data.tones import EDITION, LANGUAGE, TONES, VOCABULARY, VOICES, _speak_for
-from echo_asr.features import FeatureExtractor
+from echo_asr.features import FeatureConfig, FeatureExtractor
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        importlib.util.find_spec("espeakng_loader") is None,
-        reason="espeakng-loader (the extra echo-asr[synth]) is not installed",
+        not all(map(importlib.util.find_spec, ("espeakng_loader", "swift_f0"))),
+        reason="espeakng-loader or swift-f0 (the extras echo-asr[synth] and echo-asr[swiftf0]) is not installed",
     ),
 ]
 
@@ -35,7 +35,7 @@ Measured = dict[str, tuple[np.ndarray, np.ndarray]]
 def measured() -> Measured:
     """Of each voice the spectrogram in dB below its peak `(R, W, M, FRAMES)` and F0 in semitones above 100 Hz
     `(R, W, FRAMES)`, NaN where unvoiced, for `R` pitch ranges and `W` words."""
-    extractor = FeatureExtractor()
+    extractor = FeatureExtractor(FeatureConfig(tracker="swiftf0"))  # by which the voices were chosen
     silence = np.zeros(EDGE * SAMPLE_RATE // 100, np.float32)
     found: Measured = {}
     with Espeak() as espeak:

@@ -13,7 +13,7 @@ from echo_asr.audio import resample
 from echo_asr.audio.convert import HOP, SAMPLE_RATE
 from echo_asr.data.espeak import Espeak
 from echo_asr.data.noise import AUDIBLE, noise_clip
-from echo_asr.data.tones import EDITION, VOICES
+from echo_asr.data.tones import EDITION, LANGUAGE, VOICES
 from echo_asr.research.tracker.pulses import STEP, Speech, synthesise
 from echo_asr.research.tracker.resynthesis import lpc_speech, moved_speech
 from echo_asr.research.tracker.voices import random_voice
@@ -24,7 +24,9 @@ STEPS = SAMPLES // STEP
 VOICED = 0.05  # strength of pulses from which a frame is voiced
 LANGUAGES = ("en-us", "cmn", "vi", "de", "es", "fr", "hi", "sw", "tr", "fi")
 # Kinds of clips, and their shares.
-KINDS = {"formants": 0.45, "prediction": 0.25, "moved": 0.12, "espeak": 0.18}
+KINDS = {"formants": 0.42, "prediction": 0.22, "moved": 0.11, "espeak": 0.13, "said": 0.12}
+INITIALS = ("", "b", "d", "f", "g", "h", "k", "l", "m", "n", "p", "s", "sh", "t", "z", "zh")
+FINALS = ("a", "ai", "an", "ang", "ao", "e", "en", "eng", "ou", "u")
 
 
 @dataclass
@@ -59,11 +61,12 @@ def make_clips(recordings: Sequence[np.ndarray], texts: Sequence[str], count: in
     """Clips of all kinds, from recordings of speech, texts that espeak-ng says, and formants alone."""
     rng = np.random.default_rng(seed)
     clips = Clips.empty(count)
-    spoken = _spoken(texts, max(1, round(count * KINDS["espeak"] / 3)), rng)
+    spoken = _spoken(texts, max(1, round(count * (KINDS["espeak"] + KINDS["said"]) / 3)), rng)
     kinds = rng.choice(list(KINDS), count, p=list(KINDS.values()))
     for row, kind in enumerate(kinds):
-        if kind == "moved":
-            audio, f0, voiced, sure = moved_speech(_part(recordings, rng), rng)
+        if kind in ("moved", "said"):
+            part, semitones = (recordings, rng.uniform(-12.0, 10.0)) if kind == "moved" else (spoken, 0.0)
+            audio, f0, voiced, sure = moved_speech(_part(part, rng), semitones)
             clips.put(row, audio, {"f0": f0, "voiced": voiced, "sure": sure})
             continue
         if kind == "formants":
@@ -132,13 +135,18 @@ def _part(recordings: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndar
 
 
 def _spoken(texts: Sequence[str], count: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Texts said by espeak-ng's voices of training, in several languages."""
+    """Texts said by espeak-ng's voices of training in several languages, and syllables of Mandarin, which hold still;
+    a third of all on one note."""
     names = [name for group in VOICES[EDITION]["train"] for name in group]
     made: list[np.ndarray] = []
     with Espeak() as espeak:
         for _ in range(count):
-            low = int(rng.uniform(80, 160))
-            espeak.set_voice(str(rng.choice(LANGUAGES)), str(rng.choice(names)), low, 2 * low)
-            said: Any = espeak.speak(str(rng.choice(texts)), int(rng.uniform(120, 260))).astype(np.float32) / 32768
-            made.append(resample(said, espeak.sample_rate, SAMPLE_RATE))
+            low = int(rng.uniform(80, 200))
+            language, text, fastest = str(rng.choice(LANGUAGES)), str(rng.choice(texts)), 260
+            if rng.random() < 0.5:
+                syllables = [rng.choice(INITIALS) + rng.choice(FINALS) + str(rng.integers(1, 5)) for _ in range(8)]
+                language, text, fastest = LANGUAGE, " ".join(syllables), 200
+            espeak.set_voice(language, str(rng.choice(names)), low, 2 * low)
+            said: Any = espeak.speak(text, int(rng.uniform(100, fastest)), flat=bool(rng.random() < 1 / 3))
+            made.append(resample(said.astype(np.float32) / 32768, espeak.sample_rate, SAMPLE_RATE))
     return [audio for audio in made if len(audio) > SAMPLE_RATE // 2 and np.abs(audio).max() > 1e-3]

@@ -55,12 +55,12 @@ def lpc_speech(audio: np.ndarray, rng: np.random.Generator) -> Speech:
     return Speech(f0, strength, magnitude, noise, np.zeros(count), jitter, shimmer, np.zeros(count), sure)
 
 
-def moved_speech(audio: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """A recording moved in F0 by PSOLA: samples `(S,)`, and F0, voicing and how sure they are `(N,)`."""
+def moved_speech(audio: np.ndarray, semitones: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A recording moved in F0 by PSOLA, or as it is: samples `(S,)`, and F0, voicing and how sure they are `(N,)`."""
     audio = to_one_level(audio)
     f0, voiced = _measured(audio.astype(np.float64))
-    ratio = 2.0 ** (rng.uniform(-12.0, 10.0) / 12.0)
-    changed = change_f0(audio, lambda found: np.clip(found * ratio, LOWEST, HIGHEST))
+    ratio = 2.0 ** (semitones / 12.0)
+    changed = change_f0(audio, lambda found: np.clip(found * ratio, LOWEST, HIGHEST)) if semitones else audio
     change = np.abs(np.diff(voiced.astype(float), prepend=voiced[0]))
     near = np.convolve(change, np.ones(2 * EDGE + 1), mode="same") > 0
     return changed, np.clip(f0 * ratio, LOWEST, HIGHEST), voiced.astype(np.float64), np.where(near, 0.0, 1.0)

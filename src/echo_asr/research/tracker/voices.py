@@ -12,12 +12,14 @@ REGISTERS = ((55.0, 100.0), (80.0, 180.0), (140.0, 320.0), (220.0, 500.0), (400.
 REGISTER_SHARES = (0.16, 0.26, 0.28, 0.18, 0.12)
 VOWEL = ((250.0, 900.0), (700.0, 2500.0), (1900.0, 3200.0), (3000.0, 4200.0), (3900.0, 5200.0))  # Hz, formants
 STEPS_PER_SECOND = 200
+HELD, STILL = 0.5, 0.35  # share of the speakers whose formants hold still within a sound, and of these whose F0 does
 
 
-def random_contour(steps: int, rng: np.random.Generator, middle: float | None = None) -> np.ndarray:
-    """F0 in Hz `(steps,)` about a middle: steady, a walk, vibrato, or leaps and glides."""
-    if middle is None:
-        middle = float(np.exp(rng.uniform(*np.log(REGISTERS[rng.choice(len(REGISTERS), p=REGISTER_SHARES)]))))
+def random_contour(steps: int, rng: np.random.Generator, still: bool = False) -> np.ndarray:
+    """F0 in Hz `(steps,)` about a middle: level, a walk, vibrato, or leaps and glides; or still, on one note."""
+    middle = float(np.exp(rng.uniform(*np.log(REGISTERS[rng.choice(len(REGISTERS), p=REGISTER_SHARES)]))))
+    if still:
+        return np.full(steps, np.clip(middle, LOWEST, HIGHEST))
     time = np.arange(steps) / STEPS_PER_SECOND
     corners = max(3, int(time[-1] * rng.uniform(1.0, 9.0)) + 2)
     spread = rng.choice([0.3, 1.5, 3.0, 5.0])  # semitones
@@ -31,18 +33,23 @@ def random_contour(steps: int, rng: np.random.Generator, middle: float | None = 
 
 def random_voice(steps: int, rng: np.random.Generator) -> Speech:
     """A speaker who says random sounds for so many steps of 5 ms."""
-    f0 = random_contour(steps, rng)
+    held = rng.random() < HELD
+    still = held and rng.random() < STILL
+    f0 = random_contour(steps, rng, still)
     size = np.clip((np.median(f0) / 170.0) ** 0.25 * rng.uniform(0.85, 1.2), 0.75, 1.5)  # of formants
     bounds, place = [0], 0
     while place < steps:
-        place += int(rng.uniform(8, 60))
+        place += int(rng.uniform(8, 120 if held else 60))
         bounds.append(min(place, steps))
     count = len(bounds) - 1
     kinds = rng.choice(["vowel", "voiced noise", "noise", "silence"], count, p=(0.6, 0.1, 0.17, 0.13))
     targets = size * np.stack([rng.uniform(low, high, count) for low, high in VOWEL], axis=1)
     nasal = rng.random(count) < 0.2
-    middles = (np.array(bounds[:-1]) + np.array(bounds[1:])) / 2
-    formants = np.stack([np.interp(np.arange(steps), middles, column) for column in targets.T], axis=1)
+    if held:
+        formants = _smooth(np.repeat(targets, np.diff(bounds), axis=0), int(rng.uniform(3, 15)))
+    else:
+        middles = (np.array(bounds[:-1]) + np.array(bounds[1:])) / 2
+        formants = np.stack([np.interp(np.arange(steps), middles, column) for column in targets.T], axis=1)
     widths = rng.uniform(0.03, 0.1) * formants + rng.uniform(30.0, 90.0)
     level, voiced, breath = np.zeros(steps), np.zeros(steps), np.zeros(steps)
     noise = np.zeros((steps, len(FREQUENCIES)))
@@ -62,8 +69,8 @@ def random_voice(steps: int, rng: np.random.Generator) -> Speech:
     ramp = int(rng.integers(2, 8))
     strength = np.convolve(level * voiced, np.hanning(ramp + 2)[1:-1] / np.hanning(ramp + 2).sum(), mode="same")
     tract = _tract(formants, widths, f0, rng)
-    jitter = np.full(steps, rng.choice([0.0, 0.003, 0.01, 0.02]))
-    shimmer = np.full(steps, rng.choice([0.0, 0.03, 0.1]))
+    jitter = np.full(steps, 0.0 if still else rng.choice([0.0, 0.003, 0.01, 0.02]))
+    shimmer = np.full(steps, 0.0 if still else rng.choice([0.0, 0.03, 0.1]))
     alternation, creak, sure = np.zeros(steps), np.zeros(steps), np.ones(steps)
     if rng.random() < 0.35:
         _add_creak(f0, tract, jitter, shimmer, alternation, creak, sure, rng)
@@ -72,6 +79,13 @@ def random_voice(steps: int, rng: np.random.Generator) -> Speech:
     noise += 10 ** (rng.uniform(-90, -55) / 20)
     sure *= np.where((strength > 0.003) & (strength < 0.1), 0.2, 1.0)
     return Speech(f0, strength, tract, noise, creak, jitter, shimmer, alternation, sure)
+
+
+def _smooth(rows: np.ndarray, width: int) -> np.ndarray:
+    """Means over so many steps before and after each, of rows `(N, 5)`."""
+    padded = np.pad(rows, ((width, width), (0, 0)), mode="edge")
+    means: np.ndarray = np.lib.stride_tricks.sliding_window_view(padded, 2 * width + 1, axis=0).mean(axis=-1)
+    return means
 
 
 def _tract(formants: np.ndarray, widths: np.ndarray, f0: np.ndarray, rng: np.random.Generator) -> np.ndarray:
