@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from echo_asr.features.pitch.network import PitchNetwork
 from echo_asr.research.tracker.corruption import Corruption
 from echo_asr.research.tracker.pool import FRAMES, SAMPLES, Clips, make_noises, music
 from echo_asr.research.tracker.pulses import synthesise
-from echo_asr.research.tracker.train import losses, padded
+from echo_asr.research.tracker.train import losses, main, padded
 from echo_asr.research.tracker.voices import random_voice
 
 
@@ -56,3 +58,23 @@ def test_a_network_learns(clips: Clips) -> None:
 def test_music_is_not_silent() -> None:
     made = [music(np.random.default_rng(seed)) for seed in range(3)]
     assert all(np.isfinite(one).all() and np.abs(one).max() > 0.01 for one in made)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["nothing", "t.safetensors"], 1, "nothing"),
+        (["nothing", "none/t.safetensors"], 2, "none: no such folder"),
+        (["nothing", "t.safetensors", "--start", "gone"], 2, "gone: no such file"),
+    ],
+)
+def test_mistakes_end_in_one_line(
+    arguments: list[str], status: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["train", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == status and said in capsys.readouterr().err.splitlines()[-1]
+    assert not any(tmp_path.iterdir())

@@ -23,6 +23,7 @@ from torch.nn import functional
 from echo_asr.audio import load_audio
 from echo_asr.audio.convert import HOP
 from echo_asr.data.corpus import load_corpus
+from echo_asr.errors import EchoError
 from echo_asr.features.pitch.network import BEFORE, CANDIDATES, FIRST, OCTAVE, PitchNetwork, samples_of
 from echo_asr.research.tracker.corruption import Corruption
 from echo_asr.research.tracker.pool import FRAMES, SAMPLES, Clips, make_clips, make_noises
@@ -134,8 +135,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the order of clips and of what is done to them")
     parser.add_argument("--clips", type=int, default=1500, help="of voices (default 1500)")
     arguments = parser.parse_args()
+    if arguments.start is not None and not arguments.start.is_file():
+        parser.error(f"--start: {arguments.start}: no such file; give weights of this network, NAME.safetensors")
+    if not arguments.out.parent.is_dir():
+        parser.error(f"OUT: {arguments.out.parent}: no such folder; make it first")
     torch.set_num_threads(1)
-    clips, noises = load_clips(arguments.corpus, arguments.out.with_suffix(".npz"), arguments.clips)
+    try:
+        clips, noises = load_clips(arguments.corpus, arguments.out.with_suffix(".npz"), arguments.clips)
+    except EchoError as error:
+        parser.exit(1, f"{error}\n")
     assert clips.samples.shape[1] == SAMPLES
     for weights in train(clips, noises, arguments.minutes, arguments.rate, arguments.start, arguments.seed):
         save(weights, arguments.out)
